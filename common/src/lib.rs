@@ -1,0 +1,17 @@
+//! What both sides of the fork share: settings, addresses, scoreboard, messages, logging and the
+//! [`App`] trait.
+//!
+//! This crate knows no event loop, no HTTP parser and no Python: the master links it and must stay
+//! small enough to trust.
+
+pub mod address;
+pub mod app;
+pub mod bell;
+pub mod request;
+pub mod response;
+pub mod settings;
+
+pub use app::{App, Application, LoadError, Runner, WorkerContext};
+pub use request::{Body, Head, Peer, Request, Version};
+pub use response::{Response, ResponseBody};
+pub use settings::Settings;

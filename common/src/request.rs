@@ -1,0 +1,184 @@
+//! A request as the application sees it: the head as it came over the wire, the body complete.
+//!
+//! The head is one buffer and a list of spans into it, so that a request costs no allocation when
+//! its buffers are used again. Nothing is decoded here: the target keeps its percent-encoding.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::net::SocketAddr;
+use std::ops::Range;
+
+/// `HTTP/1.0` or `HTTP/1.1`: the versions this server speaks (RFC 9112 section 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Version {
+    Http10,
+    #[default]
+    Http11,
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+        })
+    }
+}
+
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Peer {
+    Tcp(SocketAddr),
+    /// A Unix domain socket: the peer has no address worth naming.
+    #[default]
+    Unix,
+}
+
+/// A part of the head's buffer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Span {
+    pub start: u32,
+    pub end: u32,
+}
+
+impl Span {
+    fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// The request line and the header fields, validated by the worker's parser.
+#[derive(Debug, Default)]
+pub struct Head {
+    /// The bytes that the spans point into.
+    pub bytes: Vec<u8>,
+    pub method: Span,
+    pub target: Span,
+    pub version: Version,
+    /// Name and value of each field line, in the order received.
+    pub fields: Vec<(Span, Span)>,
+}
+
+impl Head {
+    /// The bytes of `span`; the parser admits only ASCII to method, target and field names.
+    fn text(&self, span: Span) -> &str {
+        std::str::from_utf8(&self.bytes[span.range()]).unwrap_or_default()
+    }
+
+    pub fn method(&self) -> &str {
+        self.text(self.method)
+    }
+
+    /// The request target as sent: origin-form, absolute-form or `*` (RFC 9112 section 3.2).
+    pub fn target(&self) -> &str {
+        self.text(self.target)
+    }
+
+    /// The path of the target, still percent-encoded; `*` stays `*`.
+    pub fn path(&self) -> &str {
+        self.split_target().0
+    }
+
+    /// What follows the first `?` of the target, if there is one.
+    pub fn query(&self) -> Option<&str> {
+        self.split_target().1
+    }
+
+    /// All field lines in order: name as sent, value without surrounding white space.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.fields.iter().map(|&(name, value)| (self.text(name), &self.bytes[value.range()]))
+    }
+
+    /// The first field line of that name, compared without case.
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.fields().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    fn split_target(&self) -> (&str, Option<&str>) {
+        let target = self.target();
+        let rest = match target.find("://") {
+            Some(at) if !target.starts_with('/') => {
+                let authority = &target[at + 3..];
+                authority.find(['/', '?']).map_or("/", |slash| &authority[slash..])
+            }
+            _ => target,
+        };
+        let rest = rest.split('#').next().unwrap_or(rest);
+        match rest.split_once('?') {
+            Some(("", query)) => ("/", Some(query)),
+            Some((path, query)) => (path, Some(query)),
+            None => (rest, None),
+        }
+    }
+}
+
+/// A request body that has arrived whole: in memory, or in an unlinked temporary file.
+#[derive(Debug)]
+pub enum Body {
+    Memory(Cursor<Vec<u8>>),
+    Spooled { file: File, length: u64 },
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::Memory(Cursor::default())
+    }
+}
+
+impl Body {
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.get_ref().len() as u64,
+            Self::Spooled { length, .. } => *length,
+        }
+    }
+
+    /// Reads the whole body from its beginning, wherever it is kept.
+    pub fn read_all(&mut self) -> io::Result<Vec<u8>> {
+        match self {
+            Self::Memory(bytes) => Ok(bytes.get_ref().clone()),
+            Self::Spooled { file, length } => {
+                let mut all = Vec::with_capacity(usize::try_from(*length).unwrap_or(0));
+                file.seek(SeekFrom::Start(0))?;
+                file.read_to_end(&mut all)?;
+                Ok(all)
+            }
+        }
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Memory(bytes) => bytes.read(into),
+            Self::Spooled { file, .. } => file.read(into),
+        }
+    }
+}
+
+/// One request, complete.
+#[derive(Debug, Default)]
+pub struct Request {
+    pub head: Head,
+    pub body: Body,
+    pub peer: Peer,
+}
+
+impl Request {
+    pub fn method(&self) -> &str {
+        self.head.method()
+    }
+
+    pub fn path(&self) -> &str {
+        self.head.path()
+    }
+
+    pub fn query(&self) -> Option<&str> {
+        self.head.query()
+    }
+
+    pub fn field(&self, name: &str) -> Option<&[u8]> {
+        self.head.field(name)
+    }
+}

@@ -1,0 +1,1 @@
+//! The supervisor: binds, forks, watches, replaces. It never reads a client's byte.
