@@ -7,11 +7,22 @@
 pub mod address;
 pub mod app;
 pub mod bell;
+pub mod handoff;
+pub mod listener;
+pub mod message;
 pub mod request;
 pub mod response;
+pub mod scoreboard;
 pub mod settings;
+pub mod signals;
+mod sys;
 
 pub use app::{App, Application, LoadError, Runner, WorkerContext};
+pub use handoff::Handoff;
+pub use listener::Listener;
+pub use message::{Message, MessageReceiver, MessageSender};
 pub use request::{Body, Head, Peer, Request, Version};
 pub use response::{Response, ResponseBody};
+pub use scoreboard::Scoreboard;
 pub use settings::Settings;
+pub use signals::SignalPipe;

@@ -1,0 +1,238 @@
+//! What a child tells the master over its own pipe: lines of text, one message a line.
+//!
+//! ```text
+//!   ready
+//!   replace REASON
+//!   failed EXIT_CODE TEXT
+//! ```
+//!
+//! The child only writes and the master only reads; the master never waits for a child and believes
+//! no length that a child states. A line that is no message is dropped: the supervisor learns the
+//! rest from the child's exit.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::unistd::pipe2;
+
+/// Longer texts are cut when sent, longer lines dropped when received.
+const MAX_TEXT: usize = 16 * 1024;
+const MAX_LINE: usize = 2 * MAX_TEXT + 64;
+
+/// One thing to tell the master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// The child serves.
+    Ready,
+    /// The child serves on, but wants to be replaced and then told to drain.
+    Replace { reason: String },
+    /// The child could not boot and is about to exit with this code.
+    Failed { exit_code: i32, text: String },
+}
+
+/// A pipe for one child: made by the master before it forks.
+pub fn channel() -> io::Result<(MessageSender, MessageReceiver)> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+    fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    Ok((MessageSender::new(writer), MessageReceiver::new(reader)))
+}
+
+/// The child's end; threads may share it.
+#[derive(Debug)]
+pub struct MessageSender {
+    pipe: Mutex<File>,
+}
+
+impl MessageSender {
+    pub fn new(pipe: OwnedFd) -> Self {
+        Self {
+            pipe: Mutex::new(File::from(pipe)),
+        }
+    }
+
+    /// Writes one line. The error is that of write(2): the master is gone.
+    pub fn send(&self, message: &Message) -> io::Result<()> {
+        let line = message.to_line();
+        let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
+        pipe.write_all(line.as_bytes())
+    }
+}
+
+/// The master's end of one child's pipe.
+#[derive(Debug)]
+pub struct MessageReceiver {
+    pipe: File,
+    pending: Vec<u8>,
+    overlong: bool,
+    closed: bool,
+}
+
+impl MessageReceiver {
+    /// `pipe` is nonblocking.
+    pub fn new(pipe: OwnedFd) -> Self {
+        Self {
+            pipe: File::from(pipe),
+            pending: Vec::new(),
+            overlong: false,
+            closed: false,
+        }
+    }
+
+    /// The messages that have arrived whole. Does not wait.
+    pub fn read(&mut self) -> Vec<Message> {
+        let mut messages = Vec::new();
+        let mut chunk = [0; 4096];
+        loop {
+            match self.pipe.read(&mut chunk) {
+                Ok(0) => {
+                    self.closed = true;
+                    return messages;
+                }
+                Ok(count) => self.feed(&chunk[..count], &mut messages),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.closed |= error.kind() != io::ErrorKind::WouldBlock;
+                    return messages;
+                }
+            }
+        }
+    }
+
+    /// True once the child has closed its end: there is nothing left to poll for.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    fn feed(&mut self, bytes: &[u8], messages: &mut Vec<Message>) {
+        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+            self.pending.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                let line = std::mem::take(&mut self.pending);
+                let dropped = std::mem::take(&mut self.overlong);
+                let line = String::from_utf8_lossy(&line[..line.len() - 1]);
+                messages.extend(Message::from_line(&line).filter(|_| !dropped));
+            } else if self.pending.len() > MAX_LINE {
+                self.pending.clear();
+                self.overlong = true;
+            }
+        }
+    }
+}
+
+impl AsFd for MessageReceiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
+    }
+}
+
+impl Message {
+    fn to_line(&self) -> String {
+        match self {
+            Self::Ready => "ready\n".to_owned(),
+            Self::Replace { reason } => format!("replace {}\n", escape(reason)),
+            Self::Failed { exit_code, text } => format!("failed {exit_code} {}\n", escape(text)),
+        }
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "ready" => Some(Self::Ready),
+            "replace" => Some(Self::Replace {
+                reason: unescape(rest),
+            }),
+            "failed" => {
+                let (code, text) = rest.split_once(' ')?;
+                Some(Self::Failed {
+                    exit_code: code.parse().ok()?,
+                    text: unescape(text),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Makes one line of a text, such as a traceback, that may have many.
+fn escape(text: &str) -> String {
+    let end = text.floor_char_boundary(MAX_TEXT);
+    text[..end].replace('\\', "\\\\").replace('\n', "\\n")
+}
+
+fn unescape(line: &str) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if characters.as_str().starts_with('n') => {
+                characters.next();
+                text.push('\n');
+            }
+            '\\' => text.extend(characters.next()),
+            other => text.push(other),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(text: &str) -> Message {
+        Message::Failed {
+            exit_code: 4,
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn messages_arrive_as_sent_and_the_end_is_seen() {
+        let (sender, mut receiver) = channel().expect("a pipe");
+        assert!(receiver.read().is_empty() && !receiver.is_closed());
+        let sent = [
+            Message::Ready,
+            Message::Replace {
+                reason: String::new(),
+            },
+            failed("Traceback:\n  C:\\new\n\n"),
+        ];
+        sent.iter()
+            .for_each(|message| sender.send(message).expect("a write"));
+        assert_eq!(receiver.read(), sent);
+        drop(sender);
+        assert!(receiver.read().is_empty() && receiver.is_closed());
+    }
+
+    #[test]
+    fn lines_may_arrive_in_pieces() {
+        let (_sender, mut receiver) = channel().expect("a pipe");
+        let mut messages = Vec::new();
+        for byte in failed("no \\ such\ntable").to_line().bytes() {
+            receiver.feed(&[byte], &mut messages);
+        }
+        assert_eq!(messages, [failed("no \\ such\ntable")]);
+    }
+
+    #[test]
+    fn nonsense_and_endless_lines_are_dropped() {
+        let (_sender, mut receiver) = channel().expect("a pipe");
+        let mut messages = Vec::new();
+        receiver.feed(b"hello\nfailed x y\n\xff\n", &mut messages);
+        for _ in 0..100 {
+            receiver.feed(&[b'x'; 1000], &mut messages);
+        }
+        assert!(receiver.pending.len() <= MAX_LINE);
+        receiver.feed(b"\nready\n", &mut messages);
+        assert_eq!(messages, [Message::Ready]);
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let text = "ä".repeat(MAX_TEXT);
+        assert_eq!(escape(&text).len(), MAX_TEXT);
+    }
+}

@@ -1,0 +1,116 @@
+//! The unsafe edge of this crate: shared memory and signal handlers.
+//!
+//! Each function hands out a safe interface; nothing outside this file needs to know more than its
+//! signature says.
+#![allow(unsafe_code, reason = "mmap and sigaction have no safe interface")]
+
+use std::ffi::c_int;
+use std::io;
+use std::marker::PhantomData;
+use std::num::NonZeroUsize;
+use std::ops::Deref;
+use std::os::fd::RawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::errno::Errno;
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+
+use crate::scoreboard::Board;
+
+/// What may live in memory shared by processes.
+///
+/// # Safety
+/// The type consists of atomics only, and all bits zero is a valid value of it.
+pub(crate) unsafe trait Shareable {}
+
+// SAFETY: header, slots and seats are repr(C) structs of AtomicU32 and AtomicU64.
+unsafe impl Shareable for Board {}
+
+/// One value in anonymous memory that forked children share; unmapped when dropped.
+pub(crate) struct Mapping<T: Shareable> {
+    address: NonNull<T>,
+    content: PhantomData<T>,
+}
+
+// SAFETY: the mapping is owned memory without thread affinity, and `Shareable` is atomics only.
+unsafe impl<T: Shareable> Send for Mapping<T> {}
+// SAFETY: as above: every access through a shared reference is atomic.
+unsafe impl<T: Shareable> Sync for Mapping<T> {}
+
+impl<T: Shareable> Mapping<T> {
+    const LENGTH: NonZeroUsize = NonZeroUsize::new(size_of::<T>()).expect("not a unit type");
+
+    pub(crate) fn new() -> io::Result<Self> {
+        const { assert!(align_of::<T>() <= 4096, "mmap aligns to pages") };
+        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
+        // SAFETY: a new mapping at an address of the kernel's choice aliases nothing.
+        let address = unsafe { mmap_anonymous(None, Self::LENGTH, protection, flags) }?;
+        Ok(Self {
+            address: address.cast(),
+            content: PhantomData,
+        })
+    }
+}
+
+impl<T: Shareable> Deref for Mapping<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the mapping is as long as T, aligned to a page, zeroed by the kernel, which is a
+        // valid T, and lives until drop. Other processes change it through atomics only.
+        unsafe { self.address.as_ref() }
+    }
+}
+
+impl<T: Shareable> Drop for Mapping<T> {
+    fn drop(&mut self) {
+        // SAFETY: address and length are those of mmap, and no reference outlives `self`.
+        let _ = unsafe { munmap(self.address.cast(), Self::LENGTH.get()) };
+    }
+}
+
+/// Where the handler writes; -1 is nowhere.
+static SIGNAL_FD: AtomicI32 = AtomicI32::new(-1);
+
+/// Names the descriptor that the handler writes to; -1 makes it drop signals.
+pub(crate) fn set_signal_fd(fd: RawFd) {
+    SIGNAL_FD.store(fd, Ordering::Release);
+}
+
+/// Stops the handler from writing to `fd`, if that is where it writes.
+pub(crate) fn clear_signal_fd(fd: RawFd) {
+    let _ = SIGNAL_FD.compare_exchange(fd, -1, Ordering::AcqRel, Ordering::Relaxed);
+}
+
+/// Makes `signal` a byte on the descriptor of [`set_signal_fd`].
+pub(crate) fn catch(signal: Signal) -> io::Result<()> {
+    set_action(signal, SigHandler::Handler(note_signal))
+}
+
+/// Gives `signal` its default action.
+pub(crate) fn restore(signal: Signal) -> io::Result<()> {
+    set_action(signal, SigHandler::SigDfl)
+}
+
+fn set_action(signal: Signal, handler: SigHandler) -> io::Result<()> {
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler is the default action or `note_signal`, which is async-signal-safe.
+    unsafe { sigaction(signal, &action) }?;
+    Ok(())
+}
+
+/// The only signal handler: async-signal-safe after signal-safety(7), errno kept as it asks.
+extern "C" fn note_signal(number: c_int) {
+    let errno = Errno::last_raw();
+    let fd = SIGNAL_FD.load(Ordering::Acquire);
+    if fd >= 0 {
+        let byte = [number as u8];
+        // SAFETY: write(2) of one byte from the stack; a descriptor that is closed or full is an
+        // error without effect. A full pipe already wakes the loop.
+        let _ = unsafe { libc::write(fd, byte.as_ptr().cast(), 1) };
+    }
+    Errno::set_raw(errno);
+}
