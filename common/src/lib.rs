@@ -9,6 +9,7 @@ pub mod app;
 pub mod bell;
 pub mod handoff;
 pub mod listener;
+pub mod logging;
 pub mod message;
 pub mod request;
 pub mod response;

@@ -87,12 +87,16 @@ impl Head {
 
     /// All field lines in order: name as sent, value without surrounding white space.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.fields.iter().map(|&(name, value)| (self.text(name), &self.bytes[value.range()]))
+        self.fields
+            .iter()
+            .map(|&(name, value)| (self.text(name), &self.bytes[value.range()]))
     }
 
     /// The first field line of that name, compared without case.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.fields().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.fields()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
     }
 
     fn split_target(&self) -> (&str, Option<&str>) {
@@ -100,7 +104,9 @@ impl Head {
         let rest = match target.find("://") {
             Some(at) if !target.starts_with('/') => {
                 let authority = &target[at + 3..];
-                authority.find(['/', '?']).map_or("/", |slash| &authority[slash..])
+                authority
+                    .find(['/', '?'])
+                    .map_or("/", |slash| &authority[slash..])
             }
             _ => target,
         };

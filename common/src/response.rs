@@ -31,7 +31,11 @@ pub type Pieces = Box<dyn Iterator<Item = io::Result<Vec<u8>>> + Send>;
 
 impl Response {
     pub fn new(status: StatusCode) -> Self {
-        Self { status, fields: Vec::new(), body: ResponseBody::Empty }
+        Self {
+            status,
+            fields: Vec::new(),
+            body: ResponseBody::Empty,
+        }
     }
 
     /// A 200 of type `text/plain`.

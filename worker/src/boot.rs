@@ -1,8 +1,29 @@
-//! The entry points of a child process.
+//! The entry points of a child process: makes what a worker or runner needs, says `ready`, works,
+//! and returns the exit code.
 
+use std::io;
 use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
 
-use oxicorn_common::{Application, Handoff, Listener, MessageSender, Scoreboard, WorkerContext};
+use log::{error, info};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
+use oxicorn_common::scoreboard::SlotState;
+use oxicorn_common::{
+    Application, Handoff, Listener, Message, MessageSender, Runner, Scoreboard, SignalPipe,
+    WorkerContext, logging,
+};
+
+use crate::crew;
+use crate::reactor::Reactor;
+use crate::station::Station;
+
+/// The worker could not boot; gunicorn's `WORKER_BOOT_ERROR`.
+const BOOT_ERROR: i32 = 3;
+/// The application could not be loaded; gunicorn's `APP_LOAD_ERROR`.
+const LOAD_ERROR: i32 = 4;
 
 /// What a child is given by the master.
 #[allow(
@@ -18,12 +39,187 @@ pub struct Boot {
     pub handoff: Handoff,
 }
 
-pub fn run_web(boot: Boot) -> i32 {
-    let _ = boot;
-    3
+/// Why a child did not get ready.
+#[derive(Debug, thiserror::Error)]
+enum BootError {
+    #[error("Application {name} failed to load: {source}")]
+    Load {
+        name: String,
+        source: oxicorn_common::LoadError,
+    },
+    #[error("Worker failed to boot: {0}")]
+    Io(#[from] io::Error),
 }
 
+impl BootError {
+    fn exit_code(&self) -> i32 {
+        match self {
+            Self::Load { .. } => LOAD_ERROR,
+            Self::Io(_) => BOOT_ERROR,
+        }
+    }
+
+    fn report(&self, sender: &MessageSender) -> i32 {
+        error!("{self}");
+        let message = Message::Failed {
+            exit_code: self.exit_code(),
+            text: self.to_string(),
+        };
+        // A master that cannot be told sees the exit code.
+        let _ = sender.send(&message);
+        self.exit_code()
+    }
+}
+
+/// The life of a web worker.
+pub fn run_web(boot: Boot) -> i32 {
+    log_panics();
+    let Boot {
+        context,
+        application,
+        listeners,
+        scoreboard,
+        sender,
+        handoff,
+    } = boot;
+    let signals = match install_signals() {
+        Ok(signals) => signals,
+        Err(error) => return BootError::from(error).report(&sender),
+    };
+    let app = match application.load(&context) {
+        Ok(app) => app,
+        Err(source) => {
+            let name = application.name().to_owned();
+            return BootError::Load { name, source }.report(&sender);
+        }
+    };
+    let settings = Arc::clone(&context.settings);
+    let station = Arc::new(Station::new(
+        app,
+        settings,
+        scoreboard,
+        context.slot,
+        sender,
+    ));
+    let (reactor, waker) = match Reactor::new(Arc::clone(&station), listeners, handoff, signals) {
+        Ok(made) => made,
+        Err(error) => return BootError::from(error).report(station.sender()),
+    };
+    station.slot().beat();
+    station.slot().set_state(SlotState::Ready);
+    station.tell(&Message::Ready);
+    match crew::run(Arc::clone(&station), reactor, waker) {
+        Ok(code) => {
+            info!("Worker exiting (pid: {})", std::process::id());
+            code
+        }
+        Err(error) => BootError::from(error).report(station.sender()),
+    }
+}
+
+/// The life of a runner: the application's background work on one thread, signals and the
+/// heartbeat on the other.
 pub fn run_runner(boot: Boot) -> i32 {
-    let _ = boot;
-    3
+    log_panics();
+    let Boot {
+        context,
+        application,
+        listeners,
+        scoreboard,
+        sender,
+        ..
+    } = boot;
+    drop(listeners);
+    let mut signals = match install_signals() {
+        Ok(signals) => signals,
+        Err(error) => return BootError::from(error).report(&sender),
+    };
+    let runner = match application.runner(&context) {
+        Ok(Some(runner)) => runner,
+        Ok(None) => return 0,
+        Err(source) => {
+            let name = application.name().to_owned();
+            return BootError::Load { name, source }.report(&sender);
+        }
+    };
+    let slot = scoreboard.slot(context.slot);
+    slot.beat();
+    slot.set_state(SlotState::Ready);
+    // A master that is gone takes this process with it.
+    let _ = sender.send(&Message::Ready);
+    let stop = Stop::default();
+    let work = match start(runner, stop.clone()) {
+        Ok(work) => work,
+        Err(error) => return BootError::from(error).report(&sender),
+    };
+    let mut give_up_at: Option<Instant> = None;
+    while !work.is_finished() {
+        slot.beat();
+        for signal in wait_for_signals(&mut signals) {
+            match signal {
+                Signal::SIGTERM if give_up_at.is_none() => {
+                    slot.set_state(SlotState::Draining);
+                    stop.request();
+                    give_up_at = Some(Instant::now() + context.settings.graceful_timeout);
+                }
+                // What is under way is taken up again by the next runner.
+                Signal::SIGINT | Signal::SIGQUIT => return 0,
+                Signal::SIGUSR1 => logging::reopen(),
+                _ => {}
+            }
+        }
+        if give_up_at.is_some_and(|at| Instant::now() >= at) {
+            return 0;
+        }
+    }
+    match work.join() {
+        Ok(Ok(())) => 0,
+        Ok(Err(error)) => {
+            error!("Runner failed: {error:#}");
+            1
+        }
+        Err(_) => 1,
+    }
+}
+
+fn start(runner: Runner, stop: Stop) -> io::Result<thread::JoinHandle<anyhow::Result<()>>> {
+    thread::Builder::new()
+        .name("runner".to_owned())
+        .spawn(move || runner(&stop))
+}
+
+fn wait_for_signals(signals: &mut SignalPipe) -> Vec<Signal> {
+    use std::os::fd::AsFd;
+    let timeout = PollTimeout::try_from(RUNNER_PATIENCE).unwrap_or(PollTimeout::ZERO);
+    // An interrupted or timed-out wait is a wait that is over.
+    let _ = poll(
+        &mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)],
+        timeout,
+    );
+    signals.take()
+}
+
+/// HUP, USR2 and WINCH are the master's business: a child that gets them from a terminal or a
+/// careless `kill` takes no notice.
+fn install_signals() -> io::Result<SignalPipe> {
+    SignalPipe::install(&[
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGHUP,
+        Signal::SIGWINCH,
+    ])
+}
+
+/// A panic is one line in the error log, whoever catches it.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = thread::current();
+        error!(
+            "thread {} panicked: {panic}",
+            thread.name().unwrap_or("main")
+        );
+    }));
 }

@@ -1,6 +1,33 @@
 //! What runs in a worker: event loop, HTTP/1.1, request threads, the native applications.
+//!
+//! ```text
+//!   boot      the entry points of a child process
+//!   crew      request threads and the watch: who leads, who follows
+//!   reactor   the event loop: every connection that waits for its client
+//!   desk      one request thread's work: application in, bytes out
+//!   http      HTTP/1.1 without I/O
+//!   handoff   connections that go to a sibling
+//!   native    the applications that come with the server
+//! ```
 
+mod acceptor;
 mod boot;
+mod connection;
+mod crew;
+mod desk;
+mod estimates;
+mod exchange;
+mod handoff;
+mod http;
+mod inbox;
 pub mod native;
+mod outgoing;
+mod reactor;
+mod seat;
+mod stack;
+mod station;
+mod stream;
+mod sys;
+mod timers;
 
 pub use boot::{Boot, run_runner, run_web};

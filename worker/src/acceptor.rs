@@ -1,0 +1,173 @@
+//! The listeners as one worker sees them: it is woken alone, accepts only while it can serve, and
+//! goes to the end of the queue after each connection, so that workers take turns.
+//!
+//! A listener is put into the poll's own epoll instance with EPOLLEXCLUSIVE, which mio has no
+//! word for. It cannot be behind an inner epoll: the kernel counts an exclusive waiter as woken
+//! only when a thread waits on that very instance (fs/eventpoll.c, ep_poll_callback), so nested
+//! instances would all wake up.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use mio::Poll;
+use mio::net::{TcpListener, UnixListener};
+use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
+use oxicorn_common::request::Peer;
+use oxicorn_common::{Handoff, Listener};
+use socket2::SockRef;
+
+use crate::connection::Connection;
+use crate::handoff;
+use crate::stream::Stream;
+use crate::sys;
+
+/// What one worker accepts from.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    epoll: Epoll,
+    sockets: Vec<Socket>,
+    /// The token of the first socket; the others follow.
+    first_token: usize,
+    open: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+    /// Connections that siblings gave away come like new ones: to one idle worker at a time.
+    Handoff(Handoff),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+            Self::Handoff(handoff) => handoff.receiver.as_fd(),
+        }
+    }
+}
+
+impl Acceptor {
+    pub(crate) fn new(
+        poll: &Poll,
+        listeners: Vec<Listener>,
+        handoff: Handoff,
+        first_token: usize,
+    ) -> io::Result<Self> {
+        let epoll = sys::epoll_of(poll)?;
+        let mut sockets = listeners
+            .into_iter()
+            .map(|listener| Socket::new(listener.fd))
+            .collect::<io::Result<Vec<_>>>()?;
+        sockets.push(Socket::Handoff(handoff));
+        Ok(Self {
+            epoll,
+            sockets,
+            first_token,
+            open: false,
+        })
+    }
+
+    /// Whether `token` is one of the listeners; if so, which.
+    pub(crate) fn index_of(&self, token: usize) -> Option<usize> {
+        token
+            .checked_sub(self.first_token)
+            .filter(|&index| index < self.sockets.len())
+    }
+
+    /// Begins or ceases to be woken by new connections.
+    pub(crate) fn set_open(&mut self, open: bool) -> io::Result<()> {
+        if self.open != open {
+            for index in 0..self.sockets.len() {
+                if open {
+                    self.join(index)?
+                } else {
+                    self.leave(index)?
+                }
+            }
+            self.open = open;
+        }
+        Ok(())
+    }
+
+    /// Takes one connection, if there is one, and goes to the end of the queue.
+    pub(crate) fn accept(&mut self, index: usize) -> io::Result<Option<Connection>> {
+        let Some(socket) = self.sockets.get(index) else {
+            return Ok(None);
+        };
+        match socket.accept() {
+            Ok(Some(connection)) => {
+                if self.open {
+                    self.leave(index)?;
+                    self.join(index)?;
+                }
+                Ok(Some(connection))
+            }
+            Err(error) if is_transient(&error) => Ok(None),
+            outcome => outcome,
+        }
+    }
+
+    /// Takes whatever is waiting, for the last time, and lets go of the sockets.
+    pub(crate) fn close(&mut self) -> io::Result<Vec<Connection>> {
+        self.set_open(false)?;
+        let mut waiting = Vec::new();
+        for socket in std::mem::take(&mut self.sockets) {
+            while let Ok(Some(connection)) = socket.accept() {
+                waiting.push(connection);
+            }
+        }
+        Ok(waiting)
+    }
+
+    fn join(&self, index: usize) -> io::Result<()> {
+        let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+        let event = EpollEvent::new(flags, (self.first_token + index) as u64);
+        Ok(self.epoll.add(&self.sockets[index], event)?)
+    }
+
+    fn leave(&self, index: usize) -> io::Result<()> {
+        Ok(self.epoll.delete(&self.sockets[index])?)
+    }
+}
+
+impl Socket {
+    fn accept(&self) -> io::Result<Option<Connection>> {
+        let (stream, peer) = match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                (Stream::Tcp(stream), Peer::Tcp(peer))
+            }
+            Self::Unix(listener) => (Stream::Unix(listener.accept()?.0), Peer::Unix),
+            Self::Handoff(handoff) => return handoff::take(handoff),
+        };
+        Ok(Some(Connection::new(stream, peer)))
+    }
+
+    fn new(fd: OwnedFd) -> io::Result<Self> {
+        let socket = SockRef::from(&fd);
+        socket.set_nonblocking(true)?;
+        if socket.domain()? == socket2::Domain::UNIX {
+            return Ok(Self::Unix(UnixListener::from_std(fd.into())));
+        }
+        // Accepted sockets inherit the option, which saves a system call a connection.
+        socket.set_tcp_nodelay(true)?;
+        Ok(Self::Tcp(TcpListener::from_std(fd.into())))
+    }
+}
+
+/// Errors of accept(2) that concern one connection, not the listener; "there is none" included.
+fn is_transient(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock
+            | io::ErrorKind::Interrupted
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    ) || matches!(
+        error.raw_os_error(),
+        Some(libc::EPROTO | libc::EPERM | libc::ENETDOWN | libc::EHOSTUNREACH | libc::ENETUNREACH)
+    )
+}

@@ -1,0 +1,229 @@
+//! One client: its socket, what it has sent, and what it has yet to take.
+//!
+//! A connection is owned by the reactor while it waits and by a request thread while the
+//! application runs for it; it moves between them whole, so neither needs a lock.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use oxicorn_common::request::Peer;
+
+use crate::exchange::Exchange;
+use crate::http::{Intake, Limits, RequestError, Step};
+use crate::inbox::Inbox;
+use crate::outgoing::Outgoing;
+use crate::station::Station;
+use crate::stream::Stream;
+
+/// What is to become of a connection that nobody works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Phase {
+    /// Waits for a request, or for the rest of one.
+    #[default]
+    Receiving,
+    /// A request is whole, or a streamed response wants its next piece: a request thread is due.
+    Ready,
+    /// The client takes the response slowly; `then` follows when it has all of it.
+    Sending,
+    /// Our side is shut; what the client still sends is read and dropped, so that it can read the
+    /// answer (RFC 9112 section 9.6).
+    Lingering,
+    /// To be closed and forgotten.
+    Dead,
+}
+
+/// What follows a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Then {
+    #[default]
+    KeepAlive,
+    Close,
+    Linger,
+}
+
+/// The buffers of a request: held while one is in sight, shared out again when the client idles.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    pub(crate) inbox: Inbox,
+    pub(crate) intake: Intake,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Its place in the reactor's table; also its mio token.
+    pub(crate) token: usize,
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) peer: Peer,
+    pub(crate) phase: Phase,
+    pub(crate) then: Then,
+    pub(crate) buffers: Option<Box<Buffers>>,
+    pub(crate) outgoing: Outgoing,
+    /// The response under way, for the access log.
+    pub(crate) exchange: Option<Exchange>,
+    /// The socket may have more for us: an edge was seen that no read has exhausted.
+    pub(crate) readable: bool,
+    /// The client has shut its side.
+    pub(crate) hung_up: bool,
+    /// Registered with the poll, and whether also for writing.
+    pub(crate) registered: Option<bool>,
+    pub(crate) deadline: Option<Instant>,
+    /// The earliest timer that is set for it.
+    pub(crate) timer: Option<Instant>,
+    /// What `deadline` is about.
+    pub(crate) awaited: Awaited,
+    /// The request took too long: the client has its 504 and the reactor has written it off.
+    pub(crate) given_up: bool,
+}
+
+/// What the client is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Awaited {
+    /// The next request of a kept-alive connection.
+    #[default]
+    Request,
+    /// A head, from its first byte on, or from the beginning of the connection.
+    Head,
+    Body,
+    /// To take the response.
+    Room,
+    /// To shut its side.
+    End,
+}
+
+/// What a read brought.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// The socket is exhausted; the request is as far as the step says.
+    Waiting(Step),
+    /// A request is whole.
+    Request,
+    /// The client is gone or has shut its side between requests.
+    Closed,
+    Refused(RequestError),
+}
+
+impl Phase {
+    /// What a connection does when its response is sent.
+    pub(crate) fn after(then: Then) -> Self {
+        match then {
+            Then::KeepAlive => Self::Receiving,
+            Then::Linger => Self::Lingering,
+            Then::Close => Self::Dead,
+        }
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, peer: Peer) -> Self {
+        Self {
+            token: usize::MAX,
+            stream: Arc::new(stream),
+            peer,
+            phase: Phase::Receiving,
+            then: Then::KeepAlive,
+            buffers: None,
+            outgoing: Outgoing::default(),
+            exchange: None,
+            readable: true,
+            hung_up: false,
+            registered: None,
+            deadline: None,
+            timer: None,
+            awaited: Awaited::Request,
+            given_up: false,
+        }
+    }
+
+    /// Reads until a request is whole or the socket has no more.
+    ///
+    /// A read that leaves room in the buffer has emptied the socket (epoll(7), question 9), but
+    /// for the end of file, which `hung_up` announces.
+    pub(crate) fn receive(&mut self, buffers: &mut Buffers, limits: &Limits) -> Received {
+        let mut step = match buffers.intake.advance(&mut buffers.inbox, limits) {
+            Ok(Step::Request) => return Received::Request,
+            Ok(step) => step,
+            Err(error) => return Received::Refused(error),
+        };
+        while self.readable || self.hung_up {
+            let space = buffers.inbox.space();
+            let room = space.len();
+            match self.stream.read(space) {
+                Ok(0) => return Received::Closed,
+                Ok(count) => {
+                    buffers.inbox.fill(count);
+                    self.readable = count == room;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    self.hung_up = false;
+                    break;
+                }
+                Err(_) => return Received::Closed,
+            }
+            step = match buffers.intake.advance(&mut buffers.inbox, limits) {
+                Ok(Step::Request) => return Received::Request,
+                // `Continue` is said once, however many reads follow it here.
+                Ok(Step::MoreBody) if step == Step::Continue => Step::Continue,
+                Ok(step) => step,
+                Err(error) => return Received::Refused(error),
+            };
+        }
+        Received::Waiting(step)
+    }
+
+    /// Whether nothing is to be done for the connection before the client sends more: it waits
+    /// for a request, the poll watches it, and the socket is empty.
+    pub(crate) fn is_quiet(&mut self) -> bool {
+        let waits = self.phase == Phase::Receiving && self.registered.is_some() && !self.hung_up;
+        let Some(buffers) = self
+            .buffers
+            .as_mut()
+            .filter(|buffers| waits && buffers.inbox.is_empty())
+        else {
+            return false;
+        };
+        match self.stream.read(buffers.inbox.space()) {
+            Ok(count) => {
+                buffers.inbox.fill(count);
+                self.hung_up = count == 0;
+                self.readable = true;
+                false
+            }
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        }
+    }
+
+    /// Drops what a lingering client sends; true when the end has come.
+    pub(crate) fn discard(&mut self, scratch: &mut Inbox) -> bool {
+        loop {
+            scratch.clear();
+            match self.stream.read(scratch.space()) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+                Err(_) => return true,
+            }
+        }
+    }
+
+    /// Sets what the client is waited for and how long; zero is for ever.
+    pub(crate) fn await_within(&mut self, awaited: Awaited, now: Instant, patience: Duration) {
+        self.awaited = awaited;
+        self.deadline = (!patience.is_zero()).then(|| now + patience);
+    }
+
+    /// The response is over: what is to be told of it is told.
+    pub(crate) fn conclude(&mut self, station: &Station, now: Instant) {
+        if let (Some(exchange), Some(buffers)) = (self.exchange.take(), &self.buffers) {
+            station.log_access(&buffers.intake.head, &self.peer, &exchange, now);
+        }
+    }
+
+    /// Another thread has told the client that its request took too long.
+    pub(crate) fn give_up(&mut self) {
+        self.given_up = true;
+        self.phase = Phase::Dead;
+        self.exchange = None;
+    }
+}

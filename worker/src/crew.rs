@@ -1,0 +1,326 @@
+//! The threads of a worker: leader and followers.
+//!
+//! ```text
+//!   leader     turns the reactor; runs a request itself, its hand off the reactor meanwhile, and
+//!              is the leader again afterwards unless somebody took over
+//!   followers  sleep until they are promoted
+//!   watch      the process's main thread: when the leader has been inside the application for
+//!              about a millisecond, promotes a follower; when there is none, leads itself, but
+//!              accepts nothing and runs nothing
+//! ```
+//!
+//! Running a short request costs no hand-off and no wake-up. Where the application is known to
+//! block, the leader promotes a follower first. Leading is holding the reactor's mutex.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use log::error;
+use mio::Waker;
+
+use crate::connection::Connection;
+use crate::desk::Desk;
+use crate::estimates::Estimates;
+use crate::reactor::Reactor;
+use crate::station::Station;
+
+/// How often the watch looks while requests run.
+const TICK: Duration = Duration::from_millis(1);
+/// Ticks without a request after which the watch sleeps until there is one.
+const TICKS_UNTIL_DORMANT: u32 = 20;
+/// A turn of the reactor ends after this at the latest.
+const TURN: Duration = Duration::from_secs(1);
+
+pub(crate) struct Crew {
+    station: Arc<Station>,
+    reactor: Mutex<Reactor>,
+    waker: Waker,
+    /// Connections that threads which do not lead are done with.
+    returned: Mutex<Vec<Box<Connection>>>,
+    bench: Mutex<Bench>,
+    promoted: Condvar,
+    /// Followers asleep; `bench` has the truth, this is for a look in passing.
+    idle: AtomicUsize,
+    /// Requests begun.
+    begun: AtomicU64,
+    /// Somebody turns the reactor, rather than runs the application.
+    led: AtomicBool,
+    watch_leads: AtomicBool,
+    watch_sleeps: AtomicBool,
+    watch: Thread,
+    estimates: Estimates,
+    /// The exit code, once the crew is dismissed.
+    dismissed: Mutex<Option<i32>>,
+}
+
+#[derive(Debug, Default)]
+struct Bench {
+    idle: usize,
+    promotions: usize,
+    dismissed: bool,
+}
+
+type Lead<'a> = MutexGuard<'a, Reactor>;
+
+impl Crew {
+    /// To be made by the thread that will be the watch.
+    pub(crate) fn new(station: Arc<Station>, reactor: Reactor, waker: Waker) -> Self {
+        Self {
+            station,
+            reactor: Mutex::new(reactor),
+            waker,
+            returned: Mutex::default(),
+            bench: Mutex::default(),
+            promoted: Condvar::new(),
+            idle: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
+            led: AtomicBool::new(true),
+            watch_leads: AtomicBool::new(false),
+            watch_sleeps: AtomicBool::new(false),
+            watch: thread::current(),
+            estimates: Estimates::default(),
+            dismissed: Mutex::new(None),
+        }
+    }
+
+    /// The life of request thread `index`.
+    pub(crate) fn work(&self, index: usize) {
+        let mut desk = Desk::new(&self.station, index);
+        let mut mine = index == 0;
+        while mine || self.follow() {
+            mine = false;
+            if let Some(reactor) = self.try_lead() {
+                self.lead(reactor, &mut desk);
+            }
+        }
+    }
+
+    /// The life of the main thread; returns the exit code of the process.
+    pub(crate) fn watch(&self) -> i32 {
+        let mut seen = self.begun.load(Ordering::SeqCst);
+        let mut quiet = 0;
+        loop {
+            if let Some(code) = *lock(&self.dismissed) {
+                return code;
+            }
+            thread::park_timeout(TICK);
+            let begun = self.begun.load(Ordering::SeqCst);
+            let led = self.led.load(Ordering::SeqCst);
+            if begun == seen && !led {
+                quiet = 0;
+                if !self.promote() {
+                    self.stand_in();
+                }
+            } else if begun == seen {
+                quiet += 1;
+                if quiet > TICKS_UNTIL_DORMANT {
+                    self.sleep_until_needed(seen);
+                    quiet = 0;
+                }
+            } else {
+                quiet = 0;
+            }
+            seen = begun;
+        }
+    }
+
+    /// Turns the reactor and runs what it brings, until somebody else leads.
+    fn lead<'a>(&'a self, mut reactor: Lead<'a>, desk: &mut Desk<'_>) {
+        loop {
+            self.take_back(&mut reactor);
+            while let Some(mut connection) = reactor.ready.pop_front() {
+                let estimate = self.estimates.slot_for(&connection);
+                if self.idle.load(Ordering::Relaxed) > 0 && self.estimates.blocks(estimate) {
+                    self.promote();
+                }
+                self.let_go(reactor);
+                self.begin();
+                let micros = desk.serve(&mut connection);
+                self.estimates.learn(estimate, micros);
+                let Some(again) = self.try_lead() else {
+                    return self.give_back(connection);
+                };
+                reactor = again;
+                reactor.settle(connection);
+            }
+            if self.is_over(&reactor) {
+                return;
+            }
+            let patience = self.check_seats(&mut reactor);
+            if let Err(error) = reactor.turn(patience, true) {
+                error!("the event loop failed: {error}");
+                return self.dismiss(1);
+            }
+        }
+    }
+
+    /// Leads in place of the request threads, which are all inside the application: reads, drains,
+    /// keeps deadlines, and gives what is ready to siblings.
+    fn stand_in(&self) {
+        self.watch_leads.store(true, Ordering::SeqCst);
+        if let Some(mut reactor) = self.try_lead() {
+            while self.idle.load(Ordering::SeqCst) == 0 && !self.is_over(&reactor) {
+                self.take_back(&mut reactor);
+                let patience = self.check_seats(&mut reactor);
+                if self.station.has_siblings() {
+                    reactor.pass_on_ready();
+                }
+                if let Err(error) = reactor.turn(patience, false) {
+                    error!("the event loop failed: {error}");
+                    self.dismiss(1);
+                    break;
+                }
+            }
+            self.let_go(reactor);
+        }
+        self.watch_leads.store(false, Ordering::SeqCst);
+        self.promote();
+    }
+
+    /// Sleeps until the leader begins a request.
+    fn sleep_until_needed(&self, seen: u64) {
+        self.watch_sleeps.store(true, Ordering::SeqCst);
+        while self.begun.load(Ordering::SeqCst) == seen
+            && self.led.load(Ordering::SeqCst)
+            && lock(&self.dismissed).is_none()
+        {
+            thread::park();
+        }
+        self.watch_sleeps.store(false, Ordering::SeqCst);
+    }
+
+    /// Notes that a request begins, and that nobody leads meanwhile.
+    fn begin(&self) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        if self.watch_sleeps.load(Ordering::SeqCst) {
+            self.watch.unpark();
+        }
+    }
+
+    fn try_lead(&self) -> Option<Lead<'_>> {
+        let lead = match self.reactor.try_lock() {
+            Ok(lead) => lead,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        self.led.store(true, Ordering::SeqCst);
+        Some(lead)
+    }
+
+    fn let_go(&self, lead: Lead<'_>) {
+        self.led.store(false, Ordering::SeqCst);
+        drop(lead);
+    }
+
+    /// Hands a connection to whoever leads now, who need not be woken for it when the client has
+    /// sent nothing yet: what it sends later wakes the leader, who then finds the connection.
+    fn give_back(&self, mut connection: Box<Connection>) {
+        let quiet = connection.is_quiet() && !self.station.is_draining();
+        lock(&self.returned).push(connection);
+        if !quiet {
+            self.wake_leader();
+        }
+    }
+
+    fn take_back(&self, reactor: &mut Reactor) {
+        for connection in std::mem::take(&mut *lock(&self.returned)) {
+            reactor.settle(connection);
+        }
+    }
+
+    /// Sleeps until promoted; false when the crew is dismissed.
+    fn follow(&self) -> bool {
+        let mut bench = lock(&self.bench);
+        bench.idle += 1;
+        self.idle.store(bench.idle, Ordering::SeqCst);
+        if self.watch_leads.load(Ordering::SeqCst) {
+            self.wake_leader();
+        }
+        while bench.promotions == 0 && !bench.dismissed {
+            bench = self
+                .promoted
+                .wait(bench)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        bench.idle -= 1;
+        bench.promotions = bench.promotions.saturating_sub(1);
+        self.idle.store(bench.idle, Ordering::SeqCst);
+        !bench.dismissed
+    }
+
+    /// Wakes a follower to lead; false when there is none.
+    fn promote(&self) -> bool {
+        let mut bench = lock(&self.bench);
+        let free = bench.idle > bench.promotions;
+        if free {
+            bench.promotions += 1;
+            self.promoted.notify_one();
+        }
+        free
+    }
+
+    fn wake_leader(&self) {
+        if let Err(error) = self.waker.wake() {
+            error!("cannot wake the event loop: {error}");
+        }
+    }
+
+    fn is_over(&self, reactor: &Reactor) -> bool {
+        let over = reactor.is_finished() || lock(&self.bench).dismissed;
+        if over {
+            self.dismiss(0);
+        }
+        over
+    }
+
+    /// Ends all threads that are not stuck, and the watch with them.
+    fn dismiss(&self, code: i32) {
+        lock(&self.dismissed).get_or_insert(code);
+        lock(&self.bench).dismissed = true;
+        self.promoted.notify_all();
+        self.watch.unpark();
+    }
+
+    /// Answers for threads that have been inside the application for longer than `timeout`, and
+    /// returns how long until the next one will have been.
+    fn check_seats(&self, reactor: &mut Reactor) -> Duration {
+        let limit = self.station.settings.timeout;
+        if limit.is_zero() {
+            return TURN;
+        }
+        let mut oldest = None;
+        for seat in &self.station.seats {
+            let Some(since) = seat.since() else { continue };
+            match seat.expire(limit) {
+                Some(expired) => {
+                    reactor.given_up += 1;
+                    expired.answer(&self.station);
+                }
+                None => oldest = Some(oldest.map_or(since, |other: Instant| other.min(since))),
+            }
+        }
+        oldest.map_or(TURN, |since| {
+            TURN.min(limit.saturating_sub(since.elapsed()))
+        })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes the crew of a worker and lives its life; returns the exit code.
+pub(crate) fn run(station: Arc<Station>, reactor: Reactor, waker: Waker) -> io::Result<i32> {
+    let threads = station.settings.threads;
+    let crew = Arc::new(Crew::new(station, reactor, waker));
+    for index in 0..threads {
+        let crew = Arc::clone(&crew);
+        thread::Builder::new()
+            .name(format!("request-{index}"))
+            .spawn(move || crew.work(index))?;
+    }
+    Ok(crew.watch())
+}

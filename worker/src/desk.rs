@@ -1,0 +1,226 @@
+//! Where one request thread works: takes a connection that is ready, runs the application for it,
+//! and sends what the client takes at once.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use http::StatusCode;
+use log::{debug, error};
+use oxicorn_common::request::{Body, Request};
+use oxicorn_common::response::{Response, ResponseBody};
+
+use crate::connection::{Connection, Phase, Then};
+use crate::exchange::Exchange;
+use crate::http::date::DateCache;
+use crate::http::encode::{Asked, encode_head};
+use crate::outgoing::Flushed;
+use crate::station::Station;
+
+pub(crate) struct Desk<'a> {
+    station: &'a Station,
+    index: usize,
+    date: DateCache,
+    /// A buffer that goes from response to response, warm in the cache.
+    spare: Vec<u8>,
+}
+
+impl<'a> Desk<'a> {
+    pub(crate) fn new(station: &'a Station, index: usize) -> Self {
+        station.seats[index].claim();
+        Self {
+            station,
+            index,
+            date: DateCache::new(),
+            spare: Vec::new(),
+        }
+    }
+
+    /// Answers the request that is whole, or goes on with the response that wants its next piece.
+    /// Returns how long the application had the thread, in microseconds.
+    pub(crate) fn serve(&mut self, connection: &mut Connection) -> u64 {
+        let slot = self.station.slot();
+        let board = &slot.seats[self.index];
+        let started = Instant::now();
+        // The time of the last beat is near enough, and saves reading another clock.
+        board
+            .started
+            .store(slot.heartbeat.load(Ordering::Relaxed), Ordering::Relaxed);
+        if connection.outgoing.has_pieces() {
+            self.resume(connection, started);
+        } else {
+            self.answer(connection, started);
+        }
+        board.started.store(0, Ordering::Relaxed);
+        let ended = Instant::now();
+        if let Some(exchange) = connection.exchange.as_ref()
+            && !connection.outgoing.has_pieces()
+        {
+            let latency = ended.saturating_duration_since(exchange.started);
+            board.record(exchange.status, exchange.body_bytes, latency);
+            if connection.phase != Phase::Sending {
+                connection.conclude(self.station, ended);
+            }
+        }
+        u64::try_from((ended - started).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn answer(&mut self, connection: &mut Connection, started: Instant) {
+        let Some(buffers) = connection.buffers.as_mut() else {
+            connection.phase = Phase::Dead;
+            return;
+        };
+        let seat = &self.station.seats[self.index];
+        let intake = &mut buffers.intake;
+        let mut request = Request {
+            head: std::mem::take(&mut intake.head),
+            body: std::mem::take(&mut intake.body),
+            peer: connection.peer,
+        };
+        seat.occupy(
+            &connection.stream,
+            started,
+            request.head.method(),
+            request.head.path(),
+        );
+        let mut response = self.call(&mut request);
+        let asked = Asked {
+            version: request.head.version,
+            head_only: request.head.method() == "HEAD",
+            keep_alive: intake.framing.keep_alive
+                && !self.station.settings.keepalive.is_zero()
+                && !self.station.closing.load(Ordering::Relaxed),
+        };
+        let outgoing = &mut connection.outgoing;
+        std::mem::swap(&mut outgoing.bytes, &mut self.spare);
+        outgoing.reset();
+        let date = self.date.at(started);
+        let (framed, keep_alive) = match encode_head(&mut outgoing.bytes, &response, asked, date) {
+            Ok(encoded) => encoded,
+            Err(reason) => {
+                error!(
+                    "Error handling request {} {}: {reason}",
+                    request.method(),
+                    request.path()
+                );
+                outgoing.reset();
+                response = failure();
+                encode_head(&mut outgoing.bytes, &response, asked, date)
+                    .unwrap_or((crate::http::encode::Framed::Bodiless, false))
+            }
+        };
+        let streams = matches!(response.body, ResponseBody::Stream(_));
+        let in_time = if streams {
+            seat.answer()
+        } else {
+            seat.vacate()
+        };
+        if !in_time {
+            connection.give_up();
+            return;
+        }
+        connection.then = match (keep_alive, buffers.inbox.is_empty()) {
+            (true, _) => Then::KeepAlive,
+            (false, true) if !intake.framing.keep_alive => Then::Close,
+            (false, _) => Then::Linger,
+        };
+        let body_bytes = outgoing.attach(response.body, framed);
+        intake.head = request.head;
+        intake.body = Body::default();
+        connection.exchange = Some(Exchange {
+            started,
+            status: response.status.as_u16(),
+            fields: response.fields,
+            body_bytes,
+        });
+        self.station.count_request();
+        self.send(connection);
+        if streams && !seat.vacate() {
+            connection.give_up();
+        }
+        if self.spare.capacity() == 0 {
+            std::mem::swap(&mut connection.outgoing.bytes, &mut self.spare);
+        }
+    }
+
+    /// Goes on with a streamed response whose last piece the client has taken.
+    fn resume(&mut self, connection: &mut Connection, started: Instant) {
+        let seat = &self.station.seats[self.index];
+        if let Some(buffers) = &connection.buffers {
+            let head = &buffers.intake.head;
+            seat.occupy(&connection.stream, started, head.method(), head.path());
+            seat.answer();
+        }
+        self.send(connection);
+        if !seat.vacate() {
+            connection.give_up();
+        }
+    }
+
+    /// Runs the application; a panic is a 500.
+    fn call(&self, request: &mut Request) -> Response {
+        let app = &self.station.app;
+        match catch_unwind(AssertUnwindSafe(|| app.call(request))) {
+            Ok(response) => response,
+            Err(panic) => {
+                let (method, path) = (request.head.method(), request.head.path());
+                error!(
+                    "Error handling request {method} {path}: panic: {}",
+                    panic_text(&*panic)
+                );
+                failure()
+            }
+        }
+    }
+
+    /// Sends until the client takes no more, running the application for each piece.
+    fn send(&mut self, connection: &mut Connection) {
+        connection.phase = loop {
+            match connection.outgoing.flush(&connection.stream) {
+                Ok(Flushed::Done) => break Phase::after(connection.then),
+                Ok(Flushed::Blocked) => break Phase::Sending,
+                Ok(Flushed::NeedsPiece) => {}
+                Err(reason) => {
+                    debug!("the client is gone: {reason}");
+                    break Phase::Dead;
+                }
+            }
+            let made = catch_unwind(AssertUnwindSafe(|| connection.outgoing.make_piece()));
+            match made {
+                Ok(None) => {}
+                Ok(Some(Ok(octets))) => {
+                    if let Some(exchange) = &mut connection.exchange {
+                        exchange.body_bytes += octets;
+                    }
+                }
+                Ok(Some(Err(reason))) => {
+                    error!("Error making the response body: {reason}");
+                    break Phase::Dead;
+                }
+                Err(panic) => {
+                    error!(
+                        "Error making the response body: panic: {}",
+                        panic_text(&*panic)
+                    );
+                    break Phase::Dead;
+                }
+            }
+        };
+    }
+}
+
+fn failure() -> Response {
+    Response::new(StatusCode::INTERNAL_SERVER_ERROR)
+        .field("Content-Type", "text/plain")
+        .field("Connection", "close")
+        .body(ResponseBody::Static(b"Internal Server Error\n"))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("of an unknown type")
+}

@@ -1,0 +1,13 @@
+//! One request and its response, from the application's side to the last byte taken.
+
+use std::borrow::Cow;
+use std::time::Instant;
+
+/// What the access log tells of a response when the client has all of it.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    pub(crate) started: Instant,
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    pub(crate) body_bytes: u64,
+}

@@ -1,0 +1,69 @@
+//! What can be wrong with a request, and the one place that maps it to a status.
+
+use http::StatusCode;
+
+/// The client's fault, but for the last two. The connection is closed after the answer, because
+/// where the next request begins is no longer certain.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    #[error("the request line is malformed")]
+    RequestLine,
+    #[error("the method is not a conventional token")]
+    Method,
+    #[error("the request target is malformed")]
+    Target,
+    #[error("the HTTP version is not supported")]
+    Version,
+    #[error("a line ends in a bare LF")]
+    BareLf,
+    #[error("a header field is malformed")]
+    Field,
+    #[error("the Host field is missing, repeated or malformed")]
+    Host,
+    #[error("Content-Length is malformed or repeated")]
+    ContentLength,
+    #[error("Transfer-Encoding is malformed, misplaced or beside Content-Length")]
+    TransferEncoding,
+    #[error("the transfer coding is not implemented")]
+    TransferCoding,
+    #[error("CONNECT is not implemented")]
+    Connect,
+    #[error("a chunk is malformed")]
+    Chunk,
+    #[error("the expectation cannot be met")]
+    Expectation,
+    #[error("the request line is longer than limit_request_line")]
+    LineTooLong,
+    #[error("the header fields exceed limit_request_fields or limit_request_field_size")]
+    FieldsTooLarge,
+    #[error("the body is longer than limit_request_body")]
+    BodyTooLarge,
+    #[error("the request did not arrive in time")]
+    Timeout,
+    #[error("the body could not be spooled")]
+    Spool(#[source] std::io::Error),
+}
+
+impl RequestError {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::RequestLine
+            | Self::Method
+            | Self::Target
+            | Self::BareLf
+            | Self::Field
+            | Self::Host
+            | Self::ContentLength
+            | Self::TransferEncoding
+            | Self::Chunk => StatusCode::BAD_REQUEST,
+            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LineTooLong => StatusCode::URI_TOO_LONG,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::FieldsTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TransferCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Spool(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The head of a request: finds its end line by line, so that every limit is known early, then has
+//! httparse read it, and adds what RFC 9112 asks of a server beyond that.
+
+use std::mem::MaybeUninit;
+
+use memchr::{memchr, memrchr};
+use oxicorn_common::request::{Head, Span, Version};
+
+use super::{Limits, RequestError};
+
+/// Empty lines before a request line that are skipped (RFC 9112 section 2.2).
+const LEADING_EMPTY_LINES: usize = 4;
+/// Field lines that are parsed without a heap allocation.
+const FIELDS_ON_STACK: usize = 64;
+
+/// How far the search for the end of the head has come; a byte is looked at once.
+#[derive(Debug, Default)]
+pub(crate) struct Scan {
+    start: usize,
+    line: usize,
+    searched: usize,
+    empty: usize,
+    lines: usize,
+}
+
+impl Scan {
+    /// The length of the head, once all of it is in `input`, with its empty line.
+    pub(crate) fn find_end(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<usize>, RequestError> {
+        while let Some(at) = memchr(b'\n', &input[self.searched..]) {
+            let lf = self.searched + at;
+            if lf == self.line || input[lf - 1] != b'\r' {
+                return Err(RequestError::BareLf);
+            }
+            let length = lf - 1 - self.line;
+            self.searched = lf + 1;
+            if length > 0 {
+                self.check_line(length, limits)?;
+                self.lines += 1;
+            } else if self.lines > 0 {
+                return Ok(Some(lf + 1));
+            } else {
+                self.empty += 1;
+                self.start = lf + 1;
+                if self.empty > LEADING_EMPTY_LINES {
+                    return Err(RequestError::RequestLine);
+                }
+            }
+            self.line = lf + 1;
+        }
+        self.searched = input.len();
+        if self.lines == 0
+            && let Some(&first) = input.get(self.start)
+            && !first.is_ascii_graphic()
+            && first != b'\r'
+        {
+            // Not HTTP at all: a TLS handshake, say. Waiting for a line end would wait for ever.
+            return Err(RequestError::RequestLine);
+        }
+        // The CR may be here already while its LF is not.
+        self.check_line((input.len() - self.line).saturating_sub(1), limits)?;
+        Ok(None)
+    }
+
+    fn check_line(&self, length: usize, limits: &Limits) -> Result<(), RequestError> {
+        if self.lines == 0 {
+            return if length > limits.request_line {
+                Err(RequestError::LineTooLong)
+            } else {
+                Ok(())
+            };
+        }
+        if length > limits.field_size || (length > 0 && self.lines > limits.fields) {
+            return Err(RequestError::FieldsTooLarge);
+        }
+        Ok(())
+    }
+
+    /// Reads the head that ends at `end` of `input` into `head`, whose buffers are used again.
+    pub(crate) fn parse(
+        &self,
+        input: &[u8],
+        end: usize,
+        head: &mut Head,
+    ) -> Result<(), RequestError> {
+        let input = &input[self.start..end];
+        head.fields.clear();
+        if self.lines <= FIELDS_ON_STACK {
+            read(
+                input,
+                head,
+                &mut [const { MaybeUninit::uninit() }; FIELDS_ON_STACK],
+            )?;
+        } else {
+            read(input, head, &mut vec![MaybeUninit::uninit(); self.lines])?;
+        }
+        head.bytes.clear();
+        head.bytes.extend_from_slice(input);
+        Ok(())
+    }
+}
+
+/// Fills the spans of `head` from `input`.
+fn read<'a>(
+    input: &'a [u8],
+    head: &mut Head,
+    storage: &mut [MaybeUninit<httparse::Header<'a>>],
+) -> Result<(), RequestError> {
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse_with_uninit_headers(input, storage) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) | Err(httparse::Error::NewLine) => {
+            return Err(RequestError::RequestLine);
+        }
+        Err(httparse::Error::TooManyHeaders) => return Err(RequestError::FieldsTooLarge),
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => {
+            return Err(RequestError::Field);
+        }
+        Err(_) => return Err(blame_request_line(input)),
+    }
+    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    else {
+        return Err(RequestError::RequestLine);
+    };
+    if !is_conventional(method) {
+        return Err(RequestError::Method);
+    }
+    check_target(method, target)?;
+    let span = |part: &[u8]| span_within(input, part);
+    head.method = span(method.as_bytes());
+    head.target = span(target.as_bytes());
+    head.version = if minor == 0 {
+        Version::Http10
+    } else {
+        Version::Http11
+    };
+    head.fields.extend(
+        request
+            .headers
+            .iter()
+            .map(|field| (span(field.name.as_bytes()), span(field.value))),
+    );
+    Ok(())
+}
+
+/// Where `part` lies in `whole`, a slice of which it is.
+fn span_within(whole: &[u8], part: &[u8]) -> Span {
+    if part.is_empty() {
+        return Span::default();
+    }
+    let start = part.as_ptr().addr() - whole.as_ptr().addr();
+    let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+    Span {
+        start: position(start),
+        end: position(start + part.len()),
+    }
+}
+
+/// What gunicorn lets through unless told otherwise: 3 to 20 characters, none of them lower case.
+/// The parser has seen to it that the method is a token.
+fn is_conventional(method: &str) -> bool {
+    (3..=20).contains(&method.len())
+        && !method
+            .bytes()
+            .any(|byte| byte.is_ascii_lowercase() || byte == b'#')
+}
+
+/// The four forms of RFC 9112 section 3.2: which of them fits the method, and no byte that a URI
+/// cannot have.
+fn check_target(method: &str, target: &str) -> Result<(), RequestError> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(RequestError::Target);
+    }
+    if method == "CONNECT" {
+        return Err(RequestError::Connect);
+    }
+    match target.as_bytes() {
+        [b'/', ..] => Ok(()),
+        b"*" if method == "OPTIONS" => Ok(()),
+        _ if has_authority(target) => Ok(()),
+        _ => Err(RequestError::Target),
+    }
+}
+
+/// Absolute-form with an authority: `http://host...`.
+fn has_authority(target: &str) -> bool {
+    let Some((scheme, rest)) = target.split_once("://") else {
+        return false;
+    };
+    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
+        && !rest.is_empty()
+        && !rest.starts_with(['/', '?', '#'])
+}
+
+/// Tells an unsupported version, `HTTP/` and two digits, from a line that makes no sense.
+fn blame_request_line(input: &[u8]) -> RequestError {
+    let line = memchr(b'\r', input).map_or(input, |end| &input[..end]);
+    let version = memrchr(b' ', line).map_or(line, |space| &line[space + 1..]);
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit()
+                && minor.is_ascii_digit()
+                && !matches!((major, minor), (b'1', b'0' | b'1')) =>
+        {
+            RequestError::Version
+        }
+        _ => RequestError::RequestLine,
+    }
+}

@@ -1,0 +1,17 @@
+//! HTTP/1.1 after RFC 9110 and RFC 9112, without I/O: bytes in, requests out; responses in, bytes
+//! out. httparse reads the head; framing is ours and strict, because two parsers that disagree on
+//! where a request ends are how requests are smuggled.
+
+pub(crate) mod chunked;
+pub(crate) mod date;
+pub(crate) mod encode;
+pub(crate) mod error;
+pub(crate) mod framing;
+pub(crate) mod head;
+pub(crate) mod intake;
+pub(crate) mod limits;
+pub(crate) mod spool;
+
+pub(crate) use error::RequestError;
+pub(crate) use intake::{Intake, Step};
+pub(crate) use limits::Limits;

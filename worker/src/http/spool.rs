@@ -1,0 +1,81 @@
+//! Where a body goes while it arrives: memory at first, an unlinked temporary file once it is
+//! longer than [`BODY_IN_MEMORY`]. The file has no name, so nothing is left behind by a crash.
+
+use std::fs::File;
+use std::io::{Cursor, Seek, Write};
+use std::path::Path;
+
+use oxicorn_common::request::Body;
+
+use super::RequestError;
+use super::limits::{BODY_IN_MEMORY, Limits};
+
+/// A body that is still arriving.
+#[derive(Debug)]
+pub(crate) enum Spool {
+    Memory(Vec<u8>),
+    File { file: File, length: u64 },
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self::Memory(Vec::new())
+    }
+}
+
+impl Spool {
+    /// Makes room for what the client announced, within what may stay in memory.
+    pub(crate) fn expect(&mut self, length: u64) {
+        if let Self::Memory(bytes) = self {
+            bytes.reserve(usize::try_from(length).map_or(0, |it| it.min(BODY_IN_MEMORY)));
+        }
+    }
+
+    pub(crate) fn push(&mut self, data: &[u8], limits: &Limits) -> Result<(), RequestError> {
+        if self.length() + data.len() as u64 > limits.body {
+            return Err(RequestError::BodyTooLarge);
+        }
+        match self {
+            Self::Memory(bytes) if bytes.len() + data.len() <= BODY_IN_MEMORY => {
+                bytes.extend_from_slice(data);
+            }
+            Self::Memory(bytes) => {
+                let mut file = open(limits.spool_dir.as_deref()).map_err(RequestError::Spool)?;
+                file.write_all(bytes).map_err(RequestError::Spool)?;
+                let length = bytes.len() as u64;
+                *self = Self::File { file, length };
+                return self.push(data, limits);
+            }
+            Self::File { file, length } => {
+                file.write_all(data).map_err(RequestError::Spool)?;
+                *length += data.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole body, to be read from its beginning.
+    pub(crate) fn finish(self) -> Result<Body, RequestError> {
+        Ok(match self {
+            Self::Memory(bytes) => Body::Memory(Cursor::new(bytes)),
+            Self::File { mut file, length } => {
+                file.rewind().map_err(RequestError::Spool)?;
+                Body::Spooled { file, length }
+            }
+        })
+    }
+
+    fn length(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { length, .. } => *length,
+        }
+    }
+}
+
+fn open(directory: Option<&Path>) -> std::io::Result<File> {
+    match directory {
+        Some(directory) => tempfile::tempfile_in(directory),
+        None => tempfile::tempfile(),
+    }
+}

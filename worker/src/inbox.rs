@@ -1,0 +1,60 @@
+//! The bytes read from a client and not yet used.
+
+/// How much is read from a socket at a time.
+const PIECE: usize = 16 * 1024;
+
+/// A buffer that is filled at its end and used up from its beginning.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Inbox {
+    /// What has been read and not consumed.
+    pub(crate) fn filled(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        }
+    }
+
+    /// Room for at least a piece more, after what is there.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        if self.bytes.len() - self.end < PIECE {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+            if self.bytes.len() - self.end < PIECE {
+                self.bytes.resize((self.end + PIECE).next_power_of_two(), 0);
+            }
+        }
+        &mut self.bytes[self.end..]
+    }
+
+    /// Notes that `count` bytes of [`Inbox::space`] were filled.
+    pub(crate) fn fill(&mut self, count: usize) {
+        self.end += count;
+    }
+
+    /// Puts back bytes that were read elsewhere.
+    pub(crate) fn refill(&mut self, bytes: &[u8]) {
+        self.space()[..bytes.len()].copy_from_slice(bytes);
+        self.fill(bytes.len());
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+}

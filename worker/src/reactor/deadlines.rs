@@ -1,0 +1,87 @@
+//! Clients that took too long, and requests that cannot be served.
+
+use log::{debug, warn};
+use oxicorn_common::request::Peer;
+use oxicorn_common::response::{Response, ResponseBody};
+
+use super::{AWAY, Entry, Reactor};
+use crate::connection::{Awaited, Connection, Phase, Then};
+use crate::http::RequestError;
+use crate::http::date::DateCache;
+use crate::http::encode::{Asked, encode_head};
+use crate::outgoing::Flushed;
+
+impl Reactor {
+    /// Deals with the connections whose deadline has passed.
+    pub(super) fn expire(&mut self) {
+        while let Some((at, token)) = self.timers.pop_due(self.now) {
+            let Some(entry) = self.table.get_mut(token) else {
+                continue;
+            };
+            if !matches!(entry, Entry::Here(connection) if connection.timer == Some(at)) {
+                continue;
+            }
+            let Entry::Here(mut connection) = std::mem::replace(entry, AWAY) else {
+                continue;
+            };
+            connection.timer = None;
+            if connection
+                .deadline
+                .is_some_and(|deadline| deadline <= self.now)
+            {
+                self.time_out(connection);
+            } else {
+                self.hold(connection, false);
+            }
+        }
+    }
+
+    fn time_out(&mut self, connection: Box<Connection>) {
+        let silent = connection.buffers.is_none();
+        match connection.awaited {
+            Awaited::Head | Awaited::Body if !silent => {
+                self.refuse(connection, &RequestError::Timeout);
+            }
+            awaited => {
+                debug!("closing a connection that kept us waiting for its {awaited:?}");
+                self.forget(connection);
+            }
+        }
+    }
+
+    /// Answers a request that is none, and closes.
+    pub(super) fn refuse(&mut self, mut connection: Box<Connection>, error: &RequestError) {
+        match connection.peer {
+            Peer::Tcp(address) => warn!("Invalid request from ip={}: {error}", address.ip()),
+            Peer::Unix => warn!("Invalid request from a local client: {error}"),
+        }
+        let status = error.status();
+        let text = format!(
+            "{} {}\n",
+            status.as_str(),
+            status.canonical_reason().unwrap_or("")
+        );
+        let response = Response::new(status)
+            .field("Content-Type", "text/plain")
+            .body(ResponseBody::Bytes(text.into_bytes()));
+        let asked = Asked {
+            version: Default::default(),
+            head_only: false,
+            keep_alive: false,
+        };
+        let outgoing = &mut connection.outgoing;
+        outgoing.reset();
+        let mut date = DateCache::new();
+        let encoded = encode_head(&mut outgoing.bytes, &response, asked, date.at(self.now));
+        if let Ok((framed, _)) = encoded {
+            outgoing.attach(response.body, framed);
+        }
+        connection.then = Then::Linger;
+        connection.phase = match connection.outgoing.flush(&connection.stream) {
+            Ok(Flushed::Done) => Phase::Lingering,
+            Ok(_) => Phase::Sending,
+            Err(_) => Phase::Dead,
+        };
+        self.place(connection);
+    }
+}

@@ -1,0 +1,158 @@
+//! The end of a worker: what it does with the connections it has.
+//!
+//! When siblings live on, connections between requests go to them over the handoff socket, bytes
+//! and all, and no client notices. When the whole server stops, a client that was active a moment
+//! ago gets one more answer with `Connection: close`; the others are closed.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+use nix::sys::signal::Signal;
+use oxicorn_common::scoreboard::SlotState;
+
+use super::{AWAY, Entry, Reactor};
+use crate::connection::{Awaited, Connection, Phase};
+use crate::handoff;
+
+/// A client that was active so recently may have a request on its way.
+const RECENTLY: Duration = Duration::from_secs(1);
+
+/// A drain under way.
+#[derive(Debug)]
+pub(super) struct Drain {
+    /// When what is left is abandoned.
+    deadline: Instant,
+    siblings: bool,
+}
+
+impl Reactor {
+    /// Whether there is nothing left to do in this process.
+    pub(crate) fn is_finished(&self) -> bool {
+        let Some(drain) = &self.drain else {
+            return self.quit;
+        };
+        let idle = self.ready.is_empty() && self.table.len() == self.given_up;
+        if !idle && self.now >= drain.deadline {
+            warn!(
+                "graceful_timeout is over: abandoning {} connections",
+                self.table.len()
+            );
+            return true;
+        }
+        self.quit || idle
+    }
+
+    pub(super) fn obey_signals(&mut self) -> io::Result<()> {
+        for signal in self.signals.take() {
+            match signal {
+                Signal::SIGTERM => self.begin_drain()?,
+                Signal::SIGINT | Signal::SIGQUIT => self.quit = true,
+                Signal::SIGUSR1 => oxicorn_common::logging::reopen(),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Accepts no more, but for what is waiting already, and lets go of idle connections.
+    fn begin_drain(&mut self) -> io::Result<()> {
+        if self.drain.is_some() {
+            return Ok(());
+        }
+        let siblings = self
+            .station
+            .scoreboard
+            .header()
+            .stopping
+            .load(Ordering::Acquire)
+            == 0;
+        self.station.slot().set_state(SlotState::Draining);
+        self.station.closing.store(!siblings, Ordering::Relaxed);
+        let patience = self.station.settings.graceful_timeout;
+        self.drain = Some(Drain {
+            deadline: self.now + patience,
+            siblings,
+        });
+        // The wake-up for a waiting connection may have come to us alone.
+        let waiting = self.acceptor.close()?;
+        info!(
+            "Worker draining: {} connections{}",
+            self.table.len() + waiting.len(),
+            if siblings {
+                ", the idle ones go to its siblings"
+            } else {
+                ""
+            }
+        );
+        for connection in waiting {
+            self.admit(Box::new(connection));
+        }
+        let between_requests: Vec<usize> = self
+            .table
+            .iter()
+            .filter(|(_, entry)| matches!(entry, Entry::Here(it) if it.phase == Phase::Receiving))
+            .map(|(token, _)| token)
+            .collect();
+        for token in between_requests {
+            if let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY) {
+                self.rest(connection);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a connection on which no request is under way, or lets go of it when draining.
+    pub(super) fn rest(&mut self, mut connection: Box<Connection>) {
+        let Some(drain) = &self.drain else {
+            return self.hold(connection, false);
+        };
+        if connection.awaited == Awaited::Body {
+            return self.hold(connection, false);
+        }
+        if drain.siblings {
+            return self.pass_on(connection);
+        }
+        let patience = match connection.awaited {
+            Awaited::Request => self.station.settings.keepalive,
+            _ => self.station.settings.header_timeout,
+        };
+        let active = connection.deadline.and_then(|at| at.checked_sub(patience));
+        let until = active.unwrap_or(self.now) + RECENTLY;
+        if until <= self.now && connection.buffers.is_none() {
+            return self.forget(connection);
+        }
+        connection.deadline = Some(until.max(self.now));
+        self.hold(connection, false);
+    }
+
+    /// Gives a connection to a sibling, or keeps it when the queue is full.
+    fn pass_on(&mut self, mut connection: Box<Connection>) {
+        self.unregister(&mut connection);
+        if handoff::pass(&self.handoff, &connection) {
+            self.forget(connection);
+        } else {
+            self.hold(connection, false);
+        }
+    }
+
+    /// Gives away the requests that are whole but that no thread here can serve.
+    pub(crate) fn pass_on_ready(&mut self) {
+        for _ in 0..self.ready.len() {
+            let Some(mut connection) = self.ready.pop_front() else {
+                return;
+            };
+            if connection.outgoing.has_pieces() {
+                self.ready.push_back(connection);
+                continue;
+            }
+            self.unregister(&mut connection);
+            if handoff::pass_ready(&self.handoff, &connection) {
+                self.forget(connection);
+            } else {
+                self.ready.push_back(connection);
+            }
+        }
+    }
+}

@@ -1,0 +1,409 @@
+//! The event loop of a worker: owns every connection that no request thread works on, reads heads
+//! and bodies, drains slow responses, and keeps the deadlines of clients. It never runs the
+//! application and never waits but in its poll.
+//!
+//! It has no thread of its own: whoever leads (see `crew`) turns it.
+
+mod deadlines;
+mod drain;
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use log::{debug, warn};
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use oxicorn_common::{Handoff, SignalPipe};
+use slab::Slab;
+
+use crate::acceptor::Acceptor;
+use crate::connection::{Awaited, Buffers, Connection, Phase, Received};
+use crate::http::{Limits, Step};
+use crate::outgoing::Flushed;
+use crate::station::Station;
+use crate::timers::Timers;
+
+use drain::Drain;
+
+const WAKER: usize = usize::MAX - 1;
+const SIGNALS: usize = usize::MAX - 2;
+const FIRST_LISTENER: usize = usize::MAX / 2;
+
+/// An idle worker turns at least so often, to beat.
+const LONGEST_TURN: Duration = Duration::from_secs(1);
+/// Buffers that are kept for the next request.
+const SPARE_BUFFERS: usize = 64;
+/// How long a client may go on sending after its connection was refused more.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
+
+pub(crate) struct Reactor {
+    poll: Poll,
+    events: Events,
+    pub(crate) acceptor: Acceptor,
+    /// Listeners that have had an event and may hold a connection.
+    knocks: Vec<usize>,
+    pub(crate) handoff: Handoff,
+    signals: SignalPipe,
+    pub(crate) table: Slab<Entry>,
+    pub(crate) ready: VecDeque<Box<Connection>>,
+    pub(crate) timers: Timers,
+    spare: Vec<Box<Buffers>>,
+    limits: Limits,
+    pub(crate) station: Arc<Station>,
+    drain: Option<Drain>,
+    /// To be left at once, whatever is under way.
+    quit: bool,
+    /// Requests that were answered 504 while their threads are still in the application.
+    pub(crate) given_up: usize,
+    pub(crate) now: Instant,
+    /// Accepting failed for want of descriptors: not before then again.
+    accept_after: Option<Instant>,
+}
+
+/// A place in the table.
+#[derive(Debug)]
+pub(crate) enum Entry {
+    Here(Box<Connection>),
+    /// Ready or with a request thread; what the poll has said of it meanwhile.
+    Away {
+        readable: bool,
+        hung_up: bool,
+    },
+}
+
+const AWAY: Entry = Entry::Away {
+    readable: false,
+    hung_up: false,
+};
+
+impl Reactor {
+    pub(crate) fn new(
+        station: Arc<Station>,
+        listeners: Vec<oxicorn_common::Listener>,
+        handoff: Handoff,
+        signals: SignalPipe,
+    ) -> io::Result<(Self, Waker)> {
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), Token(WAKER))?;
+        let signal_fd = signals.as_fd().as_raw_fd();
+        poll.registry().register(
+            &mut SourceFd(&signal_fd),
+            Token(SIGNALS),
+            Interest::READABLE,
+        )?;
+        let mut acceptor = Acceptor::new(&poll, listeners, handoff.clone(), FIRST_LISTENER)?;
+        acceptor.set_open(true)?;
+        let reactor = Self {
+            poll,
+            events: Events::with_capacity(256),
+            acceptor,
+            knocks: Vec::new(),
+            handoff,
+            signals,
+            table: Slab::new(),
+            ready: VecDeque::new(),
+            timers: Timers::default(),
+            spare: Vec::new(),
+            limits: Limits::from(&*station.settings),
+            station,
+            drain: None,
+            quit: false,
+            given_up: 0,
+            now: Instant::now(),
+            accept_after: None,
+        };
+        Ok((reactor, waker))
+    }
+
+    /// Waits for something to happen, for at most `patience`, and deals with all of it. Requests
+    /// that are whole end up in `ready`. New connections are taken only when `may_accept`.
+    pub(crate) fn turn(&mut self, patience: Duration, may_accept: bool) -> io::Result<()> {
+        let may_accept = may_accept && self.has_room();
+        self.acceptor.set_open(may_accept)?;
+        let patience = self.timers.next().map_or(patience, |at| {
+            patience.min(at.saturating_duration_since(Instant::now()))
+        });
+        match self
+            .poll
+            .poll(&mut self.events, Some(patience.min(LONGEST_TURN)))
+        {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
+            _ => {}
+        }
+        self.now = Instant::now();
+        self.station.slot().beat();
+        let mut signalled = false;
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            match event.token().0 {
+                WAKER => {}
+                SIGNALS => signalled = true,
+                token => match self.acceptor.index_of(token) {
+                    Some(index) => self.knocks.push(index),
+                    None => self.wake(token, event.is_readable(), event.is_read_closed()),
+                },
+            }
+        }
+        self.events = events;
+        for index in std::mem::take(&mut self.knocks) {
+            self.accept(index);
+        }
+        self.expire();
+        if signalled {
+            self.obey_signals()?;
+        }
+        Ok(())
+    }
+
+    /// Puts a connection that a request thread is done with where it belongs.
+    pub(crate) fn settle(&mut self, mut connection: Box<Connection>) {
+        if let Some(Entry::Away { readable, hung_up }) = self.table.get(connection.token) {
+            connection.readable |= readable;
+            connection.hung_up |= hung_up;
+        }
+        self.place(connection);
+    }
+
+    /// Takes in a connection that is new to this worker.
+    pub(crate) fn admit(&mut self, mut connection: Box<Connection>) {
+        connection.token = self.table.insert(AWAY);
+        connection.awaited = Awaited::Head;
+        connection.await_within(
+            Awaited::Head,
+            self.now,
+            self.station.settings.header_timeout,
+        );
+        self.count_connections();
+        self.place(connection);
+    }
+
+    /// Forgets a connection; dropping the last handle closes the socket.
+    pub(crate) fn forget(&mut self, mut connection: Box<Connection>) {
+        if connection.given_up {
+            self.given_up -= 1;
+        }
+        if let Some(buffers) = connection.buffers.take() {
+            self.keep(buffers);
+        }
+        if self.table.try_remove(connection.token).is_some() {
+            self.count_connections();
+        }
+    }
+
+    fn place(&mut self, mut connection: Box<Connection>) {
+        match connection.phase {
+            Phase::Dead => self.forget(connection),
+            Phase::Ready => {
+                self.table[connection.token] = AWAY;
+                self.ready.push_back(connection);
+            }
+            Phase::Receiving => self.receive(connection),
+            Phase::Sending => {
+                let patience = self.station.settings.write_timeout;
+                connection.await_within(Awaited::Room, self.now, patience);
+                self.hold(connection, true);
+            }
+            Phase::Lingering => {
+                if connection.awaited != Awaited::End {
+                    connection.stream.shutdown(std::net::Shutdown::Write);
+                    connection.await_within(Awaited::End, self.now, LINGER);
+                }
+                let mut scratch = connection.buffers.take().unwrap_or_default();
+                let ended = connection.discard(&mut scratch.inbox);
+                if ended {
+                    self.forget(connection)
+                } else {
+                    self.hold(connection, false)
+                }
+            }
+        }
+    }
+
+    /// Reads what there is of the next request.
+    fn receive(&mut self, mut connection: Box<Connection>) {
+        let mut buffers = match connection.buffers.take() {
+            Some(buffers) => buffers,
+            None => self.spare.pop().unwrap_or_default(),
+        };
+        match connection.receive(&mut buffers, &self.limits) {
+            Received::Request => {
+                connection.buffers = Some(buffers);
+                connection.phase = Phase::Ready;
+                connection.awaited = Awaited::Request;
+                self.place(connection);
+            }
+            Received::Waiting(Step::Idle) => {
+                self.keep(buffers);
+                // A new connection has the time of a head to say something.
+                if connection.awaited != Awaited::Head {
+                    let patience = self.station.settings.keepalive;
+                    connection.await_within(Awaited::Request, self.now, patience);
+                }
+                self.rest(connection);
+            }
+            Received::Waiting(step) => {
+                connection.buffers = Some(buffers);
+                let settings = &self.station.settings;
+                match step {
+                    Step::MoreHead if connection.awaited == Awaited::Head => {}
+                    Step::MoreHead => {
+                        connection.await_within(Awaited::Head, self.now, settings.header_timeout);
+                    }
+                    _ => connection.await_within(Awaited::Body, self.now, settings.body_timeout),
+                }
+                if step == Step::Continue {
+                    // Nothing else is on its way to this client, so it fits the socket's buffer.
+                    let _ = connection.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n");
+                }
+                self.hold(connection, false);
+            }
+            Received::Closed => {
+                self.keep(buffers);
+                self.forget(connection);
+            }
+            Received::Refused(error) => {
+                connection.buffers = Some(buffers);
+                self.refuse(connection, &error);
+            }
+        }
+    }
+
+    /// Keeps a connection until the poll or a timer names it.
+    pub(crate) fn hold(&mut self, mut connection: Box<Connection>, for_writing: bool) {
+        let token = connection.token;
+        if connection
+            .registered
+            .is_none_or(|writing| for_writing && !writing)
+        {
+            let fd = connection.stream.as_raw_fd();
+            let mut source = SourceFd(&fd);
+            let interest = match for_writing {
+                true => Interest::READABLE | Interest::WRITABLE,
+                false => Interest::READABLE,
+            };
+            let registry = self.poll.registry();
+            let outcome = match connection.registered {
+                None => registry.register(&mut source, Token(token), interest),
+                Some(_) => registry.reregister(&mut source, Token(token), interest),
+            };
+            if let Err(error) = outcome {
+                warn!("cannot watch a client: {error}");
+                return self.forget(connection);
+            }
+            connection.registered = Some(for_writing);
+        }
+        self.timers.arm(&mut connection, self.now);
+        self.table[token] = Entry::Here(connection);
+    }
+
+    /// Takes a connection out of the poll. Closing it would not do where another process has it:
+    /// epoll watches the open file, not the descriptor (epoll(7), question 6).
+    fn unregister(&self, connection: &mut Connection) {
+        if connection.registered.take().is_some() {
+            let fd = connection.stream.as_raw_fd();
+            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
+        }
+    }
+
+    /// The poll has something to say of a connection.
+    fn wake(&mut self, token: usize, readable: bool, closed: bool) {
+        match self.table.get_mut(token) {
+            Some(Entry::Away {
+                readable: more,
+                hung_up,
+            }) => {
+                *more |= readable;
+                *hung_up |= closed;
+            }
+            Some(entry) => {
+                let Entry::Here(mut connection) = std::mem::replace(entry, AWAY) else {
+                    return;
+                };
+                connection.readable |= readable;
+                connection.hung_up |= closed;
+                if connection.phase == Phase::Sending {
+                    self.push_on(connection)
+                } else {
+                    self.place(connection)
+                }
+            }
+            // Closed by an earlier event of the same batch.
+            None => {}
+        }
+    }
+
+    /// Sends more of a response that the client takes slowly.
+    fn push_on(&mut self, mut connection: Box<Connection>) {
+        connection.phase = match connection.outgoing.flush(&connection.stream) {
+            Ok(Flushed::Done) => {
+                let now = self.now;
+                connection.conclude(&self.station, now);
+                Phase::after(connection.then)
+            }
+            Ok(Flushed::Blocked) => Phase::Sending,
+            Ok(Flushed::NeedsPiece) => Phase::Ready,
+            Err(_) => Phase::Dead,
+        };
+        self.place(connection);
+    }
+
+    fn accept(&mut self, index: usize) {
+        match self.acceptor.accept(index) {
+            Ok(Some(connection)) => self.admit(Box::new(connection)),
+            Ok(None) => {}
+            Err(error) => {
+                warn!("cannot accept: {error}; next attempt in a second");
+                self.accept_after = Some(self.now + Duration::from_secs(1));
+            }
+        }
+    }
+
+    /// Whether one more connection fits; makes room where an idle one can go.
+    fn has_room(&mut self) -> bool {
+        if self.drain.is_some() || self.accept_after.is_some_and(|at| Instant::now() < at) {
+            return false;
+        }
+        self.accept_after = None;
+        self.table.len() < self.station.settings.worker_connections || self.evict()
+    }
+
+    /// Closes the connection that has been idle longest, or else the slowest head.
+    fn evict(&mut self) -> bool {
+        let victim = self
+            .table
+            .iter()
+            .filter_map(|(token, entry)| match entry {
+                Entry::Here(it) if it.awaited == Awaited::Request => Some((0, it.deadline, token)),
+                Entry::Here(it) if it.awaited == Awaited::Head => Some((1, it.deadline, token)),
+                _ => None,
+            })
+            .min();
+        let Some((_, _, token)) = victim else {
+            return false;
+        };
+        if let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY) {
+            debug!("worker_connections reached: closing an idle connection");
+            self.forget(connection);
+        }
+        true
+    }
+
+    fn keep(&mut self, mut buffers: Box<Buffers>) {
+        if self.spare.len() < SPARE_BUFFERS && !buffers.intake.in_body() {
+            buffers.inbox.clear();
+            self.spare.push(buffers);
+        }
+    }
+
+    fn count_connections(&self) {
+        let count = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        self.station
+            .slot()
+            .connections
+            .store(count, Ordering::Relaxed);
+    }
+}

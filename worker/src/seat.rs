@@ -1,0 +1,118 @@
+//! The place of one request thread: what it is working on, for whoever watches the deadlines.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::station::Station;
+use crate::stream::Stream;
+
+/// Who sits here now. Locked for a few instructions at the beginning and end of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Seat(Mutex<Occupancy>);
+
+#[derive(Debug, Default)]
+struct Occupancy {
+    /// The client, while the application runs for it.
+    stream: Option<Arc<Stream>>,
+    since: Option<Instant>,
+    /// Bytes of a response have left.
+    answered: bool,
+    expired: bool,
+    /// `METHOD path`, in a buffer that is used again.
+    line: String,
+    thread: Option<libc::pid_t>,
+}
+
+/// A request that is over its time.
+#[derive(Debug)]
+pub(crate) struct Expired {
+    pub(crate) stream: Arc<Stream>,
+    pub(crate) line: String,
+    pub(crate) age: Duration,
+    pub(crate) answered: bool,
+    pub(crate) thread: libc::pid_t,
+}
+
+impl Seat {
+    /// The thread of this seat; called by that thread.
+    pub(crate) fn claim(&self) {
+        self.lock().thread = Some(nix::unistd::gettid().as_raw());
+    }
+
+    pub(crate) fn occupy(&self, stream: &Arc<Stream>, since: Instant, method: &str, path: &str) {
+        let mut seat = self.lock();
+        seat.stream = Some(Arc::clone(stream));
+        seat.since = Some(since);
+        seat.answered = false;
+        seat.line.clear();
+        seat.line.push_str(method);
+        seat.line.push(' ');
+        seat.line.push_str(path);
+    }
+
+    /// The application has returned; false when its time was over and the client was told so.
+    pub(crate) fn vacate(&self) -> bool {
+        let mut seat = self.lock();
+        seat.stream = None;
+        seat.since = None;
+        !std::mem::take(&mut seat.expired)
+    }
+
+    /// The response begins to leave while the application goes on making it.
+    pub(crate) fn answer(&self) -> bool {
+        let mut seat = self.lock();
+        seat.answered = true;
+        !seat.expired
+    }
+
+    /// When the request in this seat began, unless it has been given up already.
+    pub(crate) fn since(&self) -> Option<Instant> {
+        let seat = self.lock();
+        seat.since.filter(|_| !seat.expired)
+    }
+
+    /// Gives up the request if its time is over.
+    pub(crate) fn expire(&self, limit: Duration) -> Option<Expired> {
+        let mut seat = self.lock();
+        let age = seat.since?.elapsed();
+        if seat.expired || age < limit {
+            return None;
+        }
+        let stream = Arc::clone(seat.stream.as_ref()?);
+        seat.expired = true;
+        Some(Expired {
+            stream,
+            line: seat.line.clone(),
+            age,
+            answered: seat.answered,
+            thread: seat.thread.unwrap_or(0),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Occupancy> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Expired {
+    /// Tells the client, the log and the master. The thread is left to itself: when it comes back
+    /// it finds its seat given up.
+    pub(crate) fn answer(self, station: &Station) {
+        const ANSWER: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nServer: oxicorn\r\n\
+            Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\n\
+            504 Gateway Timeout\n";
+        if !self.answered {
+            // A socket that takes no hundred bytes belongs to a client that reads nothing.
+            let _ = self.stream.write(ANSWER);
+        }
+        self.stream.shutdown(std::net::Shutdown::Both);
+        log::error!(
+            "request timed out after {:.1} s (timeout): {}; thread {} is at:\n{}",
+            self.age.as_secs_f64(),
+            self.line,
+            self.thread,
+            crate::stack::of_thread(self.thread)
+        );
+        station.ask_for_replacement("a request took longer than timeout");
+    }
+}

@@ -1,0 +1,126 @@
+//! What all threads of one worker share, the reactor aside: the application, the seats, the
+//! counters, and the wire to the master.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+use log::{info, warn};
+use oxicorn_common::request::{Head, Peer};
+use oxicorn_common::scoreboard::{Slot, SlotState};
+use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings};
+
+use crate::exchange::Exchange;
+use crate::seat::Seat;
+
+pub(crate) struct Station {
+    pub(crate) app: Box<dyn App>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) scoreboard: Scoreboard,
+    pub(crate) slot: usize,
+    pub(crate) seats: Vec<Seat>,
+    /// Responses say `Connection: close`: the whole server is stopping.
+    pub(crate) closing: AtomicBool,
+    served: AtomicU64,
+    /// After so many requests this worker asks to be replaced; 0 is never.
+    serves_at_most: u64,
+    asked_for_replacement: AtomicBool,
+    sender: MessageSender,
+}
+
+impl Station {
+    pub(crate) fn new(
+        app: Box<dyn App>,
+        settings: Arc<Settings>,
+        scoreboard: Scoreboard,
+        slot: usize,
+        sender: MessageSender,
+    ) -> Self {
+        let jitter = match settings.max_requests_jitter {
+            0 => 0,
+            most => random() % (most + 1),
+        };
+        let serves_at_most = match settings.max_requests {
+            0 => 0,
+            count => count + jitter,
+        };
+        Self {
+            app,
+            seats: (0..settings.threads).map(|_| Seat::default()).collect(),
+            settings,
+            scoreboard,
+            slot,
+            closing: AtomicBool::new(false),
+            served: AtomicU64::new(0),
+            serves_at_most,
+            asked_for_replacement: AtomicBool::new(false),
+            sender,
+        }
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        self.scoreboard.slot(self.slot)
+    }
+
+    /// This worker takes no new connections any more.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.slot().state.load(Ordering::Relaxed) == SlotState::Draining as u32
+    }
+
+    /// Whether another worker serves the same sockets.
+    pub(crate) fn has_siblings(&self) -> bool {
+        let own = self.slot();
+        let serves = |slot: &&Slot| {
+            slot.state.load(Ordering::Relaxed) == SlotState::Ready as u32
+                && slot.kind.load(Ordering::Relaxed) == own.kind.load(Ordering::Relaxed)
+        };
+        self.scoreboard
+            .slots()
+            .iter()
+            .filter(serves)
+            .any(|slot| !std::ptr::eq(slot, own))
+    }
+
+    /// Writes the access log's line for a response that the client has all of.
+    pub(crate) fn log_access(&self, head: &Head, peer: &Peer, exchange: &Exchange, now: Instant) {
+        let _ = (head, peer, exchange, now);
+    }
+
+    /// Counts a request towards `max_requests`.
+    pub(crate) fn count_request(&self) {
+        if self.serves_at_most > 0
+            && self.served.fetch_add(1, Ordering::Relaxed) + 1 == self.serves_at_most
+        {
+            info!(
+                "Autorestarting worker after {} requests.",
+                self.serves_at_most
+            );
+            self.ask_for_replacement("max_requests");
+        }
+    }
+
+    /// Asks the master, once, to start another worker in this one's place and then to drain this.
+    pub(crate) fn ask_for_replacement(&self, reason: &str) {
+        if !self.asked_for_replacement.swap(true, Ordering::Relaxed) {
+            self.tell(&Message::Replace {
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    pub(crate) fn sender(&self) -> &MessageSender {
+        &self.sender
+    }
+
+    pub(crate) fn tell(&self, message: &Message) {
+        if let Err(error) = self.sender.send(message) {
+            warn!("cannot reach the master: {error}");
+        }
+    }
+}
+
+/// A number that differs between processes, for jitter.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
