@@ -139,7 +139,7 @@ impl<'a> Desk<'a> {
         if streams && !seat.vacate() {
             connection.give_up();
         }
-        if self.spare.capacity() == 0 {
+        if connection.outgoing.bytes.is_empty() {
             std::mem::swap(&mut connection.outgoing.bytes, &mut self.spare);
         }
     }
