@@ -239,7 +239,7 @@ fn basic_credentials(authorization: &[u8]) -> Option<Vec<u8>> {
 fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"="));
     let digits = digits.unwrap_or(text);
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let mut bytes = Vec::with_capacity(digits.len());
