@@ -7,6 +7,7 @@ mod harness;
 
 mod basics;
 mod bind;
+mod corpus;
 mod deadlines;
 mod deaths;
 mod logs;
