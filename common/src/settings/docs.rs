@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::command_line::wrap;
 use super::setting::{Kind, Section, Setting};
 use super::table::SETTINGS;
 use super::{Settings, Source};
@@ -149,17 +150,8 @@ fn in_env_file(row: &Setting) -> bool {
 }
 
 fn comment(text: &str) -> String {
-    let mut lines = String::new();
-    let mut line = String::new();
-    for word in text.split(' ') {
-        if line.len() + word.len() > 96 {
-            let _ = writeln!(lines, "#{line}");
-            line.clear();
-        }
-        let _ = write!(line, " {word}");
-    }
-    let _ = writeln!(lines, "#{line}");
-    lines
+    let lines = wrap(text, 96);
+    lines.iter().map(|line| format!("# {line}\n")).collect()
 }
 
 fn root() -> PathBuf {
