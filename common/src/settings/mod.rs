@@ -1,5 +1,22 @@
 //! Every setting, validated and typed. Reading a setting only validates it; binding, chown and
 //! fork come later.
+//!
+//! One table of rows, [`SETTINGS`], says how each is called, what it means and how it is read.
+//! Command line, environment, help and documentation come from it.
+
+mod command_line;
+mod env_file;
+mod error;
+mod load;
+mod origin;
+mod parse;
+mod rows;
+mod setting;
+mod show;
+mod source;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,6 +24,13 @@ use std::time::Duration;
 use nix::unistd::{Gid, Uid};
 
 use crate::address::Address;
+
+pub use error::SettingsError;
+pub use load::Loaded;
+pub use origin::Origin;
+pub use setting::{Kind, Section, Setting};
+pub use source::Source;
+pub use table::SETTINGS;
 
 /// All settings of one generation. A zero duration or count means "off" where the row says so.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,4 +95,74 @@ pub struct Settings {
     pub user_cache_ttl: Duration,
     pub session_cache_ttl: Duration,
     pub session_ttl: Duration,
+}
+
+impl Settings {
+    /// Reads all settings from `source`, which a reload may read again.
+    pub fn load(source: &Source) -> Result<Loaded, SettingsError> {
+        Loaded::read(source)
+    }
+
+    /// Every field at nothing, for the rows to fill.
+    fn blank() -> Self {
+        Self {
+            application: None,
+            bind: Vec::new(),
+            backlog: 0,
+            workers: 0,
+            threads: 0,
+            worker_connections: 0,
+            max_requests: 0,
+            max_requests_jitter: 0,
+            timeout: Duration::ZERO,
+            graceful_timeout: Duration::ZERO,
+            keepalive: Duration::ZERO,
+            header_timeout: Duration::ZERO,
+            body_timeout: Duration::ZERO,
+            write_timeout: Duration::ZERO,
+            runners: 0,
+            limit_request_line: 0,
+            limit_request_fields: 0,
+            limit_request_field_size: 0,
+            limit_request_body: 0,
+            chdir: None,
+            daemon: false,
+            raw_env: Vec::new(),
+            env_file: None,
+            pidfile: None,
+            user: None,
+            group: None,
+            initgroups: false,
+            umask: 0,
+            tmp_upload_dir: None,
+            proc_name: None,
+            check_config: false,
+            print_config: false,
+            accesslog: None,
+            access_log_format: String::new(),
+            errorlog: String::new(),
+            loglevel: log::LevelFilter::Off,
+            database_url: String::new(),
+            pool_size: 0,
+            max_overflow: 0,
+            pool_recycle: Duration::ZERO,
+            pool_timeout: Duration::ZERO,
+            cache_entries: 0,
+            task_cache_ttl: Duration::ZERO,
+            user_cache_ttl: Duration::ZERO,
+            session_cache_ttl: Duration::ZERO,
+            session_ttl: Duration::ZERO,
+        }
+    }
+}
+
+impl Default for Settings {
+    /// The defaults of the rows.
+    fn default() -> Self {
+        let mut settings = Self::blank();
+        for row in SETTINGS {
+            (row.apply)(&mut settings, row.default).expect("every row reads its own default");
+        }
+        settings
+    }
 }

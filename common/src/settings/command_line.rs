@@ -1,0 +1,152 @@
+//! The command line, read by a parser that is made from the rows.
+
+use std::ffi::OsString;
+
+use clap::builder::ValueParser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::error::SettingsError;
+use super::origin::Origin;
+use super::setting::{Kind, Setting};
+use super::table::SETTINGS;
+
+/// What one command line says.
+#[derive(Debug)]
+pub(super) struct CommandLine {
+    matches: ArgMatches,
+    variable: Option<&'static str>,
+}
+
+impl CommandLine {
+    /// Reads the arguments of the process, program name first.
+    pub(super) fn parse(arguments: &[OsString]) -> Result<Self, SettingsError> {
+        let matches = command().try_get_matches_from(arguments);
+        Self::from_matches(matches, None)
+    }
+
+    /// Reads more arguments from the text of a variable, split as a shell would.
+    pub(super) fn parse_variable(name: &'static str, text: &str) -> Result<Self, SettingsError> {
+        let words = shlex::split(text).ok_or_else(|| SettingsError::Usage {
+            variable: Some(name),
+            text: "a quotation mark is not closed".to_owned(),
+        })?;
+        let matches = command().no_binary_name(true).try_get_matches_from(words);
+        Self::from_matches(matches, Some(name))
+    }
+
+    /// The values it has for `row`, and where they came from.
+    pub(super) fn values(&self, row: &Setting) -> Option<(Vec<String>, Origin)> {
+        let given = self.matches.value_source(row.name)?;
+        if given != clap::parser::ValueSource::CommandLine {
+            return None;
+        }
+        let values = match row.kind {
+            Kind::Switch => vec![self.matches.get_flag(row.name).to_string()],
+            _ => self.matches.get_many(row.name)?.cloned().collect(),
+        };
+        Some((values, Origin::argument(row, self.variable)))
+    }
+
+    fn from_matches(
+        matches: Result<ArgMatches, clap::Error>,
+        variable: Option<&'static str>,
+    ) -> Result<Self, SettingsError> {
+        match matches {
+            Ok(matches) => Ok(Self { matches, variable }),
+            Err(error) if error.exit_code() == 0 => {
+                Err(SettingsError::Information(error.to_string()))
+            }
+            Err(error) => Err(SettingsError::Usage {
+                variable,
+                text: one_line(&error),
+            }),
+        }
+    }
+}
+
+fn command() -> Command {
+    let version = Arg::new("version")
+        .short('v')
+        .visible_short_alias('V')
+        .long("version")
+        .action(ArgAction::Version)
+        .help("Print the version and exit");
+    let command = Command::new("oxicorn")
+        .version(concat!("(version ", env!("CARGO_PKG_VERSION"), ")"))
+        .about("A pre-forking application server.")
+        .disable_version_flag(true)
+        .args_override_self(true)
+        // argparse, which reads gunicorn's flags, takes them shortened.
+        .infer_long_args(true)
+        .arg(version);
+    SETTINGS
+        .iter()
+        .fold(command, |command, row| command.arg(argument(row)))
+}
+
+fn argument(row: &'static Setting) -> Arg {
+    let mut argument = Arg::new(row.name)
+        .help(help(row))
+        .help_heading(row.section.title())
+        .value_parser(ValueParser::string());
+    for flag in row.flags {
+        argument = match flag.strip_prefix("--") {
+            Some(long) if argument.get_long().is_none() => argument.long(long),
+            Some(long) => argument.visible_alias(long),
+            None => argument.short(flag.chars().nth(1)),
+        };
+    }
+    match row.kind {
+        Kind::Switch => argument
+            .value_parser(clap::value_parser!(bool))
+            .action(ArgAction::SetTrue),
+        Kind::List(word) => argument
+            .value_name(word)
+            .action(ArgAction::Append)
+            .allow_negative_numbers(true),
+        Kind::Value(word) | Kind::Positional(word) => {
+            argument.value_name(word).allow_negative_numbers(true)
+        }
+    }
+}
+
+fn help(row: &Setting) -> String {
+    match row.default {
+        "" | "false" => row.help.to_owned(),
+        default => format!("{} [default: {default}]", row.help),
+    }
+}
+
+/// clap explains over several lines; a supervisor's log wants one.
+fn one_line(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        Some(ContextValue::Strings(texts)) => texts.first().map(String::as_str),
+        _ => None,
+    };
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    let (flag, value) = argument.split_once(' ').unwrap_or((argument, ""));
+    match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            match context(ContextKind::SuggestedArg) {
+                Some(similar) => format!("unknown flag {argument}: did you mean {similar}?"),
+                None => format!("unknown flag {argument}: --help lists all"),
+            }
+        }
+        ErrorKind::UnknownArgument => {
+            format!("unexpected argument {argument:?}: one application is served")
+        }
+        ErrorKind::InvalidValue => format!("flag {flag}: a value is missing: {value}"),
+        ErrorKind::TooManyValues => {
+            let given = context(ContextKind::InvalidValue).unwrap_or_default();
+            format!("flag {flag}: invalid value {given:?}: it takes none")
+        }
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_owned()
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The file of `--env-file`: NAME=VALUE lines, as a shell would read them.
+//!
+//! ```text
+//!   # comment             ; comment
+//!   NAME=plain text       # ends at a comment, white space around it is dropped
+//!   export NAME='as it stands'
+//!   NAME="with \" \\ \$ and \n"
+//! ```
+
+use std::io;
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
+use std::str::Chars;
+
+use super::error::SettingsError;
+use super::origin::Origin;
+
+#[derive(Debug)]
+pub(super) struct EnvFile {
+    path: PathBuf,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    number: usize,
+    name: String,
+    value: String,
+}
+
+impl EnvFile {
+    /// Reads the file that a setting from `origin` names.
+    pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, SettingsError> {
+        let text = std::fs::read(path)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|_| not_text()))
+            .map_err(|source| SettingsError::EnvFile {
+                origin,
+                path: path.to_owned(),
+                source,
+            })?;
+        Self::parse(path, &text)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
+        let mut lines = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let number = index + 1;
+            match assignment(line) {
+                Ok(None) => {}
+                Ok(Some((name, value))) => lines.push(Line {
+                    number,
+                    name,
+                    value,
+                }),
+                Err(problem) => {
+                    return Err(SettingsError::EnvFileLine {
+                        path: path.to_owned(),
+                        line: number,
+                        problem,
+                    });
+                }
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            lines,
+        })
+    }
+
+    /// The value of `variable`, the last one where there are several, unless it is empty.
+    pub(super) fn value(&self, variable: &str) -> Option<(&str, Origin)> {
+        let line = self.lines.iter().rfind(|line| line.name == variable)?;
+        let origin = Origin::EnvFile {
+            path: self.path.clone(),
+            line: line.number,
+            variable: variable.to_owned(),
+        };
+        Some((line.value.as_str(), origin)).filter(|(value, _)| !value.is_empty())
+    }
+
+    /// Every variable, with where it stands.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, String)> {
+        self.lines.iter().map(|line| {
+            let place = format!("{}:{}: ", self.path.display(), line.number);
+            (line.name.as_str(), place)
+        })
+    }
+}
+
+fn not_text() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8")
+}
+
+fn assignment(line: &str) -> Result<Option<(String, String)>, &'static str> {
+    let line = line.trim().trim_start_matches('\u{feff}');
+    if line.is_empty() || line.starts_with(['#', ';']) {
+        return Ok(None);
+    }
+    let line = match line.strip_prefix("export") {
+        Some(rest) if rest.starts_with([' ', '\t']) => rest.trim_start(),
+        _ => line,
+    };
+    let (name, text) = line.split_once('=').ok_or("expected NAME=VALUE")?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || !name.bytes().all(plain) || name.starts_with(|c: char| c.is_ascii_digit())
+    {
+        return Err("a name is letters, digits and _, without white space before the =");
+    }
+    Ok(Some((name.to_owned(), value(text.trim())?)))
+}
+
+fn value(text: &str) -> Result<String, &'static str> {
+    let mut characters = text.chars().peekable();
+    let mut value = String::new();
+    match characters.peek() {
+        Some('\'') => {
+            characters.next();
+            single_quoted(&mut characters, &mut value)?;
+        }
+        Some('"') => {
+            characters.next();
+            double_quoted(&mut characters, &mut value)?;
+        }
+        _ => {
+            let end = text.find(" #").or(text.find("\t#")).unwrap_or(text.len());
+            let start_is_comment = text.starts_with('#');
+            let plain = if start_is_comment { "" } else { &text[..end] };
+            return Ok(plain.trim_end().to_owned());
+        }
+    }
+    let rest: String = characters.collect();
+    match rest.trim_start() {
+        "" => Ok(value),
+        comment if comment.starts_with('#') => Ok(value),
+        _ => Err("unexpected text after the closing quotation mark"),
+    }
+}
+
+fn single_quoted(from: &mut Peekable<Chars<'_>>, into: &mut String) -> Result<(), &'static str> {
+    loop {
+        match from.next() {
+            Some('\'') => return Ok(()),
+            Some(character) => into.push(character),
+            None => return Err("a quotation mark is not closed"),
+        }
+    }
+}
+
+fn double_quoted(from: &mut Peekable<Chars<'_>>, into: &mut String) -> Result<(), &'static str> {
+    loop {
+        match from.next() {
+            Some('"') => return Ok(()),
+            Some('\\') => match from.next() {
+                Some('n') => into.push('\n'),
+                Some(escaped @ ('"' | '\\' | '$' | '`')) => into.push(escaped),
+                Some(other) => into.extend(['\\', other]),
+                None => return Err("a quotation mark is not closed"),
+            },
+            Some(character) => into.push(character),
+            None => return Err("a quotation mark is not closed"),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Why settings could not be read: one line that says where, what and what would be right.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::origin::Origin;
+use super::show;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// No error: `--help` or `--version` was asked for, and this is the answer.
+    #[error("{0}")]
+    Information(String),
+
+    /// The command line, or the variable that holds more of it, is not well formed.
+    #[error("{}{text}", variable.map(|name| format!("variable {name}: ")).unwrap_or_default())]
+    Usage {
+        variable: Option<&'static str>,
+        text: String,
+    },
+
+    #[error("{origin}: invalid value {:?}: expected {expected}", show::url(value))]
+    Value {
+        origin: Origin,
+        value: String,
+        expected: String,
+    },
+
+    #[error("{origin}: cannot read {}", path.display())]
+    EnvFile {
+        origin: Origin,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("{}:{line}: {problem}", path.display())]
+    EnvFileLine {
+        path: PathBuf,
+        line: usize,
+        problem: &'static str,
+    },
+}
+
+impl SettingsError {
+    /// 0 for what was asked for, 1 for bad configuration, as gunicorn's.
+    pub fn exit_code(&self) -> i32 {
+        match self {
+            Self::Information(_) => 0,
+            _ => 1,
+        }
+    }
+}

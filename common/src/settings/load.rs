@@ -1,0 +1,242 @@
+//! Reading settings: for each row the highest source that has it, then what concerns several.
+//!
+//! ```text
+//!   command line > OXICORN_CMD_ARGS > GUNICORN_CMD_ARGS > environment > --env-file
+//!                > WEB_CONCURRENCY > default
+//! ```
+
+use std::path::Path;
+
+use super::Settings;
+use super::command_line::CommandLine;
+use super::env_file::EnvFile;
+use super::error::SettingsError;
+use super::origin::Origin;
+use super::parse;
+use super::setting::{Kind, Setting};
+use super::source::Source;
+use super::table::SETTINGS;
+
+/// More of the command line, in the order in which they count.
+const MORE_ARGUMENTS: [&str; 2] = ["OXICORN_CMD_ARGS", "GUNICORN_CMD_ARGS"];
+
+/// Settings, and what there is to say about them.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub settings: Settings,
+    /// One line each; nothing that stops a start.
+    pub warnings: Vec<String>,
+    /// Where each row of [`SETTINGS`] came from, in the same order.
+    origins: Vec<Origin>,
+}
+
+impl Loaded {
+    pub(super) fn read(source: &Source) -> Result<Self, SettingsError> {
+        let layers = Layers::read(source)?;
+        let mut loaded = Self {
+            settings: Settings::default(),
+            warnings: layers.warnings(),
+            origins: Vec::with_capacity(SETTINGS.len()),
+        };
+        for row in SETTINGS {
+            let (values, origin) = layers.find(row);
+            if origin != Origin::Default {
+                apply(row, &mut loaded.settings, &values, &origin)?;
+            }
+            loaded.origins.push(origin);
+        }
+        loaded.settle(&source.directory)?;
+        Ok(loaded)
+    }
+
+    /// Every setting, its value and where it came from, a line each, by name.
+    pub fn print_config(&self) -> String {
+        let mut rows: Vec<_> = SETTINGS.iter().zip(&self.origins).collect();
+        rows.sort_by_key(|(row, _)| row.name);
+        let width = rows.iter().map(|(row, _)| row.name.len()).max();
+        let width = width.unwrap_or_default();
+        let line = |(row, origin): &(&Setting, &Origin)| {
+            let value = (row.show)(&self.settings);
+            format!("{:width$} = {value:30} # {origin}\n", row.name)
+        };
+        rows.iter().map(line).collect()
+    }
+
+    /// Where the row called `name` came from.
+    pub fn origin(&self, name: &str) -> Option<&Origin> {
+        let mut rows = SETTINGS.iter().zip(&self.origins);
+        rows.find(|(row, _)| row.name == name)
+            .map(|(_, origin)| origin)
+    }
+
+    /// Makes directories absolute, so that a reload means the same ones, and checks what takes more
+    /// than one setting to know.
+    fn settle(&mut self, start: &Path) -> Result<(), SettingsError> {
+        let settings = &mut self.settings;
+        settings.env_file = settings.env_file.take().map(|path| start.join(path));
+        settings.chdir = settings.chdir.take().map(|path| start.join(path));
+        let base = settings.chdir.clone().unwrap_or_else(|| start.to_owned());
+        settings.tmp_upload_dir = settings.tmp_upload_dir.take().map(|path| base.join(path));
+        let directories = [
+            ("chdir", &self.settings.chdir),
+            ("tmp_upload_dir", &self.settings.tmp_upload_dir),
+        ];
+        for (name, directory) in directories {
+            if let Some(path) = directory.as_ref().filter(|path| !path.is_dir()) {
+                let value = path.display().to_string();
+                return Err(self.refuse(name, value, "a directory that exists".to_owned()));
+            }
+        }
+        let most = parse::MOST_WORKERS - self.settings.runners;
+        if self.settings.workers > most {
+            let value = self.settings.workers.to_string();
+            let expected = format!("{most} at most beside {} runners", self.settings.runners);
+            return Err(self.refuse("workers", value, expected));
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, name: &str, value: String, expected: String) -> SettingsError {
+        SettingsError::Value {
+            origin: self.origin(name).cloned().unwrap_or(Origin::Default),
+            value,
+            expected,
+        }
+    }
+}
+
+/// Reads `values` into the field of `row`.
+pub(super) fn apply(
+    row: &Setting,
+    settings: &mut Settings,
+    values: &[String],
+    origin: &Origin,
+) -> Result<(), SettingsError> {
+    if matches!(row.kind, Kind::List(_)) {
+        (row.apply)(settings, "").ok();
+    }
+    for value in values {
+        let port = row.bare == Some("PORT") && is_variable(origin, "PORT");
+        let result = match port {
+            true => apply_port(row, settings, value),
+            false if value.is_empty() && matches!(row.kind, Kind::List(_)) => {
+                Err("a value".to_owned())
+            }
+            false => (row.apply)(settings, value),
+        };
+        result.map_err(|expected| SettingsError::Value {
+            origin: origin.clone(),
+            value: value.clone(),
+            expected,
+        })?;
+    }
+    Ok(())
+}
+
+/// The variable PORT names a port on every interface, as gunicorn reads it.
+fn apply_port(row: &Setting, settings: &mut Settings, value: &str) -> Result<(), String> {
+    let port = parse::number(value, 0..=u16::MAX)?;
+    (row.apply)(settings, &format!("0.0.0.0:{port}"))
+}
+
+fn is_variable(origin: &Origin, name: &str) -> bool {
+    match origin {
+        Origin::Variable(variable) | Origin::EnvFile { variable, .. } => variable == name,
+        _ => false,
+    }
+}
+
+/// All sources, highest first.
+#[derive(Debug)]
+struct Layers<'a> {
+    command_lines: Vec<CommandLine>,
+    source: &'a Source,
+    env_file: Option<EnvFile>,
+}
+
+impl<'a> Layers<'a> {
+    fn read(source: &'a Source) -> Result<Self, SettingsError> {
+        let mut layers = Self {
+            command_lines: vec![CommandLine::parse(&source.arguments)?],
+            source,
+            env_file: None,
+        };
+        for variable in MORE_ARGUMENTS {
+            if let Some(text) = layers.variable(variable) {
+                let more = CommandLine::parse_variable(variable, text)?;
+                layers.command_lines.push(more);
+            }
+        }
+        let row = SETTINGS.iter().find(|row| row.name == "env_file");
+        if let Some((values, origin)) = row.and_then(|row| layers.find_given(row)) {
+            let name = values.last().map(String::as_str).unwrap_or_default();
+            if !name.is_empty() {
+                let path = source.directory.join(name);
+                layers.env_file = Some(EnvFile::read(&path, origin)?);
+            }
+        }
+        Ok(layers)
+    }
+
+    /// The values of the highest source that has any.
+    fn find(&self, row: &Setting) -> (Vec<String>, Origin) {
+        self.find_given(row)
+            .unwrap_or_else(|| (vec![row.default.to_owned()], Origin::Default))
+    }
+
+    fn find_given(&self, row: &Setting) -> Option<(Vec<String>, Origin)> {
+        self.command_lines
+            .iter()
+            .find_map(|line| line.values(row))
+            .or_else(|| {
+                row.variables()
+                    .find_map(|name| self.from_environment(&name))
+            })
+            .or_else(|| row.variables().find_map(|name| self.from_env_file(&name)))
+            .or_else(|| match row.name {
+                "workers" => self
+                    .from_environment("WEB_CONCURRENCY")
+                    .or_else(|| self.from_env_file("WEB_CONCURRENCY")),
+                _ => None,
+            })
+    }
+
+    /// A variable of the environment; an empty one counts as unset.
+    fn variable(&self, name: &str) -> Option<&str> {
+        let value = self.source.environment.get(name)?;
+        (!value.is_empty()).then_some(value)
+    }
+
+    fn from_environment(&self, name: &str) -> Option<(Vec<String>, Origin)> {
+        let value = self.variable(name)?;
+        Some((vec![value.to_owned()], Origin::Variable(name.to_owned())))
+    }
+
+    fn from_env_file(&self, name: &str) -> Option<(Vec<String>, Origin)> {
+        let (value, origin) = self.env_file.as_ref()?.value(name)?;
+        Some((vec![value.to_owned()], origin))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let environment = self.source.environment.keys();
+        let environment = environment
+            .filter(|name| !MORE_ARGUMENTS.contains(&name.as_str()))
+            .map(|name| (name.as_str(), String::new()));
+        let env_file = self.env_file.iter().flat_map(EnvFile::variables);
+        environment
+            .chain(env_file)
+            .filter(|(name, _)| name.starts_with("OXICORN_") && !is_known(name))
+            .map(|(name, place)| format!("{place}variable {name} is no setting and is ignored"))
+            .collect()
+    }
+}
+
+/// Whether a variable is a setting, or one that Kubernetes makes for a Service called `oxicorn`.
+fn is_known(name: &str) -> bool {
+    let of_service = ["OXICORN_SERVICE_", "OXICORN_PORT_"];
+    name == "OXICORN_PORT"
+        || of_service.iter().any(|prefix| name.starts_with(prefix))
+        || SETTINGS
+            .iter()
+            .any(|row| row.variables().any(|variable| variable == name))
+}

@@ -1,0 +1,53 @@
+//! Where a value came from, for messages and `--print-config`.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::setting::Setting;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line, or the variable that holds more of it.
+    Argument {
+        argument: &'static str,
+        variable: Option<&'static str>,
+    },
+    Variable(String),
+    EnvFile {
+        path: PathBuf,
+        line: usize,
+        variable: String,
+    },
+    Default,
+}
+
+impl Origin {
+    pub(super) fn argument(row: &Setting, variable: Option<&'static str>) -> Self {
+        let argument = row.long_flag().or(row.placeholder()).unwrap_or(row.name);
+        Self::Argument { argument, variable }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Argument { argument, variable } => {
+                let kind = match argument.starts_with('-') {
+                    true => "flag",
+                    false => "argument",
+                };
+                match variable {
+                    Some(variable) => write!(f, "{kind} {argument} in {variable}"),
+                    None => write!(f, "{kind} {argument}"),
+                }
+            }
+            Self::Variable(name) => write!(f, "variable {name}"),
+            Self::EnvFile {
+                path,
+                line,
+                variable,
+            } => write!(f, "{}:{line}: variable {variable}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! From text to typed values. Every error says what would be right.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use log::LevelFilter;
+use nix::unistd::{Gid, Group, Uid, User};
+
+use crate::address::Address;
+use crate::logging::AccessFormat;
+
+/// Longer spans would overflow deadlines and mean "off" anyway.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+pub(super) type Parsed<T> = Result<T, String>;
+
+pub(super) fn number<T>(text: &str, range: RangeInclusive<T>) -> Parsed<T>
+where
+    T: FromStr + PartialOrd + Display,
+{
+    let valid = text.parse().ok().filter(|value| range.contains(value));
+    valid.ok_or_else(|| {
+        let (least, most) = range.into_inner();
+        format!("a whole number from {least} to {most}")
+    })
+}
+
+/// A limit as gunicorn reads it: 0 is "none", and more than `most` is `most`.
+pub(super) fn limit(text: &str, most: usize) -> Parsed<usize> {
+    number(text, 0..=u64::MAX)
+        .map(|value| usize::try_from(value).unwrap_or(most).min(most))
+        .map_err(|_| format!("a whole number from 0 (no limit) to {most}"))
+}
+
+/// Seconds, fractions allowed.
+pub(super) fn seconds(text: &str) -> Parsed<Duration> {
+    let value = text.parse().ok();
+    value
+        .and_then(|value| Duration::try_from_secs_f64(value).ok())
+        .filter(|&value| value <= LONGEST)
+        .ok_or_else(|| format!("a number of seconds from 0 to {}", LONGEST.as_secs()))
+}
+
+pub(super) fn switch(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("true or false".to_owned()),
+    }
+}
+
+/// A text that may be left out.
+pub(super) fn optional(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+pub(super) fn path(text: &str) -> Option<PathBuf> {
+    optional(text).map(PathBuf::from)
+}
+
+/// A number of processes, or `auto` for one a processor that this process may use.
+///
+/// `available_parallelism` honours the affinity mask (sched_setaffinity(2)) and the CPU quota of the
+/// control group, version 1 or 2, rounded down, but never below one.
+pub(super) fn workers(text: &str) -> Parsed<usize> {
+    if text.eq_ignore_ascii_case("auto") {
+        let processors = std::thread::available_parallelism();
+        return Ok(processors.map_or(1, usize::from).min(MOST_WORKERS));
+    }
+    number(text, 1..=MOST_WORKERS).map_err(|expected| format!("{expected}, or auto"))
+}
+
+/// With all of them replaced ready-first, they still fit the scoreboard.
+pub(super) const MOST_WORKERS: usize = 250;
+
+/// One or more addresses with commas between them.
+pub(super) fn addresses(text: &str) -> Parsed<Vec<Address>> {
+    text.split(',')
+        .map(|item| item.trim().parse().map_err(|error| format!("{error}")))
+        .collect()
+}
+
+/// An integer as Python writes it, and C's octal: `18`, `022`, `0o22`, `0x12`, `0b10010`.
+pub(super) fn mode(text: &str) -> Parsed<u32> {
+    let lower = text.to_ascii_lowercase();
+    let (digits, radix) = match lower.as_bytes() {
+        [b'0', b'o', ..] => (&lower[2..], 8),
+        [b'0', b'x', ..] => (&lower[2..], 16),
+        [b'0', b'b', ..] => (&lower[2..], 2),
+        [b'0', _, ..] => (&lower[1..], 8),
+        _ => (lower.as_str(), 10),
+    };
+    let value = u32::from_str_radix(digits, radix).ok();
+    value
+        .filter(|&value| value <= 0o777 && !digits.starts_with('+'))
+        .ok_or_else(|| "an integer from 0 to 0777, such as 022, 0o22 or 18".to_owned())
+}
+
+pub(super) fn user(text: &str) -> Parsed<Option<Uid>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(number) = text.parse() {
+        return Ok(Some(Uid::from_raw(number)));
+    }
+    match User::from_name(text) {
+        Ok(Some(user)) => Ok(Some(user.uid)),
+        _ => Err("the name or number of a user on this machine".to_owned()),
+    }
+}
+
+pub(super) fn group(text: &str) -> Parsed<Option<Gid>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if let Ok(number) = text.parse() {
+        return Ok(Some(Gid::from_raw(number)));
+    }
+    match Group::from_name(text) {
+        Ok(Some(group)) => Ok(Some(group.gid)),
+        _ => Err("the name or number of a group on this machine".to_owned()),
+    }
+}
+
+pub(super) fn assignment(text: &str) -> Parsed<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !text.contains('\0') => {
+            Ok((name.to_owned(), value.to_owned()))
+        }
+        _ => Err("NAME=VALUE".to_owned()),
+    }
+}
+
+/// A level by gunicorn's names. `log` knows nothing above an error.
+pub(super) fn level(text: &str) -> Parsed<LevelFilter> {
+    match text.to_ascii_lowercase().as_str() {
+        "debug" => Ok(LevelFilter::Debug),
+        "info" => Ok(LevelFilter::Info),
+        "warning" => Ok(LevelFilter::Warn),
+        "error" | "critical" => Ok(LevelFilter::Error),
+        _ => Err("debug, info, warning, error or critical".to_owned()),
+    }
+}
+
+pub(super) fn access_format(text: &str) -> Parsed<String> {
+    match AccessFormat::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Where a log goes: `-` or a file name.
+pub(super) fn log_target(text: &str) -> Parsed<String> {
+    optional(text).ok_or_else(|| "a file name, or - for the standard stream".to_owned())
+}
+
+/// A database by its URL.
+pub(super) fn database_url(text: &str) -> Parsed<String> {
+    const SCHEMES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
+    if SCHEMES.iter().any(|scheme| text.starts_with(scheme)) && !text.ends_with(':') {
+        return Ok(text.to_owned());
+    }
+    Err("sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME".to_owned())
+}

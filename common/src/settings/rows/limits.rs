@@ -1,0 +1,68 @@
+//! The sizes that a client may not exceed.
+
+use crate::settings::parse;
+use crate::settings::setting::{Kind, Section, Setting};
+
+/// The greatest limits that gunicorn knows; it takes more for these.
+const MOST_LINE: usize = 8190;
+const MOST_FIELDS: usize = 32_768;
+
+pub(in crate::settings) const ROWS: [Setting; 4] = [
+    Setting {
+        name: "limit_request_line",
+        section: Section::Security,
+        flags: &["--limit-request-line"],
+        kind: Kind::Value("BYTES"),
+        default: "8190",
+        bare: None,
+        help: "The greatest length of a request line, in bytes. A longer one is answered 414. More \
+               than 8190 is taken for 8190; 0 is no limit.",
+        apply: |settings, text| {
+            parse::limit(text, MOST_LINE).map(|value| settings.limit_request_line = value)
+        },
+        show: |settings| settings.limit_request_line.to_string(),
+    },
+    Setting {
+        name: "limit_request_fields",
+        section: Section::Security,
+        flags: &["--limit-request-fields"],
+        kind: Kind::Value("COUNT"),
+        default: "100",
+        bare: None,
+        help: "The greatest number of header fields in a request. More are answered 431. More than \
+               32768 is taken for 32768.",
+        apply: |settings, text| {
+            parse::limit(text, MOST_FIELDS).map(|value| settings.limit_request_fields = value)
+        },
+        show: |settings| settings.limit_request_fields.to_string(),
+    },
+    Setting {
+        name: "limit_request_field_size",
+        section: Section::Security,
+        flags: &["--limit-request-field_size", "--limit-request-field-size"],
+        kind: Kind::Value("BYTES"),
+        default: "8190",
+        bare: None,
+        help: "The greatest length of one header field, in bytes. A longer one is answered 431. 0 is \
+               no limit.",
+        apply: |settings, text| {
+            parse::number(text, 0..=usize::MAX)
+                .map(|value| settings.limit_request_field_size = value)
+        },
+        show: |settings| settings.limit_request_field_size.to_string(),
+    },
+    Setting {
+        name: "limit_request_body",
+        section: Section::Security,
+        flags: &["--limit-request-body"],
+        kind: Kind::Value("BYTES"),
+        default: "0",
+        bare: None,
+        help: "The greatest length of a request body, in bytes. A longer one is answered 413. 0 is no \
+               limit: long bodies go to a temporary file, not to memory.",
+        apply: |settings, text| {
+            parse::number(text, 0..=u64::MAX).map(|value| settings.limit_request_body = value)
+        },
+        show: |settings| settings.limit_request_body.to_string(),
+    },
+];

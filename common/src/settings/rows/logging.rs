@@ -1,0 +1,59 @@
+//! What is logged, where and how.
+
+use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::{parse, show};
+
+pub(in crate::settings) const ROWS: [Setting; 4] = [
+    Setting {
+        name: "accesslog",
+        section: Section::Logging,
+        flags: &["--access-logfile"],
+        kind: Kind::Value("FILE"),
+        default: "",
+        bare: None,
+        help: "The file for one line a request, or - for standard output. Not set is no access log. \
+               SIGUSR1 opens it again by its name.",
+        apply: |settings, text| {
+            settings.accesslog = parse::optional(text);
+            Ok(())
+        },
+        show: |settings| show::optional(settings.accesslog.as_deref()),
+    },
+    Setting {
+        name: "access_log_format",
+        section: Section::Logging,
+        flags: &["--access-logformat"],
+        kind: Kind::Value("FORMAT"),
+        default: r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#,
+        bare: None,
+        help: "What a line of the access log says, made of atoms such as %(h)s.",
+        apply: |settings, text| {
+            parse::access_format(text).map(|value| settings.access_log_format = value)
+        },
+        show: |settings| settings.access_log_format.clone(),
+    },
+    Setting {
+        name: "errorlog",
+        section: Section::Logging,
+        flags: &["--error-logfile", "--log-file"],
+        kind: Kind::Value("FILE"),
+        default: "-",
+        bare: None,
+        help: "The file for everything else, or - for standard error. SIGUSR1 opens it again by its \
+               name.",
+        apply: |settings, text| parse::log_target(text).map(|value| settings.errorlog = value),
+        show: |settings| settings.errorlog.clone(),
+    },
+    Setting {
+        name: "loglevel",
+        section: Section::Logging,
+        flags: &["--log-level"],
+        kind: Kind::Value("LEVEL"),
+        default: "info",
+        bare: Some("LOG_LEVEL"),
+        help: "The least weight of what is logged: debug, info, warning, error or critical. The \
+               variable RUST_LOG may set other levels for parts of the server.",
+        apply: |settings, text| parse::level(text).map(|value| settings.loglevel = value),
+        show: |settings| show::level(settings.loglevel),
+    },
+];

@@ -1,0 +1,141 @@
+//! How the processes live on their machine.
+
+use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::{parse, show};
+
+pub(in crate::settings) const ROWS: [Setting; 10] = [
+    Setting {
+        name: "chdir",
+        section: Section::ServerMechanics,
+        flags: &["--chdir"],
+        kind: Kind::Value("DIRECTORY"),
+        default: "",
+        bare: None,
+        help: "Change to this directory before the application is loaded. Other relative paths count \
+               from there.",
+        apply: |settings, text| {
+            settings.chdir = parse::path(text);
+            Ok(())
+        },
+        show: |settings| show::path(&settings.chdir),
+    },
+    Setting {
+        name: "daemon",
+        section: Section::ServerMechanics,
+        flags: &["-D", "--daemon"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        help: "Detach from the terminal and go on in the background.",
+        apply: |settings, text| parse::switch(text).map(|value| settings.daemon = value),
+        show: |settings| settings.daemon.to_string(),
+    },
+    Setting {
+        name: "raw_env",
+        section: Section::ServerMechanics,
+        flags: &["-e", "--env"],
+        kind: Kind::List("NAME=VALUE"),
+        default: "",
+        bare: None,
+        help: "A variable to set in the environment of the application. It may be given several \
+               times.",
+        apply: |settings, text| {
+            match text {
+                "" => settings.raw_env.clear(),
+                _ => settings.raw_env.push(parse::assignment(text)?),
+            }
+            Ok(())
+        },
+        show: |settings| show::list(&settings.raw_env, |(name, _)| format!("{name}=***")),
+    },
+    Setting {
+        name: "pidfile",
+        section: Section::ServerMechanics,
+        flags: &["-p", "--pid"],
+        kind: Kind::Value("FILE"),
+        default: "",
+        bare: None,
+        help: "A file for the process id of the master. It is locked while the master lives, so that \
+               a stale one never blocks a start.",
+        apply: |settings, text| {
+            settings.pidfile = parse::path(text);
+            Ok(())
+        },
+        show: |settings| show::path(&settings.pidfile),
+    },
+    Setting {
+        name: "user",
+        section: Section::ServerMechanics,
+        flags: &["-u", "--user"],
+        kind: Kind::Value("USER"),
+        default: "",
+        bare: None,
+        help: "The user, by name or number, that the children run as. Not set is the one that \
+               started the master.",
+        apply: |settings, text| parse::user(text).map(|value| settings.user = value),
+        show: |settings| show::optional(settings.user),
+    },
+    Setting {
+        name: "group",
+        section: Section::ServerMechanics,
+        flags: &["-g", "--group"],
+        kind: Kind::Value("GROUP"),
+        default: "",
+        bare: None,
+        help: "The group, by name or number, that the children run as. Not set is the one that \
+               started the master.",
+        apply: |settings, text| parse::group(text).map(|value| settings.group = value),
+        show: |settings| show::optional(settings.group),
+    },
+    Setting {
+        name: "initgroups",
+        section: Section::ServerMechanics,
+        flags: &["--initgroups"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        help: "Give the children all the groups that their user is in, beside their own.",
+        apply: |settings, text| parse::switch(text).map(|value| settings.initgroups = value),
+        show: |settings| settings.initgroups.to_string(),
+    },
+    Setting {
+        name: "umask",
+        section: Section::ServerMechanics,
+        flags: &["-m", "--umask"],
+        kind: Kind::Value("MODE"),
+        default: "0",
+        bare: None,
+        help: "The permission bits that new files do not get. 022 and 0o22 are octal, 18 is decimal.",
+        apply: |settings, text| parse::mode(text).map(|value| settings.umask = value),
+        show: |settings| show::mode(settings.umask),
+    },
+    Setting {
+        name: "tmp_upload_dir",
+        section: Section::ServerMechanics,
+        flags: &["--tmp-upload-dir"],
+        kind: Kind::Value("DIRECTORY"),
+        default: "",
+        bare: None,
+        help: "The directory for request bodies that are too long for memory. Not set is the \
+               system's directory for temporary files.",
+        apply: |settings, text| {
+            settings.tmp_upload_dir = parse::path(text);
+            Ok(())
+        },
+        show: |settings| show::path(&settings.tmp_upload_dir),
+    },
+    Setting {
+        name: "proc_name",
+        section: Section::ProcessNaming,
+        flags: &["-n", "--name"],
+        kind: Kind::Value("NAME"),
+        default: "",
+        bare: None,
+        help: "The name that ps and top show for the processes. Not set is the application's name.",
+        apply: |settings, text| {
+            settings.proc_name = parse::optional(text);
+            Ok(())
+        },
+        show: |settings| show::optional(settings.proc_name.as_deref()),
+    },
+];

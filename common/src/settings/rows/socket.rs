@@ -1,0 +1,40 @@
+//! Where to listen.
+
+use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::{parse, show};
+
+pub(in crate::settings) const ROWS: [Setting; 2] = [
+    Setting {
+        name: "bind",
+        section: Section::ServerSocket,
+        flags: &["-b", "--bind"],
+        kind: Kind::List("ADDRESS"),
+        default: "127.0.0.1:8000",
+        bare: Some("PORT"),
+        help: "Where to listen: HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. It may be given \
+               several times, or several with commas between them. The port is 8000 where none is \
+               given; port 0 takes a free one. The variable PORT means 0.0.0.0:PORT.",
+        apply: |settings, text| {
+            match text {
+                "" => settings.bind.clear(),
+                _ => settings.bind.extend(parse::addresses(text)?),
+            }
+            Ok(())
+        },
+        show: |settings| show::list(&settings.bind, ToString::to_string),
+    },
+    Setting {
+        name: "backlog",
+        section: Section::ServerSocket,
+        flags: &["--backlog"],
+        kind: Kind::Value("CONNECTIONS"),
+        default: "2048",
+        bare: None,
+        help: "How many connections may wait to be accepted, a listener. The kernel caps it at \
+               net.core.somaxconn.",
+        apply: |settings, text| {
+            parse::number(text, 1..=i32::MAX as u32).map(|value| settings.backlog = value)
+        },
+        show: |settings| settings.backlog.to_string(),
+    },
+];

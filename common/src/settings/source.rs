@@ -1,0 +1,34 @@
+//! What settings are read from: everything that a process is started with.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+/// Arguments, environment and working directory of one start. A reload reads the same source
+/// again: what can have changed are the files that it names.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// The command line, program name first.
+    pub arguments: Vec<OsString>,
+    pub environment: BTreeMap<String, String>,
+    /// Relative file names count from here.
+    pub directory: PathBuf,
+}
+
+impl Source {
+    /// What this process was started with. The error is that of getcwd(3).
+    pub fn process() -> io::Result<Self> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                let value = value.to_string_lossy().into_owned();
+                Some((name.into_string().ok()?, value))
+            })
+            .collect();
+        Ok(Self {
+            arguments: std::env::args_os().collect(),
+            environment,
+            directory: std::env::current_dir()?,
+        })
+    }
+}

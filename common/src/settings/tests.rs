@@ -1,0 +1,288 @@
+//! Every row on every way in, and the order of the sources.
+
+use std::path::PathBuf;
+
+use super::*;
+
+/// A text other than the default that each row reads; rows not named here take one of its kind.
+fn sample(row: &Setting) -> &'static str {
+    match row.name {
+        "wsgi_app" => "native:hello",
+        "env_file" => "/dev/null",
+        "bind" => "unix:/run/o.sock",
+        "chdir" | "tmp_upload_dir" => "/tmp",
+        "raw_env" => "A=b",
+        "user" | "group" => "7",
+        "umask" => "0o22",
+        "access_log_format" => "%(h)s",
+        "loglevel" => "debug",
+        "database_url" => "sqlite:other.db",
+        _ => match row.kind {
+            Kind::Switch => "true",
+            Kind::Value("SECONDS") => "12.5",
+            Kind::Value("COUNT" | "CONNECTIONS" | "BYTES") => "17",
+            _ => "sample",
+        },
+    }
+}
+
+fn source(arguments: &[&str], environment: &[(&str, &str)]) -> Source {
+    Source {
+        arguments: ["oxicorn"]
+            .iter()
+            .chain(arguments)
+            .map(Into::into)
+            .collect(),
+        environment: environment
+            .iter()
+            .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
+        directory: PathBuf::from("/"),
+    }
+}
+
+fn load(arguments: &[&str], environment: &[(&str, &str)]) -> Loaded {
+    Settings::load(&source(arguments, environment)).expect("good settings")
+}
+
+fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let error = Settings::load(&source(arguments, environment)).expect_err("bad settings");
+    assert_eq!(error.exit_code(), 1);
+    let text = error.to_string();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+/// What `row` shows after its sample was read.
+fn expected(row: &Setting) -> String {
+    let mut settings = Settings::blank();
+    (row.apply)(&mut settings, sample(row)).expect("a sample");
+    (row.show)(&settings)
+}
+
+#[test]
+fn every_row_reads_its_default_and_what_it_shows() {
+    for row in SETTINGS {
+        let mut settings = Settings::blank();
+        (row.apply)(&mut settings, row.default).expect(row.name);
+        let shown = (row.show)(&settings);
+        let mut again = Settings::blank();
+        (row.apply)(&mut again, &shown).expect(row.name);
+        assert_eq!((row.show)(&again), shown, "{}", row.name);
+        assert_eq!(shown, row.default, "{}", row.name);
+        assert_ne!(
+            expected(row),
+            row.default,
+            "{}: sample is the default",
+            row.name
+        );
+    }
+}
+
+#[test]
+fn every_flag_reaches_its_field() {
+    for row in SETTINGS {
+        for flag in row.flags {
+            let mut arguments = vec![*flag];
+            if row.kind != Kind::Switch {
+                arguments.push(sample(row));
+            }
+            let loaded = load(&arguments, &[]);
+            assert_eq!((row.show)(&loaded.settings), expected(row), "{flag}");
+            let origin = loaded.origin(row.name).expect("a row").to_string();
+            assert_eq!(
+                Some(origin),
+                row.long_flag().map(|flag| format!("flag {flag}"))
+            );
+        }
+    }
+    let loaded = load(&["native:hello"], &[]);
+    assert_eq!(loaded.settings.application.as_deref(), Some("native:hello"));
+}
+
+#[test]
+fn every_variable_reaches_its_field() {
+    for row in SETTINGS {
+        for variable in row.variables().filter(|name| name != "PORT") {
+            let loaded = load(&[], &[(&variable, sample(row))]);
+            assert_eq!((row.show)(&loaded.settings), expected(row), "{variable}");
+            assert!(loaded.warnings.is_empty(), "{variable}");
+        }
+    }
+}
+
+#[test]
+fn names_are_unique_and_rows_are_whole() {
+    let mut names: Vec<_> = SETTINGS.iter().map(|row| row.name).collect();
+    let mut flags: Vec<_> = SETTINGS.iter().flat_map(|row| row.flags).collect();
+    let (named, flagged) = (names.len(), flags.len());
+    names.sort_unstable();
+    names.dedup();
+    flags.sort_unstable();
+    flags.dedup();
+    assert_eq!((names.len(), flags.len()), (named, flagged));
+    for row in SETTINGS {
+        assert!(
+            row.help.ends_with('.') && !row.help.contains("  "),
+            "{}",
+            row.name
+        );
+    }
+}
+
+#[test]
+fn the_highest_source_counts() {
+    let arguments = ["--workers", "7"];
+    let mut environment = vec![
+        ("OXICORN_CMD_ARGS", "-w 6"),
+        ("GUNICORN_CMD_ARGS", "--workers=5 --threads 9"),
+        ("OXICORN_WORKERS", "4"),
+        ("GUNICORN_WORKERS", "3"),
+        ("WORKERS", "2"),
+        ("WEB_CONCURRENCY", "8"),
+    ];
+    assert_eq!(load(&arguments, &environment).settings.workers, 7);
+    for workers in [6, 5, 4, 3, 2, 8] {
+        assert_eq!(load(&[], &environment).settings.workers, workers);
+        environment.remove(0);
+    }
+    assert_eq!(load(&[], &environment).settings.workers, 1);
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let loaded = load(&[], &[("OXICORN_WORKERS", ""), ("WORKERS", "2")]);
+    assert_eq!(loaded.settings.workers, 2);
+}
+
+#[test]
+fn bad_values_name_source_value_and_remedy() {
+    assert_eq!(
+        refusal(&["--workers", "many"], &[]),
+        "flag --workers: invalid value \"many\": expected a whole number from 1 to 250, or auto"
+    );
+    assert_eq!(
+        refusal(&[], &[("GUNICORN_CMD_ARGS", "-t -1")]),
+        "flag --timeout in GUNICORN_CMD_ARGS: invalid value \"-1\": \
+         expected a number of seconds from 0 to 31536000"
+    );
+    assert_eq!(
+        refusal(&[], &[("LOG_LEVEL", "loud")]),
+        "variable LOG_LEVEL: invalid value \"loud\": \
+         expected debug, info, warning, error or critical"
+    );
+    assert_eq!(
+        refusal(&[], &[("PORT", "http")]),
+        "variable PORT: invalid value \"http\": expected a whole number from 0 to 65535"
+    );
+    assert_eq!(
+        refusal(&["--chdir", "nowhere"], &[]),
+        "flag --chdir: invalid value \"/nowhere\": expected a directory that exists"
+    );
+    assert_eq!(
+        refusal(&["--workers", "250"], &[]),
+        "flag --workers: invalid value \"250\": expected 249 at most beside 1 runners"
+    );
+    let url = refusal(&["--database-url", "mysql://me:secret@host/db"], &[]);
+    assert!(!url.contains("secret"), "{url}");
+}
+
+#[test]
+fn bad_usage_is_one_line() {
+    assert_eq!(
+        refusal(&["--worker", "2"], &[]),
+        "unknown flag --worker: did you mean --workers?"
+    );
+    assert_eq!(
+        refusal(&["--zzz"], &[]),
+        "unknown flag --zzz: --help lists all"
+    );
+    assert_eq!(
+        refusal(&["a:b", "c"], &[]),
+        "unexpected argument \"c\": one application is served"
+    );
+    assert_eq!(
+        refusal(&["--workers"], &[]),
+        "flag --workers: a value is missing: <COUNT>"
+    );
+    assert_eq!(
+        refusal(&["--daemon=yes"], &[]),
+        "flag --daemon: invalid value \"yes\": it takes none"
+    );
+    assert_eq!(
+        refusal(&[], &[("OXICORN_CMD_ARGS", "--name 'x")]),
+        "variable OXICORN_CMD_ARGS: a quotation mark is not closed"
+    );
+}
+
+#[test]
+fn repeated_flags_add_up_or_the_last_counts() {
+    let loaded = load(
+        &[
+            "-b",
+            "[::]:80,localhost",
+            "--bind",
+            "fd://3",
+            "-w",
+            "2",
+            "-w",
+            "3",
+            "-D",
+            "-D",
+        ],
+        &[("PORT", "9")],
+    );
+    let bind: Vec<_> = loaded
+        .settings
+        .bind
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(bind, ["[::]:80", "localhost:8000", "fd://3"]);
+    assert_eq!(loaded.settings.workers, 3);
+    assert!(loaded.settings.daemon);
+    let port = load(&[], &[("PORT", "9")]).settings.bind;
+    assert_eq!(port[0].to_string(), "0.0.0.0:9");
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for (flag, answer) in [
+        ("--help", "--limit-request-field_size"),
+        ("-h", "Usage: oxicorn"),
+        ("--version", "oxicorn (version "),
+        ("-v", "oxicorn (version "),
+    ] {
+        let error = Settings::load(&source(&[flag], &[])).expect_err("an answer");
+        assert_eq!(error.exit_code(), 0);
+        assert!(error.to_string().contains(answer), "{flag}: {error}");
+    }
+}
+
+#[test]
+fn unknown_variables_of_ours_are_named() {
+    let environment = [
+        ("OXICORN_WORKER", "1"),
+        ("OXICORN_PORT_80_TCP", "tcp://10.0.0.1:80"),
+        ("GUNICORN_STATSD_HOST", "x"),
+        ("OXICORN_CMD_ARGS", "-w 2"),
+    ];
+    assert_eq!(
+        load(&[], &environment).warnings,
+        ["variable OXICORN_WORKER is no setting and is ignored"]
+    );
+}
+
+#[test]
+fn print_config_names_every_row_and_hides_secrets() {
+    let loaded = load(
+        &["-w", "2", "-e", "TOKEN=secret"],
+        &[("DATABASE_URL", "postgres://me:secret@host/db")],
+    );
+    let printed = loaded.print_config();
+    assert_eq!(printed.lines().count(), SETTINGS.len());
+    let line = printed.lines().find(|line| line.starts_with("workers "));
+    let words: Vec<_> = line.expect("a line").split_whitespace().collect();
+    assert_eq!(words, ["workers", "=", "2", "#", "flag", "--workers"]);
+    assert!(printed.contains("postgres://me:***@host/db") && !printed.contains("secret"));
+}
