@@ -53,20 +53,19 @@ impl FromStr for Address {
             Some(rest) => {
                 let (host, after) = rest.split_once(']').ok_or(AddressError)?;
                 host.parse::<Ipv6Addr>().map_err(|_| AddressError)?;
-                (
-                    host,
-                    after.strip_prefix(':').or(after.is_empty().then_some("")),
-                )
+                match after {
+                    "" => (host, None),
+                    _ => (host, Some(after.strip_prefix(':').ok_or(AddressError)?)),
+                }
             }
             None => match text.split_once(':') {
-                Some((host, port)) if !port.is_empty() => (host, Some(port)),
-                Some(_) => return Err(AddressError),
-                None => (text, Some("")),
+                Some((host, port)) => (host, Some(port)),
+                None => (text, None),
             },
         };
-        let port = match port.ok_or(AddressError)? {
-            "" => DEFAULT_PORT,
-            port => port.parse().map_err(|_| AddressError)?,
+        let port = match port {
+            Some(port) => port.parse().map_err(|_| AddressError)?,
+            None => DEFAULT_PORT,
         };
         let host = match host {
             "" if text.is_empty() => return Err(AddressError),
@@ -75,5 +74,56 @@ impl FromStr for Address {
             host => host.to_ascii_lowercase(),
         };
         Ok(Self::Tcp { host, port })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_as_gunicorn_reads_them() {
+        for (text, shown) in [
+            ("localhost", "localhost:8000"),
+            ("Example.COM:80", "example.com:80"),
+            (":5002", "0.0.0.0:5002"),
+            ("*:5002", "0.0.0.0:5002"),
+            ("tcp://127.0.0.1:0", "127.0.0.1:0"),
+            ("[::]:80", "[::]:80"),
+            ("[::1]", "[::1]:8000"),
+            ("unix:/run/a.sock", "unix:/run/a.sock"),
+            ("unix:///run/a.sock", "unix:/run/a.sock"),
+            ("unix:a.sock", "unix:a.sock"),
+            ("fd://3", "fd://3"),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.to_string(), shown);
+            assert_eq!(shown.parse(), Ok(address));
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in [
+            "",
+            "unix:",
+            "fd://",
+            "fd://-1",
+            "fd://x",
+            "h:",
+            "h:x",
+            "h:65536",
+            "h:80:1",
+            "::1",
+            "[::1",
+            "[x]:80",
+            "[::1]80",
+            "[::1]:",
+            "/run/a.sock",
+            "http://h",
+            "me@h",
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(AddressError), "{text}");
+        }
     }
 }

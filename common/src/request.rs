@@ -101,14 +101,14 @@ impl Head {
 
     fn split_target(&self) -> (&str, Option<&str>) {
         let target = self.target();
-        let rest = match target.find("://") {
-            Some(at) if !target.starts_with('/') => {
-                let authority = &target[at + 3..];
-                authority
-                    .find(['/', '?'])
-                    .map_or("/", |slash| &authority[slash..])
-            }
-            _ => target,
+        // Origin-form first: it is what nearly every request has.
+        let rest = if target.starts_with('/') {
+            target
+        } else if let Some((_, authority)) = target.split_once("://") {
+            let path = authority.find(['/', '?']);
+            path.map_or("/", |at| &authority[at..])
+        } else {
+            target
         };
         let rest = rest.split('#').next().unwrap_or(rest);
         match rest.split_once('?') {

@@ -9,7 +9,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::ops::Deref;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, Ordering};
 
@@ -113,4 +113,14 @@ extern "C" fn note_signal(number: c_int) {
         let _ = unsafe { libc::write(fd, byte.as_ptr().cast(), 1) };
     }
     Errno::set_raw(errno);
+}
+
+/// Puts the file behind `new` behind the number of `current` too, in one step (dup2(2)): whoever
+/// writes there meanwhile writes to the one or the other.
+pub(crate) fn replace_fd(new: BorrowedFd<'_>, current: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: both are open; the number of `current` stays open and with its owner. Only its file
+    // changes, which the owner of a log file does not mind.
+    let result = unsafe { libc::dup3(new.as_raw_fd(), current.as_raw_fd(), libc::O_CLOEXEC) };
+    Errno::result(result)?;
+    Ok(())
 }

@@ -16,6 +16,9 @@ use crate::outgoing::Outgoing;
 use crate::station::Station;
 use crate::stream::Stream;
 
+/// Bytes that one client may send before others have their turn.
+const BUDGET: usize = 256 * 1024;
+
 /// What is to become of a connection that nobody works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Phase {
@@ -65,6 +68,8 @@ pub(crate) struct Connection {
     pub(crate) readable: bool,
     /// The client has shut its side.
     pub(crate) hung_up: bool,
+    /// Stopped to let others have their turn, not for want of bytes or room.
+    pub(crate) eager: bool,
     /// Registered with the poll, and whether also for writing.
     pub(crate) registered: Option<bool>,
     pub(crate) deadline: Option<Instant>,
@@ -127,6 +132,7 @@ impl Connection {
             exchange: None,
             readable: true,
             hung_up: false,
+            eager: false,
             registered: None,
             deadline: None,
             timer: None,
@@ -145,7 +151,12 @@ impl Connection {
             Ok(step) => step,
             Err(error) => return Received::Refused(error),
         };
+        let mut budget = BUDGET;
         while self.readable || self.hung_up {
+            if budget == 0 {
+                self.eager = true;
+                break;
+            }
             let space = buffers.inbox.space();
             let room = space.len();
             match self.stream.read(space) {
@@ -153,6 +164,7 @@ impl Connection {
                 Ok(count) => {
                     buffers.inbox.fill(count);
                     self.readable = count == room;
+                    budget = budget.saturating_sub(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.readable = false;
@@ -196,11 +208,16 @@ impl Connection {
 
     /// Drops what a lingering client sends; true when the end has come.
     pub(crate) fn discard(&mut self, scratch: &mut Inbox) -> bool {
+        let mut budget = BUDGET;
         loop {
             scratch.clear();
+            if budget == 0 {
+                self.eager = true;
+                return false;
+            }
             match self.stream.read(scratch.space()) {
                 Ok(0) => return true,
-                Ok(_) => {}
+                Ok(count) => budget = budget.saturating_sub(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 Err(_) => return true,
             }

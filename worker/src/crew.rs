@@ -27,8 +27,12 @@ use crate::estimates::Estimates;
 use crate::reactor::Reactor;
 use crate::station::Station;
 
-/// How often the watch looks while requests run.
+/// How often the watch looks while requests run and the application has blocked lately.
 const TICK: Duration = Duration::from_millis(1);
+/// The same when it has not: a wake-up costs as much as a request, and they would add up.
+const CALM_TICK: Duration = Duration::from_millis(3);
+/// Ticks without a surprise after which the application counts as calm.
+const TICKS_UNTIL_CALM: u32 = 1000;
 /// Ticks without a request after which the watch sleeps until there is one.
 const TICKS_UNTIL_DORMANT: u32 = 20;
 /// A turn of the reactor ends after this at the latest.
@@ -102,15 +106,19 @@ impl Crew {
     pub(crate) fn watch(&self) -> i32 {
         let mut seen = self.begun.load(Ordering::SeqCst);
         let mut quiet = 0;
+        let mut calm = TICKS_UNTIL_CALM;
         loop {
             if let Some(code) = *lock(&self.dismissed) {
                 return code;
             }
-            thread::park_timeout(TICK);
+            let is_calm = calm >= TICKS_UNTIL_CALM;
+            thread::park_timeout(if is_calm { CALM_TICK } else { TICK });
+            calm = calm.saturating_add(1);
             let begun = self.begun.load(Ordering::SeqCst);
             let led = self.led.load(Ordering::SeqCst);
             if begun == seen && !led {
                 quiet = 0;
+                calm = 0;
                 if !self.promote() {
                     self.stand_in();
                 }

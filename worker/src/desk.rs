@@ -139,7 +139,7 @@ impl<'a> Desk<'a> {
         if streams && !seat.vacate() {
             connection.give_up();
         }
-        if self.spare.capacity() == 0 {
+        if connection.outgoing.bytes.is_empty() {
             std::mem::swap(&mut connection.outgoing.bytes, &mut self.spare);
         }
     }
@@ -180,6 +180,10 @@ impl<'a> Desk<'a> {
             match connection.outgoing.flush(&connection.stream) {
                 Ok(Flushed::Done) => break Phase::after(connection.then),
                 Ok(Flushed::Blocked) => break Phase::Sending,
+                Ok(Flushed::Yielded) => {
+                    connection.eager = true;
+                    break Phase::Sending;
+                }
                 Ok(Flushed::NeedsPiece) => {}
                 Err(reason) => {
                     debug!("the client is gone: {reason}");

@@ -11,6 +11,8 @@ use crate::stream::Stream;
 const COPIED: usize = 8 * 1024;
 /// Buffers larger than this are not kept for the next response.
 const KEPT: usize = 64 * 1024;
+/// Bytes that one client may take before others have their turn.
+const BUDGET: usize = 1024 * 1024;
 
 /// How far a flush has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub(crate) enum Flushed {
     Done,
     /// The socket takes no more now.
     Blocked,
+    /// The socket takes more, but others shall have their turn.
+    Yielded,
     /// All that was made is sent; a request thread is to make the next piece.
     NeedsPiece,
 }
@@ -96,7 +100,11 @@ impl Outgoing {
 
     /// Sends what the socket takes.
     pub(crate) fn flush(&mut self, stream: &Stream) -> io::Result<Flushed> {
+        let pause_at = self.sent.saturating_add(BUDGET);
         while self.sent < self.length() {
+            if self.sent >= pause_at {
+                return Ok(Flushed::Yielded);
+            }
             let body = crate::http::encode::sized(&self.body);
             let outcome = match self.sent.checked_sub(self.bytes.len()) {
                 Some(into_body) => stream.write(&body[into_body..]),

@@ -91,10 +91,14 @@ fn describe(frames: &[AtomicUsize]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Sender, channel};
+
     use super::*;
 
     #[inline(never)]
-    fn wait_here_for(end: &AtomicBool) {
+    fn wait_here_for(end: &AtomicBool, tell: &Sender<libc::pid_t>) {
+        let id = nix::unistd::gettid().as_raw();
+        tell.send(id).expect("the test waits");
         while !end.load(Ordering::SeqCst) {
             sleep(Duration::from_millis(5));
         }
@@ -103,12 +107,8 @@ mod tests {
     #[test]
     fn a_stuck_thread_is_found_where_it_is() {
         static END: AtomicBool = AtomicBool::new(false);
-        let (tell, told) = std::sync::mpsc::channel();
-        let stuck = std::thread::spawn(move || {
-            tell.send(nix::unistd::gettid().as_raw())
-                .expect("the test waits");
-            wait_here_for(&END);
-        });
+        let (tell, told) = channel();
+        let stuck = std::thread::spawn(move || wait_here_for(&END, &tell));
         let stack = of_thread(told.recv().expect("a thread id"));
         END.store(true, Ordering::SeqCst);
         stuck.join().expect("no panic");

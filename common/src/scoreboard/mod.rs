@@ -76,8 +76,6 @@ pub struct Slot {
     pub heartbeat: AtomicU64,
     /// Open client connections.
     pub connections: AtomicU32,
-    /// Request threads that are inside the application.
-    pub busy: AtomicU32,
     /// How many of the seats the child's threads may touch.
     pub threads: AtomicU32,
     pub seats: [Seat; MAX_THREADS],
@@ -183,7 +181,7 @@ impl Slot {
         for word in [&self.pid, &self.kind, &self.generation, &self.state] {
             word.store(0, Ordering::Relaxed);
         }
-        for word in [&self.connections, &self.busy, &self.threads] {
+        for word in [&self.connections, &self.threads] {
             word.store(0, Ordering::Relaxed);
         }
         self.heartbeat.store(0, Ordering::Relaxed);

@@ -161,3 +161,63 @@ fn double_quoted(from: &mut Peekable<Chars<'_>>, into: &mut String) -> Result<()
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<EnvFile, String> {
+        EnvFile::parse(Path::new("/e"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn lines_are_read_as_a_shell_reads_them() {
+        let text = "\u{feff}# comment\r\n; comment\n\n  A=plain text  # comment\r\n\
+                    export B='as it $tands # \"\\n'\nC=\"a \\\"b\\\" \\\\ \\n\\$ \\d\"  # end\n\
+                    D=a#b\nE= # nothing\nA2=1\nA2=2\n\texport\tF=x=y\nexported=1\n";
+        let file = parse(text).expect("a file");
+        for (name, value) in [
+            ("A", "plain text"),
+            ("B", "as it $tands # \"\\n"),
+            ("C", "a \"b\" \\ \n$ \\d"),
+            ("D", "a#b"),
+            ("A2", "2"),
+            ("F", "x=y"),
+            ("exported", "1"),
+        ] {
+            assert_eq!(
+                file.value(name).map(|(value, _)| value),
+                Some(value),
+                "{name}"
+            );
+        }
+        assert!(file.value("E").is_none() && file.value("G").is_none());
+        let (_, origin) = file.value("A2").expect("a value");
+        assert_eq!(origin.to_string(), "/e:10: variable A2");
+    }
+
+    #[test]
+    fn what_is_no_line_is_named_by_its_number() {
+        for (text, problem) in [
+            ("A", "/e:1: expected NAME=VALUE"),
+            ("\nA='x", "/e:2: a quotation mark is not closed"),
+            ("A=\"x\\", "/e:1: a quotation mark is not closed"),
+            (
+                "A='x'y",
+                "/e:1: unexpected text after the closing quotation mark",
+            ),
+        ] {
+            assert_eq!(parse(text).expect_err(text), problem);
+        }
+        for name in ["", "1A", "A ", "A-B", "export "] {
+            let error = parse(&format!("{name}=1")).expect_err(name);
+            assert!(error.starts_with("/e:1: a name is letters"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_with_its_flag() {
+        let error = EnvFile::read(Path::new("/nowhere/e"), Origin::Default).expect_err("no file");
+        assert_eq!(error.to_string(), "default: cannot read /nowhere/e");
+    }
+}

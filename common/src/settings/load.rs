@@ -90,7 +90,7 @@ impl Loaded {
         let most = parse::MOST_WORKERS - self.settings.runners;
         if self.settings.workers > most {
             let value = self.settings.workers.to_string();
-            let expected = format!("{most} at most beside {} runners", self.settings.runners);
+            let expected = format!("{most} at most with runners = {}", self.settings.runners);
             return Err(self.refuse("workers", value, expected));
         }
         Ok(())
@@ -188,15 +188,12 @@ impl<'a> Layers<'a> {
         self.command_lines
             .iter()
             .find_map(|line| line.values(row))
-            .or_else(|| {
-                row.variables()
-                    .find_map(|name| self.from_environment(&name))
-            })
-            .or_else(|| row.variables().find_map(|name| self.from_env_file(&name)))
+            .or_else(|| row.variables().find_map(|name| self.in_environment(&name)))
+            .or_else(|| row.variables().find_map(|name| self.in_env_file(&name)))
             .or_else(|| match row.name {
                 "workers" => self
-                    .from_environment("WEB_CONCURRENCY")
-                    .or_else(|| self.from_env_file("WEB_CONCURRENCY")),
+                    .in_environment("WEB_CONCURRENCY")
+                    .or_else(|| self.in_env_file("WEB_CONCURRENCY")),
                 _ => None,
             })
     }
@@ -207,12 +204,12 @@ impl<'a> Layers<'a> {
         (!value.is_empty()).then_some(value)
     }
 
-    fn from_environment(&self, name: &str) -> Option<(Vec<String>, Origin)> {
+    fn in_environment(&self, name: &str) -> Option<(Vec<String>, Origin)> {
         let value = self.variable(name)?;
         Some((vec![value.to_owned()], Origin::Variable(name.to_owned())))
     }
 
-    fn from_env_file(&self, name: &str) -> Option<(Vec<String>, Origin)> {
+    fn in_env_file(&self, name: &str) -> Option<(Vec<String>, Origin)> {
         let (value, origin) = self.env_file.as_ref()?.value(name)?;
         Some((vec![value.to_owned()], origin))
     }

@@ -5,6 +5,8 @@
 //! Command line, environment, help and documentation come from it.
 
 mod command_line;
+#[cfg(test)]
+mod docs;
 mod env_file;
 mod error;
 mod load;

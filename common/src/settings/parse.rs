@@ -165,3 +165,76 @@ pub(super) fn database_url(text: &str) -> Parsed<String> {
     }
     Err("sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_pythons_integers() {
+        for (text, value) in [
+            ("0", 0),
+            ("18", 0o22),
+            ("022", 0o22),
+            ("0o22", 0o22),
+            ("0O22", 0o22),
+            ("0x12", 0o22),
+            ("0b10010", 0o22),
+            ("0777", 0o777),
+        ] {
+            assert_eq!(mode(text), Ok(value), "{text}");
+        }
+        for text in ["", "-1", "+1", "0o", "0o8", "08", "512", "x", "0o+2"] {
+            assert!(mode(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_finite_and_not_negative() {
+        assert_eq!(seconds("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(seconds("0"), Ok(Duration::ZERO));
+        for text in ["", "-1", "inf", "NaN", "1s", "1e300"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn limits_are_cut_as_gunicorn_cuts_them() {
+        assert_eq!(limit("10000", 8190), Ok(8190));
+        assert_eq!(limit("0", 8190), Ok(0));
+        assert!(limit("-1", 8190).is_err());
+    }
+
+    #[test]
+    fn auto_workers_are_those_this_process_may_use() {
+        let most = std::thread::available_parallelism().map_or(1, usize::from);
+        assert_eq!(workers("auto"), Ok(most.min(MOST_WORKERS)));
+        assert!(workers("0").is_err() && workers("251").is_err());
+    }
+
+    #[test]
+    fn users_and_groups_by_name_or_number() {
+        assert_eq!(user("root"), Ok(Some(Uid::from_raw(0))));
+        assert_eq!(user("4711"), Ok(Some(Uid::from_raw(4711))));
+        assert_eq!(group("0"), Ok(Some(Gid::from_raw(0))));
+        assert_eq!(group(""), Ok(None));
+        assert!(user("no such user").is_err() && group("-1").is_err());
+    }
+
+    #[test]
+    fn levels_are_gunicorns() {
+        assert_eq!(level("WARNING"), Ok(LevelFilter::Warn));
+        assert_eq!(level("critical"), Ok(LevelFilter::Error));
+        assert!(level("loud").is_err());
+    }
+
+    #[test]
+    fn other_texts() {
+        assert_eq!(assignment("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert!(assignment("=b").is_err() && assignment("A").is_err());
+        assert!(database_url("sqlite:").is_err() && database_url("a.db").is_err());
+        assert_eq!(addresses("a, b:1").map(|list| list.len()), Ok(2));
+        assert!(addresses("a,,b").is_err());
+        assert!(switch("maybe").is_err());
+    }
+}

@@ -56,3 +56,29 @@ pub(super) fn url(value: &str) -> String {
         None => value.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_are_masked() {
+        for (text, shown) in [
+            ("postgres://u:p@h/d", "postgres://u:***@h/d"),
+            (
+                "postgres://u:p@ss:w@h:1/d?x=y@z",
+                "postgres://u:***@h:1/d?x=y@z",
+            ),
+            ("postgres://u@h/d", "postgres://u@h/d"),
+            ("sqlite:a.db", "sqlite:a.db"),
+        ] {
+            assert_eq!(url(text), shown);
+        }
+    }
+
+    #[test]
+    fn seconds_are_short() {
+        assert_eq!(seconds(Duration::from_secs(30)), "30");
+        assert_eq!(seconds(Duration::from_millis(1500)), "1.5");
+    }
+}

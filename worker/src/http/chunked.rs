@@ -6,6 +6,7 @@
 use memchr::memchr;
 
 use super::RequestError;
+use super::token::{is_forbidden_in_value, is_token_byte};
 
 /// Octets that all chunk extensions of one body, and its trailer section, may have.
 const EXTRAS: usize = 16 * 1024;
@@ -126,10 +127,7 @@ impl Chunked {
     }
 
     fn check_extra(&mut self, run: &[u8]) -> Result<(), RequestError> {
-        if run
-            .iter()
-            .any(|&byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-        {
+        if run.iter().copied().any(is_forbidden_in_value) {
             return Err(RequestError::Chunk);
         }
         self.count_extra(run.len())
@@ -143,11 +141,6 @@ impl Chunked {
             Ok(())
         }
     }
-}
-
-/// A character of a token (RFC 9110 section 5.6.2).
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use http::StatusCode;
 use oxicorn_common::request::Version;
 use oxicorn_common::response::{Response, ResponseBody};
 
+use super::token::{is_forbidden_in_value, is_token};
+
 /// What the response must know of its request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
@@ -143,13 +145,10 @@ impl OwnFields {
     fn check(response: &Response) -> Result<Self, ResponseError> {
         let mut own = Self::default();
         for (name, value) in &response.fields {
-            if name.is_empty() || !name.bytes().all(is_token_byte) {
+            if !is_token(name) {
                 return Err(ResponseError::Name(name.to_string()));
             }
-            if value
-                .bytes()
-                .any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
-            {
+            if value.bytes().any(is_forbidden_in_value) {
                 return Err(ResponseError::Value(name.to_string()));
             }
             own.server |= name.eq_ignore_ascii_case("server");
@@ -159,10 +158,6 @@ impl OwnFields {
         }
         Ok(own)
     }
-}
-
-fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 fn put_field(out: &mut Vec<u8>, name: &str, value: &str) {

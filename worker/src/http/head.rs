@@ -210,3 +210,116 @@ fn blame_request_line(input: &[u8]) -> RequestError {
         _ => RequestError::RequestLine,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        request_line: 40,
+        fields: 3,
+        field_size: 30,
+        body: 0,
+        spool_dir: None,
+    };
+
+    /// The head, or the status it is refused with; the same by the byte as whole.
+    fn head(input: &[u8]) -> Result<Option<Head>, u16> {
+        let whole = scan(input, input.len());
+        let by_byte = scan(input, 1);
+        assert_eq!(
+            whole.as_ref().map(Option::is_some),
+            by_byte.as_ref().map(Option::is_some),
+            "{}",
+            input.escape_ascii()
+        );
+        whole
+    }
+
+    fn scan(input: &[u8], step: usize) -> Result<Option<Head>, u16> {
+        let mut scan = Scan::default();
+        let status = |error: RequestError| error.status().as_u16();
+        for end in (0..input.len()).step_by(step).map(|at| at + step) {
+            if let Some(end) = scan.find_end(&input[..end], &LIMITS).map_err(status)? {
+                let mut head = Head::default();
+                scan.parse(input, end, &mut head).map_err(status)?;
+                return Ok(Some(head));
+            }
+        }
+        Ok(None)
+    }
+
+    fn refused(input: &str) -> Option<u16> {
+        head(input.as_bytes()).err()
+    }
+
+    #[test]
+    fn a_head_is_method_target_version_and_fields() {
+        let head = head(b"\r\nGET /a/b?c=d HTTP/1.1\r\nHost: a\r\nX:\t y z \r\nE:\r\n\r\nrest")
+            .expect("valid")
+            .expect("whole");
+        assert_eq!((head.method(), head.target()), ("GET", "/a/b?c=d"));
+        assert_eq!((head.path(), head.query()), ("/a/b", Some("c=d")));
+        assert_eq!(head.version, Version::Http11);
+        let fields: Vec<_> = head.fields().collect();
+        assert_eq!(fields, [("Host", &b"a"[..]), ("X", b"y z"), ("E", b"")]);
+    }
+
+    #[test]
+    fn the_target_fits_the_method() {
+        let target = |line: &str| {
+            head(format!("{line} HTTP/1.1\r\n\r\n").as_bytes())
+                .map(|head| head.map(|head| head.path().to_owned()))
+        };
+        assert_eq!(target("OPTIONS *"), Ok(Some("*".to_owned())));
+        assert_eq!(target("GET http://a/b?c"), Ok(Some("/b".to_owned())));
+        assert_eq!(target("GET http://a?c"), Ok(Some("/".to_owned())));
+        for bad in [
+            "GET *",
+            "GET a",
+            "GET a:80",
+            "GET ftp://a/",
+            "GET http:///b",
+            "GET /\u{e4}",
+        ] {
+            assert_eq!(target(bad), Err(400), "{bad}");
+        }
+        assert_eq!(target("CONNECT a:80"), Err(501));
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused() {
+        for bad in [
+            "GET /\r\n\r\n",
+            "GET  / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1 \r\n\r\n",
+            "get / HTTP/1.1\r\n\r\n",
+            "GET / http/1.1\r\n\r\n",
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\n\r\n",
+            "GET / HTTP/1.1\r\nA : b\r\n\r\n",
+            "GET / HTTP/1.1\r\n: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
+            "GET / HTTP/1.1\r\n A: b\r\n\r\n",
+            "GET / HTTP/1.1\r\nA\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\rc\r\n\r\n",
+            "GET / HTTP/1.1\r\nA: b\0c\r\n\r\n",
+            "\u{16}\u{3}\u{1}",
+        ] {
+            assert_eq!(refused(bad), Some(400), "{bad:?}");
+        }
+        assert_eq!(refused("GET / HTTP/2.0\r\n\r\n"), Some(505));
+    }
+
+    #[test]
+    fn limits_are_known_before_the_end() {
+        assert_eq!(refused(&"a".repeat(43)), Some(414));
+        let line = "GET / HTTP/1.1\r\n";
+        assert_eq!(refused(&format!("{line}{}", "a".repeat(33))), Some(431));
+        assert_eq!(refused(&format!("{line}{}", "a: b\r\n".repeat(3))), None);
+        assert_eq!(
+            refused(&format!("{line}{}", "a: b\r\n".repeat(4))),
+            Some(431)
+        );
+    }
+}

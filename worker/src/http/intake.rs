@@ -135,3 +135,90 @@ impl Intake {
         Ok(Step::Request)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+    use crate::http::limits::BODY_IN_MEMORY;
+
+    const LIMITS: Limits = Limits {
+        request_line: 8190,
+        fields: 100,
+        field_size: 8190,
+        body: 1 << 20,
+        spool_dir: None,
+    };
+
+    /// The bodies of the requests in `input`, which comes in pieces of `size`.
+    fn bodies(input: &[u8], size: usize) -> Result<Vec<Vec<u8>>, u16> {
+        let (mut inbox, mut intake) = (Inbox::default(), Intake::default());
+        let mut bodies = Vec::new();
+        for piece in input.chunks(size) {
+            inbox.refill(piece);
+            while let Step::Request = intake
+                .advance(&mut inbox, &LIMITS)
+                .map_err(|error| error.status().as_u16())?
+            {
+                let mut body = Vec::new();
+                intake.body.read_to_end(&mut body).expect("a readable body");
+                bodies.push(body);
+            }
+        }
+        Ok(bodies)
+    }
+
+    #[test]
+    fn requests_follow_one_another_however_they_are_split() {
+        let input = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n\
+            POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\r\n\
+            POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+            3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n\
+            POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n";
+        let expected: Vec<&[u8]> = vec![b"", b"hello", b"abcde", b""];
+        for size in 1..=input.len() {
+            assert_eq!(
+                bodies(input, size).expect("valid"),
+                expected,
+                "pieces of {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_long_body_goes_to_a_file_and_comes_back_whole() {
+        let body: Vec<u8> = (0..BODY_IN_MEMORY * 3).map(|at| (at % 251) as u8).collect();
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let input = [head.as_bytes(), &body].concat();
+        assert_eq!(bodies(&input, 10_000), Ok(vec![body]));
+    }
+
+    #[test]
+    fn a_chunked_body_over_the_limit_is_refused_when_it_gets_there() {
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, "x".repeat(1 << 16));
+        let input = format!("{head}{}", chunk.repeat(17));
+        assert_eq!(bodies(input.as_bytes(), 10_000), Err(413));
+    }
+
+    #[test]
+    fn a_client_that_asks_is_told_to_continue() {
+        let (mut inbox, mut intake) = (Inbox::default(), Intake::default());
+        inbox.refill(
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+        );
+        assert_eq!(
+            intake.advance(&mut inbox, &LIMITS).ok(),
+            Some(Step::Continue)
+        );
+        inbox.refill(b"x");
+        assert_eq!(
+            intake.advance(&mut inbox, &LIMITS).ok(),
+            Some(Step::Request)
+        );
+    }
+}

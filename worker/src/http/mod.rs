@@ -11,6 +11,7 @@ pub(crate) mod head;
 pub(crate) mod intake;
 pub(crate) mod limits;
 pub(crate) mod spool;
+pub(crate) mod token;
 
 pub(crate) use error::RequestError;
 pub(crate) use intake::{Intake, Step};

@@ -79,6 +79,7 @@ impl Reactor {
         connection.then = Then::Linger;
         connection.phase = match connection.outgoing.flush(&connection.stream) {
             Ok(Flushed::Done) => Phase::Lingering,
+            // A refusal is far shorter than what a turn allows.
             Ok(_) => Phase::Sending,
             Err(_) => Phase::Dead,
         };

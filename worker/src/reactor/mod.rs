@@ -50,6 +50,8 @@ pub(crate) struct Reactor {
     signals: SignalPipe,
     pub(crate) table: Slab<Entry>,
     pub(crate) ready: VecDeque<Box<Connection>>,
+    /// Tokens of connections that stopped to let others have their turn.
+    eager: Vec<usize>,
     pub(crate) timers: Timers,
     spare: Vec<Box<Buffers>>,
     limits: Limits,
@@ -106,6 +108,7 @@ impl Reactor {
             signals,
             table: Slab::new(),
             ready: VecDeque::new(),
+            eager: Vec::new(),
             timers: Timers::default(),
             spare: Vec::new(),
             limits: Limits::from(&*station.settings),
@@ -124,13 +127,8 @@ impl Reactor {
     pub(crate) fn turn(&mut self, patience: Duration, may_accept: bool) -> io::Result<()> {
         let may_accept = may_accept && self.has_room();
         self.acceptor.set_open(may_accept)?;
-        let patience = self.timers.next().map_or(patience, |at| {
-            patience.min(at.saturating_duration_since(Instant::now()))
-        });
-        match self
-            .poll
-            .poll(&mut self.events, Some(patience.min(LONGEST_TURN)))
-        {
+        let patience = self.patience(patience);
+        match self.poll.poll(&mut self.events, Some(patience)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
             _ => {}
         }
@@ -149,6 +147,9 @@ impl Reactor {
             }
         }
         self.events = events;
+        for token in std::mem::take(&mut self.eager) {
+            self.wake(token, false, false);
+        }
         for index in std::mem::take(&mut self.knocks) {
             self.accept(index);
         }
@@ -157,6 +158,16 @@ impl Reactor {
             self.obey_signals()?;
         }
         Ok(())
+    }
+
+    /// How long the poll may wait.
+    fn patience(&self, most: Duration) -> Duration {
+        if !self.eager.is_empty() {
+            return Duration::ZERO;
+        }
+        let next = self.timers.next();
+        let until = next.map_or(most, |at| at.saturating_duration_since(Instant::now()));
+        most.min(until).min(LONGEST_TURN)
     }
 
     /// Puts a connection that a request thread is done with where it belongs.
@@ -296,6 +307,9 @@ impl Reactor {
             }
             connection.registered = Some(for_writing);
         }
+        if connection.eager {
+            self.eager.push(token);
+        }
         self.timers.arm(&mut connection, self.now);
         self.table[token] = Entry::Here(connection);
     }
@@ -325,6 +339,7 @@ impl Reactor {
                 };
                 connection.readable |= readable;
                 connection.hung_up |= closed;
+                connection.eager = false;
                 if connection.phase == Phase::Sending {
                     self.push_on(connection)
                 } else {
@@ -345,6 +360,10 @@ impl Reactor {
                 Phase::after(connection.then)
             }
             Ok(Flushed::Blocked) => Phase::Sending,
+            Ok(Flushed::Yielded) => {
+                connection.eager = true;
+                Phase::Sending
+            }
             Ok(Flushed::NeedsPiece) => Phase::Ready,
             Err(_) => Phase::Dead,
         };

@@ -1,0 +1,44 @@
+# What a person types; .ci/run types the same. `make` alone lists the targets.
+
+CARGO ?= cargo
+# The guide's own ab and wrk lines work against this address.
+BIND ?= 127.0.0.1:5002
+WORKERS ?= 4
+THREADS ?= 2
+APP ?= native:eventstreammonitor
+PREFIX ?= /usr/local
+BINARY := target/release/oxicorn
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test lint fmt bench services install
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the release binary: target/release/oxicorn
+	$(CARGO) build --locked --release --package oxicorn --bin oxicorn
+
+run: build ## serve the task service, 4 workers x 2 threads, on 127.0.0.1:5002
+	exec $(BINARY) --bind $(BIND) --workers $(WORKERS) --threads $(THREADS) $(APP)
+
+test: ## every test: units, request corpus, the real binary
+	$(CARGO) test --locked --workspace
+
+lint: ## formatting, clippy, documentation, licences
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps
+	scripts/check-supply-chain
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+bench: build ## native:hello beside nginx, both on one core
+	scripts/bench
+
+services: ## what the service needs beside the binary
+	@scripts/services status
+
+install: build ## install the binary and the systemd unit under PREFIX
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/oxicorn
+	install -D -m 644 etc/oxicorn.service $(DESTDIR)$(PREFIX)/lib/systemd/system/oxicorn.service

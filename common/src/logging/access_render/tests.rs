@@ -1,0 +1,183 @@
+//! Atoms and escapes, against what gunicorn writes for the same requests.
+
+use std::net::SocketAddr;
+
+use super::*;
+use crate::request::Span;
+
+/// A head from its text, split the simple way.
+fn head(text: &str) -> Head {
+    let bytes: Vec<u8> = text.chars().map(|c| c as u8).collect();
+    let end = |from: usize, byte| {
+        bytes[from..]
+            .iter()
+            .position(|&b| b == byte)
+            .expect("whole")
+            + from
+    };
+    let span = |start: usize, end: usize| Span {
+        start: start as u32,
+        end: end as u32,
+    };
+    let method = end(0, b' ');
+    let target = end(method + 1, b' ');
+    let mut at = end(target, b'\n') + 1;
+    let version = match &bytes[target + 1..at - 1] {
+        b"HTTP/1.0" => Version::Http10,
+        _ => Version::Http11,
+    };
+    let mut fields = Vec::new();
+    while at < bytes.len() {
+        let (colon, line) = (end(at, b':'), end(at, b'\n'));
+        fields.push((span(at, colon), span(colon + 2, line)));
+        at = line + 1;
+    }
+    Head {
+        method: span(0, method),
+        target: span(method + 1, target),
+        version,
+        fields,
+        bytes,
+    }
+}
+
+fn render(format: &str, text: &str) -> String {
+    let (head, address) = (head(text), SocketAddr::from(([192, 0, 2, 17], 4711)));
+    let entry = AccessEntry {
+        head: &head,
+        peer: &Peer::Tcp(address),
+        status: 201,
+        fields: &[
+            ("X-Out".into(), "first".into()),
+            ("x-out".into(), "se\"cond".into()),
+        ],
+        body_bytes: 1234,
+        duration: Duration::new(2, 3_004_999),
+        pid: 99,
+    };
+    let mut out = Vec::new();
+    let format = AccessFormat::parse(format).expect("a format");
+    format.render(&mut out, &entry);
+    let line = String::from_utf8(out).expect("UTF-8");
+    line.strip_suffix('\n').expect("a whole line").to_owned()
+}
+
+const PLAIN: &str = "GET /a%20b?x=1 HTTP/1.1\nHost: here\n";
+
+#[test]
+fn the_default_format_is_gunicorns() {
+    let text = "GET /a HTTP/1.0\nUser-Agent: ab \"x\"\nReferer: http://r/\n";
+    let format = r#"%(h)s %(l)s %(u)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#;
+    assert_eq!(
+        render(format, text),
+        r#"192.0.2.17 - - "GET /a HTTP/1.0" 201 1234 "http://r/" "ab \"x\"""#
+    );
+    assert_eq!(render(r#""%(f)s" "%(a)s""#, PLAIN), r#""-" "-""#);
+}
+
+#[test]
+fn the_other_atoms_are_gunicorns() {
+    assert_eq!(
+        render("%(m)s %(U)s %(q)s %(H)s", PLAIN),
+        "GET /a b x=1 HTTP/1.1"
+    );
+    assert_eq!(render("%(S)s %(B)s %(zz)s%%", PLAIN), "- 1234 -%");
+    assert_eq!(
+        render("%(T)s %(M)s %(D)s %(L)s %(p)s", PLAIN),
+        "2 2003 2003004 2.003004 <99>"
+    );
+    let date = render("%(t)s", PLAIN);
+    assert_eq!(date.len(), "[23/Nov/2026:10:00:00 +0000]".len(), "{date}");
+}
+
+#[test]
+fn fields_of_request_and_response() {
+    let text = "GET / HTTP/1.1\nX-In: one\nx-in: two\nHost: h\n";
+    assert_eq!(
+        render("%({X-In}i)s %({x-in}I)s %({none}i)s", text),
+        "two two -"
+    );
+    assert_eq!(render("%({X-Out}o)s", text), r#"se\"cond"#);
+    assert_eq!(
+        render("%({HTTP_X_IN}e)s %({HTTP_HOST}e)s", text),
+        "one,two h"
+    );
+}
+
+#[test]
+fn variables_of_the_environment() {
+    let text = "POST /p%2f?q HTTP/1.1\nContent-Type: a/b\n";
+    assert_eq!(
+        render(
+            "%({REQUEST_METHOD}e)s %({PATH_INFO}e)s %({RAW_URI}e)s %({CONTENT_TYPE}e)s",
+            text
+        ),
+        "POST /p/ /p%2f?q a/b"
+    );
+    assert_eq!(
+        render(
+            "%({REMOTE_ADDR}e)s %({REMOTE_PORT}e)s [%({SCRIPT_NAME}e)s] %({nope}e)s",
+            text
+        ),
+        "192.0.2.17 4711 [] -"
+    );
+}
+
+#[test]
+fn no_client_ends_a_line() {
+    let text = "GET /%0aGET%22%C3%A9 HTTP/1.1\nUser-Agent: a\tb\u{7}\u{e9}\n";
+    assert_eq!(render("%(U)s", text), "/\\x0aGET\\\"\u{c3}\u{a9}");
+    assert_eq!(render("%(a)s", text), "a\tb\\x07\u{e9}");
+    assert_eq!(render("%(U)s", "GET /%zz%4 HTTP/1.1\n"), "/%zz%4");
+}
+
+#[test]
+fn the_user_of_basic_authorization() {
+    for (value, user) in [
+        ("Basic bWU6c2VjcmV0", "me"),
+        ("basic  bWU=", "me"),
+        ("BASIC asOkOng=", "j\u{e4}"),
+        ("Basic IjoK", "\\\""),
+        ("Basic bWU6c2Vjcm", "-"),
+        ("Basic", "-"),
+        ("Basic Onh4", "-"),
+        ("Basic /w==", "-"),
+        ("Bearer bWU6c2VjcmV0", "-"),
+    ] {
+        let text = format!("GET / HTTP/1.1\nAuthorization: {value}\n");
+        assert_eq!(render("%(u)s", &text), user, "{value}");
+    }
+}
+
+#[test]
+fn peers_without_tcp_and_with_version_six() {
+    let head = head(PLAIN);
+    let line = |peer: Peer| {
+        let entry = AccessEntry {
+            head: &head,
+            peer: &peer,
+            status: 200,
+            fields: &[],
+            body_bytes: 0,
+            duration: Duration::ZERO,
+            pid: 1,
+        };
+        let mut out = Vec::new();
+        let format = AccessFormat::parse("[%(h)s] %({remote_port}e)s").expect("a format");
+        format.render(&mut out, &entry);
+        String::from_utf8(out).expect("UTF-8")
+    };
+    assert_eq!(line(Peer::Unix), "[] -\n");
+    let six = "[::ffff:127.0.0.1]:80".parse().expect("an address");
+    assert_eq!(line(Peer::Tcp(six)), "[::ffff:127.0.0.1] 80\n");
+}
+
+#[test]
+fn padding_and_cutting() {
+    assert_eq!(
+        render("[%(s)5s] [%(s)-5s] [%(s).2s] [%(T)03d]", PLAIN),
+        "[  201] [201  ] [20] [002]"
+    );
+    let text = "GET / HTTP/1.1\nUser-Agent: \u{e9}\u{e8}x\n";
+    assert_eq!(render("[%(a)5.2s]", text), "[   \u{e9}\u{e8}]");
+}

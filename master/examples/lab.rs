@@ -1,0 +1,172 @@
+//! The application that the integration tests ask: each path does one thing that a server must be
+//! able to live with.
+//!
+//! `LAB_BOOT` makes it fail to load (`error`), die while loading (`exit`, `abort`), or take
+//! `LAB_BOOT_MS` milliseconds. Not an example to follow.
+
+use std::io::{self, Read};
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+use oxicorn_common::request::Body;
+use oxicorn_common::response::ResponseBody;
+use oxicorn_common::{Request, Response, WorkerContext};
+
+fn main() -> ExitCode {
+    oxicorn::run(|context: &WorkerContext| {
+        boot()?;
+        let context = context.clone();
+        Ok(move |request: &mut Request| answer(request, &context))
+    })
+}
+
+fn boot() -> anyhow::Result<()> {
+    let wanted = |name: &str| std::env::var(name).unwrap_or_default();
+    sleep(Duration::from_millis(
+        wanted("LAB_BOOT_MS").parse().unwrap_or(0),
+    ));
+    match wanted("LAB_BOOT").as_str() {
+        "error" => anyhow::bail!("the lab is closed"),
+        "exit" => std::process::exit(7),
+        "abort" => std::process::abort(),
+        // Fails from the moment that somebody makes the file.
+        path if std::path::Path::new(path).exists() => anyhow::bail!("the lab has been closed"),
+        _ => Ok(()),
+    }
+}
+
+fn answer(request: &mut Request, context: &WorkerContext) -> Response {
+    let query = request.query().unwrap_or_default().to_owned();
+    let ms = Duration::from_millis(value(&query, "ms", 0));
+    match request.path() {
+        "/pid" => text(std::process::id()),
+        "/worker-age" => text(context.age),
+        "/generation" => text(context.generation),
+        "/env" => text(std::env::var(word(&query, "name")).unwrap_or_default()),
+        "/cwd" => text(
+            std::env::current_dir().map_or_else(|it| it.to_string(), |it| it.display().to_string()),
+        ),
+        "/sleep" => {
+            sleep(ms);
+            text(std::process::id())
+        }
+        "/spin" => {
+            spin(ms);
+            text(std::process::id())
+        }
+        "/echo" => echo(request),
+        "/head" => text(describe(request)),
+        "/upload" => upload(request),
+        "/stream" => stream(&query),
+        "/big" => bytes(vec![b'x'; value(&query, "bytes", 0)]),
+        "/status" => {
+            let status = StatusCode::from_u16(value(&query, "code", 200));
+            Response::new(status.unwrap_or(StatusCode::OK))
+        }
+        "/bad-header" => text("x").field("X-Bad", "a\r\nSmuggled: yes"),
+        "/fields" => text("x")
+            .field("X-Answer", "42")
+            .field("Set-Cookie", "a=b")
+            .field("Set-Cookie", "c=d"),
+        "/close" => text("x").field("Connection", "close"),
+        "/panic" => panic!("on purpose"),
+        "/exit" => std::process::exit(value(&query, "code", 0)),
+        "/abort" => std::process::abort(),
+        _ => text("the lab"),
+    }
+}
+
+fn text(content: impl ToString) -> Response {
+    bytes(content.to_string().into_bytes())
+}
+
+fn bytes(content: Vec<u8>) -> Response {
+    Response::new(StatusCode::OK)
+        .field("Content-Type", "text/plain")
+        .body(ResponseBody::Bytes(content))
+}
+
+/// The body as it came.
+fn echo(request: &mut Request) -> Response {
+    match request.body.read_all() {
+        Ok(body) => bytes(body),
+        Err(error) => text(error),
+    }
+}
+
+/// What the server understood of the request, a line each, and its body.
+fn describe(request: &mut Request) -> String {
+    let head = &request.head;
+    let mut lines = vec![format!(
+        "{} {} {}",
+        head.method(),
+        head.target(),
+        head.version
+    )];
+    lines.push(format!("path {}", head.path()));
+    lines.extend(head.query().map(|query| format!("query {query}")));
+    for (name, value) in head.fields() {
+        lines.push(format!("{name}={}", value.escape_ascii()));
+    }
+    let body = request.body.read_all().unwrap_or_default();
+    lines.push(format!("body {}", body.escape_ascii()));
+    lines.join("\n")
+}
+
+/// Reads a body piece by piece: where it was kept, its length, the sum of its bytes.
+fn upload(request: &mut Request) -> Response {
+    let kept = match request.body {
+        Body::Memory(_) => "memory",
+        Body::Spooled { .. } => "file",
+    };
+    let mut piece = vec![0; 64 * 1024];
+    let (mut length, mut sum) = (0_u64, 0_u64);
+    loop {
+        match request.body.read(&mut piece) {
+            Ok(0) => return text(format!("{kept} {length} {sum}")),
+            Ok(count) => {
+                length += count as u64;
+                sum += piece[..count].iter().copied().map(u64::from).sum::<u64>();
+            }
+            Err(error) => return text(error),
+        }
+    }
+}
+
+/// `pieces` pieces of `bytes` each, `ms` apart; piece `fail` is an error, piece `panic` a panic.
+fn stream(query: &str) -> Response {
+    let size: usize = value(query, "bytes", 1);
+    let pause = Duration::from_millis(value(query, "ms", 0));
+    let (fail, panic) = (value(query, "fail", 0), value(query, "panic", 0));
+    let pieces = (1..=value(query, "pieces", 1_u64)).map(move |number| {
+        assert!(number != panic, "on purpose");
+        sleep(pause);
+        match number == fail {
+            true => Err(io::Error::other("no more")),
+            false => Ok(vec![b'y'; size]),
+        }
+    });
+    Response::new(StatusCode::OK).body(ResponseBody::Stream(Box::new(pieces)))
+}
+
+fn spin(duration: Duration) {
+    let end = Instant::now() + duration;
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+}
+
+/// A parameter of the query as a number.
+fn value<T: FromStr>(query: &str, name: &str, default: T) -> T {
+    word(query, name).parse().unwrap_or(default)
+}
+
+/// A parameter of the query as it stands.
+fn word<'a>(query: &'a str, name: &str) -> &'a str {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let found = pairs.find(|(key, _)| *key == name);
+    found.map_or("", |(_, value)| value)
+}

@@ -1,0 +1,257 @@
+//! Time: requests that take too long, clients that send or take nothing, and what none of that may
+//! do to the others.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Client, Load, Mode, Server, eventually, eventually_within};
+
+/// An answer of a server that nothing keeps comes long before that.
+const PROMPT: Duration = Duration::from_millis(500);
+
+fn request(client: &mut Client, target: &str) {
+    client
+        .send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+        .expect("sent");
+}
+
+#[test]
+fn one_stuck_call_delays_nobody_else() {
+    let server = Server::new("stuck").lab().workers(2).threads(1).start();
+    let mut kept: Vec<_> = (0..8).map(|_| server.client()).collect();
+    kept.iter_mut().for_each(|client| drop(client.get("/pid")));
+    let mut stuck = server.client();
+    request(&mut stuck, "/sleep?ms=3000");
+    let started = Instant::now();
+    let loads =
+        [Mode::KeepAlive, Mode::Fresh].map(|mode| Load::start(server.address(), 4, mode, "/pid"));
+    // Connections that the stuck worker had accepted before are served all the same.
+    for client in &mut kept {
+        let asked = Instant::now();
+        assert_eq!(client.get("/pid").expect("an answer").status, 200);
+        assert!(asked.elapsed() < PROMPT, "{:?}", asked.elapsed());
+    }
+    loads.iter().for_each(|load| load.wait_for_more(500));
+    for load in loads {
+        let tally = load.stop();
+        tally.assert_perfect();
+        assert!(tally.slowest < PROMPT, "{tally:?}");
+    }
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "the machine is too slow to tell"
+    );
+    assert_eq!(stuck.answer().expect("an answer").status, 200);
+}
+
+#[test]
+fn a_thousand_silent_clients_change_nothing_for_the_others() {
+    const HALF_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nX-Unfinished";
+    const HALF_BODY: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nhalf";
+    for half in [HALF_HEAD, HALF_BODY] {
+        let server = Server::new("silent clients")
+            .lab()
+            .workers(2)
+            .args(&["--worker-connections", "2000"])
+            .start();
+        let silent: Vec<_> = (0..1000)
+            .map(|_| {
+                let mut client = server.client();
+                client.send(half).expect("sent");
+                client
+            })
+            .collect();
+        let load = Load::start(server.address(), 4, Mode::Fresh, "/pid");
+        load.wait_for_more(1000);
+        let tally = load.stop();
+        tally.assert_perfect();
+        assert!(tally.slowest < PROMPT, "{tally:?}");
+        drop(silent);
+    }
+}
+
+#[test]
+fn slow_heads_and_bodies_are_answered_408() {
+    let server = Server::new("408")
+        .lab()
+        .args(&["--header-timeout", "1", "--body-timeout", "1"])
+        .start();
+    let halves: [&[u8]; 2] = [
+        b"GET / HTTP/1.1\r\nHost: a\r\n",
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhalf",
+    ];
+    for half in halves {
+        let mut client = server.client();
+        client.send(half).expect("sent");
+        let answer = client.answer().expect("an answer");
+        assert_eq!(answer.status, 408);
+        assert!(answer.closes());
+        assert!(client.rest().expect("the end").is_empty());
+    }
+}
+
+#[test]
+fn a_head_that_drips_has_one_deadline_for_all_of_it() {
+    let server = Server::new("drip")
+        .lab()
+        .args(&["--header-timeout", "1"])
+        .start();
+    let mut client = server.client();
+    let started = Instant::now();
+    client
+        .send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
+        .expect("sent");
+    eventually("the server gives up", || {
+        client.send(b"x").is_err().then_some(())
+    });
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+#[test]
+fn an_idle_connection_is_closed_after_keepalive() {
+    let server = Server::new("keepalive")
+        .lab()
+        .args(&["--keep-alive", "1"])
+        .start();
+    let mut client = server.client();
+    client.get("/").expect("an answer");
+    let idle = Instant::now();
+    assert!(client.rest().expect("the end").is_empty());
+    let took = idle.elapsed();
+    assert!(
+        took > Duration::from_millis(900) && took < Duration::from_secs(4),
+        "{took:?}"
+    );
+}
+
+#[test]
+fn keepalive_zero_closes_after_each_answer() {
+    let server = Server::new("no keepalive")
+        .lab()
+        .args(&["--keep-alive", "0"])
+        .start();
+    let answer = server.get("/");
+    assert!(answer.closes());
+}
+
+#[test]
+fn a_request_over_its_time_is_answered_504_and_the_worker_is_replaced() {
+    let mut server = Server::new("504")
+        .lab()
+        .threads(2)
+        .args(&["--timeout", "1", "--graceful-timeout", "1"])
+        .start();
+    server.tolerate("");
+    let old = server.children();
+    let mut client = server.client();
+    let started = Instant::now();
+    request(&mut client, "/sleep?ms=60000");
+    let answer = client.answer().expect("an answer");
+    assert_eq!(answer.status, 504);
+    let took = started.elapsed();
+    assert!(
+        took > Duration::from_millis(900) && took < Duration::from_secs(4),
+        "{took:?}"
+    );
+    let line = server.log().wait_for("timed out");
+    assert!(line.contains("GET /sleep"), "{line}");
+    // The stack names the place.
+    server.log().wait_for("sleep");
+    server.wait_for_others(&old, 1);
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn the_other_threads_of_a_worker_that_is_replaced_finish() {
+    let mut server = Server::new("504 beside")
+        .lab()
+        .threads(2)
+        .args(&["--timeout", "2"])
+        .start();
+    server.tolerate("");
+    let (mut stuck, mut slow) = (server.client(), server.client());
+    request(&mut stuck, "/sleep?ms=60000");
+    eventually_within(Duration::from_secs(5), "the clock goes on", || {
+        server.get("/pid");
+        Some(())
+    });
+    std::thread::sleep(Duration::from_millis(700));
+    request(&mut slow, "/sleep?ms=1800");
+    assert_eq!(stuck.answer().expect("an answer").status, 504);
+    assert_eq!(slow.answer().expect("an answer").status, 200);
+}
+
+#[test]
+fn a_slow_reader_holds_no_thread() {
+    let server = Server::new("slow reader")
+        .lab()
+        .workers(1)
+        .threads(1)
+        .start();
+    let readers: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = server.client();
+            request(&mut client, "/big?bytes=20000000");
+            client
+        })
+        .collect();
+    let started = Instant::now();
+    assert_eq!(server.get("/pid").status, 200);
+    assert!(
+        started.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        started.elapsed()
+    );
+    for mut reader in readers.into_iter().take(3) {
+        assert_eq!(reader.answer().expect("an answer").body.len(), 20_000_000);
+    }
+}
+
+#[test]
+fn a_slow_reader_of_a_stream_holds_no_thread() {
+    let server = Server::new("slow stream")
+        .lab()
+        .workers(1)
+        .threads(1)
+        .start();
+    let mut reader = server.client();
+    request(&mut reader, "/stream?pieces=200&bytes=100000");
+    let started = Instant::now();
+    assert_eq!(server.get("/pid").status, 200);
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+    assert_eq!(reader.answer().expect("an answer").body.len(), 20_000_000);
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_let_go() {
+    let server = Server::new("write timeout")
+        .lab()
+        .args(&["--write-timeout", "1"])
+        .start();
+    let worker = server.children()[0];
+    let before = worker.descriptors();
+    let mut client = server.client();
+    request(&mut client, "/big?bytes=50000000");
+    eventually("the connection is there", || {
+        (worker.descriptors() > before).then_some(())
+    });
+    eventually_within(Duration::from_secs(6), "the connection is gone", || {
+        (worker.descriptors() <= before).then_some(())
+    });
+    assert!(client.answer().is_err());
+}
+
+#[test]
+fn connections_that_come_and_go_without_a_word_leave_nothing() {
+    let server = Server::new("port scan").lab().start();
+    let worker = server.children()[0];
+    let before = worker.descriptors();
+    for _ in 0..500 {
+        drop(TcpStream::connect(server.address()).expect("a connection"));
+    }
+    assert_eq!(server.get("/").status, 200);
+    eventually("all are closed", || {
+        (worker.descriptors() <= before).then_some(())
+    });
+}

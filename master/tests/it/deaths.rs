@@ -1,0 +1,172 @@
+//! Processes that are killed, crash or vanish: the server goes on, or ends as a whole.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Load, Mode, PATIENCE, Server, eventually, eventually_within};
+
+#[test]
+fn a_killed_worker_is_back_and_its_sibling_loses_nothing() {
+    let mut server = Server::new("kill -9").lab().workers(2).start();
+    server.tolerate("");
+    let load = Load::start(server.address(), 4, Mode::Fresh, "/pid");
+    for _ in 0..5 {
+        let old = server.wait_for_children(2);
+        let victim = old[0];
+        victim.signal(Signal::SIGKILL);
+        eventually("the worker is replaced", || {
+            let now = server.children();
+            (now.len() == 2 && !now.contains(&victim)).then_some(())
+        });
+        load.wait_for_more(50);
+        server.log().wait_for(&format!("pid: {}", victim.0));
+    }
+    let tally = load.stop();
+    // What the killed worker had in hand is lost with it: at most what the clients had under way.
+    assert!(
+        tally.failures.len() <= 5 * 4 && tally.refused == 0,
+        "{tally:?}"
+    );
+}
+
+#[test]
+fn the_log_names_the_true_cause_of_death() {
+    let mut server = Server::new("causes").lab().start();
+    server.tolerate("");
+    let _ = server.client().get("/exit?code=5");
+    let line = server.log().wait_for("code");
+    assert!(line.contains('5'), "{line}");
+    server.wait_for_children(1);
+    eventually("a worker serves again", || server.client().get("/").ok());
+    let _ = server.client().get("/abort");
+    server.log().wait_for("SIGABRT");
+    eventually("a worker serves again", || server.client().get("/").ok());
+    let pid = server.wait_for_children(1)[0];
+    pid.signal(Signal::SIGSEGV);
+    server.log().wait_for("SIGSEGV");
+    server.wait_for_children(1);
+}
+
+#[test]
+fn no_process_outlives_the_master() {
+    let mut server = Server::new("kill master")
+        .lab()
+        .workers(3)
+        .threads(2)
+        .start();
+    server.tolerate("");
+    let load = Load::start(server.address(), 2, Mode::KeepAlive, "/pid");
+    let mut stuck = server.client();
+    stuck
+        .send(b"GET /sleep?ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("sent");
+    load.wait_for_more(10);
+    let group = server.master();
+    server.signal(Signal::SIGKILL);
+    server.wait_for_exit();
+    eventually_within(Duration::from_secs(5), "the group is empty", || {
+        group.group().is_empty().then_some(())
+    });
+    load.stop();
+    assert!(server.log().ends_within(PATIENCE));
+    server.expect_kill();
+}
+
+#[test]
+fn a_worker_that_dies_while_it_boots_ends_the_start_with_3() {
+    for boot in ["exit", "abort"] {
+        let ended = Server::new("boot")
+            .lab()
+            .workers(2)
+            .env("LAB_BOOT", boot)
+            .run();
+        assert_eq!(ended.code, Some(3), "{}", ended.log);
+    }
+}
+
+#[test]
+fn an_application_that_does_not_load_ends_the_start_with_4() {
+    let ended = Server::new("load")
+        .lab()
+        .workers(2)
+        .env("LAB_BOOT", "error")
+        .run();
+    assert_eq!(ended.code, Some(4), "{}", ended.log);
+    assert!(ended.log.contains("the lab is closed"), "{}", ended.log);
+}
+
+#[test]
+fn an_unknown_application_ends_the_start_with_4_and_a_list() {
+    let ended = Server::new("unknown").app("native:nothing").run();
+    assert_eq!(ended.code, Some(4), "{}", ended.log);
+    assert!(
+        ended.log.contains("native:nothing") && ended.log.contains("hello"),
+        "{}",
+        ended.log
+    );
+    let ended = Server::new("wsgi").app("wsgi:application").run();
+    assert_eq!(ended.code, Some(4), "{}", ended.log);
+}
+
+#[test]
+fn a_stopped_event_loop_is_killed_and_replaced() {
+    let mut server = Server::new("heartbeat")
+        .lab()
+        .workers(2)
+        .args(&["--timeout", "2"])
+        .start();
+    server.tolerate("");
+    let frozen = server.children()[0];
+    frozen.signal(Signal::SIGSTOP);
+    eventually_within(
+        Duration::from_secs(30),
+        "the frozen worker is replaced",
+        || {
+            let now = server.children();
+            (now.len() == 2 && !now.contains(&frozen)).then_some(())
+        },
+    );
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn max_requests_replaces_workers_without_an_error() {
+    let total = 10_000;
+    for mode in [Mode::KeepAlive, Mode::Fresh] {
+        let server = Server::new("max requests")
+            .lab()
+            .workers(2)
+            .threads(2)
+            .args(&["--max-requests", "10", "--max-requests-jitter", "3"])
+            .start();
+        let load = Load::start_limited(server.address(), 4, mode, "/pid", total / 4);
+        let tally = load.finish();
+        eprintln!("{mode:?}: {tally:?}");
+        tally.assert_perfect();
+        assert_eq!(tally.answered, total);
+        let booted = server.log().count("Booting worker with pid");
+        assert!(booted > 20, "only {booted} workers were ever started");
+        server.wait_for_children(2);
+    }
+}
+
+#[test]
+fn a_burst_of_deaths_does_not_spin() {
+    let builder = Server::new("late failure").lab();
+    let fuse = builder.dir().join("fuse");
+    let fuse_path = fuse.display().to_string();
+    let mut server = builder.workers(2).env("LAB_BOOT", &fuse_path).start();
+    server.tolerate("");
+    std::fs::write(&fuse, "").expect("written");
+    let booted = server.log().count("Booting worker");
+    let victim = server.children()[0];
+    victim.signal(Signal::SIGKILL);
+    server.log().wait_for_nth("the lab has been closed", 3);
+    // The other worker serves on while the first cannot come back.
+    assert_eq!(server.get("/").status, 200);
+    let attempts = server.log().count("Booting worker") - booted;
+    assert!(attempts < 12, "{attempts} attempts: no back-off");
+    std::fs::remove_file(&fuse).expect("removed");
+    server.wait_for_children(2);
+}

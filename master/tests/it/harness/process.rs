@@ -1,0 +1,112 @@
+//! Looks at processes through `/proc` (proc(5)).
+
+use std::fs;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// A process by its number, alive or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Process(pub(crate) i32);
+
+impl Process {
+    pub(crate) fn signal(self, signal: Signal) {
+        kill(Pid::from_raw(self.0), signal).unwrap_or_else(|errno| {
+            panic!("cannot send {signal} to {}: {errno}", self.0);
+        });
+    }
+
+    /// Whether it runs: neither gone nor a zombie.
+    pub(crate) fn is_alive(self) -> bool {
+        self.stat().is_some_and(|stat| stat.state != 'Z')
+    }
+
+    /// Its children that run, in the order of their numbers.
+    pub(crate) fn children(self) -> Vec<Self> {
+        all()
+            .into_iter()
+            .filter(|it| {
+                it.stat()
+                    .is_some_and(|stat| stat.parent == self.0 && stat.state != 'Z')
+            })
+            .collect()
+    }
+
+    /// The processes of the group that it leads, or led.
+    pub(crate) fn group(self) -> Vec<Self> {
+        all()
+            .into_iter()
+            .filter(|it| it.stat().is_some_and(|stat| stat.group == self.0))
+            .collect()
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.0)).map_or(0, Iterator::count)
+    }
+
+    /// What its descriptors are, for messages.
+    pub(crate) fn describe_descriptors(self) -> Vec<String> {
+        let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", self.0)) else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .filter_map(|entry| fs::read_link(entry.path()).ok())
+            .map(|target| target.display().to_string())
+            .collect()
+    }
+
+    /// A line of `status` in KiB, such as `VmRSS`.
+    pub(crate) fn kib(self, line: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default();
+        status
+            .lines()
+            .filter_map(|it| it.strip_prefix(line)?.strip_prefix(':'))
+            .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
+            .unwrap_or(0)
+    }
+
+    /// A line of `status` as text, such as `Uid`.
+    pub(crate) fn status(self, line: &str) -> String {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default();
+        status
+            .lines()
+            .find_map(|it| it.strip_prefix(line)?.strip_prefix(':'))
+            .map(|rest| rest.trim().to_owned())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn command_line(self) -> String {
+        let bytes = fs::read(format!("/proc/{}/cmdline", self.0)).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
+        text.trim().to_owned()
+    }
+
+    fn stat(self) -> Option<Stat> {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
+        // The name in brackets may have spaces and brackets of its own.
+        let mut rest = text.rsplit_once(')')?.1.split_whitespace();
+        Some(Stat {
+            state: rest.next()?.chars().next()?,
+            parent: rest.next()?.parse().ok()?,
+            group: rest.next()?.parse().ok()?,
+        })
+    }
+}
+
+struct Stat {
+    state: char,
+    parent: i32,
+    group: i32,
+}
+
+fn all() -> Vec<Process> {
+    let mut found: Vec<Process> = fs::read_dir("/proc")
+        .expect("proc is mounted")
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().map(Process))
+        .collect();
+    found.sort();
+    found
+}

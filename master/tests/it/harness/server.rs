@@ -1,0 +1,329 @@
+//! A server under test: the real binary, in a directory and a process group of its own.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use super::{Answer, Client, Log, PATIENCE, Process, eventually, eventually_within};
+
+/// What to start.
+#[derive(Debug)]
+pub(crate) struct Builder {
+    name: String,
+    program: PathBuf,
+    app: Option<String>,
+    bind: Option<String>,
+    workers: usize,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    dir: TempDir,
+}
+
+/// A server that serves. Dropping it stops it and checks what it leaves behind.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(super) child: Child,
+    pub(super) command: String,
+    pub(super) dir: TempDir,
+    pub(super) out: Log,
+    pub(super) log: Log,
+    pub(super) tolerated: Vec<String>,
+    /// Descriptors of the master that do not belong to a child, when it began to serve.
+    pub(super) descriptors: Option<usize>,
+    pub(super) exited: Option<ExitStatus>,
+    /// `None` is death by a signal.
+    pub(super) expected_code: Option<i32>,
+    address: Option<SocketAddr>,
+}
+
+/// What a run that was expected to end has left.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) log: String,
+}
+
+impl Server {
+    #[expect(clippy::new_ret_no_self, reason = "reads as what it begins")]
+    pub(crate) fn new(name: &str) -> Builder {
+        Builder {
+            name: name.to_owned(),
+            program: PathBuf::from(env!("CARGO_BIN_EXE_oxicorn")),
+            app: Some("native:hello".to_owned()),
+            bind: Some("127.0.0.1:0".to_owned()),
+            workers: 1,
+            args: Vec::new(),
+            env: Vec::new(),
+            dir: TempDir::with_prefix("oxicorn-test-").expect("a temporary directory"),
+        }
+    }
+}
+
+impl Builder {
+    pub(crate) fn app(mut self, app: &str) -> Self {
+        self.app = Some(app.to_owned());
+        self
+    }
+
+    /// Serves the application of `examples/lab.rs`.
+    pub(crate) fn lab(mut self) -> Self {
+        self.program = example("lab");
+        self.app = None;
+        self
+    }
+
+    /// Runs another example, which names its own application.
+    pub(crate) fn example(mut self, name: &str) -> Self {
+        self.program = example(name);
+        self.app = None;
+        self
+    }
+
+    pub(crate) fn no_app(mut self) -> Self {
+        self.app = None;
+        self
+    }
+
+    pub(crate) fn bind(mut self, address: &str) -> Self {
+        self.bind = Some(address.to_owned());
+        self
+    }
+
+    /// Leaves `bind` to other sources of settings.
+    pub(crate) fn no_bind(mut self) -> Self {
+        self.bind = None;
+        self
+    }
+
+    pub(crate) fn workers(mut self, count: usize) -> Self {
+        self.workers = count;
+        self.args(&["--workers", &count.to_string()])
+    }
+
+    pub(crate) fn threads(self, count: usize) -> Self {
+        self.args(&["--threads", &count.to_string()])
+    }
+
+    pub(crate) fn arg(self, arg: &str) -> Self {
+        self.args(&[arg])
+    }
+
+    pub(crate) fn args(mut self, args: &[&str]) -> Self {
+        self.args.extend(args.iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// The directory that the server will run in.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Starts the server and waits until it serves.
+    pub(crate) fn start(self) -> Server {
+        let workers = self.workers;
+        let mut server = self.spawn();
+        server.wait_until_listening();
+        if workers > 0 {
+            server.wait_for_children(workers);
+        }
+        if server.address.is_some() {
+            eventually("the first answer", || {
+                server.client().get("/").ok().map(drop)
+            });
+        }
+        if workers > 0 {
+            server.descriptors = Some(server.own_descriptors());
+        }
+        server
+    }
+
+    /// As [`Builder::start`], for a test that says elsewhere how many workers there are to be.
+    pub(crate) fn start_with_unknown_workers(mut self) -> Server {
+        self.workers = 0;
+        self.start()
+    }
+
+    /// Starts the server and waits for nothing.
+    pub(crate) fn spawn(self) -> Server {
+        let mut command = self.command();
+        let text = format!("{}: {command:?}", self.name);
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {text}: {error}"));
+        Server {
+            out: Log::of(child.stdout.take().expect("a pipe")),
+            log: Log::of(child.stderr.take().expect("a pipe")),
+            child,
+            command: text,
+            dir: self.dir,
+            tolerated: Vec::new(),
+            descriptors: None,
+            exited: None,
+            expected_code: Some(0),
+            address: None,
+        }
+    }
+
+    /// Runs what is expected to end by itself.
+    pub(crate) fn run(self) -> Ended {
+        let mut server = self.spawn();
+        server.tolerated.push(String::new());
+        let status = server.wait_for_exit();
+        server.expected_code = status.code();
+        assert!(server.log.ends_within(PATIENCE) && server.out.ends_within(PATIENCE));
+        Ended {
+            code: status.code(),
+            out: server.out.text(),
+            log: server.log.text(),
+        }
+    }
+
+    fn command(&self) -> Command {
+        // Should the test be killed, the kernel ends the server, which ends its children.
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&self.program);
+        if let Some(bind) = &self.bind {
+            command.args(["--bind", bind]);
+        }
+        command
+            .args(&self.args)
+            .args(&self.app)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("RUST_BACKTRACE", "1")
+            .envs(self.env.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.dir.path())
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+}
+
+impl Server {
+    /// Where it listens, for TCP.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.expect("it listens on TCP")
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address()).expect("the server listens")
+    }
+
+    /// One GET on a connection of its own.
+    pub(crate) fn get(&self, target: &str) -> Answer {
+        self.client()
+            .get(target)
+            .unwrap_or_else(|error| panic!("GET {target}: {error}"))
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn out(&self) -> &Log {
+        &self.out
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn master(&self) -> Process {
+        Process(i32::try_from(self.child.id()).expect("a pid"))
+    }
+
+    pub(crate) fn children(&self) -> Vec<Process> {
+        self.master().children()
+    }
+
+    /// Waits until the master has exactly so many children.
+    pub(crate) fn wait_for_children(&self, count: usize) -> Vec<Process> {
+        eventually(&format!("{count} children"), || {
+            Some(self.children()).filter(|children| children.len() == count)
+        })
+    }
+
+    /// Waits until none of `old` is left and `count` others are there.
+    pub(crate) fn wait_for_others(&self, old: &[Process], count: usize) -> Vec<Process> {
+        eventually(&format!("{count} children that are new"), || {
+            let children = self.children();
+            let all_new = children.iter().all(|child| !old.contains(child));
+            (all_new && children.len() == count).then_some(children)
+        })
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.master().signal(signal);
+    }
+
+    /// Lets error lines with `pattern` pass the check at the end; "" tolerates them all.
+    pub(crate) fn tolerate(&mut self, pattern: &str) {
+        self.tolerated.push(pattern.to_owned());
+    }
+
+    pub(crate) fn expect_code(&mut self, code: i32) {
+        self.expected_code = Some(code);
+    }
+
+    /// The test kills the master.
+    pub(crate) fn expect_kill(&mut self) {
+        self.expected_code = None;
+    }
+
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        self.wait_for_exit_within(PATIENCE)
+    }
+
+    pub(crate) fn wait_for_exit_within(&mut self, patience: Duration) -> ExitStatus {
+        let child = &mut self.child;
+        let status = eventually_within(patience, "the server exits", || {
+            child.try_wait().expect("a child of ours")
+        });
+        self.exited = Some(status);
+        status
+    }
+
+    /// Descriptors of the master but for those that belong to a child.
+    pub(super) fn own_descriptors(&self) -> usize {
+        let master = self.master();
+        master.descriptors().saturating_sub(master.children().len())
+    }
+
+    fn wait_until_listening(&mut self) {
+        let line = self.log.wait_for("Listening at: ");
+        let place = line.split("Listening at: ").nth(1).unwrap_or_default();
+        let place = place.split(" (").next().unwrap_or_default();
+        self.address = place
+            .strip_prefix("http://")
+            .and_then(|address| address.split(',').next()?.parse().ok());
+    }
+}
+
+/// The example of that name; `cargo test` builds examples beside the tests.
+fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/test");
+    let path = profile.join("examples").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: cargo build --example {name}",
+        path.display()
+    );
+    path
+}

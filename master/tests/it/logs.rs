@@ -1,0 +1,168 @@
+//! The access log: gunicorn's atoms, whole lines however many write.
+
+use std::collections::HashMap;
+use std::fs;
+
+use crate::harness::{Load, Mode, Server, eventually};
+
+/// Starts the lab with that format, asks once, and returns the line.
+fn line_for(format: &str, request: &[u8]) -> String {
+    let server = Server::new("access log")
+        .lab()
+        .env("COLOUR", "green")
+        .args(&[
+            "--access-logfile",
+            "-",
+            "--access-logformat",
+            &format!("MARK {format}"),
+        ])
+        .start();
+    let mut client = server.client();
+    client.send(request).expect("sent");
+    client.answer().expect("an answer");
+    eventually("the line", || {
+        let lines = server.out().lines();
+        lines
+            .into_iter()
+            .filter(|line| line.starts_with("MARK "))
+            .nth(1)
+    })["MARK ".len()..]
+        .to_owned()
+}
+
+const REQUEST: &[u8] = b"GET /fields?a=b&c=%20 HTTP/1.1\r\nHost: a\r\n\
+    User-Agent: probe \"1\"\r\nReferer: http://here/\r\nX-Colour: red\r\n\
+    Authorization: Basic YWxhZGRpbjpvcGVuc2VzYW1l\r\n\r\n";
+
+#[test]
+fn every_atom_is_rendered() {
+    let line = line_for(
+        "%(h)s|%(l)s|%(u)s|%(r)s|%(m)s|%(U)s|%(q)s|%(H)s|%(s)s|%(B)s|%(b)s|%(f)s|%({x-colour}i)s|%({x-answer}o)s|%({colour}e)s|%({COLOUR}e)s|%(nonsense)s",
+        REQUEST,
+    );
+    let parts: Vec<&str> = line.split('|').collect();
+    assert_eq!(
+        parts[..14],
+        [
+            "127.0.0.1",
+            "-",
+            "aladdin",
+            "GET /fields?a=b&c=%20 HTTP/1.1",
+            "GET",
+            "/fields",
+            "a=b&c=%20",
+            "HTTP/1.1",
+            "200",
+            "1",
+            "1",
+            "http://here/",
+            "red",
+            "42"
+        ],
+        "{line}"
+    );
+    assert_eq!(parts[16], "-", "{line}");
+}
+
+#[test]
+fn times_are_times() {
+    let line = line_for("%(t)s|%(T)s|%(M)s|%(D)s|%(L)s|%(p)s", REQUEST);
+    let parts: Vec<&str> = line.split('|').collect();
+    let date = parts[0];
+    assert!(
+        date.starts_with('[') && date.ends_with(']') && date.len() == 28,
+        "{line}"
+    );
+    assert_eq!(parts[1], "0", "{line}");
+    assert!(
+        parts[2].parse::<u64>().is_ok_and(|millis| millis < 5000),
+        "{line}"
+    );
+    assert!(
+        parts[3]
+            .parse::<u64>()
+            .is_ok_and(|micros| micros < 5_000_000),
+        "{line}"
+    );
+    assert!(
+        parts[4].parse::<f64>().is_ok_and(|seconds| seconds < 5.0),
+        "{line}"
+    );
+    assert!(
+        parts[5].starts_with('<') && parts[5].ends_with('>'),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_client_cannot_forge_a_line() {
+    let line = line_for("\"%(a)s\" \"%(f)s\"", REQUEST);
+    assert_eq!(line, r#""probe \"1\"" "http://here/""#);
+}
+
+#[test]
+fn lines_are_whole_with_many_writers() {
+    let server = Server::new("whole lines")
+        .lab()
+        .workers(4)
+        .threads(4)
+        .args(&["--access-logfile", "access.log"])
+        .args(&["--access-logformat", "%(p)s %(U)s %(q)s %(s)s end"])
+        .start();
+    let target = format!("/head?{}", "x".repeat(1500));
+    let load = Load::start_limited(server.address(), 8, Mode::KeepAlive, &target, 500);
+    let tally = load.finish();
+    tally.assert_perfect();
+    let path = server.dir().join("access.log");
+    let expected = 8 * 500;
+    let lines = eventually("every request has its line", || {
+        let text = fs::read_to_string(&path).ok()?;
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        (lines.iter().filter(|line| line.contains("/head")).count() == expected).then_some(lines)
+    });
+    let mut writers: HashMap<String, u32> = HashMap::new();
+    for line in lines.iter().filter(|line| line.contains("/head")) {
+        let parts: Vec<&str> = line.split(' ').collect();
+        assert_eq!(parts.len(), 5, "{line}");
+        assert_eq!(
+            (parts[1], parts[2].len(), parts[3], parts[4]),
+            ("/head", 1500, "200", "end")
+        );
+        *writers.entry(parts[0].to_owned()).or_default() += 1;
+    }
+    assert!(writers.len() >= 2, "{writers:?}");
+}
+
+#[test]
+fn nothing_is_written_when_the_access_log_is_off() {
+    let server = Server::new("quiet").start();
+    server.get("/");
+    assert!(server.out().lines().is_empty(), "{}", server.out().text());
+}
+
+#[test]
+fn the_error_log_goes_to_its_file() {
+    let builder =
+        Server::new("error log").args(&["--error-logfile", "error.log", "--log-level", "debug"]);
+    let path = builder.dir().join("error.log");
+    let mut server = builder.bind("unix:app.sock").spawn();
+    let text = eventually("a worker boots", || {
+        let text = fs::read_to_string(&path).ok()?;
+        text.contains("Booting worker").then_some(text)
+    });
+    assert!(text.lines().all(|line| line.starts_with('[')), "{text}");
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    server.wait_for_exit();
+    assert_eq!(server.log().text(), "");
+}
+
+#[test]
+fn the_log_level_is_obeyed() {
+    let ended = Server::new("log level")
+        .args(&["--log-level", "error"])
+        .env("LAB_BOOT", "error")
+        .lab()
+        .run();
+    assert!(!ended.log.contains("[INFO]"), "{}", ended.log);
+    assert!(ended.log.contains("[ERROR]"), "{}", ended.log);
+}

@@ -1,0 +1,18 @@
+//! Tests of the real binary: each starts servers of its own on ports of the kernel's choice.
+//!
+//! One crate with a module a topic, because linking costs more than running. `harness` starts and
+//! stops servers and plays the clients; it knows nothing of the topics.
+
+mod harness;
+
+mod basics;
+mod bind;
+mod corpus;
+mod deadlines;
+mod deaths;
+mod logs;
+mod mechanics;
+mod reload;
+mod settings;
+mod signals;
+mod upload;

@@ -1,0 +1,164 @@
+//! Pid file, daemon, privileges, process titles.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+use nix::unistd::Uid;
+
+use crate::harness::{Client, Process, Server, eventually};
+
+fn pid_in(path: &Path) -> Option<Process> {
+    fs::read_to_string(path)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
+        .map(Process)
+}
+
+#[test]
+fn the_pid_file_names_the_master_and_goes_with_it() {
+    let builder = Server::new("pid file").args(&["--pid", "server.pid"]);
+    let path = builder.dir().join("server.pid");
+    let mut server = builder.start();
+    assert_eq!(pid_in(&path), Some(server.master()));
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_stale_pid_file_is_no_obstacle_and_a_living_one_is() {
+    let builder = Server::new("stale pid").args(&["--pid", "server.pid"]);
+    let path = builder.dir().join("server.pid");
+    // A process that lives, but has no lock on the file.
+    fs::write(&path, "1\n").expect("written");
+    let server = builder.start();
+    assert_eq!(pid_in(&path), Some(server.master()));
+    let path_text = path.display().to_string();
+    let second = Server::new("second").args(&["--pid", &path_text]).run();
+    assert_eq!(second.code, Some(1), "{}", second.log);
+    assert!(second.log.contains("server.pid"), "{}", second.log);
+    assert_eq!(pid_in(&path), Some(server.master()));
+}
+
+#[test]
+fn a_daemon_serves_after_its_parent_has_returned() {
+    let builder = Server::new("daemon").bind("unix:app.sock").args(&[
+        "--daemon",
+        "--pid",
+        "server.pid",
+        "--error-logfile",
+        "error.log",
+    ]);
+    let (pid_file, socket) = (
+        builder.dir().join("server.pid"),
+        builder.dir().join("app.sock"),
+    );
+    let log = builder.dir().join("error.log");
+    let mut server = builder.spawn();
+    let status = server.wait_for_exit();
+    assert_eq!(status.code(), Some(0), "{}", server.log().text());
+    // It is ready when the parent returns.
+    let daemon = pid_in(&pid_file).expect("a pid file");
+    let end = EndOf(daemon);
+    let mut client = Client::connect_unix(&socket).expect("it listens");
+    assert_eq!(client.get("/").expect("an answer").status, 200);
+    assert_ne!(daemon, server.master());
+    daemon.signal(Signal::SIGTERM);
+    eventually("the daemon ends", || (!daemon.is_alive()).then_some(()));
+    assert!(!pid_file.exists() && !socket.exists());
+    let text = fs::read_to_string(log).expect("a log");
+    assert!(!text.contains("[ERROR]"), "{text}");
+    drop(end);
+}
+
+#[test]
+fn a_daemon_that_cannot_start_says_so() {
+    let ended = Server::new("bad daemon")
+        .lab()
+        .env("LAB_BOOT", "error")
+        .args(&["--daemon", "--error-logfile", "error.log"])
+        .run();
+    assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
+}
+
+/// Kills a process that is in no group of ours, whatever the test does.
+struct EndOf(Process);
+
+impl Drop for EndOf {
+    fn drop(&mut self) {
+        for process in self.0.children().into_iter().chain([self.0]) {
+            if process.is_alive() {
+                process.signal(Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+#[test]
+fn workers_run_as_another_user_and_the_master_stays_root() {
+    if !Uid::effective().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let builder = Server::new("privileges").lab();
+    // The user must be able to enter the directory that the server runs in.
+    fs::set_permissions(
+        builder.dir(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .expect("root");
+    let server = builder
+        .args(&["--user", "nobody", "--group", "nogroup"])
+        .start();
+    assert!(server.master().status("Uid").starts_with("0\t"));
+    let worker = server.children()[0];
+    let uid = worker.status("Uid");
+    assert!(uid.split_whitespace().all(|it| it == "65534"), "{uid}");
+    assert!(
+        worker
+            .status("Gid")
+            .split_whitespace()
+            .all(|it| it == "65534")
+    );
+    assert!(
+        !worker
+            .status("Groups")
+            .split_whitespace()
+            .any(|it| it == "0"),
+        "keeps the groups of root"
+    );
+    assert_eq!(server.get("/").status, 200);
+    // A reload works for them as well.
+    server.signal(Signal::SIGHUP);
+    server.wait_for_others(&[worker], 1);
+}
+
+#[test]
+fn workers_of_another_user_die_with_the_master() {
+    if !Uid::effective().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let mut server = Server::new("orphans")
+        .lab()
+        .workers(2)
+        .args(&["--user", "nobody"])
+        .start();
+    let group = server.master();
+    server.signal(Signal::SIGKILL);
+    server.wait_for_exit();
+    server.expect_kill();
+    eventually("nobody is left", || group.group().is_empty().then_some(()));
+}
+
+#[test]
+fn titles_tell_master_and_workers_apart() {
+    let server = Server::new("titles").args(&["--name", "shop"]).start();
+    let title = server.master().command_line();
+    assert!(title.contains("oxicorn: master [shop]"), "{title}");
+    let title = server.children()[0].command_line();
+    assert!(title.contains("oxicorn: worker [shop]"), "{title}");
+}

@@ -1,0 +1,112 @@
+//! SIGHUP: settings and application anew, the old generation serving until the new one does.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Load, Mode, Server, eventually};
+
+/// How many reloads the endurance test does; `OXICORN_TEST_RELOADS` overrides.
+const RELOADS: usize = 1000;
+
+#[test]
+fn a_generation_that_does_not_boot_is_given_up() {
+    let builder = Server::new("bad generation").lab();
+    let fuse = builder.dir().join("fuse");
+    let fuse_path = fuse.display().to_string();
+    let mut server = builder.workers(2).env("LAB_BOOT", &fuse_path).start();
+    server.tolerate("");
+    let old = server.children();
+    let load = Load::start(server.address(), 2, Mode::KeepAlive, "/pid");
+    fs::write(&fuse, "").expect("written");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("the lab has been closed");
+    load.wait_for_more(200);
+    eventually("the old workers are those that are left", || {
+        (server.children() == old).then_some(())
+    });
+    assert_eq!(server.get("/generation").number(), 0);
+    fs::remove_file(&fuse).expect("removed");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_others(&old, 2);
+    load.wait_for_more(50);
+    load.stop().assert_perfect();
+}
+
+#[test]
+fn the_env_file_is_read_again() {
+    let builder = Server::new("env file").lab();
+    let file = builder.dir().join("tuning.env");
+    fs::write(&file, "WORKERS=1\nTHREADS=1\n").expect("written");
+    let server = builder.args(&["--env-file", "tuning.env"]).start();
+    server.wait_for_children(1);
+    let load = Load::start(server.address(), 2, Mode::KeepAlive, "/pid");
+    fs::write(&file, "WORKERS=3\nTHREADS=2\n").expect("written");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_children(3);
+    load.wait_for_more(100);
+    load.stop().assert_perfect();
+}
+
+#[test]
+fn bad_settings_change_nothing() {
+    let builder = Server::new("bad settings").lab();
+    let file = builder.dir().join("tuning.env");
+    fs::write(&file, "WORKERS=1\n").expect("written");
+    let mut server = builder.args(&["--env-file", "tuning.env"]).start();
+    server.tolerate("tuning.env");
+    let old = server.children();
+    fs::write(&file, "WORKERS=many\n").expect("written");
+    server.signal(Signal::SIGHUP);
+    let line = server.log().wait_for("many");
+    assert!(line.contains("tuning.env:1"), "{line}");
+    assert_eq!(server.get("/").status, 200);
+    assert_eq!(server.children(), old);
+}
+
+#[test]
+fn slow_boots_overlap_with_the_old_generation() {
+    let server = Server::new("slow boot")
+        .lab()
+        .workers(2)
+        .env("LAB_BOOT_MS", "500")
+        .start();
+    let old = server.children();
+    let load = Load::start(server.address(), 2, Mode::Fresh, "/generation");
+    server.signal(Signal::SIGHUP);
+    // A second reload while the first is under way.
+    server.log().wait_for("Handling signal: hup");
+    server.signal(Signal::SIGHUP);
+    server.wait_for_others(&old, 2);
+    eventually("the last generation serves", || {
+        (server.get("/generation").number() == 2).then_some(())
+    });
+    let tally = load.stop();
+    tally.assert_perfect();
+    assert!(
+        tally.slowest.as_millis() < 400,
+        "somebody waited for a boot: {:?}",
+        tally.slowest
+    );
+}
+
+#[test]
+fn a_thousand_reloads_leak_no_descriptor() {
+    let reloads = std::env::var("OXICORN_TEST_RELOADS")
+        .ok()
+        .and_then(|count| count.parse().ok())
+        .unwrap_or(RELOADS);
+    let server = Server::new("reloads").workers(1).start();
+    let mut old = server.children();
+    let worker_descriptors = old[0].descriptors();
+    for _ in 0..reloads {
+        server.signal(Signal::SIGHUP);
+        old = server.wait_for_others(&old, 1);
+    }
+    assert_eq!(server.get("/").status, 200);
+    eventually(
+        "the last worker has as many descriptors as the first",
+        || (old[0].descriptors() <= worker_descriptors).then_some(()),
+    );
+    // The teardown compares those of the master.
+}
