@@ -10,10 +10,11 @@ use log::{error, info};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
+use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
-    Application, Handoff, Listener, Message, MessageSender, Runner, Scoreboard, SignalPipe,
-    WorkerContext, logging,
+    Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Scoreboard,
+    SignalPipe, WorkerContext, logging,
 };
 
 use crate::crew;
@@ -43,10 +44,9 @@ pub struct Boot {
 #[derive(Debug, thiserror::Error)]
 enum BootError {
     #[error("Application {name} failed to load: {source}")]
-    Load {
-        name: String,
-        source: oxicorn_common::LoadError,
-    },
+    Load { name: String, source: LoadError },
+    #[error("Worker failed to boot: access_log_format: {0}")]
+    AccessFormat(#[from] AccessFormatError),
     #[error("Worker failed to boot: {0}")]
     Io(#[from] io::Error),
 }
@@ -55,7 +55,7 @@ impl BootError {
     fn exit_code(&self) -> i32 {
         match self {
             Self::Load { .. } => LOAD_ERROR,
-            Self::Io(_) => BOOT_ERROR,
+            Self::AccessFormat(_) | Self::Io(_) => BOOT_ERROR,
         }
     }
 
@@ -74,46 +74,28 @@ impl BootError {
 /// The life of a web worker.
 pub fn run_web(boot: Boot) -> i32 {
     log_panics();
-    let Boot {
-        context,
-        application,
-        listeners,
-        scoreboard,
-        sender,
-        handoff,
-    } = boot;
-    let signals = match install_signals() {
-        Ok(signals) => signals,
-        Err(error) => return BootError::from(error).report(&sender),
+    let sender = Arc::new(boot.sender);
+    let context = boot.context;
+    let serve = || -> Result<i32, BootError> {
+        let signals = install_signals()?;
+        let app = load(&*boot.application, |application| application.load(&context))?;
+        let settings = Arc::clone(&context.settings);
+        let (board, slot) = (boot.scoreboard, context.slot);
+        let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
+        let station = Arc::new(station);
+        let (reactor, waker) =
+            Reactor::new(Arc::clone(&station), boot.listeners, boot.handoff, signals)?;
+        station.slot().beat();
+        station.slot().set_state(SlotState::Ready);
+        station.tell(&Message::Ready);
+        Ok(crew::run(station, reactor, waker)?)
     };
-    let app = match application.load(&context) {
-        Ok(app) => app,
-        Err(source) => {
-            let name = application.name().to_owned();
-            return BootError::Load { name, source }.report(&sender);
-        }
-    };
-    let settings = Arc::clone(&context.settings);
-    let station = Arc::new(Station::new(
-        app,
-        settings,
-        scoreboard,
-        context.slot,
-        sender,
-    ));
-    let (reactor, waker) = match Reactor::new(Arc::clone(&station), listeners, handoff, signals) {
-        Ok(made) => made,
-        Err(error) => return BootError::from(error).report(station.sender()),
-    };
-    station.slot().beat();
-    station.slot().set_state(SlotState::Ready);
-    station.tell(&Message::Ready);
-    match crew::run(Arc::clone(&station), reactor, waker) {
+    match serve() {
         Ok(code) => {
             info!("Worker exiting (pid: {})", std::process::id());
             code
         }
-        Err(error) => BootError::from(error).report(station.sender()),
+        Err(error) => error.report(&sender),
     }
 }
 
@@ -121,26 +103,21 @@ pub fn run_web(boot: Boot) -> i32 {
 /// heartbeat on the other.
 pub fn run_runner(boot: Boot) -> i32 {
     log_panics();
-    let Boot {
-        context,
-        application,
-        listeners,
-        scoreboard,
-        sender,
-        ..
-    } = boot;
-    drop(listeners);
-    let mut signals = match install_signals() {
-        Ok(signals) => signals,
-        Err(error) => return BootError::from(error).report(&sender),
-    };
-    let runner = match application.runner(&context) {
-        Ok(Some(runner)) => runner,
-        Ok(None) => return 0,
-        Err(source) => {
-            let name = application.name().to_owned();
-            return BootError::Load { name, source }.report(&sender);
-        }
+    drop(boot.listeners);
+    let sender = boot.sender;
+    work(&boot.application, &boot.context, &boot.scoreboard, &sender)
+        .unwrap_or_else(|error| error.report(&sender))
+}
+
+fn work(
+    application: &Arc<dyn Application>,
+    context: &WorkerContext,
+    scoreboard: &Scoreboard,
+    sender: &MessageSender,
+) -> Result<i32, BootError> {
+    let mut signals = install_signals()?;
+    let Some(runner) = load(&**application, |application| application.runner(context))? else {
+        return Ok(0);
     };
     let slot = scoreboard.slot(context.slot);
     slot.beat();
@@ -148,10 +125,7 @@ pub fn run_runner(boot: Boot) -> i32 {
     // A master that is gone takes this process with it.
     let _ = sender.send(&Message::Ready);
     let stop = Stop::default();
-    let work = match start(runner, stop.clone()) {
-        Ok(work) => work,
-        Err(error) => return BootError::from(error).report(&sender),
-    };
+    let work = start(runner, stop.clone())?;
     let mut give_up_at: Option<Instant> = None;
     while !work.is_finished() {
         slot.beat();
@@ -163,23 +137,35 @@ pub fn run_runner(boot: Boot) -> i32 {
                     give_up_at = Some(Instant::now() + context.settings.graceful_timeout);
                 }
                 // What is under way is taken up again by the next runner.
-                Signal::SIGINT | Signal::SIGQUIT => return 0,
+                Signal::SIGINT | Signal::SIGQUIT => return Ok(0),
                 Signal::SIGUSR1 => logging::reopen(),
                 _ => {}
             }
         }
         if give_up_at.is_some_and(|at| Instant::now() >= at) {
-            return 0;
+            return Ok(0);
         }
     }
     match work.join() {
-        Ok(Ok(())) => 0,
+        Ok(Ok(())) => Ok(0),
         Ok(Err(error)) => {
             error!("Runner failed: {error:#}");
-            1
+            Ok(1)
         }
-        Err(_) => 1,
+        // The panic hook has written it down.
+        Err(_) => Ok(1),
     }
+}
+
+/// Makes something of the application, and says which application it was where that fails.
+fn load<T>(
+    application: &dyn Application,
+    make: impl FnOnce(&dyn Application) -> Result<T, LoadError>,
+) -> Result<T, BootError> {
+    make(application).map_err(|source| BootError::Load {
+        name: application.name().to_owned(),
+        source,
+    })
 }
 
 fn start(runner: Runner, stop: Stop) -> io::Result<thread::JoinHandle<anyhow::Result<()>>> {

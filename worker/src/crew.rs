@@ -43,6 +43,7 @@ pub(crate) struct Crew {
     reactor: Mutex<Reactor>,
     waker: Waker,
     /// Connections that threads which do not lead are done with.
+    #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     returned: Mutex<Vec<Box<Connection>>>,
     bench: Mutex<Bench>,
     promoted: Condvar,

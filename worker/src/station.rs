@@ -1,17 +1,24 @@
 //! What all threads of one worker share, the reactor aside: the application, the seats, the
 //! counters, and the wire to the master.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use log::{info, warn};
+use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
 use oxicorn_common::request::{Head, Peer};
 use oxicorn_common::scoreboard::{Slot, SlotState};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings};
 
 use crate::exchange::Exchange;
 use crate::seat::Seat;
+
+thread_local! {
+    /// The access line in the making, in a buffer that each thread uses again.
+    static ACCESS_LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 pub(crate) struct Station {
     pub(crate) app: Box<dyn App>,
@@ -25,7 +32,8 @@ pub(crate) struct Station {
     /// After so many requests this worker asks to be replaced; 0 is never.
     serves_at_most: u64,
     asked_for_replacement: AtomicBool,
-    sender: MessageSender,
+    access_format: AccessFormat,
+    sender: Arc<MessageSender>,
 }
 
 impl Station {
@@ -34,8 +42,9 @@ impl Station {
         settings: Arc<Settings>,
         scoreboard: Scoreboard,
         slot: usize,
-        sender: MessageSender,
-    ) -> Self {
+        sender: Arc<MessageSender>,
+    ) -> Result<Self, AccessFormatError> {
+        let access_format = AccessFormat::parse(&settings.access_log_format)?;
         let jitter = match settings.max_requests_jitter {
             0 => 0,
             most => random() % (most + 1),
@@ -44,7 +53,7 @@ impl Station {
             0 => 0,
             count => count + jitter,
         };
-        Self {
+        Ok(Self {
             app,
             seats: (0..settings.threads).map(|_| Seat::default()).collect(),
             settings,
@@ -54,8 +63,9 @@ impl Station {
             served: AtomicU64::new(0),
             serves_at_most,
             asked_for_replacement: AtomicBool::new(false),
+            access_format,
             sender,
-        }
+        })
     }
 
     pub(crate) fn slot(&self) -> &Slot {
@@ -83,7 +93,23 @@ impl Station {
 
     /// Writes the access log's line for a response that the client has all of.
     pub(crate) fn log_access(&self, head: &Head, peer: &Peer, exchange: &Exchange, now: Instant) {
-        let _ = (head, peer, exchange, now);
+        if !logging::access_enabled() {
+            return;
+        }
+        let entry = AccessEntry {
+            head,
+            peer,
+            status: exchange.status,
+            fields: &exchange.fields,
+            body_bytes: exchange.body_bytes,
+            duration: now.saturating_duration_since(exchange.started),
+            pid: std::process::id(),
+        };
+        ACCESS_LINE.with_borrow_mut(|line| {
+            line.clear();
+            self.access_format.render(line, &entry);
+            logging::access(line);
+        });
     }
 
     /// Counts a request towards `max_requests`.
@@ -106,10 +132,6 @@ impl Station {
                 reason: reason.to_owned(),
             });
         }
-    }
-
-    pub(crate) fn sender(&self) -> &MessageSender {
-        &self.sender
     }
 
     pub(crate) fn tell(&self, message: &Message) {

@@ -53,6 +53,7 @@ pub(crate) struct Reactor {
     /// Tokens of connections that stopped to let others have their turn.
     eager: Vec<usize>,
     pub(crate) timers: Timers,
+    #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     spare: Vec<Box<Buffers>>,
     limits: Limits,
     pub(crate) station: Arc<Station>,
