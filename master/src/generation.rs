@@ -34,10 +34,16 @@ impl Generation {
         }
     }
 
+    /// What ps shows it as.
+    pub(crate) fn name(&self) -> String {
+        let name = self.settings.proc_name.as_deref();
+        name.unwrap_or(self.application.name()).to_owned()
+    }
+
     /// What a reload brings: everything is read and bound, nothing of the old is touched.
     pub(crate) fn next(&self, source: &Source, resolve: &Resolve) -> anyhow::Result<Self> {
         let loaded = Settings::load(source)?;
-        warn(&loaded);
+        warn_of(&loaded);
         let settings = loaded.settings;
         privileges::check(&settings)?;
         if let Some(directory) = &settings.chdir {
@@ -45,10 +51,7 @@ impl Generation {
                 .with_context(|| format!("cannot change to {}", directory.display()))?;
         }
         let application = resolve(&settings)?;
-        let listeners = match self.listeners.were_given() {
-            true => self.listeners.clone(),
-            false => Listeners::bind(&settings, &self.listeners)?,
-        };
+        let listeners = Listeners::bind(&settings, &self.listeners)?;
         change_environment(&self.settings, &settings);
         Ok(Self {
             settings: Arc::new(settings),
@@ -58,7 +61,7 @@ impl Generation {
     }
 }
 
-pub(crate) fn warn(loaded: &Loaded) {
+pub(crate) fn warn_of(loaded: &Loaded) {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }

@@ -47,17 +47,24 @@ pub(crate) struct Bound {
 
 /// All sockets of one generation.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Listeners(Vec<Rc<Bound>>);
+pub(crate) struct Listeners {
+    sockets: Vec<Rc<Bound>>,
+    /// By whoever started us, in place of `bind`: a reload has no say in them.
+    given: bool,
+}
 
 impl Listeners {
     /// The sockets that `settings` ask for: those of `before` where they still fit, new ones else.
     pub(crate) fn bind(settings: &Settings, before: &Self) -> Result<Self, BindError> {
+        if before.given {
+            return Ok(before.clone());
+        }
         let mut bound: Vec<Rc<Bound>> = Vec::new();
         for address in &settings.bind {
             if bound.iter().any(|other| other.asked == *address) {
                 continue;
             }
-            let socket = match before.0.iter().find(|other| other.asked == *address) {
+            let socket = match before.sockets.iter().find(|other| other.asked == *address) {
                 Some(kept) => {
                     // A backlog may be changed by listening again (listen(2)).
                     let failed = |source| BindError::new(address, source);
@@ -70,15 +77,21 @@ impl Listeners {
             };
             bound.push(socket);
         }
-        Ok(Self(bound))
+        Ok(Self {
+            sockets: bound,
+            given: false,
+        })
     }
 
     /// The sockets that systemd has opened for us, which then count instead of `bind`.
     pub(crate) fn adopt(descriptors: impl Iterator<Item = RawFd>) -> Result<Self, BindError> {
-        descriptors
+        let sockets = descriptors
             .map(|fd| adopt(&Address::Fd(fd), fd).map(Rc::new))
-            .collect::<Result<_, _>>()
-            .map(Self)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            sockets,
+            given: true,
+        })
     }
 
     /// What a child listens on. Fails when it has no descriptors left.
@@ -89,12 +102,12 @@ impl Listeners {
                 address: bound.actual.clone(),
             })
         };
-        self.0.iter().map(duplicate).collect()
+        self.sockets.iter().map(duplicate).collect()
     }
 
     /// Where this listens, as gunicorn's start line has it.
     pub(crate) fn describe(&self) -> String {
-        let urls = self.0.iter().map(|bound| match &bound.actual {
+        let urls = self.sockets.iter().map(|bound| match &bound.actual {
             tcp @ Address::Tcp { .. } => format!("http://{tcp}"),
             other => other.to_string(),
         });
@@ -102,14 +115,14 @@ impl Listeners {
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.0.len() == other.0.len()
-            && self.0.iter().all(|bound| other.holds(bound))
+        self.sockets.len() == other.sockets.len()
+            && self.sockets.iter().all(|bound| other.holds(bound))
     }
 
     /// Removes the socket files that none of `remaining` listens on.
     pub(crate) fn retire<'a>(self, remaining: impl Iterator<Item = &'a Self>) {
         let remaining: Vec<&Self> = remaining.collect();
-        for bound in self.0 {
+        for bound in self.sockets {
             let needed = remaining.iter().any(|other| other.holds(&bound));
             if let Some(file) = bound.file.as_ref().filter(|_| !needed) {
                 // Whoever starts next finds that nobody answers and removes it.
@@ -119,7 +132,7 @@ impl Listeners {
     }
 
     fn holds(&self, bound: &Rc<Bound>) -> bool {
-        self.0.iter().any(|other| Rc::ptr_eq(other, bound))
+        self.sockets.iter().any(|other| Rc::ptr_eq(other, bound))
     }
 }
 
@@ -315,7 +328,11 @@ mod tests {
         let both = settings(vec![any_port(), Address::Unix(file.clone())]);
         let second = Listeners::bind(&both, &first).expect("bound");
         assert!(second.describe().starts_with(&first.describe()));
-        assert!(second.describe().ends_with(&format!("unix:{}", file.display())));
+        assert!(
+            second
+                .describe()
+                .ends_with(&format!("unix:{}", file.display()))
+        );
         assert!(!first.is_same(&second) && file.exists());
         second.retire([&first].into_iter());
         assert!(!file.exists());

@@ -80,8 +80,12 @@ fn mount_point(mounts: &str, kind: &str, controller: Option<&str>) -> Option<(St
         let controlled = controller.is_none_or(|name| options.split(',').any(|it| it == name));
         let mut fields = mount.split(' ').skip(3);
         let (root, point) = (fields.next()?, fields.next()?);
-        (same_kind && controlled)
-            .then(|| (root.trim_end_matches('/').to_owned(), Path::new(point).into()))
+        (same_kind && controlled).then(|| {
+            (
+                root.trim_end_matches('/').to_owned(),
+                Path::new(point).into(),
+            )
+        })
     })
 }
 

@@ -6,9 +6,7 @@ use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{
-    Gid, Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid,
-};
+use nix::unistd::{Gid, Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
 use oxicorn_common::Settings;
 
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +48,11 @@ pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
         return Ok(());
     }
     let gid = settings.group.unwrap_or_else(getegid);
-    if let Some(name) = settings.user.filter(|_| settings.initgroups).and_then(name_of) {
+    if let Some(name) = settings
+        .user
+        .filter(|_| settings.initgroups)
+        .and_then(name_of)
+    {
         initgroups(&name, gid).map_err(failed("the supplementary groups"))?;
     } else if geteuid().is_root() {
         // The groups of root are none of an unprivileged user's.
@@ -72,6 +74,16 @@ pub(crate) fn hand_over(path: &Path, settings: &Settings) -> std::io::Result<()>
         return Ok(());
     }
     chown(path, user.map(Uid::as_raw), group.map(Gid::as_raw))
+}
+
+/// As [`hand_over`], for the log files, which children open again on SIGUSR1.
+pub(crate) fn hand_over_logs(settings: &Settings) {
+    let files = [settings.accesslog.as_deref(), Some(&settings.errorlog)];
+    for file in files.into_iter().flatten().filter(|&name| name != "-") {
+        if let Err(error) = hand_over(Path::new(file), settings) {
+            log::warn!("cannot give {file} to the user of the workers: {error}");
+        }
+    }
 }
 
 fn name_of(user: Uid) -> Option<CString> {

@@ -7,14 +7,16 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
+use anyhow::{Context, bail};
 use log::{error, info};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{getpid, getppid};
+use nix::unistd::{Pid, getpid, getppid};
 use oxicorn_common::message::channel;
 use oxicorn_common::{Message, MessageReceiver, MessageSender, WorkerContext, signals};
 use oxicorn_worker::{Boot, run_runner, run_web};
 
+use crate::generation::Generation;
 use crate::master::Master;
 use crate::supervisor::{ChildId, Kind};
 use crate::{privileges, sys};
@@ -62,7 +64,8 @@ pub(crate) fn spawn(master: &mut Master, order: Order) -> std::io::Result<Proces
     match forked {
         Ok(Some(pid)) => {
             let slot = board.slot(order.slot);
-            slot.pid.store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
+            slot.pid
+                .store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
             Ok(Process {
                 pid: pid.as_raw(),
                 slot: order.slot,
@@ -78,31 +81,67 @@ pub(crate) fn spawn(master: &mut Master, order: Order) -> std::io::Result<Proces
 }
 
 /// The child's life; returns its exit code.
-fn live(
-    master: &mut Master,
-    order: Order,
-    sender: MessageSender,
-    parent: nix::unistd::Pid,
-) -> i32 {
-    match prepare(master, order, parent) {
-        Ok((context, boot)) => {
-            let boot = Boot {
-                context,
-                sender,
-                ..boot.into_boot()
-            };
-            match order.kind {
-                Kind::Web => run_web(boot),
-                Kind::Runner => run_runner(boot),
-            }
-        }
-        Err(reason) => {
-            let text = format!("{} failed to boot: {reason:#}", order.kind);
-            error!("{text}");
-            let exit_code = BOOT_ERROR;
-            // A master that cannot be told sees the exit code.
-            let _ = sender.send(&Message::Failed { exit_code, text });
-            exit_code
-        }
+fn live(master: &mut Master, order: Order, sender: MessageSender, parent: Pid) -> i32 {
+    let kind = order.kind;
+    let generation = match prepare(master, order, parent) {
+        Ok(generation) => generation,
+        Err(reason) => return fail(&sender, kind, &reason),
+    };
+    let listeners = match generation.listeners.for_child() {
+        Ok(listeners) => listeners,
+        Err(error) => return fail(&sender, kind, &error.into()),
+    };
+    let boot = Boot {
+        context: WorkerContext {
+            settings: generation.settings,
+            slot: order.slot,
+            generation: order.generation,
+            age: order.id,
+            bell: master.shared.bell.clone(),
+        },
+        application: generation.application,
+        listeners,
+        scoreboard: master.shared.scoreboard.clone(),
+        sender,
+        handoff: master.shared.handoff.clone(),
+    };
+    // These were the last of the master's: what the boot holds are duplicates.
+    drop(generation.listeners);
+    match kind {
+        Kind::Web => run_web(boot),
+        Kind::Runner => run_runner(boot),
     }
+}
+
+/// Makes the copy of the master a process of its own.
+fn prepare(master: &mut Master, order: Order, parent: Pid) -> anyhow::Result<Generation> {
+    signals::reset_to_default()?;
+    let generation = master
+        .generations
+        .remove(&order.generation)
+        .context("its generation is gone")?;
+    master.let_go();
+    let pid = getpid();
+    let slot = master.shared.scoreboard.slot(order.slot);
+    slot.pid
+        .store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
+    info!("Booting {} with pid: {pid}", order.kind.noun());
+    master.title.show(order.kind.noun());
+    privileges::drop_to(&generation.settings)?;
+    // A change of user clears the death signal (prctl(2)), so it comes after; and a master that
+    // died before it was set has left us to another parent.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    if getppid() != parent {
+        bail!("the master is gone");
+    }
+    Ok(generation)
+}
+
+fn fail(sender: &MessageSender, kind: Kind, reason: &anyhow::Error) -> i32 {
+    let text = format!("{kind} failed to boot: {reason:#}");
+    error!("{text}");
+    let exit_code = BOOT_ERROR;
+    // A master that cannot be told sees the exit code.
+    let _ = sender.send(&Message::Failed { exit_code, text });
+    exit_code
 }

@@ -18,6 +18,14 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const ALL: [Self; 2] = [Self::Web, Self::Runner];
 
+    /// As in the middle of a sentence.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Web => "worker",
+            Self::Runner => "runner",
+        }
+    }
+
     /// What the scoreboard stores.
     pub(crate) fn number(self) -> u32 {
         match self {

@@ -56,7 +56,8 @@ impl Generations {
     }
 
     pub(super) fn is_serving(&self, generation: u32) -> bool {
-        self.serving().is_some_and(|(serving, _)| serving == generation)
+        self.serving()
+            .is_some_and(|(serving, _)| serving == generation)
     }
 
     /// A proven generation that older ones have not yet left the field to.
@@ -73,6 +74,11 @@ impl Generations {
 }
 
 impl Supervisor {
+    /// The number of the generation that began last.
+    pub(crate) fn newest(&self) -> u32 {
+        self.generations.newest
+    }
+
     pub(super) fn ask_for_reload(&mut self) {
         if self.generations.reloading || self.generations.unproven().is_some() {
             self.generations.again = true;
@@ -196,18 +202,27 @@ impl Supervisor {
         };
         let complete = Kind::ALL.iter().all(|&kind| {
             let older = |id: &ChildId| self.children[id].generation != generation;
-            !self.ids(|child| child.kind == kind && child.is_live()).iter().any(older)
+            !self
+                .ids(|child| child.kind == kind && child.is_live())
+                .iter()
+                .any(older)
         });
-        let waiting = self.live(Kind::Web, generation).any(|child| !child.is_ready());
+        let waiting = self
+            .live(Kind::Web, generation)
+            .any(|child| !child.is_ready());
         if !complete || (waiting && self.generations.current.is_none()) {
             return;
         }
         let Some(incoming) = self.generations.incoming.take() else {
             return;
         };
-        let before = self.generations.current.replace((generation, incoming.plan));
+        let before = self
+            .generations
+            .current
+            .replace((generation, incoming.plan));
         if let Some((first, _)) = before {
-            (first..generation).for_each(|generation| self.actions.push(Action::Forget { generation }));
+            (first..generation)
+                .for_each(|generation| self.actions.push(Action::Forget { generation }));
         }
         let count = self.live(Kind::Web, generation).count();
         self.say(

@@ -190,7 +190,10 @@ impl Supervisor {
                 Level::Error,
                 format!("could not load the application{follows}"),
             ),
-            State::Booting => (Level::Error, format!("{death} before it was ready{follows}")),
+            State::Booting => (
+                Level::Error,
+                format!("{death} before it was ready{follows}"),
+            ),
             State::Ready => (Level::Error, format!("{death}{follows}")),
         };
         self.say(level, format!("{child} {text}"));

@@ -67,7 +67,12 @@ impl Supervisor {
                 self.kill(id, Signal::SIGKILL, "it did not end in time", now);
             }
             State::Draining => {
-                self.kill(id, Signal::SIGKILL, "it did not drain in graceful_timeout", now);
+                self.kill(
+                    id,
+                    Signal::SIGKILL,
+                    "it did not drain in graceful_timeout",
+                    now,
+                );
             }
             State::Killed(why) => self.kill(id, Signal::SIGKILL, why, now),
         }
