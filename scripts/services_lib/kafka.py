@@ -35,6 +35,9 @@ transaction.state.log.num.partitions=3
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+# A killed broker comes back only after its former session has run out: 3 s rather than 9.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 # A consumer may ask for short sessions, so that a test need not wait long for a dead one to be noticed.
 group.min.session.timeout.ms=1000
 

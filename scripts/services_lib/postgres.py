@@ -64,6 +64,9 @@ class Postgres(Service):
         self._run("postgres", "--single", "-D", data, DATABASE, text="CREATE EXTENSION pg_stat_statements\n")
 
     def spawn(self):
+        # The server takes its predecessor for alive while nobody has reaped it, as in a container without an init.
+        if self.process():
+            self.sweep()
         return self.launch([_programs() / "postgres", "-D", self.home / "data"])
 
     def answers(self):
@@ -88,13 +91,17 @@ class Postgres(Service):
         }
 
     def sweep(self):
-        """A killed server leaves its System V segment; the last field of postmaster.pid's line 7 names it."""
+        """Removes the pid file of a killed server, and its System V segment, which the last field of line 7 names."""
+        pid_file = self.home / "data" / "postmaster.pid"
         try:
-            lines = (self.home / "data" / "postmaster.pid").read_text().splitlines()
-            segment = lines[6].split()[1]
-        except (FileNotFoundError, IndexError):
+            segment = pid_file.read_text().splitlines()[6].split()[1]
+        except FileNotFoundError:
             return
-        subprocess.run(["ipcrm", "-m", segment], capture_output=True, check=False)
+        except IndexError:
+            segment = ""
+        if segment:
+            subprocess.run(["ipcrm", "-m", segment], capture_output=True, check=False)
+        pid_file.unlink()
 
     def _url(self, **options):
         query = "&".join(f"{key}={value}" for key, value in options.items())

@@ -65,10 +65,12 @@ class Process:
             for pid in reversed(self._tree()):
                 _send(pid, signal.SIGCONT)
 
-    def kill(self):
-        """Ends the whole tree at once, as a power cut would."""
-        for pid in self.pause():
-            _send(pid, signal.SIGKILL)
+    def kill(self, seconds):
+        """Ends the whole tree at once, as a power cut would; false when some of it outlives `seconds`."""
+        tree = [Process(pid, stat.birth) for pid in self.pause() if (stat := _stat(pid))]
+        for process in tree:
+            process.signal(signal.SIGKILL)
+        return all([process.wait(seconds) for process in tree])
 
     def wait(self, seconds):
         """True when the program has ended within `seconds`."""

@@ -60,7 +60,7 @@ class Service:
         raise NotImplementedError
 
     def sweep(self):
-        """Removes what a killed server leaves outside its home."""
+        """Removes what a killed server leaves behind and its home's removal would not."""
 
     def owner(self):
         """The user the server must run as, where that is not the caller."""
@@ -153,10 +153,9 @@ class Service:
 
     def kill(self):
         """SIGKILL to the server and all its processes."""
-        if process := self.process():
-            process.kill()
-            if not process.wait(STOP_SECONDS):
-                raise Failure(f"{self.name} (pid {process.pid}) outlives SIGKILL")
+        process = self.process()
+        if process and not process.kill(STOP_SECONDS):
+            raise Failure(f"{self.name} (pid {process.pid}) outlives SIGKILL")
 
     def pause(self):
         """SIGSTOP: connections stay open, nothing is answered."""
