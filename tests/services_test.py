@@ -228,7 +228,7 @@ def exported(environment):
     text = run(SERVICES, "env", environment=environment)
     names = re.findall(r"^export (\w+)=", text, re.MULTILINE)
     shown = run("sh", "-c", text + "".join(f'printf "%s\\n" "${name}"\n' for name in names))
-    return dict(zip(names, shown.splitlines()))
+    return dict(zip(names, shown.splitlines(), strict=True))
 
 
 def shared_memory(home):

@@ -3,6 +3,8 @@
     FOLDER/state.json     {name: {"home", "ports", "pid", "birth"}}
     FOLDER/NAME/          the service's data, removed with it
     FOLDER/NAME.log       what it printed
+
+The folder itself is what is locked, for it is all that is left to lock when `down` has removed its files.
 """
 
 import contextlib
@@ -16,6 +18,9 @@ import threading
 from pathlib import Path
 
 from .failure import Failure
+
+FIRST_UNPRIVILEGED_PORT = 1_024
+PORTS_TRIED = 200
 
 
 class Folder:
@@ -74,8 +79,8 @@ class Folder:
         """
         lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
         taken = {port for record in self.records().values() for port in record["ports"].values()}
-        span = range(max(1024, lowest - 12_000), lowest) if lowest > 2048 else range(20_000, 32_000)
-        for port in random.sample(span, k=min(200, len(span))):
+        span = range(max(FIRST_UNPRIVILEGED_PORT, lowest - 12_000), max(lowest, FIRST_UNPRIVILEGED_PORT + 1_000))
+        for port in random.sample(span, k=PORTS_TRIED):
             with socket.socket() as probe:
                 if port not in taken and probe.connect_ex(("127.0.0.1", port)) != 0 and _bindable(port):
                     return port

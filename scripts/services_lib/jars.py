@@ -76,8 +76,9 @@ class Jars:
         ]
         entries = (DEPENDENCY.format(group=group, artifact=name, version=version) for group, name, version in wanted)
         (scratch / "pom.xml").write_text(POM.format(dependencies="\n    ".join(entries)))
+        options = [f"-DoutputDirectory={scratch}/jars", "-DincludeScope=runtime"]
         return subprocess.run(
-            ["mvn", "-B", "-q", "--strict-checksums", PLUGIN, f"-DoutputDirectory={scratch}/jars", "-DincludeScope=runtime"],
+            ["mvn", "-B", "-q", "--strict-checksums", PLUGIN, *options],
             cwd=scratch,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

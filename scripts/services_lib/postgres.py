@@ -113,14 +113,12 @@ class Postgres(Service):
         extensions.write_text("basicConstraints=CA:FALSE\nsubjectAltName=IP:127.0.0.1,DNS:localhost\n")
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
         authority = ["-CA", data / "ca.crt", "-CAkey", data / "ca.key", "-CAcreateserial"]
-        for words in (
-            ["req", "-x509", *key, "-keyout", data / "ca.key", "-out", data / "ca.crt"]
-            + ["-days", "30", "-subj", "/CN=oxicorn test authority"],
-            ["req", *key, "-keyout", data / "server.key", "-out", data / "server.csr", "-subj", "/CN=localhost"],
-            ["x509", "-req", "-in", data / "server.csr", *authority, "-out", data / "server.crt"]
-            + ["-days", "30", "-extfile", extensions],
-        ):
-            self.run(["openssl", *words])
+        own = ["-days", "30", "-subj", "/CN=oxicorn test authority", "-keyout", data / "ca.key"]
+        self.run(["openssl", "req", "-x509", *key, *own, "-out", data / "ca.crt"])
+        wish = ["-subj", "/CN=localhost", "-keyout", data / "server.key"]
+        self.run(["openssl", "req", *key, *wish, "-out", data / "server.csr"])
+        signed = ["-days", "30", "-extfile", extensions, "-in", data / "server.csr"]
+        self.run(["openssl", "x509", "-req", *authority, *signed, "-out", data / "server.crt"])
         (data / "server.key").chmod(0o600)
 
     def _run(self, program, *words, text=""):

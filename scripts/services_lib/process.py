@@ -4,6 +4,7 @@ PostgreSQL gives each of its children a session of its own, so a process group i
 found through the parents in /proc (proc(5)).
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -84,10 +85,9 @@ class Process:
         return True
 
     def _reap(self):
-        try:
+        # Ours to reap only when this very command started it.
+        with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
 
     def _tree(self):
         children = {}
@@ -119,7 +119,5 @@ def _stat(pid):
 
 
 def _send(pid, number):
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
