@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use std::{fs, io, thread};
 
 use crate::harness::{Client, Server};
@@ -41,7 +42,7 @@ fn every_case_is_answered_as_it_says() {
         .workers(2)
         .threads(2)
         .args(&["--limit-request-body", "100000"])
-        .start();
+        .start_with_unknown_workers();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut failures = Vec::new();
@@ -82,6 +83,7 @@ fn find(directory: &Path, paths: &mut Vec<PathBuf>) {
 /// Feeds a case and compares; the error says what differs.
 fn run(server: &Server, case: &Case, cut: Cut) -> Result<(), String> {
     let mut client = server.client();
+    client.set_patience(Duration::from_secs(5));
     for piece in pieces(&case.bytes, cut, &case.name) {
         // The server may have refused and closed: the answer is what counts.
         if client.send(piece).is_err() {
@@ -193,7 +195,9 @@ impl Random {
 
 #[test]
 fn a_client_that_has_shut_its_side_gets_its_answers() {
-    let server = Server::new("half-closed").lab().start();
+    let server = Server::new("half-closed")
+        .lab()
+        .start_with_unknown_workers();
     let mut client = server.client();
     client
         .send(b"GET /sleep?ms=100 HTTP/1.1\r\nHost: a\r\n\r\nGET /head HTTP/1.1\r\nHost: a\r\n\r\n")
