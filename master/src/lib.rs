@@ -1,1 +1,46 @@
-//! The supervisor: binds, forks, watches, replaces. It never reads a client's byte.
+//! oxicorn, a pre-forking application server: a master that forks workers and never reads a
+//! client's byte.
+//!
+//! ```no_run
+//! use oxicorn::{Request, Response};
+//!
+//! fn main() -> std::process::ExitCode {
+//!     oxicorn::run(|_worker| Ok(|_: &mut Request| Response::text("Hello, World!")))
+//! }
+//! ```
+//!
+//! ```text
+//!   run         the command line, and what is to be had before the first fork
+//!   master      the loop: events in, actions carried out
+//!   supervisor  which children there should be; no I/O
+//!   spawn       the fork, and a child's first steps
+//! ```
+
+mod activation;
+mod daemon;
+mod embed;
+mod generation;
+mod listeners;
+mod master;
+mod oom;
+mod pidfile;
+mod privileges;
+mod reap;
+mod run;
+mod spawn;
+mod supervisor;
+mod sys;
+mod terminal;
+mod title;
+
+pub use embed::{run, run_application};
+pub use oxicorn_common::app::{App, Application, LoadError, Runner, Stop, WorkerContext};
+pub use oxicorn_common::request::{Body, Head, Peer, Request, Version};
+pub use oxicorn_common::response::{Response, ResponseBody};
+pub use oxicorn_common::settings::Settings;
+pub use run::serve;
+
+/// The `oxicorn` command: serves what its positional argument names.
+pub fn command() -> std::process::ExitCode {
+    serve(run::by_name)
+}

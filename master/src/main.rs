@@ -1,1 +1,5 @@
-fn main() {}
+//! The `oxicorn` command.
+
+fn main() -> std::process::ExitCode {
+    oxicorn::command()
+}

@@ -11,6 +11,9 @@ use super::origin::Origin;
 use super::setting::{Kind, Setting};
 use super::table::SETTINGS;
 
+/// Terminals have 80 columns, of which clap takes ten.
+const HELP_WIDTH: usize = 70;
+
 /// What one command line says.
 #[derive(Debug)]
 pub(super) struct CommandLine {
@@ -76,6 +79,7 @@ fn command() -> Command {
         .version(concat!("(version ", env!("CARGO_PKG_VERSION"), ")"))
         .about("A pre-forking application server.")
         .disable_version_flag(true)
+        .next_line_help(true)
         .args_override_self(true)
         // argparse, which reads gunicorn's flags, takes them shortened.
         .infer_long_args(true)
@@ -112,10 +116,27 @@ fn argument(row: &'static Setting) -> Arg {
 }
 
 fn help(row: &Setting) -> String {
+    let lines = wrap(row.help, HELP_WIDTH).join("\n");
     match row.default {
-        "" | "false" => row.help.to_owned(),
-        default => format!("{} [default: {default}]", row.help),
+        "" | "false" => lines,
+        default => format!("{lines}\n[default: {default}]"),
     }
+}
+
+/// The words of `text` in lines of at most `width` bytes.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// clap explains over several lines; a supervisor's log wants one.
@@ -127,11 +148,12 @@ fn one_line(error: &clap::Error) -> String {
     };
     let argument = context(ContextKind::InvalidArg).unwrap_or_default();
     let (flag, value) = argument.split_once(' ').unwrap_or((argument, ""));
+    let flag = flag.escape_debug();
     match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             match context(ContextKind::SuggestedArg) {
-                Some(similar) => format!("unknown flag {argument}: did you mean {similar}?"),
-                None => format!("unknown flag {argument}: --help lists all"),
+                Some(similar) => format!("unknown flag {flag}: did you mean {similar}?"),
+                None => format!("unknown flag {flag}: --help lists all"),
             }
         }
         ErrorKind::UnknownArgument => {

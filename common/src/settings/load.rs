@@ -90,7 +90,7 @@ impl Loaded {
         let most = parse::MOST_WORKERS - self.settings.runners;
         if self.settings.workers > most {
             let value = self.settings.workers.to_string();
-            let expected = format!("{most} at most beside {} runners", self.settings.runners);
+            let expected = format!("{most} at most with runners = {}", self.settings.runners);
             return Err(self.refuse("workers", value, expected));
         }
         Ok(())

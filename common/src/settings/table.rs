@@ -1,15 +1,16 @@
 //! The one table that command line, environment, help and documentation come from.
 
-use super::rows::{limits, logging, mechanics, service, socket, sources, workers};
+use super::rows::{debugging, limits, logging, mechanics, service, socket, sources, workers};
 use super::setting::Setting;
 
-const GROUPS: [&[Setting]; 7] = [
+const GROUPS: [&[Setting]; 8] = [
     &sources::ROWS,
     &socket::ROWS,
     &workers::ROWS,
     &limits::ROWS,
     &mechanics::ROWS,
     &logging::ROWS,
+    &debugging::ROWS,
     &service::ROWS,
 ];
 

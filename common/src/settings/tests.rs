@@ -181,7 +181,7 @@ fn bad_values_name_source_value_and_remedy() {
     );
     assert_eq!(
         refusal(&["--workers", "250"], &[]),
-        "flag --workers: invalid value \"250\": expected 249 at most beside 1 runners"
+        "flag --workers: invalid value \"250\": expected 249 at most with runners = 1"
     );
     let url = refusal(&["--database-url", "mysql://me:secret@host/db"], &[]);
     assert!(!url.contains("secret"), "{url}");

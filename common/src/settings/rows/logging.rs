@@ -26,7 +26,8 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("FORMAT"),
         default: r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#,
         bare: None,
-        help: "What a line of the access log says, made of atoms such as %(h)s.",
+        help: "What a line of the access log says, made of atoms such as %(h)s; docs/settings.md lists \
+               them.",
         apply: |settings, text| {
             parse::access_format(text).map(|value| settings.access_log_format = value)
         },

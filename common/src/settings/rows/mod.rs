@@ -1,5 +1,6 @@
 //! The rows of the table, a file a group.
 
+pub(super) mod debugging;
 pub(super) mod limits;
 pub(super) mod logging;
 pub(super) mod mechanics;

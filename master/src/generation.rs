@@ -1,0 +1,78 @@
+//! What all children of one generation are started with.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use oxicorn_common::settings::{Loaded, Source};
+use oxicorn_common::{Application, Settings};
+
+use crate::listeners::Listeners;
+use crate::supervisor::Plan;
+use crate::{privileges, sys};
+
+/// How the application that the settings name is found. An error is exit code 4.
+pub(crate) type Resolve = Box<dyn Fn(&Settings) -> anyhow::Result<Arc<dyn Application>>>;
+
+#[derive(Clone)]
+pub(crate) struct Generation {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) application: Arc<dyn Application>,
+    pub(crate) listeners: Listeners,
+}
+
+impl Generation {
+    pub(crate) fn plan(&self) -> Plan {
+        let settings = &self.settings;
+        Plan {
+            workers: settings.workers,
+            runners: match self.application.has_runner() {
+                true => settings.runners,
+                false => 0,
+            },
+            timeout: settings.timeout,
+            graceful_timeout: settings.graceful_timeout,
+        }
+    }
+
+    /// What ps shows it as.
+    pub(crate) fn name(&self) -> String {
+        let name = self.settings.proc_name.as_deref();
+        name.unwrap_or(self.application.name()).to_owned()
+    }
+
+    /// What a reload brings: everything is read and bound, nothing of the old is touched.
+    pub(crate) fn next(&self, source: &Source, resolve: &Resolve) -> anyhow::Result<Self> {
+        let loaded = Settings::load(source)?;
+        warn_of(&loaded);
+        let settings = loaded.settings;
+        privileges::check(&settings)?;
+        if let Some(directory) = &settings.chdir {
+            std::env::set_current_dir(directory)
+                .with_context(|| format!("cannot change to {}", directory.display()))?;
+        }
+        let application = resolve(&settings)?;
+        let listeners = Listeners::bind(&settings, &self.listeners)?;
+        change_environment(&self.settings, &settings);
+        Ok(Self {
+            settings: Arc::new(settings),
+            application,
+            listeners,
+        })
+    }
+}
+
+pub(crate) fn warn_of(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        log::warn!("{warning}");
+    }
+}
+
+/// Sets what `raw_env` says, and takes back what it no longer does.
+pub(crate) fn change_environment(before: &Settings, after: &Settings) {
+    for (name, _) in &before.raw_env {
+        sys::remove_variable(name);
+    }
+    for (name, value) in &after.raw_env {
+        sys::set_variable(name, value);
+    }
+}

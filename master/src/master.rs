@@ -1,0 +1,330 @@
+//! The master's loop: hears signals, messages and deaths, asks the supervisor, does what it says.
+//!
+//! ```text
+//!   signal pipe --.
+//!   child pipes ---+-- poll --> events --> Supervisor --> actions --> fork, kill, reload, log
+//!   deadline -----'
+//! ```
+//!
+//! One thread, for ever. It decides nothing by itself.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::AsFd;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use log::{Level, error, info, log};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use oxicorn_common::bell::Bell;
+use oxicorn_common::scoreboard::now_millis;
+use oxicorn_common::settings::Source;
+use oxicorn_common::{Handoff, Scoreboard, SignalPipe, logging};
+
+use crate::daemon::Announcement;
+use crate::generation::{Generation, Resolve};
+use crate::oom::OomWatch;
+use crate::pidfile::Pidfile;
+use crate::reap::reap;
+use crate::spawn::{Order, Process, spawn};
+use crate::supervisor::{Action, ChildId, Event, Supervisor};
+use crate::title::Title;
+use crate::{privileges, terminal};
+
+/// What the master acts on.
+pub(crate) const SIGNALS: [Signal; 10] = [
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+    Signal::SIGWINCH,
+    Signal::SIGCHLD,
+];
+
+/// What every child inherits, of whichever generation.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) scoreboard: Scoreboard,
+    pub(crate) handoff: Handoff,
+    pub(crate) bell: Bell,
+}
+
+pub(crate) struct Master {
+    pub(crate) source: Source,
+    pub(crate) resolve: Resolve,
+    /// The generations that children may still be started of; the last is the newest.
+    pub(crate) generations: BTreeMap<u32, Generation>,
+    pub(crate) children: BTreeMap<ChildId, Process>,
+    pub(crate) shared: Shared,
+    pub(crate) signals: Option<SignalPipe>,
+    pub(crate) oom: OomWatch,
+    pub(crate) pidfile: Option<Pidfile>,
+    pub(crate) announcement: Announcement,
+    pub(crate) title: Title,
+    pub(crate) last_error: String,
+}
+
+impl Master {
+    /// Serves until told to end; returns the exit code.
+    pub(crate) fn run(&mut self) -> i32 {
+        let Some(first) = self.generations.values().next() else {
+            return 1;
+        };
+        let (mut supervisor, actions) = Supervisor::new(first.plan(), Instant::now());
+        let mut over = self.carry_out(&mut supervisor, actions);
+        while over.is_none() {
+            self.wait(supervisor.deadline(Instant::now()));
+            over = self.turn(&mut supervisor);
+        }
+        let code = over.unwrap_or(0);
+        self.announcement.failed(code, &self.last_error);
+        for (_, generation) in std::mem::take(&mut self.generations) {
+            generation.listeners.retire(std::iter::empty());
+        }
+        if let Some(pidfile) = self.pidfile.take() {
+            pidfile.remove();
+        }
+        code
+    }
+
+    /// Closes what a child has no business with. Removes nothing.
+    pub(crate) fn let_go(&mut self) {
+        self.children.clear();
+        self.generations.clear();
+        self.signals = None;
+        self.pidfile = None;
+        self.announcement = Announcement::default();
+    }
+
+    /// Sleeps until something happens or `deadline` comes.
+    fn wait(&self, deadline: Option<Instant>) {
+        let timeout = match deadline {
+            // Rounded up: a wait that ends too early would only be begun again.
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
+            None => PollTimeout::NONE,
+        };
+        let pipes = self
+            .children
+            .values()
+            .filter(|child| !child.receiver.is_closed())
+            .map(|child| child.receiver.as_fd());
+        let mut fds: Vec<PollFd> = self
+            .signals
+            .iter()
+            .map(AsFd::as_fd)
+            .chain(pipes)
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
+        // Interrupted is a wait that is over: whatever is ready is found without it.
+        let _ = poll(&mut fds, timeout);
+    }
+
+    /// Handles all that has happened; the exit code when there is nothing left to do.
+    fn turn(&mut self, supervisor: &mut Supervisor) -> Option<i32> {
+        let signals = self.signals.as_mut().map(SignalPipe::take);
+        let mut events: Vec<Event> = self.listen();
+        events.extend(self.collect_dead());
+        for signal in signals.unwrap_or_default() {
+            events.extend(self.hear(signal));
+        }
+        for event in events {
+            let actions = supervisor.handle(event, Instant::now());
+            let over = self.carry_out(supervisor, actions);
+            if over.is_some() {
+                return over;
+            }
+        }
+        let now = now_millis();
+        let board = self.shared.scoreboard.clone();
+        let actions = supervisor.look(Instant::now(), |slot| {
+            let beat = board.slot(slot).heartbeat.load(Ordering::Relaxed);
+            Duration::from_millis(now.saturating_sub(beat))
+        });
+        self.carry_out(supervisor, actions)
+    }
+
+    /// What living children have said.
+    fn listen(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (&id, child) in &mut self.children {
+            if !child.receiver.is_closed() {
+                let messages = child.receiver.read().into_iter();
+                events.extend(messages.map(|message| Event::Said { id, message }));
+            }
+        }
+        events
+    }
+
+    /// The deaths, each after the last words of the dead.
+    fn collect_dead(&mut self) -> Vec<Event> {
+        let children = &self.children;
+        let dead = reap(&mut self.oom, |pid| {
+            children.values().any(|child| child.pid == pid)
+        });
+        let mut events = Vec::new();
+        for (pid, death) in dead {
+            let Some(id) = self.id_of(pid) else { continue };
+            if let Some(mut child) = self.children.remove(&id) {
+                let messages = child.receiver.read().into_iter();
+                events.extend(messages.map(|message| Event::Said { id, message }));
+                self.shared.scoreboard.fold(child.slot);
+            }
+            events.push(Event::Died { id, death });
+        }
+        events
+    }
+
+    fn id_of(&self, pid: i32) -> Option<ChildId> {
+        let mut children = self.children.iter();
+        children
+            .find(|(_, child)| child.pid == pid)
+            .map(|(&id, _)| id)
+    }
+
+    fn hear(&self, signal: Signal) -> Option<Event> {
+        if signal == Signal::SIGCHLD {
+            return None;
+        }
+        let name = signal.as_str().trim_start_matches("SIG").to_lowercase();
+        if signal == Signal::SIGWINCH && terminal::is_ours() {
+            log::debug!("Signal winch comes from the terminal and is ignored");
+            return None;
+        }
+        info!("Handling signal: {name}");
+        Some(Event::Signalled(signal))
+    }
+
+    /// Does what the supervisor wants, and tells it what comes of it.
+    fn carry_out(&mut self, supervisor: &mut Supervisor, actions: Vec<Action>) -> Option<i32> {
+        let mut actions = VecDeque::from(actions);
+        while let Some(action) = actions.pop_front() {
+            let more = match action {
+                Action::Fork {
+                    id,
+                    kind,
+                    slot,
+                    generation,
+                } => {
+                    let order = Order {
+                        id,
+                        kind,
+                        slot,
+                        generation,
+                    };
+                    supervisor.handle(self.fork(order), Instant::now())
+                }
+                Action::Reload => self.reload(supervisor),
+                Action::Exit { code } => return Some(code),
+                other => {
+                    self.obey(other);
+                    Vec::new()
+                }
+            };
+            actions.extend(more);
+        }
+        None
+    }
+
+    fn fork(&mut self, order: Order) -> Event {
+        match spawn(self, order) {
+            Ok(process) => {
+                let pid = process.pid;
+                self.children.insert(order.id, process);
+                Event::Forked { id: order.id, pid }
+            }
+            Err(error) => Event::ForkFailed {
+                id: order.id,
+                reason: error.to_string(),
+            },
+        }
+    }
+
+    /// Actions that the supervisor expects no answer to.
+    fn obey(&mut self, action: Action) {
+        match action {
+            Action::Signal { id, signal } => {
+                if let Some(child) = self.children.get(&id) {
+                    // A child that has ended is not reaped yet, so the pid is still its own.
+                    let _ = kill(Pid::from_raw(child.pid), signal);
+                }
+            }
+            Action::Forget { generation } => {
+                if let Some(old) = self.generations.remove(&generation) {
+                    let remaining = self.generations.values().map(|other| &other.listeners);
+                    old.listeners.retire(remaining);
+                }
+            }
+            Action::ReopenLogs => logging::reopen(),
+            Action::MarkStopping => {
+                let stopping = &self.shared.scoreboard.header().stopping;
+                stopping.store(1, Ordering::SeqCst);
+            }
+            Action::Serving => self.announcement.serving(),
+            Action::Say { level, text } => {
+                log!(level, "{text}");
+                if level == Level::Error {
+                    self.last_error = text;
+                }
+            }
+            Action::Fork { .. } | Action::Reload | Action::Exit { .. } => {}
+        }
+    }
+
+    fn reload(&mut self, supervisor: &mut Supervisor) -> Vec<Action> {
+        let now = Instant::now();
+        let Some(newest) = self.generations.values().next_back() else {
+            return Vec::new();
+        };
+        let next = newest.next(&self.source, &self.resolve);
+        let next = next.and_then(|next| self.adopt(next));
+        match next {
+            Ok(next) => {
+                info!("Hang up: master");
+                let plan = next.plan();
+                let actions = supervisor.handle(Event::Reloaded(plan), now);
+                self.generations.insert(supervisor.newest(), next);
+                actions
+            }
+            Err(reason) => {
+                error!("Reload failed, everything stays as it is: {reason:#}");
+                supervisor.reload_failed(now)
+            }
+        }
+    }
+
+    /// Lets the settings of a reload hold for the master itself.
+    fn adopt(&mut self, next: Generation) -> anyhow::Result<Generation> {
+        let settings = &next.settings;
+        let held = self.pidfile.as_ref().map(Pidfile::path);
+        if settings.pidfile.as_deref() != held {
+            let mut pidfile = settings.pidfile.as_deref().map(Pidfile::lock).transpose()?;
+            if let Some(pidfile) = &mut pidfile {
+                pidfile.write()?;
+            }
+            if let Some(old) = std::mem::replace(&mut self.pidfile, pidfile) {
+                old.remove();
+            }
+        }
+        logging::init(settings)?;
+        privileges::hand_over_logs(settings);
+        self.title.rename(&next.name());
+        self.title.show("master");
+        let before = self.generations.values().next_back();
+        if before.is_none_or(|before| !before.listeners.is_same(&next.listeners)) {
+            info!(
+                "Listening at: {} ({})",
+                next.listeners.describe(),
+                std::process::id()
+            );
+        }
+        Ok(next)
+    }
+}

@@ -1,0 +1,108 @@
+//! Who the children run as. The master keeps what it was started with, to bind on a reload.
+
+use std::ffi::CString;
+use std::os::unix::fs::chown;
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{Gid, Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
+use oxicorn_common::Settings;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrivilegesError {
+    #[error("only root can change {what} (this is uid {uid}): start as root, or leave it unset")]
+    NotRoot { what: &'static str, uid: Uid },
+
+    #[error("cannot change {what}")]
+    System {
+        what: &'static str,
+        #[source]
+        source: Errno,
+    },
+}
+
+/// Whether the children could be given what the settings ask for.
+pub(crate) fn check(settings: &Settings) -> Result<(), PrivilegesError> {
+    let uid = geteuid();
+    let other_user = settings.user.is_some_and(|user| user != uid);
+    let other_group = settings.group.is_some_and(|group| group != getegid());
+    if uid.is_root() || !(other_user || other_group) {
+        return Ok(());
+    }
+    let what = if other_user { "user" } else { "group" };
+    Err(PrivilegesError::NotRoot { what, uid })
+}
+
+/// Takes on user, groups and umask of the settings, for good. For a child, after the fork.
+pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
+    // Zero, the default, leaves the mask of the environment: files open to everybody would be a
+    // surprise.
+    if settings.umask != 0 {
+        umask(Mode::from_bits_truncate(settings.umask));
+    }
+    let failed = |what| move |source| PrivilegesError::System { what, source };
+    let user = settings.user.filter(|&user| user != geteuid());
+    let group = settings.group.filter(|&group| group != getegid());
+    if user.is_none() && group.is_none() {
+        return Ok(());
+    }
+    let gid = settings.group.unwrap_or_else(getegid);
+    if let Some(name) = settings
+        .user
+        .filter(|_| settings.initgroups)
+        .and_then(name_of)
+    {
+        initgroups(&name, gid).map_err(failed("the supplementary groups"))?;
+    } else if geteuid().is_root() {
+        // The groups of root are none of an unprivileged user's.
+        setgroups(&[gid]).map_err(failed("the supplementary groups"))?;
+    }
+    if let Some(group) = group {
+        setgid(group).map_err(failed("group"))?;
+    }
+    if let Some(user) = user {
+        setuid(user).map_err(failed("user"))?;
+    }
+    Ok(())
+}
+
+/// Makes a file that the master has made the children's, who may have to open it again.
+pub(crate) fn hand_over(path: &Path, settings: &Settings) -> std::io::Result<()> {
+    let (user, group) = (settings.user, settings.group);
+    if user.is_none() && group.is_none() {
+        return Ok(());
+    }
+    chown(path, user.map(Uid::as_raw), group.map(Gid::as_raw))
+}
+
+/// As [`hand_over`], for the log files, which children open again on SIGUSR1.
+pub(crate) fn hand_over_logs(settings: &Settings) {
+    let files = [settings.accesslog.as_deref(), Some(&settings.errorlog)];
+    for file in files.into_iter().flatten().filter(|&name| name != "-") {
+        if let Err(error) = hand_over(Path::new(file), settings) {
+            log::warn!("cannot give {file} to the user of the workers: {error}");
+        }
+    }
+}
+
+fn name_of(user: Uid) -> Option<CString> {
+    let name = User::from_uid(user).ok()??.name;
+    CString::new(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_are_already_needs_no_root() {
+        let settings = Settings {
+            user: Some(geteuid()),
+            group: Some(getegid()),
+            ..Settings::default()
+        };
+        check(&settings).expect("nothing to change");
+        drop_to(&settings).expect("nothing to change");
+    }
+}

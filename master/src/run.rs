@@ -1,0 +1,199 @@
+//! From the command line to the loop: reads settings, finds the application, binds, detaches,
+//! and hands over to the [`Master`].
+//!
+//! Whatever can go wrong without a child goes wrong here, before anything is forked: one line on
+//! stderr and the exit code.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow, bail};
+use log::{info, warn};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use oxicorn_common::bell::Bell;
+use oxicorn_common::settings::{Loaded, SettingsError, Source};
+use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
+
+use crate::daemon::{Announcement, Side, daemonize};
+use crate::generation::{Generation, Resolve, change_environment, warn_of};
+use crate::listeners::Listeners;
+use crate::master::{Master, SIGNALS, Shared};
+use crate::oom::OomWatch;
+use crate::pidfile::Pidfile;
+use crate::title::Title;
+use crate::{activation, privileges, sys};
+
+/// Bad configuration, or an address that cannot be had.
+const CONFIGURATION_ERROR: u8 = 1;
+/// gunicorn's `APP_LOAD_ERROR`.
+const LOAD_ERROR: u8 = 4;
+
+/// An error and the exit code that goes with it.
+struct Failure {
+    code: u8,
+    reason: anyhow::Error,
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(reason: E) -> Self {
+        Self {
+            code: CONFIGURATION_ERROR,
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The life of the process, from its command line to its exit code. `resolve` finds the application
+/// that the settings name; it may not start threads.
+pub fn serve<R>(resolve: R) -> ExitCode
+where
+    R: Fn(&Settings) -> anyhow::Result<Arc<dyn Application>> + 'static,
+{
+    match start(Box::new(resolve)) {
+        Ok(code) => code,
+        Err(failure) => {
+            if let Some(SettingsError::Information(text)) = failure.reason.downcast_ref() {
+                print!("{text}");
+                return ExitCode::SUCCESS;
+            }
+            eprintln!("oxicorn: {:#}", failure.reason);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
+    let source = Source::process().context("cannot tell the working directory")?;
+    let loaded = Settings::load(&source)?;
+    if loaded.settings.print_config {
+        print!("{}", loaded.print_config());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let application = find(&resolve, &loaded.settings)?;
+    privileges::check(&loaded.settings)?;
+    if loaded.settings.check_config {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if sys::thread_count() > 1 {
+        return Err(anyhow!("the server must be started before any thread is").into());
+    }
+    lead(source, resolve, loaded, application)
+}
+
+fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, Failure> {
+    resolve(settings).map_err(|reason| Failure {
+        // Naming no application is a mistake on the command line.
+        code: match settings.application {
+            Some(_) => LOAD_ERROR,
+            None => CONFIGURATION_ERROR,
+        },
+        reason,
+    })
+}
+
+/// Becomes the master. In the command that started a daemon it returns when that serves.
+fn lead(
+    source: Source,
+    resolve: Resolve,
+    loaded: Loaded,
+    application: Arc<dyn Application>,
+) -> Result<ExitCode, Failure> {
+    let settings = Arc::new(loaded.settings.clone());
+    if let Some(directory) = &settings.chdir {
+        std::env::set_current_dir(directory)
+            .with_context(|| format!("cannot change to {}", directory.display()))?;
+    }
+    logging::init(&settings).context("cannot open the log")?;
+    privileges::hand_over_logs(&settings);
+    warn_of(&loaded);
+    raise_descriptor_limit();
+    change_environment(&Settings::default(), &settings);
+    let mut pidfile = settings.pidfile.as_deref().map(Pidfile::lock).transpose()?;
+    info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
+    let given = activation::descriptors(&source.environment);
+    let listeners = match given.is_empty() {
+        true => Listeners::bind(&settings, &Listeners::default())?,
+        false => Listeners::adopt(given)?,
+    };
+    let announcement = match settings.daemon {
+        false => Announcement::default(),
+        true => match daemonize().context("cannot go into the background")? {
+            Side::Command(code) => return Ok(code),
+            Side::Master(announcement) => announcement,
+        },
+    };
+    if let Some(pidfile) = &mut pidfile {
+        pidfile.write()?;
+    }
+    let generation = Generation {
+        settings,
+        application,
+        listeners,
+    };
+    let pid = std::process::id();
+    info!("Listening at: {} ({pid})", generation.listeners.describe());
+    info!("Using worker: threads");
+    let mut title = Title::new(&generation.name());
+    title.show("master");
+    let mut master = Master {
+        source,
+        resolve,
+        generations: BTreeMap::from([(1, generation)]),
+        children: BTreeMap::new(),
+        shared: Shared {
+            scoreboard: Scoreboard::new().context("no shared memory")?,
+            handoff: Handoff::new().context("no socket pair")?,
+            bell: Bell::new().context("no eventfd")?,
+        },
+        signals: Some(SignalPipe::install(&SIGNALS).context("cannot catch signals")?),
+        oom: OomWatch::new(),
+        pidfile,
+        announcement,
+        title,
+        last_error: String::new(),
+    };
+    let code = master.run();
+    Ok(ExitCode::from(
+        u8::try_from(code).unwrap_or(CONFIGURATION_ERROR),
+    ))
+}
+
+/// Each connection is a descriptor; the soft limit is often a thousand, for the sake of programs
+/// that use select(2).
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        warn!("cannot raise the limit of open files: {error}");
+    }
+}
+
+/// Finds what the positional argument of the `oxicorn` command names.
+pub(crate) fn by_name(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
+    let Some(name) = settings.application.as_deref() else {
+        bail!(
+            "no application named; use `oxicorn native:NAME`, with one of: {}",
+            native_names()
+        );
+    };
+    match name.strip_prefix("native:") {
+        Some(native) => oxicorn_worker::native::find(native).with_context(|| {
+            format!(
+                "there is no {name}; the native applications are: {}",
+                native_names()
+            )
+        }),
+        None => bail!(
+            "{name} is a Python application, which takes the oxicorn of the wheel \
+             (pip install oxicorn); this one serves: {}",
+            native_names()
+        ),
+    }
+}
+
+fn native_names() -> String {
+    let names = oxicorn_worker::native::NAMES.iter();
+    let names: Vec<_> = names.map(|name| format!("native:{name}")).collect();
+    names.join(", ")
+}

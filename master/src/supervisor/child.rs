@@ -1,0 +1,137 @@
+//! What the supervisor knows of one child.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::event::Plan;
+
+/// Counts children over the life of the master, as gunicorn's `worker.age`; never used again, as
+/// a pid may be.
+pub(crate) type ChildId = u64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Web,
+    Runner,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 2] = [Self::Web, Self::Runner];
+
+    /// As in the middle of a sentence.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Web => "worker",
+            Self::Runner => "runner",
+        }
+    }
+
+    /// What the scoreboard stores.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Web => 0,
+            Self::Runner => 1,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Web => "Worker",
+            Self::Runner => "Runner",
+        })
+    }
+}
+
+/// ```text
+///   Booting --ready--> Ready --told to end--> Draining --too late--> Killed
+///      |                 `---- silent ----------------------------------^
+///      `---- told to end, or too late ----------------------------------'
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Booting,
+    Ready,
+    /// Told to end.
+    Draining,
+    /// Sent a signal that it does not survive, for the reason given.
+    Killed(&'static str),
+}
+
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) id: ChildId,
+    /// 0 until the fork is reported.
+    pub(crate) pid: i32,
+    pub(crate) kind: Kind,
+    pub(crate) slot: usize,
+    pub(crate) generation: u32,
+    pub(crate) state: State,
+    pub(crate) ready_at: Option<Instant>,
+    /// When the patience with its state is over.
+    pub(crate) deadline: Option<Instant>,
+    /// Why it has asked to be replaced.
+    pub(crate) wants_replacement: Option<String>,
+    /// The child that drains when this one is ready.
+    pub(crate) replaces: Option<ChildId>,
+    /// It said itself why it could not boot, and has logged that.
+    pub(crate) has_explained: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) graceful_timeout: Duration,
+}
+
+/// A child that has not said `ready` after this long is stuck, however patient `timeout` is not.
+const SHORTEST_BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Heartbeats come every second; a loaded machine may delay some.
+const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
+
+impl Child {
+    pub(crate) fn new(
+        id: ChildId,
+        kind: Kind,
+        slot: usize,
+        generation: u32,
+        plan: &Plan,
+        now: Instant,
+    ) -> Self {
+        let boot_timeout = plan.timeout.max(SHORTEST_BOOT_TIMEOUT);
+        Self {
+            id,
+            pid: 0,
+            kind,
+            slot,
+            generation,
+            state: State::Booting,
+            ready_at: None,
+            deadline: (!plan.timeout.is_zero()).then(|| now + boot_timeout),
+            wants_replacement: None,
+            replaces: None,
+            has_explained: false,
+            timeout: plan.timeout,
+            graceful_timeout: plan.graceful_timeout,
+        }
+    }
+
+    /// Serves, or is about to, and has not been told to end.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.state, State::Booting | State::Ready)
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// How long its event loop may be silent; `None` is for ever.
+    pub(crate) fn silence_limit(&self) -> Option<Duration> {
+        let watched = self.ready_at.is_some() && !matches!(self.state, State::Killed(_));
+        (watched && !self.timeout.is_zero()).then(|| self.timeout.max(SHORTEST_SILENCE))
+    }
+}
+
+impl fmt::Display for Child {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (pid: {})", self.kind, self.pid)
+    }
+}

@@ -1,0 +1,190 @@
+//! Keeps the number of children right: starts what is missing, drains what is too many, replaces
+//! what asks for it.
+
+use std::time::Instant;
+
+use log::Level;
+use oxicorn_common::scoreboard::MAX_SLOTS;
+
+use super::Supervisor;
+use super::child::{Child, ChildId, Kind};
+use super::event::{Action, Plan};
+
+impl Supervisor {
+    pub(super) fn keep_numbers(&mut self, now: Instant) {
+        for kind in Kind::ALL {
+            self.make_room(kind, now);
+            self.drain_surplus(kind, now);
+            self.start_missing(kind, now);
+            self.replace_one(kind, now);
+        }
+        self.conclude_reload();
+    }
+
+    /// How many children of `kind` there should be.
+    pub(super) fn target(&self, kind: Kind) -> usize {
+        if self.wound_down {
+            0
+        } else {
+            self.crew(kind).target
+        }
+    }
+
+    /// Children of one kind and generation that serve or boot.
+    pub(super) fn live(&self, kind: Kind, generation: u32) -> impl Iterator<Item = &Child> {
+        self.children.values().filter(move |child| {
+            child.is_live() && child.kind == kind && child.generation == generation
+        })
+    }
+
+    /// Whether a child is missing that only waits for its time.
+    pub(super) fn is_short(&self, kind: Kind) -> bool {
+        let Some((generation, _)) = self.generations.serving() else {
+            return false;
+        };
+        self.standing(kind, generation) < self.target(kind)
+            || self
+                .live(kind, generation)
+                .any(|child| child.wants_replacement.is_some())
+    }
+
+    /// Live children that are not there in addition to another that is about to go.
+    fn standing(&self, kind: Kind, generation: u32) -> usize {
+        self.live(kind, generation)
+            .filter(|child| child.replaces.is_none())
+            .count()
+    }
+
+    /// In a reload, each ready child sends away an older one.
+    fn make_room(&mut self, kind: Kind, now: Instant) {
+        let Some(generation) = self.generations.taking_over() else {
+            return;
+        };
+        let ready = self
+            .live(kind, generation)
+            .filter(|child| child.is_ready())
+            .count();
+        let mut older: Vec<&Child> = self
+            .children
+            .values()
+            .filter(|child| child.is_live() && child.kind == kind)
+            .filter(|child| child.generation != generation)
+            .collect();
+        // What is not ready yet serves nobody and goes first.
+        older.sort_by_key(|child| (child.is_ready(), child.id));
+        let surplus = (ready + older.len()).saturating_sub(self.target(kind));
+        let leaving: Vec<ChildId> = older.iter().take(surplus).map(|child| child.id).collect();
+        leaving.into_iter().for_each(|id| self.drain(id, now));
+    }
+
+    fn drain_surplus(&mut self, kind: Kind, now: Instant) {
+        let Some((generation, _)) = self.generations.serving() else {
+            return;
+        };
+        let surplus = self
+            .standing(kind, generation)
+            .saturating_sub(self.target(kind));
+        let mut candidates: Vec<&Child> = self
+            .live(kind, generation)
+            .filter(|child| child.replaces.is_none())
+            .collect();
+        candidates.sort_by_key(|child| (child.is_ready(), child.id));
+        let leaving: Vec<ChildId> = candidates
+            .iter()
+            .take(surplus)
+            .map(|child| child.id)
+            .collect();
+        for id in leaving {
+            self.drain(id, now);
+            // Its replacement has nobody to replace, and is the next to go if it is too many.
+            for other in self.children.values_mut() {
+                if other.replaces == Some(id) {
+                    other.replaces = None;
+                }
+            }
+        }
+        if surplus > 0 {
+            self.drain_surplus(kind, now);
+        }
+    }
+
+    fn start_missing(&mut self, kind: Kind, now: Instant) {
+        let Some((generation, plan)) = self.generations.serving() else {
+            return;
+        };
+        if !self.crew(kind).backoff.wait(now).is_zero() {
+            return;
+        }
+        let plan = plan.clone();
+        let missing = self
+            .target(kind)
+            .saturating_sub(self.standing(kind, generation));
+        for _ in 0..missing {
+            self.start(kind, generation, &plan, None, now);
+        }
+    }
+
+    /// Starts a replacement for a child that has asked for one, if none is on its way: one at a
+    /// time over the whole server, so that replacing never costs more than one child's memory.
+    fn replace_one(&mut self, kind: Kind, now: Instant) {
+        let Some((generation, plan)) = self.generations.serving() else {
+            return;
+        };
+        let busy = self.children.values().any(|child| child.replaces.is_some());
+        if busy || !self.crew(kind).backoff.wait(now).is_zero() {
+            return;
+        }
+        // Children that take long to drain pile up no higher than those that serve.
+        let draining = self
+            .children
+            .values()
+            .filter(|child| child.kind == kind && !child.is_live())
+            .count();
+        if draining > self.target(kind) {
+            return;
+        }
+        let asking = self
+            .live(kind, generation)
+            .find(|child| child.is_ready() && child.wants_replacement.is_some());
+        let Some(old) = asking else { return };
+        let (id, plan) = (old.id, plan.clone());
+        let reason = old.wants_replacement.clone().unwrap_or_default();
+        let text = format!("Replacing {}: {reason}", self.name(id));
+        self.say(Level::Info, text);
+        self.start(kind, generation, &plan, Some(id), now);
+    }
+
+    pub(super) fn start(
+        &mut self,
+        kind: Kind,
+        generation: u32,
+        plan: &Plan,
+        replaces: Option<ChildId>,
+        now: Instant,
+    ) {
+        let Some(slot) = self.free_slot() else {
+            // The next death frees one.
+            let text = format!("All {MAX_SLOTS} slots of the scoreboard are taken");
+            return self.say(Level::Warn, text);
+        };
+        let id = self.next_id;
+        self.next_id += 1;
+        let mut child = Child::new(id, kind, slot, generation, plan, now);
+        child.replaces = replaces;
+        self.children.insert(id, child);
+        self.actions.push(Action::Fork {
+            id,
+            kind,
+            slot,
+            generation,
+        });
+    }
+
+    fn free_slot(&self) -> Option<usize> {
+        let mut taken = vec![false; MAX_SLOTS];
+        for child in self.children.values() {
+            taken[child.slot] = true;
+        }
+        taken.iter().position(|&taken| !taken)
+    }
+}

@@ -1,0 +1,239 @@
+//! Reload: a whole generation is replaced by the next, ready first.
+//!
+//! ```text
+//!   generation 1   serves ---------------------------- drains, one child for each that is ready
+//!   generation 2            boots ---- first ready: proven ---- all ready: it alone serves
+//!                             `------- none ready, all dead: given up, 1 serves on
+//! ```
+//!
+//! Until a generation is proven the one before is kept up whole, so a bad release costs nothing.
+//! The very first generation has none before it: given up, it ends the server.
+
+use std::time::Instant;
+
+use log::Level;
+
+use super::child::{ChildId, Kind};
+use super::event::{Action, Plan};
+use super::{Supervisor, shutdown};
+
+/// The exit code of a child that could not load the application, as gunicorn's.
+const LOAD_ERROR: i32 = 4;
+/// The exit code of a server whose workers cannot boot, as gunicorn's.
+const BOOT_ERROR: i32 = 3;
+
+#[derive(Debug, Default)]
+pub(super) struct Generations {
+    /// The last that was proven and has plan and resources; `None` before the first.
+    current: Option<(u32, Plan)>,
+    /// On its way to take over.
+    incoming: Option<Incoming>,
+    newest: u32,
+    /// SIGHUP has come, and its settings are not here yet.
+    reloading: bool,
+    /// SIGHUP has come while an unproven generation was on its way.
+    again: bool,
+}
+
+#[derive(Debug)]
+struct Incoming {
+    generation: u32,
+    plan: Plan,
+    proven: bool,
+    load_error: bool,
+}
+
+impl Generations {
+    /// The generation whose number of children is kept up, and how.
+    pub(super) fn serving(&self) -> Option<(u32, &Plan)> {
+        match &self.incoming {
+            Some(incoming) if incoming.proven => Some((incoming.generation, &incoming.plan)),
+            _ => self
+                .current
+                .as_ref()
+                .map(|(generation, plan)| (*generation, plan)),
+        }
+    }
+
+    pub(super) fn is_serving(&self, generation: u32) -> bool {
+        self.serving()
+            .is_some_and(|(serving, _)| serving == generation)
+    }
+
+    /// A proven generation that older ones have not yet left the field to.
+    pub(super) fn taking_over(&self) -> Option<u32> {
+        self.incoming
+            .as_ref()
+            .filter(|incoming| incoming.proven)
+            .map(|incoming| incoming.generation)
+    }
+
+    fn unproven(&self) -> Option<&Incoming> {
+        self.incoming.as_ref().filter(|incoming| !incoming.proven)
+    }
+}
+
+impl Supervisor {
+    /// The number of the generation that began last.
+    pub(crate) fn newest(&self) -> u32 {
+        self.generations.newest
+    }
+
+    pub(super) fn ask_for_reload(&mut self) {
+        if self.generations.reloading || self.generations.unproven().is_some() {
+            self.generations.again = true;
+            self.say(
+                Level::Info,
+                "A reload is under way; the next one follows".into(),
+            );
+        } else {
+            self.generations.reloading = true;
+            self.actions.push(Action::Reload);
+        }
+    }
+
+    /// The settings of a reload were no good: everything stays as it is.
+    pub(crate) fn reload_failed(&mut self, now: Instant) -> Vec<Action> {
+        self.generations.reloading = false;
+        self.reload_again();
+        self.settle(now)
+    }
+
+    /// Starts all children of a new generation at once.
+    pub(super) fn begin_generation(&mut self, plan: Plan, now: Instant) {
+        let generations = &mut self.generations;
+        generations.reloading = false;
+        if self.stopping.is_some() {
+            return;
+        }
+        if let Some(superseded) = generations.incoming.take() {
+            generations.current = Some((superseded.generation, superseded.plan));
+        }
+        generations.newest += 1;
+        let generation = generations.newest;
+        // What SIGTTIN and SIGTTOU have set holds until the setting itself changes.
+        let workers_before = generations.current.as_ref().map(|(_, plan)| plan.workers);
+        if workers_before != Some(plan.workers) {
+            self.web.target = plan.workers;
+        }
+        self.runners.target = plan.runners;
+        self.wound_down = false;
+        self.web.backoff.succeed();
+        self.runners.backoff.succeed();
+        self.generations.incoming = Some(Incoming {
+            generation,
+            plan: plan.clone(),
+            proven: false,
+            load_error: false,
+        });
+        for kind in Kind::ALL {
+            for _ in 0..self.crew(kind).target {
+                self.start(kind, generation, &plan, None, now);
+            }
+        }
+        self.judge_generation(Kind::Web, generation, None, now);
+    }
+
+    /// The first ready worker proves that its generation can serve.
+    pub(super) fn prove_generation(&mut self, kind: Kind, generation: u32) {
+        let first_ever = self.generations.current.is_none();
+        let Some(incoming) = &mut self.generations.incoming else {
+            return;
+        };
+        if kind == Kind::Web && incoming.generation == generation && !incoming.proven {
+            incoming.proven = true;
+            if first_ever {
+                self.actions.push(Action::Serving);
+            }
+            self.reload_again();
+        }
+    }
+
+    /// Gives up a generation when the last of its workers has failed to boot.
+    pub(super) fn judge_generation(
+        &mut self,
+        kind: Kind,
+        generation: u32,
+        exit_code: Option<i32>,
+        now: Instant,
+    ) {
+        let booting = self.live(Kind::Web, generation).next().is_some();
+        let Some(incoming) = &mut self.generations.incoming else {
+            return;
+        };
+        if incoming.generation != generation || incoming.proven || kind != Kind::Web {
+            return;
+        }
+        incoming.load_error |= exit_code == Some(LOAD_ERROR);
+        if booting {
+            return;
+        }
+        let load_error = incoming.load_error;
+        self.generations.incoming = None;
+        let reason = if load_error {
+            "the application could not be loaded"
+        } else {
+            "no worker could boot"
+        };
+        if self.generations.current.is_none() {
+            let code = if load_error { LOAD_ERROR } else { BOOT_ERROR };
+            self.say(Level::Error, format!("Shutting down: {reason}"));
+            return self.shut_down(Some(shutdown::QUICK), code, now);
+        }
+        self.say(
+            Level::Error,
+            format!("Reload given up: {reason}; the workers of before serve on"),
+        );
+        for id in self.ids(|child| child.generation == generation) {
+            self.drain(id, now);
+        }
+        self.actions.push(Action::Forget { generation });
+        if let Some((_, plan)) = &self.generations.current {
+            self.runners.target = plan.runners;
+        }
+        self.web.backoff.succeed();
+        self.reload_again();
+    }
+
+    /// Ends a reload when nothing of the older generations serves any more.
+    pub(super) fn conclude_reload(&mut self) {
+        let Some(generation) = self.generations.taking_over() else {
+            return;
+        };
+        let complete = Kind::ALL.iter().all(|&kind| {
+            let older = |id: &ChildId| self.children[id].generation != generation;
+            !self
+                .ids(|child| child.kind == kind && child.is_live())
+                .iter()
+                .any(older)
+        });
+        let waiting = self
+            .live(Kind::Web, generation)
+            .any(|child| !child.is_ready());
+        if !complete || (waiting && self.generations.current.is_none()) {
+            return;
+        }
+        let Some(incoming) = self.generations.incoming.take() else {
+            return;
+        };
+        let before = self
+            .generations
+            .current
+            .replace((generation, incoming.plan));
+        if let Some((first, _)) = before {
+            (first..generation)
+                .for_each(|generation| self.actions.push(Action::Forget { generation }));
+        }
+        let count = self.live(Kind::Web, generation).count();
+        self.say(
+            Level::Info,
+            format!("Generation {generation} serves with {count} workers"),
+        );
+    }
+
+    fn reload_again(&mut self) {
+        if std::mem::take(&mut self.generations.again) {
+            self.ask_for_reload();
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The end of the server.
+
+use std::time::{Duration, Instant};
+
+use log::Level;
+use nix::sys::signal::Signal;
+
+use super::Supervisor;
+use super::child::State;
+use super::event::Action;
+
+/// The signal that ends children at once.
+pub(super) const QUICK: Signal = Signal::SIGQUIT;
+/// How long a child may take to end at once.
+const QUICK_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Supervisor {
+    /// Begins to drain all children, or with a signal of the quick kind to end them at once, also
+    /// when they drain already.
+    pub(super) fn shut_down(&mut self, quick: Option<Signal>, code: i32, now: Instant) {
+        if self.stopping.is_none() {
+            self.stopping = Some(code);
+            self.actions.push(Action::MarkStopping);
+        }
+        match quick {
+            None => self
+                .ids(|_| true)
+                .into_iter()
+                .for_each(|id| self.drain(id, now)),
+            Some(signal) => self.end_at_once(signal, now),
+        }
+        self.exit_when_alone();
+    }
+
+    pub(super) fn exit_when_alone(&mut self) {
+        if let Some(code) = self.stopping
+            && self.children.is_empty()
+        {
+            self.say(Level::Info, "Shutting down: master".into());
+            self.actions.push(Action::Exit { code });
+        }
+    }
+
+    fn end_at_once(&mut self, signal: Signal, now: Instant) {
+        for id in self.ids(|child| !matches!(child.state, State::Killed(_))) {
+            if let Some(child) = self.children.get_mut(&id) {
+                child.state = State::Draining;
+                child.deadline = Some(now + QUICK_PATIENCE);
+            }
+            self.signal(id, signal);
+        }
+    }
+}

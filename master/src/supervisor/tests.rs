@@ -1,0 +1,1 @@
+//! Every rule of a child's life, without a process.

@@ -1,0 +1,129 @@
+//! The unsafe edge of this crate: fork, the environment, raw descriptors and the argument area.
+#![allow(
+    unsafe_code,
+    reason = "fork, setenv and descriptors given by number have no safe interface"
+)]
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::unistd::{ForkResult, Pid};
+
+use crate::supervisor::End;
+
+/// How many threads this process has. What `/proc` does not say counts as one.
+pub(crate) fn thread_count() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+}
+
+/// Forks; `None` is the child.
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: the master has one thread for ever (`run` refuses to start with more), so the child
+    // inherits no lock that another thread holds.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Some(child)),
+        ForkResult::Child => Ok(None),
+    }
+}
+
+/// Ends the process without destructors: the threads that may still run would see their statics go.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) does not return and touches no memory of the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// One child that has ended, if any has. Never waits.
+///
+/// Not nix's: it reports a death by a real-time signal as an error without a pid.
+pub(crate) fn reap_one() -> Option<(i32, End)> {
+    let mut status = 0;
+    // SAFETY: waitpid(2) writes to `status`, which outlives the call.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    if pid <= 0 {
+        return None;
+    }
+    let end = if libc::WIFSIGNALED(status) {
+        End::Signalled {
+            signal: libc::WTERMSIG(status),
+            core_dumped: libc::WCOREDUMP(status),
+        }
+    } else {
+        End::Exited {
+            code: libc::WEXITSTATUS(status),
+        }
+    };
+    Some((pid, end))
+}
+
+/// Sets a variable of this process.
+pub(crate) fn set_variable(name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
+    // SAFETY: the master has one thread, so nobody reads the environment meanwhile.
+    unsafe { std::env::set_var(name, value) }
+}
+
+pub(crate) fn remove_variable(name: impl AsRef<OsStr>) {
+    // SAFETY: as in `set_variable`.
+    unsafe { std::env::remove_var(name) }
+}
+
+/// Takes over a descriptor that this process was given by number, as by systemd. Fails when there
+/// is no such descriptor. The caller takes each number once.
+pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(Errno::EBADF.into());
+    }
+    // SAFETY: borrowed for this call only, which fails if nothing is open there.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
+    // SAFETY: it is open, and whoever started the process gave it to us to own.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The memory that `/proc/PID/cmdline` shows: where the kernel has put arguments and environment.
+#[derive(Debug)]
+pub(crate) struct ArgumentArea {
+    start: *mut u8,
+    length: usize,
+}
+
+impl ArgumentArea {
+    /// Moves the environment elsewhere and takes the memory of both. To be called once, after the
+    /// arguments have been copied: std reads them from there.
+    pub(crate) fn take() -> Option<Self> {
+        let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+        // Fields 48 to 51 of proc_pid_stat(5), counted after the name in parentheses.
+        let (_, fields) = stat.rsplit_once(')')?;
+        let mut fields = fields.split_ascii_whitespace().skip(45);
+        let mut next = || fields.next()?.parse::<usize>().ok();
+        let (arg_start, arg_end, env_start, env_end) = (next()?, next()?, next()?, next()?);
+        let contiguous = env_start == arg_end || env_start == arg_end + 1;
+        if arg_start == 0 || arg_end <= arg_start || env_end < env_start || !contiguous {
+            return None;
+        }
+        let variables: Vec<_> = std::env::vars_os().collect();
+        // SAFETY: one thread; clearenv(3) lets go of the strings in the area, and setenv puts the
+        // copies on the heap.
+        unsafe { libc::clearenv() };
+        for (name, value) in variables {
+            set_variable(name, value);
+        }
+        Some(Self {
+            start: arg_start as *mut u8,
+            length: env_end - arg_start,
+        })
+    }
+
+    /// Shows `title` instead of the arguments, cut to what there is room for.
+    pub(crate) fn write(&mut self, title: &str) {
+        let cut = title.floor_char_boundary(self.length.saturating_sub(1));
+        // SAFETY: the kernel says that the area is this long and ours, it is on the writable stack,
+        // and nothing refers to it since `take`. `cut` leaves room for a final 0.
+        unsafe {
+            std::ptr::write_bytes(self.start, 0, self.length);
+            std::ptr::copy_nonoverlapping(title.as_ptr(), self.start, cut);
+        }
+    }
+}
