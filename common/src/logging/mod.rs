@@ -49,7 +49,8 @@ pub fn init(settings: &Settings) -> io::Result<()> {
 }
 
 /// Opens the log files again by their names, after a log rotation moved them away. A file that
-/// cannot be opened is reported to the error log, and the old one stays in use.
+/// cannot be opened is reported to the error log, and the old one stays in use. The master does it
+/// before it tells its children, so that they find files that they may open.
 pub fn reopen() {
     for sink in [&ERROR, &ACCESS] {
         if let Err(problem) = sink.reopen() {

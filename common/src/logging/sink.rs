@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -22,7 +22,7 @@ pub(super) struct Sink {
     open: AtomicBool,
     file: OnceLock<File>,
     /// The file behind the descriptor, unless it is a standard stream.
-    name: Mutex<Option<PathBuf>>,
+    named: Mutex<Option<NamedFile>>,
 }
 
 /// What `-` means.
@@ -39,11 +39,18 @@ pub(super) struct Owner {
     pub(super) group: Option<Gid>,
 }
 
+/// A file that can be opened again.
+#[derive(Debug)]
+struct NamedFile {
+    path: PathBuf,
+    owner: Owner,
+}
+
 /// What a sink will write to next.
 #[derive(Debug)]
 pub(super) struct Prepared {
     file: Option<File>,
-    name: Option<PathBuf>,
+    named: Option<NamedFile>,
 }
 
 impl Sink {
@@ -52,50 +59,40 @@ impl Sink {
             stream,
             open: AtomicBool::new(false),
             file: OnceLock::new(),
-            name: Mutex::new(None),
+            named: Mutex::new(None),
         }
     }
 
     /// Opens `target`: a file, `-` for the standard stream, or nothing.
     pub(super) fn prepare(&self, target: Option<&str>, owner: Owner) -> io::Result<Prepared> {
-        match target {
-            None => Ok(Prepared {
-                file: None,
-                name: None,
-            }),
-            Some("-") => Ok(Prepared {
-                file: Some(self.stream.duplicate()?.into()),
-                name: None,
-            }),
+        let (file, named) = match target {
+            None => (None, None),
+            Some("-") => (Some(self.stream.duplicate()?.into()), None),
             Some(name) => {
-                let name = std::path::absolute(name)?;
-                let file = open(&name)?;
-                if owner.user.is_some() || owner.group.is_some() {
-                    // It fails for a device such as /dev/null, which needs no owner.
-                    let _ = fchown(&file, owner.user, owner.group);
-                }
-                Ok(Prepared {
-                    file: Some(file),
-                    name: Some(name),
-                })
+                let path = std::path::absolute(name)?;
+                let named = NamedFile { path, owner };
+                (Some(named.open()?), Some(named))
             }
-        }
+        };
+        Ok(Prepared { file, named })
     }
 
     pub(super) fn replace(&self, prepared: Prepared) -> io::Result<()> {
-        let mut name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
-        self.open.store(prepared.file.is_some(), Ordering::Release);
-        *name = prepared.name;
-        match prepared.file {
-            Some(file) => self.put(file),
-            None => Ok(()),
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = prepared.file {
+            self.put(file)?;
+            self.open.store(true, Ordering::Release);
+        } else {
+            self.open.store(false, Ordering::Release);
         }
+        *named = prepared.named;
+        Ok(())
     }
 
     pub(super) fn reopen(&self) -> io::Result<()> {
-        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
-        match name.as_deref() {
-            Some(name) => self.put(open(name)?),
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*named {
+            Some(named) => self.put(named.open()?),
             None => Ok(()),
         }
     }
@@ -111,15 +108,14 @@ impl Sink {
         }
     }
 
+    /// The first file stays for its number, the others come behind it.
     fn put(&self, file: File) -> io::Result<()> {
-        let current = match self.file.get() {
-            Some(current) => current,
-            None => match self.file.set(file) {
-                Ok(()) => return Ok(()),
-                Err(_) => unreachable!("set under the lock of the name only"),
-            },
-        };
-        sys::replace_fd(file.as_fd(), current.as_fd())
+        let mut file = Some(file);
+        let current = self.file.get_or_init(|| file.take().expect("taken once"));
+        match file {
+            Some(file) => sys::replace_fd(file.as_fd(), current.as_fd()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -132,12 +128,22 @@ impl Stream {
     }
 }
 
-fn open(name: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().append(true).create(true).open(name);
-    file.map_err(|error| {
-        let text = format!("cannot open the log file {}: {error}", name.display());
-        io::Error::new(error.kind(), text)
-    })
+impl NamedFile {
+    fn open(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        let file = options.append(true).create(true).open(&self.path);
+        let file = file.map_err(|error| {
+            let text = format!("cannot open the log file {}: {error}", self.path.display());
+            io::Error::new(error.kind(), text)
+        })?;
+        let Owner { user, group } = self.owner;
+        if user.is_some() || group.is_some() {
+            // Children open it as another user. It fails for who is not root, and for a device
+            // such as /dev/null, which needs no owner.
+            let _ = fchown(&file, user, group);
+        }
+        Ok(file)
+    }
 }
 
 /// One write(2), and more only for what a pipe or a full disk did not take.
@@ -213,6 +219,26 @@ mod tests {
             count += text.len() / 100;
         }
         assert_eq!(count, 4 * LINES);
+        fs::remove_dir_all(directory).expect("the end");
+    }
+
+    #[test]
+    fn files_are_given_to_their_owner_each_time() {
+        use std::os::unix::fs::MetadataExt;
+        let directory = directory("owner");
+        let name = directory.join("log");
+        let owner = Owner {
+            user: None,
+            group: Some(Gid::from_raw(4711)),
+        };
+        let sink = Sink::new(Stream::Stdout);
+        let prepared = sink.prepare(name.to_str(), owner).expect("a file");
+        sink.replace(prepared).expect("a first file");
+        fs::remove_file(&name).expect("a rotation");
+        sink.reopen().expect("a second file");
+        let group = fs::metadata(&name).expect("the file").gid();
+        let root = Uid::effective().is_root();
+        assert_eq!(group == 4711, root, "only root gives files away");
         fs::remove_dir_all(directory).expect("the end");
     }
 

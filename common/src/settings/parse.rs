@@ -157,13 +157,10 @@ pub(super) fn log_target(text: &str) -> Parsed<String> {
     optional(text).ok_or_else(|| "a file name, or - for the standard stream".to_owned())
 }
 
-/// A database by its URL.
+/// A database by its URL. Only the application knows what it can open: the variable DATABASE_URL may
+/// be meant for another one than the built-in service.
 pub(super) fn database_url(text: &str) -> Parsed<String> {
-    const SCHEMES: [&str; 3] = ["sqlite:", "postgres://", "postgresql://"];
-    if SCHEMES.iter().any(|scheme| text.starts_with(scheme)) && !text.ends_with(':') {
-        return Ok(text.to_owned());
-    }
-    Err("sqlite:PATH or postgres://USER:PASSWORD@HOST:PORT/NAME".to_owned())
+    optional(text).ok_or_else(|| "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME".to_owned())
 }
 
 #[cfg(test)]
@@ -232,7 +229,7 @@ mod tests {
     fn other_texts() {
         assert_eq!(assignment("A=b=c"), Ok(("A".into(), "b=c".into())));
         assert!(assignment("=b").is_err() && assignment("A").is_err());
-        assert!(database_url("sqlite:").is_err() && database_url("a.db").is_err());
+        assert!(database_url("").is_err() && log_target("").is_err());
         assert_eq!(addresses("a, b:1").map(|list| list.len()), Ok(2));
         assert!(addresses("a,,b").is_err());
         assert!(switch("maybe").is_err());

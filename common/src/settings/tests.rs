@@ -183,7 +183,7 @@ fn bad_values_name_source_value_and_remedy() {
         refusal(&["--workers", "250"], &[]),
         "flag --workers: invalid value \"250\": expected 249 at most with runners = 1"
     );
-    let url = refusal(&["--database-url", "mysql://me:secret@host/db"], &[]);
+    let url = refusal(&["--bind", "mysql://me:secret@host/db"], &[]);
     assert!(!url.contains("secret"), "{url}");
 }
 
@@ -285,4 +285,41 @@ fn print_config_names_every_row_and_hides_secrets() {
     let words: Vec<_> = line.expect("a line").split_whitespace().collect();
     assert_eq!(words, ["workers", "=", "2", "#", "flag", "--workers"]);
     assert!(printed.contains("postgres://me:***@host/db") && !printed.contains("secret"));
+}
+
+#[test]
+fn the_env_file_ranks_between_environment_and_web_concurrency_and_is_read_again() {
+    let name = format!("oxicorn-rank-{}.env", std::process::id());
+    let path = std::env::temp_dir().join(&name);
+    let write = |text: &str| std::fs::write(&path, text).expect("a temporary file");
+    let mut source = source(&["--env-file", &name], &[("WEB_CONCURRENCY", "9")]);
+    source.directory = std::env::temp_dir();
+
+    write("WORKERS=3\nTHREADS=2\nOXICORN_TYPO=1\n");
+    let loaded = Settings::load(&source).expect("good settings");
+    assert_eq!((loaded.settings.workers, loaded.settings.threads), (3, 2));
+    let place = path.display();
+    assert_eq!(
+        loaded.warnings,
+        [format!(
+            "{place}:3: variable OXICORN_TYPO is no setting and is ignored"
+        )]
+    );
+
+    source.environment.insert("THREADS".into(), "5".into());
+    write("# nothing of workers\nTHREADS=4\n");
+    let settings = Settings::load(&source).expect("good settings").settings;
+    assert_eq!((settings.workers, settings.threads), (9, 5));
+
+    write("\nMAX_REQUESTS=all\n");
+    let error = Settings::load(&source)
+        .expect_err("a bad value")
+        .to_string();
+    assert!(error.starts_with(&format!(
+        "{place}:2: variable MAX_REQUESTS: invalid value \"all\": expected a whole number"
+    )));
+
+    std::fs::remove_file(&path).expect("the end");
+    let error = Settings::load(&source).expect_err("no file").to_string();
+    assert_eq!(error, format!("flag --env-file: cannot read {place}"));
 }
