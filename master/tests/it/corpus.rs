@@ -42,7 +42,7 @@ fn every_case_is_answered_as_it_says() {
         .workers(2)
         .threads(2)
         .args(&["--limit-request-body", "100000"])
-        .start_with_unknown_workers();
+        .start();
     let next = AtomicUsize::new(0);
     let work = || {
         let mut failures = Vec::new();
@@ -195,9 +195,7 @@ impl Random {
 
 #[test]
 fn a_client_that_has_shut_its_side_gets_its_answers() {
-    let server = Server::new("half-closed")
-        .lab()
-        .start_with_unknown_workers();
+    let server = Server::new("half-closed").lab().start();
     let mut client = server.client();
     client
         .send(b"GET /sleep?ms=100 HTTP/1.1\r\nHost: a\r\n\r\nGET /head HTTP/1.1\r\nHost: a\r\n\r\n")
