@@ -8,6 +8,7 @@
 //!   http      HTTP/1.1 without I/O
 //!   handoff   connections that go to a sibling
 //!   native    the applications that come with the server
+//!   service   native:eventstreammonitor
 //! ```
 
 mod acceptor;
@@ -24,6 +25,7 @@ pub mod native;
 mod outgoing;
 mod reactor;
 mod seat;
+mod service;
 mod stack;
 mod station;
 mod stream;

@@ -21,12 +21,11 @@ impl Supervisor {
         self.conclude_reload();
     }
 
-    /// How many children of `kind` there should be.
+    /// How many children of `kind` there should be of the generation that serves.
     pub(super) fn target(&self, kind: Kind) -> usize {
-        if self.wound_down {
-            0
-        } else {
-            self.crew(kind).target
+        match self.generations.serving() {
+            Some((generation, _)) if generation <= self.wound_down => 0,
+            _ => self.crew(kind).target,
         }
     }
 

@@ -117,7 +117,6 @@ impl Supervisor {
             self.web.target = plan.workers;
         }
         self.runners.target = plan.runners;
-        self.wound_down = false;
         self.web.backoff.succeed();
         self.runners.backoff.succeed();
         self.generations.incoming = Some(Incoming {

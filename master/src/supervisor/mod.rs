@@ -50,8 +50,8 @@ pub(crate) struct Supervisor {
     generations: Generations,
     web: Crew,
     runners: Crew,
-    /// SIGWINCH: no children until the next reload or SIGTTIN.
-    wound_down: bool,
+    /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
+    wound_down: u32,
     /// The exit code to end with, once the server stops.
     stopping: Option<i32>,
     /// When the master last looked, and since when it has looked without a gap.
@@ -77,7 +77,7 @@ impl Supervisor {
             generations: Generations::default(),
             web: Crew::default(),
             runners: Crew::default(),
-            wound_down: false,
+            wound_down: 0,
             stopping: None,
             looked: now,
             awake_since: now,
@@ -227,12 +227,11 @@ impl Supervisor {
             _ if self.stopping.is_some() => {}
             Signal::SIGHUP => self.ask_for_reload(),
             Signal::SIGTTIN => {
-                let target = if self.wound_down { 0 } else { self.web.target };
-                self.web.target = target + 1;
-                self.wound_down = false;
+                self.web.target = self.target(Kind::Web) + 1;
+                self.wound_down = 0;
             }
             Signal::SIGTTOU => self.web.target = self.web.target.saturating_sub(1).max(1),
-            Signal::SIGWINCH => self.wound_down = true,
+            Signal::SIGWINCH => self.wound_down = self.newest(),
             Signal::SIGUSR2 => self.say(Level::Warn, "SIGUSR2 is not supported yet".into()),
             _ => {}
         }

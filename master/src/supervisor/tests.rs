@@ -1,1 +1,0 @@
-//! Every rule of a child's life, without a process.

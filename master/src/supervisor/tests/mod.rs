@@ -1,0 +1,9 @@
+//! Every rule of a child's life, without a process.
+
+mod boot;
+mod recycle;
+mod reload;
+mod scene;
+mod signals;
+mod storm;
+mod watch;

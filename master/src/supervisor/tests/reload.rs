@@ -1,0 +1,147 @@
+//! SIGHUP: the next generation, ready first.
+
+use std::time::Duration;
+
+use log::Level;
+use nix::sys::signal::Signal;
+
+use super::scene::{Scene, plan};
+use crate::supervisor::Action;
+
+#[test]
+fn each_ready_worker_sends_one_of_the_old_away() {
+    let mut scene = Scene::serving(plan(3, 1));
+    scene.reload(plan(3, 1));
+    assert_eq!(scene.of(2), [5, 6, 7, 8]);
+    assert!(scene.sent(Signal::SIGTERM).is_empty(), "nobody is ready");
+    scene.ready(&[6]);
+    assert_eq!(scene.sent(Signal::SIGTERM), [1]);
+    scene.ready(&[5, 7]);
+    assert_eq!(scene.sent(Signal::SIGTERM), [2, 3]);
+    assert!(!scene.done.contains(&Action::Forget { generation: 1 }));
+    scene.ready(&[8]);
+    assert_eq!(scene.sent(Signal::SIGTERM), [4], "the runner");
+    assert!(scene.done.contains(&Action::Forget { generation: 1 }));
+    (1..=4).for_each(|id| scene.exits(id, 0));
+    assert_eq!(scene.of(2), [5, 6, 7, 8]);
+    assert_eq!(scene.alive.len(), 4);
+    assert!(!scene.said(Level::Error, ""), "{:?}", scene.done);
+}
+
+#[test]
+fn a_generation_that_cannot_boot_is_given_up_and_the_old_serves_on() {
+    let mut scene = Scene::serving(plan(2, 1));
+    scene.reload(plan(2, 1));
+    scene.exits(4, 4);
+    scene.exits(5, 4);
+    assert!(scene.said(
+        Level::Error,
+        "Reload given up: the application could not be loaded"
+    ));
+    assert!(scene.done.contains(&Action::Forget { generation: 2 }));
+    assert_eq!(scene.sent(Signal::SIGTERM), [6], "the runner of the new");
+    scene.exits(6, 0);
+    scene.pass(Duration::from_secs(60));
+    assert_eq!(scene.of(1), [1, 2, 3]);
+    assert_eq!(scene.alive.len(), 3);
+    // And the next reload may succeed.
+    scene.reload(plan(2, 1));
+    scene.all_ready();
+    assert_eq!(scene.sent(Signal::SIGTERM), [1, 2, 3]);
+}
+
+#[test]
+fn the_old_are_kept_up_until_the_new_are_proven() {
+    let mut scene = Scene::serving(plan(2, 0));
+    scene.pass(Duration::from_secs(5));
+    scene.reload(plan(2, 0));
+    scene.killed(1, Signal::SIGKILL);
+    assert_eq!(scene.of(1), [2, 5]);
+    scene.ready(&[3]);
+    assert_eq!(
+        scene.sent(Signal::SIGTERM),
+        [5],
+        "what boots goes before what serves"
+    );
+}
+
+#[test]
+fn a_proven_generation_tries_again_for_those_that_fail() {
+    let mut scene = Scene::serving(plan(2, 0));
+    scene.reload(plan(2, 0));
+    scene.ready(&[3]);
+    scene.exits(4, 3);
+    assert_eq!(scene.sent(Signal::SIGTERM), [1]);
+    scene.pass(Duration::from_millis(150));
+    assert_eq!(scene.of(2), [3, 5]);
+    scene.ready(&[5]);
+    assert_eq!(scene.sent(Signal::SIGTERM), [2]);
+}
+
+#[test]
+fn a_reload_during_an_unproven_one_follows_it() {
+    let mut scene = Scene::serving(plan(1, 0));
+    scene.reload(plan(1, 0));
+    scene.signal(Signal::SIGHUP);
+    scene.signal(Signal::SIGHUP);
+    assert!(!scene.done.contains(&Action::Reload));
+    scene.ready(&[2]);
+    let reloads = scene.done.iter().filter(|it| **it == Action::Reload);
+    assert_eq!(reloads.count(), 1);
+    scene.handle(crate::supervisor::Event::Reloaded(plan(1, 0)));
+    scene.ready(&[3]);
+    assert!(scene.done.contains(&Action::Forget { generation: 2 }));
+    assert_eq!(scene.sent(Signal::SIGTERM), [1, 2]);
+}
+
+#[test]
+fn a_reload_overtakes_one_that_is_proven_but_not_complete() {
+    let mut scene = Scene::serving(plan(2, 0));
+    scene.reload(plan(2, 0));
+    scene.ready(&[3]);
+    assert_eq!(scene.sent(Signal::SIGTERM), [1]);
+    scene.reload(plan(2, 0));
+    scene.ready(&[5]);
+    assert_eq!(
+        scene.sent(Signal::SIGTERM),
+        [4, 2],
+        "what is left of all before"
+    );
+    scene.ready(&[6]);
+    assert_eq!(scene.sent(Signal::SIGTERM), [3]);
+    assert!(scene.done.contains(&Action::Forget { generation: 2 }));
+}
+
+#[test]
+fn bad_settings_change_nothing() {
+    let mut scene = Scene::serving(plan(1, 0));
+    scene.signal(Signal::SIGHUP);
+    scene.done.clear();
+    assert!(scene.supervisor.reload_failed(scene.now).is_empty());
+    scene.signal(Signal::SIGHUP);
+    assert!(scene.done.contains(&Action::Reload), "the next may be good");
+}
+
+#[test]
+fn the_number_set_by_signals_survives_until_the_setting_changes() {
+    let mut scene = Scene::serving(plan(2, 0));
+    scene.signal(Signal::SIGTTIN);
+    assert_eq!(scene.alive.len(), 3);
+    scene.all_ready();
+    scene.reload(plan(2, 0));
+    assert_eq!(scene.of(2).len(), 3);
+    scene.all_ready();
+    scene.reload(plan(5, 0));
+    assert_eq!(scene.of(3).len(), 5);
+}
+
+#[test]
+fn fewer_workers_after_a_reload_are_fewer() {
+    let mut scene = Scene::serving(plan(4, 2));
+    scene.reload(plan(1, 0));
+    let new = scene.of(2);
+    assert_eq!(new.len(), 1);
+    scene.ready(&new);
+    assert_eq!(scene.sent(Signal::SIGTERM).len(), 6);
+    assert!(scene.done.contains(&Action::Forget { generation: 1 }));
+}

@@ -1,0 +1,186 @@
+//! A supervisor under test: forks succeed, time stands still until told, and what the supervisor
+//! wants is written down.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use log::Level;
+use nix::sys::signal::Signal;
+use oxicorn_common::Message;
+
+use crate::supervisor::{Action, ChildId, Death, End, Event, Kind, Plan, Supervisor};
+
+pub(super) struct Scene {
+    pub(super) supervisor: Supervisor,
+    pub(super) now: Instant,
+    /// Everything but forks, in order.
+    pub(super) done: Vec<Action>,
+    /// The children forked and not dead, with their slots and generations.
+    pub(super) alive: BTreeMap<ChildId, (Kind, usize, u32)>,
+    pub(super) forks_fail: bool,
+}
+
+pub(super) fn plan(workers: usize, runners: usize) -> Plan {
+    Plan {
+        workers,
+        runners,
+        timeout: Duration::from_secs(30),
+        graceful_timeout: Duration::from_secs(10),
+    }
+}
+
+impl Scene {
+    pub(super) fn new(plan: Plan) -> Self {
+        let now = Instant::now();
+        let (supervisor, actions) = Supervisor::new(plan, now);
+        let mut scene = Self {
+            supervisor,
+            now,
+            done: Vec::new(),
+            alive: BTreeMap::new(),
+            forks_fail: false,
+        };
+        scene.carry_out(actions);
+        scene
+    }
+
+    /// A server whose first generation serves.
+    pub(super) fn serving(plan: Plan) -> Self {
+        let mut scene = Self::new(plan);
+        scene.all_ready();
+        scene.done.clear();
+        scene
+    }
+
+    pub(super) fn handle(&mut self, event: Event) {
+        let actions = self.supervisor.handle(event, self.now);
+        self.carry_out(actions);
+    }
+
+    fn carry_out(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            let Action::Fork {
+                id,
+                kind,
+                slot,
+                generation,
+            } = action
+            else {
+                self.done.push(action);
+                continue;
+            };
+            let event = if self.forks_fail {
+                let reason = "no memory".to_owned();
+                Event::ForkFailed { id, reason }
+            } else {
+                let taken = self.alive.values().any(|&(_, other, _)| other == slot);
+                assert!(!taken, "slot {slot} is taken");
+                self.alive.insert(id, (kind, slot, generation));
+                Event::Forked { id, pid: id as i32 }
+            };
+            self.handle(event);
+        }
+    }
+
+    pub(super) fn say(&mut self, id: ChildId, message: Message) {
+        self.handle(Event::Said { id, message });
+    }
+
+    pub(super) fn ready(&mut self, ids: &[ChildId]) {
+        ids.iter().for_each(|&id| self.say(id, Message::Ready));
+    }
+
+    pub(super) fn all_ready(&mut self) {
+        let ids: Vec<ChildId> = self.alive.keys().copied().collect();
+        self.ready(&ids);
+    }
+
+    pub(super) fn ask_replacement(&mut self, id: ChildId) {
+        let reason = "max_requests".to_owned();
+        self.say(id, Message::Replace { reason });
+    }
+
+    pub(super) fn exits(&mut self, id: ChildId, code: i32) {
+        self.dies(id, End::Exited { code });
+    }
+
+    pub(super) fn killed(&mut self, id: ChildId, signal: Signal) {
+        let end = End::Signalled {
+            signal: signal as i32,
+            core_dumped: false,
+        };
+        self.dies(id, end);
+    }
+
+    fn dies(&mut self, id: ChildId, end: End) {
+        self.alive.remove(&id).expect("a child that lives");
+        let death = Death {
+            end,
+            out_of_memory: false,
+        };
+        self.handle(Event::Died { id, death });
+    }
+
+    pub(super) fn signal(&mut self, signal: Signal) {
+        self.handle(Event::Signalled(signal));
+    }
+
+    /// SIGHUP, and the settings are good.
+    pub(super) fn reload(&mut self, plan: Plan) {
+        self.signal(Signal::SIGHUP);
+        assert!(self.done.contains(&Action::Reload));
+        self.done.retain(|action| *action != Action::Reload);
+        self.handle(Event::Reloaded(plan));
+    }
+
+    /// Lets time pass, and looks as often as the supervisor wants; all hearts beat.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.pass_with(time, |_| Duration::ZERO);
+    }
+
+    pub(super) fn pass_with(&mut self, time: Duration, silence: impl Fn(usize) -> Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            let next = self.supervisor.deadline(self.now).unwrap_or(end);
+            self.now = next.clamp(self.now + Duration::from_millis(1), end);
+            let actions = self.supervisor.look(self.now, &silence);
+            self.carry_out(actions);
+        }
+    }
+
+    /// The ids that live, of one generation.
+    pub(super) fn of(&self, generation: u32) -> Vec<ChildId> {
+        let ids = self.alive.iter();
+        ids.filter(|(_, child)| child.2 == generation)
+            .map(|(&id, _)| id)
+            .collect()
+    }
+
+    /// Who was sent `signal` since the last call; the rest of the record is left.
+    pub(super) fn sent(&mut self, signal: Signal) -> Vec<ChildId> {
+        let mut ids = Vec::new();
+        self.done.retain(|action| match action {
+            Action::Signal { id, signal: it } if *it == signal => {
+                ids.push(*id);
+                false
+            }
+            _ => true,
+        });
+        ids
+    }
+
+    pub(super) fn said(&self, wanted: Level, text: &str) -> bool {
+        let mut done = self.done.iter();
+        done.any(|action| match action {
+            Action::Say { level, text: it } => *level == wanted && it.contains(text),
+            _ => false,
+        })
+    }
+
+    pub(super) fn exit_code(&self) -> Option<i32> {
+        self.done.iter().find_map(|action| match action {
+            Action::Exit { code } => Some(*code),
+            _ => None,
+        })
+    }
+}

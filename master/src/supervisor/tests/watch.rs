@@ -1,0 +1,92 @@
+//! Late and silent children.
+
+use std::time::Duration;
+
+use log::Level;
+use nix::sys::signal::Signal;
+
+use super::scene::{Scene, plan};
+use crate::supervisor::Plan;
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[test]
+fn a_silent_event_loop_is_aborted_killed_and_replaced() {
+    let mut scene = Scene::serving(plan(2, 0));
+    let slot = scene.alive[&1].1;
+    let silence = |which: usize| seconds(if which == slot { 31 } else { 0 });
+    scene.pass(seconds(40));
+    scene.pass_with(seconds(2), silence);
+    assert_eq!(scene.sent(Signal::SIGABRT), [1]);
+    assert_eq!(scene.of(1), [1, 2, 3], "its replacement has started");
+    scene.pass(seconds(3));
+    assert_eq!(scene.sent(Signal::SIGKILL), [1]);
+    scene.killed(1, Signal::SIGKILL);
+    assert!(scene.said(Level::Error, "was killed: its event loop made no progress"));
+    assert_eq!(scene.of(1), [2, 3]);
+}
+
+#[test]
+fn a_master_that_was_stopped_itself_blames_nobody() {
+    let mut scene = Scene::serving(plan(1, 0));
+    scene.pass(seconds(60));
+    scene.now += seconds(100);
+    scene.pass_with(seconds(5), |_| seconds(100));
+    assert!(scene.sent(Signal::SIGABRT).is_empty());
+    scene.pass_with(seconds(30), |_| seconds(130));
+    assert_eq!(scene.sent(Signal::SIGABRT), [1], "it had its chance");
+}
+
+#[test]
+fn a_timeout_of_zero_watches_nobody() {
+    let patient = Plan {
+        timeout: Duration::ZERO,
+        ..plan(1, 0)
+    };
+    let mut scene = Scene::new(patient.clone());
+    scene.pass(seconds(1000));
+    scene.all_ready();
+    scene.pass_with(seconds(1000), |_| seconds(900));
+    assert_eq!(scene.supervisor.deadline(scene.now), None);
+    assert!(scene.sent(Signal::SIGABRT).is_empty());
+}
+
+#[test]
+fn a_short_timeout_allows_for_a_machine_that_is_busy() {
+    let hasty = Plan {
+        timeout: seconds(1),
+        ..plan(1, 0)
+    };
+    let mut scene = Scene::serving(hasty);
+    scene.pass_with(seconds(60), |_| seconds(4));
+    assert!(scene.sent(Signal::SIGABRT).is_empty());
+}
+
+#[test]
+fn a_worker_that_never_gets_ready_is_a_boot_failure() {
+    let mut scene = Scene::new(plan(2, 0));
+    scene.ready(&[1]);
+    scene.pass(seconds(29));
+    assert!(scene.sent(Signal::SIGABRT).is_empty());
+    scene.pass(seconds(2));
+    assert_eq!(scene.sent(Signal::SIGABRT), [2]);
+    scene.killed(2, Signal::SIGABRT);
+    assert!(scene.said(
+        Level::Error,
+        "was killed: it did not get ready; trying again"
+    ));
+}
+
+#[test]
+fn one_that_does_not_drain_after_its_replacement_is_killed() {
+    let mut scene = Scene::serving(plan(1, 0));
+    scene.ask_replacement(1);
+    scene.ready(&[2]);
+    scene.pass(seconds(11));
+    assert_eq!(scene.sent(Signal::SIGKILL), [1]);
+    scene.killed(1, Signal::SIGKILL);
+    assert!(scene.said(Level::Error, "it did not drain in graceful_timeout"));
+    assert_eq!(scene.of(1), [2]);
+}

@@ -1,0 +1,4 @@
+//! `native:eventstreammonitor`: tasks, users and sessions over an embedded store.
+
+mod model;
+mod work;

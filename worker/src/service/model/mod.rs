@@ -1,0 +1,12 @@
+//! What the service is about: tasks, users and sessions, as the store keeps them and the client
+//! sees them.
+
+mod session;
+mod task;
+mod time;
+mod user;
+
+pub(crate) use session::Session;
+pub(crate) use task::{NewTask, Priority, Status, Task, TaskFilter, TaskId, TaskSummary, TaskType, UserRef};
+pub(crate) use time::Timestamp;
+pub(crate) use user::{NewUser, User, UserChange, UserId};

@@ -1,0 +1,17 @@
+//! A session: data of a user that is kept for a while.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Timestamp, UserId};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Session {
+    /// 128 random bits, hexadecimal.
+    pub(crate) session_id: String,
+    pub(crate) user_id: UserId,
+    pub(crate) data: Map<String, Value>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Timestamp,
+}

@@ -1,0 +1,211 @@
+//! A task: work that somebody asked for and a runner does.
+
+use std::fmt;
+
+use garde::Validate;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use super::Timestamp;
+
+/// Counts from 1000.
+pub(crate) type TaskId = i64;
+
+/// What kind of work it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum TaskType {
+    #[default]
+    DataProcessing,
+    FileUpload,
+    ReportGeneration,
+    DataExport,
+    ImageProcessing,
+}
+
+/// Which of two waiting tasks is done first.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Priority {
+    Low,
+    #[default]
+    Medium,
+    High,
+    Critical,
+}
+
+/// How far it has come. The last three are final.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Status {
+    #[default]
+    Pending,
+    Processing,
+    Completed,
+    Failed,
+    Cancelled,
+}
+
+impl Status {
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
+    }
+}
+
+impl TaskType {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::DataProcessing,
+        Self::FileUpload,
+        Self::ReportGeneration,
+        Self::DataExport,
+        Self::ImageProcessing,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::DataProcessing => "data_processing",
+            Self::FileUpload => "file_upload",
+            Self::ReportGeneration => "report_generation",
+            Self::DataExport => "data_export",
+            Self::ImageProcessing => "image_processing",
+        }
+    }
+}
+
+impl Priority {
+    pub(crate) const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl Status {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Pending,
+        Self::Processing,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// Whom a task is for: a number or a name, kept as the JSON scalar that the client sent.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub(crate) struct UserRef(Value);
+
+impl UserRef {
+    /// As the store keeps it: `7` or `"anna"`, quotes included.
+    pub(crate) fn to_stored(&self) -> String {
+        self.0.to_string()
+    }
+
+    pub(crate) fn from_stored(text: &str) -> Self {
+        Self(serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)))
+    }
+
+    /// The two readings of a query's `userId=7`.
+    pub(crate) fn stored_forms(text: &str) -> [String; 2] {
+        [text.to_owned(), Value::from(text).to_string()]
+    }
+}
+
+impl fmt::Display for UserRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Value::String(name) => f.write_str(name),
+            other => other.fmt(f),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for UserRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use serde::de::Error;
+        match Value::deserialize(deserializer)? {
+            Value::Number(number) if number.is_i64() => Ok(Self(Value::Number(number))),
+            Value::String(name) if (1..=64).contains(&name.chars().count()) => {
+                Ok(Self(Value::String(name)))
+            }
+            _ => Err(D::Error::custom(
+                "must be an integer or a text of 1 to 64 characters",
+            )),
+        }
+    }
+}
+
+/// The body of `POST /tasks`.
+#[derive(Debug, Clone, Deserialize, Validate)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NewTask {
+    #[garde(skip)]
+    pub(crate) user_id: UserRef,
+    #[serde(default)]
+    #[garde(skip)]
+    pub(crate) task_type: TaskType,
+    #[serde(default)]
+    #[garde(skip)]
+    pub(crate) priority: Priority,
+    #[serde(default)]
+    #[garde(skip)]
+    pub(crate) parameters: Map<String, Value>,
+}
+
+/// What lists and `POST` tell of a task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TaskSummary {
+    pub(crate) task_id: TaskId,
+    /// `TASK`, the day of its creation, 8 hexadecimal digits.
+    pub(crate) task_reference: String,
+    pub(crate) task_type: TaskType,
+    pub(crate) user_id: UserRef,
+    pub(crate) priority: Priority,
+    pub(crate) status: Status,
+    /// Per cent.
+    pub(crate) progress: u8,
+    pub(crate) created_at: Timestamp,
+}
+
+/// Everything there is to tell of a task.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Task {
+    #[serde(flatten)]
+    pub(crate) summary: TaskSummary,
+    pub(crate) parameters: Map<String, Value>,
+    pub(crate) result: Option<Value>,
+    pub(crate) error_message: Option<String>,
+    /// Seconds that the last attempt took.
+    pub(crate) processing_time: Option<f64>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) completed_at: Option<Timestamp>,
+    pub(crate) updated_at: Timestamp,
+}
+
+/// Which tasks a list is to have; nothing set is all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct TaskFilter {
+    pub(crate) status: Option<Status>,
+    pub(crate) task_type: Option<TaskType>,
+    /// As [`UserRef::stored_forms`] has it.
+    pub(crate) user_id: Option<[String; 2]>,
+}

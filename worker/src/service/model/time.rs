@@ -1,0 +1,41 @@
+//! Moments, in milliseconds of Unix time: what the store keeps. Clients see RFC 3339 in UTC.
+
+use serde::{Serialize, Serializer};
+
+/// Milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Timestamp(pub(crate) i64);
+
+impl Timestamp {
+    pub(crate) fn now() -> Self {
+        Self(jiff::Timestamp::now().as_millisecond())
+    }
+
+    /// The day, as in `20261123`.
+    pub(crate) fn day(self) -> String {
+        self.instant().strftime("%Y%m%d").to_string()
+    }
+
+    fn instant(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or_default()
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.instant().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_see_rfc_3339_with_milliseconds() {
+        let moment = Timestamp(1_763_856_000_007);
+        let json = serde_json::to_string(&moment).expect("a string");
+        assert_eq!(json, r#""2025-11-23T00:00:00.007Z""#);
+        assert_eq!(moment.day(), "20251123");
+    }
+}
