@@ -18,6 +18,7 @@ use oxicorn_common::address::Address;
 use oxicorn_common::{Listener, Settings};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
+use crate::last_call::last_call;
 use crate::{privileges, sys};
 
 /// As gunicorn: whoever holds an address may be about to let go of it.
@@ -127,6 +128,17 @@ impl Listeners {
             if let Some(file) = bound.file.as_ref().filter(|_| !needed) {
                 // Whoever starts next finds that nobody answers and removes it.
                 let _ = std::fs::remove_file(file);
+            }
+        }
+    }
+
+    /// Lets nobody else in, for good. Sockets that came from elsewhere may go on elsewhere.
+    pub(crate) fn last_call(&self) {
+        for bound in &self.sockets {
+            if matches!(bound.asked, Address::Tcp { .. })
+                && let Err(error) = last_call(&bound.fd)
+            {
+                log::debug!("{} takes connections to the end: {error}", bound.actual);
             }
         }
     }

@@ -266,6 +266,9 @@ impl Master {
             Action::MarkStopping => {
                 let stopping = &self.shared.scoreboard.header().stopping;
                 stopping.store(1, Ordering::SeqCst);
+                for generation in self.generations.values() {
+                    generation.listeners.last_call();
+                }
             }
             Action::Serving => self.announcement.serving(),
             Action::Say { level, text } => {
