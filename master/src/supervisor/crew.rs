@@ -56,7 +56,7 @@ impl Supervisor {
 
     /// In a reload, each ready child sends away an older one.
     fn make_room(&mut self, kind: Kind, now: Instant) {
-        let Some(generation) = self.generations.taking_over() else {
+        let Some((generation, _)) = self.generations.serving() else {
             return;
         };
         let ready = self
@@ -67,7 +67,7 @@ impl Supervisor {
             .children
             .values()
             .filter(|child| child.is_live() && child.kind == kind)
-            .filter(|child| child.generation != generation)
+            .filter(|child| child.generation < generation)
             .collect();
         // What is not ready yet serves nobody and goes first.
         older.sort_by_key(|child| (child.is_ready(), child.id));

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::child::{ChildId, Kind};
+use super::child::{Child, Kind};
 use super::event::{Action, Plan};
 use super::{Supervisor, shutdown};
 
@@ -24,14 +24,16 @@ const BOOT_ERROR: i32 = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Generations {
-    /// The last that was proven and has plan and resources; `None` before the first.
+    /// The last that was proven: its number of children is kept up, older ones make room for it.
     current: Option<(u32, Plan)>,
-    /// On its way to take over.
+    /// On its way, and not proven.
     incoming: Option<Incoming>,
     newest: u32,
+    /// None before this one has children or resources.
+    alone: u32,
     /// SIGHUP has come, and its settings are not here yet.
     reloading: bool,
-    /// SIGHUP has come while an unproven generation was on its way.
+    /// SIGHUP has come while a generation was on its way.
     again: bool,
 }
 
@@ -39,37 +41,19 @@ pub(super) struct Generations {
 struct Incoming {
     generation: u32,
     plan: Plan,
-    proven: bool,
     load_error: bool,
 }
 
 impl Generations {
     /// The generation whose number of children is kept up, and how.
     pub(super) fn serving(&self) -> Option<(u32, &Plan)> {
-        match &self.incoming {
-            Some(incoming) if incoming.proven => Some((incoming.generation, &incoming.plan)),
-            _ => self
-                .current
-                .as_ref()
-                .map(|(generation, plan)| (*generation, plan)),
-        }
+        let (generation, plan) = self.current.as_ref()?;
+        Some((*generation, plan))
     }
 
     pub(super) fn is_serving(&self, generation: u32) -> bool {
         self.serving()
             .is_some_and(|(serving, _)| serving == generation)
-    }
-
-    /// A proven generation that older ones have not yet left the field to.
-    pub(super) fn taking_over(&self) -> Option<u32> {
-        self.incoming
-            .as_ref()
-            .filter(|incoming| incoming.proven)
-            .map(|incoming| incoming.generation)
-    }
-
-    fn unproven(&self) -> Option<&Incoming> {
-        self.incoming.as_ref().filter(|incoming| !incoming.proven)
     }
 }
 
@@ -80,7 +64,7 @@ impl Supervisor {
     }
 
     pub(super) fn ask_for_reload(&mut self) {
-        if self.generations.reloading || self.generations.unproven().is_some() {
+        if self.generations.reloading || self.generations.incoming.is_some() {
             self.generations.again = true;
             self.say(
                 Level::Info,
@@ -106,9 +90,6 @@ impl Supervisor {
         if self.stopping.is_some() {
             return;
         }
-        if let Some(superseded) = generations.incoming.take() {
-            generations.current = Some((superseded.generation, superseded.plan));
-        }
         generations.newest += 1;
         let generation = generations.newest;
         // What SIGTTIN and SIGTTOU have set holds until the setting itself changes.
@@ -122,7 +103,6 @@ impl Supervisor {
         self.generations.incoming = Some(Incoming {
             generation,
             plan: plan.clone(),
-            proven: false,
             load_error: false,
         });
         for kind in Kind::ALL {
@@ -135,17 +115,17 @@ impl Supervisor {
 
     /// The first ready worker proves that its generation can serve.
     pub(super) fn prove_generation(&mut self, kind: Kind, generation: u32) {
-        let first_ever = self.generations.current.is_none();
-        let Some(incoming) = &mut self.generations.incoming else {
+        let generations = &mut self.generations;
+        let proof =
+            |incoming: &mut Incoming| kind == Kind::Web && incoming.generation == generation;
+        let Some(proven) = generations.incoming.take_if(proof) else {
             return;
         };
-        if kind == Kind::Web && incoming.generation == generation && !incoming.proven {
-            incoming.proven = true;
-            if first_ever {
-                self.actions.push(Action::Serving);
-            }
-            self.reload_again();
+        let before = generations.current.replace((generation, proven.plan));
+        if before.is_none() {
+            self.actions.push(Action::Serving);
         }
+        self.reload_again();
     }
 
     /// Gives up a generation when the last of its workers has failed to boot.
@@ -160,7 +140,7 @@ impl Supervisor {
         let Some(incoming) = &mut self.generations.incoming else {
             return;
         };
-        if incoming.generation != generation || incoming.proven || kind != Kind::Web {
+        if incoming.generation != generation || kind != Kind::Web {
             return;
         }
         incoming.load_error |= exit_code == Some(LOAD_ERROR);
@@ -196,38 +176,23 @@ impl Supervisor {
 
     /// Ends a reload when nothing of the older generations serves any more.
     pub(super) fn conclude_reload(&mut self) {
-        let Some(generation) = self.generations.taking_over() else {
+        let Some((generation, _)) = self.generations.serving() else {
             return;
         };
-        let complete = Kind::ALL.iter().all(|&kind| {
-            let older = |id: &ChildId| self.children[id].generation != generation;
-            !self
-                .ids(|child| child.kind == kind && child.is_live())
-                .iter()
-                .any(older)
-        });
-        let waiting = self
-            .live(Kind::Web, generation)
-            .any(|child| !child.is_ready());
-        if !complete || (waiting && self.generations.current.is_none()) {
+        let alone = self.generations.alone;
+        let older = |child: &Child| child.is_live() && child.generation < generation;
+        let boots = |child: &Child| !child.is_ready();
+        let booting = alone == 0 && self.live(Kind::Web, generation).any(boots);
+        if alone == generation || booting || self.children.values().any(older) {
             return;
         }
-        let Some(incoming) = self.generations.incoming.take() else {
-            return;
-        };
-        let before = self
-            .generations
-            .current
-            .replace((generation, incoming.plan));
-        if let Some((first, _)) = before {
-            (first..generation)
-                .for_each(|generation| self.actions.push(Action::Forget { generation }));
-        }
+        let forgotten = alone.max(1)..generation;
+        self.generations.alone = generation;
+        self.actions
+            .extend(forgotten.map(|generation| Action::Forget { generation }));
         let count = self.live(Kind::Web, generation).count();
-        self.say(
-            Level::Info,
-            format!("Generation {generation} serves with {count} workers"),
-        );
+        let text = format!("Generation {generation} serves with {count} workers");
+        self.say(Level::Info, text);
     }
 
     fn reload_again(&mut self) {

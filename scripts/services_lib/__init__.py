@@ -1,0 +1,1 @@
+"""Private PostgreSQL, Redis and Kafka servers for tests and benchmarks; `scripts/services` is the command."""

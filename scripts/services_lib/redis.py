@@ -1,0 +1,37 @@
+"""Redis as a cache: nothing is written to disk, no password."""
+
+import shutil
+import socket
+
+from .service import Service
+
+
+class Redis(Service):
+    """redis-server with its defaults, less persistence."""
+
+    name = "redis"
+
+    def missing(self):
+        return [name for name in ("redis-server", "redis-cli") if not shutil.which(name)]
+
+    def spawn(self):
+        settings = {
+            "bind": "127.0.0.1",
+            "port": self.port(),
+            "dir": self.home,
+            "save": "",
+            "appendonly": "no",
+            "daemonize": "no",
+        }
+        return self.launch(["redis-server", *(word for key, value in settings.items() for word in (f"--{key}", value))])
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port()), timeout=2) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16) == b"+PONG\r\n"
+        except OSError:
+            return False
+
+    def exports(self):
+        return {"REDIS_URL": f"redis://127.0.0.1:{self.port()}/0"}

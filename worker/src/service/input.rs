@@ -1,0 +1,177 @@
+//! What clients send: JSON bodies and query strings, read field by field so that the answer can
+//! list everything that is wrong. Fields that are not known are ignored.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use garde::Validate;
+use oxicorn_common::Request;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::problem::{FieldProblem, Problem};
+
+/// The fields of a body or a query, and what was wrong with those taken so far.
+#[derive(Debug)]
+pub(crate) struct Input {
+    what: &'static str,
+    fields: Map<String, Value>,
+    problems: Vec<FieldProblem>,
+}
+
+impl Input {
+    /// The body, which must be a JSON object.
+    pub(crate) fn from_body(request: &mut Request) -> Result<Self, Problem> {
+        if !is_json(request.field("content-type").unwrap_or_default()) {
+            return Err(Problem::MediaType);
+        }
+        let body = request
+            .body
+            .read_all()
+            .map_err(|error| Problem::Internal(error.into()))?;
+        let value: Value = serde_json::from_slice(&body).map_err(Problem::Json)?;
+        let mut input = Self::new("the body");
+        match value {
+            Value::Object(fields) => input.fields = fields,
+            _ => input.refuse("", "must be a JSON object"),
+        }
+        Ok(input)
+    }
+
+    /// The query string, of which the last of several values counts.
+    pub(crate) fn from_query(request: &Request) -> Self {
+        let mut input = Self::new("the query");
+        let query = request.query().unwrap_or_default().as_bytes();
+        for (name, value) in form_urlencoded::parse(query) {
+            if !value.is_empty() {
+                input.fields.insert(name.into_owned(), Cow::into_owned(value).into());
+            }
+        }
+        input
+    }
+
+    fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            fields: Map::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        if !self.fields.contains_key(name) {
+            self.refuse(name, "is missing");
+        }
+        self.optional(name)
+    }
+
+    /// A field that may be absent or null.
+    pub(crate) fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
+        let value = self.fields.remove(name).filter(|value| !value.is_null())?;
+        match serde_json::from_value(value) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.refuse(name, &error.to_string());
+                None
+            }
+        }
+    }
+
+    /// A number of a query, within bounds.
+    pub(crate) fn number<T>(&mut self, name: &str, bounds: std::ops::RangeInclusive<T>) -> Option<T>
+    where
+        T: FromStr + PartialOrd + std::fmt::Display,
+    {
+        let text: String = self.optional(name)?;
+        let number = text.parse().ok().filter(|number| bounds.contains(number));
+        if number.is_none() {
+            let (least, most) = (bounds.start(), bounds.end());
+            self.refuse(name, &format!("must be a number from {least} to {most}"));
+        }
+        number
+    }
+
+    pub(crate) fn refuse(&mut self, field: &str, problem: &str) {
+        self.problems.push(FieldProblem {
+            field: field.to_owned(),
+            problem: problem.to_owned(),
+        });
+    }
+
+    /// What was read, if nothing was wrong with it. `None` is a field that was refused.
+    pub(crate) fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
+        match read {
+            Some(read) if self.problems.is_empty() => Ok(read),
+            _ => Err(Problem::Invalid(self.what, self.problems)),
+        }
+    }
+
+    /// As [`Input::finish`], for what has rules of its own.
+    pub(crate) fn finish_valid<T>(mut self, read: Option<T>) -> Result<T, Problem>
+    where
+        T: Validate<Context = ()>,
+    {
+        if let Some(Err(report)) = read.as_ref().map(Validate::validate) {
+            for (path, error) in report.iter() {
+                self.refuse(&camel_case(&path.to_string()), error.message());
+            }
+        }
+        self.finish(read)
+    }
+}
+
+/// `application/json` or a type that ends in `+json`, whatever its parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|&byte| byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    essence == b"application/json"
+        || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
+}
+
+/// The outside name of a field: `full_name` is `fullName` in JSON.
+fn camel_case(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut upper = false;
+    for character in name.chars() {
+        if character == '_' {
+            upper = true;
+        } else if std::mem::take(&mut upper) {
+            camel.extend(character.to_uppercase());
+        } else {
+            camel.push(character);
+        }
+    }
+    camel
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_many_names() {
+        for good in ["application/json", "Application/JSON; charset=utf-8", "application/a+json"] {
+            assert!(is_json(good.as_bytes()), "{good}");
+        }
+        for bad in ["", "text/json", "application/jsonp", "text/plain; application/json"] {
+            assert!(!is_json(bad.as_bytes()), "{bad}");
+        }
+    }
+
+    #[test]
+    fn everything_wrong_is_listed() {
+        let mut input = Input::new("the body");
+        input.fields.insert("a".to_owned(), Value::from("x"));
+        let a: Option<u32> = input.optional("a");
+        let b: Option<u32> = input.required("b");
+        match input.finish(a.zip(b)) {
+            Err(Problem::Invalid(_, problems)) => {
+                let fields: Vec<_> = problems.iter().map(|it| it.field.as_str()).collect();
+                assert_eq!(fields, ["a", "b"]);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(camel_case("full_name"), "fullName");
+    }
+}

@@ -1,0 +1,104 @@
+//! What is wrong with a request, or with us: the one place that maps errors to answers.
+
+use http::StatusCode;
+use log::error;
+use oxicorn_common::Response;
+use serde::Serialize;
+
+use super::model::Status;
+use super::store::StoreError;
+
+/// One thing that is wrong with a body or a query.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct FieldProblem {
+    pub(crate) field: String,
+    pub(crate) problem: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("there is no {0}")]
+    NotFound(&'static str),
+    #[error("this resource has other methods: {allow}")]
+    MethodNotAllowed { allow: &'static str },
+    #[error("the body must be of type application/json")]
+    MediaType,
+    #[error("the body is not JSON: {0}")]
+    Json(serde_json::Error),
+    #[error("{0} cannot be accepted")]
+    Invalid(&'static str, Vec<FieldProblem>),
+    #[error("the {0} is taken by another user")]
+    Taken(&'static str),
+    #[error("the task is {} already", .0.as_str())]
+    Final(Status),
+    #[error("the database is busy; try again in a second")]
+    Busy,
+    #[error("the server failed; its log has the reason")]
+    Internal(#[source] anyhow::Error),
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    message: String,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    problems: &'a [FieldProblem],
+}
+
+impl Problem {
+    fn status_and_code(&self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
+            Self::MethodNotAllowed { .. } => {
+                (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED")
+            }
+            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+            Self::Json(_) => (StatusCode::BAD_REQUEST, "BAD_JSON"),
+            Self::Invalid(..) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
+            Self::Taken(_) => (StatusCode::CONFLICT, "CONFLICT"),
+            Self::Final(_) => (StatusCode::BAD_REQUEST, "TASK_NOT_CANCELLABLE"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
+            Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
+        }
+    }
+
+    pub(crate) fn into_response(self) -> Response {
+        if let Self::Internal(cause) = &self {
+            error!("Error in the task service: {cause:#}");
+        }
+        let (status, code) = self.status_and_code();
+        let problems = match &self {
+            Self::Invalid(_, problems) => problems.as_slice(),
+            _ => &[],
+        };
+        let body = Body {
+            error: code,
+            message: self.to_string(),
+            problems,
+        };
+        // Texts and lists of texts: there is nothing that JSON could not hold.
+        let response = Response::json(status, serde_json::to_vec(&body).unwrap_or_default());
+        match self {
+            Self::MethodNotAllowed { allow } => response.field("Allow", allow),
+            Self::Busy => response.field("Retry-After", "1"),
+            _ => response,
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Busy(_) => Self::Busy,
+            StoreError::Taken(field) => Self::Taken(field),
+            other => Self::Internal(other.into()),
+        }
+    }
+}
+
+impl From<serde_json::Error> for Problem {
+    /// An answer that cannot be written down: a body that cannot be read is made by hand.
+    fn from(error: serde_json::Error) -> Self {
+        Self::Internal(error.into())
+    }
+}

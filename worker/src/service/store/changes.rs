@@ -1,0 +1,96 @@
+//! Which cached things are no longer good. Each change writes the keys it spoils; each process
+//! follows what all of them write, and asks SQLite whether there is anything new before it trusts
+//! its cache (`PRAGMA data_version`), so that no reader ever sees the past.
+
+use std::path::Path;
+
+use oxicorn_common::Settings;
+use rusqlite::{Connection, OptionalExtension, Transaction};
+
+use super::{StoreError, pool};
+
+/// Changes that are kept for processes that follow. Who is further behind forgets everything.
+const KEPT: i64 = 10_000;
+/// Old changes are deleted this many at a time.
+const SWEEP: i64 = 1_000;
+
+/// What has changed since the last look.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Changes {
+    Nothing,
+    Keys(Vec<String>),
+    Everything,
+}
+
+/// A place in the sequence of changes, and the connection that watches it.
+#[derive(Debug)]
+pub(crate) struct Tracker {
+    connection: Connection,
+    data_version: i64,
+    last: i64,
+}
+
+impl Tracker {
+    pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+        Self::open(&pool::path_of(&settings.database_url)?)
+    }
+
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let connection = pool::connect(path)?;
+        let mut tracker = Self {
+            connection,
+            data_version: 0,
+            last: 0,
+        };
+        tracker.follow()?;
+        Ok(tracker)
+    }
+
+    /// What other connections, of this process and of others, have committed since the last call.
+    pub(crate) fn follow(&mut self) -> Result<Changes, StoreError> {
+        let version: i64 = self
+            .connection
+            .prepare_cached("PRAGMA data_version")?
+            .query_row((), |row| row.get(0))?;
+        if version == self.data_version {
+            return Ok(Changes::Nothing);
+        }
+        let changes = self.read()?;
+        // Only now: had reading failed, the next call must try again.
+        self.data_version = version;
+        Ok(changes)
+    }
+
+    fn read(&mut self) -> Result<Changes, StoreError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT change_id, cache_key FROM changes WHERE change_id >= ? ORDER BY change_id",
+        )?;
+        let rows = statement.query_map((self.last,), |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut found: Vec<(i64, String)> = rows.collect::<Result<_, _>>()?;
+        let known = self.last > 0 && found.first().is_some_and(|(id, _)| *id == self.last);
+        if let Some((id, _)) = found.last() {
+            self.last = *id;
+        } else if self.last == 0 {
+            return Ok(Changes::Everything);
+        }
+        if !known {
+            return Ok(Changes::Everything);
+        }
+        Ok(Changes::Keys(found.drain(1..).map(|(_, key)| key).collect()))
+    }
+}
+
+/// Notes that what is cached under `key` is no longer good.
+pub(super) fn put(transaction: &Transaction<'_>, key: &str) -> Result<(), StoreError> {
+    transaction
+        .prepare_cached("INSERT INTO changes (cache_key) VALUES (?)")?
+        .execute((key,))?;
+    let id = transaction.last_insert_rowid();
+    if id % SWEEP == 0 {
+        transaction
+            .prepare_cached("DELETE FROM changes WHERE change_id <= ?")?
+            .execute((id - KEPT,))
+            .optional()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! What can go wrong with the store.
+
+use rusqlite::ErrorCode;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StoreError {
+    /// No connection within POOL_TIMEOUT, or no turn to write within the busy timeout.
+    #[error("the database is busy")]
+    Busy(#[source] Option<rusqlite::Error>),
+    /// Another user has the value of this field.
+    #[error("{0} is taken")]
+    Taken(&'static str),
+    #[error("the database failed")]
+    Sqlite(#[source] rusqlite::Error),
+    #[error("a column holds what it cannot hold")]
+    Json(#[from] serde_json::Error),
+    #[error("the system has no random numbers")]
+    Random(#[from] getrandom::Error),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(Some(error)),
+            _ => Self::Sqlite(error),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The tables and their versions. Whichever process comes first brings them up to date; the others
+//! wait.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rusqlite::{Connection, ErrorCode};
+use rusqlite_migration::{M, Migrations};
+
+use super::pool;
+
+/// In order, and never changed once released: a new version is a new file.
+const VERSIONS: &[M<'_>] = &[M::up(include_str!("migrations/1-tasks-users-sessions.sql"))];
+
+/// Several workers start at once, and one of them creates the file.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(super) fn run(path: &Path) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match attempt(path) {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            outcome => {
+                return outcome.with_context(|| format!("cannot open {}", path.display()));
+            }
+        }
+    }
+}
+
+fn attempt(path: &Path) -> anyhow::Result<()> {
+    let mut connection = pool::connect(path)?;
+    let migrations = Migrations::from_slice(VERSIONS);
+    // The mode is a property of the file. Setting it needs the file for oneself.
+    if journal_mode(&connection)? != "wal" {
+        connection.pragma_update(None, "journal_mode", "wal")?;
+    }
+    let before = version(&connection)?;
+    match migrations.to_latest(&mut connection) {
+        // Another process made the same step between our look at the version and our own step.
+        Err(_) if version(&connection)? != before => Ok(migrations.to_latest(&mut connection)?),
+        outcome => Ok(outcome?),
+    }
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn journal_mode(connection: &Connection) -> rusqlite::Result<String> {
+    connection.pragma_query_value(None, "journal_mode", |row| row.get(0))
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let sqlite = match cause.downcast_ref::<rusqlite_migration::Error>() {
+            Some(rusqlite_migration::Error::RusqliteError { err, .. }) => Some(err),
+            _ => cause.downcast_ref::<rusqlite::Error>(),
+        };
+        let code = sqlite.and_then(rusqlite::Error::sqlite_error_code);
+        matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_versions_are_valid() {
+        Migrations::from_slice(VERSIONS).validate().expect("valid SQL");
+    }
+
+    #[test]
+    fn many_may_come_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a.db");
+        std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(|| run(&path))).collect();
+            for one in all {
+                one.join().expect("no panic").expect("tables");
+            }
+        });
+    }
+}
