@@ -51,7 +51,7 @@ impl Generation {
                 .with_context(|| format!("cannot change to {}", directory.display()))?;
         }
         let application = resolve(&settings)?;
-        let listeners = Listeners::bind(&settings, &self.listeners)?;
+        let listeners = self.listeners.rebind(&settings)?;
         change_environment(&self.settings, &settings);
         Ok(Self {
             settings: Arc::new(settings),

@@ -20,6 +20,7 @@ mod activation;
 mod daemon;
 mod embed;
 mod generation;
+mod last_call;
 mod listeners;
 mod master;
 mod oom;

@@ -18,15 +18,16 @@ use oxicorn_common::address::Address;
 use oxicorn_common::{Listener, Settings};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
+use crate::last_call::last_call;
 use crate::{privileges, sys};
 
-/// As gunicorn: whoever holds an address may be about to let go of it.
+/// As gunicorn's.
 const ATTEMPTS: u32 = 5;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
 /// Why a socket does not listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen at {address}: {source}{advice}")]
+#[error("cannot listen at {address}{advice}")]
 pub(crate) struct BindError {
     address: Address,
     source: io::Error,
@@ -54,8 +55,22 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// The sockets that `settings` ask for: those of `before` where they still fit, new ones else.
-    pub(crate) fn bind(settings: &Settings, before: &Self) -> Result<Self, BindError> {
+    /// The sockets of a start: whoever holds an address may be about to let go of it.
+    pub(crate) fn bind(settings: &Settings) -> Result<Self, BindError> {
+        Self::bind_with(settings, &Self::default(), bind_patiently)
+    }
+
+    /// The sockets of a reload: those of `self` whose address stays, and new ones. Does not wait:
+    /// the master has children to look after.
+    pub(crate) fn rebind(&self, settings: &Settings) -> Result<Self, BindError> {
+        Self::bind_with(settings, self, bind)
+    }
+
+    fn bind_with(
+        settings: &Settings,
+        before: &Self,
+        bind: impl Fn(&Address, &Settings) -> Result<Bound, BindError>,
+    ) -> Result<Self, BindError> {
         if before.given {
             return Ok(before.clone());
         }
@@ -73,7 +88,7 @@ impl Listeners {
                         .map_err(failed)?;
                     Rc::clone(kept)
                 }
-                None => Rc::new(bind_patiently(address, settings)?),
+                None => Rc::new(bind(address, settings)?),
             };
             bound.push(socket);
         }
@@ -131,6 +146,17 @@ impl Listeners {
         }
     }
 
+    /// Lets nobody else in, for good. Sockets that came from elsewhere may go on elsewhere.
+    pub(crate) fn last_call(&self) {
+        for bound in &self.sockets {
+            if matches!(bound.asked, Address::Tcp { .. })
+                && let Err(error) = last_call(&bound.fd)
+            {
+                log::debug!("{} takes connections to the end: {error}", bound.actual);
+            }
+        }
+    }
+
     fn holds(&self, bound: &Rc<Bound>) -> bool {
         self.sockets.iter().any(|other| Rc::ptr_eq(other, bound))
     }
@@ -139,13 +165,13 @@ impl Listeners {
 impl BindError {
     fn new(address: &Address, source: io::Error) -> Self {
         let advice = match source.kind() {
-            io::ErrorKind::AddrInUse => "; stop what listens there, or choose another --bind",
-            io::ErrorKind::AddrNotAvailable => "; choose an address of this machine",
+            io::ErrorKind::AddrInUse => " (stop what listens there, or choose another --bind)",
+            io::ErrorKind::AddrNotAvailable => " (choose an address of this machine)",
             io::ErrorKind::PermissionDenied => {
-                "; ports below 1024 take root or CAP_NET_BIND_SERVICE, a socket file takes a \
-                 directory that can be written"
+                " (ports below 1024 take root or CAP_NET_BIND_SERVICE, a socket file takes a \
+                 directory that can be written)"
             }
-            io::ErrorKind::NotFound => "; its directory does not exist",
+            io::ErrorKind::NotFound => " (is there such a directory?)",
             _ => "",
         };
         Self {
@@ -252,7 +278,7 @@ fn adopt(address: &Address, fd: RawFd) -> Result<Bound, BindError> {
     let failed = |source| BindError {
         address: address.clone(),
         source,
-        advice: "; it must be an open stream socket that listens",
+        advice: " (it must be an open stream socket that listens)",
     };
     let fd = sys::adopt(fd).map_err(failed)?;
     let socket = SockRef::from(&fd);
@@ -320,13 +346,12 @@ mod tests {
 
     #[test]
     fn the_real_port_is_shown_and_kept_over_a_reload() {
-        let first = Listeners::bind(&settings(vec![any_port()]), &Listeners::default());
-        let first = first.expect("bound");
+        let first = Listeners::bind(&settings(vec![any_port()])).expect("bound");
         assert!(first.describe().starts_with("http://127.0.0.1:"));
         assert!(!first.describe().ends_with(":0"));
         let file = path("kept");
         let both = settings(vec![any_port(), Address::Unix(file.clone())]);
-        let second = Listeners::bind(&both, &first).expect("bound");
+        let second = first.rebind(&both).expect("bound");
         assert!(second.describe().starts_with(&first.describe()));
         assert!(
             second
@@ -356,7 +381,7 @@ mod tests {
     fn errors_name_the_address_and_what_to_do() {
         let error = BindError::new(&any_port(), io::Error::from_raw_os_error(libc::EADDRINUSE));
         let text = error.to_string();
-        assert!(text.starts_with("cannot listen at 127.0.0.1:0: Address already in use"));
-        assert!(text.ends_with("choose another --bind"));
+        assert!(text.starts_with("cannot listen at 127.0.0.1:0 (stop"));
+        assert!(text.ends_with("choose another --bind)"));
     }
 }

@@ -13,14 +13,14 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use log::{Level, error, info, log};
+use log::{error, info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oxicorn_common::bell::Bell;
 use oxicorn_common::scoreboard::now_millis;
 use oxicorn_common::settings::Source;
-use oxicorn_common::{Handoff, Scoreboard, SignalPipe, logging};
+use oxicorn_common::{Handoff, Message, Scoreboard, SignalPipe, logging};
 
 use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve};
@@ -66,7 +66,8 @@ pub(crate) struct Master {
     pub(crate) pidfile: Option<Pidfile>,
     pub(crate) announcement: Announcement,
     pub(crate) title: Title,
-    pub(crate) last_error: String,
+    /// Why a child could not boot, in its own words.
+    pub(crate) last_words: Option<String>,
 }
 
 impl Master {
@@ -82,10 +83,9 @@ impl Master {
             over = self.turn(&mut supervisor);
         }
         let code = over.unwrap_or(0);
-        self.announcement.failed(code, &self.last_error);
-        for (_, generation) in std::mem::take(&mut self.generations) {
-            generation.listeners.retire(std::iter::empty());
-        }
+        let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
+        self.announcement.failed(code, reason);
+        self.close_listeners();
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
         }
@@ -136,6 +136,13 @@ impl Master {
             events.extend(self.hear(signal));
         }
         for event in events {
+            if let Event::Said {
+                message: Message::Failed { text, .. },
+                ..
+            } = &event
+            {
+                self.last_words = Some(text.clone());
+            }
             let actions = supervisor.handle(event, Instant::now());
             let over = self.carry_out(supervisor, actions);
             if over.is_some() {
@@ -266,15 +273,22 @@ impl Master {
             Action::MarkStopping => {
                 let stopping = &self.shared.scoreboard.header().stopping;
                 stopping.store(1, Ordering::SeqCst);
+                self.close_listeners();
             }
             Action::Serving => self.announcement.serving(),
             Action::Say { level, text } => {
                 log!(level, "{text}");
-                if level == Level::Error {
-                    self.last_error = text;
-                }
             }
             Action::Fork { .. } | Action::Reload | Action::Exit { .. } => {}
+        }
+    }
+
+    /// Lets nobody in any more. The sockets are open until the last child has taken what waits in
+    /// their backlogs and closed them too; from then on clients are refused.
+    fn close_listeners(&mut self) {
+        for (_, generation) in std::mem::take(&mut self.generations) {
+            generation.listeners.last_call();
+            generation.listeners.retire(std::iter::empty());
         }
     }
 

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use log::{info, warn};
+use log::{error, info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use oxicorn_common::bell::Bell;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
@@ -70,7 +70,10 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
         print!("{}", loaded.print_config());
         return Ok(ExitCode::SUCCESS);
     }
-    let application = find(&resolve, &loaded.settings)?;
+    let application = match find(&resolve, &loaded.settings) {
+        Err(failure) if loaded.settings.check_config => return Err(failure.reason.into()),
+        outcome => outcome?,
+    };
     privileges::check(&loaded.settings)?;
     if loaded.settings.check_config {
         return Ok(ExitCode::SUCCESS);
@@ -78,7 +81,12 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
     if sys::thread_count() > 1 {
         return Err(anyhow!("the server must be started before any thread is").into());
     }
-    lead(source, resolve, loaded, application)
+    let has_log_file = loaded.settings.errorlog != "-";
+    lead(source, resolve, loaded, application).inspect_err(|failure| {
+        if has_log_file {
+            error!("{:#}", failure.reason);
+        }
+    })
 }
 
 fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, Failure> {
@@ -113,7 +121,7 @@ fn lead(
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
-        true => Listeners::bind(&settings, &Listeners::default())?,
+        true => Listeners::bind(&settings)?,
         false => Listeners::adopt(given)?,
     };
     let announcement = match settings.daemon {
@@ -151,7 +159,7 @@ fn lead(
         pidfile,
         announcement,
         title,
-        last_error: String::new(),
+        last_words: None,
     };
     let code = master.run();
     Ok(ExitCode::from(

@@ -52,6 +52,14 @@ pub(crate) struct Buffers {
     pub(crate) intake: Intake,
 }
 
+impl Buffers {
+    /// Forgets whose they were: a head that was begun must not go on with the next client's bytes.
+    pub(crate) fn clear(&mut self) {
+        self.inbox.clear();
+        self.intake.abandon();
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Its place in the reactor's table; also its mio token.

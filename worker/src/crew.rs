@@ -13,6 +13,7 @@
 //! block, the leader promotes a follower first. Leading is holding the reactor's mutex.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::{self, Thread};
@@ -329,7 +330,13 @@ pub(crate) fn run(station: Arc<Station>, reactor: Reactor, waker: Waker) -> io::
         let crew = Arc::clone(&crew);
         thread::Builder::new()
             .name(format!("request-{index}"))
-            .spawn(move || crew.work(index))?;
+            .spawn(move || {
+                // Panics of the application end in its desk: this is one of the server, and the
+                // event loop cannot be trusted any more. The master replaces the process.
+                if catch_unwind(AssertUnwindSafe(|| crew.work(index))).is_err() {
+                    std::process::abort();
+                }
+            })?;
     }
     Ok(crew.watch())
 }

@@ -75,8 +75,6 @@ pub(crate) struct Child {
     pub(crate) wants_replacement: Option<String>,
     /// The child that drains when this one is ready.
     pub(crate) replaces: Option<ChildId>,
-    /// It said itself why it could not boot, and has logged that.
-    pub(crate) has_explained: bool,
     pub(crate) timeout: Duration,
     pub(crate) graceful_timeout: Duration,
 }
@@ -108,7 +106,6 @@ impl Child {
             deadline: (!plan.timeout.is_zero()).then(|| now + boot_timeout),
             wants_replacement: None,
             replaces: None,
-            has_explained: false,
             timeout: plan.timeout,
             graceful_timeout: plan.graceful_timeout,
         }

@@ -163,9 +163,13 @@ impl Supervisor {
     ) {
         let Some(slot) = self.free_slot() else {
             // The next death frees one.
-            let text = format!("All {MAX_SLOTS} slots of the scoreboard are taken");
-            return self.say(Level::Warn, text);
+            if !std::mem::replace(&mut self.is_full, true) {
+                let text = format!("All {MAX_SLOTS} slots of the scoreboard are taken");
+                self.say(Level::Warn, text);
+            }
+            return;
         };
+        self.is_full = false;
         let id = self.next_id;
         self.next_id += 1;
         let mut child = Child::new(id, kind, slot, generation, plan, now);

@@ -30,6 +30,7 @@ use std::time::Instant;
 use log::Level;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
+use oxicorn_common::scoreboard::MAX_SLOTS;
 
 use backoff::Backoff;
 use child::{Child, State};
@@ -54,6 +55,8 @@ pub(crate) struct Supervisor {
     wound_down: u32,
     /// The exit code to end with, once the server stops.
     stopping: Option<i32>,
+    /// There was no slot for a child that should be there, and this has been said.
+    is_full: bool,
     /// When the master last looked, and since when it has looked without a gap.
     looked: Instant,
     awake_since: Instant,
@@ -79,6 +82,7 @@ impl Supervisor {
             runners: Crew::default(),
             wound_down: 0,
             stopping: None,
+            is_full: false,
             looked: now,
             awake_since: now,
             actions: Vec::new(),
@@ -120,7 +124,8 @@ impl Supervisor {
             Message::Ready if child.state == State::Booting => self.note_ready(id, now),
             Message::Ready => {}
             Message::Replace { reason } => child.wants_replacement = Some(reason),
-            Message::Failed { .. } => child.has_explained = true,
+            // It has logged the reason itself; the rest is told by its exit.
+            Message::Failed { .. } => {}
         }
     }
 
@@ -227,7 +232,8 @@ impl Supervisor {
             _ if self.stopping.is_some() => {}
             Signal::SIGHUP => self.ask_for_reload(),
             Signal::SIGTTIN => {
-                self.web.target = self.target(Kind::Web) + 1;
+                let most = MAX_SLOTS.saturating_sub(self.runners.target);
+                self.web.target = most.min(self.target(Kind::Web) + 1);
                 self.wound_down = 0;
             }
             Signal::SIGTTOU => self.web.target = self.web.target.saturating_sub(1).max(1),

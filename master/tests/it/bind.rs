@@ -82,7 +82,7 @@ fn an_inherited_descriptor_serves() {
 #[test]
 fn several_addresses_serve_at_once() {
     let builder =
-        Server::new("several").args(&["--bind", "unix:app.sock", "--bind", "127.0.0.1:0"]);
+        Server::new("several").args(&["--bind", "unix:app.sock", "--bind", "127.0.0.2:0"]);
     let path = builder.dir().join("app.sock");
     let server = builder.workers(2).start();
     let lines = server.log().wait_for("Listening at: ");

@@ -25,7 +25,7 @@ fn a_generation_that_does_not_boot_is_given_up() {
     eventually("the old workers are those that are left", || {
         (server.children() == old).then_some(())
     });
-    assert_eq!(server.get("/generation").number(), 0);
+    assert_eq!(server.get("/generation").number(), 1);
     fs::remove_file(&fuse).expect("removed");
     server.signal(Signal::SIGHUP);
     server.wait_for_others(&old, 2);
@@ -79,7 +79,7 @@ fn slow_boots_overlap_with_the_old_generation() {
     server.signal(Signal::SIGHUP);
     server.wait_for_others(&old, 2);
     eventually("the last generation serves", || {
-        (server.get("/generation").number() == 2).then_some(())
+        (server.get("/generation").number() == 3).then_some(())
     });
     let tally = load.stop();
     tally.assert_perfect();

@@ -73,9 +73,9 @@ impl Intake {
         self.read_body(inbox, limits)
     }
 
-    /// Whether a body is being read.
-    pub(crate) fn in_body(&self) -> bool {
-        !matches!(self.stage, Stage::Head(_))
+    /// Gives up the request that is being read, so that another client's can be.
+    pub(crate) fn abandon(&mut self) {
+        self.stage = Stage::default();
     }
 
     /// Whether the last request came in chunks, so that its bytes cannot be put together again.

@@ -413,8 +413,8 @@ impl Reactor {
     }
 
     fn keep(&mut self, mut buffers: Box<Buffers>) {
-        if self.spare.len() < SPARE_BUFFERS && !buffers.intake.in_body() {
-            buffers.inbox.clear();
+        if self.spare.len() < SPARE_BUFFERS {
+            buffers.clear();
             self.spare.push(buffers);
         }
     }
