@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 
 use http::StatusCode;
 
@@ -22,6 +23,8 @@ pub enum ResponseBody {
     Empty,
     Static(&'static [u8]),
     Bytes(Vec<u8>),
+    /// Bytes that others hold too, such as a cache.
+    Shared(Arc<[u8]>),
     /// Pieces made as the client takes them: chunked, or to the end of the connection in HTTP/1.0.
     Stream(Pieces),
 }
@@ -46,10 +49,10 @@ impl Response {
     }
 
     /// A response of type `application/json` from bytes that are JSON already.
-    pub fn json(status: StatusCode, body: Vec<u8>) -> Self {
+    pub fn json(status: StatusCode, body: impl Into<ResponseBody>) -> Self {
         Self::new(status)
             .field("Content-Type", "application/json")
-            .body(ResponseBody::Bytes(body))
+            .body(body.into())
     }
 
     #[must_use]
@@ -69,12 +72,25 @@ impl Response {
     }
 }
 
+impl From<Vec<u8>> for ResponseBody {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl From<Arc<[u8]>> for ResponseBody {
+    fn from(bytes: Arc<[u8]>) -> Self {
+        Self::Shared(bytes)
+    }
+}
+
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("Empty"),
             Self::Static(bytes) => write!(f, "Static({} bytes)", bytes.len()),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Self::Shared(bytes) => write!(f, "Shared({} bytes)", bytes.len()),
             Self::Stream(_) => f.write_str("Stream"),
         }
     }

@@ -90,6 +90,7 @@ pub(crate) fn sized(body: &ResponseBody) -> &[u8] {
     match body {
         ResponseBody::Static(bytes) => bytes,
         ResponseBody::Bytes(bytes) => bytes,
+        ResponseBody::Shared(bytes) => bytes,
         ResponseBody::Empty | ResponseBody::Stream(_) => &[],
     }
 }

@@ -155,7 +155,9 @@ mod tests {
         assert_eq!(cache.look().expect("a look"), moment);
         assert!(cache.find(&one).is_some() && cache.find_list("?").is_some());
 
-        elsewhere.cancel_task(1000, Timestamp::now()).expect("a change");
+        elsewhere
+            .cancel_task(1000, Timestamp::now())
+            .expect("a change");
         let later = cache.look().expect("a look");
         assert_eq!(cache.find(&one), None);
         assert!(cache.find(&two).is_some());

@@ -44,7 +44,9 @@ impl Input {
         let query = request.query().unwrap_or_default().as_bytes();
         for (name, value) in form_urlencoded::parse(query) {
             if !value.is_empty() {
-                input.fields.insert(name.into_owned(), Cow::into_owned(value).into());
+                input
+                    .fields
+                    .insert(name.into_owned(), Cow::into_owned(value).into());
             }
         }
         input
@@ -124,7 +126,10 @@ impl Input {
 /// `application/json` or a type that ends in `+json`, whatever its parameters.
 fn is_json(content_type: &[u8]) -> bool {
     let essence = content_type.split(|&byte| byte == b';').next();
-    let essence = essence.unwrap_or_default().trim_ascii().to_ascii_lowercase();
+    let essence = essence
+        .unwrap_or_default()
+        .trim_ascii()
+        .to_ascii_lowercase();
     essence == b"application/json"
         || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
 }
@@ -151,10 +156,19 @@ mod tests {
 
     #[test]
     fn json_has_many_names() {
-        for good in ["application/json", "Application/JSON; charset=utf-8", "application/a+json"] {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/a+json",
+        ] {
             assert!(is_json(good.as_bytes()), "{good}");
         }
-        for bad in ["", "text/json", "application/jsonp", "text/plain; application/json"] {
+        for bad in [
+            "",
+            "text/json",
+            "application/jsonp",
+            "text/plain; application/json",
+        ] {
             assert!(!is_json(bad.as_bytes()), "{bad}");
         }
     }

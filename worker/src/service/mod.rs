@@ -1,5 +1,44 @@
-//! `native:eventstreammonitor`: tasks, users and sessions over an embedded store.
+//! `native:eventstreammonitor`: tasks, users and sessions, as in the performance guide.
+//!
+//! ```text
+//!   worker:  request -> routes -> answers --read--> cache --miss--> store
+//!                                    \------------write-----------> store --bell--> runner
+//!   runner:  store (queue) -> work -> store
+//! ```
+//!
+//! The store is SQLite, the cache is in the process, the queue is a table: each sits behind its
+//! own module and nothing else knows what it is made of.
 
+mod answers;
+mod cache;
+mod input;
 mod model;
+mod problem;
+mod routes;
+mod runner;
 mod store;
 mod work;
+
+use oxicorn_common::{App, Application, LoadError, Runner, WorkerContext};
+
+/// The service as the master knows it.
+#[derive(Debug)]
+pub struct EventStreamMonitor;
+
+impl Application for EventStreamMonitor {
+    fn name(&self) -> &str {
+        "native:eventstreammonitor"
+    }
+
+    fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
+        Ok(Box::new(answers::Service::new(context)?))
+    }
+
+    fn has_runner(&self) -> bool {
+        true
+    }
+
+    fn runner(&self, context: &WorkerContext) -> Result<Option<Runner>, LoadError> {
+        Ok(Some(runner::new(context)?))
+    }
+}

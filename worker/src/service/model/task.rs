@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use garde::Validate;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -153,19 +152,11 @@ impl<'de> Deserialize<'de> for UserRef {
 }
 
 /// The body of `POST /tasks`.
-#[derive(Debug, Clone, Deserialize, Validate)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone)]
 pub(crate) struct NewTask {
-    #[garde(skip)]
     pub(crate) user_id: UserRef,
-    #[serde(default)]
-    #[garde(skip)]
     pub(crate) task_type: TaskType,
-    #[serde(default)]
-    #[garde(skip)]
     pub(crate) priority: Priority,
-    #[serde(default)]
-    #[garde(skip)]
     pub(crate) parameters: Map<String, Value>,
 }
 

@@ -1,7 +1,7 @@
 //! A user of the service.
 
 use garde::Validate;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::Timestamp;
 
@@ -22,29 +22,23 @@ pub(crate) struct User {
 }
 
 /// The body of `POST /users`.
-#[derive(Debug, Clone, Deserialize, Validate)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Validate)]
 pub(crate) struct NewUser {
     #[garde(length(chars, min = 1, max = 64), custom(no_control_characters))]
     pub(crate) username: String,
     #[garde(email, length(chars, max = 254))]
     pub(crate) email: String,
-    #[serde(default)]
     #[garde(inner(length(chars, max = 200)))]
     pub(crate) full_name: Option<String>,
 }
 
 /// The body of `PUT /users/{id}`: what is absent stays as it is.
-#[derive(Debug, Clone, Deserialize, Validate)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Validate)]
 pub(crate) struct UserChange {
-    #[serde(default)]
     #[garde(inner(length(chars, min = 1, max = 64), custom(no_control_characters)))]
     pub(crate) username: Option<String>,
-    #[serde(default)]
     #[garde(inner(email, length(chars, max = 254)))]
     pub(crate) email: Option<String>,
-    #[serde(default)]
     #[garde(inner(length(chars, max = 200)))]
     pub(crate) full_name: Option<String>,
 }

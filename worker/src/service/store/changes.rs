@@ -76,7 +76,9 @@ impl Tracker {
         if !known {
             return Ok(Changes::Everything);
         }
-        Ok(Changes::Keys(found.drain(1..).map(|(_, key)| key).collect()))
+        Ok(Changes::Keys(
+            found.drain(1..).map(|(_, key)| key).collect(),
+        ))
     }
 }
 

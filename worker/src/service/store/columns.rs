@@ -10,8 +10,7 @@ use crate::service::model::{
 
 pub(super) const TASK_SUMMARY: &str =
     "task_id, task_reference, task_type, user_id, priority, status, progress, created_at";
-pub(super) const TASK: &str =
-    "task_id, task_reference, task_type, user_id, priority, status, progress, created_at, \
+pub(super) const TASK: &str = "task_id, task_reference, task_type, user_id, priority, status, progress, created_at, \
      parameters, result, error_message, processing_time, started_at, completed_at, updated_at";
 pub(super) const USER: &str = "user_id, username, email, full_name, created_at, updated_at";
 pub(super) const SESSION: &str = "session_id, user_id, data, created_at, expires_at";
@@ -138,11 +137,7 @@ impl ToSql for Priority {
     }
 }
 
-fn named<T: Copy>(
-    value: ValueRef<'_>,
-    all: &[T],
-    name: fn(T) -> &'static str,
-) -> FromSqlResult<T> {
+fn named<T: Copy>(value: ValueRef<'_>, all: &[T], name: fn(T) -> &'static str) -> FromSqlResult<T> {
     let text = value.as_str()?;
     let found = all.iter().copied().find(|&one| name(one) == text);
     found.ok_or_else(|| FromSqlError::Other(format!("unknown name {text}").into()))

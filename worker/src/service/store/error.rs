@@ -12,6 +12,8 @@ pub(crate) enum StoreError {
     Taken(&'static str),
     #[error("the database failed")]
     Sqlite(#[source] rusqlite::Error),
+    #[error("the queue of writers failed")]
+    Turn(#[source] std::io::Error),
     #[error("a column holds what it cannot hold")]
     Json(#[from] serde_json::Error),
     #[error("the system has no random numbers")]

@@ -60,7 +60,10 @@ fn is_busy(error: &anyhow::Error) -> bool {
             _ => cause.downcast_ref::<rusqlite::Error>(),
         };
         let code = sqlite.and_then(rusqlite::Error::sqlite_error_code);
-        matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+        matches!(
+            code,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+        )
     })
 }
 
@@ -70,7 +73,9 @@ mod tests {
 
     #[test]
     fn the_versions_are_valid() {
-        Migrations::from_slice(VERSIONS).validate().expect("valid SQL");
+        Migrations::from_slice(VERSIONS)
+            .validate()
+            .expect("valid SQL");
     }
 
     #[test]

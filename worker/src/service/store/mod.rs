@@ -14,6 +14,7 @@ mod sessions;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
+mod turns;
 mod users;
 
 use oxicorn_common::Settings;
@@ -21,15 +22,17 @@ use rusqlite::{Transaction, TransactionBehavior};
 
 pub(crate) use changes::{Changes, Tracker};
 pub(crate) use error::StoreError;
-pub(crate) use queue::Lease;
+pub(crate) use queue::{LEASE, Lease};
 pub(crate) use tasks::TaskPage;
 
 use pool::{Lent, Pool};
+use turns::Turns;
 
 /// A pool of connections to the file; made after the fork.
 #[derive(Debug)]
 pub(crate) struct Store {
     pool: Pool,
+    turns: Turns,
 }
 
 impl Store {
@@ -38,7 +41,8 @@ impl Store {
         let path = pool::path_of(&settings.database_url)?;
         migrations::run(&path)?;
         let pool = Pool::new(&path, settings);
-        Ok(Self { pool })
+        let turns = Turns::new(&path)?;
+        Ok(Self { pool, turns })
     }
 
     fn read(&self) -> Result<Lent, StoreError> {
@@ -52,6 +56,7 @@ impl Store {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut connection = self.pool.take()?;
+        let _turn = self.turns.wait().map_err(StoreError::Turn)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let outcome = change(&transaction)?;
         transaction.commit()?;

@@ -60,14 +60,18 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 pub(super) fn path_of(database_url: &str) -> anyhow::Result<PathBuf> {
     let Some(path) = database_url.strip_prefix("sqlite:") else {
         let scheme = database_url.split(':').next().unwrap_or_default();
-        bail!("database_url: {scheme}: is not supported; use sqlite:PATH, such as sqlite:oxicorn.db");
+        bail!(
+            "database_url: {scheme}: is not supported; use sqlite:PATH, such as sqlite:oxicorn.db"
+        );
     };
     let path = match path.strip_prefix("//") {
         Some(rest) => rest.strip_prefix('/').map_or(rest, |_| rest),
         None => path,
     };
     if path.is_empty() || path == ":memory:" {
-        bail!("database_url: {database_url}: workers share a file, so it must name one: sqlite:PATH");
+        bail!(
+            "database_url: {database_url}: workers share a file, so it must name one: sqlite:PATH"
+        );
     }
     Ok(PathBuf::from(path))
 }

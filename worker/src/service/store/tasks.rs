@@ -5,9 +5,7 @@ use rusqlite::{OptionalExtension, ToSql, Transaction, params_from_iter};
 use super::columns::{TASK, TASK_SUMMARY, task, task_summary};
 use super::events::{self, EventType};
 use super::{Store, StoreError, changes};
-use crate::service::model::{
-    NewTask, Status, Task, TaskFilter, TaskId, TaskSummary, Timestamp,
-};
+use crate::service::model::{NewTask, Status, Task, TaskFilter, TaskId, TaskSummary, Timestamp};
 
 /// A part of a list, newest first, and how long the list is.
 #[derive(Debug)]
@@ -17,7 +15,11 @@ pub(crate) struct TaskPage {
 }
 
 impl Store {
-    pub(crate) fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<TaskSummary, StoreError> {
+    pub(crate) fn create_task(
+        &self,
+        new: &NewTask,
+        now: Timestamp,
+    ) -> Result<TaskSummary, StoreError> {
         let parameters = serde_json::to_string(&new.parameters)?;
         let reference = format!("TASK{}{:08X}", now.day(), getrandom::u32()?);
         self.write(|transaction| {
@@ -203,7 +205,11 @@ mod tests {
         assert_eq!(ids(&other, 50, 0), (vec![], 0));
         let task = store.task(1002).expect("a look").expect("a task");
         assert_eq!(task.summary.user_id, UserRef::from_stored("\"anna\""));
-        assert!(task.summary.task_reference.starts_with(&format!("TASK{}", now.day())));
+        assert!(
+            task.summary
+                .task_reference
+                .starts_with(&format!("TASK{}", now.day()))
+        );
         assert_eq!(task.summary.task_reference.len(), 4 + 8 + 8);
     }
 

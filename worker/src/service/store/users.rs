@@ -104,7 +104,9 @@ mod tests {
     fn names_and_addresses_are_unique_whatever_the_case() {
         let (_folder, store) = store();
         let now = Timestamp::now();
-        let anna = store.create_user(&new("anna", "a@b.org"), now).expect("a user");
+        let anna = store
+            .create_user(&new("anna", "a@b.org"), now)
+            .expect("a user");
         let taken = |user: &NewUser| match store.create_user(user, now) {
             Err(StoreError::Taken(field)) => field,
             other => panic!("{other:?}"),
@@ -116,7 +118,9 @@ mod tests {
             email: None,
             full_name: Some("Anna B".to_owned()),
         };
-        let changed = store.change_user(anna.user_id, &change, now).expect("a change");
+        let changed = store
+            .change_user(anna.user_id, &change, now)
+            .expect("a change");
         assert_eq!(changed.and_then(|it| it.full_name), change.full_name);
         assert!(store.delete_user(anna.user_id).expect("a deletion"));
         assert!(!store.delete_user(anna.user_id).expect("none"));

@@ -32,3 +32,11 @@ pub(crate) enum WorkError {
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
 }
+pub(crate) fn perform(
+    assignment: &Assignment<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Value, WorkError> {
+    progress(50)?;
+    let _ = (assignment.task_type, assignment.user_id, assignment.lookup);
+    Ok(Value::Object(assignment.parameters.clone()))
+}

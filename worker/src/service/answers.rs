@@ -1,0 +1,288 @@
+//! The service as an application: one request in, one answer out.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use oxicorn_common::bell::Bell;
+use oxicorn_common::{App, Request, Response, Settings, WorkerContext};
+use serde::Serialize;
+
+use super::cache::{Cache, Shared};
+use super::input::Input;
+use super::model::{NewTask, NewUser, TaskFilter, Timestamp, UserChange, UserRef};
+use super::problem::Problem;
+use super::routes::{Call, Routes};
+use super::store::{Store, TaskPage};
+
+/// Tasks that one list may have.
+const MAX_LIMIT: u32 = 1000;
+const DEFAULT_LIMIT: u32 = 50;
+
+type Answer = Result<Response, Problem>;
+
+/// The application of one worker.
+#[derive(Debug)]
+pub(crate) struct Service {
+    routes: Routes,
+    store: Store,
+    cache: Cache,
+    /// Wakes the runners.
+    bell: Bell,
+    task_ttl: Duration,
+    user_ttl: Duration,
+    session_cache_ttl: Duration,
+    session_ttl: Duration,
+}
+
+impl App for Service {
+    fn call(&self, request: &mut Request) -> Response {
+        self.answer(request).unwrap_or_else(Problem::into_response)
+    }
+}
+
+impl Service {
+    pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
+        let settings: &Settings = &context.settings;
+        Ok(Self {
+            routes: Routes::new()?,
+            store: Store::open(settings)?,
+            cache: Cache::new(settings)?,
+            bell: context.bell.clone(),
+            task_ttl: settings.task_cache_ttl,
+            user_ttl: settings.user_cache_ttl,
+            session_cache_ttl: settings.session_cache_ttl,
+            session_ttl: settings.session_ttl,
+        })
+    }
+
+    fn answer(&self, request: &mut Request) -> Answer {
+        match self.routes.find(request.method(), request.path())? {
+            Call::Health => Ok(Response::json(
+                StatusCode::OK,
+                br#"{"status":"healthy","service":"eventstreammonitor"}"#.to_vec(),
+            )),
+            Call::Options(allow) => Ok(Response::new(StatusCode::NO_CONTENT).field("Allow", allow)),
+            Call::CreateTask => self.create_task(request),
+            Call::ListTasks => self.list_tasks(request),
+            Call::ShowTask(id) => {
+                self.show("task", id, self.task_ttl, || Ok(self.store.task(id)?))
+            }
+            Call::CancelTask(id) => self.cancel_task(id),
+            Call::CreateUser => self.create_user(request),
+            Call::ShowUser(id) => {
+                self.show("user", id, self.user_ttl, || Ok(self.store.user(id)?))
+            }
+            Call::ChangeUser(id) => self.change_user(id, request),
+            Call::DeleteUser(id) => deleted(self.store.delete_user(id)?, "user"),
+            Call::CreateSession => self.create_session(request),
+            Call::ShowSession(id) => self.show_session(&id),
+            Call::RefreshSession(id) => self.refresh_session(&id, request),
+            Call::DeleteSession(id) => {
+                deleted(self.store.delete_session(&id, Timestamp::now())?, "session")
+            }
+        }
+    }
+
+    fn create_task(&self, request: &mut Request) -> Answer {
+        let mut input = Input::from_body(request)?;
+        let user_id = input.required("userId");
+        let task_type = input.optional("taskType").unwrap_or_default();
+        let priority = input.optional("priority").unwrap_or_default();
+        let parameters = input.optional("parameters").unwrap_or_default();
+        let new = input.finish(user_id.map(|user_id| NewTask {
+            user_id,
+            task_type,
+            priority,
+            parameters,
+        }))?;
+        let task = self.store.create_task(&new, Timestamp::now())?;
+        self.bell.ring();
+        let location = format!("{}/{}", request.path(), task.task_id);
+        Ok(one(StatusCode::CREATED, "task", &task)?.field("Location", location))
+    }
+
+    fn list_tasks(&self, request: &Request) -> Answer {
+        // Before the query is read: the same text is the same list.
+        let key = request.query().unwrap_or_default();
+        let moment = self.cache.look()?;
+        if let Some(body) = self.cache.find_list(key) {
+            return Ok(Response::json(StatusCode::OK, body));
+        }
+        let mut input = Input::from_query(request);
+        let filter = TaskFilter {
+            status: input.optional("status"),
+            task_type: input.optional("taskType"),
+            user_id: input
+                .optional("userId")
+                .map(|id: String| UserRef::stored_forms(&id)),
+        };
+        let limit = input
+            .number("limit", 1..=MAX_LIMIT)
+            .unwrap_or(DEFAULT_LIMIT);
+        let offset = input.number("offset", 0..=i64::MAX).unwrap_or(0);
+        let filter = input.finish(Some(filter))?;
+        let page = self.store.tasks(&filter, limit, offset)?;
+        let body: Shared = serde_json::to_vec(&List::new(&page, limit, offset))?.into();
+        self.cache.keep_list(moment, key, &body, self.task_ttl);
+        Ok(Response::json(StatusCode::OK, body))
+    }
+
+    fn cancel_task(&self, id: i64) -> Answer {
+        match self.store.cancel_task(id, Timestamp::now())? {
+            None => Err(Problem::NotFound("such task")),
+            Some((task, false)) => Err(Problem::Final(task.summary.status)),
+            Some((task, true)) => one(StatusCode::OK, "task", &task),
+        }
+    }
+
+    fn create_user(&self, request: &mut Request) -> Answer {
+        let mut input = Input::from_body(request)?;
+        let names = (input.required("username"), input.required("email"));
+        let full_name = input.optional("fullName");
+        let new = input.finish_valid(match names {
+            (Some(username), Some(email)) => Some(NewUser {
+                username,
+                email,
+                full_name,
+            }),
+            _ => None,
+        })?;
+        let user = self.store.create_user(&new, Timestamp::now())?;
+        let location = format!("{}/{}", request.path(), user.user_id);
+        Ok(one(StatusCode::CREATED, "user", &user)?.field("Location", location))
+    }
+
+    fn change_user(&self, id: i64, request: &mut Request) -> Answer {
+        let mut input = Input::from_body(request)?;
+        let change = UserChange {
+            username: input.optional("username"),
+            email: input.optional("email"),
+            full_name: input.optional("fullName"),
+        };
+        let change = input.finish_valid(Some(change))?;
+        let user = self.store.change_user(id, &change, Timestamp::now())?;
+        one(
+            StatusCode::OK,
+            "user",
+            &user.ok_or(Problem::NotFound("such user"))?,
+        )
+    }
+
+    fn create_session(&self, request: &mut Request) -> Answer {
+        let mut input = Input::from_body(request)?;
+        let user_id = input.required("userId");
+        let data = input.optional("data").unwrap_or_default();
+        let user_id = input.finish(user_id)?;
+        let (ttl, now) = (self.session_ttl, Timestamp::now());
+        let Some(session) = self.store.create_session(user_id, &data, ttl, now)? else {
+            let mut input = Input::from_query(request);
+            input.refuse("userId", "is no user");
+            return input.finish(None);
+        };
+        let location = format!("{}/{}", request.path(), session.session_id);
+        Ok(one(StatusCode::CREATED, "session", &session)?.field("Location", location))
+    }
+
+    fn show_session(&self, id: &str) -> Answer {
+        let key = format!("session:{id}");
+        let moment = self.cache.look()?;
+        if let Some(body) = self.cache.find(&key) {
+            return Ok(Response::json(StatusCode::OK, body));
+        }
+        let now = Timestamp::now();
+        let session = self.store.session(id, now)?;
+        let session = session.ok_or(Problem::NotFound("such session"))?;
+        let left = u64::try_from(session.expires_at.0 - now.0).unwrap_or(0);
+        let ttl = self.session_cache_ttl.min(Duration::from_millis(left));
+        let body: Shared = wrapped("session", &session)?.into();
+        self.cache.keep(moment, &key, &body, ttl);
+        Ok(Response::json(StatusCode::OK, body))
+    }
+
+    fn refresh_session(&self, id: &str, request: &mut Request) -> Answer {
+        let data = if request.body.length() == 0 {
+            None
+        } else {
+            let mut input = Input::from_body(request)?;
+            let data = input.optional("data");
+            input.finish(Some(data))?
+        };
+        let (ttl, now) = (self.session_ttl, Timestamp::now());
+        let session = self.store.refresh_session(id, data.as_ref(), ttl, now)?;
+        let session = session.ok_or(Problem::NotFound("such session"))?;
+        one(StatusCode::OK, "session", &session)
+    }
+
+    /// Shows what `find` finds in the store, unless the cache has it.
+    fn show<T: Serialize>(
+        &self,
+        kind: &'static str,
+        id: i64,
+        ttl: Duration,
+        find: impl FnOnce() -> Result<Option<T>, Problem>,
+    ) -> Answer {
+        let key = format!("{kind}:{id}");
+        let moment = self.cache.look()?;
+        if let Some(body) = self.cache.find(&key) {
+            return Ok(Response::json(StatusCode::OK, body));
+        }
+        let found = find()?.ok_or(Problem::NotFound(match kind {
+            "task" => "such task",
+            _ => "such user",
+        }))?;
+        let body: Shared = wrapped(kind, &found)?.into();
+        self.cache.keep(moment, &key, &body, ttl);
+        Ok(Response::json(StatusCode::OK, body))
+    }
+}
+
+#[derive(Serialize)]
+struct List<'a> {
+    tasks: &'a [super::model::TaskSummary],
+    pagination: Pagination,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Pagination {
+    total: i64,
+    limit: u32,
+    offset: i64,
+    has_more: bool,
+}
+
+impl<'a> List<'a> {
+    fn new(page: &'a TaskPage, limit: u32, offset: i64) -> Self {
+        let shown = i64::try_from(page.tasks.len()).unwrap_or(i64::MAX);
+        let pagination = Pagination {
+            total: page.total,
+            limit,
+            offset,
+            has_more: offset.saturating_add(shown) < page.total,
+        };
+        Self {
+            tasks: &page.tasks,
+            pagination,
+        }
+    }
+}
+
+/// `{KIND: thing}`.
+fn wrapped<T: Serialize>(kind: &str, thing: &T) -> serde_json::Result<Vec<u8>> {
+    let mut body = format!("{{\"{kind}\":").into_bytes();
+    serde_json::to_writer(&mut body, thing)?;
+    body.push(b'}');
+    Ok(body)
+}
+
+fn one<T: Serialize>(status: StatusCode, kind: &str, thing: &T) -> Answer {
+    Ok(Response::json(status, wrapped(kind, thing)?))
+}
+
+fn deleted(there_was_one: bool, kind: &'static str) -> Answer {
+    match (there_was_one, kind) {
+        (true, _) => Ok(Response::new(StatusCode::NO_CONTENT)),
+        (false, "user") => Err(Problem::NotFound("such user")),
+        (false, _) => Err(Problem::NotFound("such session")),
+    }
+}
