@@ -1,12 +1,13 @@
 //! A whole `main` for a program that brings its own application.
 
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::bail;
 use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext};
 
-use crate::run::serve;
+use crate::run::{UsageError, serve};
 
 /// Serves the application that `load` makes. `load` runs once in each worker, after the fork; what
 /// it returns is shared by the worker's request threads.
@@ -19,20 +20,29 @@ where
     A: App,
     L: Fn(&WorkerContext) -> anyhow::Result<A> + Send + Sync + 'static,
 {
-    run_application(Arc::new(Embedded { load }))
+    // The program has no better name than that of its file.
+    let program = std::env::args_os().next().map(PathBuf::from);
+    let name = program.as_deref().and_then(Path::file_name);
+    let name = name.map_or_else(|| "application".into(), OsStr::to_string_lossy);
+    run_application(Arc::new(Embedded {
+        name: name.into_owned(),
+        load,
+    }))
 }
 
 /// As [`run`], for an application with a name of its own or with background work.
 pub fn run_application(application: Arc<dyn Application>) -> ExitCode {
     serve(move |settings: &Settings| {
         if let Some(name) = &settings.application {
-            bail!("unexpected argument {name}: this program serves its own application");
+            let text = format!("unexpected argument {name}: this serves its own application");
+            return Err(UsageError(text).into());
         }
         Ok(Arc::clone(&application))
     })
 }
 
 struct Embedded<L> {
+    name: String,
     load: L,
 }
 
@@ -42,7 +52,7 @@ where
     L: Fn(&WorkerContext) -> anyhow::Result<A> + Send + Sync,
 {
     fn name(&self) -> &str {
-        "application"
+        &self.name
     }
 
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {

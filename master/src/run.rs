@@ -29,6 +29,11 @@ const CONFIGURATION_ERROR: u8 = 1;
 /// gunicorn's `APP_LOAD_ERROR`.
 const LOAD_ERROR: u8 = 4;
 
+/// The positional argument is missing, or not wanted.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct UsageError(pub(crate) String);
+
 /// An error and the exit code that goes with it.
 struct Failure {
     code: u8,
@@ -91,10 +96,9 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
 
 fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, Failure> {
     resolve(settings).map_err(|reason| Failure {
-        // Naming no application is a mistake on the command line.
-        code: match settings.application {
-            Some(_) => LOAD_ERROR,
-            None => CONFIGURATION_ERROR,
+        code: match reason.is::<UsageError>() {
+            true => CONFIGURATION_ERROR,
+            false => LOAD_ERROR,
         },
         reason,
     })
@@ -180,10 +184,9 @@ fn raise_descriptor_limit() {
 /// Finds what the positional argument of the `oxicorn` command names.
 pub(crate) fn by_name(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
     let Some(name) = settings.application.as_deref() else {
-        bail!(
-            "no application named; use `oxicorn native:NAME`, with one of: {}",
-            native_names()
-        );
+        let names = native_names();
+        let text = format!("no application named; use `oxicorn NAME`, with one of: {names}");
+        return Err(UsageError(text).into());
     };
     match name.strip_prefix("native:") {
         Some(native) => oxicorn_worker::native::find(native).with_context(|| {
