@@ -5,7 +5,7 @@
 //! `LAB_BOOT_MS` milliseconds. Not an example to follow.
 
 use std::io::{self, Read};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::str::FromStr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -73,6 +73,7 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
             .field("Set-Cookie", "c=d"),
         "/close" => text("x").field("Connection", "close"),
         "/panic" => panic!("on purpose"),
+        "/orphan" => orphan(),
         "/exit" => std::process::exit(value(&query, "code", 0)),
         "/abort" => std::process::abort(),
         _ => text("the lab"),
@@ -87,6 +88,12 @@ fn bytes(content: Vec<u8>) -> Response {
     Response::new(StatusCode::OK)
         .field("Content-Type", "text/plain")
         .body(ResponseBody::Bytes(content))
+}
+
+/// Leaves a process behind whose parent has ended.
+fn orphan() -> Response {
+    let outcome = Command::new("sh").args(["-c", "sleep 0.2 &"]).status();
+    text(outcome.map_or_else(|it| it.to_string(), |it| it.to_string()))
 }
 
 /// The body as it came.

@@ -255,3 +255,24 @@ fn connections_that_come_and_go_without_a_word_leave_nothing() {
         (worker.descriptors() <= before).then_some(())
     });
 }
+
+#[test]
+fn a_worker_that_is_full_makes_room_for_those_who_ask() {
+    let server = Server::new("full")
+        .lab()
+        .args(&["--worker-connections", "50"])
+        .start();
+    let idle: Vec<_> = (0..200)
+        .map(|_| {
+            let mut client = server.client();
+            client.get("/pid").expect("an answer");
+            client
+        })
+        .collect();
+    let started = Instant::now();
+    assert_eq!(server.get("/pid").status, 200);
+    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+    let worker = server.children()[0];
+    assert!(worker.descriptors() < 100, "{}", worker.descriptors());
+    drop(idle);
+}

@@ -162,3 +162,41 @@ fn titles_tell_master_and_workers_apart() {
     let title = server.children()[0].command_line();
     assert!(title.contains("oxicorn: worker [shop]"), "{title}");
 }
+
+/// As in a container: the master is process 1 and inherits whatever loses its parent.
+#[test]
+fn as_process_1_it_reaps_strangers_and_stops() {
+    if !Uid::effective().is_root() {
+        eprintln!("skipped: a namespace of processes takes root");
+        return;
+    }
+    let mut server = Server::new("process 1")
+        .lab()
+        .workers(2)
+        .under(&[
+            "unshare",
+            "--pid",
+            "--fork",
+            "--kill-child=KILL",
+            "--mount-proc",
+        ])
+        .bind("unix:app.sock")
+        .spawn();
+    let socket = server.dir().join("app.sock");
+    let ask = |target: &str| Client::connect_unix(&socket).ok()?.get(target).ok();
+    eventually("it serves", || ask("/"));
+    // A grandchild whose parent ends at once becomes a child of process 1.
+    assert_eq!(ask("/orphan").expect("an answer").status, 200);
+    let master = eventually("the master", || server.children().first().copied());
+    eventually("the orphan is reaped", || {
+        let zombies = master.zombies();
+        (zombies == 0 && master.children().len() == 2).then_some(())
+    });
+    master.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+    let text = server.log().text();
+    assert!(
+        !text.contains("[ERROR]") && !text.contains("[WARN"),
+        "{text}"
+    );
+}

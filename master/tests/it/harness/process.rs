@@ -32,6 +32,15 @@ impl Process {
             .collect()
     }
 
+    /// How many of its children have ended and wait to be reaped.
+    pub(crate) fn zombies(self) -> usize {
+        let is_zombie = |it: &Self| {
+            it.stat()
+                .is_some_and(|stat| stat.parent == self.0 && stat.state == 'Z')
+        };
+        all().iter().filter(|it| is_zombie(it)).count()
+    }
+
     /// The processes of the group that it leads, or led.
     pub(crate) fn group(self) -> Vec<Self> {
         all()

@@ -21,6 +21,8 @@ pub(crate) struct Builder {
     app: Option<String>,
     bind: Option<String>,
     workers: usize,
+    /// A command that runs the server.
+    under: Vec<String>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     dir: TempDir,
@@ -60,6 +62,7 @@ impl Server {
             app: Some("native:hello".to_owned()),
             bind: Some("127.0.0.1:0".to_owned()),
             workers: 1,
+            under: Vec::new(),
             args: Vec::new(),
             env: Vec::new(),
             dir: TempDir::with_prefix("oxicorn-test-").expect("a temporary directory"),
@@ -100,6 +103,12 @@ impl Builder {
     /// Leaves `bind` to other sources of settings.
     pub(crate) fn no_bind(mut self) -> Self {
         self.bind = None;
+        self
+    }
+
+    /// Runs the server as the argument of another command.
+    pub(crate) fn under(mut self, command: &[&str]) -> Self {
+        self.under = command.iter().map(|&it| it.to_owned()).collect();
         self
     }
 
@@ -194,6 +203,7 @@ impl Builder {
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "--"])
+            .args(&self.under)
             .arg(&self.program);
         if let Some(bind) = &self.bind {
             command.args(["--bind", bind]);
