@@ -17,6 +17,7 @@
 //! ```
 
 mod activation;
+mod bound;
 mod daemon;
 mod embed;
 mod generation;

@@ -16,7 +16,7 @@ use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
 
 use crate::daemon::{Announcement, Side, daemonize};
-use crate::generation::{Generation, Resolve, change_environment, warn_of};
+use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
 use crate::listeners::Listeners;
 use crate::master::{Master, SIGNALS, Shared};
 use crate::oom::OomWatch;
@@ -112,10 +112,7 @@ fn lead(
     application: Arc<dyn Application>,
 ) -> Result<ExitCode, Failure> {
     let settings = Arc::new(loaded.settings.clone());
-    if let Some(directory) = &settings.chdir {
-        std::env::set_current_dir(directory)
-            .with_context(|| format!("cannot change to {}", directory.display()))?;
-    }
+    change_directory(&settings)?;
     logging::init(&settings).context("cannot open the log")?;
     privileges::hand_over_logs(&settings);
     warn_of(&loaded);
