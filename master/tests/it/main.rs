@@ -13,6 +13,7 @@ mod deaths;
 mod logs;
 mod mechanics;
 mod reload;
+mod service;
 mod settings;
 mod signals;
 mod upload;

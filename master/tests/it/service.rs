@@ -137,8 +137,8 @@ fn errors_say_what_is_wrong() {
     }
 }
 
-/// A white image of two by two pixels.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAADklEQVR4nGP4DwUMEAoAU7oL9UHH1HkAAAAASUVORK5CYII=";
+/// A red and green image of two by two pixels.
+const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEUlEQVR4nGP4z8DA8B+MgBgAHfAD/dPQfSYAAAAASUVORK5CYII=";
 
 #[test]
 fn all_five_kinds_of_work_are_done() {

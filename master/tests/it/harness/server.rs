@@ -1,6 +1,7 @@
 //! A server under test: the real binary, in a directory and a process group of its own.
 
 use std::ffi::OsString;
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -139,9 +140,7 @@ impl Builder {
             server.wait_for_children(workers);
         }
         if server.address.is_some() {
-            eventually("the first answer", || {
-                server.client().get("/").ok().map(drop)
-            });
+            eventually("the first answer", || server.ask_and_close().ok());
         }
         if workers > 0 {
             server.descriptors = Some(server.own_descriptors());
@@ -223,6 +222,14 @@ impl Server {
 
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address()).expect("the server listens")
+    }
+
+    /// Asks on a connection that the server has closed when this returns.
+    fn ask_and_close(&self) -> io::Result<()> {
+        let mut client = Client::connect(self.address())?;
+        client.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
+        client.answer()?;
+        client.rest().map(drop)
     }
 
     /// One GET on a connection of its own.

@@ -47,12 +47,6 @@ pub(crate) enum Status {
     Cancelled,
 }
 
-impl Status {
-    pub(crate) fn is_final(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled)
-    }
-}
-
 impl TaskType {
     pub(crate) const ALL: [Self; 5] = [
         Self::DataProcessing,
