@@ -24,6 +24,7 @@ mod generation;
 mod last_call;
 mod listeners;
 mod master;
+mod notify;
 mod oom;
 mod pidfile;
 mod privileges;

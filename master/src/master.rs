@@ -25,6 +25,7 @@ use oxicorn_common::{Handoff, Message, Scoreboard, Settings, SignalPipe, logging
 
 use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve, change_environment};
+use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
 use crate::reap::reap;
@@ -66,6 +67,7 @@ pub(crate) struct Master {
     pub(crate) oom: OomWatch,
     pub(crate) pidfile: Option<Pidfile>,
     pub(crate) announcement: Announcement,
+    pub(crate) notifier: Notifier,
     pub(crate) title: Title,
     /// Why a child could not boot, in its own words.
     pub(crate) last_words: Option<String>,
@@ -278,9 +280,13 @@ impl Master {
             Action::MarkStopping => {
                 let stopping = &self.shared.scoreboard.header().stopping;
                 stopping.store(1, Ordering::SeqCst);
+                self.notifier.stopping();
                 self.close_listeners();
             }
-            Action::Serving => self.announcement.serving(),
+            Action::Serving => {
+                self.announcement.serving();
+                self.notifier.ready();
+            }
             Action::Say { level, text } => {
                 log!(level, "{text}");
             }
@@ -302,6 +308,7 @@ impl Master {
         let Some(newest) = self.generations.values().next_back() else {
             return Vec::new();
         };
+        self.notifier.reloading();
         let next = newest.next(&self.source, &self.resolve);
         let next = next.and_then(|next| self.adopt(next));
         match next {
@@ -314,6 +321,7 @@ impl Master {
             }
             Err(reason) => {
                 error!("Reload failed, everything stays as it is: {reason:#}");
+                self.notifier.ready();
                 supervisor.reload_failed(now)
             }
         }

@@ -19,6 +19,7 @@ use crate::daemon::{Announcement, Side, daemonize};
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
 use crate::listeners::Listeners;
 use crate::master::{Master, SIGNALS, Shared};
+use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
 use crate::title::Title;
@@ -125,6 +126,7 @@ fn lead(
         true => Listeners::bind(&settings)?,
         false => Listeners::adopt(given)?,
     };
+    let notifier = Notifier::take(&source.environment);
     let announcement = match settings.daemon {
         false => Announcement::default(),
         true => match daemonize().context("cannot go into the background")? {
@@ -159,6 +161,7 @@ fn lead(
         oom: OomWatch::new(),
         pidfile,
         announcement,
+        notifier,
         title,
         last_words: None,
     };

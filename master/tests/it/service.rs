@@ -80,22 +80,47 @@ fn a_task_is_created_listed_and_found() {
     let created = &answer["task"];
     assert_eq!(created["taskId"], 1000);
     let reference = created["taskReference"].as_str().expect("a reference");
-    assert!(reference.starts_with("TASK20") && reference.len() == 20, "{reference}");
+    assert!(
+        reference.starts_with("TASK20") && reference.len() == 20,
+        "{reference}"
+    );
     assert_eq!(
-        (&created["userId"], &created["taskType"], &created["priority"]),
+        (
+            &created["userId"],
+            &created["taskType"],
+            &created["priority"]
+        ),
         (&json!(7), &json!("data_processing"), &json!("high"))
     );
     assert!(created["createdAt"].is_string() && created["progress"].is_number());
     for user in [7, 8, 7] {
-        create(&server, json!({"userId": user, "parameters": {"numbers": [1]}}));
+        create(
+            &server,
+            json!({"userId": user, "parameters": {"numbers": [1]}}),
+        );
     }
     let (_, list) = call(&server, "GET", "/tasks", None);
-    let ids: Vec<_> = list["tasks"].as_array().expect("tasks").iter().map(|it| it["taskId"].clone()).collect();
-    assert_eq!(ids, [json!(1003), json!(1002), json!(1001), json!(1000)], "newest first");
-    assert_eq!(list["pagination"], json!({"total": 4, "limit": 50, "offset": 0, "hasMore": false}));
+    let ids: Vec<_> = list["tasks"]
+        .as_array()
+        .expect("tasks")
+        .iter()
+        .map(|it| it["taskId"].clone())
+        .collect();
+    assert_eq!(
+        ids,
+        [json!(1003), json!(1002), json!(1001), json!(1000)],
+        "newest first"
+    );
+    assert_eq!(
+        list["pagination"],
+        json!({"total": 4, "limit": 50, "offset": 0, "hasMore": false})
+    );
     let (_, page) = call(&server, "GET", "/tasks?userId=7&limit=1&offset=1", None);
     assert_eq!(page["tasks"][0]["taskId"], 1001);
-    assert_eq!(page["pagination"], json!({"total": 3, "limit": 1, "offset": 1, "hasMore": true}));
+    assert_eq!(
+        page["pagination"],
+        json!({"total": 3, "limit": 1, "offset": 1, "hasMore": true})
+    );
     let (_, none) = call(&server, "GET", "/tasks?status=cancelled", None);
     assert_eq!(none["tasks"], json!([]));
     assert_eq!(call(&server, "GET", "/tasks/999", None).0, 404);
@@ -115,15 +140,30 @@ fn errors_say_what_is_wrong() {
     };
     let (status, answer) = bad("{\"userId\": }", JSON);
     assert_eq!(status, 400);
-    assert!(answer["message"].as_str().is_some_and(|it| it.contains("column")), "{answer}");
+    assert!(
+        answer["message"]
+            .as_str()
+            .is_some_and(|it| it.contains("column")),
+        "{answer}"
+    );
     assert_eq!(bad("[1]", JSON).0, 400);
-    assert_eq!(bad("userId=1", "Content-Type: application/x-www-form-urlencoded\r\n").0, 415);
+    assert_eq!(
+        bad(
+            "userId=1",
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+        )
+        .0,
+        415
+    );
     let (status, answer) = bad(r#"{"taskType": "dancing", "priority": "asap"}"#, JSON);
     assert_eq!(status, 400);
     assert!(answer["error"].is_string(), "{answer}");
     let (status, answer) = call(&server, "GET", "/nothing", None);
     assert_eq!(status, 404);
-    assert!(answer["error"].is_string() && answer["message"].is_string(), "{answer}");
+    assert!(
+        answer["error"].is_string() && answer["message"].is_string(),
+        "{answer}"
+    );
     let mut client = server.client();
     let answer = client
         .request("DELETE", &format!("{BASE}/tasks"), "", b"")
@@ -131,7 +171,13 @@ fn errors_say_what_is_wrong() {
     assert_eq!(answer.status, 405);
     let allow = answer.field("Allow").expect("Allow");
     assert!(allow.contains("GET") && allow.contains("POST"), "{allow}");
-    for query in ["limit=-1", "limit=x", "offset=-5", "status=sleeping", "taskType=dancing"] {
+    for query in [
+        "limit=-1",
+        "limit=x",
+        "offset=-5",
+        "status=sleeping",
+        "taskType=dancing",
+    ] {
         let (status, answer) = call(&server, "GET", &format!("/tasks?{query}"), None);
         assert_eq!(status, 400, "{query}: {answer}");
     }
@@ -147,31 +193,69 @@ fn all_five_kinds_of_work_are_done() {
         let body = json!({"userId": 7, "taskType": task_type, "parameters": parameters});
         let done = wait_for_status(&server, create(&server, body), "completed");
         assert_eq!(done["progress"], 100, "{done}");
-        assert!(done["processingTime"].is_number() && done["startedAt"].is_string(), "{done}");
-        assert!(done["completedAt"].is_string() && done["errorMessage"].is_null(), "{done}");
+        assert!(
+            done["processingTime"].is_number() && done["startedAt"].is_string(),
+            "{done}"
+        );
+        assert!(
+            done["completedAt"].is_string() && done["errorMessage"].is_null(),
+            "{done}"
+        );
         done["result"].clone()
     };
     let result = run("data_processing", json!({"numbers": [1, 2, 3, 4]}));
     assert!(result.to_string().contains("2.5"), "{result}");
-    let result = run("data_processing", json!({"csv": "a,b\n1,x\n3,y\n", "columns": ["a"]}));
+    let result = run(
+        "data_processing",
+        json!({"csv": "a,b\n1,x\n3,y\n", "columns": ["a"]}),
+    );
     assert!(result.to_string().contains("\"mean\":2"), "{result}");
-    let result = run("file_upload", json!({"content": "hello", "encoding": "text", "filename": "a.txt"}));
+    let result = run(
+        "file_upload",
+        json!({"content": "hello", "encoding": "text", "filename": "a.txt"}),
+    );
     let sum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-    assert_eq!((&result["sha256"], &result["size"]), (&json!(sum), &json!(5)));
+    assert_eq!(
+        (&result["sha256"], &result["size"]),
+        (&json!(sum), &json!(5))
+    );
     let result = run("report_generation", json!({"userId": 7}));
-    assert!(result["total"].as_i64().is_some_and(|it| it >= 3), "{result}");
+    assert!(
+        result["total"].as_i64().is_some_and(|it| it >= 3),
+        "{result}"
+    );
     let result = run("data_export", json!({"format": "csv"}));
-    assert!(result["data"].as_str().is_some_and(|it| it.lines().count() >= 4), "{result}");
-    let result = run("image_processing", json!({"image": PNG, "width": 4, "height": 4}));
-    assert_eq!((&result["width"], &result["height"]), (&json!(4), &json!(4)), "{result}");
+    assert!(
+        result["data"]
+            .as_str()
+            .is_some_and(|it| it.lines().count() >= 4),
+        "{result}"
+    );
+    let result = run(
+        "image_processing",
+        json!({"image": PNG, "width": 4, "height": 4}),
+    );
+    assert_eq!(
+        (&result["width"], &result["height"]),
+        (&json!(4), &json!(4)),
+        "{result}"
+    );
 }
 
 #[test]
 fn bad_parameters_fail_the_task_and_say_why() {
     let server = start(service("bad work"), 1);
-    let id = create(&server, json!({"userId": 1, "taskType": "image_processing", "parameters": {"image": "%%%"}}));
+    let id = create(
+        &server,
+        json!({"userId": 1, "taskType": "image_processing", "parameters": {"image": "%%%"}}),
+    );
     let failed = wait_for_status(&server, id, "failed");
-    assert!(failed["errorMessage"].as_str().is_some_and(|it| !it.is_empty()), "{failed}");
+    assert!(
+        failed["errorMessage"]
+            .as_str()
+            .is_some_and(|it| !it.is_empty()),
+        "{failed}"
+    );
     let (status, _) = call(&server, "PUT", &format!("/tasks/{id}/cancel"), None);
     assert_eq!(status, 400);
 }
@@ -179,12 +263,17 @@ fn bad_parameters_fail_the_task_and_say_why() {
 #[test]
 fn a_task_can_be_cancelled_once() {
     // No runner: the task stays where it is.
-    let server = service("cancel").args(&["--workers", "1", "--runners", "0"]).start();
+    let server = service("cancel")
+        .args(&["--workers", "1", "--runners", "0"])
+        .start();
     let id = create(&server, json!({"userId": 1}));
     let (status, answer) = call(&server, "PUT", &format!("/tasks/{id}/cancel"), None);
     assert_eq!(status, 200, "{answer}");
     assert_eq!(task(&server, id)["status"], "cancelled");
-    assert_eq!(call(&server, "PUT", &format!("/tasks/{id}/cancel"), None).0, 400);
+    assert_eq!(
+        call(&server, "PUT", &format!("/tasks/{id}/cancel"), None).0,
+        400
+    );
     assert_eq!(call(&server, "PUT", "/tasks/1/cancel", None).0, 404);
 }
 
@@ -195,7 +284,11 @@ fn users_and_sessions_live_and_end() {
     let (status, answer) = call(&server, "POST", "/users", Some(anna.clone()));
     assert_eq!(status, 201, "{answer}");
     let user = &answer["user"];
-    let id = user.get("id").or(user.get("userId")).expect("an id").clone();
+    let id = user
+        .get("id")
+        .or(user.get("userId"))
+        .expect("an id")
+        .clone();
     assert_eq!(call(&server, "POST", "/users", Some(anna)).0, 409);
     let bad = json!({"username": "", "email": "nowhere"});
     assert_eq!(call(&server, "POST", "/users", Some(bad)).0, 400);
@@ -208,11 +301,17 @@ fn users_and_sessions_live_and_end() {
 
     let (status, answer) = call(&server, "POST", "/sessions", Some(json!({"userId": id})));
     assert_eq!(status, 201, "{answer}");
-    let session = answer["session"]["sessionId"].as_str().expect("an id").to_owned();
+    let session = answer["session"]["sessionId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
     assert!(session.len() >= 32, "{session}");
     let path_of_session = format!("/sessions/{session}");
     assert_eq!(call(&server, "GET", &path_of_session, None).0, 200);
-    assert_eq!(call(&server, "PUT", &path_of_session, Some(json!({}))).0, 200);
+    assert_eq!(
+        call(&server, "PUT", &path_of_session, Some(json!({}))).0,
+        200
+    );
     assert_eq!(call(&server, "DELETE", &path_of_session, None).0 / 100, 2);
     assert_eq!(call(&server, "GET", &path_of_session, None).0, 404);
 
@@ -234,7 +333,11 @@ fn no_read_is_stale() {
             .expect("an answer");
         newest = parse(&answer)["task"]["taskId"].as_i64().max(newest);
         for client in &mut clients {
-            let list = parse(&client.get(&format!("{BASE}/tasks?limit=1")).expect("an answer"));
+            let list = parse(
+                &client
+                    .get(&format!("{BASE}/tasks?limit=1"))
+                    .expect("an answer"),
+            );
             assert_eq!(list["tasks"][0]["taskId"].as_i64(), newest, "{list}");
         }
     }
@@ -251,7 +354,8 @@ fn post_until(server: &Server, stop: &AtomicBool) -> Vec<i64> {
             None => server.client(),
         };
         // A request whose worker was killed has no answer: it may or may not have happened.
-        if let Ok(answer) = connection.request("POST", &format!("{BASE}/tasks"), JSON, body.as_bytes())
+        if let Ok(answer) =
+            connection.request("POST", &format!("{BASE}/tasks"), JSON, body.as_bytes())
             && answer.status == 201
         {
             ids.extend(parse(&answer)["task"]["taskId"].as_i64());
@@ -285,7 +389,11 @@ fn no_committed_task_is_lost_whoever_is_killed() {
         lists.flatten().collect()
     });
     assert!(ids.len() > 20, "{}", ids.len());
-    assert_eq!(ids.iter().collect::<HashSet<_>>().len(), ids.len(), "an id twice");
+    assert_eq!(
+        ids.iter().collect::<HashSet<_>>().len(),
+        ids.len(),
+        "an id twice"
+    );
     for &id in &ids {
         task(&server, id);
     }
@@ -302,14 +410,24 @@ fn tasks_outlive_the_server() {
     let builder = service("restart");
     let database = builder.dir().join("tasks.db");
     let mut server = start(builder, 1);
-    let id = create(&server, json!({"userId": 1, "parameters": {"numbers": [1]}}));
+    let id = create(
+        &server,
+        json!({"userId": 1, "parameters": {"numbers": [1]}}),
+    );
     server.signal(Signal::SIGKILL);
     server.wait_for_exit();
     server.expect_kill();
     let group: Vec<Process> = server.master().group();
-    eventually("all are gone", || group.iter().all(|it| !it.is_alive()).then_some(()));
+    eventually("all are gone", || {
+        group.iter().all(|it| !it.is_alive()).then_some(())
+    });
     let url = format!("sqlite:{}", database.display());
-    let second = start(Server::new("again").app("native:eventstreammonitor").env("DATABASE_URL", &url), 1);
+    let second = start(
+        Server::new("again")
+            .app("native:eventstreammonitor")
+            .env("DATABASE_URL", &url),
+        1,
+    );
     wait_for_status(&second, id, "completed");
 }
 
