@@ -313,7 +313,7 @@ impl Master {
         let next = next.and_then(|next| self.adopt(next));
         match next {
             Ok(next) => {
-                info!("Hang up: master");
+                info!("Hang up: Master");
                 let plan = next.plan();
                 let actions = supervisor.handle(Event::Reloaded(plan), now);
                 self.generations.insert(supervisor.newest(), next);
