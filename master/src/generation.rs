@@ -46,13 +46,15 @@ impl Generation {
         warn_of(&loaded);
         let settings = loaded.settings;
         privileges::check(&settings)?;
-        if let Some(directory) = &settings.chdir {
-            std::env::set_current_dir(directory)
-                .with_context(|| format!("cannot change to {}", directory.display()))?;
-        }
         let application = resolve(&settings)?;
-        let listeners = self.listeners.rebind(&settings)?;
-        change_environment(&self.settings, &settings);
+        change_directory(&settings)?;
+        let listeners = match self.listeners.rebind(&settings) {
+            Ok(listeners) => listeners,
+            Err(error) => {
+                change_directory(&self.settings)?;
+                return Err(error.into());
+            }
+        };
         Ok(Self {
             settings: Arc::new(settings),
             application,
@@ -65,6 +67,15 @@ pub(crate) fn warn_of(loaded: &Loaded) {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
+}
+
+/// Goes to the directory that relative paths count from.
+pub(crate) fn change_directory(settings: &Settings) -> anyhow::Result<()> {
+    if let Some(directory) = &settings.chdir {
+        std::env::set_current_dir(directory)
+            .with_context(|| format!("cannot change to {}", directory.display()))?;
+    }
+    Ok(())
 }
 
 /// Sets what `raw_env` says, and takes back what it no longer does.

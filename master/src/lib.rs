@@ -17,12 +17,14 @@
 //! ```
 
 mod activation;
+mod bound;
 mod daemon;
 mod embed;
 mod generation;
 mod last_call;
 mod listeners;
 mod master;
+mod notify;
 mod oom;
 mod pidfile;
 mod privileges;

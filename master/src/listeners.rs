@@ -1,50 +1,19 @@
-//! The listening sockets: bound by the master before it forks, shared by all children.
+//! The listening sockets of one generation: bound by the master before it forks, shared by all
+//! children.
 //!
 //! A reload keeps the sockets whose address stays, binds the new ones before it lets go of any,
 //! and closes the rest when no generation needs them. Each socket belongs to the master; a child
 //! duplicates what its generation listens on.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::os::fd::RawFd;
 use std::rc::Rc;
-use std::thread;
-use std::time::Duration;
 
-use nix::sys::stat::{Mode, umask};
 use oxicorn_common::address::Address;
 use oxicorn_common::{Listener, Settings};
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
+use crate::bound::{BindError, Bound};
 use crate::last_call::last_call;
-use crate::{privileges, sys};
-
-/// As gunicorn's.
-const ATTEMPTS: u32 = 5;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
-
-/// Why a socket does not listen.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen at {address}{advice}")]
-pub(crate) struct BindError {
-    address: Address,
-    source: io::Error,
-    advice: &'static str,
-}
-
-/// One socket of the master's.
-#[derive(Debug)]
-pub(crate) struct Bound {
-    fd: OwnedFd,
-    /// As the settings name it.
-    asked: Address,
-    /// As the kernel has it.
-    actual: Address,
-    /// The socket file that we have made and shall remove.
-    file: Option<PathBuf>,
-}
 
 /// All sockets of one generation.
 #[derive(Debug, Clone, Default)]
@@ -57,13 +26,13 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// The sockets of a start: whoever holds an address may be about to let go of it.
     pub(crate) fn bind(settings: &Settings) -> Result<Self, BindError> {
-        Self::bind_with(settings, &Self::default(), bind_patiently)
+        Self::bind_with(settings, &Self::default(), Bound::bind_patiently)
     }
 
     /// The sockets of a reload: those of `self` whose address stays, and new ones. Does not wait:
     /// the master has children to look after.
     pub(crate) fn rebind(&self, settings: &Settings) -> Result<Self, BindError> {
-        Self::bind_with(settings, self, bind)
+        Self::bind_with(settings, self, Bound::bind)
     }
 
     fn bind_with(
@@ -81,27 +50,34 @@ impl Listeners {
             }
             let socket = match before.sockets.iter().find(|other| other.asked == *address) {
                 Some(kept) => {
-                    // A backlog may be changed by listening again (listen(2)).
-                    let failed = |source| BindError::new(address, source);
-                    SockRef::from(&kept.fd)
-                        .listen(backlog(settings))
-                        .map_err(failed)?;
+                    kept.listen_again(settings)?;
                     Rc::clone(kept)
                 }
-                None => Rc::new(bind(address, settings)?),
+                None => match bind(address, settings) {
+                    Ok(socket) => Rc::new(socket),
+                    Err(error) => {
+                        // The socket files of those that were bound would be left behind.
+                        Self::of(bound).retire([before].into_iter());
+                        return Err(error);
+                    }
+                },
             };
             bound.push(socket);
         }
-        Ok(Self {
-            sockets: bound,
+        Ok(Self::of(bound))
+    }
+
+    fn of(sockets: Vec<Rc<Bound>>) -> Self {
+        Self {
+            sockets,
             given: false,
-        })
+        }
     }
 
     /// The sockets that systemd has opened for us, which then count instead of `bind`.
     pub(crate) fn adopt(descriptors: impl Iterator<Item = RawFd>) -> Result<Self, BindError> {
         let sockets = descriptors
-            .map(|fd| adopt(&Address::Fd(fd), fd).map(Rc::new))
+            .map(|fd| Bound::adopt(&Address::Fd(fd), fd).map(Rc::new))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             sockets,
@@ -162,169 +138,11 @@ impl Listeners {
     }
 }
 
-impl BindError {
-    fn new(address: &Address, source: io::Error) -> Self {
-        let advice = match source.kind() {
-            io::ErrorKind::AddrInUse => " (stop what listens there, or choose another --bind)",
-            io::ErrorKind::AddrNotAvailable => " (choose an address of this machine)",
-            io::ErrorKind::PermissionDenied => {
-                " (ports below 1024 take root or CAP_NET_BIND_SERVICE, a socket file takes a \
-                 directory that can be written)"
-            }
-            io::ErrorKind::NotFound => " (is there such a directory?)",
-            _ => "",
-        };
-        Self {
-            address: address.clone(),
-            source,
-            advice,
-        }
-    }
-}
-
-fn bind_patiently(address: &Address, settings: &Settings) -> Result<Bound, BindError> {
-    for _ in 1..ATTEMPTS {
-        match bind(address, settings) {
-            Err(error) if error.source.kind() == io::ErrorKind::AddrInUse => {
-                log::error!("Connection in use: {address}");
-                log::error!("Retrying in {} second.", BETWEEN_ATTEMPTS.as_secs());
-                thread::sleep(BETWEEN_ATTEMPTS);
-            }
-            outcome => return outcome,
-        }
-    }
-    bind(address, settings)
-}
-
-fn bind(address: &Address, settings: &Settings) -> Result<Bound, BindError> {
-    let result = match address {
-        Address::Tcp { host, port } => bind_tcp(host, *port, settings),
-        Address::Unix(path) => bind_unix(path, settings),
-        Address::Fd(fd) => return adopt(address, *fd),
-    };
-    let socket = result.map_err(|source| BindError::new(address, source))?;
-    let actual = actual_address(&socket, address);
-    Ok(Bound {
-        fd: socket.into(),
-        asked: address.clone(),
-        actual,
-        file: match address {
-            Address::Unix(path) => Some(path.clone()),
-            _ => None,
-        },
-    })
-}
-
-fn bind_tcp(host: &str, port: u16, settings: &Settings) -> io::Result<Socket> {
-    let address = resolve(host, port)?;
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    listen(socket, settings)
-}
-
-/// IPv4 comes first where a name has both, as gunicorn opens an IPv6 socket for IPv6 literals only.
-fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
-    if host.is_empty() {
-        return Ok(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into());
-    }
-    let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
-    let v4 = addresses.iter().find(|address| address.is_ipv4());
-    v4.or(addresses.first())
-        .copied()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
-}
-
-fn bind_unix(path: &Path, settings: &Settings) -> io::Result<Socket> {
-    clear_the_way(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let before = umask(Mode::from_bits_truncate(settings.umask));
-    let result = socket.bind(&SockAddr::unix(path)?);
-    umask(before);
-    result?;
-    privileges::hand_over(path, settings)?;
-    listen(socket, settings)
-}
-
-/// Removes a socket file that nobody answers on. Anything else in its place stays.
-fn clear_the_way(path: &Path) -> io::Result<()> {
-    let there = match std::fs::symlink_metadata(path) {
-        Ok(there) => there,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    if !there.file_type().is_socket() {
-        let text = "there is a file of that name that is no socket";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
-    }
-    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A listener with a full backlog would make us wait.
-    probe.set_nonblocking(true)?;
-    match probe.connect(&SockAddr::unix(path)?) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
-        _ => Err(io::Error::from_raw_os_error(libc::EADDRINUSE)),
-    }
-}
-
-fn listen(socket: Socket, settings: &Settings) -> io::Result<Socket> {
-    socket.set_nonblocking(true)?;
-    socket.listen(backlog(settings))?;
-    Ok(socket)
-}
-
-fn adopt(address: &Address, fd: RawFd) -> Result<Bound, BindError> {
-    let failed = |source| BindError {
-        address: address.clone(),
-        source,
-        advice: " (it must be an open stream socket that listens)",
-    };
-    let fd = sys::adopt(fd).map_err(failed)?;
-    let socket = SockRef::from(&fd);
-    let listens = socket.is_listener().map_err(failed)?;
-    if !listens {
-        return Err(failed(io::ErrorKind::InvalidInput.into()));
-    }
-    socket.set_nonblocking(true).map_err(failed)?;
-    Ok(Bound {
-        actual: actual_address(&socket, address),
-        asked: address.clone(),
-        file: None,
-        fd,
-    })
-}
-
-fn actual_address(socket: &Socket, asked: &Address) -> Address {
-    let Ok(address) = socket.local_addr() else {
-        return asked.clone();
-    };
-    if let Some(path) = address.as_pathname() {
-        return Address::Unix(path.to_owned());
-    }
-    address.as_socket().map_or_else(
-        || asked.clone(),
-        |address| Address::Tcp {
-            host: address.ip().to_string(),
-            port: address.port(),
-        },
-    )
-}
-
-fn backlog(settings: &Settings) -> i32 {
-    i32::try_from(settings.backlog).unwrap_or(i32::MAX)
-}
-
-impl AsFd for Bound {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        self.fd.as_fd()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
-    use std::os::unix::net::UnixListener;
 
     fn settings(bind: Vec<Address>) -> Settings {
         Settings {
@@ -364,24 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_file_is_taken_over_only_when_nobody_answers() {
-        let file = path("stale");
-        let live = UnixListener::bind(&file).expect("a socket");
-        let taken = clear_the_way(&file).expect_err("somebody answers");
-        assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
-        drop(live);
-        clear_the_way(&file).expect("nobody answers");
+    fn a_bind_that_fails_leaves_no_socket_file() {
+        let file = path("partial");
+        let bad = Address::Unix("/nonexistent/socket".into());
+        let both = settings(vec![Address::Unix(file.clone()), bad]);
+        Listeners::bind(&both).expect_err("no such directory");
         assert!(!file.exists());
-        std::fs::write(&file, "precious").expect("a file");
-        assert!(clear_the_way(&file).is_err() && file.exists());
-        std::fs::remove_file(&file).expect("removed");
-    }
-
-    #[test]
-    fn errors_name_the_address_and_what_to_do() {
-        let error = BindError::new(&any_port(), io::Error::from_raw_os_error(libc::EADDRINUSE));
-        let text = error.to_string();
-        assert!(text.starts_with("cannot listen at 127.0.0.1:0 (stop"));
-        assert!(text.ends_with("choose another --bind)"));
     }
 }

@@ -13,22 +13,24 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use log::{error, info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oxicorn_common::bell::Bell;
-use oxicorn_common::scoreboard::now_millis;
+use oxicorn_common::scoreboard::{SlotState, now_millis};
 use oxicorn_common::settings::Source;
-use oxicorn_common::{Handoff, Message, Scoreboard, SignalPipe, logging};
+use oxicorn_common::{Handoff, Message, Scoreboard, Settings, SignalPipe, logging};
 
 use crate::daemon::Announcement;
-use crate::generation::{Generation, Resolve};
+use crate::generation::{Generation, Resolve, change_environment};
+use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
 use crate::reap::reap;
 use crate::spawn::{Order, Process, spawn};
-use crate::supervisor::{Action, ChildId, Event, Supervisor};
+use crate::supervisor::{Action, ChildId, Event, Pulse, Supervisor};
 use crate::title::Title;
 use crate::{privileges, terminal};
 
@@ -65,6 +67,7 @@ pub(crate) struct Master {
     pub(crate) oom: OomWatch,
     pub(crate) pidfile: Option<Pidfile>,
     pub(crate) announcement: Announcement,
+    pub(crate) notifier: Notifier,
     pub(crate) title: Title,
     /// Why a child could not boot, in its own words.
     pub(crate) last_words: Option<String>,
@@ -152,8 +155,12 @@ impl Master {
         let now = now_millis();
         let board = self.shared.scoreboard.clone();
         let actions = supervisor.look(Instant::now(), |slot| {
-            let beat = board.slot(slot).heartbeat.load(Ordering::Relaxed);
-            Duration::from_millis(now.saturating_sub(beat))
+            let slot = board.slot(slot);
+            let beat = slot.heartbeat.load(Ordering::Relaxed);
+            Pulse {
+                silence: Duration::from_millis(now.saturating_sub(beat)),
+                drains: slot.state.load(Ordering::Relaxed) == SlotState::Draining as u32,
+            }
         });
         self.carry_out(supervisor, actions)
     }
@@ -273,9 +280,13 @@ impl Master {
             Action::MarkStopping => {
                 let stopping = &self.shared.scoreboard.header().stopping;
                 stopping.store(1, Ordering::SeqCst);
+                self.notifier.stopping();
                 self.close_listeners();
             }
-            Action::Serving => self.announcement.serving(),
+            Action::Serving => {
+                self.announcement.serving();
+                self.notifier.ready();
+            }
             Action::Say { level, text } => {
                 log!(level, "{text}");
             }
@@ -297,11 +308,12 @@ impl Master {
         let Some(newest) = self.generations.values().next_back() else {
             return Vec::new();
         };
+        self.notifier.reloading();
         let next = newest.next(&self.source, &self.resolve);
         let next = next.and_then(|next| self.adopt(next));
         match next {
             Ok(next) => {
-                info!("Hang up: master");
+                info!("Hang up: Master");
                 let plan = next.plan();
                 let actions = supervisor.handle(Event::Reloaded(plan), now);
                 self.generations.insert(supervisor.newest(), next);
@@ -309,36 +321,52 @@ impl Master {
             }
             Err(reason) => {
                 error!("Reload failed, everything stays as it is: {reason:#}");
+                self.notifier.ready();
                 supervisor.reload_failed(now)
             }
         }
     }
 
-    /// Lets the settings of a reload hold for the master itself.
+    /// Lets the settings of a reload hold for the master itself. What can fail comes first.
     fn adopt(&mut self, next: Generation) -> anyhow::Result<Generation> {
         let settings = &next.settings;
         let held = self.pidfile.as_ref().map(Pidfile::path);
-        if settings.pidfile.as_deref() != held {
-            let mut pidfile = settings.pidfile.as_deref().map(Pidfile::lock).transpose()?;
-            if let Some(pidfile) = &mut pidfile {
-                pidfile.write()?;
+        let moves = settings.pidfile.as_deref() != held;
+        let prepared = self.prepare_pidfile(settings, moves).and_then(|pidfile| {
+            logging::init(settings).context("cannot open the log")?;
+            Ok(pidfile)
+        });
+        let pidfile = match prepared {
+            Ok(pidfile) => pidfile,
+            Err(reason) => {
+                let ours = self.generations.values().map(|other| &other.listeners);
+                next.listeners.retire(ours);
+                return Err(reason);
             }
-            if let Some(old) = std::mem::replace(&mut self.pidfile, pidfile) {
-                old.remove();
-            }
+        };
+        if moves && let Some(old) = std::mem::replace(&mut self.pidfile, pidfile) {
+            old.remove();
         }
-        logging::init(settings)?;
         privileges::hand_over_logs(settings);
+        let before = self.generations.values().next_back();
+        if let Some(before) = before {
+            change_environment(&before.settings, settings);
+        }
+        if before.is_none_or(|before| !before.listeners.is_same(&next.listeners)) {
+            let pid = std::process::id();
+            info!("Listening at: {} ({pid})", next.listeners.describe());
+        }
         self.title.rename(&next.name());
         self.title.show("master");
-        let before = self.generations.values().next_back();
-        if before.is_none_or(|before| !before.listeners.is_same(&next.listeners)) {
-            info!(
-                "Listening at: {} ({})",
-                next.listeners.describe(),
-                std::process::id()
-            );
-        }
         Ok(next)
+    }
+
+    fn prepare_pidfile(&self, settings: &Settings, moves: bool) -> anyhow::Result<Option<Pidfile>> {
+        let path = settings.pidfile.as_deref().filter(|_| moves);
+        let mut pidfile = path.map(Pidfile::lock).transpose()?;
+        if let Some(pidfile) = &mut pidfile {
+            pidfile.write()?;
+        }
+        Ok(pidfile)
     }
 }

@@ -16,9 +16,10 @@ use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
 
 use crate::daemon::{Announcement, Side, daemonize};
-use crate::generation::{Generation, Resolve, change_environment, warn_of};
+use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
 use crate::listeners::Listeners;
 use crate::master::{Master, SIGNALS, Shared};
+use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
 use crate::title::Title;
@@ -112,10 +113,7 @@ fn lead(
     application: Arc<dyn Application>,
 ) -> Result<ExitCode, Failure> {
     let settings = Arc::new(loaded.settings.clone());
-    if let Some(directory) = &settings.chdir {
-        std::env::set_current_dir(directory)
-            .with_context(|| format!("cannot change to {}", directory.display()))?;
-    }
+    change_directory(&settings)?;
     logging::init(&settings).context("cannot open the log")?;
     privileges::hand_over_logs(&settings);
     warn_of(&loaded);
@@ -128,6 +126,7 @@ fn lead(
         true => Listeners::bind(&settings)?,
         false => Listeners::adopt(given)?,
     };
+    let notifier = Notifier::take(&source.environment);
     let announcement = match settings.daemon {
         false => Announcement::default(),
         true => match daemonize().context("cannot go into the background")? {
@@ -162,6 +161,7 @@ fn lead(
         oom: OomWatch::new(),
         pidfile,
         announcement,
+        notifier,
         title,
         last_words: None,
     };

@@ -59,7 +59,7 @@ pub(crate) enum Action {
     ReopenLogs,
     /// Tell all children that the whole server stops, before any is told to drain.
     MarkStopping,
-    /// The server serves for the first time.
+    /// A generation is proven: the server serves, for the first time or after a reload.
     Serving,
     Say {
         level: log::Level,

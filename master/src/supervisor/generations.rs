@@ -121,10 +121,8 @@ impl Supervisor {
         let Some(proven) = generations.incoming.take_if(proof) else {
             return;
         };
-        let before = generations.current.replace((generation, proven.plan));
-        if before.is_none() {
-            self.actions.push(Action::Serving);
-        }
+        generations.current = Some((generation, proven.plan));
+        self.actions.push(Action::Serving);
         self.reload_again();
     }
 
@@ -167,6 +165,8 @@ impl Supervisor {
             self.drain(id, now);
         }
         self.actions.push(Action::Forget { generation });
+        // As far as anybody who waits for the reload is concerned.
+        self.actions.push(Action::Serving);
         if let Some((_, plan)) = &self.generations.current {
             self.runners.target = plan.runners;
         }

@@ -39,6 +39,7 @@ use generations::Generations;
 pub(crate) use child::{ChildId, Kind};
 pub(crate) use death::{Death, End};
 pub(crate) use event::{Action, Event, Plan};
+pub(crate) use watch::Pulse;
 
 /// A worker that ends by itself this soon after its birth counts as one that failed to boot.
 const DIED_YOUNG: std::time::Duration = std::time::Duration::from_secs(1);

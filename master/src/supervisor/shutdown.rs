@@ -36,7 +36,7 @@ impl Supervisor {
         if let Some(code) = self.stopping
             && self.children.is_empty()
         {
-            self.say(Level::Info, "Shutting down: master".into());
+            self.say(Level::Info, "Shutting down: Master".into());
             self.actions.push(Action::Exit { code });
         }
     }

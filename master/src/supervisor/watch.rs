@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use log::Level;
 use nix::sys::signal::Signal;
 
 use super::child::{ChildId, Kind, State};
@@ -15,13 +16,18 @@ const CORE_TIME: Duration = Duration::from_secs(2);
 /// How often heartbeats are looked at.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// What the scoreboard says of one child.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pulse {
+    /// Since its last heartbeat.
+    pub(crate) silence: Duration,
+    /// It takes nothing new any more.
+    pub(crate) drains: bool,
+}
+
 impl Supervisor {
-    /// Does what is due. `silence` says how long the child in a slot has not beaten.
-    pub(crate) fn look(
-        &mut self,
-        now: Instant,
-        silence: impl Fn(usize) -> Duration,
-    ) -> Vec<Action> {
+    /// Does what is due. `pulse` says how the child in a slot is.
+    pub(crate) fn look(&mut self, now: Instant, pulse: impl Fn(usize) -> Pulse) -> Vec<Action> {
         // A master that was stopped itself, with the machine or its container, finds heartbeats
         // old that could not have been younger.
         if now.saturating_duration_since(self.looked) > 3 * ROUND {
@@ -29,7 +35,10 @@ impl Supervisor {
         }
         self.looked = now;
         let awake = now.saturating_duration_since(self.awake_since);
-        for id in self.ids(|child| is_silent(child, silence(child.slot).min(awake))) {
+        for id in self.ids(|child| child.is_ready() && pulse(child.slot).drains) {
+            self.let_drain(id, now);
+        }
+        for id in self.ids(|child| is_silent(child, pulse(child.slot).silence.min(awake))) {
             self.kill(id, Signal::SIGABRT, "its event loop made no progress", now);
         }
         for id in self.ids(|child| child.deadline.is_some_and(|deadline| deadline <= now)) {
@@ -54,6 +63,16 @@ impl Supervisor {
             .chain(watched.then(|| now + ROUND))
             .chain(crews)
             .min()
+    }
+
+    /// Somebody else has told a child to end: what takes its place need not wait for that.
+    fn let_drain(&mut self, id: ChildId, now: Instant) {
+        let text = format!("{} drains without being told to", self.name(id));
+        self.say(Level::Warn, text);
+        if let Some(child) = self.children.get_mut(&id) {
+            child.state = State::Draining;
+            child.deadline = Some(now + child.graceful_timeout + MARGIN);
+        }
     }
 
     fn enforce(&mut self, id: ChildId, now: Instant) {

@@ -25,7 +25,7 @@ fn the_first_generation_starts_whole_and_serves_with_the_first_ready_worker() {
     );
     scene.all_ready();
     let count = scene.done.iter().filter(|it| **it == Action::Serving);
-    assert_eq!(count.count(), 1);
+    assert_eq!(count.count(), 1, "once a generation");
     assert!(scene.said(Level::Info, "Generation 1 serves with 3 workers"));
 }
 

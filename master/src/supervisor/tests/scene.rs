@@ -8,7 +8,7 @@ use log::Level;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 
-use crate::supervisor::{Action, ChildId, Death, End, Event, Kind, Plan, Supervisor};
+use crate::supervisor::{Action, ChildId, Death, End, Event, Kind, Plan, Pulse, Supervisor};
 
 pub(super) struct Scene {
     pub(super) supervisor: Supervisor,
@@ -138,12 +138,25 @@ impl Scene {
         self.pass_with(time, |_| Duration::ZERO);
     }
 
+    /// Looks once, and finds that the child in `slot` drains.
+    pub(super) fn find_draining(&mut self, slot: usize) {
+        let pulse = |which| Pulse {
+            drains: which == slot,
+            ..Pulse::default()
+        };
+        let actions = self.supervisor.look(self.now, pulse);
+        self.carry_out(actions);
+    }
+
     pub(super) fn pass_with(&mut self, time: Duration, silence: impl Fn(usize) -> Duration) {
         let end = self.now + time;
         while self.now < end {
             let next = self.supervisor.deadline(self.now).unwrap_or(end);
             self.now = next.clamp(self.now + Duration::from_millis(1), end);
-            let actions = self.supervisor.look(self.now, &silence);
+            let actions = self.supervisor.look(self.now, |slot| Pulse {
+                silence: silence(slot),
+                drains: false,
+            });
             self.carry_out(actions);
         }
     }

@@ -80,6 +80,20 @@ fn a_worker_that_never_gets_ready_is_a_boot_failure() {
 }
 
 #[test]
+fn one_that_another_has_told_to_end_is_replaced_while_it_drains() {
+    let mut scene = Scene::serving(plan(2, 0));
+    scene.pass(seconds(5));
+    scene.find_draining(scene.alive[&1].1);
+    assert!(scene.said(Level::Warn, "drains without being told to"));
+    assert_eq!(scene.of(1), [1, 2, 3]);
+    scene.all_ready();
+    scene.exits(1, 0);
+    scene.pass(seconds(60));
+    assert_eq!(scene.of(1), [2, 3]);
+    assert!(scene.sent(Signal::SIGTERM).is_empty());
+}
+
+#[test]
 fn one_that_does_not_drain_after_its_replacement_is_killed() {
     let mut scene = Scene::serving(plan(1, 0));
     scene.ask_replacement(1);
