@@ -139,6 +139,7 @@ impl Crew {
 
     /// Turns the reactor and runs what it brings, until somebody else leads.
     fn lead<'a>(&'a self, mut reactor: Lead<'a>, desk: &mut Desk<'_>) {
+        reactor.now = Instant::now();
         loop {
             self.take_back(&mut reactor);
             while let Some(mut connection) = reactor.ready.pop_front() {
@@ -146,14 +147,17 @@ impl Crew {
                 if self.idle.load(Ordering::Relaxed) > 0 && self.estimates.blocks(estimate) {
                     self.promote();
                 }
+                // One look at the clock between two requests is enough for both.
+                let started = reactor.now;
                 self.let_go(reactor);
                 self.begin();
-                let micros = desk.serve(&mut connection);
-                self.estimates.learn(estimate, micros);
+                let ended = desk.serve(&mut connection, started);
+                self.estimates.learn(estimate, ended - started);
                 let Some(again) = self.try_lead() else {
                     return self.give_back(connection);
                 };
                 reactor = again;
+                reactor.now = ended;
                 reactor.settle(connection);
             }
             if self.is_over(&reactor) {

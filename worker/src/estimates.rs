@@ -1,6 +1,7 @@
 //! How long the application took lately, by kind of request: a guess whether it will block.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::connection::Connection;
 
@@ -52,8 +53,9 @@ impl Estimates {
     }
 
     /// Takes one more sample in, with a weight of an eighth.
-    pub(crate) fn learn(&self, slot: usize, micros: u64) {
-        let sample = u32::try_from(micros).unwrap_or(u32::MAX).min(10_000_000);
+    pub(crate) fn learn(&self, slot: usize, took: Duration) {
+        let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        let sample = micros.min(10_000_000);
         let average = self.0[slot].load(Ordering::Relaxed);
         self.0[slot].store(average - average / 8 + sample / 8, Ordering::Relaxed);
     }
@@ -67,9 +69,9 @@ mod tests {
     fn it_learns_both_ways() {
         let estimates = Estimates::default();
         assert!(!estimates.blocks(3));
-        (0..20).for_each(|_| estimates.learn(3, 5_000));
+        (0..20).for_each(|_| estimates.learn(3, Duration::from_millis(5)));
         assert!(estimates.blocks(3) && !estimates.blocks(4));
-        (0..60).for_each(|_| estimates.learn(3, 10));
+        (0..60).for_each(|_| estimates.learn(3, Duration::from_micros(10)));
         assert!(!estimates.blocks(3));
     }
 }

@@ -35,6 +35,8 @@ const FIRST_LISTENER: usize = usize::MAX / 2;
 
 /// An idle worker turns at least so often, to beat.
 const LONGEST_TURN: Duration = Duration::from_secs(1);
+/// How long to look for the next event before going to sleep.
+const BRISK: Duration = Duration::from_micros(12);
 /// Buffers that are kept for the next request.
 const SPARE_BUFFERS: usize = 64;
 /// How long a client may go on sending after its connection was refused more.
@@ -63,6 +65,8 @@ pub(crate) struct Reactor {
     /// Requests that were answered 504 while their threads are still in the application.
     pub(crate) given_up: usize,
     pub(crate) now: Instant,
+    /// The last event came within moments.
+    brisk: bool,
     /// Accepting failed for want of descriptors: not before then again.
     accept_after: Option<Instant>,
 }
@@ -118,6 +122,7 @@ impl Reactor {
             quit: false,
             given_up: 0,
             now: Instant::now(),
+            brisk: false,
             accept_after: None,
         };
         Ok((reactor, waker))
@@ -129,10 +134,7 @@ impl Reactor {
         let may_accept = may_accept && self.has_room();
         self.acceptor.set_open(may_accept)?;
         let patience = self.patience(patience);
-        match self.poll.poll(&mut self.events, Some(patience)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
-            _ => {}
-        }
+        self.wait(patience)?;
         self.now = Instant::now();
         self.station.slot().beat();
         let mut signalled = false;
@@ -159,6 +161,29 @@ impl Reactor {
             self.obey_signals()?;
         }
         Ok(())
+    }
+
+    /// Waits in the poll. Under load the next event is often so near that going to sleep, and being
+    /// woken by the client's processor, costs both sides more than looking again for a moment.
+    fn wait(&mut self, patience: Duration) -> io::Result<()> {
+        let began = Instant::now();
+        while self.brisk && !patience.is_zero() {
+            self.poll_once(Duration::ZERO)?;
+            if !self.events.is_empty() {
+                return Ok(());
+            }
+            self.brisk = began.elapsed() < BRISK;
+        }
+        self.poll_once(patience)?;
+        self.brisk = began.elapsed() < BRISK + BRISK;
+        Ok(())
+    }
+
+    fn poll_once(&mut self, patience: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(patience)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// How long the poll may wait.
