@@ -1,5 +1,6 @@
-//! What a worker remembers of the store: whole response bodies, by key. Bounded, and never stale:
-//! before each use the worker asks the store whether anything has changed (see `store::changes`).
+//! What a worker remembers of the store: whole response bodies, by key. Bounded in bytes, and never
+//! stale: before each use the worker asks the store whether anything has changed (see
+//! `store::changes`).
 //!
 //! ```text
 //!   moment = cache.look()       follow the changes of all processes, forget what they spoil
@@ -12,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxicorn_common::Settings;
+use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
 use super::store::{Changes, StoreError, Tracker};
@@ -19,6 +21,12 @@ use super::store::{Changes, StoreError, Tracker};
 /// Lists of tasks that are kept. They are longer than other bodies, and any change of a task
 /// spoils all of them.
 const LISTS: usize = 64;
+
+/// Bytes that count as one entry: a longer body counts as several, so that no client can fill the
+/// memory with a few thousand long ones.
+const UNIT: usize = 1024;
+/// Entries that a list of usual length counts as.
+const UNITS_OF_A_LIST: usize = 64;
 
 /// A response body, shared by the cache and the responses under way.
 pub(crate) type Shared = Arc<[u8]>;
@@ -42,18 +50,30 @@ pub(crate) struct Cache {
     moment: AtomicU64,
     /// Counts those that found a task among it.
     lists_since: AtomicU64,
-    entries: Bounded<String, Kept>,
-    lists: Bounded<String, Kept>,
+    entries: Bounded<String, Kept, ByLength>,
+    lists: Bounded<String, Kept, ByLength>,
+}
+
+#[derive(Debug, Clone)]
+struct ByLength;
+
+impl Weighter<String, Kept> for ByLength {
+    /// At least 1: what weighs nothing is never evicted.
+    fn weight(&self, key: &String, kept: &Kept) -> u64 {
+        ((key.len() + kept.body.len()) / UNIT + 1) as u64
+    }
 }
 
 impl Cache {
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+        let (entries, lists) = (settings.cache_entries, LISTS.min(settings.cache_entries));
+        let units = (lists * UNITS_OF_A_LIST) as u64;
         Ok(Self {
             tracker: Mutex::new(Tracker::new(settings)?),
             moment: AtomicU64::new(0),
             lists_since: AtomicU64::new(0),
-            entries: Bounded::new(settings.cache_entries),
-            lists: Bounded::new(LISTS.min(settings.cache_entries)),
+            entries: Bounded::with_weighter(entries, entries as u64, ByLength),
+            lists: Bounded::with_weighter(lists, units, ByLength),
         })
     }
 
@@ -100,7 +120,7 @@ impl Cache {
 
     fn keep_in(
         &self,
-        entries: &Bounded<String, Kept>,
+        entries: &Bounded<String, Kept, ByLength>,
         moment: Moment,
         key: &str,
         body: &Shared,
@@ -166,6 +186,40 @@ mod tests {
         assert_eq!(cache.find(&one), None, "made before the change");
         cache.keep(later, &one, &body, TTL);
         assert!(cache.find(&one).is_some());
-        cache.keep(later, &one, &body, Duration::ZERO);
+    }
+
+    #[test]
+    fn long_bodies_take_the_room_of_many() {
+        let (_folder, mut settings) = testing::settings();
+        settings.cache_entries = 64;
+        let _store = Store::open(&settings).expect("a store");
+        let cache = Cache::new(&settings).expect("a cache");
+        let moment = cache.look().expect("a look");
+        let keep = |key: &str, bytes: usize| {
+            let body: Shared = vec![b'x'; bytes].into();
+            cache.keep(moment, key, &body, TTL);
+            cache.keep_list(moment, key, &body, TTL);
+        };
+        keep("too long", 100 * UNIT * UNITS_OF_A_LIST);
+        assert!(cache.find("too long").is_none() && cache.find_list("too long").is_none());
+        let key = |number: usize| format!("task:{number}");
+        (0..1000).for_each(|number| keep(&key(number), 4 * UNIT));
+        let kept = (0..1000).filter(|&number| cache.find(&key(number)).is_some());
+        assert!((1..=64 / 5).contains(&kept.count()));
+    }
+
+    #[test]
+    fn no_entries_and_no_time_are_no_cache() {
+        let body: Shared = Arc::from(&b"x"[..]);
+        for (entries, ttl) in [(0, TTL), (100, Duration::ZERO)] {
+            let (_folder, mut settings) = testing::settings();
+            settings.cache_entries = entries;
+            let _store = Store::open(&settings).expect("a store");
+            let cache = Cache::new(&settings).expect("a cache");
+            let moment = cache.look().expect("a look");
+            cache.keep(moment, "task:1", &body, ttl);
+            cache.keep_list(moment, "", &body, ttl);
+            assert!(cache.find("task:1").is_none() && cache.find_list("").is_none());
+        }
     }
 }

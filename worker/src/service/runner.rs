@@ -90,7 +90,7 @@ fn attempt(store: &Store, lease: &Lease) -> Result<(), StoreError> {
 
 fn work_on(store: &Store, lease: &Lease) -> Result<Value, WorkError> {
     let summary = &lease.task.summary;
-    let lookup = |filter: &TaskFilter, limit: usize| Ok(store.whole_tasks(filter, limit)?);
+    let lookup = |filter: &TaskFilter, limit: usize| Ok(store.task_records(filter, limit)?);
     let assignment = Assignment {
         task_type: summary.task_type,
         user_id: &summary.user_id,

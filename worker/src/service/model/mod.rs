@@ -8,7 +8,7 @@ mod user;
 
 pub(crate) use session::Session;
 pub(crate) use task::{
-    NewTask, Priority, Status, Task, TaskFilter, TaskId, TaskSummary, TaskType, UserRef,
+    NewTask, Priority, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, TaskType, UserRef,
 };
 pub(crate) use time::Timestamp;
 pub(crate) use user::{NewUser, User, UserChange, UserId};

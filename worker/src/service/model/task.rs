@@ -186,6 +186,21 @@ pub(crate) struct Task {
     pub(crate) updated_at: Timestamp,
 }
 
+/// How a task went, for reports and exports. What went in and what came out is not there: either
+/// may be megabytes, and the result of an export would hold the results of all exports before it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct TaskRecord {
+    #[serde(flatten)]
+    pub(crate) summary: TaskSummary,
+    pub(crate) error_message: Option<String>,
+    /// Seconds that the last attempt took.
+    pub(crate) processing_time: Option<f64>,
+    pub(crate) started_at: Option<Timestamp>,
+    pub(crate) completed_at: Option<Timestamp>,
+    pub(crate) updated_at: Timestamp,
+}
+
 /// Which tasks a list is to have; nothing set is all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TaskFilter {

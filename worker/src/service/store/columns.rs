@@ -5,13 +5,15 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::de::DeserializeOwned;
 
 use crate::service::model::{
-    Priority, Session, Status, Task, TaskSummary, TaskType, Timestamp, User, UserRef,
+    Priority, Session, Status, Task, TaskRecord, TaskSummary, TaskType, Timestamp, User, UserRef,
 };
 
 pub(super) const TASK_SUMMARY: &str =
     "task_id, task_reference, task_type, user_id, priority, status, progress, created_at";
 pub(super) const TASK: &str = "task_id, task_reference, task_type, user_id, priority, status, progress, created_at, \
      parameters, result, error_message, processing_time, started_at, completed_at, updated_at";
+pub(super) const TASK_RECORD: &str = "task_id, task_reference, task_type, user_id, priority, status, progress, created_at, \
+     error_message, processing_time, started_at, completed_at, updated_at";
 pub(super) const USER: &str = "user_id, username, email, full_name, created_at, updated_at";
 pub(super) const SESSION: &str = "session_id, user_id, data, created_at, expires_at";
 
@@ -39,6 +41,17 @@ pub(super) fn task(row: &Row<'_>) -> rusqlite::Result<Task> {
         started_at: row.get(12)?,
         completed_at: row.get(13)?,
         updated_at: row.get(14)?,
+    })
+}
+
+pub(super) fn task_record(row: &Row<'_>) -> rusqlite::Result<TaskRecord> {
+    Ok(TaskRecord {
+        summary: task_summary(row)?,
+        error_message: row.get(8)?,
+        processing_time: row.get(9)?,
+        started_at: row.get(10)?,
+        completed_at: row.get(11)?,
+        updated_at: row.get(12)?,
     })
 }
 

@@ -53,24 +53,29 @@ impl Store {
     ) -> Result<Option<Session>, StoreError> {
         let data = data.map(serde_json::to_string).transpose()?;
         self.write(|transaction| {
-            changes::put(transaction, &format!("session:{id}"))?;
-            Ok(transaction
+            let refreshed = transaction
                 .prepare_cached(&format!(
                     "UPDATE sessions SET data = coalesce(?2, data), expires_at = ?3
                      WHERE session_id = ?1 AND expires_at > ?4 RETURNING {SESSION}"
                 ))?
                 .query_row((id, data, later(now, ttl), now), session)
-                .optional()?)
+                .optional()?;
+            if refreshed.is_some() {
+                changes::put(transaction, &format!("session:{id}"))?;
+            }
+            Ok(refreshed)
         })
     }
 
     /// False when there is none.
     pub(crate) fn delete_session(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
         self.write(|transaction| {
-            changes::put(transaction, &format!("session:{id}"))?;
             let deleted = transaction
                 .prepare_cached("DELETE FROM sessions WHERE session_id = ? AND expires_at > ?")?
                 .execute((id, now))?;
+            if deleted > 0 {
+                changes::put(transaction, &format!("session:{id}"))?;
+            }
             Ok(deleted > 0)
         })
     }

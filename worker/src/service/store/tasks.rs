@@ -2,10 +2,12 @@
 
 use rusqlite::{OptionalExtension, ToSql, Transaction, params_from_iter};
 
-use super::columns::{TASK, TASK_SUMMARY, task, task_summary};
+use super::columns::{TASK, TASK_RECORD, TASK_SUMMARY, task, task_record, task_summary};
 use super::events::{self, EventType};
 use super::{Store, StoreError, changes};
-use crate::service::model::{NewTask, Status, Task, TaskFilter, TaskId, TaskSummary, Timestamp};
+use crate::service::model::{
+    NewTask, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, Timestamp,
+};
 
 /// A part of a list, newest first, and how long the list is.
 #[derive(Debug)]
@@ -78,19 +80,19 @@ impl Store {
         Ok(TaskPage { tasks, total })
     }
 
-    /// Tasks with everything there is to tell of them, newest first, for reports and exports.
-    pub(crate) fn whole_tasks(
+    /// How tasks went, newest first, for reports and exports.
+    pub(crate) fn task_records(
         &self,
         filter: &TaskFilter,
         limit: usize,
-    ) -> Result<Vec<Task>, StoreError> {
+    ) -> Result<Vec<TaskRecord>, StoreError> {
         let (conditions, mut values) = conditions(filter);
         values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
         let connection = self.read()?;
         let mut statement = connection.prepare_cached(&format!(
-            "SELECT {TASK} FROM tasks {conditions} ORDER BY task_id DESC LIMIT ?"
+            "SELECT {TASK_RECORD} FROM tasks {conditions} ORDER BY task_id DESC LIMIT ?"
         ))?;
-        let rows = statement.query_map(params_from_iter(&values), task)?;
+        let rows = statement.query_map(params_from_iter(&values), task_record)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 

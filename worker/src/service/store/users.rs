@@ -34,8 +34,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<User>, StoreError> {
         self.write(|transaction| {
-            spoil(transaction, id)?;
-            transaction
+            let changed = transaction
                 .prepare_cached(&format!(
                     "UPDATE users SET username = coalesce(?2, username),
                          email = coalesce(?3, email), full_name = coalesce(?4, full_name),
@@ -47,14 +46,17 @@ impl Store {
                     user,
                 )
                 .optional()
-                .map_err(taken)
+                .map_err(taken)?;
+            if changed.is_some() {
+                spoil(transaction, id)?;
+            }
+            Ok(changed)
         })
     }
 
     /// Deletes the user and their sessions; false when there is none.
     pub(crate) fn delete_user(&self, id: UserId) -> Result<bool, StoreError> {
         self.write(|transaction| {
-            spoil(transaction, id)?;
             let sessions: Vec<String> = transaction
                 .prepare_cached("SELECT session_id FROM sessions WHERE user_id = ?")?
                 .query_map((id,), |row| row.get(0))?
@@ -65,6 +67,9 @@ impl Store {
             let deleted = transaction
                 .prepare_cached("DELETE FROM users WHERE user_id = ?")?
                 .execute((id,))?;
+            if deleted > 0 {
+                spoil(transaction, id)?;
+            }
             Ok(deleted > 0)
         })
     }

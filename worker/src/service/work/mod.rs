@@ -11,11 +11,11 @@ mod statistics;
 
 use serde_json::{Map, Value};
 
-use super::model::{Task, TaskFilter, TaskType, UserRef};
+use super::model::{TaskFilter, TaskRecord, TaskType, UserRef};
 use parameters::Parameters;
 
 /// Looks up tasks for reports and exports: newest first, at most so many.
-pub(crate) type Lookup<'a> = dyn Fn(&TaskFilter, usize) -> anyhow::Result<Vec<Task>> + 'a;
+pub(crate) type Lookup<'a> = dyn Fn(&TaskFilter, usize) -> anyhow::Result<Vec<TaskRecord>> + 'a;
 
 /// Told how far the work has come, in per cent; an error means that nobody wants it any more.
 pub(crate) type Progress<'a> = dyn FnMut(u8) -> Result<(), WorkError> + 'a;
@@ -65,8 +65,8 @@ pub(crate) mod testing {
     use crate::service::model::{Status, TaskSummary, Timestamp};
 
     /// Finished tasks that the work finds: ids from 1000, one second each.
-    pub(crate) fn tasks(count: i64) -> Vec<Task> {
-        let task = |id: i64| Task {
+    pub(crate) fn tasks(count: i64) -> Vec<TaskRecord> {
+        let task = |id: i64| TaskRecord {
             summary: TaskSummary {
                 task_id: id,
                 task_reference: format!("TASK{id}"),
@@ -81,8 +81,6 @@ pub(crate) mod testing {
                 progress: 100,
                 created_at: Timestamp(id * 1000),
             },
-            parameters: Map::new(),
-            result: None,
             error_message: (id % 4 == 3).then(|| "=cmd, \"quoted\"".to_owned()),
             processing_time: Some(1.0),
             started_at: None,

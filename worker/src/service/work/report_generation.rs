@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::parameters::{Parameters, wrong};
 use super::{Assignment, Progress, WorkError};
-use crate::service::model::{Status, Task, TaskFilter, Timestamp, UserRef};
+use crate::service::model::{Status, TaskFilter, TaskRecord, Timestamp, UserRef};
 
 /// Tasks that one report looks at.
 const MOST: usize = 100_000;
@@ -56,7 +56,10 @@ fn moment(parameters: Parameters<'_>, name: &str) -> Result<Option<Timestamp>, W
     Ok(Some(Timestamp(moment.as_millisecond())))
 }
 
-fn count(tasks: &[Task], name: fn(&Task) -> &'static str) -> BTreeMap<&'static str, usize> {
+fn count(
+    tasks: &[TaskRecord],
+    name: fn(&TaskRecord) -> &'static str,
+) -> BTreeMap<&'static str, usize> {
     let mut counts = BTreeMap::new();
     for task in tasks {
         *counts.entry(name(task)).or_default() += 1;
@@ -65,7 +68,7 @@ fn count(tasks: &[Task], name: fn(&Task) -> &'static str) -> BTreeMap<&'static s
 }
 
 /// Completed ones among those that ran to an end.
-fn success_rate(tasks: &[Task]) -> Option<f64> {
+fn success_rate(tasks: &[TaskRecord]) -> Option<f64> {
     let with = |status| {
         tasks
             .iter()
@@ -78,7 +81,7 @@ fn success_rate(tasks: &[Task]) -> Option<f64> {
 }
 
 /// Seconds, over the tasks that have run.
-fn processing_time(tasks: &[Task]) -> Value {
+fn processing_time(tasks: &[TaskRecord]) -> Value {
     let times: Vec<f64> = tasks
         .iter()
         .filter_map(|task| task.processing_time)
