@@ -8,21 +8,24 @@ use crate::service::model::{Priority, TaskId, TaskSummary, TaskType, Timestamp, 
 
 /// What can happen to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
 pub(super) enum EventType {
-    TaskCreated,
-    TaskCancelled,
-    TaskCompleted,
-    TaskFailed,
+    #[serde(rename = "task_created")]
+    Created,
+    #[serde(rename = "task_cancelled")]
+    Cancelled,
+    #[serde(rename = "task_completed")]
+    Completed,
+    #[serde(rename = "task_failed")]
+    Failed,
 }
 
 impl EventType {
     fn as_str(self) -> &'static str {
         match self {
-            Self::TaskCreated => "task_created",
-            Self::TaskCancelled => "task_cancelled",
-            Self::TaskCompleted => "task_completed",
-            Self::TaskFailed => "task_failed",
+            Self::Created => "task_created",
+            Self::Cancelled => "task_cancelled",
+            Self::Completed => "task_completed",
+            Self::Failed => "task_failed",
         }
     }
 }

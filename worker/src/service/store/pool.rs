@@ -28,7 +28,7 @@ pub(super) struct Pool(R2d2Pool<SqliteConnectionManager>);
 
 impl Pool {
     pub(super) fn new(path: &Path, settings: &Settings) -> Self {
-        let manager = SqliteConnectionManager::file(path).with_init(|it| prepare(it));
+        let manager = SqliteConnectionManager::file(path).with_init(prepare);
         // One helper thread opens and closes the connections of this process.
         let helper = scheduled_thread_pool::ScheduledThreadPool::new(1);
         let recycle = settings.pool_recycle;

@@ -121,7 +121,7 @@ impl Store {
                 )
                 .optional()?;
             if let Some(task) = &ended {
-                note(transaction, EventType::TaskCompleted, &task.summary, now)?;
+                note(transaction, EventType::Completed, &task.summary, now)?;
             }
             Ok(ended.is_some())
         })
@@ -167,7 +167,7 @@ impl Store {
                 .optional()?;
             match &ended {
                 Some(task) if failed => {
-                    note(transaction, EventType::TaskFailed, &task.summary, now)?;
+                    note(transaction, EventType::Failed, &task.summary, now)?;
                 }
                 _ => spoil(transaction, lease.id())?,
             }

@@ -43,7 +43,7 @@ impl Store {
                     ),
                     task_summary,
                 )?;
-            note(transaction, EventType::TaskCreated, &created, now)?;
+            note(transaction, EventType::Created, &created, now)?;
             Ok(created)
         })
     }
@@ -117,7 +117,7 @@ impl Store {
                 .query_row((id,), task)
                 .optional()?;
             if let Some(task) = found.as_ref().filter(|_| cancelled) {
-                note(transaction, EventType::TaskCancelled, &task.summary, now)?;
+                note(transaction, EventType::Cancelled, &task.summary, now)?;
             }
             Ok(found.map(|task| (task, cancelled)))
         })
