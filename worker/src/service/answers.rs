@@ -88,7 +88,7 @@ impl Service {
         let user_id = input.required("userId");
         let task_type = input.optional("taskType").unwrap_or_default();
         let priority = input.optional("priority").unwrap_or_default();
-        let parameters = input.optional("parameters").unwrap_or_default();
+        let parameters = input.object("parameters").unwrap_or_default();
         let new = input.finish(user_id.map(|user_id| NewTask {
             user_id,
             task_type,
@@ -137,8 +137,11 @@ impl Service {
 
     fn create_user(&self, request: &mut Request) -> Answer {
         let mut input = Input::from_body(request)?;
-        let names = (input.required("username"), input.required("email"));
-        let full_name = input.optional("fullName");
+        let names = (
+            input.required_text("username"),
+            input.required_text("email"),
+        );
+        let full_name = input.text("fullName");
         let new = input.finish_valid(match names {
             (Some(username), Some(email)) => Some(NewUser {
                 username,
@@ -155,9 +158,9 @@ impl Service {
     fn change_user(&self, id: i64, request: &mut Request) -> Answer {
         let mut input = Input::from_body(request)?;
         let change = UserChange {
-            username: input.optional("username"),
-            email: input.optional("email"),
-            full_name: input.optional("fullName"),
+            username: input.text("username"),
+            email: input.text("email"),
+            full_name: input.text("fullName"),
         };
         let change = input.finish_valid(Some(change))?;
         let user = self.store.change_user(id, &change, Timestamp::now())?;
@@ -170,15 +173,12 @@ impl Service {
 
     fn create_session(&self, request: &mut Request) -> Answer {
         let mut input = Input::from_body(request)?;
-        let user_id = input.required("userId");
-        let data = input.optional("data").unwrap_or_default();
+        let user_id = input.integer("userId");
+        let data = input.object("data").unwrap_or_default();
         let user_id = input.finish(user_id)?;
         let (ttl, now) = (self.session_ttl, Timestamp::now());
-        let Some(session) = self.store.create_session(user_id, &data, ttl, now)? else {
-            let mut input = Input::from_query(request);
-            input.refuse("userId", "is no user");
-            return input.finish(None);
-        };
+        let session = self.store.create_session(user_id, &data, ttl, now)?;
+        let session = session.ok_or_else(|| Problem::field("userId", "is no user"))?;
         let location = format!("{}/{}", request.path(), session.session_id);
         Ok(one(StatusCode::CREATED, "session", &session)?.field("Location", location))
     }
@@ -204,7 +204,7 @@ impl Service {
             None
         } else {
             let mut input = Input::from_body(request)?;
-            let data = input.optional("data");
+            let data = input.object("data");
             input.finish(Some(data))?
         };
         let (ttl, now) = (self.session_ttl, Timestamp::now());

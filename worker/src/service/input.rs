@@ -31,10 +31,11 @@ impl Input {
             .map_err(|error| Problem::Internal(error.into()))?;
         let value: Value = serde_json::from_slice(&body).map_err(Problem::Json)?;
         let mut input = Self::new("the body");
-        match value {
-            Value::Object(fields) => input.fields = fields,
-            _ => input.refuse("", "must be a JSON object"),
-        }
+        let Value::Object(fields) = value else {
+            input.refuse("", "must be a JSON object");
+            return input.finish(None);
+        };
+        input.fields = fields;
         Ok(input)
     }
 
@@ -62,10 +63,36 @@ impl Input {
 
     /// A field that must be there.
     pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        if !self.fields.contains_key(name) {
-            self.refuse(name, "is missing");
-        }
+        self.demand(name);
         self.optional(name)
+    }
+
+    /// A field of text that must be there.
+    pub(crate) fn required_text(&mut self, name: &str) -> Option<String> {
+        self.demand(name);
+        self.text(name)
+    }
+
+    /// A field that holds an integer and must be there.
+    pub(crate) fn integer(&mut self, name: &str) -> Option<i64> {
+        self.demand(name);
+        self.take(name, "must be an integer", |value| value.as_i64())
+    }
+
+    /// A field of text that may be absent or null.
+    pub(crate) fn text(&mut self, name: &str) -> Option<String> {
+        self.take(name, "must be a text", |value| match value {
+            Value::String(text) => Some(text),
+            _ => None,
+        })
+    }
+
+    /// A field that holds an object, or may be absent or null.
+    pub(crate) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
+        self.take(name, "must be a JSON object", |value| match value {
+            Value::Object(fields) => Some(fields),
+            _ => None,
+        })
     }
 
     /// A field that may be absent or null.
@@ -94,13 +121,6 @@ impl Input {
         number
     }
 
-    pub(crate) fn refuse(&mut self, field: &str, problem: &str) {
-        self.problems.push(FieldProblem {
-            field: field.to_owned(),
-            problem: problem.to_owned(),
-        });
-    }
-
     /// What was read, if nothing was wrong with it. `None` is a field that was refused.
     pub(crate) fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
         match read {
@@ -120,6 +140,33 @@ impl Input {
             }
         }
         self.finish(read)
+    }
+
+    fn demand(&mut self, name: &str) {
+        if self.fields.get(name).is_none_or(Value::is_null) {
+            self.refuse(name, "is missing");
+        }
+    }
+
+    fn take<T>(
+        &mut self,
+        name: &str,
+        rule: &str,
+        read: impl FnOnce(Value) -> Option<T>,
+    ) -> Option<T> {
+        let value = self.fields.remove(name).filter(|value| !value.is_null())?;
+        let read = read(value);
+        if read.is_none() {
+            self.refuse(name, rule);
+        }
+        read
+    }
+
+    fn refuse(&mut self, field: &str, problem: &str) {
+        self.problems.push(FieldProblem {
+            field: field.to_owned(),
+            problem: problem.to_owned(),
+        });
     }
 }
 
@@ -187,5 +234,20 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert_eq!(camel_case("full_name"), "fullName");
+    }
+
+    #[test]
+    fn null_is_as_good_as_absent() {
+        let mut input = Input::new("the body");
+        for name in ["a", "b", "c"] {
+            input.fields.insert(name.to_owned(), Value::Null);
+        }
+        let required: Option<u32> = input.required("a");
+        assert_eq!(
+            (required, input.text("b"), input.object("c")),
+            (None, None, None)
+        );
+        assert_eq!(input.problems.len(), 1);
+        assert_eq!(input.problems[0].problem, "is missing");
     }
 }

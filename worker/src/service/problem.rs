@@ -46,6 +46,15 @@ struct Body<'a> {
 }
 
 impl Problem {
+    /// One thing that is wrong with the body, and that only the store could tell.
+    pub(crate) fn field(field: &str, problem: &str) -> Self {
+        let problem = FieldProblem {
+            field: field.to_owned(),
+            problem: problem.to_owned(),
+        };
+        Self::Invalid("the body", vec![problem])
+    }
+
     fn status_and_code(&self) -> (StatusCode, &'static str) {
         match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),

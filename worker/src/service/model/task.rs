@@ -11,7 +11,7 @@ use super::Timestamp;
 pub(crate) type TaskId = i64;
 
 /// What kind of work it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TaskType {
     #[default]
@@ -23,9 +23,7 @@ pub(crate) enum TaskType {
 }
 
 /// Which of two waiting tasks is done first.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Priority {
     Low,
@@ -36,7 +34,7 @@ pub(crate) enum Priority {
 }
 
 /// How far it has come. The last three are final.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
     #[default]
@@ -98,6 +96,38 @@ impl Status {
             Self::Cancelled => "cancelled",
         }
     }
+}
+
+impl<'de> Deserialize<'de> for TaskType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        one_of(deserializer, &Self::ALL, Self::as_str)
+    }
+}
+
+impl<'de> Deserialize<'de> for Priority {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        one_of(deserializer, &Self::ALL, Self::as_str)
+    }
+}
+
+impl<'de> Deserialize<'de> for Status {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        one_of(deserializer, &Self::ALL, Self::as_str)
+    }
+}
+
+/// Reads a name; the error is for the client, who need not know what we call an enum.
+fn one_of<'de, T: Copy, D: Deserializer<'de>>(
+    deserializer: D,
+    all: &[T],
+    name: fn(T) -> &'static str,
+) -> Result<T, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    let found = all.iter().copied().find(|&one| value == name(one));
+    found.ok_or_else(|| {
+        let names: Vec<_> = all.iter().map(|&one| name(one)).collect();
+        serde::de::Error::custom(format!("must be one of {}", names.join(", ")))
+    })
 }
 
 /// Whom a task is for: a number or a name, kept as the JSON scalar that the client sent.

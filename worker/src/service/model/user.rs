@@ -24,7 +24,7 @@ pub(crate) struct User {
 /// The body of `POST /users`.
 #[derive(Debug, Clone, Validate)]
 pub(crate) struct NewUser {
-    #[garde(length(chars, min = 1, max = 64), custom(no_control_characters))]
+    #[garde(length(chars, min = 1, max = 64), custom(plain))]
     pub(crate) username: String,
     #[garde(email, length(chars, max = 254))]
     pub(crate) email: String,
@@ -35,7 +35,7 @@ pub(crate) struct NewUser {
 /// The body of `PUT /users/{id}`: what is absent stays as it is.
 #[derive(Debug, Clone, Validate)]
 pub(crate) struct UserChange {
-    #[garde(inner(length(chars, min = 1, max = 64), custom(no_control_characters)))]
+    #[garde(inner(length(chars, min = 1, max = 64), custom(plain)))]
     pub(crate) username: Option<String>,
     #[garde(inner(email, length(chars, max = 254)))]
     pub(crate) email: Option<String>,
@@ -43,9 +43,12 @@ pub(crate) struct UserChange {
     pub(crate) full_name: Option<String>,
 }
 
-fn no_control_characters(text: &str, (): &()) -> garde::Result {
+fn plain(text: &str, (): &()) -> garde::Result {
     if text.chars().any(char::is_control) {
         return Err(garde::Error::new("has a control character"));
+    }
+    if text.trim() != text {
+        return Err(garde::Error::new("begins or ends with a space"));
     }
     Ok(())
 }

@@ -11,7 +11,10 @@ use rusqlite_migration::{M, Migrations};
 use super::pool;
 
 /// In order, and never changed once released: a new version is a new file.
-const VERSIONS: &[M<'_>] = &[M::up(include_str!("migrations/1-tasks-users-sessions.sql"))];
+const VERSIONS: &[M<'_>] = &[
+    M::up(include_str!("migrations/1-tasks-users-sessions.sql")),
+    M::up(include_str!("migrations/2-task-counts.sql")),
+];
 
 /// Several workers start at once, and one of them creates the file.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -17,6 +17,9 @@ const MOST_IN: u32 = 10_000;
 const MOST_OUT: u32 = 4_096;
 /// Bytes that decoding may take.
 const MEMORY: u64 = 64 * 1024 * 1024;
+/// Pixels of the picture that is between the two, which has the new height and still the old
+/// width: resizing keeps 16 bytes for each.
+const MOST_BETWEEN: u64 = 4_096 * 4_096;
 
 pub(super) fn perform(
     parameters: Parameters<'_>,
@@ -29,9 +32,14 @@ pub(super) fn perform(
         Some("jpeg" | "jpg") => ImageFormat::Jpeg,
         Some(_) => return Err(wrong("format", "must be png or jpeg")),
     };
-    let target = Target::read(parameters)?;
+    let (width, height) = Target::read(parameters)?.size(image.width(), image.height());
+    if u64::from(image.width()) * u64::from(height) > MOST_BETWEEN {
+        let most = MOST_BETWEEN / u64::from(image.width());
+        let problem = format!("must be at most {most} for an image that is so wide");
+        return Err(wrong("height", &problem));
+    }
     progress(40)?;
-    let image = target.resize(&image);
+    let image = image.resize_exact(width, height, FilterType::Lanczos3);
     progress(80)?;
     let bytes = encode(&image, format)?;
     Ok(json!({
@@ -98,14 +106,18 @@ impl Target {
         }
     }
 
-    fn resize(self, image: &DynamicImage) -> DynamicImage {
-        let filter = FilterType::Lanczos3;
-        match self {
-            Self::Width(width) => image.resize(width, MOST_OUT, filter),
-            Self::Height(height) => image.resize(MOST_OUT, height, filter),
-            Self::Within(width, height) => image.resize(width, height, filter),
-            Self::Exact(width, height) => image.resize_exact(width, height, filter),
-        }
+    /// What an image of that width and height becomes; never larger than [`MOST_OUT`] either way.
+    fn size(self, width: u32, height: u32) -> (u32, u32) {
+        let (most_width, most_height) = match self {
+            Self::Exact(width, height) => return (width, height),
+            Self::Within(width, height) => (width, height),
+            Self::Width(width) => (width, MOST_OUT),
+            Self::Height(height) => (MOST_OUT, height),
+        };
+        let (width, height) = (f64::from(width), f64::from(height));
+        let scale = (f64::from(most_width) / width).min(f64::from(most_height) / height);
+        let scaled = |side: f64, most: u32| ((side * scale).round() as u32).clamp(1, most);
+        (scaled(width, most_width), scaled(height, most_height))
     }
 }
 
@@ -171,6 +183,7 @@ mod tests {
             json!({"image": picture(2, 2), "width": 1, "fit": "exact"}),
             json!({"image": picture(2, 2), "width": 1, "format": "bmp"}),
             json!({"image": picture(10_001, 1), "width": 1}),
+            json!({"image": picture(10_000, 1), "width": 1, "height": 4096, "fit": "exact"}),
         ] {
             assert!(process(bad.clone()).is_err(), "{bad}");
         }
