@@ -110,12 +110,13 @@ impl Head {
         } else {
             target
         };
-        let rest = rest.split('#').next().unwrap_or(rest);
-        match rest.split_once('?') {
-            Some(("", query)) => ("/", Some(query)),
-            Some((path, query)) => (path, Some(query)),
-            None => (rest, None),
-        }
+        let end_of = |part: &str, is_end: fn(u8) -> bool| {
+            part.bytes().position(is_end).unwrap_or(part.len())
+        };
+        let (path, rest) = rest.split_at(end_of(rest, |byte| byte == b'?' || byte == b'#'));
+        let query = rest.strip_prefix('?');
+        let query = query.map(|query| &query[..end_of(query, |byte| byte == b'#')]);
+        (if path.is_empty() { "/" } else { path }, query)
     }
 }
 

@@ -176,6 +176,7 @@ impl Crew {
     fn stand_in(&self) {
         self.watch_leads.store(true, Ordering::SeqCst);
         if let Some(mut reactor) = self.try_lead() {
+            reactor.now = Instant::now();
             while self.idle.load(Ordering::SeqCst) == 0 && !self.is_over(&reactor) {
                 self.take_back(&mut reactor);
                 let patience = self.check_seats(&mut reactor);

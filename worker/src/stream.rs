@@ -1,11 +1,16 @@
 //! A client's socket, TCP or Unix: non-blocking, shared by the connection and by the watch that
 //! may have to answer for a thread that never comes back.
+//!
+//! The calls go straight to the kernel, by rustix: in a process with several threads the C library
+//! makes each of them a cancellation point (pthreads(7)), which costs more than it looks.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use mio::net::{TcpStream, UnixStream};
+use rustix::io::retry_on_intr;
+use rustix::net::{SendFlags, send};
 
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -15,24 +20,15 @@ pub(crate) enum Stream {
 
 impl Stream {
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        retry(|| match self {
-            Self::Tcp(socket) => (&mut &*socket).read(into),
-            Self::Unix(socket) => (&mut &*socket).read(into),
-        })
+        Ok(retry_on_intr(|| rustix::io::read(self, &mut *into))?)
     }
 
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        retry(|| match self {
-            Self::Tcp(socket) => (&mut &*socket).write(bytes),
-            Self::Unix(socket) => (&mut &*socket).write(bytes),
-        })
+        Ok(retry_on_intr(|| send(self, bytes, SendFlags::NOSIGNAL))?)
     }
 
     pub(crate) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        retry(|| match self {
-            Self::Tcp(socket) => (&mut &*socket).write_vectored(parts),
-            Self::Unix(socket) => (&mut &*socket).write_vectored(parts),
-        })
+        Ok(retry_on_intr(|| rustix::io::writev(self, parts))?)
     }
 
     /// Ends one or both directions; a peer that is gone already is no error.
@@ -44,21 +40,17 @@ impl Stream {
     }
 }
 
-impl AsRawFd for Stream {
-    fn as_raw_fd(&self) -> RawFd {
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tcp(socket) => socket.as_raw_fd(),
-            Self::Unix(socket) => socket.as_raw_fd(),
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
         }
     }
 }
 
-/// A system call that a signal interrupted is made again.
-fn retry(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
+impl AsRawFd for Stream {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
     }
 }
