@@ -1,12 +1,12 @@
 //! `data_processing`: statistics over `numbers`, or over the columns of `csv`.
 //!
 //! `csv` is text whose first line names the columns; `columns` chooses some, otherwise all that
-//! hold a number are taken. An empty cell is missing.
+//! hold numbers only are taken. An empty cell is missing.
 
 use serde_json::{Map, Value, json};
 
 use super::parameters::{Parameters, wrong};
-use super::statistics::Statistics;
+use super::statistics::{NoStatistics, Statistics};
 use super::{Progress, WorkError};
 
 pub(super) fn perform(
@@ -21,7 +21,8 @@ pub(super) fn perform(
     let numbers: Vec<f64> = parameters
         .required("numbers")
         .map_err(|_| wrong("numbers", "must be a list of numbers, or csv a text"))?;
-    let statistics = Statistics::of(numbers).ok_or_else(|| wrong("numbers", "is empty"))?;
+    let statistics =
+        Statistics::of(numbers).map_err(|problem| wrong("numbers", &problem.to_string()))?;
     Ok(json!({ "statistics": statistics }))
 }
 
@@ -40,7 +41,10 @@ fn read_columns(text: &str, wanted: Option<Vec<String>>) -> Result<Vec<Column>, 
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_reader(text.as_bytes());
-    let header = reader.headers().map_err(malformed)?.clone();
+    let header = reader
+        .headers()
+        .map_err(|error| malformed(text, &error))?
+        .clone();
     let column = |(at, name): (usize, &str)| Column {
         name: name.to_owned(),
         at,
@@ -50,6 +54,9 @@ fn read_columns(text: &str, wanted: Option<Vec<String>>) -> Result<Vec<Column>, 
     };
     let mut columns: Vec<Column> = header.iter().enumerate().map(column).collect();
     if let Some(wanted) = &wanted {
+        if wanted.is_empty() {
+            return Err(wrong("columns", "is empty"));
+        }
         if let Some(unknown) = wanted
             .iter()
             .find(|name| !header.iter().any(|it| it == *name))
@@ -59,13 +66,16 @@ fn read_columns(text: &str, wanted: Option<Vec<String>>) -> Result<Vec<Column>, 
         columns.retain(|column| wanted.contains(&column.name));
     }
     for record in reader.records() {
-        let record = record.map_err(malformed)?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let record = record.map_err(|error| malformed(text, &error))?;
         for column in &mut columns {
-            column.take(record.get(column.at).unwrap_or_default(), line)?;
+            let cell = record.get(column.at).unwrap_or_default();
+            column.take(cell).map_err(|problem| {
+                let line = record.position().map_or(0, |at| line_of(text, at));
+                wrong("csv", &format!("line {line}, {problem}"))
+            })?;
         }
     }
-    columns.retain(|column| column.numeric && !column.numbers.is_empty());
+    columns.retain(|column| column.wanted || (column.numeric && !column.numbers.is_empty()));
     if columns.is_empty() {
         return Err(wrong("csv", "has no column of numbers"));
     }
@@ -73,7 +83,8 @@ fn read_columns(text: &str, wanted: Option<Vec<String>>) -> Result<Vec<Column>, 
 }
 
 impl Column {
-    fn take(&mut self, cell: &str, line: u64) -> Result<(), WorkError> {
+    /// The error says which cell is no number.
+    fn take(&mut self, cell: &str) -> Result<(), String> {
         if cell.is_empty() {
             self.missing += 1;
             return Ok(());
@@ -81,8 +92,7 @@ impl Column {
         match cell.parse::<f64>().ok().filter(|number| number.is_finite()) {
             Some(number) => self.numbers.push(number),
             None if self.wanted => {
-                let problem = format!("line {line}, column {:?}: {cell:?} is no number", self.name);
-                return Err(wrong("csv", &problem));
+                return Err(format!("column {:?}: {cell:?} is no number", self.name));
             }
             None => self.numeric = false,
         }
@@ -93,15 +103,46 @@ impl Column {
 fn of_columns(columns: Vec<Column>) -> Result<Value, WorkError> {
     let mut all = Map::new();
     for column in columns {
-        let mut statistics = json!(Statistics::of(column.numbers));
+        let problem = |problem: &str| wrong("csv", &format!("column {:?} {problem}", column.name));
+        let mut statistics = match Statistics::of(column.numbers) {
+            Ok(statistics) => json!(statistics),
+            Err(NoStatistics::Empty) => json!({ "count": 0 }),
+            Err(too_large) => return Err(problem(&too_large.to_string())),
+        };
         statistics["missing"] = column.missing.into();
+        if all.contains_key(&column.name) {
+            return Err(problem("is there twice"));
+        }
         all.insert(column.name, statistics);
     }
     Ok(json!({ "columns": all }))
 }
 
-fn malformed(error: csv::Error) -> WorkError {
-    wrong("csv", &error.to_string())
+/// The line that a record begins on. The reader's own count leaves out blank lines and the second
+/// half of CR LF before the record.
+fn line_of(text: &str, position: &csv::Position) -> usize {
+    let bytes = text.as_bytes();
+    let before = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let (before, rest) = bytes.split_at(before.min(bytes.len()));
+    let blank = rest.iter().take_while(|byte| b"\r\n".contains(byte));
+    let ends = before.iter().chain(blank).filter(|byte| **byte == b'\n');
+    ends.count() + 1
+}
+
+fn malformed(text: &str, error: &csv::Error) -> WorkError {
+    let csv::ErrorKind::UnequalLengths {
+        pos: Some(at),
+        expected_len,
+        len,
+    } = error.kind()
+    else {
+        return wrong("csv", &error.to_string());
+    };
+    let line = line_of(text, at);
+    wrong(
+        "csv",
+        &format!("line {line} has {len} cells, the first line {expected_len}"),
+    )
 }
 
 #[cfg(test)]
@@ -134,12 +175,49 @@ mod tests {
     }
 
     #[test]
+    fn a_column_asked_for_is_there_even_when_empty() {
+        let parameters = json!({"csv": "a,b\n1,\n2,\n", "columns": ["a", "b"]});
+        let result = process(parameters).expect("a result");
+        assert_eq!(result["columns"]["a"]["count"], 2);
+        assert_eq!(result["columns"]["b"], json!({"count": 0, "missing": 2}));
+    }
+
+    #[test]
+    fn lines_are_counted_as_an_editor_does() {
+        for (csv, line) in [
+            ("a\n1\nx\n", 3),
+            ("a\r\n1\r\nx\r\n", 3),
+            ("\u{feff}a\n1\n\n\n\nx\n", 6),
+            ("a\n\"1\n\"\nx", 4),
+        ] {
+            let error = process(json!({"csv": csv, "columns": ["a"]})).expect_err("refused");
+            assert!(
+                error.contains(&format!("line {line}, ")),
+                "{csv:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_named() {
         for (parameters, part) in [
             (json!({}), "parameters.numbers: must be a list"),
             (json!({"numbers": []}), "is empty"),
             (json!({"numbers": ["a"]}), "must be a list of numbers"),
-            (json!({"csv": "a,b\n1\n"}), "parameters.csv"),
+            (
+                json!({"csv": "a,b\r\n1,2\r\n1\r\n"}),
+                "csv: line 3 has 1 cells",
+            ),
+            (json!({"csv": "a,a\n1,2\n"}), "\"a\" is there twice"),
+            (
+                json!({"csv": "a\n1e308\n1e308\n"}),
+                "\"a\" has numbers too large",
+            ),
+            (
+                json!({"numbers": [1e308, 1e308]}),
+                "numbers: has numbers too large",
+            ),
+            (json!({"csv": "a\n1\n", "columns": []}), "columns: is empty"),
             (json!({"csv": "a\nx\n"}), "no column of numbers"),
             (
                 json!({"csv": "a\n1\n", "columns": ["b"]}),

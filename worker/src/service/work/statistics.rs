@@ -17,14 +17,26 @@ pub(super) struct Statistics {
     p99: f64,
 }
 
+/// Why some numbers have no statistics.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub(super) enum NoStatistics {
+    #[error("is empty")]
+    Empty,
+    /// JSON has no infinity: a client would see null.
+    #[error("has numbers too large to sum up or to compare")]
+    TooLarge,
+}
+
 impl Statistics {
-    /// Of finite numbers; nothing where there are none.
-    pub(super) fn of(mut numbers: Vec<f64>) -> Option<Self> {
+    /// Of finite numbers.
+    pub(super) fn of(mut numbers: Vec<f64>) -> Result<Self, NoStatistics> {
         numbers.sort_unstable_by(f64::total_cmp);
-        let (&min, &max) = (numbers.first()?, numbers.last()?);
+        let (Some(&min), Some(&max)) = (numbers.first(), numbers.last()) else {
+            return Err(NoStatistics::Empty);
+        };
         let (mean, squares) = moments(&numbers);
         let count = numbers.len();
-        Some(Self {
+        let statistics = Self {
             count,
             sum: sum(&numbers),
             min,
@@ -34,7 +46,26 @@ impl Statistics {
             standard_deviation: (count > 1).then(|| (squares / (count - 1) as f64).sqrt()),
             p95: quantile(&numbers, 0.95),
             p99: quantile(&numbers, 0.99),
-        })
+        };
+        if statistics.is_finite() {
+            Ok(statistics)
+        } else {
+            Err(NoStatistics::TooLarge)
+        }
+    }
+
+    fn is_finite(&self) -> bool {
+        let deviation = self.standard_deviation.unwrap_or_default();
+        [
+            self.sum,
+            self.mean,
+            self.median,
+            deviation,
+            self.p95,
+            self.p99,
+        ]
+        .iter()
+        .all(|number| number.is_finite())
     }
 }
 
@@ -86,16 +117,30 @@ mod tests {
         let deviation = four.standard_deviation.expect("two or more");
         assert!((deviation - (5.0_f64 / 3.0).sqrt()).abs() < 1e-12);
         assert_eq!(
-            Statistics::of(vec![5.0]).and_then(|it| it.standard_deviation),
-            None
+            Statistics::of(vec![5.0]).map(|it| it.standard_deviation),
+            Ok(None)
         );
-        assert_eq!(Statistics::of(Vec::new()), None);
+        assert_eq!(Statistics::of(Vec::new()), Err(NoStatistics::Empty));
+    }
+
+    #[test]
+    fn what_overflows_is_an_error() {
+        for numbers in [
+            vec![1.7e308, 1.7e308],
+            vec![-1.7e308, 1.7e308],
+            vec![1e200, -1e200],
+        ] {
+            assert_eq!(Statistics::of(numbers), Err(NoStatistics::TooLarge));
+        }
     }
 
     #[test]
     fn small_differences_of_large_numbers_survive() {
         let large = Statistics::of(vec![1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0]);
-        let deviation = large.and_then(|it| it.standard_deviation).expect("numbers");
+        let deviation = large
+            .ok()
+            .and_then(|it| it.standard_deviation)
+            .expect("numbers");
         assert!((deviation - 30.0_f64.sqrt()).abs() < 1e-6, "{deviation}");
         assert_eq!(sum(&[1.0, 1e100, 1.0, -1e100]), 2.0);
     }
