@@ -37,6 +37,10 @@ impl<'a> Desk<'a> {
         }
     }
 
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     /// Answers the request that is whole, or goes on with the response that wants its next piece.
     /// It is `started` now, as the caller knows from the clock; returns when it ended.
     pub(crate) fn serve(&mut self, connection: &mut Connection, started: Instant) -> Instant {

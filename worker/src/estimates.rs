@@ -10,6 +10,10 @@ const KINDS: usize = 64;
 /// From here on a wake-up costs less than the wait it saves.
 const BLOCKS_FROM_MICROS: u32 = 300;
 
+/// A sample counts for no more than this: a thread that lost the processor once was slow once, and
+/// its kind of request does not block.
+const MOST_MICROS: u32 = 1_000;
+
 /// Moving averages in microseconds.
 #[derive(Debug)]
 pub(crate) struct Estimates([AtomicU32; KINDS]);
@@ -55,7 +59,7 @@ impl Estimates {
     /// Takes one more sample in, with a weight of an eighth.
     pub(crate) fn learn(&self, slot: usize, took: Duration) {
         let micros = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        let sample = micros.min(10_000_000);
+        let sample = micros.min(MOST_MICROS);
         let average = self.0[slot].load(Ordering::Relaxed);
         self.0[slot].store(average - average / 8 + sample / 8, Ordering::Relaxed);
     }

@@ -30,6 +30,7 @@ mod stack;
 mod station;
 mod stream;
 mod sys;
+mod thread_state;
 mod timers;
 
 pub use boot::{Boot, run_runner, run_web};

@@ -39,6 +39,11 @@ impl Seat {
         self.lock().thread = Some(nix::unistd::gettid().as_raw());
     }
 
+    /// Whose seat it is.
+    pub(crate) fn thread(&self) -> Option<libc::pid_t> {
+        self.lock().thread
+    }
+
     pub(crate) fn occupy(&self, stream: &Arc<Stream>, since: Instant, method: &str, path: &str) {
         let mut seat = self.lock();
         seat.stream = Some(Arc::clone(stream));

@@ -12,6 +12,9 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::{CRITICAL, ERROR, clock};
 
+/// A library that logs whole SQL scripts at level debug.
+const CHATTY: &str = "rusqlite_migration";
+
 /// The filter of the latest settings, and the way to the sink.
 static CURRENT: RwLock<Option<Logger>> = RwLock::new(None);
 
@@ -20,6 +23,7 @@ static CURRENT: RwLock<Option<Logger>> = RwLock::new(None);
 pub(super) fn install(level: LevelFilter) {
     let logger = Builder::new()
         .filter_level(level)
+        .filter_module(CHATTY, level.min(LevelFilter::Info))
         .parse_env("RUST_LOG")
         .format(write_line)
         .target(Target::Pipe(Box::new(ErrorSink)))

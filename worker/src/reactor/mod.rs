@@ -4,17 +4,17 @@
 //!
 //! It has no thread of its own: whoever leads (see `crew`) turns it.
 
+mod admission;
 mod deadlines;
 mod drain;
+mod polling;
 
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use log::{debug, warn};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token, Waker};
 use oxicorn_common::{Handoff, SignalPipe};
@@ -33,12 +33,6 @@ const WAKER: usize = usize::MAX - 1;
 const SIGNALS: usize = usize::MAX - 2;
 const FIRST_LISTENER: usize = usize::MAX / 2;
 
-/// An idle worker turns at least so often, to beat.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
-/// Events that are no further apart come thick and fast.
-const BRISK: Duration = Duration::from_micros(50);
-/// How often to look for the next one then, before going to sleep.
-const LOOKS: usize = 32;
 /// Buffers that are kept for the next request.
 const SPARE_BUFFERS: usize = 64;
 /// How long a client may go on sending after its connection was refused more.
@@ -164,65 +158,12 @@ impl Reactor {
         Ok(())
     }
 
-    /// Waits in the poll. Under load the next event is often so near that going to sleep, and being
-    /// woken by the client's processor, costs both sides more than looking again a few times.
-    fn wait(&mut self, patience: Duration) -> io::Result<()> {
-        let looks = if self.brisk && !patience.is_zero() {
-            LOOKS
-        } else {
-            0
-        };
-        for _ in 0..looks {
-            self.poll_once(Duration::ZERO)?;
-            if !self.events.is_empty() {
-                break;
-            }
-        }
-        if looks == 0 || self.events.is_empty() {
-            self.poll_once(patience)?;
-        }
-        let now = Instant::now();
-        self.brisk = now - self.now < BRISK;
-        self.now = now;
-        Ok(())
-    }
-
-    fn poll_once(&mut self, patience: Duration) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, Some(patience)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
-            _ => Ok(()),
-        }
-    }
-
-    /// How long the poll may wait.
-    fn patience(&self, most: Duration) -> Duration {
-        if !self.eager.is_empty() {
-            return Duration::ZERO;
-        }
-        let next = self.timers.next();
-        let until = next.map_or(most, |at| at.saturating_duration_since(self.now));
-        most.min(until).min(LONGEST_TURN)
-    }
-
     /// Puts a connection that a request thread is done with where it belongs.
     pub(crate) fn settle(&mut self, mut connection: Box<Connection>) {
         if let Some(Entry::Away { readable, hung_up }) = self.table.get(connection.token) {
             connection.readable |= readable;
             connection.hung_up |= hung_up;
         }
-        self.place(connection);
-    }
-
-    /// Takes in a connection that is new to this worker.
-    pub(crate) fn admit(&mut self, mut connection: Box<Connection>) {
-        connection.token = self.table.insert(AWAY);
-        connection.awaited = Awaited::Head;
-        connection.await_within(
-            Awaited::Head,
-            self.now,
-            self.station.settings.header_timeout,
-        );
-        self.count_connections();
         self.place(connection);
     }
 
@@ -317,46 +258,6 @@ impl Reactor {
         }
     }
 
-    /// Keeps a connection until the poll or a timer names it.
-    pub(crate) fn hold(&mut self, mut connection: Box<Connection>, for_writing: bool) {
-        let token = connection.token;
-        if connection
-            .registered
-            .is_none_or(|writing| for_writing && !writing)
-        {
-            let fd = connection.stream.as_raw_fd();
-            let mut source = SourceFd(&fd);
-            let interest = match for_writing {
-                true => Interest::READABLE | Interest::WRITABLE,
-                false => Interest::READABLE,
-            };
-            let registry = self.poll.registry();
-            let outcome = match connection.registered {
-                None => registry.register(&mut source, Token(token), interest),
-                Some(_) => registry.reregister(&mut source, Token(token), interest),
-            };
-            if let Err(error) = outcome {
-                warn!("cannot watch a client: {error}");
-                return self.forget(connection);
-            }
-            connection.registered = Some(for_writing);
-        }
-        if connection.eager {
-            self.eager.push(token);
-        }
-        self.timers.arm(&mut connection, self.now);
-        self.table[token] = Entry::Here(connection);
-    }
-
-    /// Takes a connection out of the poll. Closing it would not do where another process has it:
-    /// epoll watches the open file, not the descriptor (epoll(7), question 6).
-    fn unregister(&self, connection: &mut Connection) {
-        if connection.registered.take().is_some() {
-            let fd = connection.stream.as_raw_fd();
-            let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
-        }
-    }
-
     /// The poll has something to say of a connection.
     fn wake(&mut self, token: usize, readable: bool, closed: bool) {
         match self.table.get_mut(token) {
@@ -404,59 +305,10 @@ impl Reactor {
         self.place(connection);
     }
 
-    fn accept(&mut self, index: usize) {
-        match self.acceptor.accept(index) {
-            Ok(Some(connection)) => self.admit(Box::new(connection)),
-            Ok(None) => {}
-            Err(error) => {
-                warn!("cannot accept: {error}; next attempt in a second");
-                self.accept_after = Some(self.now + Duration::from_secs(1));
-            }
-        }
-    }
-
-    /// Whether one more connection fits; makes room where an idle one can go.
-    fn has_room(&mut self) -> bool {
-        if self.drain.is_some() || self.accept_after.is_some_and(|at| Instant::now() < at) {
-            return false;
-        }
-        self.accept_after = None;
-        self.table.len() < self.station.settings.worker_connections || self.evict()
-    }
-
-    /// Closes the connection that has been idle longest, or else the slowest head.
-    fn evict(&mut self) -> bool {
-        let victim = self
-            .table
-            .iter()
-            .filter_map(|(token, entry)| match entry {
-                Entry::Here(it) if it.awaited == Awaited::Request => Some((0, it.deadline, token)),
-                Entry::Here(it) if it.awaited == Awaited::Head => Some((1, it.deadline, token)),
-                _ => None,
-            })
-            .min();
-        let Some((_, _, token)) = victim else {
-            return false;
-        };
-        if let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY) {
-            debug!("worker_connections reached: closing an idle connection");
-            self.forget(connection);
-        }
-        true
-    }
-
     fn keep(&mut self, mut buffers: Box<Buffers>) {
         if self.spare.len() < SPARE_BUFFERS {
             buffers.clear();
             self.spare.push(buffers);
         }
-    }
-
-    fn count_connections(&self) {
-        let count = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
-        self.station
-            .slot()
-            .connections
-            .store(count, Ordering::Relaxed);
     }
 }

@@ -286,3 +286,6 @@ fn deleted(there_was_one: bool, kind: &'static str) -> Answer {
         (false, _) => Err(Problem::NotFound("such session")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,102 +13,116 @@ use serde_json::Value;
 
 use super::model::{TaskFilter, Timestamp};
 use super::store::{LEASE, Lease, Store, StoreError};
-use super::work::{self, Assignment, WorkError};
+use super::work::{self, Assignment, Progress, WorkError};
 
 /// A lease is renewed so often that it survives one renewal that fails.
 const RENEW_AFTER: Duration = LEASE.checked_div(3).expect("three is not zero");
 
 pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
-    let store = Store::open(&context.settings)?;
+    let workshop = Workshop {
+        store: Store::open(&context.settings)?,
+        perform: Box::new(work::perform),
+    };
     let bell = context.bell.clone();
-    Ok(Box::new(move |stop| run(&store, &bell, stop)))
+    Ok(Box::new(move |stop| workshop.run(&bell, stop)))
 }
 
-fn run(store: &Store, bell: &Bell, stop: &Stop) -> anyhow::Result<()> {
-    let mut failing = false;
-    while !stop.requested() {
-        match round(store, stop) {
-            Ok(wait) => {
-                if std::mem::take(&mut failing) {
-                    info!("Runner: the database is back");
+/// What does the work: [`work::perform`], except under test.
+type Perform = dyn Fn(&Assignment<'_>, &mut Progress<'_>) -> Result<Value, WorkError> + Send;
+
+/// Where tasks are done, one after the other.
+struct Workshop {
+    store: Store,
+    perform: Box<Perform>,
+}
+
+impl Workshop {
+    fn run(&self, bell: &Bell, stop: &Stop) -> anyhow::Result<()> {
+        let mut failing = false;
+        while !stop.requested() {
+            match self.round(stop) {
+                Ok(wait) => {
+                    if std::mem::take(&mut failing) {
+                        info!("Runner: the database is back");
+                    }
+                    bell.wait(wait.min(RUNNER_PATIENCE));
                 }
-                bell.wait(wait.min(RUNNER_PATIENCE));
-            }
-            Err(problem) => {
-                if !std::mem::replace(&mut failing, true) {
-                    error!(
-                        "Runner: {:#}; trying again until it works",
-                        anyhow::Error::from(problem)
-                    );
+                Err(problem) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        error!(
+                            "Runner: {:#}; trying again until it works",
+                            anyhow::Error::from(problem)
+                        );
+                    }
+                    std::thread::sleep(RUNNER_PATIENCE);
                 }
-                std::thread::sleep(RUNNER_PATIENCE);
             }
         }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Works until nothing is due; returns how long until something may be.
-fn round(store: &Store, stop: &Stop) -> Result<Duration, StoreError> {
-    while !stop.requested() {
-        let Some(lease) = store.take_task(Timestamp::now())? else {
-            break;
+    /// Works until nothing is due; returns how long until something may be.
+    fn round(&self, stop: &Stop) -> Result<Duration, StoreError> {
+        while !stop.requested() {
+            let Some(lease) = self.store.take_task(Timestamp::now())? else {
+                break;
+            };
+            self.attempt(&lease)?;
+        }
+        self.store.drop_events()?;
+        let next = self.store.next_work(Timestamp::now())?;
+        Ok(next.unwrap_or(RUNNER_PATIENCE))
+    }
+
+    fn attempt(&self, lease: &Lease) -> Result<(), StoreError> {
+        let (store, began) = (&self.store, Instant::now());
+        let outcome = std::thread::scope(|scope| {
+            let (done, until_done) = channel::<()>();
+            scope.spawn(move || keep_lease(store, lease, &until_done));
+            let outcome = self.work_on(lease);
+            drop(done);
+            outcome
+        });
+        let (seconds, now) = (began.elapsed().as_secs_f64(), Timestamp::now());
+        let reference = &lease.task.summary.task_reference;
+        let counted = match outcome {
+            Ok(result) => store.complete_task(lease, &result, seconds, now)?,
+            Err(WorkError::Abandoned) => false,
+            Err(error) => {
+                let finally = matches!(error, WorkError::Parameters(_));
+                warn!("Task {reference}, attempt {}: {error}", lease.attempt);
+                store.fail_task(lease, &error.to_string(), finally, seconds, now)?
+            }
         };
-        attempt(store, &lease)?;
-    }
-    store.drop_events()?;
-    let next = store.next_work(Timestamp::now())?;
-    Ok(next.unwrap_or(RUNNER_PATIENCE))
-}
-
-fn attempt(store: &Store, lease: &Lease) -> Result<(), StoreError> {
-    let began = Instant::now();
-    let outcome = std::thread::scope(|scope| {
-        let (done, until_done) = channel::<()>();
-        scope.spawn(move || keep_lease(store, lease, &until_done));
-        let outcome = work_on(store, lease);
-        drop(done);
-        outcome
-    });
-    let (seconds, now) = (began.elapsed().as_secs_f64(), Timestamp::now());
-    let reference = &lease.task.summary.task_reference;
-    let counted = match outcome {
-        Ok(result) => store.complete_task(lease, &result, seconds, now)?,
-        Err(WorkError::Abandoned) => false,
-        Err(error) => {
-            let finally = matches!(error, WorkError::Parameters(_));
-            warn!("Task {reference}, attempt {}: {error}", lease.attempt);
-            store.fail_task(lease, &error.to_string(), finally, seconds, now)?
+        match counted {
+            true => debug!("Task {reference}: {seconds:.3} s"),
+            false => info!("Task {reference} is no longer wanted"),
         }
-    };
-    match counted {
-        true => debug!("Task {reference}: {seconds:.3} s"),
-        false => info!("Task {reference} is no longer wanted"),
+        Ok(())
     }
-    Ok(())
-}
 
-fn work_on(store: &Store, lease: &Lease) -> Result<Value, WorkError> {
-    let summary = &lease.task.summary;
-    let lookup = |filter: &TaskFilter, limit: usize| Ok(store.task_records(filter, limit)?);
-    let assignment = Assignment {
-        task_type: summary.task_type,
-        user_id: &summary.user_id,
-        parameters: &lease.task.parameters,
-        lookup: &lookup,
-    };
-    let mut progress = |percent| {
-        let noted = store.note_progress(lease, percent, Timestamp::now());
-        match noted.map_err(anyhow::Error::from)? {
-            true => Ok(()),
-            false => Err(WorkError::Abandoned),
-        }
-    };
-    // The panic hook has written down where it was.
-    catch_unwind(AssertUnwindSafe(|| {
-        work::perform(&assignment, &mut progress)
-    }))
-    .unwrap_or_else(|_| Err(anyhow::anyhow!("the work panicked").into()))
+    fn work_on(&self, lease: &Lease) -> Result<Value, WorkError> {
+        let (store, summary) = (&self.store, &lease.task.summary);
+        let lookup = |filter: &TaskFilter, limit: usize| Ok(store.task_records(filter, limit)?);
+        let assignment = Assignment {
+            task_type: summary.task_type,
+            user_id: &summary.user_id,
+            parameters: &lease.task.parameters,
+            lookup: &lookup,
+        };
+        let mut progress = |percent| {
+            let noted = store.note_progress(lease, percent, Timestamp::now());
+            match noted.map_err(anyhow::Error::from)? {
+                true => Ok(()),
+                false => Err(WorkError::Abandoned),
+            }
+        };
+        // The panic hook has written down where it was.
+        catch_unwind(AssertUnwindSafe(|| {
+            (self.perform)(&assignment, &mut progress)
+        }))
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("the work panicked").into()))
+    }
 }
 
 /// Renews the lease until the work is done.
@@ -117,5 +131,116 @@ fn keep_lease(store: &Store, lease: &Lease, until_done: &Receiver<()>) {
         if let Err(problem) = store.renew_lease(lease, Timestamp::now()) {
             warn!("Runner: cannot renew a lease: {problem}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::model::{NewTask, Status, Task, TaskId, TaskType, UserRef};
+    use super::super::store::testing;
+    use super::*;
+
+    fn workshop(perform: Box<Perform>) -> (tempfile::TempDir, Workshop) {
+        let (folder, store) = testing::store();
+        (folder, Workshop { store, perform })
+    }
+
+    fn add(store: &Store, parameters: Value) -> TaskId {
+        let new = NewTask {
+            user_id: UserRef::from_stored("1"),
+            task_type: TaskType::DataProcessing,
+            priority: Default::default(),
+            parameters: parameters.as_object().cloned().unwrap_or_default(),
+        };
+        let task = store.create_task(&new, Timestamp::now()).expect("a task");
+        task.task_id
+    }
+
+    fn task(store: &Store, id: TaskId) -> Task {
+        store.task(id).expect("no error").expect("a task")
+    }
+
+    /// Makes every attempt there is, however long each is put off.
+    fn exhaust(workshop: &Workshop) -> u32 {
+        let mut attempts = 0;
+        loop {
+            let later = Timestamp(Timestamp::now().0 + 60_000);
+            let Some(lease) = workshop.store.take_task(later).expect("no error") else {
+                return attempts;
+            };
+            workshop.attempt(&lease).expect("no error");
+            attempts += 1;
+        }
+    }
+
+    #[test]
+    fn a_panic_is_an_attempt_and_no_more() {
+        let (_folder, workshop) = workshop(Box::new(|_, _| panic!("a test")));
+        let id = add(&workshop.store, json!({}));
+        assert_eq!(exhaust(&workshop), 3);
+        let task = task(&workshop.store, id);
+        assert_eq!(task.summary.status, Status::Failed);
+        assert_eq!(task.error_message.as_deref(), Some("the work panicked"));
+    }
+
+    #[test]
+    fn what_may_succeed_is_tried_again_and_what_cannot_is_not() {
+        let failed: Box<Perform> = Box::new(|_, _| Err(anyhow::anyhow!("no luck").into()));
+        let refused: Box<Perform> = Box::new(|_, _| Err(WorkError::Parameters("no".to_owned())));
+        for (perform, attempts) in [(failed, 3), (refused, 1)] {
+            let (_folder, workshop) = workshop(perform);
+            add(&workshop.store, json!({}));
+            assert_eq!(exhaust(&workshop), attempts);
+        }
+    }
+
+    #[test]
+    fn what_is_cancelled_under_way_ends_early_and_stays_cancelled() {
+        let (_folder, settings) = testing::settings();
+        let elsewhere = Store::open(&settings).expect("a store");
+        let id = add(&elsewhere, json!({}));
+        let workshop = Workshop {
+            store: Store::open(&settings).expect("a store"),
+            perform: Box::new(move |_, progress| {
+                progress(10)?;
+                elsewhere.cancel_task(id, Timestamp::now()).expect("a task");
+                progress(20)?;
+                unreachable!("nobody wants it")
+            }),
+        };
+        assert_eq!(exhaust(&workshop), 1);
+        let task = task(&workshop.store, id);
+        assert_eq!(
+            (task.summary.status, task.result),
+            (Status::Cancelled, None)
+        );
+    }
+
+    #[test]
+    fn the_bell_brings_work_and_stop_ends_it() {
+        let (_folder, settings) = testing::settings();
+        let store = Store::open(&settings).expect("a store");
+        let workshop = Workshop {
+            store: Store::open(&settings).expect("a store"),
+            perform: Box::new(work::perform),
+        };
+        let (bell, stop) = (Bell::new().expect("an eventfd"), Stop::default());
+        std::thread::scope(|scope| {
+            let (bell_there, stop_there) = (bell.clone(), stop.clone());
+            let runner = scope.spawn(move || workshop.run(&bell_there, &stop_there));
+            let id = add(&store, json!({"numbers": [1, 2, 6]}));
+            bell.ring();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while task(&store, id).summary.status != Status::Completed {
+                assert!(Instant::now() < deadline, "{:?}", task(&store, id));
+                std::thread::yield_now();
+            }
+            let result = task(&store, id).result.expect("a result");
+            assert_eq!(result["statistics"]["mean"], 3.0);
+            stop.request();
+            runner.join().expect("no panic").expect("no error");
+        });
     }
 }

@@ -82,6 +82,27 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_the_first_version_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("old.db");
+        let mut old = pool::connect(&path).expect("a file");
+        let first = Migrations::from_slice(&VERSIONS[..1]);
+        first.to_latest(&mut old).expect("the first version");
+        old.execute_batch(
+            "INSERT INTO tasks (task_reference, task_type, user_id, priority, status, parameters,
+                 available_at, created_at, updated_at)
+             VALUES ('A', 'data_export', '1', 1, 'failed', '{}', 0, 0, 0),
+                 ('B', 'data_export', '1', 1, 'failed', '{}', 0, 0, 0)",
+        )
+        .expect("tasks");
+        run(&path).expect("the last version");
+        let count: i64 = old
+            .query_row("SELECT sum(count) FROM task_counts", (), |row| row.get(0))
+            .expect("a sum");
+        assert_eq!(count, 2);
+    }
+
+    #[test]
     fn many_may_come_first() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.db");

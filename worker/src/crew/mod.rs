@@ -12,6 +12,8 @@
 //! Running a short request costs no hand-off and no wake-up. Where the application is known to
 //! block, the leader promotes a follower first. Leading is holding the reactor's mutex.
 
+mod watch;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -28,14 +30,6 @@ use crate::estimates::Estimates;
 use crate::reactor::Reactor;
 use crate::station::Station;
 
-/// How often the watch looks while requests run and the application has blocked lately.
-const TICK: Duration = Duration::from_millis(1);
-/// The same when it has not: a wake-up costs as much as a request, and they would add up.
-const CALM_TICK: Duration = Duration::from_millis(3);
-/// Ticks without a surprise after which the application counts as calm.
-const TICKS_UNTIL_CALM: u32 = 1000;
-/// Ticks without a request after which the watch sleeps until there is one.
-const TICKS_UNTIL_DORMANT: u32 = 20;
 /// A turn of the reactor ends after this at the latest.
 const TURN: Duration = Duration::from_secs(1);
 
@@ -52,6 +46,10 @@ pub(crate) struct Crew {
     idle: AtomicUsize,
     /// Requests begun.
     begun: AtomicU64,
+    /// The seat of whoever began the last one.
+    last_seat: AtomicUsize,
+    /// Turns of the reactor that have ended.
+    turns: AtomicU64,
     /// Somebody turns the reactor, rather than runs the application.
     led: AtomicBool,
     watch_leads: AtomicBool,
@@ -83,6 +81,8 @@ impl Crew {
             promoted: Condvar::new(),
             idle: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
+            last_seat: AtomicUsize::new(0),
+            turns: AtomicU64::new(0),
             led: AtomicBool::new(true),
             watch_leads: AtomicBool::new(false),
             watch_sleeps: AtomicBool::new(false),
@@ -104,39 +104,6 @@ impl Crew {
         }
     }
 
-    /// The life of the main thread; returns the exit code of the process.
-    pub(crate) fn watch(&self) -> i32 {
-        let mut seen = self.begun.load(Ordering::SeqCst);
-        let mut quiet = 0;
-        let mut calm = TICKS_UNTIL_CALM;
-        loop {
-            if let Some(code) = *lock(&self.dismissed) {
-                return code;
-            }
-            let is_calm = calm >= TICKS_UNTIL_CALM;
-            thread::park_timeout(if is_calm { CALM_TICK } else { TICK });
-            calm = calm.saturating_add(1);
-            let begun = self.begun.load(Ordering::SeqCst);
-            let led = self.led.load(Ordering::SeqCst);
-            if begun == seen && !led {
-                quiet = 0;
-                calm = 0;
-                if !self.promote() {
-                    self.stand_in();
-                }
-            } else if begun == seen {
-                quiet += 1;
-                if quiet > TICKS_UNTIL_DORMANT {
-                    self.sleep_until_needed(seen);
-                    quiet = 0;
-                }
-            } else {
-                quiet = 0;
-            }
-            seen = begun;
-        }
-    }
-
     /// Turns the reactor and runs what it brings, until somebody else leads.
     fn lead<'a>(&'a self, mut reactor: Lead<'a>, desk: &mut Desk<'_>) {
         reactor.now = Instant::now();
@@ -150,7 +117,7 @@ impl Crew {
                 // One look at the clock between two requests is enough for both.
                 let started = reactor.now;
                 self.let_go(reactor);
-                self.begin();
+                self.begin(desk.index());
                 let ended = desk.serve(&mut connection, started);
                 self.estimates.learn(estimate, ended - started);
                 let Some(again) = self.try_lead() else {
@@ -163,52 +130,15 @@ impl Crew {
             if self.is_over(&reactor) {
                 return;
             }
-            let patience = self.check_seats(&mut reactor);
-            if let Err(error) = reactor.turn(patience, true) {
-                error!("the event loop failed: {error}");
-                return self.dismiss(1);
+            if !self.turn(&mut reactor, true) {
+                return;
             }
         }
-    }
-
-    /// Leads in place of the request threads, which are all inside the application: reads, drains,
-    /// keeps deadlines, and gives what is ready to siblings.
-    fn stand_in(&self) {
-        self.watch_leads.store(true, Ordering::SeqCst);
-        if let Some(mut reactor) = self.try_lead() {
-            reactor.now = Instant::now();
-            while self.idle.load(Ordering::SeqCst) == 0 && !self.is_over(&reactor) {
-                self.take_back(&mut reactor);
-                let patience = self.check_seats(&mut reactor);
-                if self.station.has_siblings() {
-                    reactor.pass_on_ready();
-                }
-                if let Err(error) = reactor.turn(patience, false) {
-                    error!("the event loop failed: {error}");
-                    self.dismiss(1);
-                    break;
-                }
-            }
-            self.let_go(reactor);
-        }
-        self.watch_leads.store(false, Ordering::SeqCst);
-        self.promote();
-    }
-
-    /// Sleeps until the leader begins a request.
-    fn sleep_until_needed(&self, seen: u64) {
-        self.watch_sleeps.store(true, Ordering::SeqCst);
-        while self.begun.load(Ordering::SeqCst) == seen
-            && self.led.load(Ordering::SeqCst)
-            && lock(&self.dismissed).is_none()
-        {
-            thread::park();
-        }
-        self.watch_sleeps.store(false, Ordering::SeqCst);
     }
 
     /// Notes that a request begins, and that nobody leads meanwhile.
-    fn begin(&self) {
+    fn begin(&self, seat: usize) {
+        self.last_seat.store(seat, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::SeqCst);
         if self.watch_sleeps.load(Ordering::SeqCst) {
             self.watch.unpark();
@@ -230,12 +160,26 @@ impl Crew {
         drop(lead);
     }
 
+    /// One turn of the reactor; false when that was the last one.
+    fn turn(&self, reactor: &mut Reactor, may_accept: bool) -> bool {
+        let patience = self.check_seats(reactor);
+        let outcome = reactor.turn(patience, may_accept);
+        self.turns.fetch_add(1, Ordering::SeqCst);
+        if let Err(error) = &outcome {
+            error!("the event loop failed: {error}");
+            self.dismiss(1);
+        }
+        outcome.is_ok()
+    }
+
     /// Hands a connection to whoever leads now, who need not be woken for it when the client has
     /// sent nothing yet: what it sends later wakes the leader, who then finds the connection.
+    /// Unless that happened between our look at the socket and the handing over.
     fn give_back(&self, mut connection: Box<Connection>) {
+        let turns = self.turns.load(Ordering::SeqCst);
         let quiet = connection.is_quiet() && !self.station.is_draining();
         lock(&self.returned).push(connection);
-        if !quiet {
+        if !quiet || self.turns.load(Ordering::SeqCst) != turns {
             self.wake_leader();
         }
     }
@@ -266,15 +210,15 @@ impl Crew {
         !bench.dismissed
     }
 
-    /// Wakes a follower to lead; false when there is none.
+    /// Wakes a follower to lead; false when there is none. One that was woken and has not come yet
+    /// will do.
     fn promote(&self) -> bool {
         let mut bench = lock(&self.bench);
-        let free = bench.idle > bench.promotions;
-        if free {
+        if bench.idle > bench.promotions {
             bench.promotions += 1;
             self.promoted.notify_one();
         }
-        free
+        bench.idle > 0
     }
 
     fn wake_leader(&self) {

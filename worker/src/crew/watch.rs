@@ -1,0 +1,106 @@
+//! The watch: the process's main thread, which sees to it that somebody leads while the leader is
+//! inside the application, and leads itself when nobody else can.
+//!
+//! A leader that waits for something is relieved at the next tick. One that computes is given more
+//! time: on a busy machine it may only have lost the processor, and another thread that wants it
+//! too would make things worse.
+
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Crew, lock};
+use crate::thread_state;
+
+/// How often the watch looks while requests run and the application has blocked lately.
+const TICK: Duration = Duration::from_millis(1);
+/// The same when it has not: a wake-up costs as much as a request, and they would add up.
+const CALM_TICK: Duration = Duration::from_millis(3);
+/// Ticks without a surprise after which the application counts as calm.
+const TICKS_UNTIL_CALM: u32 = 1000;
+/// Ticks without a request after which the watch sleeps until there is one.
+const TICKS_UNTIL_DORMANT: u32 = 20;
+/// How long the leader may compute before it is relieved.
+const COMPUTES: Duration = Duration::from_millis(15);
+
+impl Crew {
+    /// The life of the main thread; returns the exit code of the process.
+    pub(crate) fn watch(&self) -> i32 {
+        let mut seen = self.begun.load(Ordering::SeqCst);
+        let mut quiet = 0;
+        let mut calm = TICKS_UNTIL_CALM;
+        let mut stalled_since = None;
+        loop {
+            if let Some(code) = *lock(&self.dismissed) {
+                return code;
+            }
+            let is_calm = calm >= TICKS_UNTIL_CALM;
+            thread::park_timeout(if is_calm { CALM_TICK } else { TICK });
+            calm = calm.saturating_add(1);
+            let begun = self.begun.load(Ordering::SeqCst);
+            let led = self.led.load(Ordering::SeqCst);
+            if begun == seen && !led {
+                quiet = 0;
+                let since = *stalled_since.get_or_insert_with(Instant::now);
+                if since.elapsed() >= COMPUTES || self.is_waiting() {
+                    calm = 0;
+                    if !self.promote() {
+                        self.stand_in();
+                    }
+                }
+            } else if begun == seen {
+                quiet += 1;
+                if quiet > TICKS_UNTIL_DORMANT {
+                    self.sleep_until_needed(seen);
+                    quiet = 0;
+                }
+            } else {
+                quiet = 0;
+            }
+            if begun != seen || led {
+                stalled_since = None;
+            }
+            seen = begun;
+        }
+    }
+
+    /// Leads in place of the request threads, which are all inside the application: reads, drains,
+    /// keeps deadlines, and gives what is ready to siblings.
+    fn stand_in(&self) {
+        self.watch_leads.store(true, Ordering::SeqCst);
+        if let Some(mut reactor) = self.try_lead() {
+            reactor.now = Instant::now();
+            while self.idle.load(Ordering::SeqCst) == 0 && !self.is_over(&reactor) {
+                self.take_back(&mut reactor);
+                if self.station.has_siblings() {
+                    reactor.pass_on_ready();
+                }
+                if !self.turn(&mut reactor, false) {
+                    break;
+                }
+            }
+            self.let_go(reactor);
+        }
+        self.watch_leads.store(false, Ordering::SeqCst);
+        self.promote();
+    }
+
+    /// Sleeps until the leader begins a request.
+    fn sleep_until_needed(&self, seen: u64) {
+        self.watch_sleeps.store(true, Ordering::SeqCst);
+        while self.begun.load(Ordering::SeqCst) == seen
+            && self.led.load(Ordering::SeqCst)
+            && lock(&self.dismissed).is_none()
+        {
+            thread::park();
+        }
+        self.watch_sleeps.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the leader waits for something inside the application, rather than computes.
+    fn is_waiting(&self) -> bool {
+        let seat = self.last_seat.load(Ordering::Relaxed);
+        let thread = self.station.seats.get(seat).and_then(|seat| seat.thread());
+        thread.is_none_or(thread_state::is_waiting)
+    }
+}
