@@ -9,7 +9,7 @@ use super::parameters::{Parameters, wrong};
 use super::{Assignment, Progress, WorkError};
 use crate::service::model::{TaskFilter, TaskRecord, UserRef};
 
-const MOST: usize = 10_000;
+const MOST: u32 = 10_000;
 
 const HEADER: [&str; 10] = [
     "taskId",
@@ -30,13 +30,7 @@ pub(super) fn perform(
     progress: &mut Progress<'_>,
 ) -> Result<Value, WorkError> {
     let format = parameters.text("format")?.unwrap_or("json");
-    let limit = parameters.optional("limit")?.unwrap_or(MOST);
-    if !(1..=MOST).contains(&limit) {
-        return Err(wrong(
-            "limit",
-            &format!("must be a number from 1 to {MOST}"),
-        ));
-    }
+    let limit = parameters.number("limit", MOST)?.unwrap_or(MOST) as usize;
     let user: Option<UserRef> = parameters.optional("userId")?;
     let filter = TaskFilter {
         status: parameters.optional("status")?,

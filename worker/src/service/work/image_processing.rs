@@ -93,7 +93,8 @@ enum Target {
 
 impl Target {
     fn read(parameters: Parameters<'_>) -> Result<Self, WorkError> {
-        let (width, height) = (side(parameters, "width")?, side(parameters, "height")?);
+        let side = |name| parameters.number(name, MOST_OUT);
+        let (width, height) = (side("width")?, side("height")?);
         let fit = parameters.text("fit")?.unwrap_or("contain");
         match (width, height, fit) {
             (None, None, _) => Err(wrong("width", "or height must be there")),
@@ -119,17 +120,6 @@ impl Target {
         let scaled = |side: f64, most: u32| ((side * scale).round() as u32).clamp(1, most);
         (scaled(width, most_width), scaled(height, most_height))
     }
-}
-
-fn side(parameters: Parameters<'_>, name: &str) -> Result<Option<u32>, WorkError> {
-    let side = parameters.optional(name)?;
-    if side.is_some_and(|side| !(1..=MOST_OUT).contains(&side)) {
-        return Err(wrong(
-            name,
-            &format!("must be a number from 1 to {MOST_OUT}"),
-        ));
-    }
-    Ok(side)
 }
 
 #[cfg(test)]
