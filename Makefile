@@ -36,8 +36,8 @@ fmt: ## format the code
 bench: build ## native:hello beside nginx, both on one core
 	scripts/bench
 
-services: ## what the service needs beside the binary
-	@scripts/services status
+services: ## start PostgreSQL, Redis and Kafka on loopback, for development
+	scripts/services up
 
 install: build ## install the binary and the systemd unit under PREFIX
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/oxicorn

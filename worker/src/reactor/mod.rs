@@ -36,7 +36,7 @@ const FIRST_LISTENER: usize = usize::MAX / 2;
 /// Buffers that are kept for the next request.
 const SPARE_BUFFERS: usize = 64;
 /// How long a client may go on sending after its connection was refused more.
-pub(crate) const LINGER: Duration = Duration::from_secs(5);
+pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 pub(crate) struct Reactor {
     poll: Poll,

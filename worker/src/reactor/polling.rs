@@ -16,7 +16,7 @@ const LONGEST_TURN: Duration = Duration::from_secs(1);
 /// Events that are no further apart come thick and fast.
 const BRISK: Duration = Duration::from_micros(50);
 /// How often to look for the next one then, before going to sleep.
-const LOOKS: usize = 32;
+const LOOKS: usize = 48;
 impl Reactor {
     /// Waits in the poll. Under load the next event is often so near that going to sleep, and being
     /// woken by the client's processor, costs both sides more than looking again a few times.
