@@ -66,6 +66,15 @@ impl Process {
             .collect()
     }
 
+    /// Its proportional share of the memory that it uses, in KiB (proc_pid_smaps(5)).
+    pub(crate) fn pss_kib(self) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.0);
+        let text = fs::read_to_string(path).expect("a living process");
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let figure = line.and_then(|line| line.trim().split(' ').next());
+        figure.and_then(|kib| kib.parse().ok()).expect("a figure")
+    }
+
     /// A line of `status` in KiB, such as `VmRSS`.
     pub(crate) fn kib(self, line: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default();
