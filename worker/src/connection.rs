@@ -252,3 +252,37 @@ impl Connection {
         self.exchange = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_is_not_listened_to_any_more_stops_for_the_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        let mut client = TcpStream::connect(address).expect("a connection");
+        let (stream, peer) = listener.accept().expect("a connection");
+        stream.set_nonblocking(true).expect("a socket");
+        client.set_nonblocking(true).expect("a socket");
+        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+        let mut connection = Connection::new(stream, Peer::Tcp(peer));
+        let (piece, mut sent) = (vec![b'a'; 1 << 16], 0);
+        while let Ok(count) = client.write(&piece) {
+            sent += count;
+        }
+        assert!(sent > 4 * BUDGET, "the kernel keeps no more than {sent}");
+        let mut scratch = Inbox::default();
+        let (mut turns, mut eager) = (0, true);
+        while eager {
+            connection.eager = false;
+            assert!(!connection.discard(&mut scratch), "the client is there");
+            eager = connection.eager;
+            turns += 1;
+        }
+        assert!(turns > 2, "{sent} bytes in {turns} turns");
+    }
+}

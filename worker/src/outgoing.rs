@@ -142,3 +142,37 @@ impl Outgoing {
         self.bytes.len() + crate::http::encode::sized(&self.body).len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_client_that_takes_a_lot_stops_for_the_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
+        let mut client =
+            TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+        let stream = listener.accept().expect("a connection").0;
+        stream.set_nonblocking(true).expect("a socket");
+        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+        // Nobody reads yet, and the kernel keeps more than one turn's worth, but not all of it.
+        let length = 64 * BUDGET;
+        let mut outgoing = Outgoing::default();
+        outgoing.attach(ResponseBody::Bytes(vec![b'x'; length]), Framed::Sized);
+        assert_eq!(outgoing.flush(&stream).expect("sent"), Flushed::Yielded);
+        let taker = std::thread::spawn(move || {
+            let mut taken = 0;
+            let mut piece = vec![0; BUDGET];
+            while taken < length {
+                taken += client.read(&mut piece).expect("more");
+            }
+        });
+        while outgoing.flush(&stream).expect("sent") != Flushed::Done {
+            std::thread::yield_now();
+        }
+        taker.join().expect("all is taken");
+    }
+}

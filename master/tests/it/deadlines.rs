@@ -126,6 +126,25 @@ fn an_idle_connection_is_closed_after_keepalive() {
 }
 
 #[test]
+fn keepalive_counts_from_the_end_of_a_long_request() {
+    let server = Server::new("keepalive after a long request")
+        .lab()
+        .args(&["--keep-alive", "1"])
+        .start();
+    let mut client = server.client();
+    client.get("/").expect("an answer");
+    // The time of the first answer is over before the second comes.
+    client.get("/sleep?ms=2500").expect("an answer");
+    let idle = Instant::now();
+    assert!(client.rest().expect("the end").is_empty());
+    let took = idle.elapsed();
+    assert!(
+        took > Duration::from_millis(900) && took < Duration::from_secs(4),
+        "{took:?}"
+    );
+}
+
+#[test]
 fn keepalive_zero_closes_after_each_answer() {
     let server = Server::new("no keepalive")
         .lab()

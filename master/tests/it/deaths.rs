@@ -153,6 +153,21 @@ fn max_requests_replaces_workers_without_an_error() {
 }
 
 #[test]
+fn nobody_waits_for_the_boot_of_a_replacement() {
+    const BOOT: Duration = Duration::from_millis(1000);
+    let server = Server::new("max requests, slow boot")
+        .lab()
+        .env("LAB_BOOT_MS", &BOOT.as_millis().to_string())
+        .args(&["--max-requests", "10"])
+        .start();
+    let load = Load::start(server.address(), 2, Mode::Fresh, "/pid");
+    server.log().wait_for_nth("Booting worker with pid", 3);
+    let tally = load.stop();
+    tally.assert_perfect();
+    assert!(tally.slowest < BOOT / 2, "{tally:?}");
+}
+
+#[test]
 fn a_burst_of_deaths_does_not_spin() {
     let builder = Server::new("late failure").lab();
     let fuse = builder.dir().join("fuse");

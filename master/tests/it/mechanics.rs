@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use nix::unistd::Uid;
@@ -45,7 +46,10 @@ fn a_stale_pid_file_is_no_obstacle_and_a_living_one_is() {
 
 #[test]
 fn a_daemon_serves_after_its_parent_has_returned() {
-    let builder = Server::new("daemon").bind("unix:app.sock").args(&[
+    const BOOT: Duration = Duration::from_millis(500);
+    let builder = Server::new("daemon").lab().bind("unix:app.sock");
+    let builder = builder.env("LAB_BOOT_MS", &BOOT.as_millis().to_string());
+    let builder = builder.args(&[
         "--daemon",
         "--pid",
         "server.pid",
@@ -57,10 +61,12 @@ fn a_daemon_serves_after_its_parent_has_returned() {
         builder.dir().join("app.sock"),
     );
     let log = builder.dir().join("error.log");
+    let started = Instant::now();
     let mut server = builder.spawn();
     let status = server.wait_for_exit();
     assert_eq!(status.code(), Some(0), "{}", server.log().text());
-    // It is ready when the parent returns.
+    // A worker is ready when the parent returns; the socket listens long before.
+    assert!(started.elapsed() >= BOOT, "{:?}", started.elapsed());
     let daemon = pid_in(&pid_file).expect("a pid file");
     let end = EndOf(daemon);
     let mut client = Client::connect_unix(&socket).expect("it listens");
@@ -110,9 +116,12 @@ fn workers_run_as_another_user_and_the_master_stays_root() {
         std::os::unix::fs::PermissionsExt::from_mode(0o755),
     )
     .expect("root");
+    // The master has groups that a worker must not keep.
     let server = builder
+        .under(&["setpriv", "--groups", "0,4"])
         .args(&["--user", "nobody", "--group", "nogroup"])
         .start();
+    assert_eq!(server.master().status("Groups"), "0 4");
     assert!(server.master().status("Uid").starts_with("0\t"));
     let worker = server.children()[0];
     let uid = worker.status("Uid");
@@ -123,17 +132,30 @@ fn workers_run_as_another_user_and_the_master_stays_root() {
             .split_whitespace()
             .all(|it| it == "65534")
     );
-    assert!(
-        !worker
-            .status("Groups")
-            .split_whitespace()
-            .any(|it| it == "0"),
-        "keeps the groups of root"
-    );
+    assert_eq!(worker.status("Groups"), "65534");
     assert_eq!(server.get("/").status, 200);
     // A reload works for them as well.
     server.signal(Signal::SIGHUP);
     server.wait_for_others(&[worker], 1);
+}
+
+#[test]
+fn initgroups_gives_workers_the_groups_of_their_user() {
+    if !Uid::effective().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let server = Server::new("initgroups")
+        .lab()
+        .under(&["setpriv", "--groups", "0,4"])
+        .args(&["--user", "nobody", "--group", "nogroup", "--initgroups"])
+        .start();
+    // The group database gives nobody no other group than its own.
+    let groups = server.children()[0].status("Groups");
+    assert!(
+        groups.split_whitespace().all(|it| it == "65534"),
+        "{groups}"
+    );
 }
 
 #[test]

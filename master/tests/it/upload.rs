@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Server, eventually};
 
 const MIB: usize = 1024 * 1024;
 const GIB: u64 = 1 << 30;
@@ -103,14 +103,21 @@ fn an_upload_that_is_broken_off_leaves_nothing() {
     let server = Server::new("broken upload").lab().start();
     let worker = server.children()[0];
     let before = worker.descriptors();
-    for _ in 0..20 {
-        let mut client = server.client();
-        client
-            .send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
-            .expect("sent");
-        client.send(&vec![b'a'; 200_000]).expect("sent");
-    }
-    crate::harness::eventually("sockets and files are closed", || {
+    let clients: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = server.client();
+            client
+                .send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n")
+                .expect("sent");
+            client.send(&vec![b'a'; 200_000]).expect("sent");
+            client
+        })
+        .collect();
+    eventually("each has a socket and a file", || {
+        (worker.descriptors() >= before + 2 * clients.len()).then_some(())
+    });
+    drop(clients);
+    eventually("sockets and files are closed", || {
         (worker.descriptors() <= before).then_some(())
     });
     assert_eq!(server.get("/").status, 200);

@@ -82,7 +82,8 @@ impl Reactor {
             }
             connection.registered = Some(for_writing);
         }
-        if connection.eager {
+        // An event may come for one that waits for its turn already: two turns would soon be many.
+        if connection.eager && !self.eager.contains(&token) {
             self.eager.push(token);
         }
         self.timers.arm(&mut connection, self.now);

@@ -78,11 +78,7 @@ impl Process {
     /// A line of `status` in KiB, such as `VmRSS`.
     pub(crate) fn kib(self, line: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap_or_default();
-        status
-            .lines()
-            .filter_map(|it| it.strip_prefix(line)?.strip_prefix(':'))
-            .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
-            .unwrap_or(0)
+        number_in(&status, line)
     }
 
     /// A line of `status` as text, such as `Uid`.
@@ -93,6 +89,16 @@ impl Process {
             .find_map(|it| it.strip_prefix(line)?.strip_prefix(':'))
             .map(|rest| rest.trim().to_owned())
             .unwrap_or_default()
+    }
+
+    /// How often its threads have gone to sleep.
+    pub(crate) fn voluntary_switches(self) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0));
+        let statuses = tasks.into_iter().flatten().flatten().map(|task| {
+            let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
+            number_in(&status, "voluntary_ctxt_switches")
+        });
+        statuses.sum()
     }
 
     pub(crate) fn command_line(self) -> String {
@@ -117,6 +123,15 @@ struct Stat {
     state: char,
     parent: i32,
     group: i32,
+}
+
+/// The number in a line of `status`; 0 where there is none.
+fn number_in(status: &str, line: &str) -> u64 {
+    status
+        .lines()
+        .filter_map(|it| it.strip_prefix(line)?.strip_prefix(':'))
+        .find_map(|rest| rest.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }
 
 fn all() -> Vec<Process> {

@@ -1,0 +1,99 @@
+//! Whose turn it is: a client that sends without end keeps nobody waiting, and a new connection
+//! disturbs one worker only.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Client, Process, Server, eventually};
+
+/// Several times what a turn takes.
+const LONG: Duration = Duration::from_millis(100);
+
+/// Chunks are more work for the server than for this client, and a Unix socket has no window: it is
+/// never empty.
+#[test]
+fn an_upload_without_a_pause_keeps_nobody_waiting() {
+    const PIECES: usize = 600;
+    let builder = Server::new("upload").lab().bind("unix:app.sock");
+    let path = builder.dir().join("app.sock");
+    let server = builder.workers(1).args(&["--threads", "1"]).start();
+    server.wait_for_children(1);
+    let chunk = [b"80\r\n", [b'a'; 128].as_slice(), b"\r\n"].concat();
+    let piece = chunk.repeat(4000);
+    let mut uploader = UnixStream::connect(&path).expect("the server listens");
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    uploader.write_all(head).expect("sent");
+    let began = Instant::now();
+    // Not the slowest alone: a machine that does other things has one of those too.
+    let waited: Duration = thread::scope(|scope| {
+        let upload = scope.spawn(|| {
+            (0..PIECES).for_each(|_| uploader.write_all(&piece).expect("taken"));
+        });
+        let mut client = Client::connect_unix(&path).expect("the server listens");
+        let mut waits = Vec::new();
+        while !upload.is_finished() {
+            let asked = Instant::now();
+            assert_eq!(client.get("/pid").expect("an answer").status, 200);
+            waits.push(asked.elapsed());
+        }
+        waits.iter().filter(|&&it| it > LONG).sum()
+    });
+    let whole = began.elapsed();
+    eprintln!("waited {waited:?} of {whole:?}");
+    assert!(waited < whole / 5, "{waited:?} of {whole:?}");
+}
+
+#[test]
+fn a_connection_wakes_one_worker_and_they_take_turns() {
+    const WORKERS: usize = 4;
+    const CONNECTIONS: usize = 100;
+    let server = Server::new("wake-ups")
+        .workers(WORKERS)
+        .args(&["--threads", "1"])
+        .start();
+    let workers = server.children();
+    wait_until_quiet(&workers);
+    let open_before: Vec<_> = workers.iter().map(|it| it.descriptors()).collect();
+    let accepted = || {
+        let before = workers.iter().zip(&open_before);
+        before
+            .map(|(worker, before)| worker.descriptors() - before)
+            .collect::<Vec<_>>()
+    };
+    let (woken_before, began) = (wake_ups(&workers), Instant::now());
+    let mut clients = Vec::new();
+    for count in 1..=CONNECTIONS {
+        clients.push(server.client());
+        eventually("the connection is accepted", || {
+            (accepted().iter().sum::<usize>() == count).then_some(())
+        });
+    }
+    let woken = wake_ups(&workers) - woken_before;
+    // Each worker turns once a second by itself as well.
+    let by_themselves = WORKERS as u64 * (1 + began.elapsed().as_secs());
+    assert!(
+        woken <= CONNECTIONS as u64 * 3 / 2 + by_themselves,
+        "{woken} wake-ups for {CONNECTIONS} connections"
+    );
+    let accepted = accepted();
+    let fair = CONNECTIONS / WORKERS;
+    assert!(accepted.iter().all(|&it| it > fair / 2), "{accepted:?}");
+}
+
+fn wake_ups(workers: &[Process]) -> u64 {
+    workers.iter().map(|it| it.voluntary_switches()).sum()
+}
+
+/// Waits until nothing of what the start has set in motion goes on.
+fn wait_until_quiet(workers: &[Process]) {
+    let mut last = (0, Instant::now());
+    eventually("the workers are quiet", || {
+        let now = wake_ups(workers);
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        (last.1.elapsed() > Duration::from_millis(200)).then_some(())
+    });
+}
