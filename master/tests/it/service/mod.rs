@@ -2,7 +2,9 @@
 
 mod calls;
 mod durability;
+mod pool;
 mod work;
+mod workers;
 
 use serde_json::Value;
 

@@ -4,8 +4,8 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
+use super::*;
 use crate::harness::{Client, PATIENCE, Server, eventually};
-use crate::service::{BASE, JSON, parse, service};
 
 /// A service with one connection to its store, which a request that writes has for as long as it
 /// waits for its turn; nothing is in a cache that would do without a connection.
