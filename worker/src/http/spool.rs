@@ -2,7 +2,7 @@
 //! longer than [`BODY_IN_MEMORY`]. The file has no name, so nothing is left behind by a crash.
 
 use std::fs::File;
-use std::io::{Cursor, Seek, Write};
+use std::io::{BufWriter, Cursor, IntoInnerError, Seek, Write};
 use std::path::Path;
 
 use oxicorn_common::request::Body;
@@ -14,7 +14,11 @@ use super::limits::{BODY_IN_MEMORY, Limits};
 #[derive(Debug)]
 pub(crate) enum Spool {
     Memory(Vec<u8>),
-    File { file: File, length: u64 },
+    /// Buffered, because a chunk may be a single octet.
+    File {
+        file: BufWriter<File>,
+        length: u64,
+    },
 }
 
 impl Default for Spool {
@@ -40,7 +44,8 @@ impl Spool {
                 bytes.extend_from_slice(data);
             }
             Self::Memory(bytes) => {
-                let mut file = open(limits.spool_dir.as_deref()).map_err(RequestError::Spool)?;
+                let file = open(limits.spool_dir.as_deref()).map_err(RequestError::Spool)?;
+                let mut file = BufWriter::new(file);
                 file.write_all(bytes).map_err(RequestError::Spool)?;
                 let length = bytes.len() as u64;
                 *self = Self::File { file, length };
@@ -58,7 +63,9 @@ impl Spool {
     pub(crate) fn finish(self) -> Result<Body, RequestError> {
         Ok(match self {
             Self::Memory(bytes) => Body::Memory(Cursor::new(bytes)),
-            Self::File { mut file, length } => {
+            Self::File { file, length } => {
+                let file = file.into_inner().map_err(IntoInnerError::into_error);
+                let mut file = file.map_err(RequestError::Spool)?;
                 file.rewind().map_err(RequestError::Spool)?;
                 Body::Spooled { file, length }
             }
