@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::bell::Bell;
+use crate::outages::Outages;
 use crate::request::Request;
 use crate::response::Response;
 use crate::settings::Settings;
@@ -64,6 +65,8 @@ pub struct WorkerContext {
     pub age: u64,
     /// Rung by web workers, heard by runners.
     pub bell: Bell,
+    /// Shared by all children.
+    pub outages: Outages,
 }
 
 /// Why an application could not be made. The exit code of the child is 4, as gunicorn's.

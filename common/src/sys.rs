@@ -17,6 +17,7 @@ use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
+use crate::outages::Words;
 use crate::scoreboard::Board;
 
 /// What may live in memory shared by processes.
@@ -27,6 +28,8 @@ pub(crate) unsafe trait Shareable {}
 
 // SAFETY: header, slots and seats are repr(C) structs of AtomicU32 and AtomicU64.
 unsafe impl Shareable for Board {}
+// SAFETY: a repr(C) struct of AtomicU32.
+unsafe impl Shareable for Words {}
 
 /// One value in anonymous memory that forked children share; unmapped when dropped.
 pub(crate) struct Mapping<T: Shareable> {

@@ -18,6 +18,7 @@ use log::{error, info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use oxicorn_common::Outages;
 use oxicorn_common::bell::Bell;
 use oxicorn_common::scoreboard::{SlotState, now_millis};
 use oxicorn_common::settings::Source;
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) scoreboard: Scoreboard,
     pub(crate) handoff: Handoff,
     pub(crate) bell: Bell,
+    pub(crate) outages: Outages,
 }
 
 pub(crate) struct Master {

@@ -98,6 +98,7 @@ fn live(master: &mut Master, order: Order, sender: MessageSender, parent: Pid) -
             generation: order.generation,
             age: order.id,
             bell: master.shared.bell.clone(),
+            outages: master.shared.outages.clone(),
         },
         application: generation.application,
         listeners,

@@ -97,6 +97,17 @@ pub struct Settings {
     pub user_cache_ttl: Duration,
     pub session_cache_ttl: Duration,
     pub session_ttl: Duration,
+    /// Per cent.
+    pub cache_ttl_jitter: u32,
+    pub redis_url: Option<String>,
+    pub redis_host: Option<String>,
+    pub redis_port: u16,
+    pub redis_db: i64,
+    pub redis_password: Option<String>,
+    pub redis_timeout: Duration,
+    pub kafka_brokers: Vec<String>,
+    pub kafka_topic: String,
+    pub kafka_group: String,
 }
 
 impl Settings {
@@ -154,6 +165,16 @@ impl Settings {
             user_cache_ttl: Duration::ZERO,
             session_cache_ttl: Duration::ZERO,
             session_ttl: Duration::ZERO,
+            cache_ttl_jitter: 0,
+            redis_url: None,
+            redis_host: None,
+            redis_port: 0,
+            redis_db: 0,
+            redis_password: None,
+            redis_timeout: Duration::ZERO,
+            kafka_brokers: Vec::new(),
+            kafka_topic: String::new(),
+            kafka_group: String::new(),
         }
     }
 }

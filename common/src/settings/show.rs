@@ -39,6 +39,10 @@ pub(super) fn level(value: LevelFilter) -> String {
     name.to_owned()
 }
 
+pub(super) fn secret(value: Option<&str>) -> String {
+    value.map_or_else(String::new, |_| "***".to_owned())
+}
+
 /// A URL with its password masked: what is shown ends up in logs and tickets.
 pub(super) fn url(value: &str) -> String {
     let Some(start) = value.find("://").map(|at| at + 3) else {

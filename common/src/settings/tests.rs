@@ -16,11 +16,13 @@ fn sample(row: &Setting) -> &'static str {
         "umask" => "0o22",
         "access_log_format" => "%(h)s",
         "loglevel" => "debug",
+        "redis_url" => "redis://cache:6380/3",
+        "kafka_brokers" => "one:9092,two:9092",
         "database_url" => "sqlite:other.db",
         _ => match row.kind {
             Kind::Switch => "true",
             Kind::Value("SECONDS") => "12.5",
-            Kind::Value("COUNT" | "CONNECTIONS" | "BYTES") => "17",
+            Kind::Value("COUNT" | "CONNECTIONS" | "BYTES" | "PERCENT" | "PORT" | "NUMBER") => "17",
             _ => "sample",
         },
     }

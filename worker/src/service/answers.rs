@@ -1,5 +1,6 @@
 //! The service as an application: one request in, one answer out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
@@ -7,12 +8,13 @@ use oxicorn_common::bell::Bell;
 use oxicorn_common::{App, Request, Response, Settings, WorkerContext};
 use serde::Serialize;
 
-use super::cache::{Cache, Shared};
+use super::cache::{self, Cache, Made};
 use super::input::Input;
+use super::keys::{session_key, task_key, user_key};
 use super::model::{NewTask, NewUser, TaskFilter, Timestamp, UserChange, UserRef};
 use super::problem::Problem;
 use super::routes::{Call, Routes};
-use super::store::{Store, TaskPage};
+use super::store::{self, PoolShape, Store, TaskPage};
 
 /// Tasks that one list may have.
 const MAX_LIMIT: u32 = 1000;
@@ -24,8 +26,8 @@ type Answer = Result<Response, Problem>;
 #[derive(Debug)]
 pub(crate) struct Service {
     routes: Routes,
-    store: Store,
-    cache: Cache,
+    store: Arc<dyn Store>,
+    cache: Arc<dyn Cache>,
     /// Wakes the runners.
     bell: Bell,
     task_ttl: Duration,
@@ -43,10 +45,13 @@ impl App for Service {
 impl Service {
     pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
         let settings: &Settings = &context.settings;
+        let cache = cache::open(context)?;
+        let store = store::open(context, PoolShape::of_worker(settings), cache.clone())?;
+        cache.attach(&store);
         Ok(Self {
             routes: Routes::new()?,
-            store: Store::open(settings)?,
-            cache: Cache::new(settings)?,
+            store,
+            cache,
             bell: context.bell.clone(),
             task_ttl: settings.task_cache_ttl,
             user_ttl: settings.user_cache_ttl,
@@ -64,14 +69,16 @@ impl Service {
             Call::Options(allow) => Ok(Response::new(StatusCode::NO_CONTENT).field("Allow", allow)),
             Call::CreateTask => self.create_task(request),
             Call::ListTasks => self.list_tasks(request),
-            Call::ShowTask(id) => {
-                self.show("task", id, self.task_ttl, || Ok(self.store.task(id)?))
-            }
+            Call::ShowTask(id) => self.show("task", &task_key(id), "such task", || {
+                let task = self.store.task(id)?;
+                Ok(task.map(|task| (task, self.task_ttl)))
+            }),
             Call::CancelTask(id) => self.cancel_task(id),
             Call::CreateUser => self.create_user(request),
-            Call::ShowUser(id) => {
-                self.show("user", id, self.user_ttl, || Ok(self.store.user(id)?))
-            }
+            Call::ShowUser(id) => self.show("user", &user_key(id), "such user", || {
+                let user = self.store.user(id)?;
+                Ok(user.map(|user| (user, self.user_ttl)))
+            }),
             Call::ChangeUser(id) => self.change_user(id, request),
             Call::DeleteUser(id) => deleted(self.store.delete_user(id)?, "user"),
             Call::CreateSession => self.create_session(request),
@@ -103,27 +110,27 @@ impl Service {
 
     fn list_tasks(&self, request: &Request) -> Answer {
         // Before the query is read: the same text is the same list.
-        let key = request.query().unwrap_or_default();
-        let moment = self.cache.look()?;
-        if let Some(body) = self.cache.find_list(key) {
-            return Ok(Response::json(StatusCode::OK, body));
-        }
-        let mut input = Input::from_query(request);
-        let filter = TaskFilter {
-            status: input.optional("status"),
-            task_type: input.optional("taskType"),
-            user_id: input
-                .optional("userId")
-                .map(|id: String| UserRef::stored_forms(&id)),
-        };
-        let limit = input
-            .number("limit", 1..=MAX_LIMIT)
-            .unwrap_or(DEFAULT_LIMIT);
-        let offset = input.number("offset", 0..=i64::MAX).unwrap_or(0);
-        let filter = input.finish(Some(filter))?;
-        let page = self.store.tasks(&filter, limit, offset)?;
-        let body: Shared = serde_json::to_vec(&List::new(&page, limit, offset))?.into();
-        self.cache.keep_list(moment, key, &body, self.task_ttl);
+        let query = request.query().unwrap_or_default();
+        let body = self.cache.read_list(query, &mut || {
+            let mut input = Input::from_query(request);
+            let filter = TaskFilter {
+                status: input.optional("status"),
+                task_type: input.optional("taskType"),
+                user_id: input
+                    .optional("userId")
+                    .map(|id: String| UserRef::stored_forms(&id)),
+            };
+            let limit = input
+                .number("limit", 1..=MAX_LIMIT)
+                .unwrap_or(DEFAULT_LIMIT);
+            let offset = input.number("offset", 0..=i64::MAX).unwrap_or(0);
+            let filter = input.finish(Some(filter))?;
+            let page = self.store.tasks(&filter, limit, offset)?;
+            let body = serde_json::to_vec(&List::new(&page, limit, offset))?.into();
+            let ttl = self.task_ttl;
+            Ok(Some(Made { body, ttl }))
+        })?;
+        let body = body.ok_or(Problem::NotFound("such list"))?;
         Ok(Response::json(StatusCode::OK, body))
     }
 
@@ -184,19 +191,15 @@ impl Service {
     }
 
     fn show_session(&self, id: &str) -> Answer {
-        let key = format!("session:{id}");
-        let moment = self.cache.look()?;
-        if let Some(body) = self.cache.find(&key) {
-            return Ok(Response::json(StatusCode::OK, body));
-        }
-        let now = Timestamp::now();
-        let session = self.store.session(id, now)?;
-        let session = session.ok_or(Problem::NotFound("such session"))?;
-        let left = u64::try_from(session.expires_at.0 - now.0).unwrap_or(0);
-        let ttl = self.session_cache_ttl.min(Duration::from_millis(left));
-        let body: Shared = wrapped("session", &session)?.into();
-        self.cache.keep(moment, &key, &body, ttl);
-        Ok(Response::json(StatusCode::OK, body))
+        self.show("session", &session_key(id), "such session", || {
+            let now = Timestamp::now();
+            let session = self.store.session(id, now)?;
+            Ok(session.map(|session| {
+                let left = u64::try_from(session.expires_at.0 - now.0).unwrap_or(0);
+                let ttl = self.session_cache_ttl.min(Duration::from_millis(left));
+                (session, ttl)
+            }))
+        })
     }
 
     fn refresh_session(&self, id: &str, request: &mut Request) -> Answer {
@@ -216,22 +219,19 @@ impl Service {
     /// Shows what `find` finds in the store, unless the cache has it.
     fn show<T: Serialize>(
         &self,
-        kind: &'static str,
-        id: i64,
-        ttl: Duration,
-        find: impl FnOnce() -> Result<Option<T>, Problem>,
+        kind: &str,
+        key: &str,
+        nothing: &'static str,
+        find: impl Fn() -> Result<Option<(T, Duration)>, Problem>,
     ) -> Answer {
-        let key = format!("{kind}:{id}");
-        let moment = self.cache.look()?;
-        if let Some(body) = self.cache.find(&key) {
-            return Ok(Response::json(StatusCode::OK, body));
-        }
-        let found = find()?.ok_or(Problem::NotFound(match kind {
-            "task" => "such task",
-            _ => "such user",
-        }))?;
-        let body: Shared = wrapped(kind, &found)?.into();
-        self.cache.keep(moment, &key, &body, ttl);
+        let body = self.cache.read_through(key, &mut || {
+            let Some((found, ttl)) = find()? else {
+                return Ok(None);
+            };
+            let body = wrapped(kind, &found)?.into();
+            Ok(Some(Made { body, ttl }))
+        })?;
+        let body = body.ok_or(Problem::NotFound(nothing))?;
         Ok(Response::json(StatusCode::OK, body))
     }
 }

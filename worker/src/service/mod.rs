@@ -11,7 +11,10 @@
 
 mod answers;
 mod cache;
+mod events;
+mod health;
 mod input;
+mod keys;
 mod model;
 mod problem;
 mod routes;

@@ -33,6 +33,10 @@ pub(crate) enum Problem {
     Final(Status),
     #[error("the database is busy; try again in a second")]
     Busy,
+    #[error("the database cannot be reached; try again in a few seconds")]
+    Unreachable,
+    #[error("the connection to the database was lost; the change may have been made or not")]
+    Unknown,
     #[error("the server failed; its log has the reason")]
     Internal(#[source] anyhow::Error),
 }
@@ -65,6 +69,8 @@ impl Problem {
             Self::Taken(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::Final(_) => (StatusCode::BAD_REQUEST, "TASK_NOT_CANCELLABLE"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
+            Self::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
+            Self::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "OUTCOME_UNKNOWN"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
         }
     }
@@ -88,6 +94,7 @@ impl Problem {
         match self {
             Self::MethodNotAllowed { allow } => response.field("Allow", allow),
             Self::Busy => response.field("Retry-After", "1"),
+            Self::Unreachable => response.field("Retry-After", "5"),
             _ => response,
         }
     }
@@ -97,6 +104,8 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Busy(_) => Self::Busy,
+            StoreError::Unreachable(_) | StoreError::Lost(_) => Self::Unreachable,
+            StoreError::Unknown(_) => Self::Unknown,
             StoreError::Taken(field) => Self::Taken(field),
             other => Self::Internal(other.into()),
         }

@@ -2,6 +2,7 @@
 //! What it has begun and not ended when it dies is taken again by the next one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -11,16 +12,21 @@ use oxicorn_common::bell::Bell;
 use oxicorn_common::{Runner, WorkerContext};
 use serde_json::Value;
 
+use super::cache;
 use super::model::{TaskFilter, Timestamp};
-use super::store::{LEASE, Lease, Store, StoreError};
+use super::store::{self, LEASE, Lease, PoolShape, Store, StoreError};
 use super::work::{self, Assignment, Progress, WorkError};
 
 /// A lease is renewed so often that it survives one renewal that fails.
 const RENEW_AFTER: Duration = LEASE.checked_div(3).expect("three is not zero");
 
 pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
+    let shape = PoolShape::of_runner(&context.settings);
+    let cache = cache::open(context)?;
+    let store = store::open(context, shape, cache.clone())?;
+    cache.attach(&store);
     let workshop = Workshop {
-        store: Store::open(&context.settings)?,
+        store,
         perform: Box::new(work::perform),
     };
     let bell = context.bell.clone();
@@ -32,7 +38,7 @@ type Perform = dyn Fn(&Assignment<'_>, &mut Progress<'_>) -> Result<Value, WorkE
 
 /// Where tasks are done, one after the other.
 struct Workshop {
-    store: Store,
+    store: Arc<dyn Store>,
     perform: Box<Perform>,
 }
 
@@ -64,7 +70,8 @@ impl Workshop {
     /// Works until nothing is due; returns how long until something may be.
     fn round(&self, stop: &Stop) -> Result<Duration, StoreError> {
         while !stop.requested() {
-            let Some(lease) = self.store.take_task(Timestamp::now())? else {
+            let now = Timestamp::now();
+            let Some(lease) = self.store.take_task(now, now)? else {
                 break;
             };
             self.attempt(&lease)?;
@@ -75,7 +82,7 @@ impl Workshop {
     }
 
     fn attempt(&self, lease: &Lease) -> Result<(), StoreError> {
-        let (store, began) = (&self.store, Instant::now());
+        let (store, began) = (&*self.store, Instant::now());
         let outcome = std::thread::scope(|scope| {
             let (done, until_done) = channel::<()>();
             scope.spawn(move || keep_lease(store, lease, &until_done));
@@ -102,7 +109,7 @@ impl Workshop {
     }
 
     fn work_on(&self, lease: &Lease) -> Result<Value, WorkError> {
-        let (store, summary) = (&self.store, &lease.task.summary);
+        let (store, summary) = (&*self.store, &lease.task.summary);
         let lookup = |filter: &TaskFilter, limit: usize| Ok(store.task_records(filter, limit)?);
         let assignment = Assignment {
             task_type: summary.task_type,
@@ -126,7 +133,7 @@ impl Workshop {
 }
 
 /// Renews the lease until the work is done.
-fn keep_lease(store: &Store, lease: &Lease, until_done: &Receiver<()>) {
+fn keep_lease(store: &dyn Store, lease: &Lease, until_done: &Receiver<()>) {
     while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(RENEW_AFTER) {
         if let Err(problem) = store.renew_lease(lease, Timestamp::now()) {
             warn!("Runner: cannot renew a lease: {problem}");
@@ -139,15 +146,15 @@ mod tests {
     use serde_json::json;
 
     use super::super::model::{NewTask, Status, Task, TaskId, TaskType, UserRef};
-    use super::super::store::testing;
+    use super::super::store::testing::{self, Guard};
     use super::*;
 
-    fn workshop(perform: Box<Perform>) -> (tempfile::TempDir, Workshop) {
+    fn workshop(perform: Box<Perform>) -> (Guard, Workshop) {
         let (folder, store) = testing::store();
         (folder, Workshop { store, perform })
     }
 
-    fn add(store: &Store, parameters: Value) -> TaskId {
+    fn add(store: &dyn Store, parameters: Value) -> TaskId {
         let new = NewTask {
             user_id: UserRef::from_stored("1"),
             task_type: TaskType::DataProcessing,
@@ -158,7 +165,7 @@ mod tests {
         task.task_id
     }
 
-    fn task(store: &Store, id: TaskId) -> Task {
+    fn task(store: &dyn Store, id: TaskId) -> Task {
         store.task(id).expect("no error").expect("a task")
     }
 
@@ -167,7 +174,7 @@ mod tests {
         let mut attempts = 0;
         loop {
             let later = Timestamp(Timestamp::now().0 + 60_000);
-            let Some(lease) = workshop.store.take_task(later).expect("no error") else {
+            let Some(lease) = workshop.store.take_task(later, later).expect("no error") else {
                 return attempts;
             };
             workshop.attempt(&lease).expect("no error");
@@ -178,9 +185,9 @@ mod tests {
     #[test]
     fn a_panic_is_an_attempt_and_no_more() {
         let (_folder, workshop) = workshop(Box::new(|_, _| panic!("a test")));
-        let id = add(&workshop.store, json!({}));
+        let id = add(&*workshop.store, json!({}));
         assert_eq!(exhaust(&workshop), 3);
-        let task = task(&workshop.store, id);
+        let task = task(&*workshop.store, id);
         assert_eq!(task.summary.status, Status::Failed);
         assert_eq!(task.error_message.as_deref(), Some("the work panicked"));
     }
@@ -191,7 +198,7 @@ mod tests {
         let refused: Box<Perform> = Box::new(|_, _| Err(WorkError::Parameters("no".to_owned())));
         for (perform, attempts) in [(failed, 3), (refused, 1)] {
             let (_folder, workshop) = workshop(perform);
-            add(&workshop.store, json!({}));
+            add(&*workshop.store, json!({}));
             assert_eq!(exhaust(&workshop), attempts);
         }
     }
@@ -199,10 +206,10 @@ mod tests {
     #[test]
     fn what_is_cancelled_under_way_ends_early_and_stays_cancelled() {
         let (_folder, settings) = testing::settings();
-        let elsewhere = Store::open(&settings).expect("a store");
-        let id = add(&elsewhere, json!({}));
+        let elsewhere = testing::open(&settings);
+        let id = add(&*elsewhere, json!({}));
         let workshop = Workshop {
-            store: Store::open(&settings).expect("a store"),
+            store: testing::open(&settings),
             perform: Box::new(move |_, progress| {
                 progress(10)?;
                 elsewhere.cancel_task(id, Timestamp::now()).expect("a task");
@@ -211,7 +218,7 @@ mod tests {
             }),
         };
         assert_eq!(exhaust(&workshop), 1);
-        let task = task(&workshop.store, id);
+        let task = task(&*workshop.store, id);
         assert_eq!(
             (task.summary.status, task.result),
             (Status::Cancelled, None)
@@ -221,23 +228,23 @@ mod tests {
     #[test]
     fn the_bell_brings_work_and_stop_ends_it() {
         let (_folder, settings) = testing::settings();
-        let store = Store::open(&settings).expect("a store");
+        let store = testing::open(&settings);
         let workshop = Workshop {
-            store: Store::open(&settings).expect("a store"),
+            store: testing::open(&settings),
             perform: Box::new(work::perform),
         };
         let (bell, stop) = (Bell::new().expect("an eventfd"), Stop::default());
         std::thread::scope(|scope| {
             let (bell_there, stop_there) = (bell.clone(), stop.clone());
             let runner = scope.spawn(move || workshop.run(&bell_there, &stop_there));
-            let id = add(&store, json!({"numbers": [1, 2, 6]}));
+            let id = add(&*store, json!({"numbers": [1, 2, 6]}));
             bell.ring();
             let deadline = Instant::now() + Duration::from_secs(20);
-            while task(&store, id).summary.status != Status::Completed {
-                assert!(Instant::now() < deadline, "{:?}", task(&store, id));
+            while task(&*store, id).summary.status != Status::Completed {
+                assert!(Instant::now() < deadline, "{:?}", task(&*store, id));
                 std::thread::yield_now();
             }
-            let result = task(&store, id).result.expect("a result");
+            let result = task(&*store, id).result.expect("a result");
             assert_eq!(result["statistics"]["mean"], 3.0);
             stop.request();
             runner.join().expect("no panic").expect("no error");

@@ -3,7 +3,7 @@
 use crate::settings::setting::{Kind, Section, Setting};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 10] = [
+pub(in crate::settings) const ROWS: [Setting; 20] = [
     Setting {
         name: "database_url",
         section: Section::Service,
@@ -124,5 +124,130 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         help: "How long a session lives after it was made or refreshed, in seconds.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.session_ttl = value),
         show: |settings| show::seconds(settings.session_ttl),
+    },
+    Setting {
+        name: "cache_ttl_jitter",
+        section: Section::Service,
+        flags: &["--cache-ttl-jitter"],
+        kind: Kind::Value("PERCENT"),
+        default: "10",
+        bare: None,
+        help: "How much of its time in the cache an entry may randomly lose, in per cent, 0 to 100, \
+               so that entries made together do not end together.",
+        apply: |settings, text| {
+            parse::number(text, 0..=100).map(|value| settings.cache_ttl_jitter = value)
+        },
+        show: |settings| settings.cache_ttl_jitter.to_string(),
+    },
+    Setting {
+        name: "redis_url",
+        section: Section::Service,
+        flags: &["--redis-url"],
+        kind: Kind::Value("URL"),
+        default: "",
+        bare: Some("REDIS_URL"),
+        help: "The Redis that all workers use as their cache: redis://[USER:PASSWORD@]HOST[:PORT][/DB] or \
+               unix:///PATH. Without it and redis_host, each worker has a cache of its own.",
+        apply: |settings, text| parse::redis_url(text).map(|value| settings.redis_url = value),
+        show: |settings| show::url(settings.redis_url.as_deref().unwrap_or_default()),
+    },
+    Setting {
+        name: "redis_host",
+        section: Section::Service,
+        flags: &["--redis-host"],
+        kind: Kind::Value("HOST"),
+        default: "",
+        bare: Some("REDIS_HOST"),
+        help: "The host of the Redis, where redis_url is not set.",
+        apply: |settings, text| {
+            settings.redis_host = parse::optional(text);
+            Ok(())
+        },
+        show: |settings| settings.redis_host.clone().unwrap_or_default(),
+    },
+    Setting {
+        name: "redis_port",
+        section: Section::Service,
+        flags: &["--redis-port"],
+        kind: Kind::Value("PORT"),
+        default: "6379",
+        bare: Some("REDIS_PORT"),
+        help: "The port that goes with redis_host. tcp://HOST:PORT is read too: Kubernetes sets the variable \
+               so.",
+        apply: |settings, text| parse::port(text).map(|value| settings.redis_port = value),
+        show: |settings| settings.redis_port.to_string(),
+    },
+    Setting {
+        name: "redis_db",
+        section: Section::Service,
+        flags: &["--redis-db"],
+        kind: Kind::Value("NUMBER"),
+        default: "0",
+        bare: Some("REDIS_DB"),
+        help: "The database that goes with redis_host: each service has one of its own.",
+        apply: |settings, text| {
+            parse::number(text, 0..=i64::from(u16::MAX)).map(|value| settings.redis_db = value)
+        },
+        show: |settings| settings.redis_db.to_string(),
+    },
+    Setting {
+        name: "redis_password",
+        section: Section::Service,
+        flags: &["--redis-password"],
+        kind: Kind::Value("TEXT"),
+        default: "",
+        bare: Some("REDIS_PASSWORD"),
+        help: "The password that goes with redis_host.",
+        apply: |settings, text| {
+            settings.redis_password = parse::optional(text);
+            Ok(())
+        },
+        show: |settings| show::secret(settings.redis_password.as_deref()),
+    },
+    Setting {
+        name: "redis_timeout",
+        section: Section::Service,
+        flags: &["--redis-timeout"],
+        kind: Kind::Value("SECONDS"),
+        default: "0.005",
+        bare: None,
+        help: "How long a request waits for Redis, in seconds. After a few that waited so long, requests do \
+               without it until it answers again.",
+        apply: |settings, text| parse::seconds(text).map(|value| settings.redis_timeout = value),
+        show: |settings| show::seconds(settings.redis_timeout),
+    },
+    Setting {
+        name: "kafka_brokers",
+        section: Section::Service,
+        flags: &["--kafka-brokers"],
+        kind: Kind::Value("HOST:PORT,.."),
+        default: "",
+        bare: Some("KAFKA_BROKERS"),
+        help: "Kafka brokers that get the events of tasks and give them to the runners. Without them, runners \
+               find the tasks in the database.",
+        apply: |settings, text| parse::brokers(text).map(|value| settings.kafka_brokers = value),
+        show: |settings| show::list(&settings.kafka_brokers, Clone::clone),
+    },
+    Setting {
+        name: "kafka_topic",
+        section: Section::Service,
+        flags: &["--kafka-topic"],
+        kind: Kind::Value("NAME"),
+        default: "eventstreammonitor.tasks",
+        bare: Some("KAFKA_TOPIC"),
+        help: "The topic of the events.",
+        apply: |settings, text| parse::kafka_name(text).map(|value| settings.kafka_topic = value),
+        show: |settings| settings.kafka_topic.clone(),
+    },
+    Setting {
+        name: "kafka_group",
+        section: Section::Service,
+        flags: &["--kafka-group"],
+        kind: Kind::Value("NAME"),
+        default: "eventstreammonitor.runners",
+        bare: Some("KAFKA_GROUP"),
+        help: "The consumer group of the runners.",
+        apply: |settings, text| parse::kafka_name(text).map(|value| settings.kafka_group = value),
+        show: |settings| settings.kafka_group.clone(),
     },
 ];

@@ -1,35 +1,23 @@
 //! The service asked as the worker asks it, one process or several over one file.
 
 use std::io::Cursor;
-use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use oxicorn_common::request::Span;
 use oxicorn_common::{Body, Head, ResponseBody};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-use super::super::store::testing;
+use super::super::store::testing::{self, Guard};
 use super::*;
 
 const BASE: &str = "/api/v1/eventstreammonitor";
 
-fn context(settings: &Settings) -> WorkerContext {
-    WorkerContext {
-        settings: Arc::new(settings.clone()),
-        slot: 0,
-        generation: 1,
-        age: 1,
-        bell: Bell::new().expect("an eventfd"),
-    }
-}
-
 fn open(settings: &Settings) -> Service {
-    Service::new(&context(settings)).expect("a service")
+    Service::new(&testing::context(settings)).expect("a service")
 }
 
-fn service() -> (TempDir, Service) {
+fn service() -> (Guard, Service) {
     let (folder, settings) = testing::settings();
     let service = open(&settings);
     (folder, service)
@@ -301,7 +289,7 @@ fn who_gets_no_connection_is_told_to_come_again() {
     (settings.pool_size, settings.max_overflow) = (1, 0);
     settings.pool_timeout = Duration::from_millis(20);
     let service = open(&settings);
-    let elsewhere = rusqlite::Connection::open(folder.path().join("test.db")).expect("the file");
+    let elsewhere = rusqlite::Connection::open(folder.file()).expect("the file");
     elsewhere.execute_batch("BEGIN IMMEDIATE").expect("a turn");
     thread::scope(|scope| {
         // It waits with the only connection in its hands.

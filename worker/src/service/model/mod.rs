@@ -6,9 +6,10 @@ mod task;
 mod time;
 mod user;
 
-pub(crate) use session::Session;
+pub(crate) use session::{Session, new_session_id};
 pub(crate) use task::{
-    NewTask, Priority, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, TaskType, UserRef,
+    NewTask, Priority, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, TaskType,
+    UserRef, new_task_reference,
 };
-pub(crate) use time::Timestamp;
+pub(crate) use time::{Timestamp, after};
 pub(crate) use user::{NewUser, User, UserChange, UserId};

@@ -15,3 +15,10 @@ pub(crate) struct Session {
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
 }
+
+/// 128 bits from the system, in hexadecimal.
+pub(crate) fn new_session_id() -> Result<String, getrandom::Error> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits)?;
+    Ok(format!("{:032x}", u128::from_be_bytes(bits)))
+}

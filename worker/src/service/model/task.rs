@@ -175,6 +175,11 @@ impl<'de> Deserialize<'de> for UserRef {
     }
 }
 
+/// `TASK`, the day, 8 hexadecimal digits.
+pub(crate) fn new_task_reference(now: Timestamp) -> Result<String, getrandom::Error> {
+    Ok(format!("TASK{}{:08X}", now.day(), getrandom::u32()?))
+}
+
 /// The body of `POST /tasks`.
 #[derive(Debug, Clone)]
 pub(crate) struct NewTask {

@@ -1,5 +1,7 @@
 //! Moments, in milliseconds of Unix time: what the store keeps. Clients see RFC 3339 in UTC.
 
+use std::time::Duration;
+
 use serde::{Serialize, Serializer};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -25,6 +27,12 @@ impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.instant().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
     }
+}
+
+/// So much later.
+pub(crate) fn after(moment: Timestamp, wait: Duration) -> Timestamp {
+    let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(moment.0.saturating_add(wait))
 }
 
 #[cfg(test)]

@@ -7,6 +7,15 @@ pub(crate) enum StoreError {
     /// No connection within POOL_TIMEOUT, or no turn to write within the busy timeout.
     #[error("the database is busy")]
     Busy(#[source] Option<rusqlite::Error>),
+    /// No connection could be opened.
+    #[error("the database cannot be reached: {0}")]
+    Unreachable(String),
+    /// The connection was lost before the change was committed, or while it was only read.
+    #[error("the connection to the database was lost")]
+    Lost(#[source] anyhow::Error),
+    /// The connection was lost while the change was being committed.
+    #[error("the connection to the database was lost; the change may have been made or not")]
+    Unknown(#[source] anyhow::Error),
     /// Another user has the value of this field.
     #[error("{0} is taken")]
     Taken(&'static str),

@@ -1,65 +1,198 @@
-//! The embedded store: one SQLite file in WAL mode, shared by all workers and runners.
+//! Where tasks, users and sessions are kept: a SQLite file shared by all processes, or PostgreSQL.
 //!
-//! All SQL is in this room. Each change writes, in one transaction, the row itself, its event in
-//! the outbox, and the cache keys it spoils.
+//! All SQL is in this room. Each change writes, in one transaction, the row itself and its event in
+//! the outbox, and tells the caches which keys it spoils before and after the commit.
 
-mod changes;
-mod columns;
 mod error;
-mod events;
-mod migrations;
+mod invalidation;
+mod lease;
 mod pool;
-mod queue;
-mod sessions;
-mod tasks;
+mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
-mod turns;
-mod users;
+#[cfg(test)]
+mod tests;
 
-use oxicorn_common::Settings;
-use rusqlite::{Transaction, TransactionBehavior};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
-pub(crate) use changes::{Changes, Tracker};
+use anyhow::bail;
+use oxicorn_common::{Settings, WorkerContext};
+use serde_json::{Map, Value};
+
 pub(crate) use error::StoreError;
-pub(crate) use queue::{LEASE, Lease};
-pub(crate) use tasks::TaskPage;
+pub(crate) use invalidation::{Changes, Invalidate, Tracker};
+pub(crate) use lease::{LEASE, Lease};
+pub(crate) use pool::PoolShape;
 
-use pool::{Lent, Pool};
-use turns::Turns;
+use super::events::OutboxEvent;
+use super::model::{
+    NewTask, NewUser, Session, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, Timestamp, User,
+    UserChange, UserId,
+};
 
-/// A pool of connections to the file; made after the fork.
+/// A part of a list, newest first, and how long the list is.
 #[derive(Debug)]
-pub(crate) struct Store {
-    pool: Pool,
-    turns: Turns,
+pub(crate) struct TaskPage {
+    pub(crate) tasks: Vec<TaskSummary>,
+    pub(crate) total: i64,
 }
 
-impl Store {
-    /// Opens the file that `database_url` names and brings its tables up to date.
-    pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
-        let path = pool::path_of(&settings.database_url)?;
-        migrations::run(&path)?;
-        let pool = Pool::new(&path, settings);
-        let turns = Turns::new(&path)?;
-        Ok(Self { pool, turns })
-    }
+/// The right to publish what is in the outbox, until dropped. One process of all has it.
+pub(crate) trait RelayTurn: fmt::Debug + Send {
+    /// Whether it is still ours: a connection that held it may have been lost.
+    fn holds(&mut self) -> bool;
+}
 
-    fn read(&self) -> Result<Lent, StoreError> {
-        self.pool.take()
-    }
-
-    /// Runs `change` in a transaction that holds the writer's place from its beginning, so that it
-    /// waits for other writers instead of failing after it has read.
-    fn write<T>(
+/// Tasks as clients ask for them.
+pub(crate) trait Tasks {
+    fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<TaskSummary, StoreError>;
+    fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
+    fn tasks(&self, filter: &TaskFilter, limit: u32, offset: i64) -> Result<TaskPage, StoreError>;
+    /// How tasks went, newest first, for reports and exports.
+    fn task_records(
         &self,
-        change: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        let mut connection = self.pool.take()?;
-        let _turn = self.turns.wait().map_err(StoreError::Turn)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let outcome = change(&transaction)?;
-        transaction.commit()?;
-        Ok(outcome)
+        filter: &TaskFilter,
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError>;
+    /// Cancels a task that is not final. The task as it is now, and whether this call did it;
+    /// nothing when there is none.
+    fn cancel_task(&self, id: TaskId, now: Timestamp) -> Result<Option<(Task, bool)>, StoreError>;
+}
+
+pub(crate) trait Users {
+    fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError>;
+    fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
+    /// The user as changed; nothing when there is none.
+    fn change_user(
+        &self,
+        id: UserId,
+        change: &UserChange,
+        now: Timestamp,
+    ) -> Result<Option<User>, StoreError>;
+    /// Deletes the user and their sessions; false when there is none.
+    fn delete_user(&self, id: UserId) -> Result<bool, StoreError>;
+}
+
+/// One that has expired does not exist, even while its row does.
+pub(crate) trait Sessions {
+    /// A new session; nothing when there is no such user.
+    fn create_session(
+        &self,
+        user: UserId,
+        data: &Map<String, Value>,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError>;
+    fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError>;
+    /// Gives a session its full time again, and other data if there is some.
+    fn refresh_session(
+        &self,
+        id: &str,
+        data: Option<&Map<String, Value>>,
+        ttl: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Session>, StoreError>;
+    /// False when there is none.
+    fn delete_session(&self, id: &str, now: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// Tasks as runners work them off.
+pub(crate) trait Queue {
+    /// Takes the most urgent task that waits since `created_before`, that is due for another
+    /// attempt, or that a dead runner has left.
+    fn take_task(
+        &self,
+        now: Timestamp,
+        created_before: Timestamp,
+    ) -> Result<Option<Lease>, StoreError>;
+    /// Takes this task, if it may be taken.
+    fn take_task_by_id(&self, id: TaskId, now: Timestamp) -> Result<Option<Lease>, StoreError>;
+    /// Prolongs the lease; false when the task is no longer wanted of this runner.
+    fn renew_lease(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError>;
+    /// Notes how far the work has come, in per cent; false as for [`Queue::renew_lease`].
+    fn note_progress(
+        &self,
+        lease: &Lease,
+        progress: u8,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// False when the task was cancelled meanwhile or is another runner's.
+    fn complete_task(
+        &self,
+        lease: &Lease,
+        result: &Value,
+        seconds: f64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// Ends an attempt without a result. The task waits for the next one, unless this was the last
+    /// or `finally` says that another would end the same. False as for [`Queue::complete_task`].
+    fn fail_task(
+        &self,
+        lease: &Lease,
+        reason: &str,
+        finally: bool,
+        seconds: f64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+    /// How long until [`Queue::take_task`] can find something it does not find now: an attempt
+    /// that is put off, or a lease that may run out. `None` when nothing waits at all.
+    fn next_work(&self, now: Timestamp) -> Result<Option<Duration>, StoreError>;
+}
+
+/// What has happened to tasks, written in the transaction that made it happen.
+pub(crate) trait Outbox {
+    /// The oldest events of the outbox, in the order in which they were written.
+    fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>, StoreError>;
+    /// Takes events out of the outbox, by their ids.
+    fn remove_events(&self, ids: &[i64]) -> Result<(), StoreError>;
+    /// Empties the outbox: the runners, who read the tasks themselves, are all who listen when no
+    /// broker is configured. Returns how many events there were.
+    fn drop_events(&self) -> Result<usize, StoreError>;
+    /// The turn to publish, unless another process has it.
+    fn relay_turn(&self) -> Result<Option<Box<dyn RelayTurn>>, StoreError>;
+}
+
+/// What the service asks of its database.
+pub(crate) trait Store:
+    Tasks + Users + Sessions + Queue + Outbox + fmt::Debug + Send + Sync
+{
+    /// Cache keys that were spoiled while the cache could not be told.
+    fn stale_keys(&self, limit: usize) -> Result<Vec<String>, StoreError>;
+    /// Strikes them off, once the cache has been told.
+    fn remove_stale_keys(&self, keys: &[String]) -> Result<(), StoreError>;
+
+    /// Asks for nothing, and so finds out whether the database answers.
+    fn ping(&self) -> Result<(), StoreError>;
+    /// What it is, as messages and `/ready` name it.
+    fn kind(&self) -> &'static str;
+}
+
+/// Opens the database that `database_url` names and brings its tables up to date.
+pub(crate) fn open(
+    context: &WorkerContext,
+    shape: PoolShape,
+    caches: Arc<dyn Invalidate>,
+) -> anyhow::Result<Arc<dyn Store>> {
+    let settings: &Settings = &context.settings;
+    match scheme(&settings.database_url) {
+        "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(settings, shape, caches)?)),
+        other => bail!("database_url: {other}: is not supported; {USAGE}"),
     }
+}
+
+/// What follows the changes of all processes, for a cache that is in this one.
+pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker>> {
+    let settings: &Settings = &context.settings;
+    match scheme(&settings.database_url) {
+        "sqlite" => Ok(Box::new(sqlite::DataVersion::new(settings)?)),
+        other => bail!("database_url: {other}: is not supported; {USAGE}"),
+    }
+}
+
+const USAGE: &str = "use sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME";
+
+fn scheme(database_url: &str) -> &str {
+    database_url.split(':').next().unwrap_or_default()
 }

@@ -1,102 +1,377 @@
-//! The connections of one process, after the guide's four settings: POOL_SIZE are kept,
-//! MAX_OVERFLOW more exist under load and go when they have idled a while, each is replaced after
-//! POOL_RECYCLE, and a request waits POOL_TIMEOUT for one.
+//! The database connections of one process, after the guide's four settings.
+//!
+//! ```text
+//!   take --+-- kept: POOL_SIZE connections, open for ever
+//!          |
+//!          +-- overflow: MAX_OVERFLOW more while all of those are lent, closed when they have
+//!          |   idled a while
+//!          |
+//!          +-- neither: wait POOL_TIMEOUT
+//! ```
+//!
+//! Each connection is replaced when it is POOL_RECYCLE old, give or take, so that those that were
+//! opened together are not replaced together.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use oxicorn_common::Settings;
-use r2d2::{Pool as R2d2Pool, PooledConnection};
-use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::Connection;
+use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
+use scheduled_thread_pool::ScheduledThreadPool;
 
 use super::StoreError;
 
-pub(super) type Lent = PooledConnection<SqliteConnectionManager>;
-
 /// How long a connection beyond POOL_SIZE may idle.
 const OVERFLOW_IDLES: Duration = Duration::from_secs(60);
-/// How long a writer waits for the other writers of all processes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Statements that a connection keeps prepared.
-const PREPARED: usize = 64;
+/// r2d2 makes the pause after a failed attempt to connect at most half as long.
+const RETRY: Duration = Duration::from_secs(1);
 
-#[derive(Debug, Clone)]
-pub(super) struct Pool(R2d2Pool<SqliteConnectionManager>);
+/// POOL_SIZE, MAX_OVERFLOW, POOL_RECYCLE and POOL_TIMEOUT.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PoolShape {
+    pub(crate) size: u32,
+    pub(crate) overflow: u32,
+    pub(crate) recycle: Option<Duration>,
+    pub(crate) timeout: Duration,
+}
 
-impl Pool {
-    pub(super) fn new(path: &Path, settings: &Settings) -> Self {
-        let manager = SqliteConnectionManager::file(path).with_init(prepare);
-        // One helper thread opens and closes the connections of this process.
-        let helper = scheduled_thread_pool::ScheduledThreadPool::new(1);
+impl PoolShape {
+    pub(crate) fn of_worker(settings: &Settings) -> Self {
         let recycle = settings.pool_recycle;
-        let pool = R2d2Pool::builder()
-            .max_size(settings.pool_size + settings.max_overflow)
-            .min_idle(Some(settings.pool_size))
-            .idle_timeout(Some(OVERFLOW_IDLES))
-            .max_lifetime((!recycle.is_zero()).then_some(recycle))
-            .connection_timeout(settings.pool_timeout.max(Duration::from_millis(1)))
-            .test_on_check_out(false)
-            .thread_pool(Arc::new(helper))
-            .build_unchecked(manager);
-        Self(pool)
-    }
-
-    pub(super) fn take(&self) -> Result<Lent, StoreError> {
-        self.0.get().map_err(|_| StoreError::Busy(None))
-    }
-}
-
-/// A connection outside the pool.
-pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let mut connection = Connection::open(path)?;
-    prepare(&mut connection)?;
-    Ok(connection)
-}
-
-/// The file of `sqlite:PATH` or `sqlite:///PATH`.
-pub(super) fn path_of(database_url: &str) -> anyhow::Result<PathBuf> {
-    let Some(path) = database_url.strip_prefix("sqlite:") else {
-        let scheme = database_url.split(':').next().unwrap_or_default();
-        bail!(
-            "database_url: {scheme}: is not supported; use sqlite:PATH, such as sqlite:oxicorn.db"
-        );
-    };
-    let path = match path.strip_prefix("//") {
-        Some(rest) => rest.strip_prefix('/').map_or(rest, |_| rest),
-        None => path,
-    };
-    if path.is_empty() || path == ":memory:" {
-        bail!(
-            "database_url: {database_url}: workers share a file, so it must name one: sqlite:PATH"
-        );
-    }
-    Ok(PathBuf::from(path))
-}
-
-/// FULL: a change that was answered is on the disk, whatever happens to the machine.
-fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(PREPARED);
-    connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -1024;",
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_name_a_file() {
-        let path = |url: &str| path_of(url).ok();
-        assert_eq!(path("sqlite:a.db"), Some("a.db".into()));
-        assert_eq!(path("sqlite:/var/a.db"), Some("/var/a.db".into()));
-        assert_eq!(path("sqlite:///var/a.db"), Some("/var/a.db".into()));
-        for bad in ["postgres://a/b", "sqlite:", "sqlite::memory:", "a.db"] {
-            assert_eq!(path(bad), None, "{bad}");
+        Self {
+            size: settings.pool_size,
+            overflow: settings.max_overflow,
+            recycle: (!recycle.is_zero()).then_some(recycle),
+            timeout: settings.pool_timeout,
         }
+    }
+
+    /// A runner does one task at a time, renews its lease, and publishes.
+    pub(crate) fn of_runner(settings: &Settings) -> Self {
+        Self {
+            size: 1,
+            overflow: 2,
+            ..Self::of_worker(settings)
+        }
+    }
+}
+
+/// A connection that knows when its time is over.
+#[derive(Debug)]
+pub(super) struct Aged<C> {
+    connection: C,
+    retires: Option<Instant>,
+    doomed: bool,
+}
+
+impl<C> Aged<C> {
+    /// Has the connection closed instead of given back.
+    pub(super) fn doom(&mut self) {
+        self.doomed = true;
+    }
+
+    fn is_over(&self) -> bool {
+        self.doomed || self.retires.is_some_and(|at| Instant::now() >= at)
+    }
+}
+
+impl<C> Deref for Aged<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.connection
+    }
+}
+
+impl<C> DerefMut for Aged<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        &mut self.connection
+    }
+}
+
+/// Opens connections for both of r2d2's pools, and remembers how that went.
+#[derive(Debug)]
+pub(super) struct Opener<M> {
+    manager: M,
+    recycle: Option<Duration>,
+    /// When, and why, the last attempt failed; nothing when it did not.
+    failure: Mutex<Option<(Instant, String)>>,
+}
+
+#[derive(Debug)]
+struct Shared<M>(Arc<Opener<M>>);
+
+impl<M: ManageConnection> ManageConnection for Shared<M> {
+    type Connection = Aged<M::Connection>;
+    type Error = M::Error;
+
+    fn connect(&self) -> Result<Self::Connection, Self::Error> {
+        let opened = self.0.manager.connect();
+        let failure = opened.as_ref().err();
+        let failure = failure.map(|error| (Instant::now(), chain(error)));
+        *self
+            .0
+            .failure
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = failure;
+        Ok(Aged {
+            connection: opened?,
+            retires: self.0.recycle.map(|age| Instant::now() + shortened(age)),
+            doomed: false,
+        })
+    }
+
+    fn is_valid(&self, connection: &mut Self::Connection) -> Result<(), Self::Error> {
+        self.0.manager.is_valid(&mut connection.connection)
+    }
+
+    fn has_broken(&self, connection: &mut Self::Connection) -> bool {
+        connection.is_over() || self.0.manager.has_broken(&mut connection.connection)
+    }
+}
+
+/// A connection that is lent, and the right to have it.
+pub(super) struct Lent<'a, M: ManageConnection> {
+    // In this order: who waits for the seat finds the connection given back.
+    connection: PooledConnection<Shared<M>>,
+    _seat: Seat<'a>,
+}
+
+impl<M: ManageConnection> Deref for Lent<'_, M> {
+    type Target = Aged<M::Connection>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.connection
+    }
+}
+
+impl<M: ManageConnection> DerefMut for Lent<'_, M> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.connection
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Pool<M: ManageConnection> {
+    opener: Arc<Opener<M>>,
+    kept: r2d2::Pool<Shared<M>>,
+    /// Absent where MAX_OVERFLOW is 0.
+    overflow: Option<r2d2::Pool<Shared<M>>>,
+    seats: Seats,
+    timeout: Duration,
+}
+
+impl<M: ManageConnection> Pool<M> {
+    pub(super) fn new(manager: M, shape: PoolShape) -> Self {
+        let opener = Arc::new(Opener {
+            manager,
+            recycle: shape.recycle,
+            failure: Mutex::new(None),
+        });
+        // One helper thread opens and closes the connections of this process.
+        let helper = Arc::new(ScheduledThreadPool::new(1));
+        let lifetime = shape.recycle.map(shortened);
+        let builder = |size| {
+            r2d2::Pool::builder()
+                .max_size(size)
+                .max_lifetime(lifetime)
+                .connection_timeout(RETRY)
+                .test_on_check_out(false)
+                .error_handler(Box::new(NopErrorHandler))
+                .thread_pool(Arc::clone(&helper))
+        };
+        let kept = builder(shape.size)
+            .idle_timeout(None)
+            .build_unchecked(Shared(Arc::clone(&opener)));
+        let overflow = (shape.overflow > 0).then(|| {
+            builder(shape.overflow)
+                .min_idle(Some(0))
+                .idle_timeout(Some(OVERFLOW_IDLES))
+                .build_unchecked(Shared(Arc::clone(&opener)))
+        });
+        Self {
+            opener,
+            kept,
+            overflow,
+            seats: Seats::new(shape.size, shape.overflow),
+            timeout: shape.timeout,
+        }
+    }
+
+    /// A connection, within POOL_TIMEOUT. A database that cannot be reached is not waited for.
+    pub(super) fn take(&self) -> Result<Lent<'_, M>, StoreError> {
+        let (began, deadline) = (Instant::now(), Instant::now() + self.timeout);
+        loop {
+            let seat = self.seats.take(deadline).ok_or(StoreError::Busy(None))?;
+            let (pool, is_overflow) = match (&self.overflow, seat.place) {
+                (Some(overflow), Place::Overflow) => (overflow, true),
+                _ => (&self.kept, false),
+            };
+            match self.lend(pool, is_overflow, began, deadline) {
+                Ok(connection) => {
+                    return Ok(Lent {
+                        connection,
+                        _seat: seat,
+                    });
+                }
+                // The database has no room for more: those that are open must do.
+                Err(StoreError::Unreachable(_)) if is_overflow => {
+                    drop(seat);
+                    self.seats.shut_overflow();
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// How many connections are open.
+    pub(super) fn open(&self) -> u32 {
+        let overflow = self.overflow.as_ref();
+        self.kept.state().connections + overflow.map_or(0, |it| it.state().connections)
+    }
+
+    pub(super) fn manager(&self) -> &M {
+        &self.opener.manager
+    }
+
+    fn lend(
+        &self,
+        pool: &r2d2::Pool<Shared<M>>,
+        is_overflow: bool,
+        began: Instant,
+        deadline: Instant,
+    ) -> Result<PooledConnection<Shared<M>>, StoreError> {
+        const LOOK: Duration = Duration::from_millis(50);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if let Ok(mut lent) = pool.get_timeout(left.min(LOOK)) {
+                if !lent.is_over() {
+                    return Ok(lent);
+                }
+                lent.doom();
+                continue;
+            }
+            // Somebody may give one back; nobody can where there is none.
+            if is_overflow || self.open() == 0 {
+                let failure = self.opener.failure.lock();
+                let failure = failure.unwrap_or_else(PoisonError::into_inner);
+                if let Some((at, why)) = failure.as_ref()
+                    && *at + RETRY >= began
+                {
+                    return Err(StoreError::Unreachable(why.clone()));
+                }
+            }
+            if left.is_zero() {
+                return Err(StoreError::Busy(None));
+            }
+        }
+    }
+}
+
+/// Up to a tenth less, each time another.
+fn shortened(age: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or_default();
+    age.mul_f64(1.0 - 0.1 * f64::from(random) / f64::from(u32::MAX))
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// Which of the two pools a connection comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Kept,
+    Overflow,
+}
+
+/// Who may have a connection: first the places of POOL_SIZE, then those of MAX_OVERFLOW.
+#[derive(Debug)]
+struct Seats {
+    state: Mutex<Free>,
+    freed: Condvar,
+}
+
+#[derive(Debug)]
+struct Free {
+    kept: u32,
+    overflow: u32,
+    /// The database lately had no room for more connections.
+    shut_until: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Seat<'a> {
+    seats: &'a Seats,
+    place: Place,
+}
+
+impl Seats {
+    const SHUT: Duration = Duration::from_secs(1);
+
+    fn new(kept: u32, overflow: u32) -> Self {
+        Self {
+            state: Mutex::new(Free {
+                kept,
+                overflow,
+                shut_until: None,
+            }),
+            freed: Condvar::new(),
+        }
+    }
+
+    fn take(&self, deadline: Instant) -> Option<Seat<'_>> {
+        let mut free = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let now = Instant::now();
+            let place = if free.kept > 0 {
+                free.kept -= 1;
+                Some(Place::Kept)
+            } else if free.overflow > 0 && free.shut_until.is_none_or(|until| now >= until) {
+                free.overflow -= 1;
+                Some(Place::Overflow)
+            } else {
+                None
+            };
+            if let Some(place) = place {
+                return Some(Seat { seats: self, place });
+            }
+            let left = deadline.saturating_duration_since(now);
+            if left.is_zero() {
+                return None;
+            }
+            let waited = self.freed.wait_timeout(free, left.min(Self::SHUT));
+            free = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn shut_overflow(&self) {
+        let mut free = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        free.shut_until = Some(Instant::now() + Self::SHUT);
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut free = self
+            .seats
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match self.place {
+            Place::Kept => free.kept += 1,
+            Place::Overflow => free.overflow += 1,
+        }
+        self.seats.freed.notify_one();
     }
 }

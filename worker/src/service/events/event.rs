@@ -1,14 +1,12 @@
-//! The outbox: what has happened to a task, in the transaction that made it happen.
+//! One event, as the outbox keeps it and listeners get it.
 
-use rusqlite::Transaction;
 use serde::Serialize;
 
-use super::{Store, StoreError};
 use crate::service::model::{Priority, TaskId, TaskSummary, TaskType, Timestamp, UserRef};
 
 /// What can happen to a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(super) enum EventType {
+pub(crate) enum EventType {
     #[serde(rename = "task_created")]
     Created,
     #[serde(rename = "task_cancelled")]
@@ -20,7 +18,7 @@ pub(super) enum EventType {
 }
 
 impl EventType {
-    fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Created => "task_created",
             Self::Cancelled => "task_cancelled",
@@ -28,6 +26,15 @@ impl EventType {
             Self::Failed => "task_failed",
         }
     }
+}
+
+/// An event that waits to be published. The events of one task are in the order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OutboxEvent {
+    pub(crate) event_id: i64,
+    pub(crate) task_id: TaskId,
+    /// What listeners get: JSON.
+    pub(crate) payload: String,
 }
 
 #[derive(Serialize)]
@@ -42,13 +49,13 @@ struct Payload<'a> {
     timestamp: Timestamp,
 }
 
-pub(super) fn put(
-    transaction: &Transaction<'_>,
+/// The event as listeners get it.
+pub(crate) fn payload(
     event_type: EventType,
     task: &TaskSummary,
     now: Timestamp,
-) -> Result<(), StoreError> {
-    let payload = serde_json::to_string(&Payload {
+) -> serde_json::Result<String> {
+    serde_json::to_string(&Payload {
         event_type,
         task_id: task.task_id,
         task_reference: &task.task_reference,
@@ -56,26 +63,5 @@ pub(super) fn put(
         user_id: &task.user_id,
         priority: task.priority,
         timestamp: now,
-    })?;
-    transaction
-        .prepare_cached(
-            "INSERT INTO events (event_type, task_id, payload, created_at) VALUES (?, ?, ?, ?)",
-        )?
-        .execute((event_type.as_str(), task.task_id, payload, now))?;
-    Ok(())
-}
-
-impl Store {
-    /// Empties the outbox: the runners, who read the tasks themselves, are all who listen when no
-    /// broker is configured. Returns how many events there were.
-    pub(crate) fn drop_events(&self) -> Result<usize, StoreError> {
-        let waiting: bool = self
-            .read()?
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM events)")?
-            .query_row((), |row| row.get(0))?;
-        if !waiting {
-            return Ok(0);
-        }
-        self.write(|transaction| Ok(transaction.execute("DELETE FROM events", ())?))
-    }
+    })
 }

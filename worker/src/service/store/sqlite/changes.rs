@@ -5,38 +5,35 @@
 use std::path::Path;
 
 use oxicorn_common::Settings;
-use rusqlite::{Connection, OptionalExtension, Transaction};
+use rusqlite::{Connection, OptionalExtension};
 
-use super::{StoreError, pool};
+use super::change::Change;
+use super::{connection, migrations};
+use crate::service::store::{Changes, StoreError, Tracker};
 
 /// Changes that are kept for processes that follow. Who is further behind forgets everything.
 const KEPT: i64 = 10_000;
 /// Old changes are deleted this many at a time.
 const SWEEP: i64 = 1_000;
 
-/// What has changed since the last look.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Changes {
-    Nothing,
-    Keys(Vec<String>),
-    Everything,
-}
-
 /// A place in the sequence of changes, and the connection that watches it.
 #[derive(Debug)]
-pub(crate) struct Tracker {
+pub(crate) struct DataVersion {
     connection: Connection,
     data_version: i64,
     last: i64,
 }
 
-impl Tracker {
+impl DataVersion {
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
-        Self::open(&pool::path_of(&settings.database_url)?)
+        let path = connection::path_of(&settings.database_url)?;
+        // Whoever comes first makes the tables.
+        migrations::run(&path)?;
+        Self::open(&path)
     }
 
     fn open(path: &Path) -> anyhow::Result<Self> {
-        let connection = pool::connect(path)?;
+        let connection = connection::connect(path)?;
         let mut tracker = Self {
             connection,
             data_version: 0,
@@ -44,21 +41,6 @@ impl Tracker {
         };
         tracker.follow()?;
         Ok(tracker)
-    }
-
-    /// What other connections, of this process and of others, have committed since the last call.
-    pub(crate) fn follow(&mut self) -> Result<Changes, StoreError> {
-        let version: i64 = self
-            .connection
-            .prepare_cached("PRAGMA data_version")?
-            .query_row((), |row| row.get(0))?;
-        if version == self.data_version {
-            return Ok(Changes::Nothing);
-        }
-        let changes = self.read()?;
-        // Only now: had reading failed, the next call must try again.
-        self.data_version = version;
-        Ok(changes)
     }
 
     fn read(&mut self) -> Result<Changes, StoreError> {
@@ -82,14 +64,34 @@ impl Tracker {
     }
 }
 
+impl Tracker for DataVersion {
+    fn follow(&mut self) -> Result<Changes, StoreError> {
+        let version: i64 = self
+            .connection
+            .prepare_cached("PRAGMA data_version")?
+            .query_row((), |row| row.get(0))?;
+        if version == self.data_version {
+            return Ok(Changes::Nothing);
+        }
+        let changes = self.read()?;
+        // Only now: had reading failed, the next call must try again.
+        self.data_version = version;
+        Ok(changes)
+    }
+
+    fn sees_lists(&self) -> bool {
+        true
+    }
+}
+
 /// Notes that what is cached under `key` is no longer good.
-pub(super) fn put(transaction: &Transaction<'_>, key: &str) -> Result<(), StoreError> {
-    transaction
+pub(super) fn put(change: &Change<'_>, key: &str) -> Result<(), StoreError> {
+    change
         .prepare_cached("INSERT INTO changes (cache_key) VALUES (?)")?
         .execute((key,))?;
-    let id = transaction.last_insert_rowid();
+    let id = change.last_insert_rowid();
     if id % SWEEP == 0 {
-        transaction
+        change
             .prepare_cached("DELETE FROM changes WHERE change_id <= ?")?
             .execute((id - KEPT,))
             .optional()?;

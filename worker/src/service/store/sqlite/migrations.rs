@@ -8,12 +8,13 @@ use anyhow::Context;
 use rusqlite::{Connection, ErrorCode};
 use rusqlite_migration::{M, Migrations};
 
-use super::pool;
+use super::connection;
 
 /// In order, and never changed once released: a new version is a new file.
 const VERSIONS: &[M<'_>] = &[
     M::up(include_str!("migrations/1-tasks-users-sessions.sql")),
     M::up(include_str!("migrations/2-task-counts.sql")),
+    M::up(include_str!("migrations/3-stale-keys.sql")),
 ];
 
 /// Several workers start at once, and one of them creates the file.
@@ -34,7 +35,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
 }
 
 fn attempt(path: &Path) -> anyhow::Result<()> {
-    let mut connection = pool::connect(path)?;
+    let mut connection = connection::connect(path)?;
     let migrations = Migrations::from_slice(VERSIONS);
     // The mode is a property of the file. Setting it needs the file for oneself.
     if journal_mode(&connection)? != "wal" {
@@ -85,7 +86,7 @@ mod tests {
     fn a_file_of_the_first_version_is_brought_up_to_date() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("old.db");
-        let mut old = pool::connect(&path).expect("a file");
+        let mut old = connection::connect(&path).expect("a file");
         let first = Migrations::from_slice(&VERSIONS[..1]);
         first.to_latest(&mut old).expect("the first version");
         old.execute_batch(

@@ -1,0 +1,202 @@
+//! A cache in this process. Bounded in bytes, and as fresh as its tracker: before each use it
+//! follows the changes of all processes.
+//!
+//! ```text
+//!   moment = look()         follow the changes of all processes, forget what they spoil
+//!   find(key)               a body, if it is there and its time is not over
+//!   keep(moment, key, ..)   unless something has changed since that moment
+//! ```
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use oxicorn_common::{Settings, WorkerContext};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache as Bounded;
+
+use super::{Cache, Found, Make, Shared};
+use crate::service::store::{self, Changes, Invalidate, StoreError, Tracker};
+
+/// Lists of tasks that are kept. They are longer than other bodies, and any change of a task
+/// spoils all of them.
+const LISTS: usize = 64;
+
+/// Bytes that count as one entry: a longer body counts as several, so that no client can fill the
+/// memory with a few thousand long ones.
+const UNIT: usize = 1024;
+/// Entries that a list of usual length counts as.
+const UNITS_OF_A_LIST: usize = 64;
+
+/// A state of the store; bodies made from a later one are not mixed up with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Moment(u64);
+
+#[derive(Debug, Clone)]
+struct Kept {
+    body: Shared,
+    until: Instant,
+    /// The state that a list was made in.
+    lists: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    tracker: Mutex<Box<dyn Tracker>>,
+    keeps_lists: bool,
+    /// Counts looks that found something.
+    moment: AtomicU64,
+    /// Counts those that found a task among it.
+    lists_since: AtomicU64,
+    entries: Bounded<String, Kept, ByLength>,
+    lists: Bounded<String, Kept, ByLength>,
+}
+
+#[derive(Debug, Clone)]
+struct ByLength;
+
+impl Weighter<String, Kept> for ByLength {
+    /// At least 1: what weighs nothing is never evicted.
+    fn weight(&self, key: &String, kept: &Kept) -> u64 {
+        ((key.len() + kept.body.len()) / UNIT + 1) as u64
+    }
+}
+
+impl Memory {
+    pub(super) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
+        Ok(Self::over(store::tracker(context)?, &context.settings))
+    }
+
+    fn over(tracker: Box<dyn Tracker>, settings: &Settings) -> Self {
+        let (entries, lists) = (settings.cache_entries, LISTS.min(settings.cache_entries));
+        let units = (lists * UNITS_OF_A_LIST) as u64;
+        Self {
+            keeps_lists: tracker.sees_lists(),
+            tracker: Mutex::new(tracker),
+            moment: AtomicU64::new(0),
+            lists_since: AtomicU64::new(0),
+            entries: Bounded::with_weighter(entries, entries as u64, ByLength),
+            lists: Bounded::with_weighter(lists, units, ByLength),
+        }
+    }
+
+    /// Forgets what has changed, and says which state of the store is known now.
+    fn look(&self) -> Result<Moment, StoreError> {
+        let mut tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = tracker.follow()?;
+        Ok(self.forget(changes))
+    }
+
+    /// Only for who has the tracker.
+    fn forget(&self, changes: Changes) -> Moment {
+        match changes {
+            Changes::Nothing => return Moment(self.moment.load(Ordering::Relaxed)),
+            Changes::Everything => {
+                self.entries.clear();
+                self.lists_since.fetch_add(1, Ordering::Relaxed);
+            }
+            Changes::Keys(keys) => {
+                for key in &keys {
+                    self.entries.remove(key);
+                }
+                if keys.iter().any(|key| key.starts_with("task:")) {
+                    self.lists_since.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        Moment(self.moment.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn find(&self, key: &str) -> Option<Shared> {
+        let kept = self.entries.get(key)?;
+        (kept.until > Instant::now()).then_some(kept.body)
+    }
+
+    /// Remembers what was made from the store as it was at `moment`.
+    fn keep(&self, moment: Moment, key: &str, body: &Shared, ttl: Duration) {
+        self.keep_in(&self.entries, moment, key, body, ttl);
+    }
+
+    fn find_list(&self, key: &str) -> Option<Shared> {
+        let kept = self.lists.get(key)?;
+        let fresh = kept.lists == self.lists_since.load(Ordering::Relaxed);
+        (fresh && kept.until > Instant::now()).then_some(kept.body)
+    }
+
+    fn keep_list(&self, moment: Moment, key: &str, body: &Shared, ttl: Duration) {
+        self.keep_in(&self.lists, moment, key, body, ttl);
+    }
+
+    fn keep_in(
+        &self,
+        entries: &Bounded<String, Kept, ByLength>,
+        moment: Moment,
+        key: &str,
+        body: &Shared,
+        ttl: Duration,
+    ) {
+        let _tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        // What was seen since may have spoiled this very key before it was here to be forgotten.
+        if ttl.is_zero() || self.moment.load(Ordering::Relaxed) != moment.0 {
+            return;
+        }
+        let kept = Kept {
+            body: Arc::clone(body),
+            until: Instant::now() + ttl,
+            lists: self.lists_since.load(Ordering::Relaxed),
+        };
+        entries.insert(key.to_owned(), kept);
+    }
+}
+
+impl Invalidate for Memory {
+    /// Nobody keeps what was read before the change: the moment will have passed.
+    fn announce(&self, _keys: &[String]) -> bool {
+        true
+    }
+
+    fn settle(&self, keys: &[String]) {
+        let _tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        self.forget(Changes::Keys(keys.to_vec()));
+    }
+}
+
+impl Cache for Memory {
+    fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found {
+        let moment = self.look()?;
+        if let Some(body) = self.find(key) {
+            return Ok(Some(body));
+        }
+        let Some(made) = make()? else {
+            return Ok(None);
+        };
+        self.keep(moment, key, &made.body, made.ttl);
+        Ok(Some(made.body))
+    }
+
+    fn read_list(&self, query: &str, make: &mut Make<'_>) -> Found {
+        if !self.keeps_lists {
+            return Ok(make()?.map(|made| made.body));
+        }
+        let moment = self.look()?;
+        if let Some(body) = self.find_list(query) {
+            return Ok(Some(body));
+        }
+        let Some(made) = make()? else {
+            return Ok(None);
+        };
+        self.keep_list(moment, query, &made.body, made.ttl);
+        Ok(Some(made.body))
+    }
+
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn is_up(&self) -> bool {
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

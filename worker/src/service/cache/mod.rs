@@ -1,0 +1,55 @@
+//! What is remembered of the store: whole response bodies under `task:{id}`, `user:{id}` and
+//! `session:{id}`, in this process or in Redis.
+
+mod memory;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oxicorn_common::WorkerContext;
+
+use super::problem::Problem;
+use super::store::{Invalidate, Store};
+
+/// A response body, shared by the cache and the responses under way.
+pub(crate) type Shared = Arc<[u8]>;
+
+/// A body fresh from the store, and how long it may be kept.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) body: Shared,
+    pub(crate) ttl: Duration,
+}
+
+/// Asks the store; nothing where there is no such thing, which is not remembered.
+pub(crate) type Make<'a> = dyn FnMut() -> Result<Option<Made>, Problem> + 'a;
+
+pub(crate) type Found = Result<Option<Shared>, Problem>;
+
+/// Saves questions to the store. What this process has written it never shows in the old form.
+pub(crate) trait Cache: Invalidate + fmt::Debug {
+    /// What is under `key`: remembered, or else made and, for its time, remembered.
+    fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found;
+
+    /// The list that `query` asks for. Only a cache that hears of new tasks at once can keep it.
+    fn read_list(&self, query: &str, make: &mut Make<'_>) -> Found {
+        let _ = query;
+        Ok(make()?.map(|made| made.body))
+    }
+
+    /// Names the store that the cache is of, once it is open.
+    fn attach(&self, store: &Arc<dyn Store>) {
+        let _ = store;
+    }
+
+    /// What it is, as messages and `/ready` name it.
+    fn kind(&self) -> &'static str;
+
+    /// Whether it works; the service does without it while it does not.
+    fn is_up(&self) -> bool;
+}
+
+pub(crate) fn open(context: &WorkerContext) -> anyhow::Result<Arc<dyn Cache>> {
+    Ok(Arc::new(memory::Memory::new(context)?))
+}

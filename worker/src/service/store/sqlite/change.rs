@@ -1,0 +1,50 @@
+//! A change on its way: a transaction, and what caches must forget when it is committed.
+
+use std::cell::RefCell;
+use std::ops::Deref;
+
+use rusqlite::Transaction;
+
+/// A transaction, and the cache keys that it spoils.
+#[derive(Debug)]
+pub(super) struct Change<'a> {
+    pub(super) transaction: Transaction<'a>,
+    spoiled: RefCell<Vec<String>>,
+    added: RefCell<Vec<String>>,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn new(transaction: Transaction<'a>) -> Self {
+        Self {
+            transaction,
+            spoiled: RefCell::default(),
+            added: RefCell::default(),
+        }
+    }
+
+    /// What is cached under `key` is no longer good.
+    pub(super) fn spoils(&self, key: String) {
+        self.spoiled.borrow_mut().push(key);
+    }
+
+    /// Nothing is cached under `key` yet, but there are lists that lack it.
+    pub(super) fn adds(&self, key: String) {
+        self.added.borrow_mut().push(key);
+    }
+
+    pub(super) fn spoiled(&self) -> Vec<String> {
+        self.spoiled.take()
+    }
+
+    pub(super) fn added(&self) -> Vec<String> {
+        self.added.take()
+    }
+}
+
+impl<'a> Deref for Change<'a> {
+    type Target = Transaction<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
+    }
+}
