@@ -7,8 +7,10 @@ use crate::connection::Connection;
 
 /// Kinds of request that are told apart; those that share a place share an estimate.
 const KINDS: usize = 64;
-/// From here on a wake-up costs less than the wait it saves.
+/// From here on a wake-up costs less than the wait that it saves another request.
 const BLOCKS_FROM_MICROS: u32 = 300;
+/// From here on it pays even where no other request waits yet: one may come meanwhile.
+const BLOCKS_LONG_FROM_MICROS: u32 = 800;
 
 /// A sample counts for no more than this: a thread that lost the processor once was slow once, and
 /// its kind of request does not block.
@@ -52,8 +54,13 @@ impl Estimates {
         (hash ^ (hash >> 16)) as usize % KINDS
     }
 
-    pub(crate) fn blocks(&self, slot: usize) -> bool {
-        self.0[slot].load(Ordering::Relaxed) >= BLOCKS_FROM_MICROS
+    /// Whether a request of this kind should have somebody else lead meanwhile.
+    pub(crate) fn blocks(&self, slot: usize, others_wait: bool) -> bool {
+        let from = match others_wait {
+            true => BLOCKS_FROM_MICROS,
+            false => BLOCKS_LONG_FROM_MICROS,
+        };
+        self.0[slot].load(Ordering::Relaxed) >= from
     }
 
     /// Takes one more sample in, with a weight of an eighth.
@@ -72,10 +79,12 @@ mod tests {
     #[test]
     fn it_learns_both_ways() {
         let estimates = Estimates::default();
-        assert!(!estimates.blocks(3));
+        assert!(!estimates.blocks(3, true));
         (0..20).for_each(|_| estimates.learn(3, Duration::from_millis(5)));
-        assert!(estimates.blocks(3) && !estimates.blocks(4));
+        assert!(estimates.blocks(3, false) && !estimates.blocks(4, true));
+        (0..60).for_each(|_| estimates.learn(3, Duration::from_micros(500)));
+        assert!(estimates.blocks(3, true) && !estimates.blocks(3, false));
         (0..60).for_each(|_| estimates.learn(3, Duration::from_micros(10)));
-        assert!(!estimates.blocks(3));
+        assert!(!estimates.blocks(3, true));
     }
 }

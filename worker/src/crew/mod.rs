@@ -111,7 +111,10 @@ impl Crew {
             self.take_back(&mut reactor);
             while let Some(mut connection) = reactor.ready.pop_front() {
                 let estimate = self.estimates.slot_for(&connection);
-                if self.idle.load(Ordering::Relaxed) > 0 && self.estimates.blocks(estimate) {
+                let others_wait = !reactor.ready.is_empty();
+                if self.idle.load(Ordering::Relaxed) > 0
+                    && self.estimates.blocks(estimate, others_wait)
+                {
                     self.promote();
                 }
                 // One look at the clock between two requests is enough for both.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
@@ -25,7 +26,11 @@ impl Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.instant().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
+        const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+        let mut text = String::with_capacity(24);
+        // Printing to memory does not fail.
+        let _ = PRINTER.print_timestamp(&self.instant(), &mut text);
+        serializer.serialize_str(&text)
     }
 }
 
