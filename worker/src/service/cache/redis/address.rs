@@ -136,14 +136,25 @@ mod tests {
 
     #[test]
     fn an_unusable_url_is_named_without_its_password() {
-        for url in ["redis://u:secret@/x/y", "redis://u:secret@h/db", "redis://u:secret@h:99999"] {
+        for url in [
+            "redis://u:secret@/x/y",
+            "redis://u:secret@h/db",
+            "redis://u:secret@h:99999",
+        ] {
             let settings = Settings {
                 redis_url: Some(url.to_owned()),
                 ..Settings::default()
             };
             let error = Address::of(&settings).expect_err(url).to_string();
-            assert!(error.starts_with("redis_url: ") && !error.contains("secret"), "{error}");
+            assert!(
+                error.starts_with("redis_url: ") && !error.contains("secret"),
+                "{error}"
+            );
         }
-        assert!(Address::of(&Settings::default()).expect("no error").is_none());
+        assert!(
+            Address::of(&Settings::default())
+                .expect("no error")
+                .is_none()
+        );
     }
 }

@@ -40,6 +40,13 @@ impl Flights {
         flight.wait(PATIENCE);
         None
     }
+
+    /// How many wait for the leader.
+    #[cfg(test)]
+    pub(super) fn joined(&self, key: &str) -> usize {
+        let flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.get(key).map_or(0, |it| Arc::strong_count(it) - 1)
+    }
 }
 
 impl Flight {
@@ -68,10 +75,7 @@ impl Drop for Lead<'_> {
             return;
         };
         drop(flights);
-        *flight
-            .landed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = true;
+        *flight.landed.lock().unwrap_or_else(PoisonError::into_inner) = true;
         flight.landing.notify_all();
     }
 }

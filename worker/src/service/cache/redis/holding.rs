@@ -21,8 +21,6 @@ use std::time::Duration;
 
 use redis::{Cmd, Value};
 
-use super::link::LinkError;
-
 /// How long a reader may take to fill what it has reserved.
 const RESERVED: Duration = Duration::from_secs(10);
 /// How long a change may take to commit. Beyond the deadline of any request.
@@ -49,14 +47,6 @@ impl Holding {
                 _ => Self::Shut,
             },
             _ => Self::Shut,
-        }
-    }
-
-    /// As [`Holding::of`]; a key that holds no text at all is none of ours.
-    pub(super) fn or_foreign(answer: Result<Value, LinkError>) -> Result<Self, LinkError> {
-        match answer {
-            Err(LinkError::Refused(text)) if text.starts_with("WRONGTYPE") => Ok(Self::Shut),
-            other => other.map(Self::of),
         }
     }
 }
@@ -86,9 +76,9 @@ pub(super) fn announce(keys: &[String], mark: &str) -> Cmd {
     script(ANNOUNCE, keys, &[mark, &millis(MARKED)])
 }
 
-/// Takes the mark off, and what is under the keys away unless there are marks of others.
-pub(super) fn forget(keys: &[String], mark: &str) -> Cmd {
-    script(FORGET, keys, &[mark])
+/// Takes from each key its mark off, and what is under it away unless there are marks of others.
+pub(super) fn forget<K: AsRef<str>>(keys: &[K], marks: &[&str]) -> Cmd {
+    script(FORGET, keys, marks)
 }
 
 const RESERVE: &str = "\
@@ -122,11 +112,11 @@ end
 return true";
 
 const FORGET: &str = "\
-for _, key in ipairs(KEYS) do
+for number, key in ipairs(KEYS) do
   local held = redis.pcall('GET', key)
   local others = ''
   if type(held) == 'string' and held:sub(1, 1) == '!' then
-    local from, to = held:find(ARGV[1], 1, true)
+    local from, to = held:find(ARGV[number], 1, true)
     others = from and held:sub(1, from - 1) .. held:sub(to + 1) or held
   end
   if others == '' then

@@ -5,7 +5,7 @@
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Parser, RedisError, Value};
+use redis::{Cmd, Parser, Value};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::address::Login;
@@ -24,6 +24,11 @@ pub(super) enum LinkError {
     Login(String),
     #[error("what answers is no Redis")]
     Gibberish,
+    #[error("it is not the one it was")]
+    Replaced,
+    /// The link is as good as before.
+    #[error("a key is used by somebody else")]
+    Foreign,
 }
 
 pub(super) struct Link {
@@ -70,21 +75,32 @@ impl Link {
             socket: &self.socket,
             deadline: Instant::now() + patience,
             begun: false,
+            failure: None,
         };
         let value = self.parser.parse_value(&mut answer);
-        let in_parts = answer.begun && Instant::now() > answer.deadline;
-        if in_parts {
-            return Err(LinkError::Late(patience));
+        if let Some(failure) = answer.failure {
+            return Err(lost(failure, patience));
         }
         match value {
+            Ok(Value::ServerError(error)) if error.code() == "WRONGTYPE" => Err(LinkError::Foreign),
             Ok(Value::ServerError(error)) => {
                 let detail = error.details().unwrap_or_default();
                 let text = format!("{} {detail}", error.code());
                 Err(LinkError::Refused(text.trim_end().to_owned()))
             }
             Ok(value) => Ok(value),
-            Err(error) => Err(unread(&error, patience)),
+            Err(_) => Err(LinkError::Gibberish),
         }
+    }
+
+    /// What each start of a Redis gives itself, and no other has.
+    pub(super) fn run_id(&mut self) -> Result<String, LinkError> {
+        let Value::BulkString(info) = self.ask(redis::cmd("INFO").arg("server"))? else {
+            return Err(LinkError::Gibberish);
+        };
+        let info = String::from_utf8_lossy(&info);
+        let found = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        found.map(str::to_owned).ok_or(LinkError::Gibberish)
     }
 
     fn log_in(&mut self, login: &Login) -> Result<(), LinkError> {
@@ -121,28 +137,45 @@ struct Answer<'a> {
     socket: &'a Socket,
     deadline: Instant,
     begun: bool,
+    /// Why there is no more of it: the parser keeps that to itself.
+    failure: Option<io::Error>,
 }
 
-impl Read for Answer<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.begun && Instant::now() >= self.deadline {
+impl Answer<'_> {
+    fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::replace(&mut self.begun, true) && Instant::now() >= self.deadline {
             return Err(io::ErrorKind::TimedOut.into());
         }
         let mut socket = self.socket;
         loop {
             match socket.read(buffer) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                outcome => {
-                    self.begun = true;
-                    return outcome;
+                Ok(0) => {
+                    let kind = io::ErrorKind::UnexpectedEof;
+                    return Err(io::Error::new(kind, "closed at the other end"));
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
             }
         }
     }
 }
 
+impl Read for Answer<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_some(buffer).map_err(|error| {
+            let kind = error.kind();
+            self.failure = Some(error);
+            kind.into()
+        })
+    }
+}
+
 fn connect(address: &SockAddr, patience: Duration) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::from(i32::from(address.family())), Type::STREAM, None)?;
+    let socket = Socket::new(
+        Domain::from(i32::from(address.family())),
+        Type::STREAM,
+        None,
+    )?;
     socket.connect_timeout(address, patience)?;
     if !address.is_unix() {
         socket.set_tcp_nodelay(true)?;
@@ -160,17 +193,6 @@ fn lost(error: io::Error, patience: Duration) -> LinkError {
     match error.kind() {
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LinkError::Late(patience),
         _ => LinkError::Lost(error),
-    }
-}
-
-fn unread(error: &RedisError, patience: Duration) -> LinkError {
-    match error.as_io_error().map(io::Error::kind) {
-        None => LinkError::Gibberish,
-        Some(io::ErrorKind::UnexpectedEof) => LinkError::Lost(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "it was closed at the other end",
-        )),
-        Some(kind) => lost(kind.into(), patience),
     }
 }
 
