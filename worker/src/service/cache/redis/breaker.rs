@@ -18,7 +18,7 @@ use super::link::{Link, LinkError};
 use super::owed::{Debt, Owed};
 
 /// One late answer may have been anyone's fault; so many in a row were not.
-const LATE: u32 = 3;
+pub(super) const LATE: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Breaker {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::Value;
 use socket2::SockAddr;
 
+use super::breaker::LATE;
 use super::client::Client;
 use super::holding;
 use super::link::{Link, LinkError};
@@ -47,6 +48,7 @@ impl Keeper {
     /// Until the cache or the store is gone.
     pub(super) fn run(self) {
         let breaker = &self.client.breaker;
+        let mut late = 0;
         while breaker.wait_open(LOOK) {
             let Some(store) = self.store.upgrade() else {
                 return;
@@ -57,12 +59,17 @@ impl Keeper {
                 continue;
             }
             match self.recover(&*store) {
-                Ok(()) => self.health.works(),
+                Ok(()) => {
+                    late = 0;
+                    self.health.works();
+                }
                 Err(error) => {
                     drop(store);
-                    // The store tells of its outages itself.
-                    if let KeeperError::Link(error) = error {
-                        self.health.failed(&error);
+                    match error {
+                        KeeperError::Link(LinkError::Late(_)) if late + 1 < LATE => late += 1,
+                        KeeperError::Link(error) => self.health.failed(&error),
+                        // The store tells of its outages itself.
+                        _ => {}
                     }
                     if !breaker.pause(PAUSE) {
                         return;
