@@ -3,6 +3,7 @@
 mod calls;
 mod durability;
 mod pool;
+mod redis;
 mod work;
 mod workers;
 

@@ -15,7 +15,7 @@ use oxicorn_common::{Settings, WorkerContext};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
-use super::{Cache, Found, Make, Shared};
+use super::{Cache, Found, Make, Shared, shortened};
 use crate::service::store::{self, Changes, Invalidate, StoreError, Tracker};
 
 /// Lists of tasks that are kept. They are longer than other bodies, and any change of a task
@@ -50,6 +50,7 @@ pub(super) struct Memory {
     lists_since: AtomicU64,
     entries: Bounded<String, Kept, ByLength>,
     lists: Bounded<String, Kept, ByLength>,
+    jitter_per_cent: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +78,7 @@ impl Memory {
             lists_since: AtomicU64::new(0),
             entries: Bounded::with_weighter(entries, entries as u64, ByLength),
             lists: Bounded::with_weighter(lists, units, ByLength),
+            jitter_per_cent: settings.cache_ttl_jitter,
         }
     }
 
@@ -142,7 +144,7 @@ impl Memory {
         }
         let kept = Kept {
             body: Arc::clone(body),
-            until: Instant::now() + ttl,
+            until: Instant::now() + shortened(ttl, self.jitter_per_cent),
             lists: self.lists_since.load(Ordering::Relaxed),
         };
         entries.insert(key.to_owned(), kept);

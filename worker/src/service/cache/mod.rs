@@ -2,6 +2,7 @@
 //! `session:{id}`, in this process or in Redis.
 
 mod memory;
+mod redis;
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,5 +52,36 @@ pub(crate) trait Cache: Invalidate + fmt::Debug {
 }
 
 pub(crate) fn open(context: &WorkerContext) -> anyhow::Result<Arc<dyn Cache>> {
-    Ok(Arc::new(memory::Memory::new(context)?))
+    match redis::Redis::open(context)? {
+        Some(redis) => Ok(Arc::new(redis)),
+        None => Ok(Arc::new(memory::Memory::new(context)?)),
+    }
+}
+
+/// Up to so many per cent less, each time another, so that what was made together does not end
+/// together.
+fn shortened(ttl: Duration, per_cent: u32) -> Duration {
+    if per_cent == 0 {
+        return ttl;
+    }
+    let random = getrandom::u32().unwrap_or_default();
+    let loss = f64::from(per_cent.min(100)) / 100.0 * f64::from(random) / f64::from(u32::MAX);
+    ttl.mul_f64(1.0 - loss)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_differ_within_their_bounds() {
+        let hour = Duration::from_secs(3600);
+        assert_eq!(shortened(hour, 0), hour);
+        let times: Vec<_> = (0..1000).map(|_| shortened(hour, 10)).collect();
+        let bounds = (hour.mul_f64(0.9), hour);
+        assert!(times.iter().all(|it| (bounds.0..=bounds.1).contains(it)));
+        let spread = times.iter().max().zip(times.iter().min());
+        let spread = spread.map(|(most, least)| *most - *least);
+        assert!(spread > Some(hour.mul_f64(0.08)), "{spread:?}");
+    }
 }

@@ -1,0 +1,177 @@
+//! The task service with its cache in a real Redis, which dies, hangs and comes back.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::json;
+
+use super::*;
+
+const DOWN: &str = "does not answer";
+const UP: &str = "answers again";
+
+/// `redis-server` on a socket in the server's own folder.
+struct Redis {
+    folder: PathBuf,
+    process: Child,
+}
+
+impl Redis {
+    fn start(folder: &Path) -> Self {
+        let process = Command::new("redis-server")
+            .args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""])
+            .current_dir(folder)
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server, which scripts/install-deps gets");
+        let folder = folder.to_owned();
+        Self { folder, process }
+    }
+
+    fn url(&self) -> String {
+        format!("unix://{}/redis.sock", self.folder.display())
+    }
+
+    /// What `redis-cli` prints.
+    fn ask(&self, words: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-s", "redis.sock"])
+            .args(words)
+            .current_dir(&self.folder)
+            .output();
+        let output = output.expect("redis-cli, which scripts/install-deps gets");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).expect("a process id");
+        kill(Pid::from_raw(pid), signal).expect("a process");
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().expect("a process");
+        self.process.wait().expect("a process");
+    }
+
+    fn start_again(&mut self) {
+        let folder = self.folder.clone();
+        *self = Self::start(&folder);
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may have been killed by the test.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Two workers and a runner over one Redis.
+fn begin(name: &str) -> (Redis, Server) {
+    let builder = service(name);
+    let redis = Redis::start(builder.dir());
+    eventually("Redis listens", || {
+        (redis.ask(&["PING"]) == "PONG").then_some(())
+    });
+    // A machine under load is not what these tests are about.
+    let builder = builder.env("REDIS_URL", &redis.url());
+    let builder = builder.args(&["--redis-timeout", "0.1"]);
+    (redis, start(builder, 2))
+}
+
+/// Until a task that is read is in Redis: then the worker that read it uses it.
+fn wait_until_used(redis: &Redis, server: &Server, id: i64) {
+    let key = format!("task:{id}");
+    eventually("the task is in Redis", || {
+        task(server, id);
+        redis.ask(&["GET", &key]).starts_with('{').then_some(())
+    });
+}
+
+/// Creates and cancels tasks, looks at each after each step, and returns how long the slowest
+/// call took.
+fn work_for(server: &Server, time: Duration) -> Duration {
+    let (began, mut slowest) = (Instant::now(), Duration::ZERO);
+    while began.elapsed() < time {
+        let step = Instant::now();
+        let id = create(server, json!({"userId": 1, "taskType": "file_upload"}));
+        task(server, id);
+        let (status, _) = call(server, "PUT", &format!("/tasks/{id}/cancel"), None);
+        let seen = task(server, id);
+        // The runner may have been faster.
+        match status {
+            200 => assert_eq!(seen["status"], "cancelled"),
+            _ => assert_eq!(seen["status"], "failed", "{seen}"),
+        }
+        slowest = slowest.max(step.elapsed());
+    }
+    slowest
+}
+
+#[test]
+fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
+    let (mut redis, server) = begin("redis outage");
+    let id = create(
+        &server,
+        json!({"userId": 1, "parameters": {"numbers": [1]}}),
+    );
+    wait_for_status(&server, id, "completed");
+    wait_until_used(&redis, &server, id);
+    assert_eq!(server.log().count(DOWN), 0, "{}", server.log().text());
+
+    redis.kill();
+    work_for(&server, Duration::from_secs(1));
+    let line = server.log().wait_for(DOWN);
+    assert!(
+        line.contains("[WARNING]") && line.contains("going on without it"),
+        "{line}"
+    );
+    redis.start_again();
+    server.log().wait_for(UP);
+    wait_until_used(&redis, &server, id);
+
+    redis.signal(Signal::SIGSTOP);
+    let slowest = work_for(&server, Duration::from_secs(1));
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+    server.log().wait_for_nth(DOWN, 2);
+    redis.signal(Signal::SIGCONT);
+    server.log().wait_for_nth(UP, 2);
+    wait_until_used(&redis, &server, id);
+
+    work_for(&server, Duration::from_millis(500));
+    let told = (server.log().count(DOWN), server.log().count(UP));
+    assert_eq!(told, (2, 2), "{}", server.log().text());
+}
+
+#[test]
+fn a_redis_that_is_down_at_the_start_is_used_when_it_comes() {
+    let builder = service("redis late");
+    let mut redis = Redis::start(builder.dir());
+    redis.kill();
+    let builder = builder.env("REDIS_URL", &redis.url());
+    let server = start(builder, 2);
+    let id = create(
+        &server,
+        json!({"userId": 1, "parameters": {"numbers": [1]}}),
+    );
+    wait_for_status(&server, id, "completed");
+    server.log().wait_for(DOWN);
+    redis.start_again();
+    server.log().wait_for(UP);
+    wait_until_used(&redis, &server, id);
+    assert_eq!(task(&server, id)["status"], "completed");
+}
+
+#[test]
+fn a_url_that_cannot_be_used_is_refused_by_name() {
+    let ended = service("redis url")
+        .env("REDIS_URL", "redis://me:secret@host:99999")
+        .run();
+    assert_eq!(ended.code, Some(4), "{}", ended.log);
+    assert!(ended.log.contains("redis_url"), "{}", ended.log);
+    assert!(!ended.log.contains("secret"), "{}", ended.log);
+}

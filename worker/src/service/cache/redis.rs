@@ -1,0 +1,182 @@
+//! The cache in Redis, which all workers and runners share.
+//!
+//! ```text
+//!   reader                      Redis                      change
+//!   ------------------------------------------------------------------------------
+//!   GET                         nothing
+//!   reserve                     ?TOKEN
+//!   reads the store, old row                               rows written
+//!                               !MARK                      announce
+//!                                                          COMMIT
+//!   fill: refused, it is        !MARK
+//!   not ?TOKEN any more         nothing                    settle
+//! ```
+//!
+//! No step waits longer than `redis_timeout`. A change that Redis cannot be told of opens the
+//! breaker before its client hears of it: this process reads from the store until Redis has been
+//! told. For other processes, and for the case that this one dies, the store has the keys written
+//! down (`Store::stale_keys`).
+
+mod address;
+mod breaker;
+mod client;
+mod flights;
+mod holding;
+mod keeper;
+mod link;
+mod marker;
+mod owed;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::error;
+use oxicorn_common::{Backend, Settings, WorkerContext};
+
+use self::address::Address;
+use self::breaker::Breaker;
+use self::client::Client;
+use self::flights::Flights;
+use self::holding::Holding;
+use self::keeper::Keeper;
+use self::marker::Marker;
+use super::{Cache, Found, Made, Make, Shared, shortened};
+use crate::service::health::Health;
+use crate::service::store::{Invalidate, Store};
+
+#[derive(Debug)]
+pub(super) struct Redis {
+    client: Arc<Client>,
+    flights: Flights,
+    health: Arc<Health>,
+    jitter_per_cent: u32,
+}
+
+impl Redis {
+    /// Nothing where none is configured. It is not used before [`Cache::attach`].
+    pub(super) fn open(context: &WorkerContext) -> anyhow::Result<Option<Self>> {
+        let settings: &Settings = &context.settings;
+        let Some(address) = Address::of(settings)? else {
+            return Ok(None);
+        };
+        let name = format!("Redis at {address}");
+        let health = Health::new(
+            Backend::Cache,
+            name,
+            "going on without it",
+            &context.outages,
+        );
+        let client = Client {
+            address,
+            patience: settings.redis_timeout,
+            breaker: Breaker::new(settings.threads),
+            marker: Marker::new()?,
+        };
+        Ok(Some(Self {
+            client: Arc::new(client),
+            flights: Flights::default(),
+            health: Arc::new(health),
+            jitter_per_cent: settings.cache_ttl_jitter,
+        }))
+    }
+
+    /// As if nobody could be asked, Redis shuts a key.
+    fn look(&self, key: &str) -> Holding {
+        let answer = self.client.ask(&holding::read(key));
+        answer.map_or(Holding::Shut, Holding::of)
+    }
+
+    /// Makes what is under `key` and lets Redis keep it, where nobody else is about to.
+    fn fill(&self, key: &str, make: &mut Make<'_>) -> Found {
+        let token = self.client.marker.token();
+        match self
+            .client
+            .ask(&holding::reserve(key, &token))
+            .map(Holding::of)
+        {
+            Some(Holding::Nothing) => {}
+            Some(Holding::Body(body)) => return Ok(Some(body.into())),
+            _ => return from_store(make),
+        }
+        let began = Instant::now();
+        let made = make();
+        let step = match &made {
+            Ok(Some(Made { body, ttl })) if *ttl > began.elapsed() => {
+                // Its time has begun when the store was asked.
+                let left = shortened(*ttl, self.jitter_per_cent).saturating_sub(began.elapsed());
+                holding::fill(key, &token, body, left)
+            }
+            _ => holding::release(key, &token),
+        };
+        // Without an answer the reservation ends by itself.
+        let _ = self.client.ask(&step);
+        Ok(made?.map(|made| made.body))
+    }
+}
+
+impl Cache for Redis {
+    fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found {
+        match self.look(key) {
+            Holding::Body(body) => return Ok(Some(Shared::from(body))),
+            Holding::Shut => return from_store(make),
+            Holding::Nothing | Holding::Reserved => {}
+        }
+        if let Some(_lead) = self.flights.lead(key) {
+            return self.fill(key, make);
+        }
+        // Not what the other thread has made: it may have read before this request began.
+        match self.look(key) {
+            Holding::Body(body) => Ok(Some(Shared::from(body))),
+            _ => from_store(make),
+        }
+    }
+
+    fn attach(&self, store: &Arc<dyn Store>) {
+        let keeper = Keeper {
+            client: Arc::clone(&self.client),
+            health: Arc::clone(&self.health),
+            store: Arc::downgrade(store),
+        };
+        let thread = std::thread::Builder::new().name("redis".to_owned());
+        if let Err(problem) = thread.spawn(|| keeper.run()) {
+            error!("Redis is not used: there is no thread to look after it: {problem}");
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        "Redis"
+    }
+
+    fn is_up(&self) -> bool {
+        !self.client.breaker.is_open()
+    }
+}
+
+impl Invalidate for Redis {
+    fn announce(&self, keys: &[String]) -> bool {
+        let mark = self.client.marker.mark();
+        let told = self.client.ask(&holding::announce(keys, &mark)).is_some();
+        if !told {
+            self.client.breaker.trip();
+        }
+        told
+    }
+
+    fn settle(&self, keys: &[String]) {
+        self.client.forget(keys);
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.client.breaker.end();
+    }
+}
+
+fn from_store(make: &mut Make<'_>) -> Found {
+    Ok(make()?.map(|made| made.body))
+}

@@ -1,0 +1,197 @@
+//! Whether Redis is used at all. The breaker is closed when there is a home: a Redis that is
+//! known, checked, and owed nothing by this process. While it is open nobody reads from Redis and
+//! nobody waits for it, but the keeper, which looks for a home.
+//!
+//! ```text
+//!   closed --- trip: a link broke, several answers were late, a change could not be told --> open
+//!     ^                                                                                       |
+//!     +---- close, by the keeper: found, checked, told of all that has changed ---------------+
+//! ```
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use socket2::SockAddr;
+
+use super::link::{Link, LinkError};
+use super::owed::{Debt, Owed};
+
+/// One late answer may have been anyone's fault; so many in a row were not.
+pub(super) const LATE: u32 = 3;
+
+#[derive(Debug)]
+pub(super) struct Breaker {
+    state: Mutex<State>,
+    /// Rung when the breaker opens or is given up.
+    bell: Condvar,
+    late: AtomicU32,
+    /// How many links are kept for the next question.
+    idle: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    home: Option<Home>,
+    /// Counts homes, so that a link of an earlier one does not come back.
+    era: u64,
+    owed: Owed,
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct Home {
+    address: SockAddr,
+    run_id: String,
+    idle: Vec<Link>,
+}
+
+/// A way to Redis, for one question.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) era: u64,
+    pub(super) way: Way,
+}
+
+#[derive(Debug)]
+pub(super) enum Way {
+    Link(Link),
+    /// There is no link to spare: one may be opened, to this Redis and no other.
+    Home {
+        address: SockAddr,
+        run_id: String,
+    },
+}
+
+impl Breaker {
+    pub(super) fn new(idle: usize) -> Self {
+        Self {
+            state: Mutex::default(),
+            bell: Condvar::new(),
+            late: AtomicU32::new(0),
+            idle,
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().home.is_none()
+    }
+
+    /// Nothing while the breaker is open.
+    pub(super) fn pass(&self) -> Option<Pass> {
+        let mut state = self.lock();
+        let era = state.era;
+        let home = state.home.as_mut()?;
+        let way = match home.idle.pop() {
+            Some(link) => Way::Link(link),
+            None => Way::Home {
+                address: home.address.clone(),
+                run_id: home.run_id.clone(),
+            },
+        };
+        Some(Pass { era, way })
+    }
+
+    /// The link has answered, and may be used again.
+    pub(super) fn answered(&self, era: u64, link: Link) {
+        if self.late.load(Ordering::Relaxed) != 0 {
+            self.late.store(0, Ordering::Relaxed);
+        }
+        let mut state = self.lock();
+        if state.era == era
+            && let Some(home) = &mut state.home
+            && home.idle.len() < self.idle
+        {
+            home.idle.push(link);
+        }
+    }
+
+    /// There was no answer.
+    pub(super) fn failed(&self, era: u64, error: &LinkError) {
+        let trips = match error {
+            LinkError::Foreign => false,
+            LinkError::Late(_) => self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE,
+            _ => true,
+        };
+        let mut state = self.lock();
+        if trips && state.era == era {
+            self.open(&mut state);
+        }
+    }
+
+    pub(super) fn trip(&self) {
+        self.open(&mut self.lock());
+    }
+
+    /// Notes what Redis has not been told of, and has it told before anyone reads from it.
+    pub(super) fn owe(&self, debts: impl IntoIterator<Item = Debt>) {
+        let mut state = self.lock();
+        state.owed.add(debts);
+        self.open(&mut state);
+    }
+
+    /// What is owed, to be paid by the keeper or given back.
+    pub(super) fn take_owed(&self) -> Owed {
+        std::mem::take(&mut self.lock().owed)
+    }
+
+    pub(super) fn give_back(&self, owed: Owed) {
+        self.lock().owed.merge(owed);
+    }
+
+    /// Closes, unless something is owed again: then nothing.
+    pub(super) fn close(&self, address: &SockAddr, run_id: &str) -> Option<u64> {
+        let mut state = self.lock();
+        if !state.owed.is_nothing() {
+            return None;
+        }
+        self.late.store(0, Ordering::Relaxed);
+        state.era += 1;
+        state.home = Some(Home {
+            address: address.clone(),
+            run_id: run_id.to_owned(),
+            idle: Vec::new(),
+        });
+        Some(state.era)
+    }
+
+    /// Nobody uses it any more: the keeper may go.
+    pub(super) fn end(&self) {
+        self.lock().ended = true;
+        self.bell.notify_all();
+    }
+
+    /// Waits until the breaker is open, at most so long. False when it has been given up.
+    pub(super) fn wait_open(&self, patience: Duration) -> bool {
+        self.wait(patience, |state| state.home.is_none())
+    }
+
+    /// Waits so long, open or not. False when it has been given up.
+    pub(super) fn pause(&self, patience: Duration) -> bool {
+        self.wait(patience, |_| false)
+    }
+
+    fn wait(&self, patience: Duration, until: impl Fn(&State) -> bool) -> bool {
+        let deadline = Instant::now() + patience;
+        let mut state = self.lock();
+        while !state.ended && !until(&state) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.bell.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        !state.ended
+    }
+
+    fn open(&self, state: &mut State) {
+        if state.home.take().is_some() {
+            self.bell.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

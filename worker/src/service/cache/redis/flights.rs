@@ -1,0 +1,112 @@
+//! Who is making what: of many threads that miss one key together, one asks the store and the
+//! others wait for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Who waits longer for another thread is better off without it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Flights(Mutex<HashMap<String, Arc<Flight>>>);
+
+#[derive(Debug, Default)]
+struct Flight {
+    landed: Mutex<bool>,
+    landing: Condvar,
+}
+
+/// The lead of a flight, until dropped.
+#[derive(Debug)]
+pub(super) struct Lead<'a> {
+    flights: &'a Flights,
+    key: &'a str,
+}
+
+impl Flights {
+    /// The lead, or nothing when another thread had it: then that one is done now.
+    pub(super) fn lead<'a>(&'a self, key: &'a str) -> Option<Lead<'a>> {
+        let flight = {
+            let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match flights.get(key) {
+                Some(flight) => Arc::clone(flight),
+                None => {
+                    flights.insert(key.to_owned(), Arc::default());
+                    return Some(Lead { flights: self, key });
+                }
+            }
+        };
+        flight.wait(PATIENCE);
+        None
+    }
+
+    /// How many wait for the leader.
+    #[cfg(test)]
+    pub(super) fn joined(&self, key: &str) -> usize {
+        let flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.get(key).map_or(0, |it| Arc::strong_count(it) - 1)
+    }
+}
+
+impl Flight {
+    fn wait(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        let mut landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*landed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.landing.wait_timeout(landed, left);
+            landed = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let mut flights = self
+            .flights
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(flight) = flights.remove(self.key) else {
+            return;
+        };
+        drop(flights);
+        *flight.landed.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        flight.landing.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_leads_and_a_panic_of_its_frees_the_others() {
+        let flights = Flights::default();
+        let lead = flights.lead("a").expect("nobody else");
+        assert!(flights.lead("b").is_some(), "another key");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| flights.lead("a").is_some());
+            let panic = scope.spawn(move || {
+                let _lead = lead;
+                panic!("a test");
+            });
+            assert!(panic.join().is_err());
+            waiting.join().expect("no panic");
+        });
+        assert!(flights.lead("a").is_some());
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let flights = Flights::default();
+        let _lead = flights.lead("a").expect("nobody else");
+        let began = Instant::now();
+        assert!(flights.lead("a").is_none());
+        assert!((PATIENCE..PATIENCE * 5).contains(&began.elapsed()));
+    }
+}

@@ -1,0 +1,145 @@
+//! What a key may hold, and the steps from one to the next. Each step is one command, so that
+//! Redis makes it whole or not at all, and so that one that arrives late, from a connection that
+//! is long given up, does no harm.
+//!
+//! ```text
+//!                  reserve                 fill, by who reserved
+//!     nothing -----------------> ?TOKEN ---------------------------> {BODY}
+//!        ^  ^                      |                                   |
+//!        |  +---- release ---------+                                   |
+//!        |                         |  announce, by whoever changes     |
+//!        |                         v                                   v
+//!        +--------------------- !MARK [!MARK ..] <---------------------+
+//!            forget, by the last
+//!            who announced
+//! ```
+//!
+//! A reservation that is announced over can no longer be filled: what was read before the change
+//! is kept by nobody. Reservations and marks end by themselves when their owner is dead.
+
+use std::time::Duration;
+
+use redis::{Cmd, Value};
+
+/// How long a reader may take to fill what it has reserved.
+const RESERVED: Duration = Duration::from_secs(10);
+/// How long a change may take to commit. Beyond the deadline of any request.
+const MARKED: Duration = Duration::from_secs(60);
+
+/// What was found under a key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Holding {
+    Nothing,
+    Body(Vec<u8>),
+    /// Somebody reads it from the store.
+    Reserved,
+    /// Somebody changes it, or it is none of ours.
+    Shut,
+}
+
+impl Holding {
+    pub(super) fn of(value: Value) -> Self {
+        match value {
+            Value::Nil => Self::Nothing,
+            Value::BulkString(bytes) => match bytes.first() {
+                Some(b'{') => Self::Body(bytes),
+                Some(b'?') => Self::Reserved,
+                _ => Self::Shut,
+            },
+            _ => Self::Shut,
+        }
+    }
+}
+
+pub(super) fn read(key: &str) -> Cmd {
+    let mut command = redis::cmd("GET");
+    command.arg(key);
+    command
+}
+
+/// Answers what the key holds; nothing when it holds the token from now on.
+pub(super) fn reserve(key: &str, token: &str) -> Cmd {
+    script(RESERVE, &[key], &[token, &millis(RESERVED)])
+}
+
+pub(super) fn fill(key: &str, token: &str, body: &[u8], ttl: Duration) -> Cmd {
+    let mut command = script(FILL, &[key], &[token]);
+    command.arg(body).arg(millis(ttl));
+    command
+}
+
+pub(super) fn release(key: &str, token: &str) -> Cmd {
+    script(RELEASE, &[key], &[token])
+}
+
+pub(super) fn announce(keys: &[String], mark: &str) -> Cmd {
+    script(ANNOUNCE, keys, &[mark, &millis(MARKED)])
+}
+
+/// Takes from each key its mark off, and what is under it away unless there are marks of others.
+pub(super) fn forget<K: AsRef<str>>(keys: &[K], marks: &[&str]) -> Cmd {
+    script(FORGET, keys, marks)
+}
+
+const RESERVE: &str = "\
+local held = redis.call('GET', KEYS[1])
+if held then return held end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return false";
+
+const FILL: &str = "\
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+end
+return true";
+
+const RELEASE: &str = "\
+if redis.call('GET', KEYS[1]) == ARGV[1] then
+  redis.call('DEL', KEYS[1])
+end
+return true";
+
+const ANNOUNCE: &str = "\
+for _, key in ipairs(KEYS) do
+  local held = redis.pcall('GET', key)
+  if type(held) ~= 'string' or held:sub(1, 1) ~= '!' then
+    held = ARGV[1]
+  elseif not held:find(ARGV[1], 1, true) then
+    held = held .. ARGV[1]
+  end
+  redis.call('SET', key, held, 'PX', ARGV[2])
+end
+return true";
+
+const FORGET: &str = "\
+for number, key in ipairs(KEYS) do
+  local held = redis.pcall('GET', key)
+  local others = ''
+  if type(held) == 'string' and held:sub(1, 1) == '!' then
+    local from, to = held:find(ARGV[number], 1, true)
+    others = from and held:sub(1, from - 1) .. held:sub(to + 1) or held
+  end
+  if others == '' then
+    redis.call('UNLINK', key)
+  elseif others ~= held then
+    redis.call('SET', key, others, 'KEEPTTL')
+  end
+end
+return true";
+
+fn script<K: AsRef<str>>(text: &str, keys: &[K], arguments: &[&str]) -> Cmd {
+    let mut command = redis::cmd("EVAL");
+    command.arg(text).arg(keys.len());
+    for key in keys {
+        command.arg(key.as_ref());
+    }
+    for argument in arguments {
+        command.arg(*argument);
+    }
+    command
+}
+
+/// At least one: Redis takes no less.
+fn millis(duration: Duration) -> String {
+    duration.as_millis().max(1).to_string()
+}

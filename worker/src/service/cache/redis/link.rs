@@ -1,0 +1,201 @@
+//! One connection to Redis: one question, one answer, each within its time. After anything else
+//! than an answer a link is of no use: what is still under way on it could be taken for the answer
+//! to the next question.
+
+use std::io::{self, Read, Write};
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Parser, Value};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+use super::address::Login;
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error("it cannot be reached: {0}")]
+    Unreachable(#[source] io::Error),
+    #[error("the connection was lost: {0}")]
+    Lost(#[source] io::Error),
+    #[error("no answer within {} ms", .0.as_millis())]
+    Late(Duration),
+    #[error("it says {0}")]
+    Refused(String),
+    #[error("it refuses the login ({0})")]
+    Login(String),
+    #[error("what answers is no Redis")]
+    Gibberish,
+    #[error("it is not the one it was")]
+    Replaced,
+    /// The link is as good as before.
+    #[error("a key is used by somebody else")]
+    Foreign,
+}
+
+pub(super) struct Link {
+    socket: Socket,
+    parser: Parser,
+    /// How long each answer is waited for.
+    patience: Duration,
+}
+
+impl Link {
+    /// Connects and logs in; each step gets `patience`.
+    pub(super) fn open(
+        address: &SockAddr,
+        login: &Login,
+        patience: Duration,
+    ) -> Result<Self, LinkError> {
+        // The kernel takes no time at all for no limit.
+        let patience = patience.max(Duration::from_micros(1));
+        let socket = connect(address, patience).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => LinkError::Late(patience),
+            _ => LinkError::Unreachable(error),
+        })?;
+        let mut link = Self {
+            socket,
+            parser: Parser::new(),
+            patience,
+        };
+        link.log_in(login)?;
+        Ok(link)
+    }
+
+    /// Has later answers waited for as long as this.
+    pub(super) fn set_patience(&mut self, patience: Duration) -> Result<(), LinkError> {
+        self.patience = patience.max(Duration::from_micros(1));
+        limit(&self.socket, self.patience).map_err(LinkError::Lost)
+    }
+
+    /// The answer, which is never an error of Redis.
+    pub(super) fn ask(&mut self, question: &Cmd) -> Result<Value, LinkError> {
+        let patience = self.patience;
+        let sent = (&self.socket).write_all(&question.get_packed_command());
+        sent.map_err(|error| lost(error, patience))?;
+        let mut answer = Answer {
+            socket: &self.socket,
+            deadline: Instant::now() + patience,
+            begun: false,
+            failure: None,
+        };
+        let value = self.parser.parse_value(&mut answer);
+        if let Some(failure) = answer.failure {
+            return Err(lost(failure, patience));
+        }
+        match value {
+            Ok(Value::ServerError(error)) if error.code() == "WRONGTYPE" => Err(LinkError::Foreign),
+            Ok(Value::ServerError(error)) => {
+                let detail = error.details().unwrap_or_default();
+                let text = format!("{} {detail}", error.code());
+                Err(LinkError::Refused(text.trim_end().to_owned()))
+            }
+            Ok(value) => Ok(value),
+            Err(_) => Err(LinkError::Gibberish),
+        }
+    }
+
+    /// What each start of a Redis gives itself, and no other has.
+    pub(super) fn run_id(&mut self) -> Result<String, LinkError> {
+        let Value::BulkString(info) = self.ask(redis::cmd("INFO").arg("server"))? else {
+            return Err(LinkError::Gibberish);
+        };
+        let info = String::from_utf8_lossy(&info);
+        let found = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        found.map(str::to_owned).ok_or(LinkError::Gibberish)
+    }
+
+    fn log_in(&mut self, login: &Login) -> Result<(), LinkError> {
+        if let Some(password) = &login.password {
+            let mut question = redis::cmd("AUTH");
+            if let Some(username) = &login.username {
+                question.arg(username);
+            }
+            question.arg(password);
+            // Only the code of the error: the text of some servers repeats what they were told.
+            self.ask(&question).map_err(|error| match error {
+                LinkError::Refused(text) => LinkError::Login(first_word(&text)),
+                other => other,
+            })?;
+        }
+        if login.db != 0 {
+            self.ask(redis::cmd("SELECT").arg(login.db))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link")
+            .field("socket", &self.socket)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads one answer. The socket's own limit is for one read; an answer that comes in many parts
+/// has no more time than one that comes whole.
+struct Answer<'a> {
+    socket: &'a Socket,
+    deadline: Instant,
+    begun: bool,
+    /// Why there is no more of it: the parser keeps that to itself.
+    failure: Option<io::Error>,
+}
+
+impl Answer<'_> {
+    fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if std::mem::replace(&mut self.begun, true) && Instant::now() >= self.deadline {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let mut socket = self.socket;
+        loop {
+            match socket.read(buffer) {
+                Ok(0) => {
+                    let kind = io::ErrorKind::UnexpectedEof;
+                    return Err(io::Error::new(kind, "closed at the other end"));
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+impl Read for Answer<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_some(buffer).map_err(|error| {
+            let kind = error.kind();
+            self.failure = Some(error);
+            kind.into()
+        })
+    }
+}
+
+fn connect(address: &SockAddr, patience: Duration) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::from(i32::from(address.family())),
+        Type::STREAM,
+        None,
+    )?;
+    socket.connect_timeout(address, patience)?;
+    if !address.is_unix() {
+        socket.set_tcp_nodelay(true)?;
+    }
+    limit(&socket, patience)?;
+    Ok(socket)
+}
+
+fn limit(socket: &Socket, patience: Duration) -> io::Result<()> {
+    socket.set_read_timeout(Some(patience))?;
+    socket.set_write_timeout(Some(patience))
+}
+
+fn lost(error: io::Error, patience: Duration) -> LinkError {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LinkError::Late(patience),
+        _ => LinkError::Lost(error),
+    }
+}
+
+fn first_word(text: &str) -> String {
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
