@@ -6,7 +6,7 @@
 //!   runner:  store (queue) -> work -> store
 //! ```
 //!
-//! The store is SQLite, the cache is in the process, the queue is a table: each sits behind its
+//! The store is SQLite, the cache is in the process or in Redis, the queue is a table: each sits behind its
 //! own module and nothing else knows what it is made of.
 
 mod answers;

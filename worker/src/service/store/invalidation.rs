@@ -14,7 +14,8 @@ use std::fmt;
 
 use super::StoreError;
 
-/// Hears of the keys that a change spoils. A cache.
+/// Hears of the keys that a change spoils. A cache. One thread announces a change and settles it,
+/// and makes no other in between.
 pub(crate) trait Invalidate: fmt::Debug + Send + Sync {
     /// Before the commit: until [`Invalidate::settle`], nobody keeps what was read under these
     /// keys. False when that cannot be made sure: then the change itself writes them down

@@ -109,7 +109,6 @@ impl Breaker {
     /// There was no answer.
     pub(super) fn failed(&self, era: u64, error: &LinkError) {
         let trips = match error {
-            LinkError::Foreign => false,
             LinkError::Late(_) => self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE,
             _ => true,
         };
@@ -193,5 +192,45 @@ impl Breaker {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn home() -> SockAddr {
+        SockAddr::unix("/run/redis.sock").expect("a path")
+    }
+
+    #[test]
+    fn it_closes_when_nothing_is_owed_and_a_debt_opens_it() {
+        let breaker = Breaker::new(1);
+        assert!(breaker.is_open() && breaker.pass().is_none());
+        let debt = || [("task:1".to_owned(), "!".to_owned())];
+        breaker.owe(debt());
+        assert_eq!(breaker.close(&home(), "a"), None);
+        let owed = breaker.take_owed();
+        breaker.give_back(owed);
+        assert_eq!(breaker.close(&home(), "a"), None, "not paid");
+        breaker.take_owed();
+        assert_eq!(breaker.close(&home(), "a"), Some(1));
+        assert!(!breaker.is_open() && breaker.pass().is_some());
+        breaker.owe(debt());
+        assert!(breaker.is_open());
+    }
+
+    #[test]
+    fn three_late_answers_in_a_row_open_it_and_news_of_an_earlier_home_does_not() {
+        let breaker = Breaker::new(1);
+        let era = breaker.close(&home(), "a").expect("nothing owed");
+        let late = || LinkError::Late(Duration::from_millis(5));
+        (1..LATE).for_each(|_| breaker.failed(era, &late()));
+        assert!(!breaker.is_open());
+        breaker.failed(era, &late());
+        assert!(breaker.is_open());
+        breaker.close(&home(), "b").expect("nothing owed");
+        breaker.failed(era, &LinkError::Gibberish);
+        assert!(!breaker.is_open());
     }
 }

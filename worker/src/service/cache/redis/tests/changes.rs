@@ -135,7 +135,7 @@ fn hung_at(step: &str) {
         // Announced while it hangs, committed when all seems well again.
         "commit" => {
             ground.server.pause();
-            assert!(!writer.cache.announce(&keys));
+            assert!(!writer.cache.announce(&keys) && !writer.cache.is_up());
             ground.server.resume();
             writer.wait_up();
             ground
