@@ -14,8 +14,8 @@ pub(crate) enum EventsError {
     Unacknowledged,
     #[error("{0}")]
     Legacy(#[from] kafka::Error),
-    #[error("{0}")]
-    Refused(#[from] kafka::client::KafkaCode),
+    #[error("refused: {0:?}")]
+    Refused(kafka::error::KafkaCode),
     #[error("{0}")]
     Modern(#[from] rdkafka::error::KafkaError),
     #[error("the client of old brokers panicked")]

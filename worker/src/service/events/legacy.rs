@@ -63,7 +63,7 @@ impl LegacyPublisher {
 #[derive(Default)]
 struct Sent {
     partitions: HashSet<i32>,
-    refused: Option<kafka::client::KafkaCode>,
+    refused: Option<kafka::error::KafkaCode>,
 }
 
 impl Publisher for LegacyPublisher {
@@ -83,7 +83,7 @@ impl Publisher for LegacyPublisher {
                     .filter(|(partition, ..)| sent.partitions.contains(partition))
                     .map(|(.., event)| event.event_id)
                     .collect(),
-                problem: sent.refused.map(EventsError::from),
+                problem: sent.refused.map(EventsError::Refused),
             },
             Err(problem) => Published {
                 acknowledged: Vec::new(),

@@ -5,7 +5,9 @@
 //! overtakes what failed. What was sent and not struck off when it died is sent again.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::debug;
@@ -52,7 +54,15 @@ impl Relay {
         }
     }
 
-    pub(crate) fn run(&self, stop: &Stop) {
+    /// Runs in a thread of its own until told to stop.
+    pub(crate) fn start(self, stop: Stop) -> io::Result<Relaying> {
+        let thread = thread::Builder::new()
+            .name("relay".to_owned())
+            .spawn(move || self.run(&stop))?;
+        Ok(Relaying(thread))
+    }
+
+    fn run(&self, stop: &Stop) {
         while !stop.requested() {
             match self.store.relay_turn() {
                 Ok(Some(turn)) => match self.hold(turn, stop) {
@@ -113,6 +123,20 @@ impl Relay {
     }
 }
 
+/// A relay at work.
+#[derive(Debug)]
+pub(crate) struct Relaying(JoinHandle<()>);
+
+impl Relaying {
+    /// Waits for its end, once it was told to stop. A client that hangs ends with its process.
+    pub(crate) fn finish(self) {
+        let deadline = Instant::now() + 2 * FAREWELL;
+        while !self.0.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
 /// The relay while it has the turn.
 struct Desk<'a> {
     relay: &'a Relay,
@@ -166,7 +190,7 @@ impl Desk<'_> {
 }
 
 /// The oldest event of each task.
-fn one_a_task(mut events: Vec<OutboxEvent>) -> Vec<OutboxEvent> {
+pub(super) fn one_a_task(mut events: Vec<OutboxEvent>) -> Vec<OutboxEvent> {
     let mut seen = HashSet::new();
     events.retain(|event| seen.insert(event.task_id));
     events
@@ -176,6 +200,6 @@ fn one_a_task(mut events: Vec<OutboxEvent>) -> Vec<OutboxEvent> {
 fn rest(time: Duration, stop: &Stop) {
     let until = Instant::now() + time;
     while Instant::now() < until && !stop.requested() {
-        std::thread::sleep(Duration::from_millis(20).min(time));
+        thread::sleep(Duration::from_millis(20).min(time));
     }
 }
