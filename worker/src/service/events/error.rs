@@ -18,6 +18,8 @@ pub(crate) enum EventsError {
     Refused(kafka::error::KafkaCode),
     #[error("{0}")]
     Modern(#[from] rdkafka::error::KafkaError),
+    #[error("cannot start a thread: {0}")]
+    Thread(#[source] io::Error),
     #[error("the client of old brokers panicked")]
     Panicked,
 }

@@ -5,6 +5,8 @@
 //! a client is useless, because it keeps the broken connection: its owner makes another.
 
 use std::collections::HashSet;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use kafka::client::{FetchOffset, GroupOffsetStorage, KafkaClient, ProduceMessage, RequiredAcks};
@@ -17,19 +19,72 @@ use super::{EventsError, Message, OutboxEvent, Position, Published, Publisher, S
 const SETTLING: Duration = Duration::from_secs(3);
 /// How long the broker may wait for its replicas.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How much longer we wait than the broker should.
+const GRACE: Duration = Duration::from_secs(1);
 const CLIENT: &str = "oxicorn";
 /// A batch of the relay fits in: what is larger is never delivered.
 const FETCH_BYTES: i32 = 1 << 20;
 const MOST_FETCH_BYTES: i32 = 64 << 20;
 
+/// Works in a thread of its own, which is left behind where the broker hangs: the crate would wait for
+/// two minutes.
 pub(crate) struct LegacyPublisher {
+    batches: Sender<Vec<OutboxEvent>>,
+    outcomes: Receiver<Published>,
+}
+
+impl LegacyPublisher {
+    pub(crate) fn connect(topic: &Topic) -> Result<Self, EventsError> {
+        let (batches, theirs) = channel();
+        let (tell, outcomes) = channel();
+        let (connected, connecting) = channel();
+        let topic = topic.clone();
+        thread::Builder::new()
+            .name("kafka".to_owned())
+            .spawn(move || match Client::connect(&topic) {
+                Ok(client) => {
+                    // Nobody waits any more: then there is nothing to send either.
+                    let _ = connected.send(Ok(()));
+                    client.serve(&theirs, &tell);
+                }
+                Err(problem) => _ = connected.send(Err(problem)),
+            })
+            .map_err(EventsError::Thread)?;
+        match connecting.recv_timeout(SETTLING + GRACE) {
+            Ok(outcome) => outcome?,
+            Err(RecvTimeoutError::Timeout) => return Err(EventsError::Unacknowledged),
+            Err(RecvTimeoutError::Disconnected) => return Err(EventsError::Panicked),
+        }
+        Ok(Self { batches, outcomes })
+    }
+}
+
+impl Publisher for LegacyPublisher {
+    fn publish(&mut self, batch: &[OutboxEvent]) -> Published {
+        let nothing = |problem| Published {
+            acknowledged: Vec::new(),
+            problem: Some(problem),
+        };
+        if self.batches.send(batch.to_vec()).is_err() {
+            return nothing(EventsError::Panicked);
+        }
+        match self.outcomes.recv_timeout(ACK_TIMEOUT + GRACE) {
+            Ok(published) => published,
+            Err(RecvTimeoutError::Timeout) => nothing(EventsError::Unacknowledged),
+            Err(RecvTimeoutError::Disconnected) => nothing(EventsError::Panicked),
+        }
+    }
+}
+
+/// The crate's client in its thread.
+struct Client {
     client: KafkaClient,
     topic: String,
     partitions: u32,
 }
 
-impl LegacyPublisher {
-    pub(crate) fn connect(topic: &Topic) -> Result<Self, EventsError> {
+impl Client {
+    fn connect(topic: &Topic) -> Result<Self, EventsError> {
         let (client, partitions) = client(topic)?;
         Ok(Self {
             client,
@@ -38,36 +93,20 @@ impl LegacyPublisher {
         })
     }
 
-    /// Returns the partitions that took their part of the batch.
-    fn send(&mut self, placed: &[(i32, String, &OutboxEvent)]) -> Result<Sent, EventsError> {
-        let messages = placed.iter().map(|(partition, key, event)| {
-            let (key, value) = (key.as_bytes(), event.payload.as_bytes());
-            ProduceMessage::new(&self.topic, *partition, Some(key), Some(value))
-        });
-        let confirms = self
-            .client
-            .produce_messages(RequiredAcks::All, ACK_TIMEOUT, messages)?;
-        let mut sent = Sent::default();
-        for confirm in confirms.iter().flat_map(|one| &one.partition_confirms) {
-            match &confirm.offset {
-                Ok(_) => {
-                    sent.partitions.insert(confirm.partition);
-                }
-                Err(code) => sent.refused = Some(*code),
+    /// Sends batches until nobody has any more.
+    fn serve(mut self, batches: &Receiver<Vec<OutboxEvent>>, outcomes: &Sender<Published>) {
+        for batch in batches {
+            let published = self.send(&batch).unwrap_or_else(|problem| Published {
+                acknowledged: Vec::new(),
+                problem: Some(problem),
+            });
+            if outcomes.send(published).is_err() {
+                return;
             }
         }
-        Ok(sent)
     }
-}
 
-#[derive(Default)]
-struct Sent {
-    partitions: HashSet<i32>,
-    refused: Option<kafka::error::KafkaCode>,
-}
-
-impl Publisher for LegacyPublisher {
-    fn publish(&mut self, batch: &[OutboxEvent]) -> Published {
+    fn send(&mut self, batch: &[OutboxEvent]) -> Result<Published, EventsError> {
         let placed: Vec<_> = batch
             .iter()
             .map(|event| {
@@ -76,20 +115,34 @@ impl Publisher for LegacyPublisher {
                 (i32::try_from(partition).unwrap_or(0), key, event)
             })
             .collect();
-        match self.send(&placed) {
-            Ok(sent) => Published {
-                acknowledged: placed
-                    .iter()
-                    .filter(|(partition, ..)| sent.partitions.contains(partition))
-                    .map(|(.., event)| event.event_id)
-                    .collect(),
-                problem: sent.refused.map(EventsError::Refused),
-            },
-            Err(problem) => Published {
-                acknowledged: Vec::new(),
-                problem: Some(problem),
-            },
+        let messages = placed.iter().map(|(partition, key, event)| {
+            let (key, value) = (key.as_bytes(), event.payload.as_bytes());
+            ProduceMessage::new(&self.topic, *partition, Some(key), Some(value))
+        });
+        let confirms = self
+            .client
+            .produce_messages(RequiredAcks::All, ACK_TIMEOUT, messages)?;
+        // The broker takes or refuses the events of a partition together.
+        let mut took = HashSet::new();
+        let mut problem = None;
+        for confirm in confirms.iter().flat_map(|one| &one.partition_confirms) {
+            match &confirm.offset {
+                Ok(_) => _ = took.insert(confirm.partition),
+                Err(code) => problem = Some(EventsError::Refused(*code)),
+            }
         }
+        let acknowledged: Vec<_> = placed
+            .iter()
+            .filter(|(partition, ..)| took.contains(partition))
+            .map(|(.., event)| event.event_id)
+            .collect();
+        if problem.is_none() && acknowledged.len() < batch.len() {
+            problem = Some(EventsError::Unacknowledged);
+        }
+        Ok(Published {
+            acknowledged,
+            problem,
+        })
     }
 }
 
@@ -120,7 +173,7 @@ impl LegacySubscriber {
 impl Subscriber for LegacySubscriber {
     fn poll(&mut self, room: bool, patience: Duration) -> Result<Vec<Message>, EventsError> {
         if !room {
-            std::thread::sleep(patience);
+            thread::sleep(patience);
             return Ok(Vec::new());
         }
         let client = self.consumer.client_mut();
@@ -166,6 +219,6 @@ fn client(topic: &Topic) -> Result<(KafkaClient, u32), EventsError> {
         if Instant::now() >= deadline {
             return Err(EventsError::NoTopic(topic.name.clone()));
         }
-        std::thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
     }
 }
