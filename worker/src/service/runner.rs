@@ -1,5 +1,9 @@
 //! The runner: takes tasks from the queue, has their work done, and writes down what became of it.
 //! What it has begun and not ended when it dies is taken again by the next one.
+//!
+//! With Kafka it hears of tasks from there, and a thread beside it relays the outbox.
+
+mod delivery;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,13 +13,15 @@ use std::time::{Duration, Instant};
 use log::{debug, error, info, warn};
 use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
 use oxicorn_common::bell::Bell;
-use oxicorn_common::{Runner, WorkerContext};
+use oxicorn_common::{Runner, Settings, WorkerContext};
 use serde_json::Value;
 
 use super::cache;
+use super::events::{Feed, Relay, Topic};
 use super::model::{TaskFilter, Timestamp};
 use super::store::{self, LEASE, Lease, PoolShape, Store, StoreError};
 use super::work::{self, Assignment, Progress, WorkError};
+use delivery::Delivery;
 
 /// A lease is renewed so often that it survives one renewal that fails.
 const RENEW_AFTER: Duration = LEASE.checked_div(3).expect("three is not zero");
@@ -26,11 +32,26 @@ pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
     let store = store::open(context, shape, cache.clone())?;
     cache.attach(&store);
     let workshop = Workshop {
-        store,
+        store: store.clone(),
         perform: Box::new(work::perform),
+        bell: context.bell.clone(),
     };
-    let bell = context.bell.clone();
-    Ok(Box::new(move |stop| workshop.run(&bell, stop)))
+    let settings: &Settings = &context.settings;
+    let Some(topic) = Topic::of(settings) else {
+        return Ok(Box::new(move |stop| {
+            workshop.run(stop);
+            Ok(())
+        }));
+    };
+    let relay = Relay::new(context, store, topic.clone());
+    let (group, outages) = (settings.kafka_group.clone(), context.outages.clone());
+    Ok(Box::new(move |stop| {
+        let relaying = relay.start(stop.clone())?;
+        let feed = Feed::start(topic, group)?;
+        workshop.follow(&Delivery { feed, outages }, stop);
+        relaying.finish();
+        Ok(())
+    }))
 }
 
 /// What does the work: [`work::perform`], except under test.
@@ -40,31 +61,25 @@ type Perform = dyn Fn(&Assignment<'_>, &mut Progress<'_>) -> Result<Value, WorkE
 struct Workshop {
     store: Arc<dyn Store>,
     perform: Box<Perform>,
+    /// Rung by who creates tasks and heard by us; with Kafka heard by the relay, and rung by us too.
+    bell: Bell,
 }
 
 impl Workshop {
-    fn run(&self, bell: &Bell, stop: &Stop) -> anyhow::Result<()> {
-        let mut failing = false;
+    fn run(&self, stop: &Stop) {
+        let mut trouble = Trouble::default();
         while !stop.requested() {
             match self.round(stop) {
                 Ok(wait) => {
-                    if std::mem::take(&mut failing) {
-                        info!("Runner: the database is back");
-                    }
-                    bell.wait(wait.min(RUNNER_PATIENCE));
+                    trouble.over();
+                    self.bell.wait(wait.min(RUNNER_PATIENCE));
                 }
                 Err(problem) => {
-                    if !std::mem::replace(&mut failing, true) {
-                        error!(
-                            "Runner: {:#}; trying again until it works",
-                            anyhow::Error::from(problem)
-                        );
-                    }
+                    trouble.with(problem);
                     std::thread::sleep(RUNNER_PATIENCE);
                 }
             }
         }
-        Ok(())
     }
 
     /// Works until nothing is due; returns how long until something may be.
@@ -132,6 +147,27 @@ impl Workshop {
     }
 }
 
+/// Tells once that the store fails, and once that it does no more.
+#[derive(Debug, Default)]
+struct Trouble(bool);
+
+impl Trouble {
+    fn with(&mut self, problem: StoreError) {
+        if !std::mem::replace(&mut self.0, true) {
+            error!(
+                "Runner: {:#}; trying again until it works",
+                anyhow::Error::from(problem)
+            );
+        }
+    }
+
+    fn over(&mut self) {
+        if std::mem::take(&mut self.0) {
+            info!("Runner: the database is back");
+        }
+    }
+}
+
 /// Renews the lease until the work is done.
 fn keep_lease(store: &dyn Store, lease: &Lease, until_done: &Receiver<()>) {
     while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(RENEW_AFTER) {
@@ -151,7 +187,12 @@ mod tests {
 
     fn workshop(perform: Box<Perform>) -> (Guard, Workshop) {
         let (folder, store) = testing::store();
-        (folder, Workshop { store, perform })
+        let workshop = Workshop {
+            store,
+            perform,
+            bell: Bell::new().expect("an eventfd"),
+        };
+        (folder, workshop)
     }
 
     fn add(store: &dyn Store, parameters: Value) -> TaskId {
@@ -216,6 +257,7 @@ mod tests {
                 progress(20)?;
                 unreachable!("nobody wants it")
             }),
+            bell: Bell::new().expect("an eventfd"),
         };
         assert_eq!(exhaust(&workshop), 1);
         let task = task(&*workshop.store, id);
@@ -232,11 +274,12 @@ mod tests {
         let workshop = Workshop {
             store: testing::open(&settings),
             perform: Box::new(work::perform),
+            bell: Bell::new().expect("an eventfd"),
         };
-        let (bell, stop) = (Bell::new().expect("an eventfd"), Stop::default());
+        let (bell, stop) = (workshop.bell.clone(), Stop::default());
         std::thread::scope(|scope| {
-            let (bell_there, stop_there) = (bell.clone(), stop.clone());
-            let runner = scope.spawn(move || workshop.run(&bell_there, &stop_there));
+            let stop_there = stop.clone();
+            let runner = scope.spawn(move || workshop.run(&stop_there));
             let id = add(&*store, json!({"numbers": [1, 2, 6]}));
             bell.ring();
             let deadline = Instant::now() + Duration::from_secs(20);
@@ -247,7 +290,7 @@ mod tests {
             let result = task(&*store, id).result.expect("a result");
             assert_eq!(result["statistics"]["mean"], 3.0);
             stop.request();
-            runner.join().expect("no panic").expect("no error");
+            runner.join().expect("no panic");
         });
     }
 }

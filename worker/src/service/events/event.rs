@@ -1,11 +1,11 @@
 //! One event, as the outbox keeps it and listeners get it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::service::model::{Priority, TaskId, TaskSummary, TaskType, Timestamp, UserRef};
 
 /// What can happen to a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum EventType {
     #[serde(rename = "task_created")]
     Created,
@@ -47,6 +47,15 @@ struct Payload<'a> {
     user_id: &'a UserRef,
     priority: Priority,
     timestamp: Timestamp,
+}
+
+/// What a runner reads of an event.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Notice {
+    pub(crate) event_type: EventType,
+    pub(crate) task_id: TaskId,
+    pub(crate) priority: Priority,
 }
 
 /// The event as listeners get it.

@@ -1,0 +1,137 @@
+//! The messages of a topic as a runner takes them: a thread gets them from the broker and keeps a few
+//! ready, so that a runner may work for as long as it likes without being taken for dead by its group,
+//! and no broker that hangs can hold it up.
+//!
+//! ```text
+//!   broker --> subscriber thread --> ready --> runner
+//!                     ^------------ done --------'
+//! ```
+
+use std::collections::VecDeque;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::{EventsError, Message, Position, Topic};
+
+/// How many messages are kept ready.
+const ROOM: usize = 256;
+/// How long a message that is done waits for its commit at most.
+const POLL: Duration = Duration::from_millis(100);
+/// Between two attempts to reach the brokers.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long leaving the group may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Default)]
+struct Shelf {
+    ready: VecDeque<Message>,
+    done: Vec<Position>,
+    closed: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    shelf: Mutex<Shelf>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gets messages until it is dropped, over any outage.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Feed {
+    pub(crate) fn start(topic: Topic, group: String) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let theirs = shared.clone();
+        let thread = thread::Builder::new()
+            .name("feed".to_owned())
+            .spawn(move || keep_subscribed(&topic, &group, &theirs))?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// What is ready, `most` messages at most; waits `patience` for the first.
+    pub(crate) fn take(&self, most: usize, patience: Duration) -> Vec<Message> {
+        let shelf = self.shared.lock();
+        let (mut shelf, _) = self
+            .shared
+            .changed
+            .wait_timeout_while(shelf, patience, |shelf| shelf.ready.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        let count = shelf.ready.len().min(most);
+        shelf.ready.drain(..count).collect()
+    }
+
+    /// Says that the work of these is done: they need not be delivered again.
+    pub(crate) fn done(&self, messages: &[Message]) {
+        let mut shelf = self.shared.lock();
+        shelf.done.extend(messages.iter().map(|one| one.position));
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.lock().closed = true;
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // A client that hangs ends with its process.
+        let deadline = Instant::now() + FAREWELL;
+        while !thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn keep_subscribed(topic: &Topic, group: &str, shared: &Shared) {
+    while !shared.lock().closed {
+        // The legacy client expects what an outage may take from it.
+        let followed = catch_unwind(AssertUnwindSafe(|| follow(topic, group, shared)));
+        if followed.unwrap_or(Err(EventsError::Panicked)).is_err() {
+            // The relay tells of the outage.
+            let retry_at = Instant::now() + RETRY_AFTER;
+            while Instant::now() < retry_at && !shared.lock().closed {
+                thread::sleep(POLL);
+            }
+        }
+    }
+}
+
+/// Gets messages until the broker fails or the feed is closed.
+fn follow(topic: &Topic, group: &str, shared: &Shared) -> Result<(), EventsError> {
+    let mut subscriber = topic.subscriber(group)?;
+    // What an earlier subscriber brought comes again.
+    shared.lock().done.clear();
+    loop {
+        let (room, done, closed) = {
+            let mut shelf = shared.lock();
+            let done = std::mem::take(&mut shelf.done);
+            (shelf.ready.len() < ROOM, done, shelf.closed)
+        };
+        if !done.is_empty() {
+            subscriber.commit(&done)?;
+        }
+        if closed {
+            return Ok(());
+        }
+        let messages = subscriber.poll(room, POLL)?;
+        if !messages.is_empty() {
+            shared.lock().ready.extend(messages);
+            shared.changed.notify_one();
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Events by way of `rdkafka`, for brokers of the present generation; it speaks with older ones too.
+//!
+//! The client works in threads of its own and reconnects by itself. What it would log is dropped:
+//! the outage is told once, by the relay.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::{EventsError, Message, OutboxEvent, Position, Published, Publisher, Subscriber, Topic};
+
+/// How long an event may take from the outbox to its acknowledgement.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The client gives up an event itself before; this is for one that does not.
+const ACK_GRACE: Duration = Duration::from_secs(1);
+/// Longer than any wait of the client for us would be: `Feed` polls many times a second.
+const SESSION: Duration = Duration::from_secs(6);
+
+/// Takes what the producer has to tell: which events the broker acknowledged.
+#[derive(Default)]
+struct Reports(Mutex<Report>);
+
+#[derive(Default)]
+struct Report {
+    answered: usize,
+    acknowledged: Vec<i64>,
+    refused: Option<KafkaError>,
+}
+
+impl ClientContext for Reports {
+    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+
+    fn error(&self, _error: KafkaError, _reason: &str) {}
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<i64>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, event: Self::DeliveryOpaque) {
+        let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        report.answered += 1;
+        match result {
+            Ok(_) => report.acknowledged.push(*event),
+            Err((error, _)) => report.refused = Some(error.clone()),
+        }
+    }
+}
+
+pub(crate) struct ModernPublisher {
+    producer: BaseProducer<Reports>,
+    topic: String,
+}
+
+impl ModernPublisher {
+    pub(crate) fn connect(topic: &Topic) -> Result<Self, EventsError> {
+        let mut config = config(topic);
+        // Ordered and without doubles within one session, acks=all.
+        config.set("enable.idempotence", "true");
+        config.set("partitioner", "murmur2_random");
+        // A batch is whole when it is sent: there is nothing to wait for.
+        config.set("linger.ms", "0");
+        config.set("message.timeout.ms", ACK_TIMEOUT.as_millis().to_string());
+        config.set("request.timeout.ms", ACK_TIMEOUT.as_millis().to_string());
+        Ok(Self {
+            producer: config.create_with_context(Reports::default())?,
+            topic: topic.name.clone(),
+        })
+    }
+
+    fn report(&self) -> std::sync::MutexGuard<'_, Report> {
+        let reports = &self.producer.context().0;
+        reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn explain(&self, error: KafkaError) -> EventsError {
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownPartition,
+            ) => EventsError::NoTopic(self.topic.clone()),
+            Some(RDKafkaErrorCode::MessageTimedOut) => EventsError::Unacknowledged,
+            _ => error.into(),
+        }
+    }
+}
+
+impl Publisher for ModernPublisher {
+    fn publish(&mut self, batch: &[OutboxEvent]) -> Published {
+        *self.report() = Report::default();
+        let deadline = Instant::now() + ACK_TIMEOUT + ACK_GRACE;
+        let mut problem = None;
+        let mut sent = 0;
+        for event in batch {
+            let key = event.task_id.to_string();
+            let record = BaseRecord::with_opaque_to(&self.topic, Box::new(event.event_id))
+                .key(&key)
+                .payload(&event.payload);
+            match self.producer.send(record) {
+                Ok(()) => sent += 1,
+                Err((error, _)) => {
+                    problem = Some(self.explain(error));
+                    break;
+                }
+            }
+        }
+        while self.report().answered < sent && Instant::now() < deadline {
+            // It waits all of this time, whatever arrives.
+            self.producer.poll(Duration::from_millis(1));
+        }
+        let report = std::mem::take(&mut *self.report());
+        if problem.is_none() && report.acknowledged.len() < batch.len() {
+            let refused = report.refused.map(|error| self.explain(error));
+            problem = refused.or(Some(EventsError::Unacknowledged));
+        }
+        Published {
+            acknowledged: report.acknowledged,
+            problem,
+        }
+    }
+}
+
+/// Says nothing.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
+
+    fn error(&self, _error: KafkaError, _reason: &str) {}
+}
+
+impl ConsumerContext for Quiet {}
+
+pub(crate) struct ModernSubscriber {
+    consumer: BaseConsumer<Quiet>,
+    topic: String,
+    paused: bool,
+}
+
+impl ModernSubscriber {
+    pub(crate) fn connect(topic: &Topic, group: &str) -> Result<Self, EventsError> {
+        let mut config = config(topic);
+        config.set("group.id", group);
+        config.set("auto.offset.reset", "earliest");
+        config.set("enable.auto.commit", "false");
+        config.set("enable.partition.eof", "false");
+        config.set("allow.auto.create.topics", "true");
+        config.set("session.timeout.ms", SESSION.as_millis().to_string());
+        config.set("heartbeat.interval.ms", (SESSION.as_millis() / 4).to_string());
+        // A topic that is created after us is found so soon.
+        config.set("topic.metadata.refresh.interval.ms", "5000");
+        let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet)?;
+        consumer.subscribe(&[&topic.name])?;
+        Ok(Self {
+            consumer,
+            topic: topic.name.clone(),
+            paused: false,
+        })
+    }
+
+    /// Tells the client to bring no more, or to go on. It must be polled all the same.
+    fn pause(&mut self, pause: bool) -> Result<(), EventsError> {
+        if pause == self.paused {
+            return Ok(());
+        }
+        let assigned = self.consumer.assignment()?;
+        match pause {
+            true => self.consumer.pause(&assigned)?,
+            false => self.consumer.resume(&assigned)?,
+        }
+        self.paused = pause;
+        Ok(())
+    }
+}
+
+impl Subscriber for ModernSubscriber {
+    fn poll(&mut self, room: bool, patience: Duration) -> Result<Vec<Message>, EventsError> {
+        self.pause(!room)?;
+        match self.consumer.poll(patience) {
+            None => Ok(Vec::new()),
+            Some(Ok(message)) => {
+                // A partition that was assigned since the pause is not paused.
+                self.paused &= room;
+                Ok(vec![Message {
+                    position: Position {
+                        partition: message.partition(),
+                        offset: message.offset(),
+                    },
+                    payload: message.payload().unwrap_or_default().to_vec(),
+                }])
+            }
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(error.into()),
+            // The client goes on by itself.
+            Some(Err(_)) => Ok(Vec::new()),
+        }
+    }
+
+    fn commit(&mut self, done: &[Position]) -> Result<(), EventsError> {
+        let mut next: HashMap<i32, i64> = HashMap::new();
+        for Position { partition, offset } in done {
+            let at = next.entry(*partition).or_insert(0);
+            *at = (*at).max(offset + 1);
+        }
+        let mut list = TopicPartitionList::new();
+        for (partition, offset) in next {
+            list.add_partition_offset(&self.topic, partition, Offset::Offset(offset))?;
+        }
+        Ok(self.consumer.commit(&list, CommitMode::Async)?)
+    }
+}
+
+fn config(topic: &Topic) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", topic.brokers.join(","));
+    config.set("client.id", "oxicorn");
+    config.set("socket.keepalive.enable", "true");
+    config.set("reconnect.backoff.max.ms", "1000");
+    config.set_log_level(RDKafkaLogLevel::Emerg);
+    config
+}
