@@ -12,10 +12,10 @@ BINARY := target/release/oxicorn
 TEST_SERVICES := $(CURDIR)/target/services
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test lint fmt bench services install
+.PHONY: help build run test lint fmt bench bench-service services install
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the release binary: target/release/oxicorn
 	$(CARGO) build --locked --release --package oxicorn --bin oxicorn
@@ -40,6 +40,9 @@ fmt: ## format the code
 
 bench: build ## native:hello beside nginx, both on one core
 	scripts/bench
+
+bench-service: build ## the task service beside redis-benchmark and pgbench
+	scripts/bench-service
 
 services: ## start PostgreSQL, Redis and Kafka on loopback, for development
 	scripts/services up

@@ -13,6 +13,7 @@ use super::input::Input;
 use super::keys::{session_key, task_key, user_key};
 use super::model::{NewTask, NewUser, TaskFilter, Timestamp, UserChange, UserRef};
 use super::problem::Problem;
+use super::readiness::Readiness;
 use super::routes::{Call, Routes};
 use super::store::{self, PoolShape, Store, TaskPage};
 
@@ -30,10 +31,8 @@ pub(crate) struct Service {
     cache: Arc<dyn Cache>,
     /// Wakes the runners.
     bell: Bell,
-    task_ttl: Duration,
-    user_ttl: Duration,
-    session_cache_ttl: Duration,
-    session_ttl: Duration,
+    readiness: Readiness,
+    settings: Arc<Settings>,
 }
 
 impl App for Service {
@@ -48,15 +47,14 @@ impl Service {
         let cache = cache::open(context)?;
         let store = store::open(context, PoolShape::of_worker(settings), cache.clone())?;
         cache.attach(&store);
+        let readiness = Readiness::new(store.clone(), cache.clone(), context);
         Ok(Self {
             routes: Routes::new()?,
             store,
             cache,
             bell: context.bell.clone(),
-            task_ttl: settings.task_cache_ttl,
-            user_ttl: settings.user_cache_ttl,
-            session_cache_ttl: settings.session_cache_ttl,
-            session_ttl: settings.session_ttl,
+            readiness,
+            settings: Arc::clone(&context.settings),
         })
     }
 
@@ -66,18 +64,19 @@ impl Service {
                 StatusCode::OK,
                 br#"{"status":"healthy","service":"eventstreammonitor"}"#.to_vec(),
             )),
+            Call::Ready => Ok(self.readiness.answer()?),
             Call::Options(allow) => Ok(Response::new(StatusCode::NO_CONTENT).field("Allow", allow)),
             Call::CreateTask => self.create_task(request),
             Call::ListTasks => self.list_tasks(request),
             Call::ShowTask(id) => self.show("task", &task_key(id), "such task", || {
                 let task = self.store.task(id)?;
-                Ok(task.map(|task| (task, self.task_ttl)))
+                Ok(task.map(|task| (task, self.settings.task_cache_ttl)))
             }),
             Call::CancelTask(id) => self.cancel_task(id),
             Call::CreateUser => self.create_user(request),
             Call::ShowUser(id) => self.show("user", &user_key(id), "such user", || {
                 let user = self.store.user(id)?;
-                Ok(user.map(|user| (user, self.user_ttl)))
+                Ok(user.map(|user| (user, self.settings.user_cache_ttl)))
             }),
             Call::ChangeUser(id) => self.change_user(id, request),
             Call::DeleteUser(id) => deleted(self.store.delete_user(id)?, "user"),
@@ -127,7 +126,7 @@ impl Service {
             let filter = input.finish(Some(filter))?;
             let page = self.store.tasks(&filter, limit, offset)?;
             let body = serde_json::to_vec(&List::new(&page, limit, offset))?.into();
-            let ttl = self.task_ttl;
+            let ttl = self.settings.task_cache_ttl;
             Ok(Some(Made { body, ttl }))
         })?;
         let body = body.ok_or(Problem::NotFound("such list"))?;
@@ -183,7 +182,7 @@ impl Service {
         let user_id = input.integer("userId");
         let data = input.object("data").unwrap_or_default();
         let user_id = input.finish(user_id)?;
-        let (ttl, now) = (self.session_ttl, Timestamp::now());
+        let (ttl, now) = (self.settings.session_ttl, Timestamp::now());
         let session = self.store.create_session(user_id, &data, ttl, now)?;
         let session = session.ok_or_else(|| Problem::field("userId", "is no user"))?;
         let location = format!("{}/{}", request.path(), session.session_id);
@@ -196,7 +195,10 @@ impl Service {
             let session = self.store.session(id, now)?;
             Ok(session.map(|session| {
                 let left = u64::try_from(session.expires_at.0 - now.0).unwrap_or(0);
-                let ttl = self.session_cache_ttl.min(Duration::from_millis(left));
+                let ttl = self
+                    .settings
+                    .session_cache_ttl
+                    .min(Duration::from_millis(left));
                 (session, ttl)
             }))
         })
@@ -210,7 +212,7 @@ impl Service {
             let data = input.object("data");
             input.finish(Some(data))?
         };
-        let (ttl, now) = (self.session_ttl, Timestamp::now());
+        let (ttl, now) = (self.settings.session_ttl, Timestamp::now());
         let session = self.store.refresh_session(id, data.as_ref(), ttl, now)?;
         let session = session.ok_or(Problem::NotFound("such session"))?;
         one(StatusCode::OK, "session", &session)

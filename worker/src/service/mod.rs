@@ -17,6 +17,7 @@ mod input;
 mod keys;
 mod model;
 mod problem;
+mod readiness;
 mod routes;
 mod runner;
 mod store;

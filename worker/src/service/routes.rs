@@ -10,6 +10,7 @@ const PREFIX: &str = "/api/v1/eventstreammonitor";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resource {
     Health,
+    Ready,
     Tasks,
     Task,
     TaskCancel,
@@ -23,6 +24,7 @@ enum Resource {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     Health,
+    Ready,
     /// `OPTIONS`: which methods there are.
     Options(&'static str),
     CreateTask,
@@ -47,7 +49,7 @@ impl Resource {
     /// The methods it has, as the `Allow` field lists them (RFC 9110 section 10.2.1).
     fn allow(self) -> &'static str {
         match self {
-            Self::Health => "GET, HEAD, OPTIONS",
+            Self::Health | Self::Ready => "GET, HEAD, OPTIONS",
             Self::Tasks => "GET, HEAD, OPTIONS, POST",
             Self::Task => "GET, HEAD, OPTIONS",
             Self::TaskCancel => "OPTIONS, PUT",
@@ -61,6 +63,7 @@ impl Routes {
     pub(crate) fn new() -> Result<Self, matchit::InsertError> {
         let mut router = Router::new();
         router.insert("/health", Resource::Health)?;
+        router.insert("/ready", Resource::Ready)?;
         for (path, resource) in [
             ("/tasks", Resource::Tasks),
             ("/tasks/{id}", Resource::Task),
@@ -85,6 +88,7 @@ impl Routes {
         Ok(match (resource, method) {
             (_, "OPTIONS") => Call::Options(resource.allow()),
             (Resource::Health, "GET") => Call::Health,
+            (Resource::Ready, "GET") => Call::Ready,
             (Resource::Tasks, "GET") => Call::ListTasks,
             (Resource::Tasks, "POST") => Call::CreateTask,
             (Resource::Task, "GET") => Call::ShowTask(number()?),
@@ -145,6 +149,7 @@ mod tests {
         ] {
             assert_eq!(find("GET", nothing), Err(404), "{nothing}");
         }
+        assert_eq!(routes.find("GET", "/ready").ok(), Some(Call::Ready));
         assert_eq!(routes.find("GET", "/health").ok(), Some(Call::Health));
     }
 }

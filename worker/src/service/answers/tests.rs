@@ -308,3 +308,16 @@ fn who_gets_no_connection_is_told_to_come_again() {
     });
     assert_eq!(call(&service, "GET", "/tasks/1000", Value::Null).0, 200);
 }
+
+#[test]
+fn ready_names_each_backend() {
+    let (_guard, service) = service();
+    let mut asked = request("GET", "/ready", "", b"");
+    let response = service.call(&mut asked);
+    assert_eq!(response.status, StatusCode::OK);
+    let answer = value(&response);
+    assert_eq!(answer["status"], "ready");
+    assert_eq!(answer["store"], json!({"kind": "SQLite", "state": "up"}));
+    assert_eq!(answer["cache"], json!({"kind": "memory", "state": "up"}));
+    assert_eq!(answer["events"], json!({"kind": "outbox", "state": "up"}));
+}

@@ -165,6 +165,8 @@ pub(crate) trait Store:
 
     /// Asks for nothing, and so finds out whether the database answers.
     fn ping(&self) -> Result<(), StoreError>;
+    /// Whether the last that was asked of it was answered, good or bad.
+    fn is_up(&self) -> bool;
     /// What it is, as messages and `/ready` name it.
     fn kind(&self) -> &'static str;
 }

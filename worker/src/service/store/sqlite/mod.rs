@@ -96,6 +96,10 @@ impl Store for Sqlite {
         Ok(self.read()?.query_row("SELECT 1", (), |_| Ok(()))?)
     }
 
+    fn is_up(&self) -> bool {
+        true
+    }
+
     fn kind(&self) -> &'static str {
         "SQLite"
     }
