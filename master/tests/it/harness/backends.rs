@@ -81,4 +81,17 @@ impl Backends {
         }
         builder
     }
+
+    /// A second service over the store of `server`, without runners and without anything between
+    /// the store and its clients.
+    pub(crate) fn uncached(&self, name: &str, server: &Server) -> Builder {
+        let file = format!("sqlite:{}", server.dir().join("tasks.db").display());
+        let url = self.store.as_ref().map_or(&*file, Database::url);
+        Server::new(name)
+            .app("native:eventstreammonitor")
+            .env("DATABASE_URL", url)
+            .env("POOL_SIZE", "1")
+            .args(&["--runners", "0", "--cache-entries", "0"])
+            .args(&["--task-cache-ttl", "0"])
+    }
 }

@@ -79,3 +79,18 @@ fn assert_time_left(keyspace: &Keyspace, key: &str, ttl: Duration) {
 pub(super) fn holds(keyspace: &Keyspace, key: &str) -> Option<Value> {
     serde_json::from_str(&keyspace.text(key)?).ok()
 }
+
+/// The answers under these keys.
+pub(super) fn held(keyspace: &Keyspace, keys: &[String]) -> Vec<(String, Value)> {
+    let words: Vec<&str> = ["MGET"]
+        .into_iter()
+        .chain(keys.iter().map(String::as_str))
+        .collect();
+    let values = keyspace.ask(&words);
+    let values = values.as_array().expect("as many values as keys");
+    let answers = keys.iter().zip(values).filter_map(|(key, value)| {
+        let answer = serde_json::from_str(value.as_str()?).ok()?;
+        Some((key.clone(), answer))
+    });
+    answers.collect()
+}

@@ -4,6 +4,7 @@
 mod caching;
 mod calls;
 mod durability;
+mod faults;
 mod freshness;
 mod matrix;
 mod pool;

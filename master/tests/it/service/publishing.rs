@@ -54,8 +54,9 @@ pub(super) fn every_event_is_heard(backends: &Backends) {
     assert!(cancelled > 0, "no task could be cancelled");
     let messages = wait_for_events(&listener, expected.len() * 2);
     assert_in_order(&messages);
+    let heard = events_by_task(&messages);
     for (id, events) in expected {
-        assert_eq!(events_of(&messages, id), events, "of task {id}");
+        assert_eq!(heard[&id], events, "of task {id}");
     }
     for message in &messages {
         let value = &message.value;
@@ -79,27 +80,25 @@ pub(super) fn wait_for_events(listener: &Listener, count: usize) -> Vec<Message>
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         eventually_within(UNHURRIED, &format!("{count} events"), || {
             let messages = listener.messages();
-            let different: HashSet<_> = messages
-                .iter()
-                .map(|it| (it.key.as_str(), it.value["eventType"].as_str()))
-                .collect();
-            heard = different.len();
-            (heard >= count).then(|| messages.clone())
+            heard = events_by_task(&messages).values().map(Vec::len).sum();
+            (heard >= count).then_some(messages)
         })
     }));
     found.unwrap_or_else(|_| panic!("{heard} events of {count}: {}", listener.complaints()))
 }
 
-/// The events of a task in the order of their first arrival.
-pub(super) fn events_of(messages: &[Message], id: i64) -> Vec<&str> {
-    let mut events = Vec::new();
-    for message in messages.iter().filter(|it| it.value["taskId"] == id) {
+/// The events of each task in the order of their first arrival.
+pub(super) fn events_by_task(messages: &[Message]) -> HashMap<i64, Vec<&str>> {
+    let mut tasks: HashMap<i64, Vec<&str>> = HashMap::new();
+    for message in messages {
+        let id = message.value["taskId"].as_i64().expect("an id");
         let event = message.value["eventType"].as_str().expect("a text");
+        let events = tasks.entry(id).or_default();
         if !events.contains(&event) {
             events.push(event);
         }
     }
-    events
+    tasks
 }
 
 /// All messages of a task are under its key, in one partition, and none comes before one that

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 
 /// A red and green image of two by two pixels.
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEUlEQVR4nGP4z8DA8B+MgBgAHfAD/dPQfSYAAAAASUVORK5CYII=";
+pub(super) const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEUlEQVR4nGP4z8DA8B+MgBgAHfAD/dPQfSYAAAAASUVORK5CYII=";
 
 pub(super) fn all_five_kinds_of_work_are_done(backends: &Backends) {
     let server = start(backends.service("work"), 1);
