@@ -15,7 +15,7 @@ TEST_SERVICES := $(CURDIR)/target/services
 .PHONY: help build run test lint fmt bench bench-service services install
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the release binary: target/release/oxicorn
 	$(CARGO) build --locked --release --package oxicorn --bin oxicorn

@@ -103,7 +103,7 @@ impl Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Busy(_) => Self::Busy,
+            StoreError::Busy(_) | StoreError::Conflict(_) => Self::Busy,
             StoreError::Unreachable(_) | StoreError::Lost(_) => Self::Unreachable,
             StoreError::Unknown(_) => Self::Unknown,
             StoreError::Taken(field) => Self::Taken(field),

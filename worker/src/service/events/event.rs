@@ -65,3 +65,49 @@ pub(crate) fn payload(
         timestamp: now,
     })
 }
+
+/// The event of a task that has no id yet: what comes before the id and what after.
+pub(crate) fn payload_without_id(
+    event_type: EventType,
+    task: &TaskSummary,
+    now: Timestamp,
+) -> serde_json::Result<(String, String)> {
+    const FIELD: &str = "\"taskId\":";
+    let task = TaskSummary {
+        task_id: 0,
+        ..task.clone()
+    };
+    let whole = payload(event_type, &task, now)?;
+    // The field is the second, after one whose value is ours.
+    let (before, after) = whole.split_once(FIELD).unwrap_or((&whole, "0"));
+    let after = after.strip_prefix('0').unwrap_or(after);
+    Ok((format!("{before}{FIELD}"), after.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_goes_where_it_belongs() {
+        let task = TaskSummary {
+            task_id: 1000,
+            task_reference: "TASK1".to_owned(),
+            task_type: TaskType::FileUpload,
+            user_id: UserRef::from_stored("\"\\\"taskId\\\":0\""),
+            priority: Priority::High,
+            status: Default::default(),
+            progress: 0,
+            created_at: Timestamp(0),
+        };
+        let whole = payload(EventType::Created, &task, Timestamp(0)).expect("JSON");
+        let (before, after) =
+            payload_without_id(EventType::Created, &task, Timestamp(0)).expect("JSON");
+        assert_eq!(format!("{before}1000{after}"), whole);
+        assert!(
+            whole.starts_with(
+                r#"{"eventType":"task_created","taskId":1000,"taskReference":"TASK1""#
+            )
+        );
+    }
+}

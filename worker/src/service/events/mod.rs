@@ -8,4 +8,4 @@
 
 mod event;
 
-pub(crate) use event::{EventType, OutboxEvent, payload};
+pub(crate) use event::{EventType, OutboxEvent, payload, payload_without_id};

@@ -16,6 +16,11 @@ pub(crate) enum StoreError {
     /// The connection was lost while the change was being committed.
     #[error("the connection to the database was lost; the change may have been made or not")]
     Unknown(#[source] anyhow::Error),
+    /// Another change got in the way; the server has undone this one.
+    #[error("another change got in the way")]
+    Conflict(#[source] anyhow::Error),
+    #[error("the database failed")]
+    Postgres(#[source] postgres::Error),
     /// Another user has the value of this field.
     #[error("{0} is taken")]
     Taken(&'static str),
@@ -25,6 +30,8 @@ pub(crate) enum StoreError {
     Turn(#[source] std::io::Error),
     #[error("a column holds what it cannot hold")]
     Json(#[from] serde_json::Error),
+    #[error("the database holds what it cannot hold: {0}")]
+    Column(&'static str),
     #[error("the system has no random numbers")]
     Random(#[from] getrandom::Error),
 }

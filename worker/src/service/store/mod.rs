@@ -7,6 +7,7 @@ mod error;
 mod invalidation;
 mod lease;
 mod pool;
+mod postgres;
 mod sqlite;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -180,6 +181,9 @@ pub(crate) fn open(
     let settings: &Settings = &context.settings;
     match scheme(&settings.database_url) {
         "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(settings, shape, caches)?)),
+        "postgres" | "postgresql" => {
+            Ok(Arc::new(postgres::Postgres::open(context, shape, caches)?))
+        }
         other => bail!("database_url: {other}: is not supported; {USAGE}"),
     }
 }
@@ -189,6 +193,7 @@ pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker
     let settings: &Settings = &context.settings;
     match scheme(&settings.database_url) {
         "sqlite" => Ok(Box::new(sqlite::DataVersion::new(settings)?)),
+        "postgres" | "postgresql" => Ok(Box::new(postgres::Listener::new(settings)?)),
         other => bail!("database_url: {other}: is not supported; {USAGE}"),
     }
 }

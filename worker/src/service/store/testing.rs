@@ -1,7 +1,8 @@
 //! A store of its own for each test.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::process::Command;
+use std::sync::{Arc, LazyLock};
 
 use oxicorn_common::bell::Bell;
 use oxicorn_common::{Outages, Settings, WorkerContext};
@@ -13,6 +14,58 @@ use super::{Invalidate, PoolShape, Store};
 #[derive(Debug)]
 pub(crate) struct Guard {
     folder: TempDir,
+    database: Option<Database>,
+}
+
+/// A database of its own on the server that `scripts/services` has started.
+#[derive(Debug)]
+struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    fn create() -> Self {
+        let name = format!("unit_{:016x}", getrandom::u64().expect("random numbers"));
+        let database = Self {
+            server: variable("DATABASE_URL"),
+            name,
+        };
+        database.on_server(&format!("CREATE DATABASE {}", database.name));
+        database
+    }
+
+    fn url(&self) -> String {
+        let (server, _) = self.server.rsplit_once('/').expect("a URL with a database");
+        format!("{server}/{}", self.name)
+    }
+
+    fn on_server(&self, sql: &str) {
+        let mut client = ::postgres::Client::connect(&self.server, ::postgres::NoTls)
+            .expect("PostgreSQL is not up: scripts/services up postgres (make test does)");
+        client.batch_execute(sql).expect("an answer");
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        self.on_server(&format!("DROP DATABASE {} WITH (FORCE)", self.name));
+    }
+}
+
+/// What `scripts/services env` says of a service.
+pub(crate) fn variable(name: &str) -> String {
+    static ENVIRONMENT: LazyLock<String> = LazyLock::new(|| {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services");
+        let output = Command::new(script).arg("env").output();
+        String::from_utf8(output.expect("Python").stdout).expect("text")
+    });
+    let prefix = format!("export {name}=");
+    let line = ENVIRONMENT
+        .lines()
+        .find_map(|line| line.strip_prefix(&prefix));
+    let value = line.expect("not up: scripts/services up (make test does)");
+    value.trim_matches('\'').to_owned()
 }
 
 impl Guard {
@@ -37,7 +90,10 @@ impl Invalidate for Deaf {
 /// Settings that name an embedded database of its own.
 pub(crate) fn settings() -> (Guard, Settings) {
     let folder = tempfile::tempdir().expect("a folder");
-    let guard = Guard { folder };
+    let guard = Guard {
+        folder,
+        database: None,
+    };
     let settings = Settings {
         database_url: format!("sqlite:{}", guard.file().display()),
         ..Settings::default()
@@ -70,7 +126,17 @@ pub(crate) fn store() -> (Guard, Arc<dyn Store>) {
 
 /// Runs `test` over a new store of each kind.
 pub(crate) fn each(test: impl Fn(&dyn Store)) {
-    for (_guard, settings) in [settings()] {
+    for (_guard, settings) in [settings(), on_postgres()] {
         test(&*open(&settings));
     }
+}
+
+/// Settings that name a database of its own on the real server.
+pub(crate) fn on_postgres() -> (Guard, Settings) {
+    let (mut guard, mut settings) = settings();
+    let database = Database::create();
+    settings.database_url = database.url();
+    (settings.pool_size, settings.max_overflow) = (1, 3);
+    guard.database = Some(database);
+    (guard, settings)
 }

@@ -1,0 +1,164 @@
+//! TLS to the server, in libpq's modes: the two that encrypt do not say with whom, the two that
+//! verify do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+/// Whom the server has to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trust {
+    NoTls,
+    /// Whoever answers: encrypted, where the server can or where it is required.
+    Anybody {
+        required: bool,
+    },
+    /// Whom an authority vouches for: that of the file, or one that the system trusts.
+    Authority {
+        root: Option<PathBuf>,
+        checks_name: bool,
+    },
+}
+
+impl Trust {
+    pub(super) fn new(sslmode: &str, root: Option<PathBuf>) -> Option<Self> {
+        Some(match sslmode {
+            "disable" => Self::NoTls,
+            "prefer" => Self::Anybody { required: false },
+            // With an authority named, libpq verifies it (its manual, section 34.19.1).
+            "require" if root.is_none() => Self::Anybody { required: true },
+            "require" | "verify-ca" => Self::Authority {
+                root,
+                checks_name: false,
+            },
+            "verify-full" => Self::Authority {
+                root,
+                checks_name: true,
+            },
+            _ => return None,
+        })
+    }
+
+    pub(super) fn connector(&self) -> anyhow::Result<MakeRustlsConnect> {
+        let provider = Arc::new(ring::default_provider());
+        let verifier: Arc<dyn ServerCertVerifier> = match self {
+            Self::NoTls | Self::Anybody { .. } => Arc::new(Lenient {
+                provider: Arc::clone(&provider),
+                authority: None,
+            }),
+            Self::Authority { root, checks_name } => {
+                let roots = Arc::new(roots(root.as_deref())?);
+                let authority =
+                    WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
+                        .build()
+                        .context("database_url: no usable certificate authority")?;
+                match checks_name {
+                    true => authority,
+                    false => Arc::new(Lenient {
+                        provider: Arc::clone(&provider),
+                        authority: Some(authority),
+                    }),
+                }
+            }
+        };
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier)
+            .with_no_client_auth();
+        Ok(MakeRustlsConnect::new(config))
+    }
+}
+
+fn roots(file: Option<&Path>) -> anyhow::Result<RootCertStore> {
+    let mut store = RootCertStore::empty();
+    let Some(file) = file else {
+        let (found, _) =
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if found == 0 {
+            bail!(
+                "database_url: this system trusts no certificate authority; name one with sslrootcert=PATH"
+            );
+        }
+        return Ok(store);
+    };
+    let context = || format!("database_url: sslrootcert: cannot read {}", file.display());
+    for certificate in CertificateDer::pem_file_iter(file).with_context(context)? {
+        store
+            .add(certificate.with_context(context)?)
+            .with_context(context)?;
+    }
+    if store.is_empty() {
+        bail!(
+            "database_url: sslrootcert: {} has no certificate",
+            file.display()
+        );
+    }
+    Ok(store)
+}
+
+/// Takes any certificate, or any that the authority vouches for, whatever name it is for.
+#[derive(Debug)]
+struct Lenient {
+    provider: Arc<CryptoProvider>,
+    authority: Option<Arc<WebPkiServerVerifier>>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(authority) = &self.authority else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let outcome =
+            authority.verify_server_cert(certificate, intermediates, name, ocsp_response, now);
+        match outcome {
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            outcome => outcome,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
