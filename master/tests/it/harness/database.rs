@@ -2,8 +2,6 @@
 
 use std::process::{Command, Output};
 
-use serde_json::Value;
-
 use super::Services;
 use super::services::unique;
 
@@ -46,13 +44,6 @@ impl Database {
     /// As [`Database::sql`], on a connection that is none of the database's.
     pub(crate) fn sql_elsewhere(&self, statement: &str) -> String {
         ask(&self.maintenance, statement)
-    }
-
-    /// The rows of a query as JSON objects.
-    pub(crate) fn rows(&self, query: &str) -> Vec<Value> {
-        let text = self.sql(&format!("SELECT row_to_json(it) FROM ({query}) AS it"));
-        let rows = text.lines().map(serde_json::from_str);
-        rows.collect::<Result<_, _>>().expect("JSON a line")
     }
 }
 

@@ -86,6 +86,7 @@ macro_rules! combinations {
 
 combinations! {
     sqlite_memory_outbox: Sqlite, Memory, Outbox;
+    postgres_memory_outbox: Postgres, Memory, Outbox;
 }
 
 fn each_backend_is_named(backends: &Backends) {

@@ -9,7 +9,6 @@ use crate::harness::CacheKind::{Memory, Redis};
 use crate::harness::EventsKind::{Kafka, Outbox};
 use crate::harness::StoreKind::{Postgres, Sqlite};
 use crate::harness::{Backends, Generation, eventually};
-use crate::service::start;
 
 const WORKERS: usize = 2;
 const RUNNERS: usize = 2;
