@@ -60,6 +60,30 @@ fn postgres_may_stop_restart_and_hang() {
     outage.assert_told_once();
 }
 
+/// Who waits for it is answered when its time is over, and a worker that waits is replaced.
+#[test]
+fn postgres_may_hang_for_longer_than_requests_may_take() {
+    let services = Services::private(&["postgres"]);
+    let kinds = (StoreKind::Postgres, CacheKind::Memory, EventsKind::Outbox);
+    let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
+    let builder = backends.service("postgres hangs").threads(4);
+    let builder = builder.env("POOL_TIMEOUT", "2").args(&["--timeout", "3"]);
+    let mut server = start(builder, 2);
+    // Each request that took too long is told, with the stack of its thread.
+    server.tolerate("");
+    let traffic = Traffic::start(&server, DEADLINE, Tolerance::Deaths);
+    let mut outage = Outage::of(&server, "PostgreSQL at");
+    services.pause("postgres");
+    eventually("/ready says so", || (ready(&server).0 == 503).then_some(()));
+    traffic.go_on_for(Duration::from_secs(8), "hung");
+    services.resume("postgres");
+    traffic.wait_for_more(50);
+    outage.may_have_been();
+    let report = traffic.stop();
+    judge(&server, &backends, None, &report);
+    outage.assert_told_once();
+}
+
 #[test]
 fn postgres_may_throw_clients_out_and_have_no_room() {
     let services = Services::private(&["postgres", "redis"]);

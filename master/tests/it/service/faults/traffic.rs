@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, Client, Server, eventually};
 use crate::service::work::PNG;
-use crate::service::{BASE, JSON, parse};
+use crate::service::{BASE, JSON};
 
 const CLIENTS: u64 = 4;
 /// Between two requests of a client: the runner is to keep up.
@@ -25,7 +25,7 @@ pub(super) enum Tolerance {
     Nothing,
     /// 503 that says when to come back, and 500 that says the outcome is not known.
     Refusals,
-    /// Connections that end without an answer, and all of the above.
+    /// 504, connections that end without an answer, and all of the above.
     Deaths,
 }
 
@@ -226,7 +226,8 @@ impl Visitor {
     }
 
     fn sort(&self, question: &str, answer: &Answer) -> Option<(u16, Value)> {
-        let value = parse(answer);
+        // What the server itself refuses is not answered in JSON.
+        let value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let is_expected = matches!(answer.status, 200 | 201)
             || (answer.status == 400 && value["error"] == "TASK_NOT_CANCELLABLE");
         if is_expected {
@@ -234,7 +235,13 @@ impl Visitor {
         }
         let is_refusal = (answer.status == 503 && answer.field("Retry-After").is_some())
             || (answer.status == 500 && value["error"] == "OUTCOME_UNKNOWN");
-        if is_refusal && self.tolerance != Tolerance::Nothing {
+        let is_death = answer.status == 504;
+        let is_excused = match self.tolerance {
+            Tolerance::Nothing => false,
+            Tolerance::Refusals => is_refusal,
+            Tolerance::Deaths => is_refusal || is_death,
+        };
+        if is_excused {
             self.report().refused += 1;
         } else {
             self.blame(format!("{question}: {} {value}", answer.status));
