@@ -8,6 +8,8 @@ THREADS ?= 2
 APP ?= native:eventstreammonitor
 PREFIX ?= /usr/local
 BINARY := target/release/oxicorn
+# Theirs alone: what `make services` has started stays as it is.
+TEST_SERVICES := $(CURDIR)/target/services
 
 .DEFAULT_GOAL := help
 .PHONY: help build run test lint fmt bench bench-service services install
@@ -21,8 +23,11 @@ build: ## the release binary: target/release/oxicorn
 run: build ## serve the task service, 4 workers x 2 threads, on 127.0.0.1:5002
 	exec $(BINARY) --bind $(BIND) --workers $(WORKERS) --threads $(THREADS) $(APP)
 
-test: ## every test: units, request corpus, the real binary
-	$(CARGO) test --locked --workspace
+test: export OXICORN_SERVICES_DIR = $(TEST_SERVICES)
+test: ## every test: units, request corpus, the real binary over real PostgreSQL, Redis and Kafka
+	trap 'scripts/services down' EXIT && trap 'exit 130' INT TERM && \
+		scripts/services up && $(CARGO) test --locked --workspace
+	python3 -B tests/services_test.py
 
 lint: ## formatting, clippy, documentation, licences
 	$(CARGO) fmt --all --check

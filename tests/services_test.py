@@ -78,6 +78,7 @@ class ServicesTest(unittest.TestCase):
     def test_22_redis_answers(self):
         self.assertEqual(self.redis("PING"), "PONG")
         self.assertEqual(self.redis("CONFIG", "GET", "save").splitlines(), ["save"])
+        self.assertEqual(self.redis("-n", "4095", "SET", "last", "database"), "OK")
 
     def test_23_kafka_gives_back_what_was_produced(self):
         for name, prefix in KAFKA.items():
@@ -127,6 +128,18 @@ class ServicesTest(unittest.TestCase):
         self.services("pause", "postgres")
         self.services("up")
         self.assertEqual(set(self.states().values()), {"running"})
+
+    def test_34_redis_keeps_what_it_is_told_to(self):
+        self.redis("SET", "kept", "no")
+        self.services("restart", "redis")
+        self.assertEqual(self.redis("GET", "kept"), "")
+        self.environment["OXICORN_REDIS_SAVE"] = "3600 1"
+        self.services("restart", "redis")
+        del self.environment["OXICORN_REDIS_SAVE"]
+        self.redis("SET", "kept", "yes")
+        self.services("restart", "redis")
+        self.assertEqual(self.redis("GET", "kept"), "yes")
+        self.assertEqual(self.redis("CONFIG", "GET", "save").splitlines(), ["save"])
 
     def test_40_mistakes_are_told_in_a_line(self):
         for words, told in (

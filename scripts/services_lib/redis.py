@@ -1,13 +1,15 @@
-"""Redis as a cache: nothing is written to disk, no password."""
+"""Redis as a cache: no password, databases enough for each test to have its own, and no disk unless told otherwise."""
 
+import os
 import shutil
 import socket
 
 from .service import Service
 
+DATABASES = 4096
 
 class Redis(Service):
-    """redis-server with its defaults, less persistence."""
+    """redis-server; OXICORN_REDIS_SAVE makes its next start one with snapshots, as redis.conf's `save` has it."""
 
     name = "redis"
 
@@ -19,7 +21,9 @@ class Redis(Service):
             "bind": "127.0.0.1",
             "port": self.port(),
             "dir": self.home,
-            "save": "",
+            "databases": DATABASES,
+            # A proper stop writes a snapshot only where one is asked for at all; the next start reads what is there.
+            "save": os.environ.get("OXICORN_REDIS_SAVE", ""),
             "appendonly": "no",
             "daemonize": "no",
         }

@@ -1,18 +1,28 @@
 //! What the tests share: a server under test, the clients, and looks into `/proc`.
 
 mod answer;
+mod backends;
 mod client;
+mod database;
 mod deadline;
+mod keyspace;
 mod load;
 mod log;
 mod process;
 mod server;
+mod services;
 mod teardown;
+mod topic;
 
 pub(crate) use answer::Answer;
+pub(crate) use backends::{Backends, CacheKind, EventsKind, StoreKind};
 pub(crate) use client::Client;
+pub(crate) use database::Database;
 pub(crate) use deadline::{PATIENCE, eventually, eventually_within};
+pub(crate) use keyspace::Keyspace;
 pub(crate) use load::{Load, Mode};
 pub(crate) use log::Log;
 pub(crate) use process::Process;
 pub(crate) use server::{Builder, Ended, Server};
+pub(crate) use services::Services;
+pub(crate) use topic::{Generation, Listener, Message, Topic};

@@ -1,12 +1,11 @@
-//! Every call, and what it answers to nonsense.
+//! Every call, and what it answers to nonsense, over any backends.
 
 use serde_json::json;
 
 use super::*;
 
-#[test]
-fn a_task_is_created_listed_and_found() {
-    let server = start(service("tasks"), 2);
+pub(super) fn a_task_is_created_listed_and_found(backends: &Backends) {
+    let server = start(backends.service("tasks"), 2);
     let body = json!({"userId": 7, "taskType": "data_processing", "priority": "high",
         "parameters": {"numbers": [1, 2, 3]}});
     let (status, answer) = call(&server, "POST", "/tasks", Some(body));
@@ -62,9 +61,8 @@ fn a_task_is_created_listed_and_found() {
     assert_eq!(server.get("/health").status, 200);
 }
 
-#[test]
-fn errors_say_what_is_wrong() {
-    let server = start(service("errors"), 1);
+pub(super) fn errors_say_what_is_wrong(backends: &Backends) {
+    let server = start(backends.service("errors"), 1);
     let bad = |body: &str, fields: &str| {
         let mut client = server.client();
         let answer = client
@@ -117,11 +115,10 @@ fn errors_say_what_is_wrong() {
     }
 }
 
-/// A red and green image of two by two pixels.
-#[test]
-fn a_task_can_be_cancelled_once() {
+pub(super) fn a_task_can_be_cancelled_once(backends: &Backends) {
     // No runner: the task stays where it is.
-    let server = service("cancel")
+    let server = backends
+        .service("cancel")
         .args(&["--workers", "1", "--runners", "0"])
         .start();
     let id = create(&server, json!({"userId": 1}));
@@ -135,9 +132,8 @@ fn a_task_can_be_cancelled_once() {
     assert_eq!(call(&server, "PUT", "/tasks/1/cancel", None).0, 404);
 }
 
-#[test]
-fn users_and_sessions_live_and_end() {
-    let server = start(service("users"), 2);
+pub(super) fn users_and_sessions_live_and_end(backends: &Backends) {
+    let server = start(backends.service("users"), 2);
     let anna = json!({"username": "anna", "email": "anna@example.org"});
     let (status, answer) = call(&server, "POST", "/users", Some(anna.clone()));
     assert_eq!(status, 201, "{answer}");

@@ -1,23 +1,28 @@
-//! The task service end to end, on its embedded store.
+//! The task service end to end: `matrix` has what holds over all backends, the others what is
+//! particular to some.
 
+mod caching;
 mod calls;
 mod durability;
+mod faults;
+mod freshness;
+mod matrix;
 mod pool;
+mod publishing;
 mod redis;
 mod work;
 mod workers;
 
 use serde_json::Value;
 
-use crate::harness::{Answer, Builder, Server, eventually};
+use crate::harness::{Answer, Backends, Builder, Client, Server, eventually};
 
 pub(super) const BASE: &str = "/api/v1/eventstreammonitor";
 pub(super) const JSON: &str = "Content-Type: application/json\r\n";
 
+/// On its embedded store, with nothing else.
 pub(super) fn service(name: &str) -> Builder {
-    Server::new(name)
-        .app("native:eventstreammonitor")
-        .env("DATABASE_URL", "sqlite:tasks.db")
+    Backends::default().service(name)
 }
 
 /// Web workers and the runner.
@@ -34,10 +39,19 @@ pub(super) fn parse(answer: &Answer) -> Value {
 }
 
 pub(super) fn call(server: &Server, method: &str, path: &str, body: Option<Value>) -> (u16, Value) {
+    call_on(&mut server.client(), method, path, body)
+}
+
+/// As [`call`], on a connection that stays: with the worker that has it, as long as that is idle.
+pub(super) fn call_on(
+    client: &mut Client,
+    method: &str,
+    path: &str,
+    body: Option<Value>,
+) -> (u16, Value) {
     let body = body.map(|it| it.to_string()).unwrap_or_default();
     let fields = if body.is_empty() { "" } else { JSON };
-    let answer = server
-        .client()
+    let answer = client
         .request(method, &format!("{BASE}{path}"), fields, body.as_bytes())
         .unwrap_or_else(|error| panic!("{method} {path}: {error}"));
     let value = match answer.body.is_empty() {

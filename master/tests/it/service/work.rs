@@ -1,4 +1,4 @@
-//! All five kinds of work, and work that fails.
+//! All five kinds of work, and work that fails, over any backends.
 
 use std::time::{Duration, Instant};
 
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEUlEQVR4nGP4z8DA8B+MgBgAHfAD/dPQfSYAAAAASUVORK5CYII=";
+/// A red and green image of two by two pixels.
+pub(super) const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEUlEQVR4nGP4z8DA8B+MgBgAHfAD/dPQfSYAAAAASUVORK5CYII=";
 
-#[test]
-fn all_five_kinds_of_work_are_done() {
-    let server = start(service("work"), 1);
+pub(super) fn all_five_kinds_of_work_are_done(backends: &Backends) {
+    let server = start(backends.service("work"), 1);
     let run = |task_type: &str, parameters: Value| {
         let body = json!({"userId": 7, "taskType": task_type, "parameters": parameters});
         let done = wait_for_status(&server, create(&server, body), "completed");
@@ -64,10 +64,9 @@ fn all_five_kinds_of_work_are_done() {
     );
 }
 
-#[test]
-fn a_new_task_is_taken_at_once() {
+pub(super) fn a_new_task_is_taken_at_once(backends: &Backends) {
     const TASKS: u32 = 20;
-    let server = start(service("bell"), 1);
+    let server = start(backends.service("bell"), 1);
     let began = Instant::now();
     for _ in 0..TASKS {
         let body = json!({"userId": 1, "parameters": {"numbers": [1]}});
@@ -78,9 +77,8 @@ fn a_new_task_is_taken_at_once() {
     assert!(each < Duration::from_millis(400), "{each:?} a task");
 }
 
-#[test]
-fn bad_parameters_fail_the_task_and_say_why() {
-    let server = start(service("bad work"), 1);
+pub(super) fn bad_parameters_fail_the_task_and_say_why(backends: &Backends) {
+    let server = start(backends.service("bad work"), 1);
     let id = create(
         &server,
         json!({"userId": 1, "taskType": "image_processing", "parameters": {"image": "%%%"}}),

@@ -1,33 +1,9 @@
-//! What several workers over one store have in common: what they see, and what they weigh.
+//! What several workers over one store weigh.
 
 use serde_json::json;
 
 use super::*;
-use crate::harness::{Client, Process};
-
-/// What one worker has committed, every other one sees at once.
-#[test]
-fn no_read_is_stale() {
-    let server = start(service("stale"), 4);
-    let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
-    let mut newest = None;
-    for round in 0..100 {
-        let writer = round % clients.len();
-        let body = json!({"userId": round, "parameters": {"numbers": [1]}}).to_string();
-        let answer = clients[writer]
-            .request("POST", &format!("{BASE}/tasks"), JSON, body.as_bytes())
-            .expect("an answer");
-        newest = parse(&answer)["task"]["taskId"].as_i64().max(newest);
-        for client in &mut clients {
-            let list = parse(
-                &client
-                    .get(&format!("{BASE}/tasks?limit=1"))
-                    .expect("an answer"),
-            );
-            assert_eq!(list["tasks"][0]["taskId"].as_i64(), newest, "{list}");
-        }
-    }
-}
+use crate::harness::Process;
 
 /// Master, four workers with two threads each and a runner, after some work.
 #[test]

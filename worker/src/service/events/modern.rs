@@ -154,7 +154,10 @@ impl ModernSubscriber {
         config.set("enable.partition.eof", "false");
         config.set("allow.auto.create.topics", "true");
         config.set("session.timeout.ms", SESSION.as_millis().to_string());
-        config.set("heartbeat.interval.ms", (SESSION.as_millis() / 4).to_string());
+        config.set(
+            "heartbeat.interval.ms",
+            (SESSION.as_millis() / 4).to_string(),
+        );
         // A topic that is created after us is found so soon.
         config.set("topic.metadata.refresh.interval.ms", "5000");
         let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet)?;

@@ -91,7 +91,11 @@ fn converse(mut stream: TcpStream) -> io::Result<Vec<u8>> {
     request.extend(API_VERSIONS.to_be_bytes());
     request.extend(0_i16.to_be_bytes()); // version
     request.extend(1_i32.to_be_bytes()); // correlation
-    request.extend(u16::try_from(CLIENT.len()).expect("a short name").to_be_bytes());
+    request.extend(
+        u16::try_from(CLIENT.len())
+            .expect("a short name")
+            .to_be_bytes(),
+    );
     request.extend(CLIENT);
     stream.write_all(&request)?;
     let mut length = [0; 4];
@@ -130,7 +134,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::service::events::testing::{brokers_39, brokers_4};
+    use crate::service::events::testing::{brokers_4, brokers_39};
 
     #[test]
     fn each_generation_is_told() {

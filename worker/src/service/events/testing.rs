@@ -55,7 +55,9 @@ impl Broker {
 
     pub(crate) fn addresses(&self) -> Vec<String> {
         let output = self.services("env");
-        let line = output.lines().find_map(|line| line.strip_prefix("export KAFKA_BROKERS="));
+        let line = output
+            .lines()
+            .find_map(|line| line.strip_prefix("export KAFKA_BROKERS="));
         vec![line.expect("it is up").to_owned()]
     }
 

@@ -50,7 +50,9 @@ impl Source {
     }
 
     fn cancel(&self, id: TaskId) {
-        self.store.cancel_task(id, Timestamp::now()).expect("a task");
+        self.store
+            .cancel_task(id, Timestamp::now())
+            .expect("a task");
         self.context.bell.ring();
     }
 
@@ -123,7 +125,11 @@ fn a_batch_has_one_event_of_a_task() {
     let batch = super::relay::one_a_task(source.store.outbox(10).expect("no error"));
     let tasks: Vec<_> = batch.iter().map(|event| event.task_id).collect();
     assert_eq!(tasks, ids);
-    assert!(batch.iter().all(|event| event.payload.contains("task_created")));
+    assert!(
+        batch
+            .iter()
+            .all(|event| event.payload.contains("task_created"))
+    );
 }
 
 #[test]
@@ -134,7 +140,11 @@ fn both_generations_put_a_task_into_the_same_partition() {
     let batch = source.store.outbox(100).expect("no error");
     let mut legacy = super::LegacyPublisher::connect(&topic).expect("a broker");
     let mut modern = super::ModernPublisher::connect(&topic).expect("a broker");
-    for Published { acknowledged, problem } in [legacy.publish(&batch), modern.publish(&batch)] {
+    for Published {
+        acknowledged,
+        problem,
+    } in [legacy.publish(&batch), modern.publish(&batch)]
+    {
         assert!(problem.is_none() && acknowledged.len() == 60, "{problem:?}");
     }
     let feed = feed(&topic, "all");

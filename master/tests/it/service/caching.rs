@@ -1,0 +1,96 @@
+//! What lies in Redis, as another client of it sees it.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+use crate::harness::{Keyspace, Server};
+
+/// What the settings have by default, and how much of it an entry may lose.
+const TASK_TTL: Duration = Duration::from_secs(300);
+const USER_TTL: Duration = Duration::from_secs(3600);
+const JITTER_PERCENT: u64 = 10;
+/// Between the writing of a key and our look at it.
+const LATE: Duration = Duration::from_secs(20);
+
+/// Every answer is under its key, as JSON, for its time; a write forgets it.
+pub(super) fn redis_holds_what_was_read(backends: &Backends) {
+    let keyspace = backends.cache.as_ref().expect("Redis");
+    let builder = backends.service("redis").args(&["--runners", "0"]);
+    let server = builder.workers(2).start();
+    let user = json!({"username": "dora", "email": "dora@example.org"});
+    let (_, answer) = call(&server, "POST", "/users", Some(user));
+    let user = answer["user"]["userId"].clone();
+    let (_, answer) = call(&server, "POST", "/sessions", Some(json!({"userId": user})));
+    let session = answer["session"]["sessionId"].as_str().expect("an id");
+    let task = create(&server, json!({"userId": user}));
+    for (path, key, ttl) in [
+        (format!("/tasks/{task}"), format!("task:{task}"), TASK_TTL),
+        (format!("/users/{user}"), format!("user:{user}"), USER_TTL),
+        (
+            format!("/sessions/{session}"),
+            format!("session:{session}"),
+            TASK_TTL,
+        ),
+    ] {
+        assert_eq!(holds(keyspace, &key), None, "{key} before it was read");
+        let (_, read) = call(&server, "GET", &path, None);
+        assert_eq!(holds(keyspace, &key), Some(read.clone()), "{key}");
+        assert_eq!(call(&server, "GET", &path, None).1, read);
+        assert_time_left(keyspace, &key, ttl);
+    }
+    let cancel = format!("/tasks/{task}/cancel");
+    assert_eq!(call(&server, "PUT", &cancel, None).0, 200);
+    assert_eq!(
+        holds(keyspace, &format!("task:{task}")),
+        None,
+        "after a write"
+    );
+    the_times_differ(&server, keyspace);
+}
+
+/// Entries that were made together do not end together.
+fn the_times_differ(server: &Server, keyspace: &Keyspace) {
+    let ids: Vec<i64> = (0..30)
+        .map(|it| create(server, json!({"userId": it})))
+        .collect();
+    for id in &ids {
+        task(server, *id);
+    }
+    let times = ids
+        .iter()
+        .map(|id| keyspace.time_left_ms(&format!("task:{id}")));
+    let times: Vec<i64> = times.collect();
+    let least = times.iter().min().expect("some");
+    let most = times.iter().max().expect("some");
+    // Without jitter they differ by as much as the requests took.
+    assert!(most - least > 5_000, "{times:?}");
+}
+
+fn assert_time_left(keyspace: &Keyspace, key: &str, ttl: Duration) {
+    let left = u64::try_from(keyspace.time_left_ms(key)).expect("a key with a time to live");
+    let most = u64::try_from(ttl.as_millis()).expect("a time to live");
+    let least = most * (100 - JITTER_PERCENT) / 100 - LATE.as_secs() * 1000;
+    assert!((least..=most).contains(&left), "{key}: {left} of {most} ms");
+}
+
+/// The answer under a key. What a reader or a writer leaves there meanwhile is no JSON.
+pub(super) fn holds(keyspace: &Keyspace, key: &str) -> Option<Value> {
+    serde_json::from_str(&keyspace.text(key)?).ok()
+}
+
+/// The answers under these keys.
+pub(super) fn held(keyspace: &Keyspace, keys: &[String]) -> Vec<(String, Value)> {
+    let words: Vec<&str> = ["MGET"]
+        .into_iter()
+        .chain(keys.iter().map(String::as_str))
+        .collect();
+    let values = keyspace.ask(&words);
+    let values = values.as_array().expect("as many values as keys");
+    let answers = keys.iter().zip(values).filter_map(|(key, value)| {
+        let answer = serde_json::from_str(value.as_str()?).ok()?;
+        Some((key.clone(), answer))
+    });
+    answers.collect()
+}

@@ -1,0 +1,19 @@
+//! Backends and processes that stop, hang and die while clients are at work, and what must be true
+//! afterwards.
+
+mod kafka;
+mod kills;
+mod outage;
+mod postgres;
+mod redis;
+mod traffic;
+mod verdict;
+
+use std::time::Duration;
+
+use outage::Outage;
+use traffic::{Tolerance, Traffic};
+use verdict::judge;
+
+/// How long a fault lasts, so that every part of the service meets it.
+const A_WHILE: Duration = Duration::from_secs(2);

@@ -1,0 +1,139 @@
+//! What must be true after a fault, whatever it was.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::traffic::Report;
+use crate::harness::{Backends, Client, Listener, Server, eventually, eventually_within};
+use crate::service::publishing::{assert_in_order, events_by_task, wait_for_events};
+use crate::service::{BASE, caching, call, parse};
+
+/// A lease runs out, a retry is put off, and the machine is slow.
+const UNTIL_DONE: Duration = Duration::from_secs(120);
+
+/// Every task that was answered 201 exists once and has ended; its events were heard, in order; no
+/// cache contradicts the store; nobody waited too long.
+pub(super) fn judge(
+    server: &Server,
+    backends: &Backends,
+    listener: Option<&Listener>,
+    report: &Report,
+) {
+    assert!(report.broken.is_empty(), "{:#?}", report.broken);
+    assert!(report.created.len() > 20, "too little happened: {report:?}");
+    println!(
+        "{} tasks created, {} cancelled, {} refusals, {} without an answer",
+        report.created.len(),
+        report.cancelled.len(),
+        report.refused,
+        report.unanswered
+    );
+    let answered: HashSet<i64> = report.created.iter().copied().collect();
+    assert_eq!(
+        answered.len(),
+        report.created.len(),
+        "an id was given twice"
+    );
+    every_task_ends(server);
+    let truth = truth(server, backends);
+    for id in &report.created {
+        assert!(
+            truth.contains_key(id),
+            "task {id} was answered 201 and is gone"
+        );
+    }
+    for id in &report.cancelled {
+        assert_eq!(status(&truth[id]), "cancelled", "task {id} was cancelled");
+    }
+    caches_agree(server, backends, &truth);
+    if let Some(listener) = listener {
+        events_are_heard(listener, &truth);
+    }
+    outbox_is_empty(backends);
+}
+
+fn every_task_ends(server: &Server) {
+    eventually_within(UNTIL_DONE, "every task ends", || {
+        let waiting = ["pending", "processing"].into_iter().all(|status| {
+            let (code, list) = call(
+                server,
+                "GET",
+                &format!("/tasks?status={status}&limit=1"),
+                None,
+            );
+            code == 200 && list["pagination"]["total"] == 0
+        });
+        waiting.then_some(())
+    });
+}
+
+/// All tasks as a second server shows them, which has the same store and no cache.
+fn truth(server: &Server, backends: &Backends) -> HashMap<i64, Value> {
+    let judge = backends.uncached("judge", server).workers(1).start();
+    let mut client = judge.client();
+    let mut truth = HashMap::new();
+    loop {
+        let page = show(
+            &mut client,
+            &format!("/tasks?limit=1000&offset={}", truth.len()),
+        );
+        let tasks = page["tasks"].as_array().expect("tasks");
+        for summary in tasks {
+            let id = summary["taskId"].as_i64().expect("an id");
+            let task = show(&mut client, &format!("/tasks/{id}"));
+            assert_eq!(truth.insert(id, task), None, "task {id} is there twice");
+        }
+        if page["pagination"]["hasMore"] == false {
+            return truth;
+        }
+    }
+}
+
+/// What the server shows, and what lies in Redis, is what the store has.
+fn caches_agree(server: &Server, backends: &Backends, truth: &HashMap<i64, Value>) {
+    let mut client = server.client();
+    for (id, task) in truth {
+        assert_eq!(&show(&mut client, &format!("/tasks/{id}")), task);
+    }
+    let Some(keyspace) = &backends.cache else {
+        return;
+    };
+    let keys = keyspace.keys("task:*");
+    assert!(!keys.is_empty(), "nothing is in Redis");
+    for (key, held) in caching::held(keyspace, &keys) {
+        let id = key.trim_start_matches("task:").parse().expect("an id");
+        assert_eq!(held, truth[&id], "{key}");
+    }
+}
+
+fn events_are_heard(listener: &Listener, truth: &HashMap<i64, Value>) {
+    let messages = wait_for_events(listener, truth.len() * 2);
+    assert_in_order(&messages);
+    let events = events_by_task(&messages);
+    for (id, task) in truth {
+        let end = format!("task_{}", status(task));
+        assert_eq!(events[id], ["task_created", &end], "of task {id}");
+    }
+}
+
+/// The relay, or the runners, have taken everything out.
+fn outbox_is_empty(backends: &Backends) {
+    if let Some(database) = &backends.store {
+        eventually("the outbox is empty", || {
+            (database.sql("SELECT count(*) FROM events") == "0").then_some(())
+        });
+    }
+}
+
+fn status(task: &Value) -> &str {
+    task["task"]["status"].as_str().expect("a status")
+}
+
+fn show(client: &mut Client, path: &str) -> Value {
+    let answer = client.get(&format!("{BASE}{path}"));
+    let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    parse(&answer)
+}

@@ -1,0 +1,118 @@
+//! Everything that holds over all backends, over each combination of them.
+
+use serde_json::{Value, json};
+
+use super::{caching, calls, freshness, parse, publishing, start, work};
+use crate::harness::CacheKind::{Memory, Redis};
+use crate::harness::EventsKind::{Kafka, Outbox};
+use crate::harness::Generation::{Kafka4, Kafka39};
+use crate::harness::StoreKind::{Postgres, Sqlite};
+use crate::harness::{Backends, Server};
+
+/// A test a promise, so that a failure names both.
+macro_rules! combinations {
+    ($($name:ident: $store:expr, $cache:expr, $events:expr;)*) => {$(
+        mod $name {
+            use super::*;
+
+            fn backends() -> Backends {
+                Backends::new($store, $cache, $events)
+            }
+
+            #[test]
+            fn a_task_is_created_listed_and_found() {
+                calls::a_task_is_created_listed_and_found(&backends());
+            }
+
+            #[test]
+            fn errors_say_what_is_wrong() {
+                calls::errors_say_what_is_wrong(&backends());
+            }
+
+            #[test]
+            fn a_task_can_be_cancelled_once() {
+                calls::a_task_can_be_cancelled_once(&backends());
+            }
+
+            #[test]
+            fn users_and_sessions_live_and_end() {
+                calls::users_and_sessions_live_and_end(&backends());
+            }
+
+            #[test]
+            fn all_five_kinds_of_work_are_done() {
+                work::all_five_kinds_of_work_are_done(&backends());
+            }
+
+            #[test]
+            fn a_new_task_is_taken_at_once() {
+                work::a_new_task_is_taken_at_once(&backends());
+            }
+
+            #[test]
+            fn bad_parameters_fail_the_task_and_say_why() {
+                work::bad_parameters_fail_the_task_and_say_why(&backends());
+            }
+
+            #[test]
+            fn no_list_is_stale() {
+                freshness::no_list_is_stale(&backends());
+            }
+
+            #[test]
+            fn no_thing_is_stale() {
+                freshness::no_thing_is_stale(&backends());
+            }
+
+            #[test]
+            fn no_end_is_overlooked() {
+                freshness::no_end_is_overlooked(&backends());
+            }
+
+            #[test]
+            fn others_see_what_belongs_to_them() {
+                let backends = backends();
+                each_backend_is_named(&backends);
+                if backends.cache.is_some() {
+                    caching::redis_holds_what_was_read(&backends);
+                }
+                if backends.events.is_some() {
+                    publishing::every_event_is_heard(&backends);
+                }
+            }
+        }
+    )*};
+}
+
+combinations! {
+    sqlite_memory_outbox: Sqlite, Memory, Outbox;
+    postgres_memory_outbox: Postgres, Memory, Outbox;
+}
+
+fn each_backend_is_named(backends: &Backends) {
+    let server = start(backends.service("ready"), 1);
+    let store = if backends.store.is_some() {
+        "PostgreSQL"
+    } else {
+        "SQLite"
+    };
+    let cache = if backends.cache.is_some() {
+        "Redis"
+    } else {
+        "memory"
+    };
+    let events = if backends.events.is_some() {
+        "Kafka"
+    } else {
+        "outbox"
+    };
+    let up = |kind: &str| json!({"kind": kind, "state": "up"});
+    let wanted =
+        json!({"status": "ready", "store": up(store), "cache": up(cache), "events": up(events)});
+    assert_eq!(ready(&server), (200, wanted));
+}
+
+pub(super) fn ready(server: &Server) -> (u16, Value) {
+    let answer = server.get("/ready");
+    (answer.status, parse(&answer))
+}
