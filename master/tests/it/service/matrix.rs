@@ -86,7 +86,17 @@ macro_rules! combinations {
 
 combinations! {
     sqlite_memory_outbox: Sqlite, Memory, Outbox;
+    sqlite_memory_kafka_39: Sqlite, Memory, Kafka(Kafka39);
+    sqlite_memory_kafka_4: Sqlite, Memory, Kafka(Kafka4);
+    sqlite_redis_outbox: Sqlite, Redis, Outbox;
+    sqlite_redis_kafka_39: Sqlite, Redis, Kafka(Kafka39);
+    sqlite_redis_kafka_4: Sqlite, Redis, Kafka(Kafka4);
     postgres_memory_outbox: Postgres, Memory, Outbox;
+    postgres_memory_kafka_39: Postgres, Memory, Kafka(Kafka39);
+    postgres_memory_kafka_4: Postgres, Memory, Kafka(Kafka4);
+    postgres_redis_outbox: Postgres, Redis, Outbox;
+    postgres_redis_kafka_39: Postgres, Redis, Kafka(Kafka39);
+    postgres_redis_kafka_4: Postgres, Redis, Kafka(Kafka4);
 }
 
 fn each_backend_is_named(backends: &Backends) {

@@ -227,7 +227,7 @@ impl Visitor {
 
     fn sort(&self, question: &str, answer: &Answer) -> Option<(u16, Value)> {
         // What the server itself refuses is not answered in JSON.
-        let value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let is_expected = matches!(answer.status, 200 | 201)
             || (answer.status == 400 && value["error"] == "TASK_NOT_CANCELLABLE");
         if is_expected {
