@@ -71,13 +71,14 @@ macro_rules! combinations {
 
             #[test]
             fn others_see_what_belongs_to_them() {
-                let backends = backends();
-                each_backend_is_named(&backends);
-                if backends.cache.is_some() {
-                    caching::redis_holds_what_was_read(&backends);
+                // Each with a database and a topic of its own.
+                let all = backends();
+                each_backend_is_named(&all);
+                if all.cache.is_some() {
+                    caching::redis_holds_what_was_read(&backends());
                 }
-                if backends.events.is_some() {
-                    publishing::every_event_is_heard(&backends);
+                if all.events.is_some() {
+                    publishing::every_event_is_heard(&backends());
                 }
             }
         }
