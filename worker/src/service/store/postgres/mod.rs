@@ -168,8 +168,13 @@ impl Postgres {
 
     fn note<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         match &outcome {
-            Err(StoreError::Lost(why) | StoreError::Unknown(why)) => self.health.failed(why),
-            Err(StoreError::Unreachable(_) | StoreError::Busy(_)) => {}
+            // A connection that was lost is no outage while another can be had.
+            Err(
+                StoreError::Lost(_)
+                | StoreError::Unknown(_)
+                | StoreError::Unreachable(_)
+                | StoreError::Busy(_),
+            ) => {}
             _ => self.health.works(),
         }
         outcome
