@@ -26,7 +26,7 @@ GUNICORN, OXICORN = "gunicorn", "oxicorn"
 # Of the person at the keyboard, and read by the servers.
 THEIRS = re.compile(
     r"(OXICORN|GUNICORN|PYTHON|DJANGO|FLASK)_?.*|(WEB_CONCURRENCY|WORKERS|THREADS|PORT|BIND|LOG_LEVEL|MAX_REQUESTS.*|POOL_.*"
-    r"|MAX_OVERFLOW|SCRIPT_NAME|NOTIFY_SOCKET|LISTEN_.*)"
+    r"|MAX_OVERFLOW|SCRIPT_NAME|NOTIFY_SOCKET|LISTEN_.*|XDG_.*)"
 )
 
 
@@ -59,18 +59,18 @@ class Server:
         for name, text in (files or {}).items():
             (self.folder / name).write_text(text)
         self.error_log, self.access_log = self.folder / "error.log", self.folder / "access.log"
-        self.unix = bind.removeprefix("unix:").format(folder=self.folder) if (bind or "").startswith("unix:") else None
+        self.unix = bind.removeprefix("unix:").replace("{folder}", str(self.folder)) if (bind or "").startswith("unix:") else None
         flags = []
         if bind:
-            flags += ["--bind", bind.format(folder=self.folder)]
+            flags += ["--bind", bind.replace("{folder}", str(self.folder))]
         if logs:
             flags += ["--error-logfile", str(self.error_log), "--access-logfile", str(self.access_log)]
-        flags += [argument.format(folder=self.folder) for argument in args]
+        flags += [argument.replace("{folder}", str(self.folder)) for argument in args]
         self.command = [*program(kind, python), *flags, *([app] if app else [])]
         self.output = open(self.folder / "output", "wb")
         self.process = subprocess.Popen(
             self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
-            env=environment_of({"PYTHONPATH": str(path), **(env or {})}), start_new_session=True,
+            env=environment_of({"PYTHONPATH": str(path), "HOME": str(self.folder), **(env or {})}), start_new_session=True,
         )
         self.stopped = False
         # Set by a test in which the master leaves its workers behind.
