@@ -11,9 +11,9 @@ from .log import Line, lines
 from .outcome import run
 from .pair import Pair, both
 from .scenario import Scenarios
-from .server import GUNICORN, OXICORN, Server, environment_of
+from .server import APPS, GUNICORN, OXICORN, Server, environment_of
 
 __all__ = [
-    "GUNICORN", "OXICORN", "PATIENCE", "Answer", "Broken", "Client", "Closed", "Gate", "Line", "Load", "Pair", "Scenarios",
-    "Server", "both", "compare", "environment_of", "lines", "processes", "run", "until",
+    "APPS", "GUNICORN", "OXICORN", "PATIENCE", "Answer", "Broken", "Client", "Closed", "Gate", "Line", "Load", "Pair",
+    "Scenarios", "Server", "both", "compare", "environment_of", "lines", "processes", "run", "until",
 ]
