@@ -33,7 +33,9 @@ THEIRS = re.compile(
 def environment_of(extra=None):
     """The environment of a server: nothing that would configure it unasked."""
     kept = {key: value for key, value in os.environ.items() if not THEIRS.fullmatch(key)}
-    return {**kept, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", **(extra or {})}
+    # A set has the same order in both servers.
+    fixed = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
+    return {**kept, **fixed, **(extra or {})}
 
 
 def program(kind, python=None):
