@@ -59,7 +59,7 @@ fn a_python_config_file_takes_the_wheel() {
     assert_refused(&hello().args(&["-c", "x.py"]).run(), &["--config", "x.py"]);
     let server = config(hello()).start();
     server.wait_for_children(1);
-    assert!(server.log().contains("gunicorn.conf.py is ignored"));
+    server.log().wait_for("gunicorn.conf.py is ignored");
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn what_is_not_served_is_refused_and_what_has_no_effect_is_explained() {
         &["--dirty-workers", "task queue"],
     );
     let server = hello().args(&["--worker-tmp-dir", "/dev/shm"]).start();
-    assert!(server.log().contains("worker_tmp_dir has no effect"));
+    server.log().wait_for("worker_tmp_dir has no effect");
 }
 
 #[test]
