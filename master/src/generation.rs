@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use oxicorn_common::hooks::Hooks;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings};
 
+use crate::hooked::Hooked;
 use crate::listeners::Listeners;
 use crate::supervisor::Plan;
 use crate::{privileges, sys};
@@ -18,6 +20,7 @@ pub(crate) struct Generation {
     pub(crate) settings: Arc<Settings>,
     pub(crate) application: Arc<dyn Application>,
     pub(crate) listeners: Listeners,
+    pub(crate) hooks: Arc<dyn Hooks>,
 }
 
 impl Generation {
@@ -34,6 +37,13 @@ impl Generation {
         }
     }
 
+    pub(crate) fn hooked(&self) -> Hooked {
+        Hooked {
+            hooks: Arc::clone(&self.hooks),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+
     /// What ps shows it as.
     pub(crate) fn name(&self) -> String {
         let name = self.settings.proc_name.as_deref();
@@ -44,7 +54,9 @@ impl Generation {
     pub(crate) fn next(&self, source: &Source, resolve: &Resolve) -> anyhow::Result<Self> {
         let loaded = Settings::load(source)?;
         warn_of(&loaded);
-        let settings = loaded.settings;
+        let Loaded {
+            settings, hooks, ..
+        } = loaded;
         privileges::check(&settings)?;
         let application = resolve(&settings)?;
         change_directory(&settings)?;
@@ -59,6 +71,7 @@ impl Generation {
             settings: Arc::new(settings),
             application,
             listeners,
+            hooks,
         })
     }
 }

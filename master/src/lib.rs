@@ -21,6 +21,7 @@ mod bound;
 mod daemon;
 mod embed;
 mod generation;
+mod hooked;
 mod last_call;
 mod listeners;
 mod master;

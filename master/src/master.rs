@@ -20,18 +20,20 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oxicorn_common::Outages;
 use oxicorn_common::bell::Bell;
+use oxicorn_common::hooks::Moment;
 use oxicorn_common::scoreboard::{SlotState, now_millis};
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Handoff, Message, Scoreboard, Settings, SignalPipe, logging};
 
 use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve, change_environment};
+use crate::hooked::Hooked;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
 use crate::reap::reap;
 use crate::spawn::{Order, Process, spawn};
-use crate::supervisor::{Action, ChildId, Event, Pulse, Supervisor};
+use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Supervisor};
 use crate::title::Title;
 use crate::{privileges, terminal};
 
@@ -61,6 +63,10 @@ pub(crate) struct Shared {
 pub(crate) struct Master {
     pub(crate) source: Source,
     pub(crate) resolve: Resolve,
+    /// Those of the newest generation.
+    pub(crate) hooked: Hooked,
+    /// How many there should be, as the config file was told last.
+    pub(crate) workers: usize,
     /// The generations that children may still be started of; the last is the newest.
     pub(crate) generations: BTreeMap<u32, Generation>,
     pub(crate) children: BTreeMap<ChildId, Process>,
@@ -86,6 +92,7 @@ impl Master {
         while over.is_none() {
             self.wait(supervisor.deadline(Instant::now()));
             over = self.turn(&mut supervisor);
+            self.tell_of_workers(supervisor.workers());
         }
         let code = over.unwrap_or(0);
         let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
@@ -94,6 +101,7 @@ impl Master {
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
         }
+        self.hooked.tell(Moment::Exit);
         code
     }
 
@@ -104,6 +112,14 @@ impl Master {
         self.signals = None;
         self.pidfile = None;
         self.announcement = Announcement::default();
+    }
+
+    fn tell_of_workers(&mut self, new: usize) {
+        let old = std::mem::replace(&mut self.workers, new);
+        if new != old {
+            let old = Some(old);
+            self.hooked.tell(Moment::WorkersChanged { new, old });
+        }
     }
 
     /// Sleeps until something happens or `deadline` comes.
@@ -189,6 +205,9 @@ impl Master {
         for (pid, death) in dead {
             let Some(id) = self.id_of(pid) else { continue };
             if let Some(mut child) = self.children.remove(&id) {
+                if child.kind == Kind::Web {
+                    self.hooked.tell(Moment::ChildExit { age: id });
+                }
                 let messages = child.receiver.read().into_iter();
                 events.extend(messages.map(|message| Event::Said { id, message }));
                 self.shared.scoreboard.fold(child.slot);
@@ -349,6 +368,12 @@ impl Master {
         if moves && let Some(old) = std::mem::replace(&mut self.pidfile, pidfile) {
             old.remove();
         }
+        if let Err(raised) = next.hooked().ask(Moment::Reloaded) {
+            let ours = self.generations.values().map(|other| &other.listeners);
+            next.listeners.retire(ours);
+            return Err(raised.into());
+        }
+        self.hooked = next.hooked();
         privileges::hand_over_logs(settings);
         let before = self.generations.values().next_back();
         if let Some(before) = before {

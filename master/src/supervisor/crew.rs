@@ -21,6 +21,11 @@ impl Supervisor {
         self.conclude_reload();
     }
 
+    /// How many workers there should be, SIGWINCH aside.
+    pub(crate) fn workers(&self) -> usize {
+        self.web.target
+    }
+
     /// How many children of `kind` there should be of the generation that serves.
     pub(super) fn target(&self, kind: Kind) -> usize {
         match self.generations.serving() {
