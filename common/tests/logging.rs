@@ -3,9 +3,10 @@
 
 use std::fs;
 
-use log::{LevelFilter, debug, error, info};
+use log::{debug, error, info};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
+use oxicorn_common::logging::Level;
 use oxicorn_common::{Settings, logging};
 
 const CHILDREN: usize = 4;
@@ -26,7 +27,7 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
         ..Settings::default()
     };
 
-    logging::init(&settings("error", Some("access"), LevelFilter::Info)).expect("both logs");
+    logging::init(&settings("error", Some("access"), Level::Info)).expect("both logs");
     assert!(logging::access_enabled());
     write_from_children();
     let access = fs::read(path("access")).expect("the access log");
@@ -50,7 +51,7 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
     assert!(read("error").ends_with("[INFO] after\nof two lines\n"));
     assert_eq!(read("error").lines().count(), 2);
 
-    logging::init(&settings("other", None, LevelFilter::Error)).expect("other logs");
+    logging::init(&settings("other", None, Level::Error)).expect("other logs");
     logging::access(b"to nobody\n");
     info!("not any more");
     error!("here");
@@ -61,7 +62,7 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
 
     let nowhere = Settings {
         accesslog: Some("/nowhere/access".to_owned()),
-        ..settings("third", None, LevelFilter::Info)
+        ..settings("third", None, Level::Info)
     };
     let problem = logging::init(&nowhere).expect_err("no such directory");
     assert!(problem.to_string().contains("/nowhere/access"));

@@ -21,13 +21,11 @@ mod clock;
 mod error_log;
 mod level;
 mod losses;
-mod options;
 mod receivers;
 mod redirect;
 mod sink;
 mod statsd;
 mod syslog;
-mod syslog_address;
 mod wire;
 
 use std::cell::RefCell;
@@ -49,9 +47,6 @@ pub use access_render::AccessEntry;
 pub use atoms::AtomValue;
 pub use level::Level;
 pub use redirect::{Entry, Redirect};
-pub use statsd::{StatsdAddress, StatsdOptions};
-pub use syslog::{SyslogOptions, facility};
-pub use syslog_address::SyslogAddress;
 
 /// The `target` of an error record that stands in the log as CRITICAL, which `log` does not have.
 pub const CRITICAL: &str = "oxicorn::critical";
@@ -84,13 +79,13 @@ pub fn init(settings: &Settings) -> io::Result<()> {
     };
     let error = ERROR.prepare(Some(&settings.errorlog), owner)?;
     let access = ACCESS.prepare(settings.accesslog.as_deref(), owner)?;
-    let receivers = Receivers::prepare(options::syslog(settings)?, options::statsd(settings)?)?;
+    let receivers = Receivers::prepare(settings)?;
     ERROR.replace(error)?;
     ACCESS.replace(access)?;
     let counted = receivers.statsd.is_some();
     receivers.install();
     error_log::install(settings.loglevel, counted);
-    let captures = options::captures(settings);
+    let captures = settings.capture_output && settings.errorlog != "-";
     CAPTURES.store(captures, Ordering::Release);
     if captures { attach() } else { Ok(()) }
 }
@@ -152,11 +147,7 @@ pub fn exception(text: &str) {
 
 /// Whether anybody wants to know of requests.
 pub fn access_enabled() -> bool {
-    ACCESS.is_open()
-        || Receivers::current().is_some_and(|it| {
-            let syslog = it.syslog.is_some_and(|syslog| syslog.options.access);
-            syslog || it.statsd.is_some() || it.redirect.is_some()
-        })
+    ACCESS.is_open() || Receivers::take_requests()
 }
 
 /// Tells the access log and statsd of a request.
@@ -168,13 +159,14 @@ pub fn access(format: &AccessFormat, entry: &AccessEntry<'_>) {
     if let Some(redirect) = receivers.as_ref().and_then(|it| it.redirect.as_ref()) {
         return redirect.take(Entry::Access { format, entry });
     }
-    ACCESS_LINE.with_borrow_mut(|line| {
-        line.clear();
-        if ACCESS.is_open() || receivers.is_some() {
+    let to_syslog = receivers.as_ref().is_some_and(Receivers::want_access_lines);
+    if ACCESS.is_open() || to_syslog {
+        ACCESS_LINE.with_borrow_mut(|line| {
+            line.clear();
             format.render(line, entry);
             put_access(receivers.as_ref(), line);
-        }
-    });
+        });
+    }
 }
 
 /// Writes one access line, line feed included, to the access log and to syslog.

@@ -6,8 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use super::losses::News;
 use super::redirect::{Redirect, Redirected};
-use super::statsd::{Statsd, StatsdOptions};
-use super::syslog::{Syslog, SyslogOptions};
+use super::statsd::{self, Statsd};
+use super::syslog::{self, Syslog};
+use crate::settings::Settings;
 
 /// Empty in nearly every process, which then pays for one look at a flag.
 static ANY: AtomicBool = AtomicBool::new(false);
@@ -16,6 +17,8 @@ static CURRENT: RwLock<Receivers> = RwLock::new(Receivers {
     statsd: None,
     redirect: None,
 });
+/// Whether any of them wants to know of requests.
+static REQUESTS: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Receivers {
@@ -34,10 +37,9 @@ impl Receivers {
     }
 
     /// Finds the receivers of other settings. Those that stay the same go on as they are.
-    pub(super) fn prepare(
-        syslog: Option<SyslogOptions>,
-        statsd: Option<StatsdOptions>,
-    ) -> io::Result<Self> {
+    pub(super) fn prepare(settings: &Settings) -> io::Result<Self> {
+        let syslog = syslog::Options::of(settings);
+        let statsd = statsd::Options::of(settings);
         let current = Self::current().unwrap_or_default();
         let failed = |setting, error: io::Error| {
             io::Error::new(error.kind(), format!("{setting}: cannot find {error}"))
@@ -72,8 +74,23 @@ impl Receivers {
     pub(super) fn install(self) {
         let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
         let any = self.syslog.is_some() || self.statsd.is_some() || self.redirect.is_some();
+        REQUESTS.store(self.want_requests(), Ordering::Release);
         *current = self;
         ANY.store(any, Ordering::Release);
+    }
+
+    /// Whether any receiver wants to know of requests.
+    pub(super) fn take_requests() -> bool {
+        REQUESTS.load(Ordering::Acquire)
+    }
+
+    pub(super) fn want_access_lines(&self) -> bool {
+        let syslog = self.syslog.as_ref();
+        syslog.is_some_and(|syslog| syslog.options.access)
+    }
+
+    fn want_requests(&self) -> bool {
+        self.want_access_lines() || self.statsd.is_some() || self.redirect.is_some()
     }
 
     pub(super) fn set_redirect(redirect: Option<Redirect>) {
@@ -103,7 +120,9 @@ impl Receivers {
                     "statsd at {address} takes no more metrics ({reason}); they are dropped until it does"
                 ),
                 Some(News::Ended { lost }) => {
-                    log::warn!("statsd at {address} takes metrics again; {lost} datagrams were dropped")
+                    log::warn!(
+                        "statsd at {address} takes metrics again; {lost} datagrams were dropped"
+                    )
                 }
                 None => {}
             }

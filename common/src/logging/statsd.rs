@@ -8,37 +8,39 @@
 //! What is not taken at once is lost: a metric is worth less than the time of a request.
 
 use std::cell::RefCell;
-use std::fmt::{self, Display, Write};
+use std::fmt::{self, Write};
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Level;
 use super::losses::{Losses, News};
 use super::wire::Datagrams;
-
-const PORT: u16 = 8125;
-
-/// Where the statsd daemon listens, as the setting `statsd_host` says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StatsdAddress {
-    Udp { host: String, port: u16 },
-    Unix(PathBuf),
-}
+use crate::settings::{Settings, StatsdAddress};
 
 /// What there is to choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatsdOptions {
-    pub address: StatsdAddress,
+pub(super) struct Options {
+    pub(super) address: StatsdAddress,
     /// Goes before each name, with a dot between.
-    pub prefix: String,
+    prefix: String,
     /// `name:value,name:value`, as DogStatsD has them; empty is none.
-    pub tags: String,
+    tags: String,
+}
+
+impl Options {
+    pub(super) fn of(settings: &Settings) -> Option<Self> {
+        let statsd = &settings.statsd;
+        Some(Self {
+            address: statsd.address.clone()?,
+            prefix: statsd.prefix.clone(),
+            tags: statsd.tags.clone(),
+        })
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Statsd {
-    pub(super) options: StatsdOptions,
+    pub(super) options: Options,
     wire: Datagrams,
     losses: Losses,
     prefix: String,
@@ -59,50 +61,10 @@ thread_local! {
     static DATAGRAM: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-impl StatsdAddress {
-    /// Reads `HOST:PORT`, `HOST` or `unix://PATH`; the error says what would be right.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        const RIGHT: &str = "HOST:PORT or unix://PATH";
-        // gunicorn takes this one for the port of a host called unix.
-        let is_port = |rest: &str| !rest.is_empty() && rest.bytes().all(|it| it.is_ascii_digit());
-        if let Some(path) = text.strip_prefix("unix:").filter(|rest| !is_port(rest)) {
-            let path = path.strip_prefix("//").unwrap_or(path);
-            return match path {
-                "" => Err(RIGHT.to_owned()),
-                path => Ok(Self::Unix(path.into())),
-            };
-        }
-        let text = text.strip_prefix("udp://").unwrap_or(text);
-        let (host, rest) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((host, rest)) => (host, rest),
-            None => text.split_at(text.find(':').unwrap_or(text.len())),
-        };
-        let port = match rest.strip_prefix(':') {
-            Some(port) => port.parse().map_err(|_| RIGHT.to_owned())?,
-            None if rest.is_empty() => PORT,
-            None => return Err(RIGHT.to_owned()),
-        };
-        let host = match host {
-            "" => "localhost".to_owned(),
-            host => host.to_lowercase(),
-        };
-        Ok(Self::Udp { host, port })
-    }
-}
-
-impl Display for StatsdAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Udp { host, port } => write!(f, "{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix://{}", path.display()),
-        }
-    }
-}
-
 impl Statsd {
-    pub(super) fn new(options: StatsdOptions) -> io::Result<Self> {
+    pub(super) fn new(options: Options) -> io::Result<Self> {
         let wire = match &options.address {
-            StatsdAddress::Udp { host, port } => Datagrams::udp(host, *port)?,
+            StatsdAddress::Udp(host, port) => Datagrams::udp(host, *port)?,
             StatsdAddress::Unix(path) => Datagrams::unix(path)?,
         };
         let prefix = match options.prefix.trim_end_matches('.') {
@@ -208,8 +170,8 @@ mod tests {
     fn statsd(prefix: &str, tags: &str) -> (Statsd, UdpSocket) {
         let daemon = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let port = daemon.local_addr().expect("an address").port();
-        let options = StatsdOptions {
-            address: StatsdAddress::parse(&format!("127.0.0.1:{port}")).expect("an address"),
+        let options = Options {
+            address: StatsdAddress::Udp("127.0.0.1".to_owned(), port),
             prefix: prefix.to_owned(),
             tags: tags.to_owned(),
         };
@@ -251,26 +213,6 @@ mod tests {
             "gunicorn.backlog:7|h|#env:test,zone:a",
         ] {
             assert_eq!(next(&daemon), expected);
-        }
-    }
-
-    #[test]
-    fn addresses_are_gunicorns() {
-        let udp = |host: &str, port| {
-            Ok(StatsdAddress::Udp {
-                host: host.to_owned(),
-                port,
-            })
-        };
-        let unix = |path: &str| Ok(StatsdAddress::Unix(path.into()));
-        assert_eq!(StatsdAddress::parse("Host:1"), udp("host", 1));
-        assert_eq!(StatsdAddress::parse("host"), udp("host", 8125));
-        assert_eq!(StatsdAddress::parse("[::1]:9"), udp("::1", 9));
-        assert_eq!(StatsdAddress::parse("unix:8125"), udp("unix", 8125));
-        assert_eq!(StatsdAddress::parse("unix:///run/s"), unix("/run/s"));
-        assert_eq!(StatsdAddress::parse("unix:s"), unix("s"));
-        for text in ["unix://", "a:b", "[::1]x"] {
-            assert!(StatsdAddress::parse(text).is_err(), "{text}");
         }
     }
 }

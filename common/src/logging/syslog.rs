@@ -8,31 +8,50 @@
 //! A daemon that is away or slow costs lines, never time.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::losses::{Losses, News};
-use super::syslog_address::SyslogAddress;
-use super::wire::{Datagrams, Stream};
 use super::Level;
+use super::losses::{Losses, News};
+use super::wire::{Datagrams, Stream};
+use crate::settings::{Settings, SyslogAddress, UnixKind};
 
 /// What there is to choose.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyslogOptions {
-    pub address: SyslogAddress,
-    /// RFC 5424 section 6.2.1; see [`facility`].
-    pub facility: u8,
+pub(super) struct Options {
+    pub(super) address: SyslogAddress,
+    /// RFC 5424 section 6.2.1.
+    facility: u8,
     /// What stands between `gunicorn.` and `.error` or `.access` in the tag.
-    pub name: String,
+    name: String,
     /// Whether access lines go there too.
-    pub access: bool,
+    pub(super) access: bool,
+}
+
+impl Options {
+    pub(super) fn of(settings: &Settings) -> Option<Self> {
+        let syslog = &settings.syslog;
+        // A colon would end the tag.
+        let name = || {
+            let name = settings
+                .proc_name
+                .as_ref()
+                .or(settings.application.as_ref());
+            name.map_or_else(|| "oxicorn".to_owned(), |name| name.replace(':', "."))
+        };
+        syslog.enabled.then(|| Self {
+            address: syslog.address.clone(),
+            facility: syslog.facility.number(),
+            name: syslog.prefix.clone().unwrap_or_else(name),
+            access: !syslog.errors_only,
+        })
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Syslog {
-    pub(super) options: SyslogOptions,
+    pub(super) options: Options,
     wire: Wire,
     losses: Losses,
 }
@@ -49,40 +68,21 @@ enum Wire {
     },
 }
 
-/// The number of a facility by gunicorn's name for it.
-pub fn facility(name: &str) -> Option<u8> {
-    Some(match name.to_ascii_lowercase().as_str() {
-        "kern" => 0,
-        "user" => 1,
-        "mail" => 2,
-        "daemon" => 3,
-        "auth" | "security" => 4,
-        "syslog" => 5,
-        "lpr" => 6,
-        "news" => 7,
-        "uucp" => 8,
-        "cron" => 9,
-        "authpriv" => 10,
-        "ftp" => 11,
-        local => match local.strip_prefix("local")?.as_bytes() {
-            [digit @ b'0'..=b'7'] => 16 + (digit - b'0'),
-            _ => return None,
-        },
-    })
-}
-
 impl Syslog {
     /// Finds the daemon's address; whether anybody listens there is not asked.
-    pub(super) fn new(options: SyslogOptions) -> io::Result<Self> {
+    pub(super) fn new(options: Options) -> io::Result<Self> {
         let wire = match &options.address {
-            SyslogAddress::Udp { host, port } => Wire::Datagrams(Datagrams::udp(host, *port)?),
-            SyslogAddress::Tcp { host, port } => {
-                Wire::Stream(Mutex::new(Stream::tcp(host, *port)?))
-            }
-            SyslogAddress::Unix {
-                path,
-                datagrams_only,
-            } => unix(path, *datagrams_only)?,
+            SyslogAddress::Udp(host, port) => Wire::Datagrams(Datagrams::udp(host, *port)?),
+            SyslogAddress::Tcp(host, port) => Wire::Stream(Mutex::new(Stream::tcp(host, *port)?)),
+            SyslogAddress::Unix { path, kind } => match kind {
+                UnixKind::Datagram => Wire::Datagrams(Datagrams::unix(path)?),
+                UnixKind::Stream => Wire::Stream(Mutex::new(Stream::unix(path)?)),
+                UnixKind::Either => Wire::Either {
+                    datagrams: Datagrams::unix(path)?,
+                    stream: Mutex::new(Stream::unix(path)?),
+                    streams: AtomicBool::new(false),
+                },
+            },
         };
         Ok(Self {
             options,
@@ -170,28 +170,6 @@ impl Syslog {
     }
 }
 
-impl std::fmt::Display for SyslogAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Udp { host, port } => write!(f, "udp://{host}:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
-            Self::Unix { path, .. } => write!(f, "unix://{}", path.display()),
-        }
-    }
-}
-
-fn unix(path: &PathBuf, datagrams_only: bool) -> io::Result<Wire> {
-    let datagrams = Datagrams::unix(path)?;
-    Ok(match datagrams_only {
-        true => Wire::Datagrams(datagrams),
-        false => Wire::Either {
-            datagrams,
-            stream: Mutex::new(Stream::unix(path)?),
-            streams: AtomicBool::new(false),
-        },
-    })
-}
-
 fn lock(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -200,15 +178,16 @@ fn lock(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
 mod tests {
     use std::io::Read;
     use std::os::unix::net::{UnixDatagram, UnixListener};
+    use std::path::{Path, PathBuf};
     use std::time::Duration;
 
     use super::*;
 
-    fn options(path: &std::path::Path) -> SyslogOptions {
-        SyslogOptions {
+    fn options(path: &Path) -> Options {
+        Options {
             address: SyslogAddress::Unix {
                 path: path.to_owned(),
-                datagrams_only: false,
+                kind: UnixKind::Either,
             },
             facility: 16,
             name: "wsgi.app".to_owned(),
@@ -235,7 +214,10 @@ mod tests {
         let pid = std::process::id();
         let expected = format!("<132>gunicorn.wsgi.app.error: [{pid}] two\nlines\0");
         assert_eq!(next(), expected);
-        assert_eq!(next(), format!("<134>gunicorn.wsgi.app.access: [{pid}] GET /\0"));
+        assert_eq!(
+            next(),
+            format!("<134>gunicorn.wsgi.app.access: [{pid}] GET /\0")
+        );
         std::fs::remove_file(path).expect("the end");
     }
 
@@ -249,7 +231,10 @@ mod tests {
         let mut got = [0; 64];
         let mut connection = daemon.accept().expect("a connection").0;
         let count = connection.read(&mut got).expect("a record");
-        assert!(got.starts_with(b"<130>gunicorn.wsgi.app.error: ["), "{got:?}");
+        assert!(
+            got.starts_with(b"<130>gunicorn.wsgi.app.error: ["),
+            "{got:?}"
+        );
         assert_eq!(got[count - 3..count], *b" x\0");
         std::fs::remove_file(path).expect("the end");
     }
@@ -269,8 +254,16 @@ mod tests {
     }
 
     #[test]
-    fn facilities_have_numbers() {
-        assert_eq!((facility("user"), facility("LOCAL7")), (Some(1), Some(23)));
-        assert_eq!((facility("local8"), facility("nope")), (None, None));
+    fn the_tag_is_named_after_the_application() {
+        let mut settings = Settings::default();
+        assert_eq!(Options::of(&settings), None);
+        settings.syslog.enabled = true;
+        settings.application = Some("wsgi:app".to_owned());
+        let name = |settings: &Settings| Options::of(settings).expect("it is on").name;
+        assert_eq!(name(&settings), "wsgi.app");
+        settings.proc_name = Some("shop".to_owned());
+        assert_eq!(name(&settings), "shop");
+        settings.syslog.prefix = Some("a:b".to_owned());
+        assert_eq!(name(&settings), "a:b");
     }
 }

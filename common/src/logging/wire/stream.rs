@@ -49,7 +49,9 @@ enum Link {
 impl Stream {
     pub(in crate::logging) fn tcp(host: &str, port: u16) -> io::Result<Self> {
         let addresses = resolve(host, port)?;
-        Ok(Self::to(addresses.into_iter().map(SockAddr::from).collect()))
+        Ok(Self::to(
+            addresses.into_iter().map(SockAddr::from).collect(),
+        ))
     }
 
     pub(in crate::logging) fn unix(path: &Path) -> io::Result<Self> {
@@ -78,7 +80,10 @@ impl Stream {
         }
         if self.queued_bytes + record.len() > QUEUE {
             let trouble = self.trouble.as_ref().and_then(io::Error::raw_os_error);
-            return Err(trouble.map_or(io::ErrorKind::WouldBlock.into(), io::Error::from_raw_os_error));
+            return Err(trouble.map_or(
+                io::ErrorKind::WouldBlock.into(),
+                io::Error::from_raw_os_error,
+            ));
         }
         self.queued_bytes += record.len();
         self.queue.push_back(record);
