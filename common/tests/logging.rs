@@ -52,7 +52,7 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
     assert_eq!(read("error").lines().count(), 2);
 
     logging::init(&settings("other", None, Level::Error)).expect("other logs");
-    logging::access(b"to nobody\n");
+    logging::write_access(b"to nobody\n");
     info!("not any more");
     error!("here");
     assert!(!logging::access_enabled());
@@ -82,7 +82,7 @@ fn write_from_children() {
             ForkResult::Child => {
                 let mut line = vec![b'a' + child as u8; LENGTH];
                 line[LENGTH - 1] = b'\n';
-                (0..LINES).for_each(|_| logging::access(&line));
+                (0..LINES).for_each(|_| logging::write_access(&line));
                 info!("child {child}");
                 // SAFETY: ends the child without the exit handlers of the test harness.
                 unsafe { libc::_exit(0) };

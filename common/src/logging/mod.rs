@@ -56,8 +56,6 @@ pub const EXCEPTION: &str = "oxicorn::exception";
 
 /// How long a process that ends waits for syslog to take its last lines.
 const LAST_LINES: Duration = Duration::from_millis(300);
-/// How soon a process looks again after lines that wait.
-const SOON: Duration = Duration::from_millis(100);
 
 static ERROR: Sink = Sink::new(Stream::Stderr);
 static ACCESS: Sink = Sink::new(Stream::Stdout);
@@ -196,13 +194,13 @@ pub fn note_backlog(count: u64) {
     }
 }
 
-/// Sends what waits for syslog. Every process calls it now and then, at least once a second; it
-/// returns after what time it would like to be called at the latest, if that is sooner.
-pub fn tend() -> Option<Duration> {
-    let receivers = Receivers::current()?;
-    receivers.tend();
-    let waiting = receivers.syslog.is_some_and(|it| it.is_waiting());
-    waiting.then_some(SOON)
+/// Sends what waits for syslog, and tells of lines that are lost. Every process calls it at least
+/// once a second, and ten times a second while something waits, which is what it returns.
+pub fn tend() -> bool {
+    Receivers::current().is_some_and(|receivers| {
+        receivers.tend();
+        receivers.syslog.is_some_and(|it| it.is_waiting())
+    })
 }
 
 fn put_access(receivers: Option<&Receivers>, line: &[u8]) {

@@ -206,7 +206,7 @@ mod tests {
         let syslog = Syslog::new(options(&path)).expect("an address");
         syslog.error(Level::Warning, "two\nlines");
         syslog.access(b"GET /");
-        let mut next = || {
+        let next = || {
             let mut datagram = vec![0; 1024];
             let count = daemon.recv(&mut datagram).expect("a datagram");
             String::from_utf8_lossy(&datagram[..count]).into_owned()
