@@ -6,6 +6,7 @@
 
 mod choice;
 mod command_line;
+mod config_file;
 #[cfg(test)]
 mod docs;
 mod env_file;
@@ -33,6 +34,9 @@ use crate::address::Address;
 use crate::logging::Level;
 
 pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
+pub use config_file::{
+    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, NoInterpreter,
+};
 pub use error::SettingsError;
 pub use groups::{
     Control, HookNames, Leniency, LogConfig, Proxy, Python, Reload, Statsd, Syslog, Tls, Unused,
