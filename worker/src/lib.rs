@@ -6,6 +6,7 @@
 //!   reactor   the event loop: every connection that waits for its client
 //!   desk      one request thread's work: application in, bytes out
 //!   http      HTTP/1.1 without I/O
+//!   gate      what a connection gets through before its first request
 //!   handoff   connections that go to a sibling
 //!   native    the applications that come with the server
 //!   service   native:eventstreammonitor
@@ -18,11 +19,13 @@ mod crew;
 mod desk;
 mod estimates;
 mod exchange;
+mod gate;
 mod handoff;
 mod http;
 mod inbox;
 pub mod native;
 mod outgoing;
+mod proxy_header;
 mod reactor;
 mod seat;
 mod service;

@@ -9,6 +9,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use mio::net::{TcpStream, UnixStream};
+use oxicorn_common::request::Peer;
 use rustix::io::retry_on_intr;
 use rustix::net::{SendFlags, send};
 
@@ -29,6 +30,14 @@ impl Stream {
 
     pub(crate) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         Ok(retry_on_intr(|| rustix::io::writev(self, parts))?)
+    }
+
+    /// Who is at the other end of the socket; `None` when it has been reset.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        match self {
+            Self::Tcp(socket) => socket.peer_addr().ok().map(Peer::Tcp),
+            Self::Unix(_) => Some(Peer::Unix),
+        }
     }
 
     /// Ends one or both directions; a peer that is gone already is no error.

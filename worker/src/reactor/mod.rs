@@ -22,7 +22,8 @@ use slab::Slab;
 
 use crate::acceptor::Acceptor;
 use crate::connection::{Awaited, Buffers, Connection, Phase, Received};
-use crate::http::{Limits, Step};
+use crate::gate::{Gate, Passed};
+use crate::http::{Rules, Step};
 use crate::outgoing::Flushed;
 use crate::station::Station;
 use crate::timers::Timers;
@@ -53,7 +54,8 @@ pub(crate) struct Reactor {
     pub(crate) timers: Timers,
     #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     spare: Vec<Box<Buffers>>,
-    limits: Limits,
+    rules: Rules,
+    gate: Gate,
     pub(crate) station: Arc<Station>,
     drain: Option<Drain>,
     /// To be left at once, whatever is under way.
@@ -112,7 +114,8 @@ impl Reactor {
             eager: Vec::new(),
             timers: Timers::default(),
             spare: Vec::new(),
-            limits: Limits::from(&*station.settings),
+            rules: Rules::from(&*station.settings),
+            gate: Gate::new(&station.settings),
             station,
             drain: None,
             quit: false,
@@ -215,7 +218,24 @@ impl Reactor {
             Some(buffers) => buffers,
             None => self.spare.pop().unwrap_or_default(),
         };
-        match connection.receive(&mut buffers, &self.limits) {
+        if connection.opening.is_some() {
+            match self.gate.advance(&mut connection, &mut buffers) {
+                Passed::Through => {
+                    let patience = self.station.settings.header_timeout;
+                    connection.await_within(Awaited::Head, self.now, patience);
+                }
+                Passed::Waiting => return self.wait_for_opening(connection, buffers),
+                Passed::Gone => {
+                    self.keep(buffers);
+                    return self.forget(connection);
+                }
+                Passed::Refused(error) => {
+                    connection.buffers = Some(buffers);
+                    return self.refuse(connection, &error);
+                }
+            }
+        }
+        match connection.receive(&mut buffers, &self.rules) {
             Received::Request => {
                 connection.buffers = Some(buffers);
                 connection.phase = Phase::Ready;
@@ -256,6 +276,14 @@ impl Reactor {
                 self.refuse(connection, &error);
             }
         }
+    }
+
+    fn wait_for_opening(&mut self, mut connection: Box<Connection>, buffers: Box<Buffers>) {
+        match buffers.inbox.is_empty() {
+            true => self.keep(buffers),
+            false => connection.buffers = Some(buffers),
+        }
+        self.rest(connection);
     }
 
     /// The poll has something to say of a connection.
