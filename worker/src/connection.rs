@@ -165,7 +165,7 @@ impl Connection {
 
     /// Whether only this process can go on with it.
     pub(crate) fn is_bound(&self) -> bool {
-        false
+        self.stream.is_tls()
     }
 
     /// Reads until a request is whole or the socket has no more.
@@ -193,7 +193,7 @@ impl Connection {
                 Ok(0) => return Received::Closed,
                 Ok(count) => {
                     buffers.inbox.fill(count);
-                    self.readable = count == room;
+                    self.readable = count == room || self.stream.holds_more();
                     budget = budget.saturating_sub(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

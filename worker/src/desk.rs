@@ -97,7 +97,8 @@ impl<'a> Desk<'a> {
             head_only: request.head.method() == "HEAD",
             keep_alive: intake.framing.keep_alive
                 && !self.station.settings.keepalive.is_zero()
-                && !self.station.closing.load(Ordering::Relaxed),
+                && !self.station.closing.load(Ordering::Relaxed)
+                && !(connection.stream.is_tls() && self.station.is_draining()),
         };
         let outgoing = &mut connection.outgoing;
         std::mem::swap(&mut outgoing.bytes, &mut self.spare);
@@ -129,7 +130,10 @@ impl<'a> Desk<'a> {
         }
         connection.then = match (keep_alive, buffers.inbox.is_empty()) {
             (true, _) => Then::KeepAlive,
-            (false, true) if !intake.framing.keep_alive => Then::Close,
+            // Over TLS a client may say goodbye too, which closing would answer with a reset.
+            (false, true) if !intake.framing.keep_alive && !connection.stream.is_tls() => {
+                Then::Close
+            }
             (false, _) => Then::Linger,
         };
         let body_bytes = outgoing.attach(response.body, framed);

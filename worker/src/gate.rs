@@ -8,8 +8,9 @@
 //! ```
 
 use std::io;
+use std::sync::Arc;
 
-use log::debug;
+use log::{debug, warn};
 use oxicorn_common::Settings;
 use oxicorn_common::request::{Local, Peer};
 use oxicorn_common::settings::{Peers, ProxyProtocol};
@@ -17,12 +18,18 @@ use oxicorn_common::settings::{Peers, ProxyProtocol};
 use crate::connection::{Buffers, Connection};
 use crate::http::RequestError;
 use crate::proxy_header::{Beginning, Header, begins_with, read_v1, read_v2};
+use crate::stream::Stream;
+use crate::tls::{Handshake, Session, Tls};
+
+/// The first byte of a handshake: the type of its record (RFC 8446 section 5.1).
+const HANDSHAKE_RECORD: u8 = 22;
 
 /// What is to come first on every connection, after the settings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Gate {
     proxy: ProxyProtocol,
     proxies: Peers,
+    tls: Option<Tls>,
 }
 
 /// How far a connection has come.
@@ -32,6 +39,9 @@ pub(crate) enum Opening {
     Entrance,
     /// It may begin with a header of the PROXY protocol.
     ProxyHeader,
+    /// Nothing has come that would tell TLS from anything else.
+    FirstByte,
+    Handshake,
 }
 
 /// What became of a step.
@@ -44,11 +54,21 @@ pub(crate) enum Passed {
     /// The client has left.
     Gone,
     Refused(RequestError),
+    /// The handshake has failed, and the client has been told as TLS tells it.
+    Failed,
+}
+
+/// What became of one step.
+enum Step {
+    Next(Option<Opening>),
+    More,
+    End(Passed),
 }
 
 impl Gate {
-    pub(crate) fn new(settings: &Settings) -> Self {
+    pub(crate) fn new(settings: &Settings, tls: Option<Tls>) -> Self {
         Self {
+            tls,
             proxy: settings.proxy.protocol,
             proxies: settings.proxy.protocol_peers.clone(),
         }
@@ -56,7 +76,14 @@ impl Gate {
 
     /// What comes first; `None` where nothing comes before a request.
     pub(crate) fn first(&self) -> Option<Opening> {
-        (self.proxy != ProxyProtocol::Off).then_some(Opening::ProxyHeader)
+        match self.proxy {
+            ProxyProtocol::Off => self.after_proxy_header(),
+            _ => Some(Opening::ProxyHeader),
+        }
+    }
+
+    fn after_proxy_header(&self) -> Option<Opening> {
+        self.tls.as_ref().map(|_| Opening::FirstByte)
     }
 
     /// Goes on with the opening of `connection` for as long as there are bytes.
@@ -64,32 +91,36 @@ impl Gate {
         loop {
             let step = match connection.opening {
                 None => return Passed::Through,
-                Some(Opening::Entrance) => Ok(Some(self.first())),
-                Some(Opening::ProxyHeader) => self.read_proxy_header(connection, buffers),
+                Some(Opening::Entrance) => Step::Next(self.first()),
+                Some(Opening::ProxyHeader) => self
+                    .read_proxy_header(connection, buffers)
+                    .unwrap_or_else(|error| Step::End(Passed::Refused(error))),
+                Some(Opening::FirstByte) => self.begin_tls(connection, buffers),
+                Some(Opening::Handshake) => shake_hands(connection),
             };
             match step {
-                Ok(Some(next)) => connection.opening = next,
-                Ok(None) => match read_more(connection, buffers) {
+                Step::Next(next) => connection.opening = next,
+                Step::More => match read_more(connection, buffers) {
                     Ok(true) => {}
                     Ok(false) => return Passed::Waiting,
                     Err(_) => return Passed::Gone,
                 },
-                Err(error) => return Passed::Refused(error),
+                Step::End(passed) => return passed,
             }
         }
     }
 
-    /// The next opening, once it is known whether there is a header, and what it says.
+    /// Finds whether there is a header, and what it says.
     fn read_proxy_header(
         &self,
         connection: &mut Connection,
         buffers: &mut Buffers,
-    ) -> Result<Option<Option<Opening>>, RequestError> {
+    ) -> Result<Step, RequestError> {
         let input = buffers.inbox.filled();
         let beginning = begins_with(input, self.proxy);
         let header = match beginning {
-            Beginning::Unknown => return Ok(None),
-            Beginning::Client => return Ok(Some(None)),
+            Beginning::Unknown => return Ok(Step::More),
+            Beginning::Client => return Ok(Step::Next(self.after_proxy_header())),
             Beginning::V1 | Beginning::V2 if !self.admits(connection.peer) => {
                 return Err(RequestError::ProxyForbidden);
             }
@@ -97,7 +128,7 @@ impl Gate {
             Beginning::V2 => read_v2(input),
         };
         let Some(Header { length, route }) = header.map_err(RequestError::ProxyHeader)? else {
-            return Ok(None);
+            return Ok(Step::More);
         };
         buffers.inbox.consume(length);
         if let Some(route) = route {
@@ -106,7 +137,31 @@ impl Gate {
             connection.local = Local::Tcp(route.destination);
             connection.proxied = true;
         }
-        Ok(Some(None))
+        Ok(Step::Next(self.after_proxy_header()))
+    }
+
+    /// Puts TLS on top of the socket, unless the client speaks something else.
+    fn begin_tls(&self, connection: &mut Connection, buffers: &mut Buffers) -> Step {
+        let (Some(tls), Some(&first)) = (&self.tls, buffers.inbox.filled().first()) else {
+            return Step::More;
+        };
+        if first != HANDSHAKE_RECORD {
+            if first.is_ascii_alphabetic() {
+                return Step::End(Passed::Refused(RequestError::WithoutTls));
+            }
+            debug!("{} speaks neither TLS nor HTTP", connection.peer);
+            return Step::End(Passed::Gone);
+        }
+        let socket = Arc::clone(&connection.stream);
+        let session = Session::new(tls, socket, buffers.inbox.filled());
+        buffers.inbox.clear();
+        match session {
+            Ok(session) => {
+                connection.stream = Arc::new(Stream::Tls(Box::new(session)));
+                Step::Next(Some(Opening::Handshake))
+            }
+            Err(error) => fail(connection, &error),
+        }
     }
 
     /// Whether `peer` may name other clients. The permissions of a socket file have let in who comes
@@ -117,6 +172,44 @@ impl Gate {
             Peer::Tcp(address) => self.proxies.contains(address.ip()),
         }
     }
+}
+
+fn shake_hands(connection: &mut Connection) -> Step {
+    let stream = Arc::clone(&connection.stream);
+    let Stream::Tls(session) = &*stream else {
+        return Step::Next(None);
+    };
+    match session.shake_hands() {
+        Handshake::Done => {
+            connection.sender.secure = true;
+            connection.readable = true;
+            Step::Next(None)
+        }
+        Handshake::Waiting => {
+            connection.readable = false;
+            connection.hung_up = false;
+            Step::End(Passed::Waiting)
+        }
+        Handshake::Gone => Step::End(Passed::Gone),
+        Handshake::Failed(error) => {
+            // What the client still sends is not worth deciphering.
+            connection.stream = Arc::clone(session.socket());
+            fail(connection, &error)
+        }
+    }
+}
+
+/// Tells why there is no TLS with a client. Only the lack of a good certificate is a matter for the
+/// one who has asked for certificates: the rest is scanners and old clients.
+fn fail(connection: &Connection, error: &rustls::Error) -> Step {
+    let peer = connection.peer;
+    match error {
+        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
+            warn!("TLS handshake with {peer} failed: {error} (cert_reqs)");
+        }
+        _ => debug!("TLS handshake with {peer} failed: {error}"),
+    }
+    Step::End(Passed::Failed)
 }
 
 /// Reads once; false when there is nothing now, an error when there never will be.

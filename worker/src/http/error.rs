@@ -50,6 +50,8 @@ pub(crate) enum RequestError {
     ProxyHeader(Malformed),
     #[error("it is not one of proxy_allow_ips and sends a PROXY protocol header")]
     ProxyForbidden,
+    #[error("it speaks HTTP without TLS (certfile is set)")]
+    WithoutTls,
     #[error("the request did not arrive in time")]
     Timeout,
     #[error("the body could not be spooled")]
@@ -57,6 +59,14 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
+    /// A line for the person at the other end, where one would help.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::WithoutTls => "This port speaks TLS: ask again with https.\n",
+            _ => "",
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::RequestLine
@@ -71,6 +81,7 @@ impl RequestError {
             | Self::ContentLength
             | Self::TransferEncoding
             | Self::Chunk
+            | Self::WithoutTls
             | Self::ProxyHeader(_) => StatusCode::BAD_REQUEST,
             Self::ProxyForbidden => StatusCode::FORBIDDEN,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,

@@ -73,7 +73,7 @@ impl Reactor {
         };
         if let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY) {
             debug!("worker_connections reached: closing an idle connection");
-            self.forget(connection);
+            self.part(connection);
         }
         true
     }

@@ -27,6 +27,7 @@ use crate::http::{Rules, Step};
 use crate::outgoing::Flushed;
 use crate::station::Station;
 use crate::timers::Timers;
+use crate::tls::Tls;
 
 use drain::Drain;
 
@@ -91,6 +92,7 @@ impl Reactor {
         listeners: Vec<oxicorn_common::Listener>,
         handoff: Handoff,
         signals: SignalPipe,
+        tls: Option<Tls>,
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Token(WAKER))?;
@@ -115,7 +117,7 @@ impl Reactor {
             timers: Timers::default(),
             spare: Vec::new(),
             rules: Rules::from(&*station.settings),
-            gate: Gate::new(&station.settings),
+            gate: Gate::new(&station.settings, tls),
             station,
             drain: None,
             quit: false,
@@ -183,6 +185,12 @@ impl Reactor {
         }
     }
 
+    /// Says goodbye to a client that waits for nothing, and forgets it.
+    pub(crate) fn part(&mut self, connection: Box<Connection>) {
+        connection.stream.finish();
+        self.forget(connection);
+    }
+
     fn place(&mut self, mut connection: Box<Connection>) {
         match connection.phase {
             Phase::Dead => self.forget(connection),
@@ -198,6 +206,7 @@ impl Reactor {
             }
             Phase::Lingering => {
                 if connection.awaited != Awaited::End {
+                    connection.stream.finish();
                     connection.stream.shutdown(std::net::Shutdown::Write);
                     connection.await_within(Awaited::End, self.now, LINGER);
                 }
@@ -232,6 +241,11 @@ impl Reactor {
                 Passed::Refused(error) => {
                     connection.buffers = Some(buffers);
                     return self.refuse(connection, &error);
+                }
+                Passed::Failed => {
+                    self.keep(buffers);
+                    connection.phase = Phase::Lingering;
+                    return self.place(connection);
                 }
             }
         }
