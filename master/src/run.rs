@@ -84,6 +84,8 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
     };
     privileges::check(&loaded.settings)?;
     if loaded.settings.check_config {
+        change_directory(&loaded.settings)?;
+        Tls::load(&loaded.settings)?;
         return Ok(ExitCode::SUCCESS);
     }
     if sys::thread_count() > 1 {
