@@ -6,6 +6,7 @@
 
 mod choice;
 mod command_line;
+mod config_file;
 #[cfg(test)]
 mod docs;
 mod env_file;
@@ -32,6 +33,9 @@ use nix::unistd::{Gid, Uid};
 use crate::address::Address;
 
 pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
+pub use config_file::{
+    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, NoInterpreter,
+};
 pub use error::SettingsError;
 pub use groups::{
     Control, HookNames, Leniency, LogConfig, Proxy, Python, Reload, Statsd, Syslog, Tls, Unused,
