@@ -16,6 +16,7 @@ use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::Moment;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
+use oxicorn_worker::Tls;
 
 use crate::daemon::{Announcement, Side, daemonize};
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
@@ -25,6 +26,7 @@ use crate::master::{Master, SIGNALS, Shared};
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
+use crate::telemetry::Telemetry;
 use crate::title::Title;
 use crate::{activation, privileges, sys};
 
@@ -85,6 +87,8 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
     };
     privileges::check(&loaded.settings)?;
     if loaded.settings.check_config {
+        change_directory(&loaded.settings)?;
+        Tls::load(&loaded.settings)?;
         return Ok(ExitCode::SUCCESS);
     }
     if sys::thread_count() > 1 {
@@ -131,6 +135,7 @@ fn lead(
     if !settings.daemon {
         hooked.begin()?;
     }
+    let tls = Tls::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
         true => Listeners::bind(&settings)?,
@@ -139,9 +144,14 @@ fn lead(
     let notifier = Notifier::take(&source.environment);
     let announcement = match settings.daemon {
         false => Announcement::default(),
-        true => match daemonize().context("cannot go into the background")? {
+        true => match daemonize(settings.enable_stdio_inheritance)
+            .context("cannot go into the background")?
+        {
             Side::Command(code) => return Ok(code),
-            Side::Master(announcement) => announcement,
+            Side::Master(announcement) => {
+                logging::attach().context("cannot open the log")?;
+                announcement
+            }
         },
     };
     if let Some(pidfile) = &mut pidfile {
@@ -156,9 +166,10 @@ fn lead(
         application,
         listeners,
         hooks: loaded.hooks,
+        tls,
     };
     let pid = std::process::id();
-    info!("Listening at: {} ({pid})", generation.listeners.describe());
+    info!("Listening at: {} ({pid})", generation.describe());
     info!("Using worker: threads");
     hooked.ask(Moment::Ready)?;
     let mut title = Title::new(&generation.name());
@@ -182,6 +193,7 @@ fn lead(
         announcement,
         notifier,
         title,
+        telemetry: Telemetry::default(),
         last_words: None,
     };
     let code = master.run();

@@ -146,6 +146,7 @@ fn serve(
         scoreboard: master.shared.scoreboard.clone(),
         sender,
         handoff: master.shared.handoff.clone(),
+        tls: generation.tls,
     };
     // These were the last of the master's: what the boot holds are duplicates.
     drop(generation.listeners);

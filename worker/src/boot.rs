@@ -22,6 +22,7 @@ use oxicorn_common::{
 use crate::crew;
 use crate::reactor::Reactor;
 use crate::station::Station;
+use crate::tls::Tls;
 
 /// The worker could not boot; gunicorn's `WORKER_BOOT_ERROR`.
 const BOOT_ERROR: i32 = 3;
@@ -40,6 +41,8 @@ pub struct Boot {
     pub scoreboard: Scoreboard,
     pub sender: MessageSender,
     pub handoff: Handoff,
+    /// Set where clients are to speak TLS.
+    pub tls: Option<Tls>,
 }
 
 /// Why a child did not get ready.
@@ -87,8 +90,13 @@ pub fn run_web(boot: Boot) -> i32 {
         let (board, slot) = (boot.scoreboard, context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
         let station = Arc::new(station.with_hooks(&context));
-        let (reactor, waker) =
-            Reactor::new(Arc::clone(&station), boot.listeners, boot.handoff, signals)?;
+        let (reactor, waker) = Reactor::new(
+            Arc::clone(&station),
+            boot.listeners,
+            boot.handoff,
+            signals,
+            boot.tls,
+        )?;
         let age = context.age;
         let moment = Moment::PostWorkerInit { age };
         context.hooks.call(moment, &context.settings)?;
@@ -140,6 +148,7 @@ fn work(
     let mut give_up_at: Option<Instant> = None;
     while !work.is_finished() {
         slot.beat();
+        logging::tend();
         for signal in wait_for_signals(&mut signals) {
             match signal {
                 Signal::SIGTERM if give_up_at.is_none() => {
