@@ -4,9 +4,9 @@ use super::change::Change;
 use super::connection::Connection;
 use crate::service::store::StoreError;
 
-/// A key that is there already is locked all the same: its removal, by a keeper that has told the
-/// cache before this change, comes to its end first, or waits for this change and is followed by
-/// another telling. In one order, so that changes and keepers do not lock each other out.
+/// A key that is there already is locked all the same, so that its removal waits for the commit of
+/// this change: the keeper, which then tells the cache once more, does so after it. In one order, so
+/// that changes and keepers do not lock each other out.
 pub(super) fn put(change: &mut Change<'_>, keys: &[String]) -> Result<(), StoreError> {
     let sql = "INSERT INTO stale_keys (cache_key)
         SELECT DISTINCT key FROM unnest($1::text[]) AS key ORDER BY key
@@ -35,6 +35,7 @@ pub(super) fn remove(change: &mut Change<'_>, keys: &[String]) -> Result<(), Sto
 
 #[cfg(test)]
 mod tests {
+    use std::thread::ScopedJoinHandle;
     use std::time::{Duration, Instant};
 
     use oxicorn_common::Settings;
@@ -57,8 +58,47 @@ mod tests {
         change.commit().expect("committed");
     }
 
+    fn strike(connection: &mut Connection, keys: &[String]) {
+        let mut change = connection.begin().expect("a transaction");
+        remove(&mut change, keys).expect("removed");
+        change.commit().expect("committed");
+    }
+
     fn words(words: &[&str]) -> Vec<String> {
         words.iter().map(|&it| it.to_owned()).collect()
+    }
+
+    /// Whether `other` waits for a lock; false when it comes to its end instead.
+    fn waits<T>(watcher: &mut Connection, other: &ScopedJoinHandle<'_, T>) -> bool {
+        let sql = "SELECT 1 FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while watcher.row(sql, &[]).expect("an answer").is_none() {
+            if other.is_finished() {
+                return false;
+            }
+            assert!(Instant::now() < deadline, "it neither ends nor waits");
+        }
+        true
+    }
+
+    #[test]
+    fn a_keeper_waits_for_a_change_that_notes_a_key_again() {
+        let (_guard, settings) = testing::on_postgres();
+        let mut keeper = connect(&settings);
+        let (mut writer, mut watcher) = (connect(&settings), connect(&settings));
+        let keys = words(&["task:1", "task:2", "task:1"]);
+        note(&mut keeper, &keys);
+        let mut second = writer.begin().expect("a transaction");
+        put(&mut second, &keys).expect("noted");
+        std::thread::scope(|scope| {
+            let removal = scope.spawn(|| strike(&mut keeper, &keys));
+            // Else the keeper would tell the cache for the last time before this change is made.
+            assert!(waits(&mut watcher, &removal));
+            second.commit().expect("committed");
+            removal.join().expect("no panic");
+        });
+        assert!(list(&mut watcher, 10).expect("an answer").is_empty());
     }
 
     #[test]
@@ -66,24 +106,19 @@ mod tests {
         let (_guard, settings) = testing::on_postgres();
         let mut keeper = connect(&settings);
         let (mut writer, mut watcher) = (connect(&settings), connect(&settings));
-        let keys = words(&["task:1", "task:2", "task:1"]);
+        let keys = words(&["task:1", "task:2"]);
         note(&mut keeper, &keys);
         let mut removal = keeper.begin().expect("a transaction");
         remove(&mut removal, &keys).expect("removed");
         std::thread::scope(|scope| {
-            let late = scope.spawn(|| note(&mut writer, &keys));
-            let deadline = Instant::now() + Duration::from_secs(20);
-            let waits = "SELECT 1 FROM pg_stat_activity
-                WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            while !late.is_finished() && watcher.row(waits, &[]).expect("an answer").is_none() {
-                assert!(Instant::now() < deadline, "it neither ends nor waits");
-            }
+            let second = scope.spawn(|| note(&mut writer, &keys));
+            assert!(waits(&mut watcher, &second));
             removal.commit().expect("committed");
-            late.join().expect("no panic");
+            second.join().expect("no panic");
         });
         let mut kept = list(&mut watcher, 10).expect("an answer");
         kept.sort();
-        assert_eq!(kept, ["task:1", "task:2"]);
+        assert_eq!(kept, keys);
     }
 
     #[test]
@@ -99,11 +134,7 @@ mod tests {
                 });
                 scope.spawn(|| {
                     let mut connection = connect(&settings);
-                    for _ in 0..100 {
-                        let mut change = connection.begin().expect("a transaction");
-                        remove(&mut change, keys).expect("removed");
-                        change.commit().expect("committed");
-                    }
+                    (0..100).for_each(|_| strike(&mut connection, keys));
                 });
             }
         });
