@@ -8,6 +8,7 @@ mod faults;
 mod freshness;
 mod matrix;
 mod pool;
+mod postgres;
 mod publishing;
 mod redis;
 mod work;
