@@ -7,6 +7,7 @@ mod durability;
 mod faults;
 mod freshness;
 mod matrix;
+mod offload;
 mod pool;
 mod postgres;
 mod publishing;

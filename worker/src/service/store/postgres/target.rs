@@ -74,6 +74,7 @@ impl Target {
         }
         config.tcp_user_timeout(UNACKNOWLEDGED);
         config.keepalives_idle(UNACKNOWLEDGED);
+        config.keepalives_interval(UNACKNOWLEDGED / 3);
         Ok(Self { config, trust })
     }
 
