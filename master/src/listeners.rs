@@ -97,9 +97,10 @@ impl Listeners {
     }
 
     /// Where this listens, as gunicorn's start line has it.
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn describe(&self, is_secure: bool) -> String {
+        let scheme = if is_secure { "https" } else { "http" };
         let urls = self.sockets.iter().map(|bound| match &bound.actual {
-            tcp @ Address::Tcp { .. } => format!("http://{tcp}"),
+            tcp @ Address::Tcp { .. } => format!("{scheme}://{tcp}"),
             other => other.to_string(),
         });
         urls.collect::<Vec<_>>().join(",")
@@ -165,15 +166,15 @@ mod tests {
     #[test]
     fn the_real_port_is_shown_and_kept_over_a_reload() {
         let first = Listeners::bind(&settings(vec![any_port()])).expect("bound");
-        assert!(first.describe().starts_with("http://127.0.0.1:"));
-        assert!(!first.describe().ends_with(":0"));
+        assert!(first.describe(false).starts_with("http://127.0.0.1:"));
+        assert!(!first.describe(false).ends_with(":0"));
         let file = path("kept");
         let both = settings(vec![any_port(), Address::Unix(file.clone())]);
         let second = first.rebind(&both).expect("bound");
-        assert!(second.describe().starts_with(&first.describe()));
+        assert!(second.describe(false).starts_with(&first.describe(false)));
         assert!(
             second
-                .describe()
+                .describe(false)
                 .ends_with(&format!("unix:{}", file.display()))
         );
         assert!(!first.is_same(&second) && file.exists());

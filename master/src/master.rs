@@ -354,9 +354,12 @@ impl Master {
         if let Some(before) = before {
             change_environment(&before.settings, settings);
         }
-        if before.is_none_or(|before| !before.listeners.is_same(&next.listeners)) {
+        let is_same = |before: &Generation| {
+            before.listeners.is_same(&next.listeners) && before.tls.is_some() == next.tls.is_some()
+        };
+        if !before.is_some_and(is_same) {
             let pid = std::process::id();
-            info!("Listening at: {} ({pid})", next.listeners.describe());
+            info!("Listening at: {} ({pid})", next.describe());
         }
         self.title.rename(&next.name());
         self.title.show("master");

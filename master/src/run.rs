@@ -15,6 +15,7 @@ use oxicorn_common::Outages;
 use oxicorn_common::bell::Bell;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
+use oxicorn_worker::Tls;
 
 use crate::daemon::{Announcement, Side, daemonize};
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
@@ -83,6 +84,8 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
     };
     privileges::check(&loaded.settings)?;
     if loaded.settings.check_config {
+        change_directory(&loaded.settings)?;
+        Tls::load(&loaded.settings)?;
         return Ok(ExitCode::SUCCESS);
     }
     if sys::thread_count() > 1 {
@@ -122,6 +125,7 @@ fn lead(
     change_environment(&Settings::default(), &settings);
     let mut pidfile = settings.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
+    let tls = Tls::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
         true => Listeners::bind(&settings)?,
@@ -142,9 +146,10 @@ fn lead(
         settings,
         application,
         listeners,
+        tls,
     };
     let pid = std::process::id();
-    info!("Listening at: {} ({pid})", generation.listeners.describe());
+    info!("Listening at: {} ({pid})", generation.describe());
     info!("Using worker: threads");
     let mut title = Title::new(&generation.name());
     title.show("master");

@@ -61,6 +61,8 @@ impl Reactor {
     /// Keeps a connection until the poll or a timer names it.
     pub(crate) fn hold(&mut self, mut connection: Box<Connection>, for_writing: bool) {
         let token = connection.token;
+        let for_writing =
+            for_writing || (connection.opening.is_some() && connection.stream.wants_to_write());
         if connection
             .registered
             .is_none_or(|writing| for_writing && !writing)
