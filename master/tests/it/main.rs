@@ -17,4 +17,5 @@ mod reload;
 mod service;
 mod settings;
 mod signals;
+mod tls;
 mod upload;
