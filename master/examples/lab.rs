@@ -57,6 +57,11 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
             spin(ms);
             text(std::process::id())
         }
+        "/print" => {
+            println!("out {}", word(&query, "text"));
+            eprintln!("err {}", word(&query, "text"));
+            text("printed")
+        }
         "/echo" => echo(request),
         "/head" => text(describe(request)),
         "/origin" => text(origin(request)),

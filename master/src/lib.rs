@@ -33,6 +33,7 @@ mod run;
 mod spawn;
 mod supervisor;
 mod sys;
+mod telemetry;
 mod terminal;
 mod title;
 

@@ -14,6 +14,7 @@ use oxicorn_common::{Listener, Settings};
 
 use crate::bound::{BindError, Bound};
 use crate::last_call::last_call;
+use crate::sys;
 
 /// All sockets of one generation.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +95,19 @@ impl Listeners {
             })
         };
         self.sockets.iter().map(duplicate).collect()
+    }
+
+    /// How many connections wait to be accepted, over all TCP sockets: of others the kernel does not
+    /// tell. `None` where there is no TCP socket.
+    pub(crate) fn waiting(&self) -> Option<u64> {
+        let counts = self
+            .sockets
+            .iter()
+            .map(|bound| sys::accept_queue(&bound.fd));
+        counts
+            .flatten()
+            .map(u64::from)
+            .reduce(|sum, count| sum + count)
     }
 
     /// Where this listens, as gunicorn's start line has it.

@@ -24,6 +24,7 @@ use crate::master::{Master, SIGNALS, Shared};
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
+use crate::telemetry::Telemetry;
 use crate::title::Title;
 use crate::{activation, privileges, sys};
 
@@ -134,9 +135,14 @@ fn lead(
     let notifier = Notifier::take(&source.environment);
     let announcement = match settings.daemon {
         false => Announcement::default(),
-        true => match daemonize().context("cannot go into the background")? {
+        true => match daemonize(settings.enable_stdio_inheritance)
+            .context("cannot go into the background")?
+        {
             Side::Command(code) => return Ok(code),
-            Side::Master(announcement) => announcement,
+            Side::Master(announcement) => {
+                logging::attach().context("cannot open the log")?;
+                announcement
+            }
         },
     };
     if let Some(pidfile) = &mut pidfile {
@@ -170,6 +176,7 @@ fn lead(
         announcement,
         notifier,
         title,
+        telemetry: Telemetry::default(),
         last_words: None,
     };
     let code = master.run();

@@ -137,6 +137,7 @@ fn work(
     let mut give_up_at: Option<Instant> = None;
     while !work.is_finished() {
         slot.beat();
+        logging::tend();
         for signal in wait_for_signals(&mut signals) {
             match signal {
                 Signal::SIGTERM if give_up_at.is_none() => {

@@ -66,6 +66,8 @@ pub(crate) struct Reactor {
     pub(crate) now: Instant,
     /// The last event came within moments.
     brisk: bool,
+    /// Log lines wait for their receiver.
+    logs_wait: bool,
     /// Accepting failed for want of descriptors: not before then again.
     accept_after: Option<Instant>,
 }
@@ -124,6 +126,7 @@ impl Reactor {
             given_up: 0,
             now: Instant::now(),
             brisk: false,
+            logs_wait: false,
             accept_after: None,
         };
         Ok((reactor, waker))
@@ -157,6 +160,7 @@ impl Reactor {
             self.accept(index);
         }
         self.expire();
+        self.tend_logs();
         if signalled {
             self.obey_signals()?;
         }
