@@ -140,10 +140,7 @@ impl Loaded {
             return Err(self.refuse("reload_extra_files", file.clone(), expected));
         }
         match (&settings.tls.certfile, &settings.tls.keyfile) {
-            (Some(file), None) => {
-                let expected = "a keyfile beside the certfile".to_owned();
-                Err(self.refuse("certfile", file.display().to_string(), expected))
-            }
+            // A certificate alone may have its key in the same file.
             (None, Some(file)) => {
                 let expected = "a certfile beside the keyfile".to_owned();
                 Err(self.refuse("keyfile", file.display().to_string(), expected))
