@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use oxicorn_common::hooks::Hooks;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings};
+use oxicorn_worker::Tls;
 
+use crate::hooked::Hooked;
 use crate::listeners::Listeners;
 use crate::supervisor::Plan;
 use crate::{privileges, sys};
@@ -18,6 +21,9 @@ pub(crate) struct Generation {
     pub(crate) settings: Arc<Settings>,
     pub(crate) application: Arc<dyn Application>,
     pub(crate) listeners: Listeners,
+    /// From files that the children may not be able to read.
+    pub(crate) tls: Option<Tls>,
+    pub(crate) hooks: Arc<dyn Hooks>,
 }
 
 impl Generation {
@@ -34,6 +40,13 @@ impl Generation {
         }
     }
 
+    pub(crate) fn hooked(&self) -> Hooked {
+        Hooked {
+            hooks: Arc::clone(&self.hooks),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+
     /// What ps shows it as.
     pub(crate) fn name(&self) -> String {
         let name = self.settings.proc_name.as_deref();
@@ -44,22 +57,37 @@ impl Generation {
     pub(crate) fn next(&self, source: &Source, resolve: &Resolve) -> anyhow::Result<Self> {
         let loaded = Settings::load(source)?;
         warn_of(&loaded);
-        let settings = loaded.settings;
+        let Loaded {
+            settings, hooks, ..
+        } = loaded;
         privileges::check(&settings)?;
         let application = resolve(&settings)?;
         change_directory(&settings)?;
-        let listeners = match self.listeners.rebind(&settings) {
-            Ok(listeners) => listeners,
+        match self.acquire(&settings) {
+            Ok((listeners, tls)) => Ok(Self {
+                settings: Arc::new(settings),
+                application,
+                listeners,
+                tls,
+                hooks,
+            }),
             Err(error) => {
                 change_directory(&self.settings)?;
-                return Err(error.into());
+                Err(error)
             }
-        };
-        Ok(Self {
-            settings: Arc::new(settings),
-            application,
-            listeners,
-        })
+        }
+    }
+
+    /// What has paths that count from the directory of the settings.
+    fn acquire(&self, settings: &Settings) -> anyhow::Result<(Listeners, Option<Tls>)> {
+        let tls = Tls::load(settings)?;
+        let listeners = self.listeners.rebind(settings)?;
+        Ok((listeners, tls))
+    }
+
+    /// Where it listens, as gunicorn's start line has it.
+    pub(crate) fn describe(&self) -> String {
+        self.listeners.describe(self.tls.is_some())
     }
 }
 

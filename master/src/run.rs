@@ -13,16 +13,20 @@ use log::{error, info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use oxicorn_common::Outages;
 use oxicorn_common::bell::Bell;
+use oxicorn_common::hooks::Moment;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
+use oxicorn_worker::Tls;
 
 use crate::daemon::{Announcement, Side, daemonize};
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
+use crate::hooked::Hooked;
 use crate::listeners::Listeners;
 use crate::master::{Master, SIGNALS, Shared};
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
+use crate::telemetry::Telemetry;
 use crate::title::Title;
 use crate::{activation, privileges, sys};
 
@@ -83,6 +87,8 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
     };
     privileges::check(&loaded.settings)?;
     if loaded.settings.check_config {
+        change_directory(&loaded.settings)?;
+        Tls::load(&loaded.settings)?;
         return Ok(ExitCode::SUCCESS);
     }
     if sys::thread_count() > 1 {
@@ -122,6 +128,14 @@ fn lead(
     change_environment(&Settings::default(), &settings);
     let mut pidfile = settings.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
+    let hooked = Hooked {
+        hooks: Arc::clone(&loaded.hooks),
+        settings: Arc::clone(&settings),
+    };
+    if !settings.daemon {
+        hooked.begin()?;
+    }
+    let tls = Tls::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
         true => Listeners::bind(&settings)?,
@@ -130,27 +144,41 @@ fn lead(
     let notifier = Notifier::take(&source.environment);
     let announcement = match settings.daemon {
         false => Announcement::default(),
-        true => match daemonize().context("cannot go into the background")? {
+        true => match daemonize(settings.enable_stdio_inheritance)
+            .context("cannot go into the background")?
+        {
             Side::Command(code) => return Ok(code),
-            Side::Master(announcement) => announcement,
+            Side::Master(announcement) => {
+                logging::attach().context("cannot open the log")?;
+                announcement
+            }
         },
     };
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
     }
+    if settings.daemon {
+        hooked.begin()?;
+    }
+    let workers = settings.workers;
     let generation = Generation {
         settings,
         application,
         listeners,
+        hooks: loaded.hooks,
+        tls,
     };
     let pid = std::process::id();
-    info!("Listening at: {} ({pid})", generation.listeners.describe());
+    info!("Listening at: {} ({pid})", generation.describe());
     info!("Using worker: threads");
+    hooked.ask(Moment::Ready)?;
     let mut title = Title::new(&generation.name());
     title.show("master");
     let mut master = Master {
         source,
         resolve,
+        hooked,
+        workers,
         generations: BTreeMap::from([(1, generation)]),
         children: BTreeMap::new(),
         shared: Shared {
@@ -165,6 +193,7 @@ fn lead(
         announcement,
         notifier,
         title,
+        telemetry: Telemetry::default(),
         last_words: None,
     };
     let code = master.run();

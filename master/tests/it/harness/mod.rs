@@ -1,6 +1,7 @@
 //! What the tests share: a server under test, the clients, and looks into `/proc`.
 
 mod answer;
+mod authority;
 mod backends;
 mod client;
 mod database;
@@ -9,12 +10,14 @@ mod keyspace;
 mod load;
 mod log;
 mod process;
+mod receiver;
 mod server;
 mod services;
 mod teardown;
 mod topic;
 
 pub(crate) use answer::Answer;
+pub(crate) use authority::{Authority, Identity};
 pub(crate) use backends::{Backends, CacheKind, EventsKind, StoreKind};
 pub(crate) use client::Client;
 pub(crate) use database::Database;
@@ -23,6 +26,7 @@ pub(crate) use keyspace::Keyspace;
 pub(crate) use load::{Load, Mode};
 pub(crate) use log::Log;
 pub(crate) use process::Process;
+pub(crate) use receiver::Receiver;
 pub(crate) use server::{Builder, Ended, Server};
 pub(crate) use services::Services;
 pub(crate) use topic::{Generation, Listener, Message, Topic};
