@@ -19,6 +19,7 @@ use oxicorn_common::{
 
 use crate::crew;
 use crate::reactor::Reactor;
+use crate::reload;
 use crate::station::Station;
 use crate::tls::Tls;
 
@@ -94,6 +95,14 @@ pub fn run_web(boot: Boot) -> i32 {
             boot.tls,
         )?;
         station.slot().beat();
+        if context.settings.reload.enabled {
+            reload::start(
+                Arc::clone(&boot.application),
+                Vec::new(),
+                &context.settings,
+                Arc::clone(&sender),
+            )?;
+        }
         station.slot().set_state(SlotState::Ready);
         station.tell(&Message::Ready);
         Ok(crew::run(station, reactor, waker)?)
