@@ -171,7 +171,7 @@ fn changed_code_is_reloaded_once_whoever_reports_it() {
     assert_eq!(reloads(&scene), 2);
     // It does not load; the next change may.
     scene.handle(Event::Reloaded(plan(3, 0)));
-    [7, 8, 9].map(|id| scene.exits(id, 3));
+    (7..=9).for_each(|id| scene.exits(id, 3));
     scene.say(5, changed(90));
     assert_eq!(reloads(&scene), 3);
 }
