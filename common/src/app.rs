@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::bell::Bell;
+use crate::hooks::Hooks;
 use crate::outages::Outages;
 use crate::request::Request;
 use crate::response::Response;
@@ -74,6 +75,7 @@ pub struct WorkerContext {
     pub bell: Bell,
     /// Shared by all children.
     pub outages: Outages,
+    pub hooks: Arc<dyn Hooks>,
 }
 
 /// Why an application could not be made. The exit code of the child is 4, as gunicorn's.
