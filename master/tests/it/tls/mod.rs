@@ -145,6 +145,44 @@ fn client_hello(tls: &Arc<ClientConfig>) -> Vec<u8> {
 }
 
 #[test]
+fn a_crowd_of_handshakes_does_not_delay_who_is_there() {
+    let mut scene = Scene::new();
+    // Its signatures take several milliseconds each.
+    scene.identity = scene.authority.certify_with_key("slow", &["rsa:4096"]);
+    let server = scene
+        .server("crowd")
+        .threads(1)
+        .args(&["--worker-connections", "2000"])
+        .start();
+    let mut client = scene.client(&server);
+    get(&mut client, "/pid");
+    let hello = client_hello(&scene.authority.client());
+    let mut crowd: Vec<TcpStream> = (0..300)
+        .map(|_| TcpStream::connect(server.address()).expect("the server listens"))
+        .collect();
+    let started = Instant::now();
+    for stream in &mut crowd {
+        stream.write_all(&hello).expect("sent");
+    }
+    let mut slowest = Duration::ZERO;
+    for _ in 0..5 {
+        let asked = Instant::now();
+        get(&mut client, "/pid");
+        slowest = slowest.max(asked.elapsed());
+    }
+    for stream in &mut crowd {
+        let mut answer = [0; 3];
+        stream.read_exact(&mut answer).expect("an answer");
+        assert_eq!(answer, [22, 3, 3], "a handshake record");
+    }
+    let took = started.elapsed();
+    assert!(
+        took > 3 * slowest,
+        "all took {took:?}, one of us {slowest:?}"
+    );
+}
+
+#[test]
 fn a_handshake_may_come_byte_by_byte() {
     let scene = Scene::new();
     let server = scene.server("split").start();
@@ -247,14 +285,29 @@ fn the_end_is_told_and_a_cut_is_not_taken_for_it() {
     let mut client = scene.client(&server);
     get(&mut client, "/pid");
     assert!(client.rest().expect("a goodbye").is_empty());
-    // A client that says goodbye first gets its answers.
+}
+
+#[test]
+fn a_client_that_says_goodbye_gets_its_answers_and_is_let_go() {
+    let scene = Scene::new();
+    let server = scene.server("goodbye first").start();
     let mut client = scene.client(&server);
-    ask(&mut client, "/sleep?ms=100");
-    ask(&mut client, "/pid");
+    let request = "GET /sleep?ms=100 HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send(request.repeat(2).as_bytes()).expect("sent");
     client.finish().expect("said");
     for _ in 0..2 {
         assert_eq!(client.answer().expect("an answer").status, 200);
     }
+    assert!(client.rest().expect("a goodbye").is_empty());
+    // A goodbye that nobody has read when the server closes must not become a reset.
+    let mut client = scene.client(&server);
+    let target = "/stream?pieces=3&ms=200&bytes=1000";
+    let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.send(request.as_bytes()).expect("sent");
+    client.take(1).expect("the response begins");
+    client.finish().expect("said");
+    let rest = client.rest().expect("a goodbye");
+    assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "{}", rest.escape_ascii());
 }
 
 #[test]
