@@ -123,7 +123,7 @@ fn the_task_is_whole_or_not_there(moment: Moment) {
 }
 
 fn body() -> serde_json::Value {
-    json!({"userId": 1, "parameters": {"numbers": [1, 2, 3]}})
+    json!({"userId": 1, "parameters": {"csv": "a,b\n1,2\n3,4\n"}})
 }
 
 /// Sessions that wait for the lock, or are in what comes after it.
