@@ -279,7 +279,7 @@ impl Reactor {
             }
             Received::Closed => {
                 self.keep(buffers);
-                self.forget(connection);
+                self.part(connection);
             }
             Received::Refused(error) => {
                 connection.buffers = Some(buffers);
