@@ -92,13 +92,15 @@ impl<'a> Desk<'a> {
             request.head.path(),
         );
         let mut response = self.call(&mut request);
+        // A sibling can go on with a connection, unless its keys are here.
+        let is_leaving = self.station.closing.load(Ordering::Relaxed)
+            || (connection.stream.is_tls() && self.station.is_draining());
         let asked = Asked {
             version: request.head.version,
             head_only: request.head.method() == "HEAD",
             keep_alive: intake.framing.keep_alive
                 && !self.station.settings.keepalive.is_zero()
-                && !self.station.closing.load(Ordering::Relaxed)
-                && !(connection.stream.is_tls() && self.station.is_draining()),
+                && !is_leaving,
         };
         let outgoing = &mut connection.outgoing;
         std::mem::swap(&mut outgoing.bytes, &mut self.spare);
