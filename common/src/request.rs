@@ -170,6 +170,8 @@ pub struct Request {
     pub head: Head,
     pub body: Body,
     pub peer: Peer,
+    /// Our end of the connection.
+    pub local: Peer,
 }
 
 impl Request {

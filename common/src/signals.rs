@@ -43,6 +43,15 @@ impl SignalPipe {
         Ok(pipe)
     }
 
+    /// Takes back the signals that other code has given handlers of its own meanwhile.
+    pub fn reclaim(&self) -> io::Result<()> {
+        let caught = CAUGHT.load(Ordering::Relaxed);
+        for signal in Signal::iterator().filter(|&signal| caught & bit(signal) != 0) {
+            sys::catch(signal)?;
+        }
+        unblock_all()
+    }
+
     /// What has arrived since the last call, in order. Does not wait.
     pub fn take(&mut self) -> Vec<Signal> {
         let mut signals = Vec::new();

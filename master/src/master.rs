@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,7 @@ use oxicorn_common::{Handoff, Message, Scoreboard, Settings, SignalPipe, logging
 
 use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve, change_environment};
+use crate::host::Host;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
@@ -59,6 +61,7 @@ pub(crate) struct Shared {
 }
 
 pub(crate) struct Master {
+    pub(crate) host: Arc<dyn Host>,
     pub(crate) source: Source,
     pub(crate) resolve: Resolve,
     /// The generations that children may still be started of; the last is the newest.

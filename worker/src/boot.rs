@@ -54,8 +54,11 @@ enum BootError {
 impl BootError {
     fn exit_code(&self) -> i32 {
         match self {
-            Self::Load { .. } => LOAD_ERROR,
-            Self::AccessFormat(_) | Self::Io(_) => BOOT_ERROR,
+            Self::Load {
+                source: LoadError::Unusable(_),
+                ..
+            } => LOAD_ERROR,
+            Self::Load { .. } | Self::AccessFormat(_) | Self::Io(_) => BOOT_ERROR,
         }
     }
 
@@ -79,6 +82,8 @@ pub fn run_web(boot: Boot) -> i32 {
     let serve = || -> Result<i32, BootError> {
         let signals = install_signals()?;
         let app = load(&*boot.application, |application| application.load(&context))?;
+        // Whatever the application's code has done to them meanwhile.
+        signals.reclaim()?;
         let settings = Arc::clone(&context.settings);
         let (board, slot) = (boot.scoreboard, context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
@@ -116,7 +121,9 @@ fn work(
     sender: &MessageSender,
 ) -> Result<i32, BootError> {
     let mut signals = install_signals()?;
-    let Some(runner) = load(&**application, |application| application.runner(context))? else {
+    let runner = load(&**application, |application| application.runner(context))?;
+    signals.reclaim()?;
+    let Some(runner) = runner else {
         return Ok(0);
     };
     let slot = scoreboard.slot(context.slot);

@@ -66,6 +66,8 @@ pub(crate) struct Connection {
     pub(crate) token: usize,
     pub(crate) stream: Arc<Stream>,
     pub(crate) peer: Peer,
+    /// Our end; asked for with the first request.
+    pub(crate) local: Option<Peer>,
     pub(crate) phase: Phase,
     pub(crate) then: Then,
     pub(crate) buffers: Option<Box<Buffers>>,
@@ -133,6 +135,7 @@ impl Connection {
             token: usize::MAX,
             stream: Arc::new(stream),
             peer,
+            local: None,
             phase: Phase::Receiving,
             then: Then::KeepAlive,
             buffers: None,

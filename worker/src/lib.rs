@@ -12,6 +12,7 @@
 //! ```
 
 mod acceptor;
+mod ahead;
 mod boot;
 mod connection;
 mod crew;

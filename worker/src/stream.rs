@@ -4,11 +4,17 @@
 //! The calls go straight to the kernel, by rustix: in a process with several threads the C library
 //! makes each of them a cancellation point (pthreads(7)), which costs more than it looks.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::Duration;
 
 use mio::net::{TcpStream, UnixStream};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use oxicorn_common::request::Peer;
+use rustix::fs::sendfile;
 use rustix::io::retry_on_intr;
 use rustix::net::{SendFlags, send};
 
@@ -29,6 +35,44 @@ impl Stream {
 
     pub(crate) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         Ok(retry_on_intr(|| rustix::io::writev(self, parts))?)
+    }
+
+    /// As [`Stream::write`], when more follows at once and is to share a packet.
+    pub(crate) fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+        Ok(retry_on_intr(|| send(self, bytes, flags))?)
+    }
+
+    /// Has the kernel send up to `count` bytes of `file`. The error at the end of the file is
+    /// `UnexpectedEof`: it had been longer.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        let mut at = offset;
+        match retry_on_intr(|| sendfile(self, file, Some(&mut at), count))? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            sent => Ok(sent),
+        }
+    }
+
+    /// Waits until the client takes more, for at most `patience`; zero is for ever.
+    pub(crate) fn wait_for_room(&self, patience: Duration) -> io::Result<()> {
+        let timeout = match patience.is_zero() {
+            true => PollTimeout::NONE,
+            false => PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX),
+        };
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut fds, timeout) {
+            Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Our end of the connection.
+    pub(crate) fn local(&self) -> Peer {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map_or(Peer::Unix, Peer::Tcp),
+            Self::Unix(_) => Peer::Unix,
+        }
     }
 
     /// Ends one or both directions; a peer that is gone already is no error.

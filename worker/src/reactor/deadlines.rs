@@ -36,7 +36,7 @@ impl Reactor {
         }
     }
 
-    fn time_out(&mut self, connection: Box<Connection>) {
+    fn time_out(&mut self, mut connection: Box<Connection>) {
         let silent = connection.buffers.is_none();
         match connection.awaited {
             Awaited::Head | Awaited::Body if !silent => {
@@ -44,7 +44,8 @@ impl Reactor {
             }
             awaited => {
                 debug!("closing a connection that kept us waiting for its {awaited:?}");
-                self.forget(connection);
+                connection.phase = Phase::Dead;
+                self.place(connection);
             }
         }
     }
