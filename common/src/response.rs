@@ -96,6 +96,14 @@ impl Response {
             .body(body.into())
     }
 
+    /// A 500 that says nothing of the reason, and ends the connection.
+    pub fn failure() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR)
+            .field("Content-Type", "text/plain")
+            .field("Connection", "close")
+            .body(ResponseBody::Static(b"Internal Server Error\n"))
+    }
+
     #[must_use]
     pub fn field(
         mut self,

@@ -6,7 +6,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use http::StatusCode;
 use log::{debug, error, warn};
 use oxicorn_common::request::{Body, Head, Request};
 use oxicorn_common::response::{Response, ResponseBody};
@@ -114,7 +113,7 @@ impl<'a> Desk<'a> {
         let early = begun.is_some();
         // A panic in the middle of a response.
         lost |= early && called.is_none();
-        let mut response = called.unwrap_or_else(failure);
+        let mut response = called.unwrap_or_else(Response::failure);
         let begun = match begun {
             Some(begun) => begun,
             None => {
@@ -125,14 +124,17 @@ impl<'a> Desk<'a> {
             }
         };
         let streams = early || matches!(response.body, ResponseBody::Stream(_));
-        let in_time = match streams {
-            true => seat.answer() || (seat.vacate(), false).1,
+        let mut in_time = match streams {
+            true => seat.answer(),
             false => seat.vacate(),
         };
         if lost || !in_time {
             drop(response);
             intake.head = request.head;
-            return match in_time && (!streams || seat.vacate()) {
+            if streams {
+                in_time &= seat.vacate();
+            }
+            return match in_time {
                 true => connection.phase = Phase::Dead,
                 false => connection.give_up(),
             };
@@ -266,7 +268,7 @@ fn encode(
         let (method, path) = (request.method(), request.path());
         error!("Error handling request {method} {path}: {reason}");
         out.truncate(before);
-        *response = failure();
+        *response = Response::failure();
         encode_head(out, response, asked, date).unwrap_or((Framed::Bodiless, false))
     });
     Begun {
@@ -293,13 +295,6 @@ fn line_of(connection: &Connection) -> String {
     };
     let head = &buffers.intake.head;
     format!("{} {}", head.method(), head.path())
-}
-
-fn failure() -> Response {
-    Response::new(StatusCode::INTERNAL_SERVER_ERROR)
-        .field("Content-Type", "text/plain")
-        .field("Connection", "close")
-        .body(ResponseBody::Static(b"Internal Server Error\n"))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

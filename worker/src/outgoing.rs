@@ -59,6 +59,8 @@ pub(crate) struct Outgoing {
     sent: usize,
     pieces: Option<Pieces>,
     chunked: bool,
+    /// The pieces are of no interest.
+    discards: bool,
     /// Octets that are missing of a stream whose length is known.
     left: Option<u64>,
 }
@@ -73,6 +75,10 @@ impl Outgoing {
     /// Adds the body to the head that is in `bytes`; returns the octets of it that are known.
     pub(crate) fn attach(&mut self, body: ResponseBody, framed: Framed) -> u64 {
         match (framed, body) {
+            (Framed::Bodiless, ResponseBody::Stream(stream)) => {
+                self.discard(stream.rest);
+                0
+            }
             (Framed::Bodiless, _) => 0,
             (_, ResponseBody::Stream(stream)) => {
                 self.begin_stream(framed, stream.length);
@@ -106,6 +112,10 @@ impl Outgoing {
     /// As [`Outgoing::attach`], for a response whose head and more has been sent already.
     pub(crate) fn go_on_with(&mut self, body: ResponseBody, framed: Framed) -> u64 {
         match (framed, body) {
+            (Framed::Bodiless, ResponseBody::Stream(stream)) => {
+                self.discard(stream.rest);
+                0
+            }
             (Framed::Bodiless, _) => 0,
             (_, ResponseBody::Stream(stream)) => self.go_on(stream.first, stream.rest),
             (_, body) => {
@@ -113,6 +123,13 @@ impl Outgoing {
                 self.go_on(Some(whole), Box::new(std::iter::empty()))
             }
         }
+    }
+
+    /// A body that is not sent is let go of after the head, as others are.
+    fn discard(&mut self, pieces: Pieces) {
+        self.pieces = Some(pieces);
+        self.discards = true;
+        (self.chunked, self.left) = (false, None);
     }
 
     /// Whether the client takes the end of the connection for the end of the body.
@@ -132,6 +149,9 @@ impl Outgoing {
     /// Runs the application for one more piece. An error is the end of the connection.
     pub(crate) fn make_piece(&mut self) -> io::Result<Made> {
         self.reset();
+        if std::mem::take(&mut self.discards) {
+            self.pieces = None;
+        }
         let Some(pieces) = self.pieces.as_mut() else {
             return Ok(Made::End);
         };

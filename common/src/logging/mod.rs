@@ -59,6 +59,11 @@ pub fn reopen() {
     }
 }
 
+/// Writes text that is no record to the error log: what an application prints there.
+pub fn error_text(text: &[u8]) {
+    ERROR.write(text);
+}
+
 /// Whether anybody reads access lines; nobody need render them if not.
 pub fn access_enabled() -> bool {
     ACCESS.is_open()

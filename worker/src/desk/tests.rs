@@ -7,6 +7,8 @@ use mio::net::UnixStream;
 use oxicorn_common::request::Peer;
 use oxicorn_common::{App, Scoreboard, Settings, message};
 
+use http::StatusCode;
+
 use super::*;
 use crate::connection::Buffers;
 use crate::http::Limits;
