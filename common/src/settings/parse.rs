@@ -1,5 +1,7 @@
 //! From text to typed values. Every error says what would be right.
 
+mod words;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -11,6 +13,11 @@ use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::address::Address;
 use crate::logging::AccessFormat;
+
+pub(super) use words::{
+    field_names, json_object, logger_class, one_of, only, paste_assignment, root_path,
+    scheme_headers, tls_version, worker_class,
+};
 
 /// Longer spans would overflow deadlines and mean "off" anyway.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -46,8 +53,8 @@ pub(super) fn seconds(text: &str) -> Parsed<Duration> {
 
 pub(super) fn switch(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" => Ok(false),
+        "true" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "no" | "n" | "off" | "0" => Ok(false),
         _ => Err("true or false".to_owned()),
     }
 }

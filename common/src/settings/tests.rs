@@ -19,7 +19,31 @@ fn sample(row: &Setting) -> &'static str {
         "redis_url" => "redis://cache:6380/3",
         "kafka_brokers" => "one:9092,two:9092",
         "database_url" => "sqlite:other.db",
+        "proxy_protocol" => "v2",
+        "proxy_allow_ips" | "forwarded_allow_ips" => "10.0.0.0/8,fd00::1",
+        "secure_scheme_headers" => "X-SCHEME=https,X-SSL=1",
+        "root_path" => "/shop",
+        "header_map" => "refuse",
+        "cert_reqs" => "2",
+        "ssl_version" => "TLSv1_2",
+        "keyfile" | "certfile" => "/nowhere/x.pem",
+        "pythonpath" => "/one,/two",
+        "paste" | "reload_extra_files" => "/dev/null",
+        "raw_paste_global_conf" => r"A\=B=c",
+        "reload_engine" => "poll",
+        "logger_class" => "simple",
+        "logconfig_dict" => r#"{"version":1}"#,
+        "syslog_addr" => "unix:///dev/log#dgram",
+        "syslog_facility" => "local3",
+        "statsd_host" => "stats:9125",
+        "worker_class" => "gthread",
+        "http_parser" => "fast",
+        "control_socket_mode" => "0o660",
+        "protocol" | "http_protocols" => row.default,
+        _ if row.standing == Standing::Later => row.default,
         _ => match row.kind {
+            Kind::Switch if row.default == "true" => "false",
+            Kind::Off => "false",
             Kind::Switch => "true",
             Kind::Value("SECONDS") => "12.5",
             Kind::Value("COUNT" | "CONNECTIONS" | "BYTES" | "PERCENT" | "PORT" | "NUMBER") => "17",
@@ -47,6 +71,20 @@ fn load(arguments: &[&str], environment: &[(&str, &str)]) -> Loaded {
     Settings::load(&source(arguments, environment)).expect("good settings")
 }
 
+/// The rows that a text can set.
+fn textual() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().filter(|row| !row.is_hook())
+}
+
+/// Flags without which `row` is refused.
+fn partner(row: &Setting) -> Vec<&'static str> {
+    match row.name {
+        "keyfile" => vec!["--certfile", "/nowhere/y.pem"],
+        "certfile" => vec!["--keyfile", "/nowhere/y.pem"],
+        _ => Vec::new(),
+    }
+}
+
 fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let error = Settings::load(&source(arguments, environment)).expect_err("bad settings");
     assert_eq!(error.exit_code(), 1);
@@ -64,7 +102,7 @@ fn expected(row: &Setting) -> String {
 
 #[test]
 fn every_row_reads_its_default_and_what_it_shows() {
-    for row in SETTINGS {
+    for row in textual() {
         let mut settings = Settings::blank();
         (row.apply)(&mut settings, row.default).expect(row.name);
         let shown = (row.show)(&settings);
@@ -72,9 +110,10 @@ fn every_row_reads_its_default_and_what_it_shows() {
         (row.apply)(&mut again, &shown).expect(row.name);
         assert_eq!((row.show)(&again), shown, "{}", row.name);
         assert_eq!(shown, row.default, "{}", row.name);
-        assert_ne!(
-            expected(row),
-            row.default,
+        let one_value = ["protocol", "http_protocols"].contains(&row.name);
+        assert_eq!(
+            expected(row) == row.default,
+            one_value || row.standing == Standing::Later,
             "{}: sample is the default",
             row.name
         );
@@ -83,14 +122,23 @@ fn every_row_reads_its_default_and_what_it_shows() {
 
 #[test]
 fn every_flag_reaches_its_field() {
-    for row in SETTINGS {
+    for row in textual() {
         for flag in row.flags {
             let mut arguments = vec![*flag];
-            if row.kind != Kind::Switch {
-                arguments.push(sample(row));
+            let shown = match row.kind {
+                Kind::Switch => "true".to_owned(),
+                Kind::Off => "false".to_owned(),
+                _ => {
+                    arguments.push(sample(row));
+                    expected(row)
+                }
+            };
+            if row.name == "dirty_apps" {
+                continue;
             }
+            arguments.extend(partner(row));
             let loaded = load(&arguments, &[]);
-            assert_eq!((row.show)(&loaded.settings), expected(row), "{flag}");
+            assert_eq!((row.show)(&loaded.settings), shown, "{flag}");
             let origin = loaded.origin(row.name).expect("a row").to_string();
             assert_eq!(
                 Some(origin),
@@ -105,10 +153,11 @@ fn every_flag_reaches_its_field() {
 #[test]
 fn every_variable_reaches_its_field() {
     for row in SETTINGS {
-        for variable in row.variables().filter(|name| name != "PORT") {
-            let loaded = load(&[], &[(&variable, sample(row))]);
+        for variable in row.variables() {
+            let loaded = load(&partner(row), &[(&variable, sample(row))]);
             assert_eq!((row.show)(&loaded.settings), expected(row), "{variable}");
-            assert!(loaded.warnings.is_empty(), "{variable}");
+            let explained = matches!(row.standing, Standing::Accepted(_));
+            assert_eq!(loaded.warnings.len(), usize::from(explained), "{variable}");
         }
     }
 }
@@ -268,11 +317,70 @@ fn unknown_variables_of_ours_are_named() {
         ("OXICORN_PORT_80_TCP", "tcp://10.0.0.1:80"),
         ("GUNICORN_STATSD_HOST", "x"),
         ("OXICORN_CMD_ARGS", "-w 2"),
+        ("OXICORN_SERVICES_DIR", "/tmp"),
     ];
     assert_eq!(
         load(&[], &environment).warnings,
         ["variable OXICORN_WORKER is no setting and is ignored"]
     );
+}
+
+#[test]
+fn what_is_not_served_is_refused_by_name_with_a_remedy() {
+    for row in textual().filter(|row| row.standing == Standing::Later) {
+        for flag in row.flags {
+            let text = refusal(&[flag, "4711"], &[]);
+            assert!(text.starts_with(&format!("flag {flag}: invalid value \"4711\": expected")));
+            assert!(text.matches(": ").count() >= 3, "{text}");
+        }
+    }
+    assert_eq!(
+        refusal(&["-k", "gevent"], &[]),
+        "flag --worker-class: invalid value \"gevent\": expected sync or gthread: there are no \
+         greenlets; idle and slow clients hold no thread here, so raise threads instead"
+    );
+    assert!(refusal(&["--certfile", "/x.pem"], &[]).contains("expected a keyfile"));
+    assert!(refusal(&["--paste", "nowhere.ini#main"], &[]).contains("/nowhere.ini#main"));
+    assert!(refusal(&["--reload-extra-file", "/nowhere/x"], &[]).contains("that exists"));
+    load(&["--reload-extra-file", "/nowhere/*"], &[]);
+}
+
+#[test]
+fn a_setting_without_effect_is_explained_once() {
+    let loaded = load(&["--worker-tmp-dir", "/dev/shm", "--http-parser=auto"], &[]);
+    assert_eq!(
+        loaded.warnings,
+        [
+            "flag --worker-tmp-dir: worker_tmp_dir has no effect: heartbeats are words in shared \
+             memory, there is no file"
+        ]
+    );
+}
+
+#[test]
+fn the_flag_of_an_optional_value_may_stand_alone() {
+    for (arguments, mode) in [
+        (&["--proxy-protocol"][..], ProxyProtocol::Auto),
+        (&["--proxy-protocol", "--daemon"], ProxyProtocol::Auto),
+        (&["--proxy-protocol", "v1"], ProxyProtocol::V1),
+        (&["--proxy-protocol=v2", "native:hello"], ProxyProtocol::V2),
+    ] {
+        assert_eq!(load(arguments, &[]).settings.proxy.protocol, mode);
+    }
+}
+
+#[test]
+fn variables_that_replace_a_default_come_last() {
+    let environment = [
+        ("FORWARDED_ALLOW_IPS", "*"),
+        ("SENDFILE", "no"),
+        ("PORT", "9"),
+    ];
+    let settings = load(&[], &environment).settings;
+    assert!(settings.proxy.forwarded_peers.is_everybody() && !settings.sendfile);
+    let arguments = ["--forwarded-allow-ips", "::1"];
+    let settings = load(&arguments, &environment).settings;
+    assert!(!settings.proxy.forwarded_peers.is_everybody());
 }
 
 #[test]
