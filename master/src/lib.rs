@@ -38,13 +38,13 @@ mod terminal;
 mod title;
 
 pub use embed::{run, run_application};
+pub use host::{Fork, Host, Native};
 pub use oxicorn_common::app::{
     App, Application, Early, LoadError, Outlet, Runner, Stop, WorkerContext,
 };
 pub use oxicorn_common::request::{Body, Head, Peer, Request, Version};
 pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody};
 pub use oxicorn_common::settings::Settings;
-pub use host::{Fork, Host, Native};
 pub use oxicorn_common::settings::Source;
 pub use run::{by_name, serve, serve_in};
 

@@ -49,7 +49,7 @@ impl Worker {
         let terms = Terms {
             exchange: &exchange,
             head_only: request.method() == "HEAD",
-            sendfile: true,
+            sendfile: self.settings.sendfile,
         };
         let outcome = self.ask(py, place, request, terms);
         drop(connected);
@@ -57,7 +57,7 @@ impl Worker {
             let text = trace::text(py, &exception);
             let failure = Response::failure();
             if exchange.take_head().1 {
-                return body::broken(failure, format!("\n{text}"));
+                return body::broken(failure, format!("an exception\n{text}"));
             }
             let (method, target) = (request.method(), request.head.target());
             error!("Error handling request {method} {target}\n{text}");

@@ -63,7 +63,9 @@ impl Wsgi {
     fn import(&self, py: Python<'_>, settings: &Settings) -> PyResult<Py<PyAny>> {
         let here = std::env::current_dir()?;
         put_first(py, &here)?;
-        let _ = settings;
+        for directory in &settings.python.path {
+            put_first(py, directory)?;
+        }
         let module = py.import("oxicorn.spec")?;
         Ok(module.call_method1("load", (&self.spec,))?.unbind())
     }

@@ -45,7 +45,9 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult
         };
         if terms.head_only || written || length != Some(whole.length()) {
             if length.is_some_and(|length| length < whole.length()) && !written {
-                warn!("a response body is longer than its Content-Length; the rest of it is dropped");
+                warn!(
+                    "a response body is longer than its Content-Length; the rest of it is dropped"
+                );
             }
             let nothing = Box::new(std::iter::empty());
             return Ok(streamed(head, Some(whole), nothing, length));
@@ -70,7 +72,12 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult
         let length = head.length.unwrap_or(range.length);
         range.length = range.length.min(length);
         source.skip_to_end();
-        return Ok(streamed(head, Some(Piece::File(range)), Box::new(source), Some(length)));
+        return Ok(streamed(
+            head,
+            Some(Piece::File(range)),
+            Box::new(source),
+            Some(length),
+        ));
     }
     source.iterate(py)?;
     let first = source.pull(py)?;
@@ -242,7 +249,7 @@ impl Iterator for Source {
             Err(exception) => {
                 let text = trace::text(py, &exception);
                 self.close(py);
-                Some(Err(io::Error::other(format!("\n{text}"))))
+                Some(Err(io::Error::other(format!("an exception\n{text}"))))
             }
         })
     }

@@ -111,7 +111,10 @@ pub(crate) fn base<'py>(
     environ.set_item(interned(py, "wsgi.run_once"), false)?;
     environ.set_item(interned(py, "wsgi.url_scheme"), interned(py, "http"))?;
     environ.set_item(interned(py, "wsgi.input_terminated"), true)?;
-    environ.set_item(interned(py, "wsgi.file_wrapper"), py.get_type::<FileWrapper>())?;
+    environ.set_item(
+        interned(py, "wsgi.file_wrapper"),
+        py.get_type::<FileWrapper>(),
+    )?;
     environ.set_item(interned(py, "wsgi.early_hints"), hints)?;
     environ.set_item(interned(py, "wsgi.input"), Input::new(Body::default()))?;
     environ.set_item(interned(py, "SERVER_SOFTWARE"), software)?;
@@ -311,7 +314,10 @@ impl Filler {
                 other => other.to_ascii_uppercase(),
             }));
             // Interned strings may be immortal, so not for whatever clients make up.
-            let key = match COMMON.iter().any(|common| common.eq_ignore_ascii_case(name)) {
+            let key = match COMMON
+                .iter()
+                .any(|common| common.eq_ignore_ascii_case(name))
+            {
                 true => interned(py, &key),
                 false => from_latin1(py, key.as_bytes()).unbind(),
             };
@@ -322,11 +328,7 @@ impl Filler {
 }
 
 /// The strings of an address, made anew when it is another than last time.
-fn remembered<'a>(
-    py: Python<'_>,
-    last: &'a mut Option<(Peer, Address)>,
-    now: Peer,
-) -> &'a Address {
+fn remembered<'a>(py: Python<'_>, last: &'a mut Option<(Peer, Address)>, now: Peer) -> &'a Address {
     if !matches!(last, Some((before, _)) if *before == now) {
         *last = None;
     }

@@ -34,7 +34,7 @@ impl Errors {
 
     fn writelines(&self, lines: &Bound<'_, PyAny>) -> PyResult<()> {
         for line in PyIterator::from_object(lines)? {
-            self.write(line?.extract()?);
+            self.write(&line?.extract::<String>()?);
         }
         Ok(())
     }

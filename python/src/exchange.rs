@@ -111,9 +111,9 @@ impl Exchange {
             }
         };
         drop(state);
-        self.send(py, |outlet| {
-            if let Some(response) = &response {
-                outlet.send(Early::Head(response))?;
+        self.send(py, move |outlet| {
+            if let Some(response) = response {
+                outlet.send(Early::Head(&response))?;
             }
             match data.is_empty() {
                 true => Ok(()),

@@ -31,7 +31,10 @@ impl FileWrapper {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let block = self.filelike.bind(py).call_method1("read", (self.blksize,))?;
+        let block = self
+            .filelike
+            .bind(py)
+            .call_method1("read", (self.blksize,))?;
         match block.cast_into::<PyBytes>() {
             Ok(bytes) if bytes.as_bytes().is_empty() => Ok(None),
             Ok(bytes) => Ok(Some(bytes)),
@@ -74,7 +77,10 @@ impl FileWrapper {
         let file = File::from(owned.ok()?);
         let metadata = file.metadata().ok().filter(|it| it.is_file())?;
         // A file of /proc has no length, and is not empty for all that.
-        let length = metadata.len().checked_sub(offset).filter(|&left| left > 0)?;
+        let length = metadata
+            .len()
+            .checked_sub(offset)
+            .filter(|&left| left > 0)?;
         Some(FileRange {
             file,
             offset,

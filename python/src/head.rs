@@ -122,8 +122,7 @@ fn read_name(name: &Bound<'_, PyString>) -> PyResult<Cow<'static, str>> {
         return Ok(Cow::Borrowed(common));
     }
     // A token (RFC 9110 section 5.6.2).
-    let is_token =
-        |&byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let is_token = |&byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     match std::str::from_utf8(bytes) {
         Ok(name) if !bytes.is_empty() && bytes.iter().all(is_token) => {
             Ok(Cow::Owned(name.to_owned()))
@@ -142,7 +141,9 @@ fn read_length(value: &[u8]) -> PyResult<u64> {
 
 fn invalid_length(value: &[u8]) -> PyErr {
     let value = String::from_utf8_lossy(value).into_owned();
-    PyValueError::new_err(format!("Content-Length {value:?} is not a number of octets"))
+    PyValueError::new_err(format!(
+        "Content-Length {value:?} is not a number of octets"
+    ))
 }
 
 /// The name only: values are nobody's business but the client's.
@@ -154,7 +155,9 @@ fn bad_value(name: &str) -> PyErr {
 
 fn string<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
     object.cast::<PyString>().map_err(|_| {
-        let repr = object.repr().map_or_else(|_| String::new(), |it| it.to_string());
+        let repr = object
+            .repr()
+            .map_or_else(|_| String::new(), |it| it.to_string());
         PyTypeError::new_err(format!("{repr} is not a string"))
     })
 }

@@ -85,7 +85,9 @@ impl Input {
         read: fn(&mut Source, usize) -> io::Result<Vec<u8>>,
     ) -> PyResult<Bound<'py, PyBytes>> {
         // A negative size is none.
-        let most = size.map_or(usize::MAX, |size| usize::try_from(size).unwrap_or(usize::MAX));
+        let most = size.map_or(usize::MAX, |size| {
+            usize::try_from(size).unwrap_or(usize::MAX)
+        });
         let reading = || {
             let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             read(&mut source, most)

@@ -38,7 +38,6 @@ mod _oxicorn {
     use std::ffi::OsString;
     use std::sync::Arc;
 
-    use anyhow::Context;
     use oxicorn::{Settings, Source};
     use pyo3::prelude::*;
 
@@ -48,10 +47,15 @@ mod _oxicorn {
     #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
 
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))
+    }
+
     /// Serves as `arguments` say, program name first; returns the exit code.
     #[pyfunction]
     fn main(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
-        let source = Source::process().context("cannot tell the working directory")?;
+        let source = Source::process()?;
         let source = Source {
             arguments,
             ..source

@@ -7,11 +7,7 @@ pub(crate) fn text(py: Python<'_>, error: &PyErr) -> String {
     let format = || -> PyResult<String> {
         let lines = py.import("traceback")?.call_method1(
             "format_exception",
-            (
-                error.get_type(py),
-                error.value(py),
-                error.traceback(py),
-            ),
+            (error.get_type(py), error.value(py), error.traceback(py)),
         )?;
         let lines: Vec<String> = lines.extract()?;
         Ok(lines.concat().trim_end().to_owned())

@@ -73,8 +73,7 @@ impl Ahead<'_> {
         }
         let date = self.date.at(self.started);
         let out = &mut self.outgoing.bytes;
-        let (framed, keep_alive) =
-            encode_head(out, response, self.asked, date).map_err(refused)?;
+        let (framed, keep_alive) = encode_head(out, response, self.asked, date).map_err(refused)?;
         let length = match &response.body {
             ResponseBody::Stream(stream) => stream.length,
             _ => None,

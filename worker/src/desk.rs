@@ -87,12 +87,7 @@ impl<'a> Desk<'a> {
             peer: connection.peer,
             local: *connection.local.get_or_insert_with(|| stream.local()),
         };
-        seat.occupy(
-            stream,
-            started,
-            request.head.method(),
-            request.head.path(),
-        );
+        seat.occupy(stream, started, request.head.method(), request.head.path());
         let keeps_alive = intake.framing.keep_alive;
         let outgoing = &mut connection.outgoing;
         std::mem::swap(&mut outgoing.bytes, &mut self.spare);
@@ -120,7 +115,13 @@ impl<'a> Desk<'a> {
                 // Not before: the server may have begun to stop while the application ran.
                 let asked = asked(self.station, &request.head, keeps_alive);
                 let date = self.date.at(started);
-                encode(&mut connection.outgoing.bytes, &mut response, asked, date, &request)
+                encode(
+                    &mut connection.outgoing.bytes,
+                    &mut response,
+                    asked,
+                    date,
+                    &request,
+                )
             }
         };
         let streams = early || matches!(response.body, ResponseBody::Stream(_));

@@ -276,8 +276,9 @@ impl Outgoing {
             (Some(into), None) => stream.write(&body[into..]),
             (None, Some(_)) => stream.write_more(&self.bytes[self.sent..]),
             (None, None) if body.is_empty() => stream.write(&self.bytes[self.sent..]),
-            (None, None) => stream
-                .write_vectored(&[IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(body)]),
+            (None, None) => {
+                stream.write_vectored(&[IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(body)])
+            }
         }
     }
 

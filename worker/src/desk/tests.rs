@@ -79,9 +79,8 @@ const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn a_long_body_reaches_a_slow_reader_whole_time_and_again() {
-    let app = |_: &mut Request| {
-        Response::new(StatusCode::OK).body(ResponseBody::Bytes(vec![b'x'; LONG]))
-    };
+    let app =
+        |_: &mut Request| Response::new(StatusCode::OK).body(ResponseBody::Bytes(vec![b'x'; LONG]));
     let got = converse(app, &[GET, GET, LAST].concat());
     let heads = got.windows(9).filter(|it| it == b"HTTP/1.1 ").count();
     let octets = got.iter().filter(|&&byte| byte == b'x').count();

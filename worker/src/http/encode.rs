@@ -358,7 +358,10 @@ mod tests {
         assert!(not_modified.0.contains("Content-Length: 12\r\n"));
         let none = encoded(&response(StatusCode::NO_CONTENT), ASKED);
         assert!(!none.0.contains("Content-Length"));
-        assert_eq!((not_modified.1, none.1), (Framed::Bodiless, Framed::Bodiless));
+        assert_eq!(
+            (not_modified.1, none.1),
+            (Framed::Bodiless, Framed::Bodiless)
+        );
     }
 
     #[test]
@@ -379,7 +382,10 @@ mod tests {
             let mut out = Vec::new();
             put_chunk(&mut out, &vec![b'x'; size]);
             let head = format!("{size:x}\r\n");
-            assert!(size == 0 && out.is_empty() || out.starts_with(head.as_bytes()), "{size}");
+            assert!(
+                size == 0 && out.is_empty() || out.starts_with(head.as_bytes()),
+                "{size}"
+            );
         }
     }
 

@@ -50,12 +50,16 @@ fn send(service: &Service, method: &str, path: &str, content_type: &str, body: &
 }
 
 fn answer(service: &Service, request: &mut Request) -> Response {
-    service.answer(request).unwrap_or_else(Problem::into_response)
+    service
+        .answer(request)
+        .unwrap_or_else(Problem::into_response)
 }
 
 fn value(response: &Response) -> Value {
     let bytes: &[u8] = match &response.body {
-        ResponseBody::Empty | ResponseBody::Foreign(_) | ResponseBody::Stream(_) => return Value::Null,
+        ResponseBody::Empty | ResponseBody::Foreign(_) | ResponseBody::Stream(_) => {
+            return Value::Null;
+        }
         ResponseBody::Static(bytes) => bytes,
         ResponseBody::Bytes(bytes) => bytes,
         ResponseBody::Shared(bytes) => bytes,
