@@ -34,6 +34,7 @@ mod run;
 mod spawn;
 mod supervisor;
 mod sys;
+mod telemetry;
 mod terminal;
 mod title;
 
@@ -42,7 +43,7 @@ pub use host::{Fork, Host, Native};
 pub use oxicorn_common::app::{
     App, Application, Early, LoadError, Outlet, Runner, Stop, WorkerContext,
 };
-pub use oxicorn_common::request::{Body, Head, Peer, Request, Version};
+pub use oxicorn_common::request::{Body, Head, Local, Peer, Request, Scheme, Version};
 pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody};
 pub use oxicorn_common::settings::Settings;
 pub use oxicorn_common::settings::Source;

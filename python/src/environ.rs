@@ -1,9 +1,9 @@
 //! The environ of PEP 3333: a copy of what all requests of a worker have in common, and the
 //! request's own.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
-use oxicorn_common::request::{Head, Peer, Request, Version};
+use oxicorn_common::request::{Head, Local, Peer, Request, Scheme, Version};
 use oxicorn_common::{Body, Settings};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -141,7 +141,7 @@ pub(crate) struct Filler {
     /// `HTTP_...` keys by the name of the field, each in the place that its hash gives it.
     keys: Vec<Option<(Box<[u8]>, Py<PyString>)>>,
     peer: Option<(Peer, Address)>,
-    local: Option<(Peer, Address)>,
+    local: Option<(Local, Address)>,
     path: Vec<u8>,
 }
 
@@ -232,13 +232,21 @@ impl Filler {
         words: &Words,
     ) -> PyResult<()> {
         let py = environ.py();
-        let peer = remembered(py, &mut self.peer, request.peer);
+        let peer = match request.peer {
+            Peer::Tcp(address) => Some(address),
+            Peer::Unix => None,
+        };
+        let peer = remembered(py, &mut self.peer, request.peer, peer);
         environ.set_item(&words.remote_addr, &peer.host)?;
         match &peer.port {
             Some(port) => environ.set_item(&words.remote_port, port)?,
             None => environ.del_item(&words.remote_port)?,
         }
-        let local = remembered(py, &mut self.local, request.local);
+        let local = match request.local {
+            Local::Tcp(address) => Some(address),
+            Local::Unix => None,
+        };
+        let local = remembered(py, &mut self.local, request.local, local);
         if let Some(port) = &local.port {
             environ.set_item(&words.server_name, &local.host)?;
             return environ.set_item(&words.server_port, port);
@@ -328,27 +336,24 @@ impl Filler {
 }
 
 /// The strings of an address, made anew when it is another than last time.
-fn remembered<'a>(py: Python<'_>, last: &'a mut Option<(Peer, Address)>, now: Peer) -> &'a Address {
+fn remembered<'a, K: PartialEq>(
+    py: Python<'_>,
+    last: &'a mut Option<(K, Address)>,
+    now: K,
+    address: Option<SocketAddr>,
+) -> &'a Address {
     if !matches!(last, Some((before, _)) if *before == now) {
         *last = None;
     }
-    &last
-        .get_or_insert_with(|| {
-            let address = match now {
-                Peer::Tcp(address) => Address {
-                    host: from_latin1(py, ip(address.ip()).as_bytes()).unbind(),
-                    port: Some(from_latin1(py, address.port().to_string().as_bytes()).unbind()),
-                },
-                Peer::Unix => Address {
-                    host: interned(py, ""),
-                    port: None,
-                },
-            };
-            (now, address)
-        })
-        .1
-}
-
-fn ip(address: IpAddr) -> String {
-    address.to_string()
+    let make = || match address {
+        Some(address) => Address {
+            host: from_latin1(py, address.ip().to_string().as_bytes()).unbind(),
+            port: Some(from_latin1(py, address.port().to_string().as_bytes()).unbind()),
+        },
+        None => Address {
+            host: interned(py, ""),
+            port: None,
+        },
+    };
+    &last.get_or_insert_with(|| (now, make())).1
 }

@@ -19,6 +19,7 @@ use crate::http::date::DateCache;
 use crate::http::encode::{Asked, Framed, encode_head};
 use crate::outgoing::{Flushed, LengthError, Made};
 use crate::station::Station;
+use crate::stream::Stream;
 
 pub(crate) struct Desk<'a> {
     station: &'a Station,
@@ -85,7 +86,10 @@ impl<'a> Desk<'a> {
             head: std::mem::take(&mut intake.head),
             body: std::mem::take(&mut intake.body),
             peer: connection.peer,
-            local: *connection.local.get_or_insert_with(|| stream.local()),
+            local: connection.local,
+            scheme: intake.scheme,
+            proxied: connection.proxied,
+            trusted: connection.sender.trusted,
         };
         seat.occupy(stream, started, request.head.method(), request.head.path());
         let keeps_alive = intake.framing.keep_alive;
@@ -98,7 +102,7 @@ impl<'a> Desk<'a> {
             stream,
             outgoing,
             date: &mut self.date,
-            asked: asked(self.station, &request.head, keeps_alive),
+            asked: asked(self.station, stream, &request.head, keeps_alive),
             started,
             begun: None,
             lost: false,
@@ -113,7 +117,7 @@ impl<'a> Desk<'a> {
             Some(begun) => begun,
             None => {
                 // Not before: the server may have begun to stop while the application ran.
-                let asked = asked(self.station, &request.head, keeps_alive);
+                let asked = asked(self.station, stream, &request.head, keeps_alive);
                 let date = self.date.at(started);
                 encode(
                     &mut connection.outgoing.bytes,
@@ -142,7 +146,8 @@ impl<'a> Desk<'a> {
         }
         connection.then = match (begun.keep_alive, buffers.inbox.is_empty()) {
             (true, _) => Then::KeepAlive,
-            (false, true) if !keeps_alive => Then::Close,
+            // Over TLS a client may say goodbye too, which closing would answer with a reset.
+            (false, true) if !keeps_alive && !stream.is_tls() => Then::Close,
             (false, _) => Then::Linger,
         };
         let outgoing = &mut connection.outgoing;
@@ -230,13 +235,14 @@ impl<'a> Desk<'a> {
 }
 
 /// What the head of a response depends on.
-fn asked(station: &Station, head: &Head, keeps_alive: bool) -> Asked {
+fn asked(station: &Station, stream: &Stream, head: &Head, keeps_alive: bool) -> Asked {
     Asked {
         version: head.version,
         head_only: head.method() == "HEAD",
         keep_alive: keeps_alive
             && !station.settings.keepalive.is_zero()
-            && !station.closing.load(Ordering::Relaxed),
+            && !station.closing.load(Ordering::Relaxed)
+            && !(stream.is_tls() && station.is_draining()),
     }
 }
 

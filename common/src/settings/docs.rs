@@ -21,8 +21,10 @@ A setting is read from the first of these sources that has it:
 2. `OXICORN_CMD_ARGS`, then `GUNICORN_CMD_ARGS`: more of the command line, split as a shell does
 3. the environment: `OXICORN_NAME`, then `GUNICORN_NAME`, then the bare name where one is given below
 4. the file of `--env-file`, with the same names as the environment; read again on SIGHUP
-5. the variables that replace a default, as they do in gunicorn: `WEB_CONCURRENCY`, `PORT`, `FORWARDED_ALLOW_IPS`, `SENDFILE`
-6. the default
+5. the Python config file: that of `--config`, or `gunicorn.conf.py`, or `oxicorn.conf.py`, in the working directory.
+   Its variables have the names of the settings. It is executed again on SIGHUP. The wheel reads it; the standalone binary has no Python.
+6. the variables that replace a default, as they do in gunicorn: `WEB_CONCURRENCY`, `PORT`, `FORWARDED_ALLOW_IPS`, `SENDFILE`
+7. the default
 
 An empty variable counts as not set. A value that cannot be read stops the start with exit code 1
 and one line that names the source, the value and what would be right. An unknown variable that begins
@@ -99,7 +101,7 @@ fn names(row: &Setting) -> String {
     let mut lines = String::new();
     if let Kind::Hook(arity) = row.kind {
         if row.standing == Standing::Works {
-            let _ = writeln!(lines, "- config file: a function of {arity} arguments");
+            let _ = writeln!(lines, "- config file: a function that takes {arity}");
         }
         return lines;
     }

@@ -132,7 +132,6 @@ impl HookNames {
         self.0.is_empty()
     }
 
-    #[expect(dead_code, reason = "the config file comes next")]
     pub(super) fn keep(&mut self, name: &'static str, callable: &str) {
         self.0.insert(name, callable.to_owned());
     }

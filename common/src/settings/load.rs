@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!   command line > OXICORN_CMD_ARGS > GUNICORN_CMD_ARGS > environment > --env-file
-//!                > WEB_CONCURRENCY, PORT and the like > default
+//!                > config file > WEB_CONCURRENCY, PORT and the like > default
 //! ```
 
 use std::path::Path;
 
 use super::Settings;
 use super::command_line::CommandLine;
+use super::config_file::ConfigFile;
 use super::env_file::EnvFile;
 use super::error::SettingsError;
 use super::origin::Origin;
@@ -44,6 +45,9 @@ impl Loaded {
                 apply(row, &mut loaded.settings, &values, &origin)?;
             }
             loaded.origins.push(origin);
+        }
+        if let Some(file) = &layers.config_file {
+            loaded.settings.config = Some(file.place().to_string());
         }
         loaded.settle(&source.directory)?;
         loaded.explain();
@@ -96,6 +100,10 @@ impl Loaded {
                 let value = path.display().to_string();
                 return Err(self.refuse(name, value, "a directory that exists".to_owned()));
             }
+        }
+        if self.settings.bind.is_empty() {
+            let expected = "an address at least".to_owned();
+            return Err(self.refuse("bind", String::new(), expected));
         }
         self.check_files()?;
         let most = parse::MOST_WORKERS - self.settings.runners;
@@ -168,6 +176,10 @@ pub(super) fn apply(
     if matches!(row.kind, Kind::List(_)) {
         (row.apply)(settings, "").ok();
     }
+    if let (Kind::Hook(_), [function]) = (row.kind, values) {
+        settings.hooks.keep(row.name, function);
+        return Ok(());
+    }
     for value in values {
         let port = row.fallback() == Some("PORT") && is_variable(origin, "PORT");
         let result = match port {
@@ -205,6 +217,9 @@ struct Layers<'a> {
     command_lines: Vec<CommandLine>,
     source: &'a Source,
     env_file: Option<EnvFile>,
+    config_file: Option<ConfigFile>,
+    /// What there is to say about the config file.
+    remarks: Vec<String>,
 }
 
 impl<'a> Layers<'a> {
@@ -213,6 +228,8 @@ impl<'a> Layers<'a> {
             command_lines: vec![CommandLine::parse(&source.arguments)?],
             source,
             env_file: None,
+            config_file: None,
+            remarks: Vec::new(),
         };
         for variable in MORE_ARGUMENTS {
             if let Some(text) = layers.variable(variable) {
@@ -220,15 +237,22 @@ impl<'a> Layers<'a> {
                 layers.command_lines.push(more);
             }
         }
-        let row = SETTINGS.iter().find(|row| row.name == "env_file");
-        if let Some((values, origin)) = row.and_then(|row| layers.find_given(row)) {
-            let name = values.last().map(String::as_str).unwrap_or_default();
-            if !name.is_empty() {
-                let path = source.directory.join(name);
-                layers.env_file = Some(EnvFile::read(&path, origin)?);
-            }
+        if let Some((name, origin)) = layers.file_name("env_file") {
+            let path = source.directory.join(name);
+            layers.env_file = Some(EnvFile::read(&path, origin)?);
         }
+        let given = layers.file_name("config");
+        (layers.config_file, layers.remarks) =
+            ConfigFile::find(&*source.reader, &source.directory, given)?;
         Ok(layers)
+    }
+
+    /// The file that the row called `name` names so far.
+    fn file_name(&self, name: &str) -> Option<(String, Origin)> {
+        let row = SETTINGS.iter().find(|row| row.name == name)?;
+        let (values, origin) = self.find_given(row)?;
+        let name = values.into_iter().next_back()?;
+        (!name.is_empty()).then_some((name, origin))
     }
 
     /// The values of the highest source that has any.
@@ -243,6 +267,7 @@ impl<'a> Layers<'a> {
             .find_map(|line| line.values(row))
             .or_else(|| row.variables().find_map(|name| self.in_environment(&name)))
             .or_else(|| row.variables().find_map(|name| self.in_env_file(&name)))
+            .or_else(|| self.config_file.as_ref()?.values(row))
             .or_else(|| self.in_environment(row.fallback()?))
             .or_else(|| self.in_env_file(row.fallback()?))
     }
@@ -273,6 +298,7 @@ impl<'a> Layers<'a> {
             .chain(env_file)
             .filter(|(name, _)| name.starts_with("OXICORN_") && !is_known(name))
             .map(|(name, place)| format!("{place}variable {name} is no setting and is ignored"))
+            .chain(self.remarks.iter().cloned())
             .collect()
     }
 }

@@ -6,6 +6,7 @@
 
 mod choice;
 mod command_line;
+mod config_file;
 #[cfg(test)]
 mod docs;
 mod env_file;
@@ -30,8 +31,12 @@ use std::time::Duration;
 use nix::unistd::{Gid, Uid};
 
 use crate::address::Address;
+use crate::logging::Level;
 
 pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
+pub use config_file::{
+    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, NoInterpreter,
+};
 pub use error::SettingsError;
 pub use groups::{
     Control, HookNames, Leniency, LogConfig, Proxy, Python, Reload, Statsd, Syslog, Tls, Unused,
@@ -104,7 +109,7 @@ pub struct Settings {
     pub accesslog: Option<String>,
     pub access_log_format: String,
     pub errorlog: String,
-    pub loglevel: log::LevelFilter,
+    pub loglevel: Level,
     pub capture_output: bool,
     pub enable_stdio_inheritance: bool,
     pub logconfig: LogConfig,
@@ -193,7 +198,7 @@ impl Settings {
             accesslog: None,
             access_log_format: String::new(),
             errorlog: String::new(),
-            loglevel: log::LevelFilter::Off,
+            loglevel: Level::Info,
             capture_output: false,
             enable_stdio_inheritance: false,
             logconfig: LogConfig::default(),

@@ -8,11 +8,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use log::LevelFilter;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::address::Address;
-use crate::logging::AccessFormat;
+use crate::logging::{AccessFormat, Level};
 
 pub(super) use words::{
     field_names, json_object, logger_class, one_of, only, paste_assignment, root_path,
@@ -142,14 +141,8 @@ pub(super) fn assignment(text: &str) -> Parsed<(String, String)> {
 }
 
 /// A level by gunicorn's names. `log` knows nothing above an error.
-pub(super) fn level(text: &str) -> Parsed<LevelFilter> {
-    match text.to_ascii_lowercase().as_str() {
-        "debug" => Ok(LevelFilter::Debug),
-        "info" => Ok(LevelFilter::Info),
-        "warning" => Ok(LevelFilter::Warn),
-        "error" | "critical" => Ok(LevelFilter::Error),
-        _ => Err("debug, info, warning, error or critical".to_owned()),
-    }
+pub(super) fn level(text: &str) -> Parsed<Level> {
+    Level::named(text).ok_or_else(|| "debug, info, warning, error or critical".to_owned())
 }
 
 pub(super) fn access_format(text: &str) -> Parsed<String> {
@@ -272,8 +265,8 @@ mod tests {
 
     #[test]
     fn levels_are_gunicorns() {
-        assert_eq!(level("WARNING"), Ok(LevelFilter::Warn));
-        assert_eq!(level("critical"), Ok(LevelFilter::Error));
+        assert_eq!(level("WARNING"), Ok(Level::Warning));
+        assert_eq!(level("critical"), Ok(Level::Critical));
         assert!(level("loud").is_err());
     }
 

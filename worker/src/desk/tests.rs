@@ -4,14 +4,14 @@ use std::io::Read;
 use std::sync::Arc;
 
 use mio::net::UnixStream;
-use oxicorn_common::request::Peer;
+use oxicorn_common::request::{Local, Peer};
 use oxicorn_common::{App, Scoreboard, Settings, message};
 
 use http::StatusCode;
 
 use super::*;
 use crate::connection::Buffers;
-use crate::http::Limits;
+use crate::http::Rules;
 use crate::stream::Stream;
 
 const LONG: usize = 3 << 20;
@@ -27,10 +27,10 @@ fn station(app: impl App) -> Station {
 /// What the client gets for `requests` when it reads only while the server cannot write.
 fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
     let station = station(app);
-    let limits = Limits::from(&*station.settings);
+    let rules = Rules::from(&*station.settings);
     let mut desk = Desk::new(&station, 0);
     let (mut client, server) = UnixStream::pair().expect("a socket pair");
-    let mut connection = Connection::new(Stream::Unix(server), Peer::Unix);
+    let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
     let mut buffers = Box::<Buffers>::default();
     buffers.inbox.refill(requests);
     let (mut got, mut piece) = (Vec::new(), vec![0; 1 << 16]);
@@ -38,7 +38,7 @@ fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
         match connection.phase {
             Phase::Receiving if buffers.inbox.is_empty() => break,
             Phase::Receiving => {
-                connection.receive(&mut buffers, &limits);
+                connection.receive(&mut buffers, &rules);
                 connection.buffers = Some(std::mem::take(&mut buffers));
                 desk.serve(&mut connection, Instant::now());
             }
