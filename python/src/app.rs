@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use log::error;
+use oxicorn_common::logging;
 use oxicorn_common::{App, Outlet, Request, Response, Settings};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -60,7 +61,7 @@ impl Worker {
                 return body::broken(failure, format!("an exception\n{text}"));
             }
             let (method, target) = (request.method(), request.head.target());
-            error!("Error handling request {method} {target}\n{text}");
+            logging::exception(&format!("Error handling request {method} {target}\n{text}"));
             failure
         })
     }
@@ -72,8 +73,11 @@ impl Worker {
         request: &mut Request,
         terms: Terms<'_>,
     ) -> PyResult<Response> {
-        let script_name = self.script_name.as_str();
-        if !request.path().starts_with(script_name) {
+        let script_name = match forwarded_script_name(request) {
+            Some(forwarded) => forwarded,
+            None => self.script_name.clone(),
+        };
+        if !request.path().starts_with(&script_name) {
             return Err(PyRuntimeError::new_err(format!(
                 "the path {} does not begin with SCRIPT_NAME, which is {script_name}",
                 request.path()
@@ -88,6 +92,16 @@ impl Worker {
         let returned = self.callable.bind(py).call1((environ, start_response))?;
         body::response(returned, terms)
     }
+}
+
+/// What a proxy that may speak for clients says of where the application is mounted.
+fn forwarded_script_name(request: &Request) -> Option<String> {
+    // The name can only be there where there is an underscore at all.
+    if !request.trusted || memchr::memchr(b'_', &request.head.bytes).is_none() {
+        return None;
+    }
+    let value = request.field("script_name")?;
+    Some(String::from_utf8_lossy(value).into_owned())
 }
 
 impl App for Worker {

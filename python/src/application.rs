@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::anyhow;
-use log::error;
+use oxicorn_common::logging;
 use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyListMethods};
@@ -55,7 +55,7 @@ impl Wsgi {
                 return LoadError::Unusable(reason);
             }
             let text = trace::text(py, &exception);
-            error!("Exception while loading {}\n{text}", self.spec);
+            logging::exception(&format!("Exception while loading {}\n{text}", self.spec));
             LoadError::Broken(reason)
         })
     }

@@ -6,7 +6,8 @@
 
 use std::io;
 
-use log::{error, warn};
+use log::warn;
+use oxicorn_common::logging;
 use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
 use pyo3::exceptions::{PyAssertionError, PyTypeError};
 use pyo3::prelude::*;
@@ -230,7 +231,7 @@ impl Source {
         };
         if let Err(exception) = close() {
             let text = trace::text(py, &exception);
-            error!("Exception in close() of a response body:\n{text}");
+            logging::exception(&format!("Exception in close() of a response body\n{text}"));
         }
     }
 }

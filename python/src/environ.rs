@@ -61,6 +61,8 @@ pub(crate) struct Words {
     content_type: Py<PyString>,
     content_length: Py<PyString>,
     input: Py<PyString>,
+    url_scheme: Py<PyString>,
+    https: Py<PyString>,
     get: Py<PyString>,
     post: Py<PyString>,
     http10: Py<PyString>,
@@ -85,6 +87,8 @@ impl Words {
             content_type: word("CONTENT_TYPE"),
             content_length: word("CONTENT_LENGTH"),
             input: word("wsgi.input"),
+            url_scheme: word("wsgi.url_scheme"),
+            https: word("https"),
             get: word("GET"),
             post: word("POST"),
             http10: word("HTTP/1.0"),
@@ -175,6 +179,9 @@ impl Filler {
         let py = environ.py();
         let head = &request.head;
         self.put_line(environ, head, words, script_name)?;
+        if request.scheme == Scheme::Https {
+            environ.set_item(&words.url_scheme, &words.https)?;
+        }
         self.put_addresses(environ, request, words)?;
         self.put_fields(environ, head, words)?;
         if request.body.length() > 0 {
@@ -248,6 +255,12 @@ impl Filler {
         };
         let local = remembered(py, &mut self.local, request.local, local);
         if let Some(port) = &local.port {
+            if let (true, Local::Tcp(address)) = (request.proxied, request.local) {
+                let protocol = if address.is_ipv4() { "TCP4" } else { "TCP6" };
+                environ.set_item("PROXY_PROTOCOL", protocol)?;
+                environ.set_item("PROXY_ADDR", &local.host)?;
+                environ.set_item("PROXY_PORT", port)?;
+            }
             environ.set_item(&words.server_name, &local.host)?;
             return environ.set_item(&words.server_port, port);
         }
@@ -257,14 +270,14 @@ impl Filler {
         let colon = host.iter().rposition(|&byte| byte == b':');
         let (name, port) = match colon.filter(|&at| !host[at..].contains(&b']')) {
             Some(at) => (&host[..at], &host[at + 1..]),
+            None if request.scheme == Scheme::Https => (host, &b"443"[..]),
             None => (host, &b"80"[..]),
         };
         environ.set_item(&words.server_name, from_latin1(py, name))?;
         environ.set_item(&words.server_port, from_latin1(py, port))
     }
 
-    /// Fields of one name are joined by commas. A name with an underscore is dropped: it would pass
-    /// for another one with a hyphen.
+    /// Fields of one name are joined by commas.
     fn put_fields(
         &mut self,
         environ: &Bound<'_, PyDict>,
@@ -286,9 +299,7 @@ impl Filler {
                 }
                 _ => {}
             }
-            let Some((place, key)) = self.key(py, name) else {
-                continue;
-            };
+            let (place, key) = self.key(py, name);
             if seen & (1 << place) != 0
                 && let Some(first) = environ.get_item(key)?
             {
@@ -302,19 +313,17 @@ impl Filler {
         Ok(())
     }
 
-    /// The key of a field, and its place; `None` for a name that is not to be passed on.
-    fn key(&mut self, py: Python<'_>, name: &str) -> Option<(usize, &Py<PyString>)> {
+    /// The key of a field, and its place.
+    fn key(&mut self, py: Python<'_>, name: &str) -> (usize, &Py<PyString>) {
         let bytes = name.as_bytes();
         // FNV-1a, as anything will do: a collision costs a new string.
         let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, &byte| {
             (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
         });
         let place = (hash ^ (hash >> 16)) as usize % PLACES;
-        let known = matches!(&self.keys[place], Some((known, _)) if **known == *bytes);
-        if !known {
-            if name.contains('_') {
-                return None;
-            }
+        let before = self.keys[place].take();
+        let known = before.filter(|(known, _)| **known == *bytes);
+        let known = known.unwrap_or_else(|| {
             let mut key = String::with_capacity(bytes.len() + 5);
             key.push_str("HTTP_");
             key.extend(name.chars().map(|character| match character {
@@ -329,9 +338,9 @@ impl Filler {
                 true => interned(py, &key),
                 false => from_latin1(py, key.as_bytes()).unbind(),
             };
-            self.keys[place] = Some((bytes.into(), key));
-        }
-        self.keys[place].as_ref().map(|(_, key)| (place, key))
+            (bytes.into(), key)
+        });
+        (place, &self.keys[place].insert(known).1)
     }
 }
 
