@@ -29,12 +29,16 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(callable: Bound<'_, PyAny>, settings: Arc<Settings>) -> PyResult<Self> {
         let py = callable.py();
+        let script_name = match settings.proxy.root_path.as_str() {
+            "" => std::env::var("SCRIPT_NAME").unwrap_or_default(),
+            root_path => root_path.to_owned(),
+        };
         Ok(Self {
             callable: callable.unbind(),
             settings,
             errors: Py::new(py, Errors::default())?,
             words: Words::new(py),
-            script_name: std::env::var("SCRIPT_NAME").unwrap_or_default(),
+            script_name,
         })
     }
 
