@@ -5,11 +5,13 @@
 //! blocking code. A panic in an application is caught by the worker and becomes a 500.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::bell::Bell;
+use crate::hooks::Hooks;
 use crate::outages::Outages;
 use crate::request::Request;
 use crate::response::{Fields, Response};
@@ -86,6 +88,12 @@ pub trait Application: Send + Sync {
     /// Makes the application of a web worker: opens pools, warms caches. Runs once, after the fork.
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError>;
 
+    /// The files that the code of this process was loaded from, for `reload` to watch; more may come
+    /// while it runs. Called in a worker, by a thread that serves no requests.
+    fn source_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Makes the background work of a runner process, where the application has any.
     fn runner(&self, context: &WorkerContext) -> Result<Option<Runner>, LoadError> {
         let _ = context;
@@ -116,6 +124,7 @@ pub struct WorkerContext {
     pub bell: Bell,
     /// Shared by all children.
     pub outages: Outages,
+    pub hooks: Arc<dyn Hooks>,
 }
 
 /// Why an application could not be made.

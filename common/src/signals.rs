@@ -43,15 +43,6 @@ impl SignalPipe {
         Ok(pipe)
     }
 
-    /// Takes back the signals that other code has given handlers of its own meanwhile.
-    pub fn reclaim(&self) -> io::Result<()> {
-        let caught = CAUGHT.load(Ordering::Relaxed);
-        for signal in Signal::iterator().filter(|&signal| caught & bit(signal) != 0) {
-            sys::catch(signal)?;
-        }
-        unblock_all()
-    }
-
     /// What has arrived since the last call, in order. Does not wait.
     pub fn take(&mut self) -> Vec<Signal> {
         let mut signals = Vec::new();
@@ -79,6 +70,15 @@ impl Drop for SignalPipe {
     fn drop(&mut self) {
         sys::clear_signal_fd(self.writer.as_raw_fd());
     }
+}
+
+/// Takes back the signals that other code has given handlers of its own since a pipe was installed.
+pub fn reclaim() -> io::Result<()> {
+    let caught = CAUGHT.load(Ordering::Relaxed);
+    for signal in Signal::iterator().filter(|&signal| caught & bit(signal) != 0) {
+        sys::catch(signal)?;
+    }
+    unblock_all()
 }
 
 /// Blocks every signal in the calling thread, before a fork.

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
@@ -10,15 +11,17 @@ use log::{error, info};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
+use oxicorn_common::hooks::{HookError, Moment};
 use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
     Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Scoreboard,
-    SignalPipe, WorkerContext, logging,
+    SignalPipe, WorkerContext, logging, signals,
 };
 
 use crate::crew;
 use crate::reactor::Reactor;
+use crate::reload;
 use crate::station::Station;
 use crate::tls::Tls;
 
@@ -52,6 +55,8 @@ enum BootError {
     AccessFormat(#[from] AccessFormatError),
     #[error("Worker failed to boot: {0}")]
     Io(#[from] io::Error),
+    #[error(transparent)]
+    Hook(#[from] HookError),
 }
 
 impl BootError {
@@ -61,7 +66,7 @@ impl BootError {
                 source: LoadError::Unusable(_),
                 ..
             } => LOAD_ERROR,
-            Self::Load { .. } | Self::AccessFormat(_) | Self::Io(_) => BOOT_ERROR,
+            Self::Load { .. } | Self::AccessFormat(_) | Self::Io(_) | Self::Hook(_) => BOOT_ERROR,
         }
     }
 
@@ -85,12 +90,10 @@ pub fn run_web(boot: Boot) -> i32 {
     let serve = || -> Result<i32, BootError> {
         let signals = install_signals()?;
         let app = load(&*boot.application, |application| application.load(&context))?;
-        // Whatever the application's code has done to them meanwhile.
-        signals.reclaim()?;
         let settings = Arc::clone(&context.settings);
         let (board, slot) = (boot.scoreboard, context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
-        let station = Arc::new(station);
+        let station = Arc::new(station.with_hooks(&context));
         let (reactor, waker) = Reactor::new(
             Arc::clone(&station),
             boot.listeners,
@@ -98,10 +101,27 @@ pub fn run_web(boot: Boot) -> i32 {
             signals,
             boot.tls,
         )?;
+        let age = context.age;
+        let moment = Moment::PostWorkerInit { age };
+        context.hooks.call(moment, &context.settings)?;
+        // Whatever the application's code has done to them meanwhile.
+        signals::reclaim()?;
         station.slot().beat();
+        if context.settings.reload.enabled {
+            reload::start(
+                Arc::clone(&boot.application),
+                Vec::new(),
+                &context.settings,
+                Arc::clone(&sender),
+            )?;
+        }
         station.slot().set_state(SlotState::Ready);
         station.tell(&Message::Ready);
-        Ok(crew::run(station, reactor, waker)?)
+        let code = crew::run(Arc::clone(&station), reactor, waker)?;
+        if station.has_quit.load(Ordering::Relaxed) {
+            station.call_hook(Moment::WorkerInt { age });
+        }
+        Ok(code)
     };
     match serve() {
         Ok(code) => {
@@ -130,7 +150,7 @@ fn work(
 ) -> Result<i32, BootError> {
     let mut signals = install_signals()?;
     let runner = load(&**application, |application| application.runner(context))?;
-    signals.reclaim()?;
+    signals::reclaim()?;
     let Some(runner) = runner else {
         return Ok(0);
     };
