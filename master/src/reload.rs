@@ -46,12 +46,21 @@ impl Master {
         let moves = settings.pidfile.as_deref() != held;
         let prepared = self.prepare_pidfile(settings, moves).and_then(|pidfile| {
             logging::init(settings).context("cannot open the log")?;
+            self.host.open_logs(settings)?;
             next.hooked().ask(Moment::Reloaded)?;
             Ok(pidfile)
         });
         let pidfile = match prepared {
             Ok(pidfile) => pidfile,
             Err(reason) => {
+                if let Some(before) = self.generations.values().next_back() {
+                    // They were open when it began to serve.
+                    let reopened = logging::init(&before.settings).map_err(anyhow::Error::from);
+                    let reopened = reopened.and_then(|()| self.host.open_logs(&before.settings));
+                    if let Err(problem) = reopened {
+                        error!("cannot go back to the logs of before: {problem:#}");
+                    }
+                }
                 let ours = self.generations.values().map(|other| &other.listeners);
                 next.listeners.retire(ours);
                 return Err(reason);
