@@ -171,11 +171,11 @@ impl State {
                 return Err(io::ErrorKind::InvalidData.into());
             }
             self.tls.read_tls(&mut Wire(socket))?;
-            if let Err(error) = self.tls.process_new_packets() {
+            if self.tls.process_new_packets().is_err() {
+                // What was good is still to be read, and the alert that says why to be sent.
                 self.over = true;
-                // What is left to send is the alert that says why.
                 let _ = self.flush(socket);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                continue;
             }
             // New keys are answered with new keys (RFC 8446 section 4.6.3); what the socket does not
             // take now goes before the response.
@@ -218,3 +218,6 @@ impl Write for Wire<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
