@@ -80,14 +80,17 @@ impl Wsgi {
     }
 
     fn import(&self, py: Python<'_>, settings: &Settings) -> PyResult<Py<PyAny>> {
-        let here = std::env::current_dir()?;
-        put_first(py, &here)?;
-        for directory in &settings.python.path {
-            put_first(py, directory)?;
-        }
+        extend_search_path(py, settings)?;
         let module = py.import("oxicorn.spec")?;
         Ok(module.call_method1("load", (&self.spec,))?.unbind())
     }
+}
+
+/// Lets code be found in the working directory and where the settings say.
+pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResult<()> {
+    put_first(py, &std::env::current_dir()?)?;
+    let mut directories = settings.python.path.iter();
+    directories.try_for_each(|directory| put_first(py, directory))
 }
 
 /// Puts a directory at the beginning of the module search path, unless it is somewhere on it.

@@ -18,6 +18,7 @@ use oxicorn_common::logging::{self, AccessEntry, AtomValue, Entry, Level};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::application::extend_search_path;
 use crate::trace;
 use queue::Queue;
 
@@ -54,6 +55,8 @@ pub(crate) fn finish() {
 /// The functions of `oxicorn.logs` that take records, and the least level that is worth one.
 fn configure(py: Python<'_>, settings: &Settings) -> PyResult<(Py<PyAny>, Level)> {
     let config = &settings.logconfig;
+    // Handlers and filters may be the application's.
+    extend_search_path(py, settings)?;
     let options = PyDict::new(py);
     options.set_item("level", settings.loglevel.name())?;
     options.set_item("access_format", &settings.access_log_format)?;
