@@ -1,5 +1,6 @@
 """The loggers gunicorn.error and gunicorn.access, configured by logconfig, logconfig_json or logconfig_dict."""
 
+import configparser
 import json
 import logging
 import logging.config
@@ -39,7 +40,16 @@ class Loggers:
     _last = None
 
     def __init__(self, level, access_format, dictionary=None, json_file=None, file=None):
-        self.options = (level, dictionary, json_file, file)
+        # What is in the files now: they may be others when it has to be gone back to.
+        if dictionary is not None:
+            content = json.loads(dictionary)
+        elif json_file is not None:
+            with open(json_file, encoding="utf-8") as opened:
+                content = json.load(opened)
+        else:
+            with open(file, encoding="utf-8") as opened:
+                content = (os.path.abspath(file), opened.read())
+        self.options = (level, content)
         self.access_format = access_format
         self.error_log, self.access_log = logging.getLogger(ERROR), logging.getLogger(ACCESS)
         try:
@@ -70,20 +80,17 @@ class Loggers:
                             handler.close()
                             handler.stream = handler._open()
 
-    def _configure(self, level, dictionary, json_file, file):
+    def _configure(self, level, content):
         number = getattr(logging, level.upper())
         self._own(self.error_log, number, lambda record, text: _oxicorn._logs.write_error(record.levelno, text))
         self._own(self.access_log, logging.INFO, lambda record, text: _oxicorn._logs.write_access(text))
-        if dictionary is not None:
-            logging.config.dictConfig({**_base(), **json.loads(dictionary)})
-        elif json_file is not None:
-            with open(json_file, encoding="utf-8") as opened:
-                logging.config.dictConfig({**_base(), **json.load(opened)})
+        if isinstance(content, dict):
+            logging.config.dictConfig({**_base(), **content})
         else:
-            # configparser reads what is not there as nothing.
-            os.stat(file)
-            places = {"__file__": os.fspath(file), "here": os.path.dirname(os.fspath(file))}
-            logging.config.fileConfig(file, defaults=places, disable_existing_loggers=False)
+            path, text = content
+            parser = configparser.ConfigParser({"__file__": path, "here": os.path.dirname(path)})
+            parser.read_string(text, path)
+            logging.config.fileConfig(parser, disable_existing_loggers=False)
 
     @staticmethod
     def _own(logger, number, write):
