@@ -301,6 +301,11 @@ impl Outgoing {
         self.sent = 0;
     }
 
+    /// Octets that are made and not sent.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.length().saturating_sub(self.sent) as u64
+    }
+
     fn length(&self) -> usize {
         let file = self.file.as_ref().map_or(0, |range| range.length);
         self.bytes.len() + sized(&self.body).len() + usize::try_from(file).unwrap_or(usize::MAX)
