@@ -173,4 +173,81 @@ DIFFERENCES = [
     Difference(
         "responses/head fails-generated", "connection | errors.*", "For HEAD nothing more is generated than the head needs.",
     ),
+    # Settings
+    Difference(
+        "settings/sync/*", "1.header.connection | connection | 1.framing | 1.header.content-length | 1.header.transfer-encoding",
+        "`sync` selects the threaded worker: connections are kept.",
+    ),
+    Difference(
+        "settings/unix-socket", "1.header.connection | connection", "`sync` selects the threaded worker: connections are kept.",
+    ),
+    Difference(
+        "settings/unconventional-version/*", "1.* | connection", "A version that is let through is answered in HTTP/1.1, not in a version that does not exist.",
+    ),
+    Difference(
+        "settings/trusting-all/script name elsewhere | settings/script-name-variable/elsewhere", "1.page",
+        "The reason phrase is that of the status.", gunicorn="500 Bad Request", oxicorn="500 Internal Server Error",
+    ),
+    Difference(
+        "settings/root-path/*", "1.* | connection", "`root_path` is the SCRIPT_NAME of a WSGI application; gunicorn has it for ASGI alone.",
+    ),
+    Difference(
+        "settings/proxy-protocol*/v? tcp? | settings/proxy-protocol/none on a second request", "?.environ.SERVER_NAME",
+        "The address that the client connected to, as the proxy says; gunicorn shows the one that the proxy connected to.",
+    ),
+    Difference(
+        "settings/proxy-protocol/none on a second request", "2.environ.*",
+        "The proxy's word is for the whole connection; gunicorn forgets it after one request.",
+    ),
+    Difference(
+        "settings/proxy-protocol/v1 unknown", "1.* | connection",
+        "PROXY protocol, section 2.1: UNKNOWN is to be accepted, with the connection's own addresses.",
+    ),
+    Difference(
+        "settings/proxy-protocol/v2 local", "1.environ.*",
+        "PROXY protocol, section 2.2: LOCAL means the connection's own addresses; gunicorn shows None.",
+    ),
+    Difference(
+        "settings/proxy-protocol/v2 broken", "1.page", "The fault is the client's: 400.",
+        gunicorn="500 Internal Server Error", oxicorn="400 Bad Request",
+    ),
+    Difference("settings/timeout", "answered", "A request beyond `timeout` is told so: 504.", oxicorn=504),
+    Difference("settings/tls", "plain text is answered", "A client that speaks plain HTTP to a TLS port is told so.", oxicorn=True),
+    Difference("settings/unix-socket-under-a-umask", "umask", "`umask` holds in the workers.", oxicorn="7"),
+    # Signals
+    Difference("signals/ttin-then-hup", "workers after HUP and one TTIN", "TTIN survives HUP: two workers, and one more.", 2, 3),
+    Difference(
+        "signals/hup-with-a-broken-application | signals/hup-with-a-broken-config-file", "exit code | serves",
+        "A reload that fails leaves the old workers serving; gunicorn exits.",
+    ),
+    Difference(
+        "signals/hup-of-a-preloaded-application | guide/reload", "the application is loaded anew | loaded anew",
+        "HUP makes a new mold: preloaded code is loaded anew.", False, True,
+    ),
+    Difference(
+        "signals/sigint-stops-now | signals/sigquit-stops-now", "answered",
+        "A request that is cut off is not answered; gunicorn raises SystemExit in the application and answers 500.", gunicorn=500,
+    ),
+    # Logs
+    Difference(
+        "logs/atoms", "fails", "`U` and the answer's own headers and size are logged for a refusal too.",
+    ),
+    # Outcomes
+    Difference(
+        "outcomes/preload-missing-module | outcomes/preload-import-error | outcomes/preload-syntax-error | outcomes/preload-raises",
+        "exit code", "No worker could boot: 3, preloaded or not.", 1, 3,
+    ),
+    Difference(
+        "outcomes/preload-missing-attribute", "exit code | exceptions", "No such application: 4, preloaded or not.",
+    ),
+    Difference(
+        "outcomes/unknown-flag | outcomes/bad-number | outcomes/bad-cmd-args", "exit code", "A bad setting is 1, wherever it stands.", 2, 1,
+    ),
+    Difference("outcomes/bad-log-level", "exit code", "An unknown level is a bad setting.", oxicorn=1),
+    Difference("outcomes/exits-at-import", "exit code", "No worker could boot: 3; gunicorn forks another for ever.", oxicorn=3),
+    Difference(
+        "outcomes/bad-worker-class | outcomes/missing-certificate", "exceptions", "A sentence that names the setting, no traceback.", oxicorn=[],
+    ),
+    # Frameworks: a body that is whole has a length
+    Difference("frameworks/django", "GET /redirect: fields", "PEP 3333: an empty body is sent with its length."),
 ]

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from harness import OXICORN, Pair, Scenarios, Server, compare
+from cases.observation import PAGE
+from harness import Pair, Scenarios, compare
 
 FRAMEWORKS = ["flask", "django", "pyramid", "falcon", "bottle"]
 FORM = "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -45,8 +46,12 @@ def answers(server):
             facts[f"{name}: status"] = f"{answer.status} {answer.reason}"
             facts[f"{name}: body"] = answer.body
             facts[f"{name}: fields"] = sorted(
-                (key, re.sub(r"expires=[^;]+", "expires=", value)) for key, value in answer.fields if key not in ("Date", "Server")
+                (key.lower(), re.sub(r"expires=[^;]+", "expires=", value)) for key, value in answer.fields
+                if key not in ("Date", "Server")
             )
+            if target == "/error" and PAGE.match(answer.body):
+                for what in ("body", "fields"):
+                    facts[f"{name}: {what}"] = "(a page of the server's)"
             if answer.field("Connection") == "close":
                 client.close()
                 client.__init__(server.address)

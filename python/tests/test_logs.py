@@ -154,7 +154,7 @@ class Udp:
     def _run(self):
         while not self.ended:
             try:
-                self.received.append(self.socket.recv(65536).decode("utf-8", "replace"))
+                self.received += self.socket.recv(65536).decode("utf-8", "replace").split("\n")
             except TimeoutError:
                 pass
 

@@ -18,7 +18,7 @@ def test_group(group):
     flags, cases = GROUPS[group]
     ready = "proxy" not in group and group != "root-path" and group != "script-name-variable"
     failures = []
-    args = ["--worker-class", "gthread", "--threads", "1", "--keep-alive", "30", *flags]
+    args = ["--worker-class", "gthread", "--threads", "2", "--keep-alive", "30", *flags]
     with Pair("mirror:application", *args, expects=[r""], ready=ready) as pair:
         for case in cases:
             try:
