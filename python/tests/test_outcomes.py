@@ -24,7 +24,7 @@ FILES = {
         "def nothing(): return None\n"
         "def takes(one): return application\n"
     ),
-    "native.py": "import _multiarray_of_nothing\n",
+    "extension.py": "import _multiarray_of_nothing\n",
     "conf_good.py": "workers = 2\n",
     "conf_unknown.py": "worker_count = 2\nworkers = 2\n",
     "conf_bad_value.py": "workers = 'many'\n",
@@ -47,7 +47,7 @@ CASES = {
     "syntax-error": ["broken_syntax:application"],
     "raises-at-import": ["raising:application"],
     "exits-at-import": ["leaving:application"],
-    "missing-native-module": ["native:application"],
+    "missing-native-module": ["extension:application"],
     "factory-fails": ["factories:fails()"],
     "factory-gives-nothing": ["factories:nothing()"],
     "factory-wants-arguments": ["factories:takes()"],
