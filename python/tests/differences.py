@@ -213,6 +213,13 @@ DIFFERENCES = [
     ),
     Difference("settings/timeout", "answered", "A request beyond `timeout` is told so: 504.", oxicorn=504),
     Difference("settings/tls", "plain text is answered", "A client that speaks plain HTTP to a TLS port is told so.", oxicorn=True),
+    Difference(
+        "outcomes/flags-from-the-environment", "umask", "`umask` holds in the workers.", oxicorn="27",
+    ),
+    Difference(
+        "refusals/refused and logged", "access.lines | access.sizes",
+        "A request that is refused has its line in the access log too.", gunicorn="(absent)",
+    ),
     Difference("settings/unix-socket-under-a-umask", "umask", "`umask` holds in the workers.", oxicorn="7"),
     # Signals
     Difference("signals/ttin-then-hup", "workers after HUP and one TTIN", "TTIN survives HUP: two workers, and one more.", 2, 3),

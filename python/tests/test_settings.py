@@ -172,7 +172,7 @@ def test_tls(certificates):
     context = ssl.create_default_context(cafile=certificates / "cert.pem")
 
     def scenario(kind):
-        with Server(kind, "mirror:application", "--worker-class", "gthread", *flags, ready=False, expects=[r""]) as server:
+        with Server(kind, "mirror:application", "--worker-class", "gthread", "--threads", "2", *flags, ready=False, expects=[r""]) as server:
             plain, server.connect = server.connect, lambda *_: plain(tls=context)
             until("a worker", lambda: server.workers())
             facts = observe(server, get("tls", "/path", status=200))
