@@ -91,6 +91,7 @@ class Worker:
         self.log = server.log
         self.timeout = server.cfg.timeout / 2
         self.sockets = server.LISTENERS
+        self.wsgi = None
         self.booted = False
         self.aborted = False
         self.alive = True
@@ -105,6 +106,45 @@ class Worker:
         """Nothing to do: the heartbeat is the event loop's, not the application's."""
 
 
+class Request:
+    """A request, as ``pre_request`` and ``post_request`` see it."""
+
+    def __init__(self, method, uri, path, query, version, headers, remote_addr, scheme):
+        self.method = method
+        self.uri = uri
+        self.path = path
+        self.query = query
+        self.fragment = ""
+        self.version = version
+        # Pairs, with the names in capitals.
+        self.headers = headers
+        self.remote_addr = self.peer_addr = remote_addr
+        self.scheme = scheme
+
+
+class Response:
+    """A response, as ``post_request`` sees it."""
+
+    def __init__(self, status, status_code, headers, response_length):
+        self.status = status
+        self.status_code = status_code
+        self.headers = headers
+        self.response_length = response_length
+        self.headers_sent = True
+        # Octets of the body.
+        self.sent = 0
+
+
+class Listener:
+    """A socket that the server listens on."""
+
+    def __init__(self, address):
+        self.cfg_addr = address
+
+    def __str__(self):
+        return self.cfg_addr if isinstance(self.cfg_addr, str) else str(self.cfg_addr)
+
+
 class Server:
     """The master, which gunicorn calls the arbiter."""
 
@@ -116,7 +156,6 @@ class Server:
         self.worker_age = 0
         self.num_workers = None
         self.WORKERS = {}
-        self.LISTENERS = []
         # The one that is announced, and in a worker its own.
         self.worker = None
         self.log = Log(cfg.loglevel)
@@ -125,6 +164,7 @@ class Server:
     def adopt(self, cfg):
         """Go by other settings, after a reload."""
         self.cfg = cfg
+        self.LISTENERS = [Listener(address) for address in cfg.address]
         self.timeout = cfg.timeout
         self.proc_name = cfg.proc_name
         self.log.set_level(cfg.loglevel)
@@ -219,6 +259,21 @@ class Hooks:
         worker = self._of(age)
         worker.alive = False
         self._call("worker_exit", self.server, worker)
+
+    def loaded(self, age, application):
+        """The worker has its application."""
+        self._of(age).wsgi = application
+
+    def pre_request(self, request):
+        worker = self.server.worker
+        if request is not None:
+            self._call("pre_request", worker, request)
+        worker.nr += 1
+
+    def post_request(self, request, environ, response, sent):
+        if response is not None:
+            response.sent = sent
+        self._call("post_request", self.server.worker, request, environ, response)
 
     def _of(self, age):
         """The worker of this age, which another process than this may have announced."""

@@ -49,9 +49,9 @@ impl Reactor {
         for signal in self.signals.take() {
             match signal {
                 Signal::SIGTERM => self.begin_drain()?,
-                Signal::SIGINT | Signal::SIGQUIT => {
+                Signal::SIGINT | Signal::SIGQUIT | Signal::SIGABRT => {
                     self.quit = true;
-                    self.station.has_quit.store(true, Ordering::Relaxed);
+                    self.station.quit_by.store(signal as i32, Ordering::Relaxed);
                 }
                 Signal::SIGUSR1 => oxicorn_common::logging::reopen(),
                 _ => {}
