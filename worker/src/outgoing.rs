@@ -142,6 +142,11 @@ impl Outgoing {
         self.sent = 0;
     }
 
+    /// Octets that are made and not sent.
+    pub(crate) fn unsent(&self) -> u64 {
+        self.length().saturating_sub(self.sent) as u64
+    }
+
     fn length(&self) -> usize {
         self.bytes.len() + crate::http::encode::sized(&self.body).len()
     }

@@ -57,11 +57,10 @@ impl AccessEntry<'_> {
             },
             Atom::User => append_user(out, head.field("authorization")),
             Atom::Date => clock::append_access_date(out),
-            // What a refused request has of a head may be nothing.
             Atom::RequestLine | Atom::Method | Atom::Target | Atom::Path | Atom::Protocol
-                if head.method().is_empty() =>
+                if head.target().is_empty() =>
             {
-                out.push(b'-');
+                self.append_refused(out, atom);
             }
             Atom::RequestLine => {
                 append_bytes(out, head.method().as_bytes());
@@ -122,6 +121,16 @@ impl AccessEntry<'_> {
             // A peer without an address is an empty text in gunicorn too.
             Peer::Unix => {}
         }
+    }
+
+    /// Of a request that could not be read there is the first line, and perhaps a method.
+    fn append_refused(&self, out: &mut Vec<u8>, atom: &Atom) {
+        let text = match atom {
+            Atom::RequestLine => &self.head.bytes,
+            Atom::Method => self.head.method().as_bytes(),
+            _ => b"",
+        };
+        append_bytes(out, if text.is_empty() { b"-" } else { text });
     }
 
     fn append_joined(&self, out: &mut Vec<u8>, name: &str) {

@@ -181,6 +181,9 @@ impl Reactor {
         if connection.given_up {
             self.given_up -= 1;
         }
+        // The client has gone, or takes nothing any more, in the middle of a response.
+        let now = self.now;
+        connection.conclude(&self.station, now);
         if let Some(buffers) = connection.buffers.take() {
             self.keep(buffers);
         }

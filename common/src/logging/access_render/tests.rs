@@ -173,6 +173,37 @@ fn peers_without_tcp_and_with_version_six() {
 }
 
 #[test]
+fn of_a_request_that_cannot_be_read_there_is_its_line() {
+    let line = |bytes: &[u8], method| {
+        let head = Head {
+            bytes: bytes.to_vec(),
+            method: Span {
+                start: 0,
+                end: method,
+            },
+            ..Head::default()
+        };
+        let entry = AccessEntry {
+            head: &head,
+            peer: &Peer::Unix,
+            status: 400,
+            fields: &[],
+            body_bytes: 16,
+            duration: Duration::ZERO,
+            pid: 1,
+        };
+        let mut out = Vec::new();
+        let format = AccessFormat::parse("%(r)s|%(m)s|%(U)s|%(H)s|%(s)s").expect("a format");
+        format.render(&mut out, &entry);
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let expected = "GET / HTTP/3.7|GET|-|-|400\n";
+    assert_eq!(line(b"GET / HTTP/3.7", 3), expected);
+    assert_eq!(line(b"\x16\x03\xe9", 3), "\\x16\\x03\u{e9}|-|-|-|400\n");
+    assert_eq!(line(b"", 0), "-|-|-|-|400\n");
+}
+
+#[test]
 fn padding_and_cutting() {
     assert_eq!(
         render("[%(s)5s] [%(s)-5s] [%(s).2s] [%(T)03d]", PLAIN),
