@@ -16,7 +16,7 @@ use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
     Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Scoreboard,
-    Settings, SignalPipe, WorkerContext, logging,
+    Settings, SignalPipe, WorkerContext, logging, signals,
 };
 
 use crate::crew;
@@ -64,8 +64,11 @@ enum BootError {
 impl BootError {
     fn exit_code(&self) -> i32 {
         match self {
-            Self::Load { .. } => LOAD_ERROR,
-            Self::AccessFormat(_) | Self::Io(_) | Self::Hook(_) => BOOT_ERROR,
+            Self::Load {
+                source: LoadError::Unusable(_),
+                ..
+            } => LOAD_ERROR,
+            Self::Load { .. } | Self::AccessFormat(_) | Self::Io(_) | Self::Hook(_) => BOOT_ERROR,
         }
     }
 
@@ -103,6 +106,8 @@ pub fn run_web(boot: Boot) -> i32 {
         let age = context.age;
         let moment = Moment::PostWorkerInit { age };
         context.hooks.call(moment, &context.settings)?;
+        // Whatever the application's code has done to them meanwhile.
+        signals::reclaim()?;
         station.slot().beat();
         if context.settings.reload.enabled {
             reload::start(
@@ -155,7 +160,9 @@ fn work(
     sender: &MessageSender,
 ) -> Result<i32, BootError> {
     let mut signals = install_signals(&context.settings)?;
-    let Some(runner) = load(&**application, |application| application.runner(context))? else {
+    let runner = load(&**application, |application| application.runner(context))?;
+    signals::reclaim()?;
+    let Some(runner) = runner else {
         return Ok(0);
     };
     let slot = scoreboard.slot(context.slot);

@@ -117,7 +117,10 @@ impl Expired {
             self.age.as_secs_f64(),
             self.line,
             self.thread,
-            crate::stack::of_thread(self.thread)
+            station
+                .app
+                .stack_of(self.thread)
+                .unwrap_or_else(|| crate::stack::of_thread(self.thread))
         );
         station.ask_for_replacement("a request took longer than timeout");
     }

@@ -4,7 +4,6 @@
 //! beyond ASCII are taken for Latin-1 and written as UTF-8. Unlike gunicorn, control characters other
 //! than the tab are written as `\xNN`: no client can end a line.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use super::access_format::{AccessFormat, Atom, Padding, Part};
 use super::clock;
 use crate::request::{Head, Peer, Version};
+use crate::response::Field;
 
 /// What there is to say about one request.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ pub struct AccessEntry<'a> {
     pub peer: &'a Peer,
     pub status: u16,
     /// The fields of the response, as the application set them.
-    pub fields: &'a [(Cow<'static, str>, Cow<'static, str>)],
+    pub fields: &'a [Field],
     /// How long the body of the response was, without its framing.
     pub body_bytes: u64,
     /// From the whole head to the end of the response.
@@ -99,7 +99,7 @@ impl AccessEntry<'_> {
             Atom::ResponseField(name) => {
                 let mut fields = self.fields.iter().rev();
                 let last = fields.find(|(key, _)| key.eq_ignore_ascii_case(name));
-                append_text(out, last.map_or("-", |(_, value)| value));
+                append_bytes(out, last.map_or(b"-", |(_, value)| value));
             }
         }
     }

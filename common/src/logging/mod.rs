@@ -119,6 +119,11 @@ pub fn reopen() {
     }
 }
 
+/// Writes text that is no record to the error log: what an application prints there.
+pub fn error_text(text: &[u8]) {
+    ERROR.write(text);
+}
+
 /// Sends all records and access lines to `redirect` instead of the logs, or to the logs again. The
 /// filter of the error log is `least` then.
 pub fn redirect(redirect: Option<Redirect>, least: Level) {

@@ -37,7 +37,7 @@ impl Reactor {
         }
     }
 
-    fn time_out(&mut self, connection: Box<Connection>) {
+    fn time_out(&mut self, mut connection: Box<Connection>) {
         let silent = connection.buffers.is_none();
         match connection.awaited {
             Awaited::Head | Awaited::Body if !silent => {
@@ -47,7 +47,10 @@ impl Reactor {
                 debug!("closing a connection that kept us waiting for its {awaited:?}");
                 match awaited {
                     Awaited::Request | Awaited::Head => self.part(connection),
-                    _ => self.forget(connection),
+                    _ => {
+                        connection.phase = Phase::Dead;
+                        self.place(connection);
+                    }
                 }
             }
         }

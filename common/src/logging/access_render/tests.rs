@@ -48,8 +48,8 @@ fn render(format: &str, text: &str) -> String {
         peer: &Peer::Tcp(address),
         status: 201,
         fields: &[
-            ("X-Out".into(), "first".into()),
-            ("x-out".into(), "se\"cond".into()),
+            ("X-Out".into(), b"first".into()),
+            ("x-out".into(), b"se\"cond".into()),
         ],
         body_bytes: 1234,
         duration: Duration::new(2, 3_004_999),
