@@ -4,6 +4,7 @@
 use std::io;
 
 use nix::unistd::Pid;
+use oxicorn_common::Settings;
 
 use crate::sys;
 
@@ -12,6 +13,13 @@ pub trait Host: Send + Sync {
     /// Calls `fork`, which forks, and returns in both processes what it has returned: `None` is the
     /// child. What the host needs around a fork happens here, in both.
     fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>>;
+
+    /// Opens the logs anew by other settings, after the server has opened its own: the host may take
+    /// what is logged. On an error everything stays as it was.
+    fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
+        let _ = settings;
+        Ok(())
+    }
 
     /// The last thing in a child whose work is done: what the host does at the end of a process.
     fn leave(&self);

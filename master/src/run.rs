@@ -138,6 +138,7 @@ fn lead(
     let settings = Arc::new(loaded.settings.clone());
     change_directory(&settings)?;
     logging::init(&settings).context("cannot open the log")?;
+    host.open_logs(&settings)?;
     privileges::hand_over_logs(&settings);
     warn_of(&loaded);
     raise_descriptor_limit();
@@ -166,6 +167,8 @@ fn lead(
             Side::Command(code) => return Ok(code),
             Side::Master(announcement) => {
                 logging::attach().context("cannot open the log")?;
+                // Whose process it is matters to the host.
+                host.open_logs(&settings)?;
                 announcement
             }
         },

@@ -1,9 +1,10 @@
 //! `module:callable` as an application of the server: found by the master, loaded by each worker.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::anyhow;
+use log::warn;
 use oxicorn_common::logging;
 use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext};
 use pyo3::prelude::*;
@@ -36,6 +37,14 @@ impl Application for Wsgi {
         Python::attach(|py| self.find(py, settings)).map(drop)
     }
 
+    fn source_files(&self) -> Vec<PathBuf> {
+        let files = Python::attach(module_files);
+        files.unwrap_or_else(|exception| {
+            warn!("cannot tell what to watch: {exception}");
+            Vec::new()
+        })
+    }
+
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
         let settings = Arc::clone(&context.settings);
         Python::attach(|py| {
@@ -47,6 +56,12 @@ impl Application for Wsgi {
     }
 }
 
+/// `__file__` of every module; what a cache was made of, where that is a cache.
+fn module_files(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
+    let files = py.import("oxicorn.modules")?.call_method0("files")?;
+    files.extract()
+}
+
 impl Wsgi {
     fn find(&self, py: Python<'_>, settings: &Settings) -> Result<Py<PyAny>, LoadError> {
         self.import(py, settings).map_err(|exception| {
@@ -56,19 +71,26 @@ impl Wsgi {
             }
             let text = trace::text(py, &exception);
             logging::exception(&format!("Exception while loading {}\n{text}", self.spec));
-            LoadError::Broken(reason)
+            match settings.reload.enabled {
+                // It may have to be shown to clients.
+                true => LoadError::Broken(anyhow!(text)),
+                false => LoadError::Broken(reason),
+            }
         })
     }
 
     fn import(&self, py: Python<'_>, settings: &Settings) -> PyResult<Py<PyAny>> {
-        let here = std::env::current_dir()?;
-        put_first(py, &here)?;
-        for directory in &settings.python.path {
-            put_first(py, directory)?;
-        }
+        extend_search_path(py, settings)?;
         let module = py.import("oxicorn.spec")?;
         Ok(module.call_method1("load", (&self.spec,))?.unbind())
     }
+}
+
+/// Lets code be found in the working directory and where the settings say.
+pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResult<()> {
+    put_first(py, &std::env::current_dir()?)?;
+    let mut directories = settings.python.path.iter();
+    directories.try_for_each(|directory| put_first(py, directory))
 }
 
 /// Puts a directory at the beginning of the module search path, unless it is somewhere on it.

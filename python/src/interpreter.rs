@@ -10,10 +10,11 @@ use std::io;
 use log::warn;
 use nix::unistd::Pid;
 use oxicorn::{Fork, Host};
+use oxicorn_common::Settings;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::trace;
+use crate::{logs, trace};
 
 #[derive(Debug)]
 pub(crate) struct Interpreter;
@@ -34,6 +35,10 @@ impl Host for Interpreter {
         })
     }
 
+    fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
+        logs::open(settings)
+    }
+
     /// Waits for the threads that the application has started, runs what it has registered with
     /// `atexit`, and flushes the standard streams, as the end of any Python process does.
     fn leave(&self) {
@@ -50,6 +55,7 @@ impl Host for Interpreter {
                 }
             }
         });
+        logs::finish();
     }
 }
 

@@ -7,6 +7,7 @@
 //!   place        what a request thread keeps between requests
 //!   environ      the request as PEP 3333 wants it
 //!   exchange     start_response, write and early hints
+//!   logs         Python's logging in place of the log files
 //!   body         what the callable returns, as a body
 //! ```
 //!
@@ -27,6 +28,7 @@ mod file_wrapper;
 mod head;
 mod input;
 mod interpreter;
+mod logs;
 mod place;
 mod text;
 mod trace;
@@ -46,6 +48,8 @@ mod _oxicorn {
 
     #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
+    #[pymodule_export]
+    use crate::logs::_logs;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -91,7 +91,20 @@ pub fn run_web(boot: Boot) -> i32 {
     let context = boot.context;
     let serve = || -> Result<i32, BootError> {
         let signals = install_signals(&context.settings)?;
-        let app = load(&*boot.application, |application| application.load(&context))?;
+        let reloads = context.settings.reload.enabled;
+        let mut also = Vec::new();
+        let app = match load(&*boot.application, |application| application.load(&context)) {
+            // Nobody serves who could serve on, and a change may mend it.
+            Err(BootError::Load {
+                source: LoadError::Broken(reason),
+                ..
+            }) if reloads && context.generation == 1 => {
+                let broken = reload::Broken::of(&reason);
+                also.extend(broken.files.clone());
+                Box::new(broken)
+            }
+            outcome => outcome?,
+        };
         let settings = Arc::clone(&context.settings);
         let (board, slot) = (boot.scoreboard, context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
@@ -109,10 +122,10 @@ pub fn run_web(boot: Boot) -> i32 {
         // Whatever the application's code has done to them meanwhile.
         signals::reclaim()?;
         station.slot().beat();
-        if context.settings.reload.enabled {
+        if reloads {
             reload::start(
                 Arc::clone(&boot.application),
-                Vec::new(),
+                also,
                 &context.settings,
                 Arc::clone(&sender),
             )?;

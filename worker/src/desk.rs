@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::{debug, error, warn};
+use oxicorn_common::logging::EXCEPTION;
 use oxicorn_common::request::{Body, Head, Request};
 use oxicorn_common::response::{Response, ResponseBody};
 use oxicorn_common::{Early, Outlet};
@@ -91,7 +92,7 @@ impl<'a> Desk<'a> {
             proxied: connection.proxied,
             trusted: connection.sender.trusted,
         };
-        seat.occupy(stream, started, request.head.method(), request.head.path());
+        seat.occupy(stream, started, &request.head, request.peer);
         let keeps_alive = intake.framing.keep_alive;
         let outgoing = &mut connection.outgoing;
         std::mem::swap(&mut outgoing.bytes, &mut self.spare);
@@ -179,7 +180,7 @@ impl<'a> Desk<'a> {
         let seat = &self.station.seats[self.index];
         if let Some(buffers) = &connection.buffers {
             let head = &buffers.intake.head;
-            seat.occupy(&connection.stream, started, head.method(), head.path());
+            seat.occupy(&connection.stream, started, head, connection.peer);
             seat.answer();
         }
         self.send(connection);
@@ -256,7 +257,7 @@ fn call(station: &Station, request: &mut Request, ahead: &mut Ahead<'_>) -> Opti
         .inspect_err(|panic| {
             let (method, path) = (request.head.method(), request.head.path());
             let text = panic_text(&**panic);
-            error!("Error handling request {method} {path}: panic: {text}");
+            error!(target: EXCEPTION, "Error handling request {method} {path}: panic: {text}");
         })
         .ok()
 }
