@@ -18,9 +18,19 @@ class ErrorLog(logging.Handler):
 
     def emit(self, record):
         try:
-            _oxicorn.log(record.levelno, self.format(record))
+            _oxicorn._logs.write_error(record.levelno, self.format(record))
         except Exception:
             self.handleError(record)
+
+
+def install(level):
+    """Make ``gunicorn.error`` the error log, unless ``logconfig`` has made something of it."""
+    logger = logging.getLogger("gunicorn.error")
+    if not logger.handlers:
+        logger.addHandler(ErrorLog())
+        logger.propagate = False
+    if any(isinstance(handler, ErrorLog) for handler in logger.handlers):
+        logger.setLevel(_LEVELS.get(level, logging.INFO))
 
 
 class Log:
@@ -33,10 +43,7 @@ class Log:
 
     def set_level(self, level):
         """Let records of this weight and above through."""
-        self.error_log.setLevel(_LEVELS.get(level, logging.INFO))
-        if not self.error_log.handlers:
-            self.error_log.addHandler(ErrorLog())
-            self.error_log.propagate = False
+        install(level)
 
     def critical(self, message, *arguments, **keywords):
         self.error_log.critical(message, *arguments, **keywords)

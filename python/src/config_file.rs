@@ -43,26 +43,36 @@ impl Reader {
             ConfigPlace::File(path) => (path.as_os_str().to_owned(), false),
             ConfigPlace::Module(name) => (name.into(), true),
         };
-        let hooks = PyDict::new(py);
-        for row in SETTINGS {
-            if let Kind::Hook(arity) = row.kind {
-                hooks.set_item(row.name, arity)?;
-            }
-        }
         let module = py.import("oxicorn.config_file")?;
-        let read = module.call_method1("read", (name, is_module, &self.directory, hooks))?;
-        let (values, functions): (Vec<(String, String, Bound<'_, PyAny>)>, Bound<'_, PyDict>) =
-            read.extract()?;
-        let values = values
-            .into_iter()
-            .map(|(name, kind, what)| Ok((name, value(&kind, &what)?)))
-            .collect::<PyResult<_>>()?;
-        let hooks: Arc<dyn Hooks> = match functions.is_empty() {
-            true => Arc::new(NoHooks),
-            false => Arc::new(PythonHooks::new(functions)?),
-        };
-        Ok(ConfigFile::new(place.clone(), values, hooks))
+        let arguments = (name, is_module, &self.directory, hook_arities(py)?);
+        file(place, &module.call_method1("read", arguments)?)
     }
+}
+
+/// How many arguments each hook takes, by its name.
+pub(crate) fn hook_arities(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let hooks = PyDict::new(py);
+    for row in SETTINGS {
+        if let Kind::Hook(arity) = row.kind {
+            hooks.set_item(row.name, arity)?;
+        }
+    }
+    Ok(hooks)
+}
+
+/// Makes a file of what `oxicorn.config_file` has `read`.
+pub(crate) fn file(place: &ConfigPlace, read: &Bound<'_, PyAny>) -> PyResult<ConfigFile> {
+    let (values, functions): (Vec<(String, String, Bound<'_, PyAny>)>, Bound<'_, PyDict>) =
+        read.extract()?;
+    let values = values
+        .into_iter()
+        .map(|(name, kind, what)| Ok((name, value(&kind, &what)?)))
+        .collect::<PyResult<_>>()?;
+    let hooks: Arc<dyn Hooks> = match functions.is_empty() {
+        true => Arc::new(NoHooks),
+        false => Arc::new(PythonHooks::new(functions)?),
+    };
+    Ok(ConfigFile::new(place.clone(), values, hooks))
 }
 
 fn value(kind: &str, what: &Bound<'_, PyAny>) -> PyResult<ConfigValue> {

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::io;
-use std::sync::Arc;
 
 use oxicorn_common::logging;
 use oxicorn_common::request::{Peer, Request, Version};
@@ -47,25 +46,26 @@ impl RequestHooks {
         }))
     }
 
-    /// Counts the request, and calls `pre_request`. The end is to be told of in any case.
-    pub(crate) fn begin(&self, py: Python<'_>, request: &Request) -> PyResult<End> {
+    /// Counts the request, and calls `pre_request`. Whatever that raises, `end` is to be told of.
+    pub(crate) fn begin(&self, py: Python<'_>, request: &Request, end: &mut End) -> PyResult<()> {
         let table = self.table.bind(py);
         let object = match self.wants_request {
             true => Some(self.describe(py, request)?),
             false => None,
         };
-        let end = match &object {
-            Some(object) if self.wants_end => End(Some(Box::new(Post {
+        if let Some(object) = &object
+            && self.wants_end
+        {
+            *end = End(Some(Box::new(Post {
                 table: self.table.clone_ref(py),
                 request: object.clone().unbind(),
                 environ: PyDict::new(py).unbind(),
                 response: None,
                 sent: 0,
-            }))),
-            _ => End(None),
-        };
+            })));
+        }
         table.call_method1("pre_request", (object,))?;
-        Ok(end)
+        Ok(())
     }
 
     /// What the hooks know a request by.
@@ -139,10 +139,9 @@ impl End {
         } = response;
         let (first, rest, length): (_, Pieces, _) = match body {
             ResponseBody::Empty => (None, Box::new(std::iter::empty()), Some(0)),
-            ResponseBody::Bytes(bytes) => {
-                let length = bytes.len() as u64;
-                (Some(Piece::Bytes(bytes)), Box::new(std::iter::empty()), Some(length))
-            }
+            ResponseBody::Static(bytes) => whole(bytes.to_vec()),
+            ResponseBody::Shared(bytes) => whole(bytes.to_vec()),
+            ResponseBody::Bytes(bytes) => whole(bytes),
             ResponseBody::Foreign(bytes) => {
                 let piece = Piece::Foreign(bytes);
                 let length = piece.length();
@@ -205,6 +204,12 @@ impl Iterator for Followed {
         }
         next
     }
+}
+
+fn whole(bytes: Vec<u8>) -> (Option<Piece>, Pieces, Option<u64>) {
+    let length = bytes.len() as u64;
+    let rest = Box::new(std::iter::empty());
+    (Some(Piece::Bytes(bytes)), rest, Some(length))
 }
 
 /// What `post_request` knows a response by.

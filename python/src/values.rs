@@ -61,11 +61,7 @@ fn value<'py>(py: Python<'py>, row: &Setting, settings: &Settings) -> PyResult<B
         }
         "reload_extra_files" => texts(py, settings.reload.extra_files.iter().cloned()),
         "secure_scheme_headers" => {
-            let headers = PyDict::new(py);
-            for (name, value) in &settings.proxy.secure_scheme_headers {
-                headers.set_item(name, value)?;
-            }
-            headers.into_bound_py_any(py)
+            pairs(py, &settings.proxy.secure_scheme_headers)?.into_bound_py_any(py)
         }
         "forwarder_headers" => texts(py, settings.proxy.forwarder_headers.iter().cloned()),
         "forwarded_allow_ips" | "proxy_allow_ips" => texts(py, items(&shown)),
@@ -90,15 +86,23 @@ fn by_kind<'py>(py: Python<'py>, row: &Setting, shown: &str) -> PyResult<Bound<'
     }
 }
 
+pub(crate) fn pairs<'py>(
+    py: Python<'py>,
+    pairs: &[(String, String)],
+) -> PyResult<Bound<'py, PyDict>> {
+    let dictionary = PyDict::new(py);
+    for (name, value) in pairs {
+        dictionary.set_item(name, value)?;
+    }
+    Ok(dictionary)
+}
+
 fn items(text: &str) -> impl Iterator<Item = String> {
     let items = text.split(',').filter(|item| !item.is_empty());
     items.map(str::to_owned)
 }
 
-fn texts<'py>(
-    py: Python<'py>,
-    texts: impl Iterator<Item = String>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn texts<'py>(py: Python<'py>, texts: impl Iterator<Item = String>) -> PyResult<Bound<'py, PyAny>> {
     let texts: Vec<_> = texts.collect();
     PyList::new(py, texts)?.into_bound_py_any(py)
 }
