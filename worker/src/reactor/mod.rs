@@ -7,6 +7,7 @@
 mod admission;
 mod deadlines;
 mod drain;
+mod leveling;
 mod polling;
 
 use std::collections::VecDeque;
@@ -65,6 +66,8 @@ pub(crate) struct Reactor {
     brisk: bool,
     /// Accepting failed for want of descriptors: not before then again.
     accept_after: Option<Instant>,
+    /// No client moves to a sibling before then.
+    level_after: Instant,
 }
 
 /// A place in the table.
@@ -120,6 +123,7 @@ impl Reactor {
             now: Instant::now(),
             brisk: false,
             accept_after: None,
+            level_after: Instant::now(),
         };
         Ok((reactor, waker))
     }
@@ -152,6 +156,7 @@ impl Reactor {
             self.accept(index);
         }
         self.expire();
+        self.level();
         if signalled {
             self.obey_signals()?;
         }

@@ -306,6 +306,8 @@ struct Seats {
 struct Free {
     kept: u32,
     overflow: u32,
+    /// Who waits. Waking nobody costs a system call too.
+    waiting: u32,
     /// The database lately had no room for more connections.
     shut_until: Option<Instant>,
 }
@@ -324,6 +326,7 @@ impl Seats {
             state: Mutex::new(Free {
                 kept,
                 overflow,
+                waiting: 0,
                 shut_until: None,
             }),
             freed: Condvar::new(),
@@ -350,8 +353,10 @@ impl Seats {
             if left.is_zero() {
                 return None;
             }
+            free.waiting += 1;
             let waited = self.freed.wait_timeout(free, left.min(Self::SHUT));
             free = waited.unwrap_or_else(PoisonError::into_inner).0;
+            free.waiting -= 1;
         }
     }
 
@@ -372,6 +377,8 @@ impl Drop for Seat<'_> {
             Place::Kept => free.kept += 1,
             Place::Overflow => free.overflow += 1,
         }
-        self.seats.freed.notify_one();
+        if free.waiting > 0 {
+            self.seats.freed.notify_one();
+        }
     }
 }
