@@ -24,7 +24,7 @@ pub use handoff::Handoff;
 pub use listener::Listener;
 pub use message::{Message, MessageReceiver, MessageSender};
 pub use outages::{Backend, Outages};
-pub use request::{Body, Head, Peer, Request, Version};
+pub use request::{Body, Head, Local, Peer, Request, Scheme, Version};
 pub use response::{Response, ResponseBody};
 pub use scoreboard::Scoreboard;
 pub use settings::Settings;

@@ -35,6 +35,49 @@ pub enum Peer {
     Unix,
 }
 
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Unix => f.write_str("a local client"),
+        }
+    }
+}
+
+/// Where a client came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Local {
+    /// The address of the listener, or the one that a PROXY protocol header names.
+    Tcp(SocketAddr),
+    /// A Unix domain socket: only the client's `Host` field can tell a name.
+    #[default]
+    Unix,
+}
+
+/// How the client reached the server, or the proxy in front of it (RFC 9110 section 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scheme {
+    #[default]
+    Http,
+    /// Over TLS: our own, or that of a proxy that may say so.
+    Https,
+}
+
+impl Scheme {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// A part of the head's buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
@@ -56,7 +99,8 @@ pub struct Head {
     pub method: Span,
     pub target: Span,
     pub version: Version,
-    /// Name and value of each field line, in the order received.
+    /// Name and value of each field line, in the order received; those that `header_map` drops are
+    /// in `bytes` alone.
     pub fields: Vec<(Span, Span)>,
 }
 
@@ -170,6 +214,14 @@ pub struct Request {
     pub head: Head,
     pub body: Body,
     pub peer: Peer,
+    pub local: Local,
+    pub scheme: Scheme,
+    /// `peer` and `local` are what a PROXY protocol header said: the addresses of the client and of
+    /// the proxy that it asked, not those of our socket.
+    pub proxied: bool,
+    /// Whoever is at the other end of our socket may speak for clients: it is one of
+    /// `forwarded_allow_ips`, or came by a Unix socket.
+    pub trusted: bool,
 }
 
 impl Request {

@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::{dup2_stderr, dup2_stdout};
 
+use crate::logging::LossWords;
 use crate::outages::Words;
 use crate::scoreboard::Board;
 
@@ -30,6 +32,8 @@ pub(crate) unsafe trait Shareable {}
 unsafe impl Shareable for Board {}
 // SAFETY: a repr(C) struct of AtomicU32.
 unsafe impl Shareable for Words {}
+// SAFETY: a repr(C) struct of AtomicU32, AtomicI32 and AtomicU64.
+unsafe impl Shareable for LossWords {}
 
 /// One value in anonymous memory that forked children share; unmapped when dropped.
 pub(crate) struct Mapping<T: Shareable> {
@@ -125,5 +129,13 @@ pub(crate) fn replace_fd(new: BorrowedFd<'_>, current: BorrowedFd<'_>) -> io::Re
     // changes, which the owner of a log file does not mind.
     let result = unsafe { libc::dup3(new.as_raw_fd(), current.as_raw_fd(), libc::O_CLOEXEC) };
     Errno::result(result)?;
+    Ok(())
+}
+
+/// Puts the file behind `new` behind standard output and standard error. They stay open in programs
+/// that the process starts.
+pub(crate) fn replace_standard_streams(new: BorrowedFd<'_>) -> io::Result<()> {
+    dup2_stdout(new)?;
+    dup2_stderr(new)?;
     Ok(())
 }

@@ -3,9 +3,10 @@
 
 use std::fs;
 
-use log::{LevelFilter, debug, error, info};
+use log::{debug, error, info};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
+use oxicorn_common::logging::Level;
 use oxicorn_common::{Settings, logging};
 
 const CHILDREN: usize = 4;
@@ -26,7 +27,7 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
         ..Settings::default()
     };
 
-    logging::init(&settings("error", Some("access"), LevelFilter::Info)).expect("both logs");
+    logging::init(&settings("error", Some("access"), Level::Info)).expect("both logs");
     assert!(logging::access_enabled());
     write_from_children();
     let access = fs::read(path("access")).expect("the access log");
@@ -50,8 +51,8 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
     assert!(read("error").ends_with("[INFO] after\nof two lines\n"));
     assert_eq!(read("error").lines().count(), 2);
 
-    logging::init(&settings("other", None, LevelFilter::Error)).expect("other logs");
-    logging::access(b"to nobody\n");
+    logging::init(&settings("other", None, Level::Error)).expect("other logs");
+    logging::write_access(b"to nobody\n");
     info!("not any more");
     error!("here");
     assert!(!logging::access_enabled());
@@ -61,7 +62,7 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
 
     let nowhere = Settings {
         accesslog: Some("/nowhere/access".to_owned()),
-        ..settings("third", None, LevelFilter::Info)
+        ..settings("third", None, Level::Info)
     };
     let problem = logging::init(&nowhere).expect_err("no such directory");
     assert!(problem.to_string().contains("/nowhere/access"));
@@ -81,7 +82,7 @@ fn write_from_children() {
             ForkResult::Child => {
                 let mut line = vec![b'a' + child as u8; LENGTH];
                 line[LENGTH - 1] = b'\n';
-                (0..LINES).for_each(|_| logging::access(&line));
+                (0..LINES).for_each(|_| logging::write_access(&line));
                 info!("child {child}");
                 // SAFETY: ends the child without the exit handlers of the test harness.
                 unsafe { libc::_exit(0) };

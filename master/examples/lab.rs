@@ -11,7 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use oxicorn_common::request::Body;
+use oxicorn_common::request::{Body, Local};
 use oxicorn_common::response::ResponseBody;
 use oxicorn_common::{Request, Response, WorkerContext};
 
@@ -57,8 +57,14 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
             spin(ms);
             text(std::process::id())
         }
+        "/print" => {
+            println!("out {}", word(&query, "text"));
+            eprintln!("err {}", word(&query, "text"));
+            text("printed")
+        }
         "/echo" => echo(request),
         "/head" => text(describe(request)),
+        "/origin" => text(origin(request)),
         "/upload" => upload(request),
         "/stream" => stream(&query),
         "/big" => bytes(vec![b'x'; value(&query, "bytes", 0)]),
@@ -121,6 +127,18 @@ fn describe(request: &mut Request) -> String {
     let body = request.body.read_all().unwrap_or_default();
     lines.push(format!("body {}", body.escape_ascii()));
     lines.join("\n")
+}
+
+/// Whose request it is, by which way it came.
+fn origin(request: &Request) -> String {
+    let local = match request.local {
+        Local::Tcp(address) => address.to_string(),
+        Local::Unix => "unix".to_owned(),
+    };
+    format!(
+        "scheme {}\npeer {}\nlocal {local}\nproxied {}\ntrusted {}",
+        request.scheme, request.peer, request.proxied, request.trusted
+    )
 }
 
 /// Reads a body piece by piece: where it was kept, its length, the sum of its bytes.

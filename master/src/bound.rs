@@ -134,6 +134,9 @@ fn bind_tcp(host: &str, port: u16, settings: &Settings) -> io::Result<Socket> {
     let address = resolve(host, port)?;
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
+    if settings.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
     socket.bind(&address.into())?;
     listen(socket, settings)
 }

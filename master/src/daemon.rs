@@ -11,7 +11,7 @@
 //! (daemon(7)). What the master writes to the pipe is the command's exit code and last words.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use nix::fcntl::OFlag;
@@ -54,7 +54,10 @@ impl Announcement {
 }
 
 /// Detaches from the terminal. In the command it returns when the master has announced how it went.
-pub(crate) fn daemonize() -> io::Result<Side> {
+///
+/// Standard output and error go to nobody, or stay as they are with `keep_output`, unless they are a
+/// terminal's.
+pub(crate) fn daemonize(keep_output: bool) -> io::Result<Side> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     if sys::fork()?.is_some() {
         drop(writer);
@@ -67,8 +70,13 @@ pub(crate) fn daemonize() -> io::Result<Side> {
     }
     let null = File::options().read(true).write(true).open("/dev/null")?;
     dup2_stdin(&null)?;
-    dup2_stdout(&null)?;
-    dup2_stderr(&null)?;
+    let keeps = |stream: &dyn IsTerminal| keep_output && !stream.is_terminal();
+    if !keeps(&io::stdout()) {
+        dup2_stdout(&null)?;
+    }
+    if !keeps(&io::stderr()) {
+        dup2_stderr(&null)?;
+    }
     Ok(Side::Master(Announcement {
         pipe: Some(File::from(writer)),
     }))

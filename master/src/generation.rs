@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings};
+use oxicorn_worker::Tls;
 
 use crate::listeners::Listeners;
 use crate::supervisor::Plan;
@@ -18,6 +19,8 @@ pub(crate) struct Generation {
     pub(crate) settings: Arc<Settings>,
     pub(crate) application: Arc<dyn Application>,
     pub(crate) listeners: Listeners,
+    /// From files that the children may not be able to read.
+    pub(crate) tls: Option<Tls>,
 }
 
 impl Generation {
@@ -48,18 +51,30 @@ impl Generation {
         privileges::check(&settings)?;
         let application = resolve(&settings)?;
         change_directory(&settings)?;
-        let listeners = match self.listeners.rebind(&settings) {
-            Ok(listeners) => listeners,
+        match self.acquire(&settings) {
+            Ok((listeners, tls)) => Ok(Self {
+                settings: Arc::new(settings),
+                application,
+                listeners,
+                tls,
+            }),
             Err(error) => {
                 change_directory(&self.settings)?;
-                return Err(error.into());
+                Err(error)
             }
-        };
-        Ok(Self {
-            settings: Arc::new(settings),
-            application,
-            listeners,
-        })
+        }
+    }
+
+    /// What has paths that count from the directory of the settings.
+    fn acquire(&self, settings: &Settings) -> anyhow::Result<(Listeners, Option<Tls>)> {
+        let tls = Tls::load(settings)?;
+        let listeners = self.listeners.rebind(settings)?;
+        Ok((listeners, tls))
+    }
+
+    /// Where it listens, as gunicorn's start line has it.
+    pub(crate) fn describe(&self) -> String {
+        self.listeners.describe(self.tls.is_some())
     }
 }
 

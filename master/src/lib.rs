@@ -33,12 +33,13 @@ mod run;
 mod spawn;
 mod supervisor;
 mod sys;
+mod telemetry;
 mod terminal;
 mod title;
 
 pub use embed::{run, run_application};
 pub use oxicorn_common::app::{App, Application, LoadError, Runner, Stop, WorkerContext};
-pub use oxicorn_common::request::{Body, Head, Peer, Request, Version};
+pub use oxicorn_common::request::{Body, Head, Local, Peer, Request, Scheme, Version};
 pub use oxicorn_common::response::{Response, ResponseBody};
 pub use oxicorn_common::settings::Settings;
 pub use run::serve;

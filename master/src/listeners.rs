@@ -14,6 +14,7 @@ use oxicorn_common::{Listener, Settings};
 
 use crate::bound::{BindError, Bound};
 use crate::last_call::last_call;
+use crate::sys;
 
 /// All sockets of one generation.
 #[derive(Debug, Clone, Default)]
@@ -96,10 +97,24 @@ impl Listeners {
         self.sockets.iter().map(duplicate).collect()
     }
 
+    /// How many connections wait to be accepted, over all TCP sockets: of others the kernel does not
+    /// tell. `None` where there is no TCP socket.
+    pub(crate) fn waiting(&self) -> Option<u64> {
+        let counts = self
+            .sockets
+            .iter()
+            .map(|bound| sys::accept_queue(&bound.fd));
+        counts
+            .flatten()
+            .map(u64::from)
+            .reduce(|sum, count| sum + count)
+    }
+
     /// Where this listens, as gunicorn's start line has it.
-    pub(crate) fn describe(&self) -> String {
+    pub(crate) fn describe(&self, is_secure: bool) -> String {
+        let scheme = if is_secure { "https" } else { "http" };
         let urls = self.sockets.iter().map(|bound| match &bound.actual {
-            tcp @ Address::Tcp { .. } => format!("http://{tcp}"),
+            tcp @ Address::Tcp { .. } => format!("{scheme}://{tcp}"),
             other => other.to_string(),
         });
         urls.collect::<Vec<_>>().join(",")
@@ -165,15 +180,15 @@ mod tests {
     #[test]
     fn the_real_port_is_shown_and_kept_over_a_reload() {
         let first = Listeners::bind(&settings(vec![any_port()])).expect("bound");
-        assert!(first.describe().starts_with("http://127.0.0.1:"));
-        assert!(!first.describe().ends_with(":0"));
+        assert!(first.describe(false).starts_with("http://127.0.0.1:"));
+        assert!(!first.describe(false).ends_with(":0"));
         let file = path("kept");
         let both = settings(vec![any_port(), Address::Unix(file.clone())]);
         let second = first.rebind(&both).expect("bound");
-        assert!(second.describe().starts_with(&first.describe()));
+        assert!(second.describe(false).starts_with(&first.describe(false)));
         assert!(
             second
-                .describe()
+                .describe(false)
                 .ends_with(&format!("unix:{}", file.display()))
         );
         assert!(!first.is_same(&second) && file.exists());

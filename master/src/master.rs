@@ -32,6 +32,7 @@ use crate::pidfile::Pidfile;
 use crate::reap::reap;
 use crate::spawn::{Order, Process, spawn};
 use crate::supervisor::{Action, ChildId, Event, Pulse, Supervisor};
+use crate::telemetry::Telemetry;
 use crate::title::Title;
 use crate::{privileges, terminal};
 
@@ -48,6 +49,9 @@ pub(crate) const SIGNALS: [Signal; 10] = [
     Signal::SIGWINCH,
     Signal::SIGCHLD,
 ];
+
+/// How often the master looks after log lines that wait for their receiver.
+const LOGS_EVERY: Duration = Duration::from_millis(100);
 
 /// What every child inherits, of whichever generation.
 #[derive(Debug)]
@@ -71,6 +75,7 @@ pub(crate) struct Master {
     pub(crate) announcement: Announcement,
     pub(crate) notifier: Notifier,
     pub(crate) title: Title,
+    pub(crate) telemetry: Telemetry,
     /// Why a child could not boot, in its own words.
     pub(crate) last_words: Option<String>,
 }
@@ -108,7 +113,9 @@ impl Master {
 
     /// Sleeps until something happens or `deadline` comes.
     fn wait(&self, deadline: Option<Instant>) {
-        let timeout = match deadline {
+        let later = logging::tend().then(|| Instant::now() + LOGS_EVERY);
+        let deadlines = [deadline, later, self.telemetry.deadline()];
+        let timeout = match deadlines.into_iter().flatten().min() {
             // Rounded up: a wait that ends too early would only be begun again.
             Some(at) => {
                 let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
@@ -164,7 +171,11 @@ impl Master {
                 drains: slot.state.load(Ordering::Relaxed) == SlotState::Draining as u32,
             }
         });
-        self.carry_out(supervisor, actions)
+        let over = self.carry_out(supervisor, actions);
+        let newest = self.generations.values().next_back();
+        self.telemetry
+            .look(supervisor.workers(), newest, Instant::now());
+        over
     }
 
     /// What living children have said.
@@ -354,9 +365,12 @@ impl Master {
         if let Some(before) = before {
             change_environment(&before.settings, settings);
         }
-        if before.is_none_or(|before| !before.listeners.is_same(&next.listeners)) {
+        let is_same = |before: &Generation| {
+            before.listeners.is_same(&next.listeners) && before.tls.is_some() == next.tls.is_some()
+        };
+        if !before.is_some_and(is_same) {
             let pid = std::process::id();
-            info!("Listening at: {} ({pid})", next.listeners.describe());
+            info!("Listening at: {} ({pid})", next.describe());
         }
         self.title.rename(&next.name());
         self.title.show("master");

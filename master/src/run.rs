@@ -15,6 +15,7 @@ use oxicorn_common::Outages;
 use oxicorn_common::bell::Bell;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
+use oxicorn_worker::Tls;
 
 use crate::daemon::{Announcement, Side, daemonize};
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
@@ -23,6 +24,7 @@ use crate::master::{Master, SIGNALS, Shared};
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
+use crate::telemetry::Telemetry;
 use crate::title::Title;
 use crate::{activation, privileges, sys};
 
@@ -83,6 +85,8 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
     };
     privileges::check(&loaded.settings)?;
     if loaded.settings.check_config {
+        change_directory(&loaded.settings)?;
+        Tls::load(&loaded.settings)?;
         return Ok(ExitCode::SUCCESS);
     }
     if sys::thread_count() > 1 {
@@ -122,6 +126,7 @@ fn lead(
     change_environment(&Settings::default(), &settings);
     let mut pidfile = settings.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
+    let tls = Tls::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
         true => Listeners::bind(&settings)?,
@@ -130,9 +135,14 @@ fn lead(
     let notifier = Notifier::take(&source.environment);
     let announcement = match settings.daemon {
         false => Announcement::default(),
-        true => match daemonize().context("cannot go into the background")? {
+        true => match daemonize(settings.enable_stdio_inheritance)
+            .context("cannot go into the background")?
+        {
             Side::Command(code) => return Ok(code),
-            Side::Master(announcement) => announcement,
+            Side::Master(announcement) => {
+                logging::attach().context("cannot open the log")?;
+                announcement
+            }
         },
     };
     if let Some(pidfile) = &mut pidfile {
@@ -142,9 +152,10 @@ fn lead(
         settings,
         application,
         listeners,
+        tls,
     };
     let pid = std::process::id();
-    info!("Listening at: {} ({pid})", generation.listeners.describe());
+    info!("Listening at: {} ({pid})", generation.describe());
     info!("Using worker: threads");
     let mut title = Title::new(&generation.name());
     title.show("master");
@@ -165,6 +176,7 @@ fn lead(
         announcement,
         notifier,
         title,
+        telemetry: Telemetry::default(),
         last_words: None,
     };
     let code = master.run();

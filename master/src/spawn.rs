@@ -105,6 +105,7 @@ fn live(master: &mut Master, order: Order, sender: MessageSender, parent: Pid) -
         scoreboard: master.shared.scoreboard.clone(),
         sender,
         handoff: master.shared.handoff.clone(),
+        tls: generation.tls,
     };
     // These were the last of the master's: what the boot holds are duplicates.
     drop(generation.listeners);

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -56,6 +56,26 @@ pub(crate) fn reap_one() -> Option<(i32, End)> {
         }
     };
     Some((pid, end))
+}
+
+/// How many connections wait at a TCP socket that listens: for such a socket the kernel's
+/// `tcpi_unacked` is the length of the queue (tcp(7)). `None` for other sockets.
+pub(crate) fn accept_queue(socket: impl AsFd) -> Option<u32> {
+    // SAFETY: a struct of integers, of which all bits zero is a valid value.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes at most `length` bytes to `info`; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then_some(info.tcpi_unacked)
 }
 
 /// Sets a variable of this process.

@@ -12,11 +12,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use mio::Poll;
 use mio::net::{TcpListener, UnixListener};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
-use oxicorn_common::request::Peer;
+use oxicorn_common::request::{Local, Peer};
 use oxicorn_common::{Handoff, Listener};
 use socket2::SockRef;
 
 use crate::connection::Connection;
+use crate::gate::Opening;
 use crate::handoff;
 use crate::stream::Stream;
 use crate::sys;
@@ -33,7 +34,8 @@ pub(crate) struct Acceptor {
 
 #[derive(Debug)]
 enum Socket {
-    Tcp(TcpListener),
+    /// With the address that it is bound to.
+    Tcp(TcpListener, Local),
     Unix(UnixListener),
     /// Connections that siblings gave away come like new ones: to one idle worker at a time.
     Handoff(Handoff),
@@ -42,7 +44,7 @@ enum Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
-            Self::Tcp(listener) => listener.as_fd(),
+            Self::Tcp(listener, _) => listener.as_fd(),
             Self::Unix(listener) => listener.as_fd(),
             Self::Handoff(handoff) => handoff.receiver.as_fd(),
         }
@@ -135,15 +137,19 @@ impl Acceptor {
 
 impl Socket {
     fn accept(&self) -> io::Result<Option<Connection>> {
-        let (stream, peer) = match self {
-            Self::Tcp(listener) => {
+        let mut connection = match self {
+            Self::Tcp(listener, local) => {
                 let (stream, peer) = listener.accept()?;
-                (Stream::Tcp(stream), Peer::Tcp(peer))
+                Connection::new(Stream::Tcp(stream), Peer::Tcp(peer), *local)
             }
-            Self::Unix(listener) => (Stream::Unix(listener.accept()?.0), Peer::Unix),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                Connection::new(Stream::Unix(stream), Peer::Unix, Local::Unix)
+            }
             Self::Handoff(handoff) => return handoff::take(handoff),
         };
-        Ok(Some(Connection::new(stream, peer)))
+        connection.opening = Some(Opening::Entrance);
+        Ok(Some(connection))
     }
 
     fn new(fd: OwnedFd) -> io::Result<Self> {
@@ -154,7 +160,9 @@ impl Socket {
         }
         // Accepted sockets inherit the option, which saves a system call a connection.
         socket.set_tcp_nodelay(true)?;
-        Ok(Self::Tcp(TcpListener::from_std(fd.into())))
+        let local = socket.local_addr()?.as_socket();
+        let local = local.map_or(Local::Unix, Local::Tcp);
+        Ok(Self::Tcp(TcpListener::from_std(fd.into()), local))
     }
 }
 

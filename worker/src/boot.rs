@@ -20,6 +20,7 @@ use oxicorn_common::{
 use crate::crew;
 use crate::reactor::Reactor;
 use crate::station::Station;
+use crate::tls::Tls;
 
 /// The worker could not boot; gunicorn's `WORKER_BOOT_ERROR`.
 const BOOT_ERROR: i32 = 3;
@@ -38,6 +39,8 @@ pub struct Boot {
     pub scoreboard: Scoreboard,
     pub sender: MessageSender,
     pub handoff: Handoff,
+    /// Set where clients are to speak TLS.
+    pub tls: Option<Tls>,
 }
 
 /// Why a child did not get ready.
@@ -83,8 +86,13 @@ pub fn run_web(boot: Boot) -> i32 {
         let (board, slot) = (boot.scoreboard, context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
         let station = Arc::new(station);
-        let (reactor, waker) =
-            Reactor::new(Arc::clone(&station), boot.listeners, boot.handoff, signals)?;
+        let (reactor, waker) = Reactor::new(
+            Arc::clone(&station),
+            boot.listeners,
+            boot.handoff,
+            signals,
+            boot.tls,
+        )?;
         station.slot().beat();
         station.slot().set_state(SlotState::Ready);
         station.tell(&Message::Ready);
@@ -129,6 +137,7 @@ fn work(
     let mut give_up_at: Option<Instant> = None;
     while !work.is_finished() {
         slot.beat();
+        logging::tend();
         for signal in wait_for_signals(&mut signals) {
             match signal {
                 Signal::SIGTERM if give_up_at.is_none() => {

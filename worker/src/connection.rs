@@ -7,10 +7,11 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oxicorn_common::request::Peer;
+use oxicorn_common::request::{Local, Peer};
 
 use crate::exchange::Exchange;
-use crate::http::{Intake, Limits, RequestError, Step};
+use crate::gate::Opening;
+use crate::http::{Intake, RequestError, Rules, Sender, Step};
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
 use crate::station::Station;
@@ -65,7 +66,14 @@ pub(crate) struct Connection {
     /// Its place in the reactor's table; also its mio token.
     pub(crate) token: usize,
     pub(crate) stream: Arc<Stream>,
+    /// Who sends: what a PROXY protocol header said, where there was one.
     pub(crate) peer: Peer,
+    pub(crate) local: Local,
+    /// `peer` and `local` are from a PROXY protocol header.
+    pub(crate) proxied: bool,
+    pub(crate) sender: Sender,
+    /// What is to be got through before the first request; `None` when that is done.
+    pub(crate) opening: Option<Opening>,
     pub(crate) phase: Phase,
     pub(crate) then: Then,
     pub(crate) buffers: Option<Box<Buffers>>,
@@ -97,6 +105,8 @@ pub(crate) enum Awaited {
     Request,
     /// A head, from its first byte on, or from the beginning of the connection.
     Head,
+    /// To get through what comes before the first request.
+    Opening,
     Body,
     /// To take the response.
     Room,
@@ -128,11 +138,15 @@ impl Phase {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, peer: Peer) -> Self {
+    pub(crate) fn new(stream: Stream, peer: Peer, local: Local) -> Self {
         Self {
             token: usize::MAX,
             stream: Arc::new(stream),
             peer,
+            local,
+            proxied: false,
+            sender: Sender::default(),
+            opening: None,
             phase: Phase::Receiving,
             then: Then::KeepAlive,
             buffers: None,
@@ -149,12 +163,20 @@ impl Connection {
         }
     }
 
+    /// Whether only this process can go on with it.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.stream.is_tls()
+    }
+
     /// Reads until a request is whole or the socket has no more.
     ///
     /// A read that leaves room in the buffer has emptied the socket (epoll(7), question 9), but
     /// for the end of file, which `hung_up` announces.
-    pub(crate) fn receive(&mut self, buffers: &mut Buffers, limits: &Limits) -> Received {
-        let mut step = match buffers.intake.advance(&mut buffers.inbox, limits) {
+    pub(crate) fn receive(&mut self, buffers: &mut Buffers, rules: &Rules) -> Received {
+        let mut step = match buffers
+            .intake
+            .advance(&mut buffers.inbox, rules, self.sender)
+        {
             Ok(Step::Request) => return Received::Request,
             Ok(step) => step,
             Err(error) => return Received::Refused(error),
@@ -171,7 +193,7 @@ impl Connection {
                 Ok(0) => return Received::Closed,
                 Ok(count) => {
                     buffers.inbox.fill(count);
-                    self.readable = count == room;
+                    self.readable = count == room || self.stream.holds_more();
                     budget = budget.saturating_sub(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -181,7 +203,10 @@ impl Connection {
                 }
                 Err(_) => return Received::Closed,
             }
-            step = match buffers.intake.advance(&mut buffers.inbox, limits) {
+            step = match buffers
+                .intake
+                .advance(&mut buffers.inbox, rules, self.sender)
+            {
                 Ok(Step::Request) => return Received::Request,
                 // `Continue` is said once, however many reads follow it here.
                 Ok(Step::MoreBody) if step == Step::Continue => Step::Continue,
@@ -269,7 +294,7 @@ mod tests {
         stream.set_nonblocking(true).expect("a socket");
         client.set_nonblocking(true).expect("a socket");
         let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
-        let mut connection = Connection::new(stream, Peer::Tcp(peer));
+        let mut connection = Connection::new(stream, Peer::Tcp(peer), Local::Unix);
         let (piece, mut sent) = (vec![b'a'; 1 << 16], 0);
         while let Ok(count) = client.write(&piece) {
             sent += count;

@@ -80,6 +80,10 @@ impl<'a> Desk<'a> {
             head: std::mem::take(&mut intake.head),
             body: std::mem::take(&mut intake.body),
             peer: connection.peer,
+            local: connection.local,
+            scheme: intake.scheme,
+            proxied: connection.proxied,
+            trusted: connection.sender.trusted,
         };
         seat.occupy(
             &connection.stream,
@@ -93,7 +97,8 @@ impl<'a> Desk<'a> {
             head_only: request.head.method() == "HEAD",
             keep_alive: intake.framing.keep_alive
                 && !self.station.settings.keepalive.is_zero()
-                && !self.station.closing.load(Ordering::Relaxed),
+                && !self.station.closing.load(Ordering::Relaxed)
+                && !(connection.stream.is_tls() && self.station.is_draining()),
         };
         let outgoing = &mut connection.outgoing;
         std::mem::swap(&mut outgoing.bytes, &mut self.spare);
@@ -125,7 +130,10 @@ impl<'a> Desk<'a> {
         }
         connection.then = match (keep_alive, buffers.inbox.is_empty()) {
             (true, _) => Then::KeepAlive,
-            (false, true) if !intake.framing.keep_alive => Then::Close,
+            // Over TLS a client may say goodbye too, which closing would answer with a reset.
+            (false, true) if !intake.framing.keep_alive && !connection.stream.is_tls() => {
+                Then::Close
+            }
             (false, _) => Then::Linger,
         };
         let body_bytes = outgoing.attach(response.body, framed);
@@ -238,12 +246,12 @@ mod tests {
     use std::sync::Arc;
 
     use mio::net::UnixStream;
-    use oxicorn_common::request::Peer;
+    use oxicorn_common::request::{Local, Peer};
     use oxicorn_common::{App, Scoreboard, Settings, message};
 
     use super::*;
     use crate::connection::Buffers;
-    use crate::http::Limits;
+    use crate::http::Rules;
     use crate::stream::Stream;
 
     const LONG: usize = 3 << 20;
@@ -259,10 +267,10 @@ mod tests {
     /// What the client gets for `requests` when it reads only while the server cannot write.
     fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
         let station = station(app);
-        let limits = Limits::from(&*station.settings);
+        let rules = Rules::from(&*station.settings);
         let mut desk = Desk::new(&station, 0);
         let (mut client, server) = UnixStream::pair().expect("a socket pair");
-        let mut connection = Connection::new(Stream::Unix(server), Peer::Unix);
+        let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
         let mut buffers = Box::<Buffers>::default();
         buffers.inbox.refill(requests);
         let (mut got, mut piece) = (Vec::new(), vec![0; 1 << 16]);
@@ -270,7 +278,7 @@ mod tests {
             match connection.phase {
                 Phase::Receiving if buffers.inbox.is_empty() => break,
                 Phase::Receiving => {
-                    connection.receive(&mut buffers, &limits);
+                    connection.receive(&mut buffers, &rules);
                     connection.buffers = Some(std::mem::take(&mut buffers));
                     desk.serve(&mut connection, Instant::now());
                 }

@@ -1,14 +1,16 @@
 //! Passing connections between siblings.
 //!
 //! ```text
-//!   worker A --(socket, bytes read but not used)--> one queue in the kernel --> worker B or C ...
+//!   worker A --(socket, who it is, bytes read but not used)--> one queue in the kernel --> worker B or C ...
 //! ```
 //!
 //! A worker that drains while its siblings live, or whose threads are all stuck, gives away what
 //! it cannot serve, so that a kept-alive connection outlives the worker that accepted it. The
-//! queue is a socket pair that the master made: whatever is in it survives the sender.
+//! queue is a socket pair that the master made: whatever is in it survives the sender. A connection
+//! over TLS has its keys in its worker, and stays.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::net::{TcpStream, UnixStream};
@@ -16,33 +18,32 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
 use oxicorn_common::Handoff;
-use oxicorn_common::request::Peer;
+use oxicorn_common::request::{Local, Peer};
 use socket2::SockRef;
 
 use crate::connection::{Buffers, Connection};
+use crate::gate::Opening;
 use crate::stream::Stream;
 use crate::sys;
 
 /// A request with more bytes than this waiting is not worth the copy, and stays.
 const MOST_BYTES: usize = 16 * 1024;
-/// The first byte of each packet, as a packet cannot be empty.
-const MARK: u8 = b'c';
+/// Flags of the first byte of a packet.
+const OPENED: u8 = 1;
+const PROXIED: u8 = 2;
+/// An address in a packet: IPv6, or IPv4 in its clothes; port; scope.
+const ADDRESS: usize = 16 + 2 + 4;
+/// What a packet begins with: flags, both ends.
+const LABEL: usize = 1 + 2 * (1 + ADDRESS);
 
 /// Gives a connection and its unused bytes to whichever sibling takes it first. False when the
-/// queue is full: the connection stays.
+/// queue is full, or when it is bound to this process: the connection stays.
 pub(crate) fn pass(handoff: &Handoff, connection: &Connection) -> bool {
     let unread = match &connection.buffers {
         Some(buffers) => buffers.inbox.filled(),
         None => &[],
     };
-    if unread.len() > MOST_BYTES {
-        return false;
-    }
-    send(
-        handoff,
-        &connection.stream,
-        &[IoSlice::new(&[MARK]), IoSlice::new(unread)],
-    )
+    send(handoff, connection, &[], unread)
 }
 
 /// Gives away a connection whose request is whole but has not begun: the head goes back to bytes.
@@ -55,23 +56,20 @@ pub(crate) fn pass_ready(handoff: &Handoff, connection: &Connection) -> bool {
     if buffers.intake.body.length() > 0 || buffers.intake.was_chunked() {
         return false;
     }
-    if head.len() + rest.len() > MOST_BYTES {
-        return false;
-    }
-    let parts = [
-        IoSlice::new(&[MARK]),
-        IoSlice::new(head),
-        IoSlice::new(rest),
-    ];
-    send(handoff, &connection.stream, &parts)
+    send(handoff, connection, head, rest)
 }
 
-fn send(handoff: &Handoff, stream: &Stream, parts: &[IoSlice<'_>]) -> bool {
-    let rights = [stream.as_raw_fd()];
+fn send(handoff: &Handoff, connection: &Connection, head: &[u8], rest: &[u8]) -> bool {
+    if connection.is_bound() || head.len() + rest.len() > MOST_BYTES {
+        return false;
+    }
+    let label = write_label(connection);
+    let parts = [IoSlice::new(&label), IoSlice::new(head), IoSlice::new(rest)];
+    let rights = [connection.stream.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&rights)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     loop {
-        match sendmsg::<()>(handoff.sender.as_raw_fd(), parts, &control, flags, None) {
+        match sendmsg::<()>(handoff.sender.as_raw_fd(), &parts, &control, flags, None) {
             Ok(_) => return true,
             Err(Errno::EINTR) => {}
             Err(_) => return false,
@@ -81,7 +79,7 @@ fn send(handoff: &Handoff, stream: &Stream, parts: &[IoSlice<'_>]) -> bool {
 
 /// Takes a connection that a sibling gave away; `None` when there is none.
 pub(crate) fn take(handoff: &Handoff) -> io::Result<Option<Connection>> {
-    let mut bytes = vec![0; MOST_BYTES + 1];
+    let mut bytes = vec![0; LABEL + MOST_BYTES];
     let mut control = cmsg_space!([std::os::fd::RawFd; 1]);
     let mut parts = [IoSliceMut::new(&mut bytes)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
@@ -91,31 +89,114 @@ pub(crate) fn take(handoff: &Handoff) -> io::Result<Option<Connection>> {
         Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
         Err(errno) => return Err(errno.into()),
     };
-    let Some(socket) = socket else {
+    let (Some(socket), Some((label, unread))) = (socket, bytes[..count].split_first_chunk()) else {
         return Ok(None);
     };
-    let (stream, peer) = adopt(socket)?;
-    let mut connection = Connection::new(stream, peer);
+    let mut connection = read_label(label, adopt(socket)?);
     let mut buffers = Box::<Buffers>::default();
-    buffers
-        .inbox
-        .refill(bytes.get(1..count).unwrap_or_default());
+    buffers.inbox.refill(unread);
     connection.buffers = Some(buffers);
     Ok(Some(connection))
 }
 
-fn adopt(socket: OwnedFd) -> io::Result<(Stream, Peer)> {
-    let address = SockRef::from(&socket).peer_addr();
-    if SockRef::from(&socket).domain()? == socket2::Domain::UNIX {
-        return Ok((
-            Stream::Unix(UnixStream::from_std(socket.into())),
-            Peer::Unix,
-        ));
+fn adopt(socket: OwnedFd) -> io::Result<Stream> {
+    Ok(match SockRef::from(&socket).domain()? {
+        socket2::Domain::UNIX => Stream::Unix(UnixStream::from_std(socket.into())),
+        _ => Stream::Tcp(TcpStream::from_std(socket.into())),
+    })
+}
+
+fn write_label(connection: &Connection) -> [u8; LABEL] {
+    let mut label = [0; LABEL];
+    let flag = |is: bool, flag| if is { flag } else { 0 };
+    label[0] = flag(connection.opening.is_none(), OPENED) | flag(connection.proxied, PROXIED);
+    let (peer, local) = label[1..].split_at_mut(1 + ADDRESS);
+    if let Peer::Tcp(address) = connection.peer {
+        write_address(peer, address);
     }
-    // A client that has reset the connection has no address any more; reading will tell.
-    let peer = address
-        .ok()
-        .and_then(|it| it.as_socket())
-        .map_or(Peer::Unix, Peer::Tcp);
-    Ok((Stream::Tcp(TcpStream::from_std(socket.into())), peer))
+    if let Local::Tcp(address) = connection.local {
+        write_address(local, address);
+    }
+    label
+}
+
+fn read_label(label: &[u8; LABEL], stream: Stream) -> Connection {
+    let (peer, local) = label[1..].split_at(1 + ADDRESS);
+    let peer = read_address(peer).map_or(Peer::Unix, Peer::Tcp);
+    let local = read_address(local).map_or(Local::Unix, Local::Tcp);
+    let mut connection = Connection::new(stream, peer, local);
+    connection.proxied = label[0] & PROXIED != 0;
+    connection.opening = match label[0] & OPENED {
+        0 => Some(Opening::Entrance),
+        _ => None,
+    };
+    connection
+}
+
+fn write_address(out: &mut [u8], address: SocketAddr) {
+    let (ip, scope) = match address {
+        SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
+        SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
+    };
+    // 4 and 6 are what they look like; an IPv6 address may look like a mapped one.
+    out[0] = if address.is_ipv4() { 4 } else { 6 };
+    out[1..17].copy_from_slice(&ip.octets());
+    out[17..19].copy_from_slice(&address.port().to_be_bytes());
+    out[19..].copy_from_slice(&scope.to_be_bytes());
+}
+
+fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
+    let (&family, rest) = bytes.split_first()?;
+    let (&ip, rest) = rest.split_first_chunk::<16>()?;
+    let (&port, rest) = rest.split_first_chunk::<2>()?;
+    let (&scope, _) = rest.split_first_chunk::<4>()?;
+    let (ip, port) = (Ipv6Addr::from(ip), u16::from_be_bytes(port));
+    match family {
+        4 => Some(SocketAddr::new(ip.to_ipv4_mapped()?.into(), port)),
+        6 => Some(SocketAddrV6::new(ip, port, 0, u32::from_be_bytes(scope)).into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_arrives_as_who_it_was() {
+        let handoff = Handoff::new().expect("a socket pair");
+        assert!(take(&handoff).expect("no error").is_none());
+        let tcp = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        for (peer, local) in [
+            (Peer::Tcp(tcp("192.0.2.1:5")), Local::Tcp(tcp("[::1]:443"))),
+            (Peer::Tcp(tcp("[::ffff:1.2.3.4]:5")), Local::Unix),
+            (
+                Peer::Tcp(tcp("[fe80::1%7]:5")),
+                Local::Tcp(tcp("0.0.0.0:80")),
+            ),
+            (Peer::Unix, Local::Unix),
+        ] {
+            for (opening, proxied) in [(None, false), (Some(Opening::Entrance), true)] {
+                let (mut client, server) = UnixStream::pair().expect("a socket pair");
+                let mut sent = Connection::new(Stream::Unix(server), peer, local);
+                (sent.opening, sent.proxied) = (opening, proxied);
+                let mut buffers = Box::<Buffers>::default();
+                buffers.inbox.refill(b"unread");
+                sent.buffers = Some(buffers);
+                assert!(pass(&handoff, &sent));
+                drop(sent);
+                let got = take(&handoff).expect("no error").expect("a connection");
+                assert_eq!((got.peer, got.local), (peer, local));
+                assert_eq!((got.opening, got.proxied), (opening, proxied));
+                let inbox = &got.buffers.expect("bytes").inbox;
+                assert_eq!(inbox.filled(), b"unread");
+                got.stream.write(b"still here").expect("sent");
+                let mut said = [0; 10];
+                client.read_exact(&mut said).expect("the connection lives");
+                assert_eq!(&said, b"still here");
+            }
+        }
+    }
 }

@@ -6,6 +6,8 @@
 //!   reactor   the event loop: every connection that waits for its client
 //!   desk      one request thread's work: application in, bytes out
 //!   http      HTTP/1.1 without I/O
+//!   gate      what a connection gets through before its first request
+//!   tls       TLS over a client's socket
 //!   handoff   connections that go to a sibling
 //!   native    the applications that come with the server
 //!   service   native:eventstreammonitor
@@ -18,11 +20,13 @@ mod crew;
 mod desk;
 mod estimates;
 mod exchange;
+mod gate;
 mod handoff;
 mod http;
 mod inbox;
 pub mod native;
 mod outgoing;
+mod proxy_header;
 mod reactor;
 mod seat;
 mod service;
@@ -32,5 +36,7 @@ mod stream;
 mod sys;
 mod thread_state;
 mod timers;
+mod tls;
 
 pub use boot::{Boot, run_runner, run_web};
+pub use tls::{Tls, TlsError};

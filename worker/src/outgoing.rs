@@ -121,6 +121,10 @@ impl Outgoing {
                 Err(error) => return Err(error),
             }
         }
+        match stream.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+            outcome => outcome?,
+        }
         if self.pieces.is_some() {
             return Ok(Flushed::NeedsPiece);
         }

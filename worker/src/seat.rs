@@ -109,6 +109,7 @@ impl Expired {
         if !self.answered {
             // A socket that takes no hundred bytes belongs to a client that reads nothing.
             let _ = self.stream.write(ANSWER);
+            self.stream.finish();
         }
         self.stream.shutdown(std::net::Shutdown::Both);
         log::error!(

@@ -1,7 +1,6 @@
 //! What all threads of one worker share, the reactor aside: the application, the seats, the
 //! counters, and the wire to the master.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
@@ -14,11 +13,6 @@ use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings};
 
 use crate::exchange::Exchange;
 use crate::seat::Seat;
-
-thread_local! {
-    /// The access line in the making, in a buffer that each thread uses again.
-    static ACCESS_LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 pub(crate) struct Station {
     pub(crate) app: Box<dyn App>,
@@ -102,7 +96,7 @@ impl Station {
         })
     }
 
-    /// Writes the access log's line for a response that the client has all of.
+    /// Tells the access log and statsd of a response that the client has all of.
     pub(crate) fn log_access(&self, head: &Head, peer: &Peer, exchange: &Exchange, now: Instant) {
         if !logging::access_enabled() {
             return;
@@ -116,11 +110,7 @@ impl Station {
             duration: now.saturating_duration_since(exchange.started),
             pid: std::process::id(),
         };
-        ACCESS_LINE.with_borrow_mut(|line| {
-            line.clear();
-            self.access_format.render(line, &entry);
-            logging::access(line);
-        });
+        logging::access(&self.access_format, &entry);
     }
 
     /// Counts a request towards `max_requests`.

@@ -1,5 +1,5 @@
-//! A client's socket, TCP or Unix: non-blocking, shared by the connection and by the watch that
-//! may have to answer for a thread that never comes back.
+//! A client's socket, TCP or Unix, or a session of TLS on top of one: non-blocking, shared by the
+//! connection and by the watch that may have to answer for a thread that never comes back.
 //!
 //! The calls go straight to the kernel, by rustix: in a process with several threads the C library
 //! makes each of them a cancellation point (pthreads(7)), which costs more than it looks.
@@ -9,33 +9,92 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use mio::net::{TcpStream, UnixStream};
+use oxicorn_common::request::Peer;
 use rustix::io::retry_on_intr;
 use rustix::net::{SendFlags, send};
+
+use crate::tls::Session;
 
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<Session>),
 }
 
 impl Stream {
+    /// A read that leaves room has emptied the socket; then [`Stream::holds_more`] knows the rest.
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::read(self, &mut *into))?)
+        match self {
+            Self::Tls(session) => session.read(into),
+            plain => Ok(retry_on_intr(|| rustix::io::read(plain, &mut *into))?),
+        }
     }
 
+    /// Whether something is to be read, if only the end, of which the poll will not tell.
+    pub(crate) fn holds_more(&self) -> bool {
+        match self {
+            Self::Tls(session) => session.holds_more(),
+            _ => false,
+        }
+    }
+
+    /// What is written may be in a buffer until [`Stream::flush`] succeeds.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| send(self, bytes, SendFlags::NOSIGNAL))?)
+        match self {
+            Self::Tls(session) => session.write(&[IoSlice::new(bytes)]),
+            plain => Ok(retry_on_intr(|| send(plain, bytes, SendFlags::NOSIGNAL))?),
+        }
     }
 
     pub(crate) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::writev(self, parts))?)
+        match self {
+            Self::Tls(session) => session.write(parts),
+            plain => Ok(retry_on_intr(|| rustix::io::writev(plain, parts))?),
+        }
     }
 
-    /// Ends one or both directions; a peer that is gone already is no error.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        match self {
+            Self::Tls(session) => session.flush(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether something of ours waits for room in the socket.
+    pub(crate) fn wants_to_write(&self) -> bool {
+        match self {
+            Self::Tls(session) => session.wants_to_write(),
+            _ => false,
+        }
+    }
+
+    /// Says goodbye where the protocol has a word for it: all that was to be sent has been.
+    pub(crate) fn finish(&self) {
+        if let Self::Tls(session) = self {
+            session.finish();
+        }
+    }
+
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// Who is at the other end of the socket; `None` when it has been reset.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        match self {
+            Self::Tcp(socket) => socket.peer_addr().ok().map(Peer::Tcp),
+            Self::Unix(_) => Some(Peer::Unix),
+            Self::Tls(session) => session.socket().peer(),
+        }
+    }
+
+    /// Ends one or both directions of the socket; a peer that is gone already is no error.
     pub(crate) fn shutdown(&self, how: Shutdown) {
         let _ = match self {
             Self::Tcp(socket) => socket.shutdown(how),
             Self::Unix(socket) => socket.shutdown(how),
+            Self::Tls(session) => return session.socket().shutdown(how),
         };
     }
 }
@@ -45,6 +104,7 @@ impl AsFd for Stream {
         match self {
             Self::Tcp(socket) => socket.as_fd(),
             Self::Unix(socket) => socket.as_fd(),
+            Self::Tls(session) => session.socket().as_fd(),
         }
     }
 }

@@ -164,7 +164,7 @@ fn small(digits: &str) -> Option<usize> {
 }
 
 impl Atom {
-    fn named(name: &str) -> Self {
+    pub(super) fn named(name: &str) -> Self {
         match name {
             "h" => Self::PeerAddress,
             "u" => Self::User,

@@ -47,7 +47,7 @@ impl AccessFormat {
 }
 
 impl AccessEntry<'_> {
-    fn append(&self, out: &mut Vec<u8>, atom: &Atom) {
+    pub(super) fn append(&self, out: &mut Vec<u8>, atom: &Atom) {
         let head = self.head;
         match atom {
             Atom::PeerAddress => self.append_address(out),
@@ -57,6 +57,12 @@ impl AccessEntry<'_> {
             },
             Atom::User => append_user(out, head.field("authorization")),
             Atom::Date => clock::append_access_date(out),
+            // What a refused request has of a head may be nothing.
+            Atom::RequestLine | Atom::Method | Atom::Target | Atom::Path | Atom::Protocol
+                if head.method().is_empty() =>
+            {
+                out.push(b'-');
+            }
             Atom::RequestLine => {
                 append_bytes(out, head.method().as_bytes());
                 out.push(b' ');
@@ -98,6 +104,7 @@ impl AccessEntry<'_> {
             }
         }
     }
+
     fn append_address(&self, out: &mut Vec<u8>) {
         match self.peer {
             Peer::Tcp(address) => match address.ip() {

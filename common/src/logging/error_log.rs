@@ -4,32 +4,41 @@
 //!   [2026-11-23 10:00:00 +0000] [4711] [INFO] text
 //! ```
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::sync::{PoisonError, RwLock};
 
-use env_logger::{Builder, Logger, Target};
-use log::{Level, LevelFilter, Log, Metadata, Record};
+use env_logger::{Builder, Logger};
+use log::{LevelFilter, Log, Metadata, Record};
 
-use super::{CRITICAL, ERROR, clock};
+use super::{EXCEPTION, Level, clock};
 
 /// A library that logs whole SQL scripts at level debug.
 const CHATTY: &str = "rusqlite_migration";
 
-/// The filter of the latest settings, and the way to the sink.
-static CURRENT: RwLock<Option<Logger>> = RwLock::new(None);
+/// What the latest settings let through.
+static CURRENT: RwLock<Option<Current>> = RwLock::new(None);
 
-/// Makes the `log` macros write to the error log what weighs at least `level`. The variable
-/// RUST_LOG may name other levels for some modules.
-pub(super) fn install(level: LevelFilter) {
-    let logger = Builder::new()
+struct Current {
+    filter: Logger,
+    least: Level,
+}
+
+/// Makes the `log` macros write to the error log what weighs at least `least`. The variable
+/// RUST_LOG may name other levels for some modules. When records are `counted`, warnings and errors
+/// are seen here even if the log does not take them.
+pub(super) fn install(least: Level, counted: bool) {
+    let level = least.filter();
+    let filter = Builder::new()
         .filter_level(level)
         .filter_module(CHATTY, level.min(LevelFilter::Info))
         .parse_env("RUST_LOG")
-        .format(write_line)
-        .target(Target::Pipe(Box::new(ErrorSink)))
         .build();
-    let most = logger.filter();
-    *CURRENT.write().unwrap_or_else(PoisonError::into_inner) = Some(logger);
+    let most = match counted {
+        true => filter.filter().max(LevelFilter::Warn),
+        false => filter.filter(),
+    };
+    let current = Current { filter, least };
+    *CURRENT.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
     // Fails when there is one: ours from before, or one that a program embedding us chose.
     let _ = log::set_logger(&ErrorLog);
     log::set_max_level(most);
@@ -42,61 +51,56 @@ impl Log for ErrorLog {
         let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
         current
             .as_ref()
-            .is_some_and(|logger| logger.enabled(metadata))
+            .is_some_and(|current| current.filter.enabled(metadata))
     }
 
     fn log(&self, record: &Record<'_>) {
-        let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(logger) = &*current {
-            logger.log(record);
+        let level = Level::of(record);
+        let exception = record.target() == EXCEPTION;
+        super::count(level, exception);
+        let takes = CURRENT
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_some_and(|current| current.takes(record, level));
+        // Nothing is locked here: whoever takes the record may have one of its own to log.
+        if takes {
+            match record.args().as_str() {
+                Some(text) => super::deliver(level, exception, text),
+                None => super::deliver(level, exception, &record.args().to_string()),
+            }
         }
     }
 
-    fn flush(&self) {}
-}
-
-/// The sink, as `env_logger` wants it: it hands over each line whole.
-struct ErrorSink;
-
-impl Write for ErrorSink {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        ERROR.write(line);
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn flush(&self) {
+        super::flush();
     }
 }
 
-/// The process id is asked for with every line: children inherit the logger.
-fn write_line(into: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
-    let level = match record.level() {
-        Level::Error if record.target() == CRITICAL => "CRITICAL",
-        Level::Error => "ERROR",
-        Level::Warn => "WARNING",
-        Level::Info => "INFO",
-        Level::Debug | Level::Trace => "DEBUG",
-    };
+impl Current {
+    fn takes(&self, record: &Record<'_>, level: Level) -> bool {
+        self.filter.matches(record) && (self.least < Level::Critical || level == Level::Critical)
+    }
+}
+
+/// The line of a record, line feed included. The process id is asked for with every line: children
+/// inherit the logger.
+pub(super) fn line(level: Level, text: &str) -> Vec<u8> {
+    let mut line = Vec::with_capacity(text.len() + 64);
     let (date, pid) = (clock::error_date(), std::process::id());
-    writeln!(into, "[{date}] [{pid}] [{level}] {}", record.args())
+    // Writing into memory cannot fail.
+    let _ = writeln!(line, "[{date}] [{pid}] [{level}] {text}");
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn line(level: Level, target: &str, text: &str) -> String {
-        let mut line = Vec::new();
-        let mut record = Record::builder();
-        record.level(level).target(target);
-        write_line(&mut line, &record.args(format_args!("{text}")).build()).expect("memory");
-        String::from_utf8(line).expect("UTF-8")
-    }
+    use crate::logging::CRITICAL;
 
     #[test]
     fn a_line_has_gunicorns_shape() {
-        let line = line(Level::Warn, "oxicorn", "two\nlines");
+        let line = String::from_utf8(line(Level::Warning, "two\nlines")).expect("UTF-8");
         let pid = std::process::id();
         let (date, rest) = line.split_at("[2026-11-23 10:00:00 +0000]".len());
         assert_eq!(rest, format!(" [{pid}] [WARNING] two\nlines\n"));
@@ -109,7 +113,26 @@ mod tests {
 
     #[test]
     fn a_critical_record_is_told_by_its_target() {
-        assert!(line(Level::Error, CRITICAL, "x").ends_with(" [CRITICAL] x\n"));
-        assert!(line(Level::Error, "other", "x").ends_with(" [ERROR] x\n"));
+        let level = |target| {
+            let mut record = Record::builder();
+            Level::of(&record.level(log::Level::Error).target(target).build())
+        };
+        assert_eq!(level(CRITICAL), Level::Critical);
+        assert_eq!(level("other"), Level::Error);
+    }
+
+    #[test]
+    fn at_level_critical_errors_are_too_light() {
+        let filter = Builder::new().filter_level(LevelFilter::Error).build();
+        let current = Current {
+            filter,
+            least: Level::Critical,
+        };
+        let takes = |target| {
+            let mut record = Record::builder();
+            let record = record.level(log::Level::Error).target(target).build();
+            current.takes(&record, Level::of(&record))
+        };
+        assert!(takes(CRITICAL) && !takes("oxicorn"));
     }
 }

@@ -1,40 +1,75 @@
-//! Error and access log: gunicorn's line shape, `-` or a file, reopened on request by every process.
+//! Error and access log: gunicorn's line shape, `-` or a file, reopened on request by every process;
+//! syslog, statsd, and the loggers of a hosting process beside them.
 //!
 //! ```text
-//!   error!, warn!, info!, debug! --> env_logger: filter, line --\
-//!                                                                >-- one write(2) --> sink
-//!   access(line) -----------------------------------------------/
+//!   error!, warn!, ... --> filter --.                  .--> sink: file or standard stream
+//!                                    >--> redirect? ---+--> syslog
+//!   access(format, entry) ----------'    (Python)      '--> (what the redirect does with it)
+//!            |
+//!            '--> statsd
 //! ```
 //!
-//! The master opens both sinks before it forks; children inherit them. A sink keeps its descriptor
+//! The master opens all of it before it forks; children inherit it. A sink keeps its descriptor
 //! number for ever, so that writing takes no lock, and a reload or a rotation only changes what is
 //! behind the number. Files are opened to append, and each line is one write: lines of many
 //! processes do not mix (write(2); in a pipe up to `PIPE_BUF` bytes, pipe(7)).
 
 mod access_format;
 mod access_render;
+mod atoms;
 mod clock;
 mod error_log;
+mod level;
+mod losses;
+mod receivers;
+mod redirect;
 mod sink;
+mod statsd;
+mod syslog;
+mod wire;
 
+use std::cell::RefCell;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use log::error;
 
 use crate::settings::Settings;
+use crate::sys;
+use receivers::Receivers;
 use sink::{Owner, Sink, Stream};
+
+pub(crate) use losses::LossWords;
 
 pub use access_format::{AccessFormat, AccessFormatError};
 pub use access_render::AccessEntry;
+pub use atoms::AtomValue;
+pub use level::Level;
+pub use redirect::{Entry, Redirect};
 
 /// The `target` of an error record that stands in the log as CRITICAL, which `log` does not have.
 pub const CRITICAL: &str = "oxicorn::critical";
+/// The `target` of an error record that tells of an exception of the application: statsd counts
+/// those by themselves.
+pub const EXCEPTION: &str = "oxicorn::exception";
+
+/// How long a process that ends waits for syslog to take its last lines.
+const LAST_LINES: Duration = Duration::from_millis(300);
 
 static ERROR: Sink = Sink::new(Stream::Stderr);
 static ACCESS: Sink = Sink::new(Stream::Stdout);
+/// `capture_output` is on, and there is a file to capture it in.
+static CAPTURES: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// The access line in the making, in a buffer that each thread uses again.
+    static ACCESS_LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Opens both logs and directs the `log` macros to the error log. May be called again with other
-/// settings. On an error the logs stay as they were; it says which file cannot be opened.
+/// settings. On an error the logs stay as they were; it says which file cannot be opened, or which
+/// daemon cannot be found.
 pub fn init(settings: &Settings) -> io::Result<()> {
     let owner = Owner {
         user: settings.user,
@@ -42,10 +77,27 @@ pub fn init(settings: &Settings) -> io::Result<()> {
     };
     let error = ERROR.prepare(Some(&settings.errorlog), owner)?;
     let access = ACCESS.prepare(settings.accesslog.as_deref(), owner)?;
+    let receivers = Receivers::prepare(settings)?;
     ERROR.replace(error)?;
     ACCESS.replace(access)?;
-    error_log::install(settings.loglevel);
-    Ok(())
+    let counted = receivers.statsd.is_some();
+    receivers.install();
+    error_log::install(settings.loglevel, counted);
+    let captures = settings.capture_output && settings.errorlog != "-";
+    CAPTURES.store(captures, Ordering::Release);
+    if captures { attach() } else { Ok(()) }
+}
+
+/// Puts the logs where they belong after standard output and standard error were changed, as when
+/// the process goes into the background.
+pub fn attach() -> io::Result<()> {
+    if CAPTURES.load(Ordering::Acquire)
+        && let Some(file) = ERROR.file()
+    {
+        sys::replace_standard_streams(file)?;
+    }
+    ERROR.follow_stream()?;
+    ACCESS.follow_stream()
 }
 
 /// Opens the log files again by their names, after a log rotation moved them away. A file that
@@ -57,14 +109,128 @@ pub fn reopen() {
             error!("{problem}");
         }
     }
+    if CAPTURES.load(Ordering::Acquire)
+        && let Err(problem) = attach()
+    {
+        error!("cannot capture what the application prints: {problem}");
+    }
+    if let Some(redirect) = Receivers::current().and_then(|it| it.redirect) {
+        redirect.take(Entry::Reopen);
+    }
 }
 
-/// Whether anybody reads access lines; nobody need render them if not.
+/// Sends all records and access lines to `redirect` instead of the logs, or to the logs again. The
+/// filter of the error log is `least` then.
+pub fn redirect(redirect: Option<Redirect>, least: Level) {
+    Receivers::set_redirect(redirect);
+    let counted = Receivers::current().is_some_and(|it| it.statsd.is_some());
+    error_log::install(least, counted);
+}
+
+/// Writes `text` to the error log if that takes records of `level`, as the `log` macros do.
+pub fn record(level: Level, text: &str) {
+    match level {
+        Level::Debug => log::debug!("{text}"),
+        Level::Info => log::info!("{text}"),
+        Level::Warning => log::warn!("{text}"),
+        Level::Error => log::error!("{text}"),
+        Level::Critical => log::error!(target: CRITICAL, "{text}"),
+    }
+}
+
+/// As [`record`] at level error, for an exception of the application with its traceback.
+pub fn exception(text: &str) {
+    log::error!(target: EXCEPTION, "{text}");
+}
+
+/// Whether anybody wants to know of requests.
 pub fn access_enabled() -> bool {
-    ACCESS.is_open()
+    ACCESS.is_open() || Receivers::take_requests()
 }
 
-/// Writes one access line, line feed included, as [`AccessFormat::render`] makes it.
-pub fn access(line: &[u8]) {
+/// Tells the access log and statsd of a request.
+pub fn access(format: &AccessFormat, entry: &AccessEntry<'_>) {
+    let receivers = Receivers::current();
+    if let Some(statsd) = receivers.as_ref().and_then(|it| it.statsd.as_ref()) {
+        statsd.request(entry.status, entry.duration);
+    }
+    if let Some(redirect) = receivers.as_ref().and_then(|it| it.redirect.as_ref()) {
+        return redirect.take(Entry::Access { format, entry });
+    }
+    let to_syslog = receivers.as_ref().is_some_and(Receivers::want_access_lines);
+    if ACCESS.is_open() || to_syslog {
+        ACCESS_LINE.with_borrow_mut(|line| {
+            line.clear();
+            format.render(line, entry);
+            put_access(receivers.as_ref(), line);
+        });
+    }
+}
+
+/// Writes one access line, line feed included, to the access log and to syslog.
+pub fn write_access(line: &[u8]) {
+    put_access(Receivers::current().as_ref(), line);
+}
+
+/// Writes one record to the error log and to syslog, whatever it weighs.
+pub fn write_error(level: Level, text: &str) {
+    ERROR.write(&error_log::line(level, text));
+    if let Some(syslog) = Receivers::current().and_then(|it| it.syslog) {
+        syslog.error(level, text);
+    }
+}
+
+/// The number of workers has changed.
+pub fn note_workers(count: usize) {
+    if let Some(statsd) = Receivers::current().and_then(|it| it.statsd) {
+        statsd.workers(count);
+    }
+}
+
+/// So many connections wait to be accepted.
+pub fn note_backlog(count: u64) {
+    if let Some(statsd) = Receivers::current().and_then(|it| it.statsd) {
+        statsd.backlog(count);
+    }
+}
+
+/// Sends what waits for syslog, and tells of lines that are lost. Every process calls it at least
+/// once a second, and ten times a second while something waits, which is what it returns.
+pub fn tend() -> bool {
+    Receivers::current().is_some_and(|receivers| {
+        receivers.tend();
+        receivers.syslog.is_some_and(|it| it.is_waiting())
+    })
+}
+
+fn put_access(receivers: Option<&Receivers>, line: &[u8]) {
     ACCESS.write(line);
+    if let Some(syslog) = receivers.and_then(|it| it.syslog.as_ref())
+        && syslog.options.access
+    {
+        syslog.access(line.strip_suffix(b"\n").unwrap_or(line));
+    }
+}
+
+fn count(level: Level, exception: bool) {
+    if let Some(statsd) = Receivers::current().and_then(|it| it.statsd) {
+        statsd.record(level, exception);
+    }
+}
+
+fn deliver(level: Level, exception: bool, text: &str) {
+    match Receivers::current().and_then(|it| it.redirect) {
+        Some(redirect) => redirect.take(Entry::Error {
+            level,
+            exception,
+            text,
+        }),
+        None => write_error(level, text),
+    }
+}
+
+fn flush() {
+    if let Some(syslog) = Receivers::current().and_then(|it| it.syslog) {
+        syslog.drain(Instant::now() + LAST_LINES);
+    }
 }

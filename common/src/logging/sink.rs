@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -99,6 +99,20 @@ impl Sink {
 
     pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
+    }
+
+    /// The file or stream that lines go to.
+    pub(super) fn file(&self) -> Option<BorrowedFd<'_>> {
+        self.file.get().map(AsFd::as_fd)
+    }
+
+    /// The standard stream has been changed: lines are to go where it goes now.
+    pub(super) fn follow_stream(&self) -> io::Result<()> {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.is_open() && named.is_none() {
+            true => self.put(self.stream.duplicate()?.into()),
+            false => Ok(()),
+        }
     }
 
     /// Writes one line; there is nobody to tell if it fails.

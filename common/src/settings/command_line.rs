@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::error::SettingsError;
 use super::origin::Origin;
-use super::setting::{Kind, Setting};
+use super::setting::{Kind, Setting, Standing};
 use super::table::SETTINGS;
 
 /// Terminals have 80 columns, of which clap takes ten.
@@ -40,12 +40,15 @@ impl CommandLine {
 
     /// The values it has for `row`, and where they came from.
     pub(super) fn values(&self, row: &Setting) -> Option<(Vec<String>, Origin)> {
+        if row.is_hook() {
+            return None;
+        }
         let given = self.matches.value_source(row.name)?;
         if given != clap::parser::ValueSource::CommandLine {
             return None;
         }
         let values = match row.kind {
-            Kind::Switch => vec![self.matches.get_flag(row.name).to_string()],
+            Kind::Switch | Kind::Off => vec![self.matches.get_flag(row.name).to_string()],
             _ => self.matches.get_many(row.name)?.cloned().collect(),
         };
         Some((values, Origin::argument(row, self.variable)))
@@ -84,15 +87,15 @@ fn command() -> Command {
         // argparse, which reads gunicorn's flags, takes them shortened.
         .infer_long_args(true)
         .arg(version);
-    SETTINGS
-        .iter()
-        .fold(command, |command, row| command.arg(argument(row)))
+    let rows = SETTINGS.iter().filter(|row| !row.is_hook());
+    rows.fold(command, |command, row| command.arg(argument(row)))
 }
 
 fn argument(row: &'static Setting) -> Arg {
     let mut argument = Arg::new(row.name)
         .help(help(row))
         .help_heading(row.section.title())
+        .hide(row.standing == Standing::Later)
         .value_parser(ValueParser::string());
     for flag in row.flags {
         argument = match flag.strip_prefix("--") {
@@ -105,6 +108,13 @@ fn argument(row: &'static Setting) -> Arg {
         Kind::Switch => argument
             .value_parser(clap::value_parser!(bool))
             .action(ArgAction::SetTrue),
+        Kind::Off => argument
+            .value_parser(clap::value_parser!(bool))
+            .action(ArgAction::SetFalse),
+        Kind::Optional(word, alone) => argument
+            .value_name(word)
+            .num_args(0..=1)
+            .default_missing_value(alone),
         Kind::List(word) => argument
             .value_name(word)
             .action(ArgAction::Append)
@@ -112,6 +122,7 @@ fn argument(row: &'static Setting) -> Arg {
         Kind::Value(word) | Kind::Positional(word) => {
             argument.value_name(word).allow_negative_numbers(true)
         }
+        Kind::Hook(_) => argument,
     }
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::command_line::wrap;
-use super::setting::{Kind, Section, Setting};
+use super::setting::{Kind, Section, Setting, Standing};
 use super::table::SETTINGS;
 use super::{Settings, Source};
 
@@ -21,8 +21,10 @@ A setting is read from the first of these sources that has it:
 2. `OXICORN_CMD_ARGS`, then `GUNICORN_CMD_ARGS`: more of the command line, split as a shell does
 3. the environment: `OXICORN_NAME`, then `GUNICORN_NAME`, then the bare name where one is given below
 4. the file of `--env-file`, with the same names as the environment; read again on SIGHUP
-5. `WEB_CONCURRENCY`, for `workers` only
-6. the default
+5. the Python config file: that of `--config`, or `gunicorn.conf.py`, or `oxicorn.conf.py`, in the working directory.
+   Its variables have the names of the settings. It is executed again on SIGHUP. The wheel reads it; the standalone binary has no Python.
+6. the variables that replace a default, as they do in gunicorn: `WEB_CONCURRENCY`, `PORT`, `FORWARDED_ALLOW_IPS`, `SENDFILE`
+7. the default
 
 An empty variable counts as not set. A value that cannot be read stops the start with exit code 1
 and one line that names the source, the value and what would be right. An unknown variable that begins
@@ -76,7 +78,9 @@ fn page() -> String {
     for section in sections() {
         let _ = write!(page, "\n## {}\n", section.title());
         for row in SETTINGS.iter().filter(|row| row.section == section) {
-            let _ = write!(page, "\n### {}\n\n{}\n\n{}", row.name, row.help, names(row));
+            let names = names(row);
+            let gap = if names.is_empty() { "" } else { "\n" };
+            let _ = write!(page, "\n### {}\n\n{}\n{gap}{names}", row.name, row.help);
         }
     }
     page.push('\n');
@@ -95,6 +99,12 @@ fn names(row: &Setting) -> String {
         None => (*flag).to_owned(),
     });
     let mut lines = String::new();
+    if let Kind::Hook(arity) = row.kind {
+        if row.standing == Standing::Works {
+            let _ = writeln!(lines, "- config file: a function that takes {arity}");
+        }
+        return lines;
+    }
     match row.kind {
         Kind::Positional(word) => {
             let _ = writeln!(lines, "- command line: {}, without a flag", code(word));
@@ -103,12 +113,23 @@ fn names(row: &Setting) -> String {
             let _ = writeln!(lines, "- command line: {}", list(flags.collect()));
         }
     }
-    let _ = writeln!(lines, "- environment: {}", list(row.variables().collect()));
+    let variables = row.variables().chain(row.fallback().map(str::to_owned));
+    let _ = writeln!(lines, "- environment: {}", list(variables.collect()));
     let default = match row.default {
         "" => "not set".to_owned(),
         default => code(default),
     };
     let _ = writeln!(lines, "- default: {default}");
+    match row.standing {
+        Standing::Works => {}
+        Standing::Accepted(reason) => {
+            let _ = writeln!(lines, "- no effect: {reason}");
+        }
+        Standing::Later => {
+            let refusal = (row.apply)(&mut Settings::blank(), "\u{0}").unwrap_err();
+            let _ = writeln!(lines, "- refused unless {refusal}");
+        }
+    }
     lines
 }
 
@@ -141,7 +162,9 @@ fn env_file() -> String {
 
 /// What one does once, on the command line, is not for a file.
 fn in_env_file(row: &Setting) -> bool {
-    !["env_file", "check_config", "print_config"].contains(&row.name)
+    !["env_file", "config", "check_config", "print_config"].contains(&row.name)
+        && !row.is_hook()
+        && row.standing == Standing::Works
 }
 
 fn comment(text: &str) -> String {

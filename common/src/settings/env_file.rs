@@ -33,7 +33,7 @@ impl EnvFile {
     pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, SettingsError> {
         let text = std::fs::read(path)
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| not_text()))
-            .map_err(|source| SettingsError::EnvFile {
+            .map_err(|source| SettingsError::File {
                 origin,
                 path: path.to_owned(),
                 source,

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::config_file::{ConfigError, ConfigPlace};
 use super::origin::Origin;
 use super::show;
 
@@ -27,11 +28,18 @@ pub enum SettingsError {
     },
 
     #[error("{origin}: cannot read {}", path.display())]
-    EnvFile {
+    File {
         origin: Origin,
         path: PathBuf,
         #[source]
         source: io::Error,
+    },
+
+    #[error("config file {place}")]
+    ConfigFile {
+        place: ConfigPlace,
+        #[source]
+        source: ConfigError,
     },
 
     #[error("{}:{line}: {problem}", path.display())]

@@ -2,18 +2,19 @@
 //!
 //! ```text
 //!   command line > OXICORN_CMD_ARGS > GUNICORN_CMD_ARGS > environment > --env-file
-//!                > WEB_CONCURRENCY > default
+//!                > config file > WEB_CONCURRENCY, PORT and the like > default
 //! ```
 
 use std::path::Path;
 
 use super::Settings;
 use super::command_line::CommandLine;
+use super::config_file::ConfigFile;
 use super::env_file::EnvFile;
 use super::error::SettingsError;
 use super::origin::Origin;
 use super::parse;
-use super::setting::{Kind, Setting};
+use super::setting::{Kind, Setting, Standing};
 use super::source::Source;
 use super::table::SETTINGS;
 
@@ -45,7 +46,11 @@ impl Loaded {
             }
             loaded.origins.push(origin);
         }
+        if let Some(file) = &layers.config_file {
+            loaded.settings.config = Some(file.place().to_string());
+        }
         loaded.settle(&source.directory)?;
+        loaded.explain();
         Ok(loaded)
     }
 
@@ -56,7 +61,7 @@ impl Loaded {
         let width = rows.iter().map(|(row, _)| row.name.len()).max();
         let width = width.unwrap_or_default();
         let line = |(row, origin): &(&Setting, &Origin)| {
-            let value = (row.show)(&self.settings);
+            let value = row.shown(&self.settings);
             format!("{:width$} = {value:30} # {origin}\n", row.name)
         };
         rows.iter().map(line).collect()
@@ -77,6 +82,15 @@ impl Loaded {
         settings.chdir = settings.chdir.take().map(|path| start.join(path));
         let base = settings.chdir.clone().unwrap_or_else(|| start.to_owned());
         settings.tmp_upload_dir = settings.tmp_upload_dir.take().map(|path| base.join(path));
+        for path in &mut settings.python.path {
+            *path = base.join(&path);
+        }
+        // What gunicorn looks for before it goes to chdir.
+        let paste = settings.python.paste.take();
+        settings.python.paste = paste.map(|path| start.join(path).display().to_string());
+        for file in &mut settings.reload.extra_files {
+            *file = start.join(&file).display().to_string();
+        }
         let directories = [
             ("chdir", &self.settings.chdir),
             ("tmp_upload_dir", &self.settings.tmp_upload_dir),
@@ -87,6 +101,11 @@ impl Loaded {
                 return Err(self.refuse(name, value, "a directory that exists".to_owned()));
             }
         }
+        if self.settings.bind.is_empty() {
+            let expected = "an address at least".to_owned();
+            return Err(self.refuse("bind", String::new(), expected));
+        }
+        self.check_files()?;
         let most = parse::MOST_WORKERS - self.settings.runners;
         if self.settings.workers > most {
             let value = self.settings.workers.to_string();
@@ -94,6 +113,48 @@ impl Loaded {
             return Err(self.refuse("workers", value, expected));
         }
         Ok(())
+    }
+
+    /// Checks what has to be there.
+    fn check_files(&self) -> Result<(), SettingsError> {
+        let settings = &self.settings;
+        if let Some(paste) = &settings.python.paste {
+            let file = paste.split('#').next().unwrap_or_default();
+            if !Path::new(file).exists() {
+                let expected = "a PasteDeploy file that exists".to_owned();
+                return Err(self.refuse("paste", paste.clone(), expected));
+            }
+        }
+        let is_pattern = |file: &&String| file.contains(['*', '?', '[']);
+        let mut files = settings.reload.extra_files.iter();
+        if let Some(file) = files.find(|file| !is_pattern(file) && !Path::new(file).exists()) {
+            let expected = "a file that exists, or a pattern".to_owned();
+            return Err(self.refuse("reload_extra_files", file.clone(), expected));
+        }
+        match (&settings.tls.certfile, &settings.tls.keyfile) {
+            (Some(file), None) => {
+                let expected = "a keyfile beside the certfile".to_owned();
+                Err(self.refuse("certfile", file.display().to_string(), expected))
+            }
+            (None, Some(file)) => {
+                let expected = "a certfile beside the keyfile".to_owned();
+                Err(self.refuse("keyfile", file.display().to_string(), expected))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Says why what was set has no effect.
+    fn explain(&mut self) {
+        for (row, origin) in SETTINGS.iter().zip(&self.origins) {
+            if let Standing::Accepted(reason) = row.standing
+                && row.shown(&self.settings) != row.default
+            {
+                let name = row.name;
+                self.warnings
+                    .push(format!("{origin}: {name} has no effect: {reason}"));
+            }
+        }
     }
 
     fn refuse(&self, name: &str, value: String, expected: String) -> SettingsError {
@@ -115,8 +176,12 @@ pub(super) fn apply(
     if matches!(row.kind, Kind::List(_)) {
         (row.apply)(settings, "").ok();
     }
+    if let (Kind::Hook(_), [function]) = (row.kind, values) {
+        settings.hooks.keep(row.name, function);
+        return Ok(());
+    }
     for value in values {
-        let port = row.bare == Some("PORT") && is_variable(origin, "PORT");
+        let port = row.fallback() == Some("PORT") && is_variable(origin, "PORT");
         let result = match port {
             true => apply_port(row, settings, value),
             false if value.is_empty() && matches!(row.kind, Kind::List(_)) => {
@@ -152,6 +217,9 @@ struct Layers<'a> {
     command_lines: Vec<CommandLine>,
     source: &'a Source,
     env_file: Option<EnvFile>,
+    config_file: Option<ConfigFile>,
+    /// What there is to say about the config file.
+    remarks: Vec<String>,
 }
 
 impl<'a> Layers<'a> {
@@ -160,6 +228,8 @@ impl<'a> Layers<'a> {
             command_lines: vec![CommandLine::parse(&source.arguments)?],
             source,
             env_file: None,
+            config_file: None,
+            remarks: Vec::new(),
         };
         for variable in MORE_ARGUMENTS {
             if let Some(text) = layers.variable(variable) {
@@ -167,15 +237,22 @@ impl<'a> Layers<'a> {
                 layers.command_lines.push(more);
             }
         }
-        let row = SETTINGS.iter().find(|row| row.name == "env_file");
-        if let Some((values, origin)) = row.and_then(|row| layers.find_given(row)) {
-            let name = values.last().map(String::as_str).unwrap_or_default();
-            if !name.is_empty() {
-                let path = source.directory.join(name);
-                layers.env_file = Some(EnvFile::read(&path, origin)?);
-            }
+        if let Some((name, origin)) = layers.file_name("env_file") {
+            let path = source.directory.join(name);
+            layers.env_file = Some(EnvFile::read(&path, origin)?);
         }
+        let given = layers.file_name("config");
+        (layers.config_file, layers.remarks) =
+            ConfigFile::find(&*source.reader, &source.directory, given)?;
         Ok(layers)
+    }
+
+    /// The file that the row called `name` names so far.
+    fn file_name(&self, name: &str) -> Option<(String, Origin)> {
+        let row = SETTINGS.iter().find(|row| row.name == name)?;
+        let (values, origin) = self.find_given(row)?;
+        let name = values.into_iter().next_back()?;
+        (!name.is_empty()).then_some((name, origin))
     }
 
     /// The values of the highest source that has any.
@@ -190,12 +267,9 @@ impl<'a> Layers<'a> {
             .find_map(|line| line.values(row))
             .or_else(|| row.variables().find_map(|name| self.in_environment(&name)))
             .or_else(|| row.variables().find_map(|name| self.in_env_file(&name)))
-            .or_else(|| match row.name {
-                "workers" => self
-                    .in_environment("WEB_CONCURRENCY")
-                    .or_else(|| self.in_env_file("WEB_CONCURRENCY")),
-                _ => None,
-            })
+            .or_else(|| self.config_file.as_ref()?.values(row))
+            .or_else(|| self.in_environment(row.fallback()?))
+            .or_else(|| self.in_env_file(row.fallback()?))
     }
 
     /// A variable of the environment; an empty one counts as unset.
@@ -224,14 +298,18 @@ impl<'a> Layers<'a> {
             .chain(env_file)
             .filter(|(name, _)| name.starts_with("OXICORN_") && !is_known(name))
             .map(|(name, place)| format!("{place}variable {name} is no setting and is ignored"))
+            .chain(self.remarks.iter().cloned())
             .collect()
     }
 }
 
+/// Variables that are no settings: one of Kubernetes, one of `scripts/services`.
+const OF_OTHERS: [&str; 2] = ["OXICORN_PORT", "OXICORN_SERVICES_DIR"];
+
 /// Whether a variable is a setting, or one that Kubernetes makes for a Service called `oxicorn`.
 fn is_known(name: &str) -> bool {
     let of_service = ["OXICORN_SERVICE_", "OXICORN_PORT_"];
-    name == "OXICORN_PORT"
+    OF_OTHERS.contains(&name)
         || of_service.iter().any(|prefix| name.starts_with(prefix))
         || SETTINGS
             .iter()

@@ -4,19 +4,24 @@
 //! One table of rows, [`SETTINGS`], says how each is called, what it means and how it is read.
 //! Command line, environment, help and documentation come from it.
 
+mod choice;
 mod command_line;
+mod config_file;
 #[cfg(test)]
 mod docs;
 mod env_file;
 mod error;
+mod groups;
 mod load;
 mod origin;
 mod parse;
+mod peers;
 mod rows;
 mod setting;
 mod show;
 mod source;
 mod table;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -26,27 +31,43 @@ use std::time::Duration;
 use nix::unistd::{Gid, Uid};
 
 use crate::address::Address;
+use crate::logging::Level;
 
+pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
+pub use config_file::{
+    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, NoInterpreter,
+};
 pub use error::SettingsError;
+pub use groups::{
+    Control, HookNames, Leniency, LogConfig, Proxy, Python, Reload, Statsd, Syslog, Tls, Unused,
+};
 pub use load::Loaded;
 pub use origin::Origin;
-pub use setting::{Kind, Section, Setting};
+pub use peers::Peers;
+pub use setting::{Kind, Section, Setting, Standing};
 pub use source::Source;
 pub use table::SETTINGS;
+pub use targets::{Facility, StatsdAddress, SyslogAddress, UnixKind};
 
 /// All settings of one generation. A zero duration or count means "off" where the row says so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The positional argument: `native:NAME` or `module:callable`.
     pub application: Option<String>,
+    /// A file, `file:PATH` or `python:MODULE`.
+    pub config: Option<String>,
+    pub python: Python,
 
     // Server socket
     pub bind: Vec<Address>,
     pub backlog: u32,
+    pub reuse_port: bool,
 
     // Worker processes
     pub workers: usize,
     pub threads: usize,
+    /// By gunicorn's names; there is one kind, with threads.
+    pub worker_class: String,
     pub worker_connections: usize,
     pub max_requests: u64,
     pub max_requests_jitter: u64,
@@ -64,6 +85,7 @@ pub struct Settings {
     pub limit_request_fields: usize,
     pub limit_request_field_size: usize,
     pub limit_request_body: u64,
+    pub leniency: Leniency,
 
     // Server mechanics
     pub chdir: Option<PathBuf>,
@@ -76,15 +98,29 @@ pub struct Settings {
     pub initgroups: bool,
     pub umask: u32,
     pub tmp_upload_dir: Option<PathBuf>,
+    pub preload_app: bool,
+    pub sendfile: bool,
     pub proc_name: Option<String>,
     pub check_config: bool,
     pub print_config: bool,
+    pub reload: Reload,
 
     // Logging: None is off, "-" is stdout (access) or stderr (error)
     pub accesslog: Option<String>,
     pub access_log_format: String,
     pub errorlog: String,
-    pub loglevel: log::LevelFilter,
+    pub loglevel: Level,
+    pub capture_output: bool,
+    pub enable_stdio_inheritance: bool,
+    pub logconfig: LogConfig,
+    pub syslog: Syslog,
+    pub statsd: Statsd,
+
+    pub proxy: Proxy,
+    pub tls: Tls,
+    pub control: Control,
+    pub hooks: HookNames,
+    pub unused: Unused,
 
     // The built-in service
     pub database_url: String,
@@ -120,10 +156,14 @@ impl Settings {
     fn blank() -> Self {
         Self {
             application: None,
+            config: None,
+            python: Python::default(),
             bind: Vec::new(),
             backlog: 0,
+            reuse_port: false,
             workers: 0,
             threads: 0,
+            worker_class: String::new(),
             worker_connections: 0,
             max_requests: 0,
             max_requests_jitter: 0,
@@ -138,6 +178,7 @@ impl Settings {
             limit_request_fields: 0,
             limit_request_field_size: 0,
             limit_request_body: 0,
+            leniency: Leniency::default(),
             chdir: None,
             daemon: false,
             raw_env: Vec::new(),
@@ -148,13 +189,26 @@ impl Settings {
             initgroups: false,
             umask: 0,
             tmp_upload_dir: None,
+            preload_app: false,
+            sendfile: false,
             proc_name: None,
             check_config: false,
             print_config: false,
+            reload: Reload::default(),
             accesslog: None,
             access_log_format: String::new(),
             errorlog: String::new(),
-            loglevel: log::LevelFilter::Off,
+            loglevel: Level::Info,
+            capture_output: false,
+            enable_stdio_inheritance: false,
+            logconfig: LogConfig::default(),
+            syslog: Syslog::default(),
+            statsd: Statsd::default(),
+            proxy: Proxy::default(),
+            tls: Tls::default(),
+            control: Control::default(),
+            hooks: HookNames::default(),
+            unused: Unused::default(),
             database_url: String::new(),
             pool_size: 0,
             max_overflow: 0,
@@ -183,7 +237,7 @@ impl Default for Settings {
     /// The defaults of the rows.
     fn default() -> Self {
         let mut settings = Self::blank();
-        for row in SETTINGS {
+        for row in SETTINGS.iter().filter(|row| !row.is_hook()) {
             (row.apply)(&mut settings, row.default).expect("every row reads its own default");
         }
         settings

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::config_file::ConfigPlace;
 use super::setting::Setting;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,10 @@ pub enum Origin {
         path: PathBuf,
         line: usize,
         variable: String,
+    },
+    ConfigFile {
+        place: ConfigPlace,
+        name: &'static str,
     },
     Default,
 }
@@ -47,6 +52,7 @@ impl fmt::Display for Origin {
                 line,
                 variable,
             } => write!(f, "{}:{line}: variable {variable}", path.display()),
+            Self::ConfigFile { place, name } => write!(f, "config file {place}: setting {name}"),
             Self::Default => f.write_str("default"),
         }
     }

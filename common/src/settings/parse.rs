@@ -1,16 +1,22 @@
 //! From text to typed values. Every error says what would be right.
 
+mod words;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use log::LevelFilter;
 use nix::unistd::{Gid, Group, Uid, User};
 
 use crate::address::Address;
-use crate::logging::AccessFormat;
+use crate::logging::{AccessFormat, Level};
+
+pub(super) use words::{
+    field_names, json_object, logger_class, one_of, only, paste_assignment, root_path,
+    scheme_headers, tls_version, worker_class,
+};
 
 /// Longer spans would overflow deadlines and mean "off" anyway.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -46,8 +52,8 @@ pub(super) fn seconds(text: &str) -> Parsed<Duration> {
 
 pub(super) fn switch(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "on" | "1" => Ok(true),
-        "false" | "no" | "off" | "0" => Ok(false),
+        "true" | "yes" | "y" | "on" | "1" => Ok(true),
+        "false" | "no" | "n" | "off" | "0" => Ok(false),
         _ => Err("true or false".to_owned()),
     }
 }
@@ -135,14 +141,8 @@ pub(super) fn assignment(text: &str) -> Parsed<(String, String)> {
 }
 
 /// A level by gunicorn's names. `log` knows nothing above an error.
-pub(super) fn level(text: &str) -> Parsed<LevelFilter> {
-    match text.to_ascii_lowercase().as_str() {
-        "debug" => Ok(LevelFilter::Debug),
-        "info" => Ok(LevelFilter::Info),
-        "warning" => Ok(LevelFilter::Warn),
-        "error" | "critical" => Ok(LevelFilter::Error),
-        _ => Err("debug, info, warning, error or critical".to_owned()),
-    }
+pub(super) fn level(text: &str) -> Parsed<Level> {
+    Level::named(text).ok_or_else(|| "debug, info, warning, error or critical".to_owned())
 }
 
 pub(super) fn access_format(text: &str) -> Parsed<String> {
@@ -265,8 +265,8 @@ mod tests {
 
     #[test]
     fn levels_are_gunicorns() {
-        assert_eq!(level("WARNING"), Ok(LevelFilter::Warn));
-        assert_eq!(level("critical"), Ok(LevelFilter::Error));
+        assert_eq!(level("WARNING"), Ok(Level::Warning));
+        assert_eq!(level("critical"), Ok(Level::Critical));
         assert!(level("loud").is_err());
     }
 

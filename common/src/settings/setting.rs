@@ -15,6 +15,7 @@ pub struct Setting {
     pub default: &'static str,
     /// The environment variable without a prefix that also sets it.
     pub bare: Option<&'static str>,
+    pub standing: Standing,
     /// What it does, with units, in plain sentences.
     pub help: &'static str,
     /// Reads a text into its field; the error says what would be right. An empty text resets the
@@ -29,12 +30,28 @@ pub struct Setting {
 pub enum Kind {
     /// On or off; on the command line its mere presence turns it on.
     Switch,
+    /// On or off; on the command line its mere presence turns it off.
+    Off,
     /// One value; the last one given counts.
     Value(&'static str),
     /// Any number of values.
     List(&'static str),
     /// One value without a flag.
     Positional(&'static str),
+    /// One value, or a flag alone, which means the second text.
+    Optional(&'static str, &'static str),
+    /// A function of as many arguments, which only a Python config file can set.
+    Hook(usize),
+}
+
+/// What comes of setting it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Works,
+    /// Taken, with no effect; the text says why.
+    Accepted(&'static str),
+    /// gunicorn has it; any value but the default is refused.
+    Later,
 }
 
 /// The groups of help and documentation.
@@ -48,7 +65,12 @@ pub enum Section {
     ServerMechanics,
     Logging,
     ProcessNaming,
+    Proxy,
+    Tls,
+    Control,
     Service,
+    Hooks,
+    Unserved,
 }
 
 impl Setting {
@@ -59,19 +81,50 @@ impl Setting {
             .find_map(|flag| flag.starts_with("--").then_some(*flag))
     }
 
+    pub fn is_hook(&self) -> bool {
+        matches!(self.kind, Kind::Hook(_))
+    }
+
     /// The variables that set it, in the order in which they count.
     pub fn variables(&self) -> impl Iterator<Item = String> {
         let name = self.name.to_ascii_uppercase();
-        [format!("OXICORN_{name}"), format!("GUNICORN_{name}")]
-            .into_iter()
+        let prefixes: &[&str] = match self.kind {
+            Kind::Hook(_) => &[],
+            _ => &["OXICORN", "GUNICORN"],
+        };
+        prefixes
+            .iter()
+            .map(move |prefix| format!("{prefix}_{name}"))
             .chain(self.bare.map(str::to_owned))
+    }
+
+    /// The variable that replaces the default, as it does gunicorn's.
+    pub fn fallback(&self) -> Option<&'static str> {
+        match self.name {
+            "bind" => Some("PORT"),
+            "forwarded_allow_ips" => Some("FORWARDED_ALLOW_IPS"),
+            "sendfile" => Some("SENDFILE"),
+            "workers" => Some("WEB_CONCURRENCY"),
+            _ => None,
+        }
+    }
+
+    /// Its value as text, in the form that is read; secrets are masked.
+    pub fn shown(&self, settings: &Settings) -> String {
+        match self.kind {
+            Kind::Hook(_) => settings.hooks.show(self.name),
+            _ => (self.show)(settings),
+        }
     }
 
     /// The word that stands for the value, where there is one.
     pub fn placeholder(&self) -> Option<&'static str> {
         match self.kind {
-            Kind::Switch => None,
-            Kind::Value(word) | Kind::List(word) | Kind::Positional(word) => Some(word),
+            Kind::Switch | Kind::Off | Kind::Hook(_) => None,
+            Kind::Value(word)
+            | Kind::List(word)
+            | Kind::Positional(word)
+            | Kind::Optional(word, _) => Some(word),
         }
     }
 }
@@ -88,7 +141,12 @@ impl Section {
             Self::ServerMechanics => "Server mechanics",
             Self::Logging => "Logging",
             Self::ProcessNaming => "Process naming",
+            Self::Proxy => "Behind a reverse proxy",
+            Self::Tls => "TLS",
+            Self::Control => "Control socket",
             Self::Service => "Built-in service",
+            Self::Hooks => "Server hooks",
+            Self::Unserved => "Refused",
         }
     }
 }

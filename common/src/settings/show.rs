@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use log::LevelFilter;
+use crate::logging::Level;
 
 pub(super) fn seconds(value: Duration) -> String {
     value.as_secs_f64().to_string()
@@ -29,14 +29,8 @@ pub(super) fn mode(value: u32) -> String {
     }
 }
 
-pub(super) fn level(value: LevelFilter) -> String {
-    let name = match value {
-        LevelFilter::Off | LevelFilter::Error => "error",
-        LevelFilter::Warn => "warning",
-        LevelFilter::Info => "info",
-        LevelFilter::Debug | LevelFilter::Trace => "debug",
-    };
-    name.to_owned()
+pub(super) fn level(value: Level) -> String {
+    value.name().to_owned()
 }
 
 pub(super) fn secret(value: Option<&str>) -> String {

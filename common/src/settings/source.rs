@@ -4,16 +4,32 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::config_file::{ConfigReader, NoInterpreter};
 
 /// Arguments, environment and working directory of one start. A reload reads the same source
 /// again: what can have changed are the files that it names.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Source {
     /// The command line, program name first.
     pub arguments: Vec<OsString>,
     pub environment: BTreeMap<String, String>,
     /// Relative file names count from here.
     pub directory: PathBuf,
+    /// Who executes the config file.
+    pub reader: Arc<dyn ConfigReader>,
+}
+
+impl Default for Source {
+    fn default() -> Self {
+        Self {
+            arguments: Vec::new(),
+            environment: BTreeMap::new(),
+            directory: PathBuf::new(),
+            reader: Arc::new(NoInterpreter),
+        }
+    }
 }
 
 impl Source {
@@ -29,6 +45,7 @@ impl Source {
             arguments: std::env::args_os().collect(),
             environment,
             directory: std::env::current_dir()?,
+            ..Self::default()
         })
     }
 }

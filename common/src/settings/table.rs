@@ -1,17 +1,30 @@
 //! The one table that command line, environment, help and documentation come from.
 
-use super::rows::{debugging, limits, logging, mechanics, service, socket, sources, workers};
+use super::rows::{
+    control, debugging, hooks, limits, logging, mechanics, parsing, process, proxy, python, reload,
+    service, socket, sources, telemetry, tls, unserved, workers,
+};
 use super::setting::Setting;
 
-const GROUPS: [&[Setting]; 8] = [
+const GROUPS: [&[Setting]; 18] = [
     &sources::ROWS,
+    &python::ROWS,
     &socket::ROWS,
     &workers::ROWS,
+    &process::ROWS,
     &limits::ROWS,
+    &parsing::ROWS,
     &mechanics::ROWS,
     &logging::ROWS,
+    &telemetry::ROWS,
     &debugging::ROWS,
+    &reload::ROWS,
+    &proxy::ROWS,
+    &tls::ROWS,
+    &control::ROWS,
     &service::ROWS,
+    &hooks::ROWS,
+    &unserved::ROWS,
 ];
 
 /// Every setting, in the order of documentation.

@@ -21,6 +21,12 @@ impl Supervisor {
         self.conclude_reload();
     }
 
+    /// How many workers serve.
+    pub(crate) fn workers(&self) -> usize {
+        let serves = |child: &&Child| child.is_ready() && child.kind == Kind::Web;
+        self.children.values().filter(serves).count()
+    }
+
     /// How many children of `kind` there should be of the generation that serves.
     pub(super) fn target(&self, kind: Kind) -> usize {
         match self.generations.serving() {

@@ -1,5 +1,6 @@
 //! The request corpus, `tests/corpus/`: every case whole, by line, by byte, and cut at random.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -37,36 +38,47 @@ fn every_case_is_answered_as_it_says() {
     let mut paths = Vec::new();
     find(&root, &mut paths);
     assert!(paths.len() >= 150, "only {} cases", paths.len());
-    let server = Server::new("corpus")
-        .lab()
-        .workers(2)
-        .threads(2)
-        .args(&["--limit-request-body", "100000"])
-        .start();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut failures = Vec::new();
-        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let case = Case::read(path);
-            for cut in CUTS {
-                if let Err(problem) = run(&server, &case, cut) {
-                    failures.push(format!("{}, {cut:?}: {problem}", case.name));
-                }
-            }
-        }
-        failures
-    };
-    let failures: Vec<String> = thread::scope(|scope| {
-        let runners: Vec<_> = (0..8).map(|_| scope.spawn(work)).collect();
-        let outcomes = runners.into_iter().map(|it| it.join().expect("no panic"));
-        outcomes.flatten().collect()
-    });
+    let mut groups: BTreeMap<Vec<String>, Vec<Case>> = BTreeMap::new();
+    for case in paths.iter().map(|path| Case::read(path)) {
+        groups.entry(case.settings.clone()).or_default().push(case);
+    }
+    let outcomes = groups.iter().map(|(flags, cases)| run_all(flags, cases));
+    let failures: Vec<String> = outcomes.flatten().collect();
     assert!(
         failures.is_empty(),
         "{} failures:\n{}",
         failures.len(),
         failures.join("\n")
     );
+}
+
+/// Feeds the cases that want these flags to one server; says what went wrong.
+fn run_all(flags: &[String], cases: &[Case]) -> Vec<String> {
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    let server = Server::new("corpus")
+        .lab()
+        .workers(2)
+        .threads(2)
+        .args(&["--limit-request-body", "100000"])
+        .args(&flags)
+        .start();
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut failures = Vec::new();
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for cut in CUTS {
+                if let Err(problem) = run(&server, case, cut) {
+                    failures.push(format!("{}, {cut:?}: {problem}", case.name));
+                }
+            }
+        }
+        failures
+    };
+    thread::scope(|scope| {
+        let runners: Vec<_> = (0..8).map(|_| scope.spawn(work)).collect();
+        let outcomes = runners.into_iter().map(|it| it.join().expect("no panic"));
+        outcomes.flatten().collect()
+    })
 }
 
 fn find(directory: &Path, paths: &mut Vec<PathBuf>) {

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::Path;
 
-use crate::harness::{Load, Mode, Server, eventually};
+use nix::sys::signal::Signal;
+
+use crate::harness::{Builder, Client, Load, Mode, Process, Server, eventually};
 
 /// Starts the lab with that format, asks once, and returns the line.
 fn line_for(format: &str, request: &[u8]) -> String {
@@ -149,6 +152,77 @@ fn the_error_log_goes_to_its_file() {
     server.signal(nix::sys::signal::Signal::SIGTERM);
     server.wait_for_exit();
     assert_eq!(server.log().text(), "");
+}
+
+#[test]
+fn what_is_not_critical_is_not_said_at_level_critical() {
+    let builder = Server::new("critical")
+        .lab()
+        .args(&["--log-level", "critical"])
+        .bind("unix:app.sock");
+    let socket = builder.dir().join("app.sock");
+    let server = builder.spawn();
+    let mut client = eventually("it listens", || Client::connect_unix(&socket).ok());
+    assert_eq!(client.get("/panic").expect("an answer").status, 500);
+    assert_eq!(server.log().text(), "");
+}
+
+/// A server with a file for errors that captures what is printed.
+fn capturing(name: &str) -> Builder {
+    Server::new(name)
+        .lab()
+        .args(&["--capture-output", "--error-logfile", "error.log"])
+        .bind("unix:app.sock")
+}
+
+/// Has the application print `text` until that stands in `log`, its own lines there and the line of
+/// the access log.
+fn print_into(log: &Path, text: &str) {
+    let socket = log.with_file_name("app.sock");
+    let target = format!("/print?text={text}");
+    eventually("what was printed", || {
+        let mut client = Client::connect_unix(&socket).ok()?;
+        client.get(&target).ok()?;
+        let lines = fs::read_to_string(log).ok()?;
+        let printed = |it: &str| lines.lines().any(|line| line == format!("{it} {text}"));
+        let all = printed("out") && printed("err") && lines.contains(&format!("GET {target} "));
+        all.then_some(())
+    });
+}
+
+#[test]
+fn what_the_application_prints_goes_to_the_error_log_and_follows_it() {
+    let builder = capturing("capture").args(&["--access-logfile", "-"]);
+    let log = builder.dir().join("error.log");
+    let server = builder.spawn();
+    print_into(&log, "first");
+    fs::rename(&log, log.with_extension("1")).expect("a rotation");
+    server.signal(Signal::SIGUSR1);
+    print_into(&log, "second");
+    assert!(server.out().lines().is_empty() && server.log().lines().is_empty());
+}
+
+#[test]
+fn a_daemon_keeps_its_output_if_told_to() {
+    for (flags, kept) in [(&["--daemon", "-R"][..], true), (&["--daemon"], false)] {
+        let builder = Server::new("inherit").lab().bind("unix:app.sock");
+        let builder = builder.args(flags).args(&["--pid", "server.pid"]);
+        let (pid_file, socket) = (
+            builder.dir().join("server.pid"),
+            builder.dir().join("app.sock"),
+        );
+        let mut server = builder.spawn();
+        assert_eq!(server.wait_for_exit().code(), Some(0));
+        let mut client = Client::connect_unix(&socket).expect("it listens");
+        client.get("/print?text=here").expect("an answer");
+        let pid = fs::read_to_string(pid_file).expect("a pid file");
+        let daemon = Process(pid.trim().parse().expect("a pid"));
+        daemon.signal(Signal::SIGTERM);
+        eventually("the daemon ends", || (!daemon.is_alive()).then_some(()));
+        assert_eq!(server.out().count("out here"), usize::from(kept));
+        assert_eq!(server.log().count("err here"), usize::from(kept));
+        assert_eq!(server.log().count("Worker exiting"), usize::from(kept));
+    }
 }
 
 #[test]

@@ -17,4 +17,6 @@ mod reload;
 mod service;
 mod settings;
 mod signals;
+mod statsd;
+mod syslog;
 mod upload;

@@ -47,6 +47,36 @@ fn a_bad_value_is_refused_by_the_name_of_its_source() {
 }
 
 #[test]
+fn a_python_config_file_takes_the_wheel() {
+    let config = |builder: Builder| {
+        fs::write(builder.dir().join("gunicorn.conf.py"), "workers = 3\n").expect("written");
+        builder
+    };
+    assert_refused(
+        &config(hello()).args(&["-c", "gunicorn.conf.py"]).run(),
+        &["gunicorn.conf.py", "the wheel", "--env-file"],
+    );
+    assert_refused(&hello().args(&["-c", "x.py"]).run(), &["--config", "x.py"]);
+    let server = config(hello()).start();
+    server.wait_for_children(1);
+    server.log().wait_for("gunicorn.conf.py is ignored");
+}
+
+#[test]
+fn what_is_not_served_is_refused_and_what_has_no_effect_is_explained() {
+    assert_refused(
+        &hello().args(&["-k", "gevent"]).run(),
+        &["--worker-class", "gevent", "threads"],
+    );
+    assert_refused(
+        &hello().args(&["--dirty-workers", "2"]).run(),
+        &["--dirty-workers", "task queue"],
+    );
+    let server = hello().args(&["--worker-tmp-dir", "/dev/shm"]).start();
+    server.log().wait_for("worker_tmp_dir has no effect");
+}
+
+#[test]
 fn an_unknown_flag_is_refused() {
     assert_refused(&hello().arg("--wrokers").run(), &["--wrokers"]);
 }

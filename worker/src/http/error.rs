@@ -2,6 +2,8 @@
 
 use http::StatusCode;
 
+use crate::proxy_header::Malformed;
+
 /// The client's fault, but for the last two. The connection is closed after the answer, because
 /// where the next request begins is no longer certain.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,12 @@ pub(crate) enum RequestError {
     BareLf,
     #[error("a header field is malformed")]
     Field,
+    #[error("the name of a header field has an underscore (header_map is refuse)")]
+    Underscore,
+    #[error("the fields of secure_scheme_headers contradict each other")]
+    Scheme,
+    #[error("the Content-Type field is repeated")]
+    ContentType,
     #[error("the Host field is missing, repeated or malformed")]
     Host,
     #[error("Content-Length is malformed or repeated")]
@@ -38,6 +46,12 @@ pub(crate) enum RequestError {
     FieldsTooLarge,
     #[error("the body is longer than limit_request_body")]
     BodyTooLarge,
+    #[error("the PROXY protocol header is malformed: {0}")]
+    ProxyHeader(Malformed),
+    #[error("it is not one of proxy_allow_ips and sends a PROXY protocol header")]
+    ProxyForbidden,
+    #[error("it speaks HTTP without TLS (certfile is set)")]
+    WithoutTls,
     #[error("the request did not arrive in time")]
     Timeout,
     #[error("the body could not be spooled")]
@@ -45,6 +59,14 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
+    /// A line for the person at the other end, where one would help.
+    pub(crate) fn advice(&self) -> &'static str {
+        match self {
+            Self::WithoutTls => "This port speaks TLS: ask again with https.\n",
+            _ => "",
+        }
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::RequestLine
@@ -52,10 +74,16 @@ impl RequestError {
             | Self::Target
             | Self::BareLf
             | Self::Field
+            | Self::Underscore
+            | Self::Scheme
+            | Self::ContentType
             | Self::Host
             | Self::ContentLength
             | Self::TransferEncoding
-            | Self::Chunk => StatusCode::BAD_REQUEST,
+            | Self::Chunk
+            | Self::WithoutTls
+            | Self::ProxyHeader(_) => StatusCode::BAD_REQUEST,
+            Self::ProxyForbidden => StatusCode::FORBIDDEN,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LineTooLong => StatusCode::URI_TOO_LONG,

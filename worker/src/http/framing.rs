@@ -35,6 +35,7 @@ impl Framing {
 #[derive(Default)]
 struct Fields {
     hosts: usize,
+    content_types: usize,
     content_length: Option<u64>,
     /// The codings named so far end in `chunked`.
     chunked: bool,
@@ -61,6 +62,13 @@ impl Fields {
                 self.expects_continue = true;
             }
             10 if is("connection") => self.note_connection(value),
+            // It has one value (RFC 9110 section 8.3), and two readers may take different ones.
+            12 if is("content-type") => {
+                self.content_types += 1;
+                if self.content_types > 1 {
+                    return Err(RequestError::ContentType);
+                }
+            }
             14 if is("content-length") => {
                 if self.content_length.is_some() {
                     return Err(RequestError::ContentLength);
@@ -141,28 +149,22 @@ fn is_host_byte(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Limits;
+    use crate::http::Rules;
     use crate::http::head::Scan;
 
     fn framing(request: &str) -> Result<Framing, u16> {
-        let limits = Limits {
-            request_line: 8190,
-            fields: 100,
-            field_size: 8190,
-            body: 1000,
-            spool_dir: None,
-        };
+        let rules = Rules::default();
         let input = request.replace('\n', "\r\n");
         let mut scan = Scan::default();
         let mut head = Head::default();
         let status = |error: RequestError| error.status().as_u16();
         let end = scan
-            .find_end(input.as_bytes(), &limits)
+            .find_end(input.as_bytes(), &rules)
             .map_err(status)?
             .expect("a whole head");
-        scan.parse(input.as_bytes(), end, &mut head)
+        scan.parse(input.as_bytes(), end, &rules, &mut head)
             .map_err(status)?;
-        Framing::of(&head, limits.body).map_err(status)
+        Framing::of(&head, 1000).map_err(status)
     }
 
     fn length(fields: &str) -> Result<Length, u16> {
@@ -232,6 +234,12 @@ mod tests {
         assert_eq!(framing("GET / HTTP/1.1\nHost: a b\n\n"), Err(400));
         assert!(framing("GET / HTTP/1.1\nHost:\n\n").is_ok());
         assert!(framing("GET / HTTP/1.1\nHost: [::1]:80\n\n").is_ok());
+    }
+
+    #[test]
+    fn a_type_of_content_is_said_once() {
+        assert_eq!(length("Content-Type: a/b\n"), Ok(Length::None));
+        assert_eq!(length("Content-Type: a/b\nContent-type: a/b\n"), Err(400));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use memchr::{memchr, memrchr};
 use oxicorn_common::request::{Head, Span, Version};
 
+use super::rules::Rules;
 use super::{Limits, RequestError};
 
 /// Empty lines before a request line that are skipped (RFC 9112 section 2.2).
@@ -28,18 +29,20 @@ impl Scan {
     pub(crate) fn find_end(
         &mut self,
         input: &[u8],
-        limits: &Limits,
+        rules: &Rules,
     ) -> Result<Option<usize>, RequestError> {
+        let limits = &rules.limits;
         while let Some(at) = memchr(b'\n', &input[self.searched..]) {
             let lf = self.searched + at;
             if lf == self.line || input[lf - 1] != b'\r' {
                 return Err(RequestError::BareLf);
             }
-            let length = lf - 1 - self.line;
+            let line = &input[self.line..lf - 1];
             self.searched = lf + 1;
-            if length > 0 {
-                self.check_line(length, limits)?;
-                self.lines += 1;
+            if !line.is_empty() {
+                let begins = self.begins_field(line, rules);
+                self.check_line(line.len(), begins, limits)?;
+                self.lines += usize::from(begins);
             } else if self.lines > 0 {
                 return Ok(Some(lf + 1));
             } else {
@@ -61,11 +64,17 @@ impl Scan {
             return Err(RequestError::RequestLine);
         }
         // The CR may be here already while its LF is not.
-        self.check_line((input.len() - self.line).saturating_sub(1), limits)?;
+        let line = &input[self.line..input.len().saturating_sub(1).max(self.line)];
+        self.check_line(line.len(), self.begins_field(line, rules), limits)?;
         Ok(None)
     }
 
-    fn check_line(&self, length: usize, limits: &Limits) -> Result<(), RequestError> {
+    /// Whether `line` is one of its own: not, where it may go on with the field line before it.
+    fn begins_field(&self, line: &[u8], rules: &Rules) -> bool {
+        self.lines < 2 || !rules.leniency.continues(line)
+    }
+
+    fn check_line(&self, length: usize, begins: bool, limits: &Limits) -> Result<(), RequestError> {
         if self.lines == 0 {
             return if length > limits.request_line {
                 Err(RequestError::LineTooLong)
@@ -73,7 +82,7 @@ impl Scan {
                 Ok(())
             };
         }
-        if length > limits.field_size || (length > 0 && self.lines > limits.fields) {
+        if length > limits.field_size || (length > 0 && begins && self.lines > limits.fields) {
             return Err(RequestError::FieldsTooLarge);
         }
         Ok(())
@@ -84,18 +93,35 @@ impl Scan {
         &self,
         input: &[u8],
         end: usize,
+        rules: &Rules,
         head: &mut Head,
     ) -> Result<(), RequestError> {
         let input = &input[self.start..end];
+        if rules.leniency.rewrites() {
+            let strict = rules.leniency.rewrite(input, &rules.limits)?;
+            return self.parse_strictly(&strict, rules, head);
+        }
+        self.parse_strictly(input, rules, head)
+    }
+
+    fn parse_strictly(
+        &self,
+        input: &[u8],
+        rules: &Rules,
+        head: &mut Head,
+    ) -> Result<(), RequestError> {
         head.fields.clear();
+        let any_method = rules.leniency.any_method;
         if self.lines <= FIELDS_ON_STACK {
             read(
                 input,
+                any_method,
                 head,
                 &mut [const { MaybeUninit::uninit() }; FIELDS_ON_STACK],
             )?;
         } else {
-            read(input, head, &mut vec![MaybeUninit::uninit(); self.lines])?;
+            let mut storage = vec![MaybeUninit::uninit(); self.lines];
+            read(input, any_method, head, &mut storage)?;
         }
         head.bytes.clear();
         head.bytes.extend_from_slice(input);
@@ -106,6 +132,7 @@ impl Scan {
 /// Fills the spans of `head` from `input`.
 fn read<'a>(
     input: &'a [u8],
+    any_method: bool,
     head: &mut Head,
     storage: &mut [MaybeUninit<httparse::Header<'a>>],
 ) -> Result<(), RequestError> {
@@ -125,7 +152,7 @@ fn read<'a>(
     else {
         return Err(RequestError::RequestLine);
     };
-    if !is_conventional(method) {
+    if !any_method && !is_conventional(method) {
         return Err(RequestError::Method);
     }
     check_target(method, target)?;
@@ -214,19 +241,28 @@ fn blame_request_line(input: &[u8]) -> RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::lenient::Leniency;
 
-    const LIMITS: Limits = Limits {
-        request_line: 40,
-        fields: 3,
-        field_size: 30,
-        body: 0,
-        spool_dir: None,
-    };
+    fn rules() -> Rules {
+        Rules {
+            limits: Limits {
+                request_line: 40,
+                fields: 3,
+                field_size: 30,
+                ..Limits::default()
+            },
+            ..Rules::default()
+        }
+    }
 
     /// The head, or the status it is refused with; the same by the byte as whole.
     fn head(input: &[u8]) -> Result<Option<Head>, u16> {
-        let whole = scan(input, input.len());
-        let by_byte = scan(input, 1);
+        head_by(&rules(), input)
+    }
+
+    fn head_by(rules: &Rules, input: &[u8]) -> Result<Option<Head>, u16> {
+        let whole = scan(rules, input, input.len());
+        let by_byte = scan(rules, input, 1);
         assert_eq!(
             whole.as_ref().map(Option::is_some),
             by_byte.as_ref().map(Option::is_some),
@@ -236,13 +272,13 @@ mod tests {
         whole
     }
 
-    fn scan(input: &[u8], step: usize) -> Result<Option<Head>, u16> {
+    fn scan(rules: &Rules, input: &[u8], step: usize) -> Result<Option<Head>, u16> {
         let mut scan = Scan::default();
         let status = |error: RequestError| error.status().as_u16();
         for end in (0..input.len()).step_by(step).map(|at| at + step) {
-            if let Some(end) = scan.find_end(&input[..end], &LIMITS).map_err(status)? {
+            if let Some(end) = scan.find_end(&input[..end], rules).map_err(status)? {
                 let mut head = Head::default();
-                scan.parse(input, end, &mut head).map_err(status)?;
+                scan.parse(input, end, rules, &mut head).map_err(status)?;
                 return Ok(Some(head));
             }
         }
@@ -321,5 +357,35 @@ mod tests {
             refused(&format!("{line}{}", "a: b\r\n".repeat(4))),
             Some(431)
         );
+    }
+
+    #[test]
+    fn what_is_permitted_is_read() {
+        let mut rules = rules();
+        rules.leniency = Leniency {
+            folding: true,
+            field_spaces: true,
+            any_method: true,
+            casefold: true,
+            any_version: true,
+        };
+        let folded = b"go! / HTTP/2.0\r\nA : b\r\n c\r\n d\r\nE: f\r\nG: h\r\n\r\n";
+        let head = head_by(&rules, folded).expect("valid").expect("whole");
+        assert_eq!(
+            (head.method(), head.version),
+            ("GO!", Version::Http11),
+            "{head:?}"
+        );
+        let fields: Vec<_> = head.fields().collect();
+        assert_eq!(fields, [("A", &b"b c d"[..]), ("E", b"f"), ("G", b"h")]);
+        for bad in [
+            &b"GET / HTTP/1.1\r\n A: b\r\n\r\n"[..],
+            b"G(T / HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\nA b: c\r\n\r\n",
+        ] {
+            assert_eq!(head_by(&rules, bad).err(), Some(400));
+        }
+        let four = b"GET / HTTP/1.1\r\nA: b\r\n c\r\nD:\r\nE:\r\nF:\r\n";
+        assert_eq!(head_by(&rules, four).err(), Some(431));
     }
 }

@@ -5,13 +5,13 @@
 //!   Head --whole head--> Body --whole body--> Step::Request, and Head again
 //! ```
 
-use oxicorn_common::request::{Body, Head};
+use oxicorn_common::request::{Body, Head, Scheme};
 
 use super::chunked::Chunked;
 use super::framing::{Framing, Length};
 use super::head::Scan;
 use super::spool::Spool;
-use super::{Limits, RequestError};
+use super::{Limits, RequestError, Rules, Sender};
 use crate::inbox::Inbox;
 
 /// What the caller is to do next.
@@ -35,6 +35,7 @@ pub(crate) struct Intake {
     pub(crate) head: Head,
     pub(crate) body: Body,
     pub(crate) framing: Framing,
+    pub(crate) scheme: Scheme,
     stage: Stage,
 }
 
@@ -56,17 +57,20 @@ impl Intake {
     pub(crate) fn advance(
         &mut self,
         inbox: &mut Inbox,
-        limits: &Limits,
+        rules: &Rules,
+        sender: Sender,
     ) -> Result<Step, RequestError> {
+        let limits = &rules.limits;
         if let Stage::Head(scan) = &mut self.stage {
             if inbox.is_empty() {
                 return Ok(Step::Idle);
             }
-            let Some(end) = scan.find_end(inbox.filled(), limits)? else {
+            let Some(end) = scan.find_end(inbox.filled(), rules)? else {
                 return Ok(Step::MoreHead);
             };
-            scan.parse(inbox.filled(), end, &mut self.head)?;
+            scan.parse(inbox.filled(), end, rules, &mut self.head)?;
             inbox.consume(end);
+            self.scheme = rules.fields.apply(&mut self.head, sender)?;
             self.framing = Framing::of(&self.head, limits.body)?;
             return self.begin_body(inbox, limits);
         }
@@ -143,22 +147,25 @@ mod tests {
     use super::*;
     use crate::http::limits::BODY_IN_MEMORY;
 
-    const LIMITS: Limits = Limits {
-        request_line: 8190,
-        fields: 100,
-        field_size: 8190,
-        body: 1 << 20,
-        spool_dir: None,
-    };
+    fn rules() -> Rules {
+        Rules {
+            limits: Limits {
+                body: 1 << 20,
+                ..Limits::default()
+            },
+            ..Rules::default()
+        }
+    }
 
     /// The bodies of the requests in `input`, which comes in pieces of `size`.
     fn bodies(input: &[u8], size: usize) -> Result<Vec<Vec<u8>>, u16> {
         let (mut inbox, mut intake) = (Inbox::default(), Intake::default());
+        let rules = rules();
         let mut bodies = Vec::new();
         for piece in input.chunks(size) {
             inbox.refill(piece);
             while let Step::Request = intake
-                .advance(&mut inbox, &LIMITS)
+                .advance(&mut inbox, &rules, Sender::default())
                 .map_err(|error| error.status().as_u16())?
             {
                 let mut body = Vec::new();
@@ -208,16 +215,17 @@ mod tests {
     #[test]
     fn a_client_that_asks_is_told_to_continue() {
         let (mut inbox, mut intake) = (Inbox::default(), Intake::default());
+        let rules = rules();
         inbox.refill(
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
         );
         assert_eq!(
-            intake.advance(&mut inbox, &LIMITS).ok(),
+            intake.advance(&mut inbox, &rules, Sender::default()).ok(),
             Some(Step::Continue)
         );
         inbox.refill(b"x");
         assert_eq!(
-            intake.advance(&mut inbox, &LIMITS).ok(),
+            intake.advance(&mut inbox, &rules, Sender::default()).ok(),
             Some(Step::Request)
         );
     }

@@ -18,6 +18,19 @@ pub(crate) struct Limits {
     pub(crate) spool_dir: Option<PathBuf>,
 }
 
+impl Default for Limits {
+    /// No limit to anything.
+    fn default() -> Self {
+        Self {
+            request_line: usize::MAX,
+            fields: usize::MAX,
+            field_size: usize::MAX,
+            body: u64::MAX,
+            spool_dir: None,
+        }
+    }
+}
+
 impl From<&Settings> for Limits {
     fn from(settings: &Settings) -> Self {
         let unlimited = |size: usize| if size == 0 { usize::MAX } else { size };

@@ -6,13 +6,17 @@ pub(crate) mod chunked;
 pub(crate) mod date;
 pub(crate) mod encode;
 pub(crate) mod error;
+pub(crate) mod fields;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod intake;
+pub(crate) mod lenient;
 pub(crate) mod limits;
+pub(crate) mod rules;
 pub(crate) mod spool;
 pub(crate) mod token;
 
 pub(crate) use error::RequestError;
 pub(crate) use intake::{Intake, Step};
 pub(crate) use limits::Limits;
+pub(crate) use rules::{Rules, Sender};

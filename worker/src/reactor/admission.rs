@@ -12,14 +12,27 @@ impl Reactor {
     /// Takes in a connection that is new to this worker.
     pub(crate) fn admit(&mut self, mut connection: Box<Connection>) {
         connection.token = self.table.insert(AWAY);
-        connection.awaited = Awaited::Head;
-        connection.await_within(
-            Awaited::Head,
-            self.now,
-            self.station.settings.header_timeout,
-        );
+        if connection.opening.is_some() {
+            connection.opening = self.gate.first();
+        }
+        connection.sender.trusted = self.is_trusted(&connection);
+        let awaited = match connection.opening {
+            Some(_) => Awaited::Opening,
+            None => Awaited::Head,
+        };
+        connection.await_within(awaited, self.now, self.station.settings.header_timeout);
         self.count_connections();
         self.place(connection);
+    }
+
+    /// Whether the other end of the socket may speak for clients. A PROXY protocol header says who
+    /// the client is, not who sent it; and a socket that was reset tells neither.
+    fn is_trusted(&self, connection: &Connection) -> bool {
+        let sender = match connection.proxied {
+            true => connection.stream.peer(),
+            false => Some(connection.peer),
+        };
+        sender.is_some_and(|peer| self.rules.fields.trusts(peer))
     }
 
     pub(super) fn accept(&mut self, index: usize) {
@@ -42,14 +55,16 @@ impl Reactor {
         self.table.len() < self.station.settings.worker_connections || self.evict()
     }
 
-    /// Closes the connection that has been idle longest, or else the slowest head.
+    /// Closes the connection that has been idle longest, or else the slowest head or opening.
     fn evict(&mut self) -> bool {
         let victim = self
             .table
             .iter()
             .filter_map(|(token, entry)| match entry {
                 Entry::Here(it) if it.awaited == Awaited::Request => Some((0, it.deadline, token)),
-                Entry::Here(it) if it.awaited == Awaited::Head => Some((1, it.deadline, token)),
+                Entry::Here(it) if matches!(it.awaited, Awaited::Head | Awaited::Opening) => {
+                    Some((1, it.deadline, token))
+                }
                 _ => None,
             })
             .min();
@@ -58,7 +73,7 @@ impl Reactor {
         };
         if let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY) {
             debug!("worker_connections reached: closing an idle connection");
-            self.forget(connection);
+            self.part(connection);
         }
         true
     }

@@ -44,22 +44,28 @@ impl Reactor {
             }
             awaited => {
                 debug!("closing a connection that kept us waiting for its {awaited:?}");
-                self.forget(connection);
+                match awaited {
+                    Awaited::Request | Awaited::Head => self.part(connection),
+                    _ => self.forget(connection),
+                }
             }
         }
     }
 
     /// Answers a request that is none, and closes.
     pub(super) fn refuse(&mut self, mut connection: Box<Connection>, error: &RequestError) {
-        match connection.peer {
-            Peer::Tcp(address) => warn!("Invalid request from ip={}: {error}", address.ip()),
-            Peer::Unix => warn!("Invalid request from a local client: {error}"),
+        match (error, connection.peer) {
+            // Somebody has typed http for https, as somebody does every day.
+            (RequestError::WithoutTls, peer) => debug!("Invalid request from {peer}: {error}"),
+            (_, Peer::Tcp(address)) => warn!("Invalid request from ip={}: {error}", address.ip()),
+            (_, Peer::Unix) => warn!("Invalid request from a local client: {error}"),
         }
         let status = error.status();
         let text = format!(
-            "{} {}\n",
+            "{} {}\n{}",
             status.as_str(),
-            status.canonical_reason().unwrap_or("")
+            status.canonical_reason().unwrap_or(""),
+            error.advice()
         );
         let response = Response::new(status)
             .field("Content-Type", "text/plain")

@@ -2,7 +2,8 @@
 //!
 //! When siblings live on, connections between requests go to them over the handoff socket, bytes
 //! and all, and no client notices. When the whole server stops, a client that was active a moment
-//! ago gets one more answer with `Connection: close`; the others are closed.
+//! ago gets one more answer with `Connection: close`; the others are closed. So it is with those
+//! that are bound to this process, whoever lives on.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -111,7 +112,7 @@ impl Reactor {
         if connection.awaited == Awaited::Body {
             return self.hold(connection, false);
         }
-        if drain.siblings {
+        if drain.siblings && !connection.is_bound() {
             return self.pass_on(connection);
         }
         let patience = match connection.awaited {
@@ -121,7 +122,7 @@ impl Reactor {
         let active = connection.deadline.and_then(|at| at.checked_sub(patience));
         let until = active.unwrap_or(self.now) + RECENTLY;
         if until <= self.now && connection.buffers.is_none() {
-            return self.forget(connection);
+            return self.part(connection);
         }
         connection.deadline = Some(until.max(self.now));
         self.hold(connection, false);
@@ -143,7 +144,7 @@ impl Reactor {
             let Some(mut connection) = self.ready.pop_front() else {
                 return;
             };
-            if connection.outgoing.has_pieces() {
+            if connection.outgoing.has_pieces() || connection.is_bound() {
                 self.ready.push_back(connection);
                 continue;
             }

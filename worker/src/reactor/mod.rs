@@ -23,10 +23,12 @@ use slab::Slab;
 
 use crate::acceptor::Acceptor;
 use crate::connection::{Awaited, Buffers, Connection, Phase, Received};
-use crate::http::{Limits, Step};
+use crate::gate::{Gate, Passed};
+use crate::http::{Rules, Step};
 use crate::outgoing::Flushed;
 use crate::station::Station;
 use crate::timers::Timers;
+use crate::tls::Tls;
 
 use drain::Drain;
 
@@ -54,7 +56,8 @@ pub(crate) struct Reactor {
     pub(crate) timers: Timers,
     #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     spare: Vec<Box<Buffers>>,
-    limits: Limits,
+    rules: Rules,
+    gate: Gate,
     pub(crate) station: Arc<Station>,
     drain: Option<Drain>,
     /// To be left at once, whatever is under way.
@@ -64,6 +67,8 @@ pub(crate) struct Reactor {
     pub(crate) now: Instant,
     /// The last event came within moments.
     brisk: bool,
+    /// Log lines wait for their receiver.
+    logs_wait: bool,
     /// Accepting failed for want of descriptors: not before then again.
     accept_after: Option<Instant>,
     /// No client moves to a sibling before then.
@@ -92,6 +97,7 @@ impl Reactor {
         listeners: Vec<oxicorn_common::Listener>,
         handoff: Handoff,
         signals: SignalPipe,
+        tls: Option<Tls>,
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Token(WAKER))?;
@@ -115,13 +121,15 @@ impl Reactor {
             eager: Vec::new(),
             timers: Timers::default(),
             spare: Vec::new(),
-            limits: Limits::from(&*station.settings),
+            rules: Rules::from(&*station.settings),
+            gate: Gate::new(&station.settings, tls),
             station,
             drain: None,
             quit: false,
             given_up: 0,
             now: Instant::now(),
             brisk: false,
+            logs_wait: false,
             accept_after: None,
             level_after: Instant::now(),
         };
@@ -157,6 +165,7 @@ impl Reactor {
         }
         self.expire();
         self.level();
+        self.tend_logs();
         if signalled {
             self.obey_signals()?;
         }
@@ -185,6 +194,12 @@ impl Reactor {
         }
     }
 
+    /// Says goodbye to a client that waits for nothing, and forgets it.
+    pub(crate) fn part(&mut self, connection: Box<Connection>) {
+        connection.stream.finish();
+        self.forget(connection);
+    }
+
     fn place(&mut self, mut connection: Box<Connection>) {
         match connection.phase {
             Phase::Dead => self.forget(connection),
@@ -200,6 +215,7 @@ impl Reactor {
             }
             Phase::Lingering => {
                 if connection.awaited != Awaited::End {
+                    connection.stream.finish();
                     connection.stream.shutdown(std::net::Shutdown::Write);
                     connection.await_within(Awaited::End, self.now, LINGER);
                 }
@@ -220,7 +236,29 @@ impl Reactor {
             Some(buffers) => buffers,
             None => self.spare.pop().unwrap_or_default(),
         };
-        match connection.receive(&mut buffers, &self.limits) {
+        if connection.opening.is_some() {
+            match self.gate.advance(&mut connection, &mut buffers) {
+                Passed::Through => {
+                    let patience = self.station.settings.header_timeout;
+                    connection.await_within(Awaited::Head, self.now, patience);
+                }
+                Passed::Waiting => return self.wait_for_opening(connection, buffers),
+                Passed::Gone => {
+                    self.keep(buffers);
+                    return self.forget(connection);
+                }
+                Passed::Refused(error) => {
+                    connection.buffers = Some(buffers);
+                    return self.refuse(connection, &error);
+                }
+                Passed::Failed => {
+                    self.keep(buffers);
+                    connection.phase = Phase::Lingering;
+                    return self.place(connection);
+                }
+            }
+        }
+        match connection.receive(&mut buffers, &self.rules) {
             Received::Request => {
                 connection.buffers = Some(buffers);
                 connection.phase = Phase::Ready;
@@ -261,6 +299,14 @@ impl Reactor {
                 self.refuse(connection, &error);
             }
         }
+    }
+
+    fn wait_for_opening(&mut self, mut connection: Box<Connection>, buffers: Box<Buffers>) {
+        match buffers.inbox.is_empty() {
+            true => self.keep(buffers),
+            false => connection.buffers = Some(buffers),
+        }
+        self.rest(connection);
     }
 
     /// The poll has something to say of a connection.

@@ -13,10 +13,13 @@ use crate::connection::Connection;
 
 /// An idle worker turns at least so often, to beat.
 const LONGEST_TURN: Duration = Duration::from_secs(1);
+/// The same while log lines wait for their receiver.
+const LOG_TURN: Duration = Duration::from_millis(100);
 /// Events that are no further apart come thick and fast.
 const BRISK: Duration = Duration::from_micros(50);
 /// How often to look for the next one then, before going to sleep.
 const LOOKS: usize = 48;
+
 impl Reactor {
     /// Waits in the poll. Under load the next event is often so near that going to sleep, and being
     /// woken by the client's processor, costs both sides more than looking again a few times.
@@ -55,12 +58,24 @@ impl Reactor {
         }
         let next = self.timers.next();
         let until = next.map_or(most, |at| at.saturating_duration_since(self.now));
-        most.min(until).min(LONGEST_TURN)
+        let longest = if self.logs_wait {
+            LOG_TURN
+        } else {
+            LONGEST_TURN
+        };
+        most.min(until).min(longest)
+    }
+
+    /// Log lines may wait for a receiver that is slow.
+    pub(super) fn tend_logs(&mut self) {
+        self.logs_wait = oxicorn_common::logging::tend();
     }
 
     /// Keeps a connection until the poll or a timer names it.
     pub(crate) fn hold(&mut self, mut connection: Box<Connection>, for_writing: bool) {
         let token = connection.token;
+        let for_writing =
+            for_writing || (connection.opening.is_some() && connection.stream.wants_to_write());
         if connection
             .registered
             .is_none_or(|writing| for_writing && !writing)

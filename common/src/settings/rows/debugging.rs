@@ -1,7 +1,7 @@
 //! Looking at settings instead of serving.
 
 use crate::settings::parse;
-use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::setting::{Kind, Section, Setting, Standing};
 
 pub(in crate::settings) const ROWS: [Setting; 2] = [
     Setting {
@@ -11,6 +11,7 @@ pub(in crate::settings) const ROWS: [Setting; 2] = [
         kind: Kind::Switch,
         default: "false",
         bare: None,
+        standing: Standing::Works,
         help: "Check the settings, load the application and exit: 0 when all is well, 1 when not.",
         apply: |settings, text| parse::switch(text).map(|value| settings.check_config = value),
         show: |settings| settings.check_config.to_string(),
@@ -22,6 +23,7 @@ pub(in crate::settings) const ROWS: [Setting; 2] = [
         kind: Kind::Switch,
         default: "false",
         bare: None,
+        standing: Standing::Works,
         help: "Print every setting, its value and where it came from, and exit as check_config does.",
         apply: |settings, text| parse::switch(text).map(|value| settings.print_config = value),
         show: |settings| settings.print_config.to_string(),

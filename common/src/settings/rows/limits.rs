@@ -1,7 +1,7 @@
 //! The sizes that a client may not exceed.
 
 use crate::settings::parse;
-use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::setting::{Kind, Section, Setting, Standing};
 
 /// The greatest limits that gunicorn knows; it takes more for these.
 const MOST_LINE: usize = 8190;
@@ -15,6 +15,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("BYTES"),
         default: "8190",
         bare: None,
+        standing: Standing::Works,
         help: "The greatest length of a request line, in bytes. A longer one is answered 414. More \
                than 8190 is taken for 8190; 0 is no limit.",
         apply: |settings, text| {
@@ -29,6 +30,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("COUNT"),
         default: "100",
         bare: None,
+        standing: Standing::Works,
         help: "The greatest number of header fields in a request. More are answered 431. More than \
                32768 is taken for 32768.",
         apply: |settings, text| {
@@ -43,6 +45,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("BYTES"),
         default: "8190",
         bare: None,
+        standing: Standing::Works,
         help: "The greatest length of one header field, in bytes. A longer one is answered 431. 0 is \
                no limit.",
         apply: |settings, text| {
@@ -58,6 +61,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("BYTES"),
         default: "0",
         bare: None,
+        standing: Standing::Works,
         help: "The greatest length of a request body, in bytes. A longer one is answered 413. 0 is no \
                limit: long bodies go to a temporary file, not to memory.",
         apply: |settings, text| {

@@ -1,6 +1,6 @@
 //! What is logged, where and how.
 
-use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
 pub(in crate::settings) const ROWS: [Setting; 4] = [
@@ -11,6 +11,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("FILE"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "The file for one line a request, or - for standard output. Not set is no access log. \
                SIGUSR1 opens it again by its name.",
         apply: |settings, text| {
@@ -26,6 +27,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("FORMAT"),
         default: r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#,
         bare: None,
+        standing: Standing::Works,
         help: "What a line of the access log says, made of atoms such as %(h)s; docs/settings.md lists \
                them.",
         apply: |settings, text| {
@@ -40,6 +42,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("FILE"),
         default: "-",
         bare: None,
+        standing: Standing::Works,
         help: "The file for everything else, or - for standard error. SIGUSR1 opens it again by its \
                name.",
         apply: |settings, text| parse::log_target(text).map(|value| settings.errorlog = value),
@@ -52,6 +55,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("LEVEL"),
         default: "info",
         bare: Some("LOG_LEVEL"),
+        standing: Standing::Works,
         help: "The least weight of what is logged: debug, info, warning, error or critical. The \
                variable RUST_LOG may set other levels for parts of the server.",
         apply: |settings, text| parse::level(text).map(|value| settings.loglevel = value),

@@ -1,9 +1,9 @@
 //! How the processes live on their machine.
 
-use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 10] = [
+pub(in crate::settings) const ROWS: [Setting; 14] = [
     Setting {
         name: "chdir",
         section: Section::ServerMechanics,
@@ -11,6 +11,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::Value("DIRECTORY"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "Change to this directory before the application is loaded. Other relative paths count \
                from there.",
         apply: |settings, text| {
@@ -26,6 +27,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::Switch,
         default: "false",
         bare: None,
+        standing: Standing::Works,
         help: "Detach from the terminal and go on in the background.",
         apply: |settings, text| parse::switch(text).map(|value| settings.daemon = value),
         show: |settings| settings.daemon.to_string(),
@@ -37,6 +39,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::List("NAME=VALUE"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "A variable to set in the environment of the application. It may be given several \
                times.",
         apply: |settings, text| {
@@ -55,6 +58,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::Value("FILE"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "A file for the process id of the master. It is locked while the master lives, so that \
                a stale one never blocks a start.",
         apply: |settings, text| {
@@ -70,6 +74,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::Value("USER"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "The user, by name or number, that the children run as. Not set is the one that \
                started the master.",
         apply: |settings, text| parse::user(text).map(|value| settings.user = value),
@@ -82,6 +87,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::Value("GROUP"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "The group, by name or number, that the children run as. Not set is the one that \
                started the master.",
         apply: |settings, text| parse::group(text).map(|value| settings.group = value),
@@ -94,6 +100,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::Switch,
         default: "false",
         bare: None,
+        standing: Standing::Works,
         help: "Give the children all the groups that their user is in, beside their own.",
         apply: |settings, text| parse::switch(text).map(|value| settings.initgroups = value),
         show: |settings| settings.initgroups.to_string(),
@@ -105,6 +112,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::Value("MODE"),
         default: "0",
         bare: None,
+        standing: Standing::Works,
         help: "The permission bits that new files do not get. 022 and 0o22 are octal, 18 is decimal.",
         apply: |settings, text| parse::mode(text).map(|value| settings.umask = value),
         show: |settings| show::mode(settings.umask),
@@ -116,6 +124,7 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         kind: Kind::Value("DIRECTORY"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "The directory for request bodies that are too long for memory. Not set is the \
                system's directory for temporary files.",
         apply: |settings, text| {
@@ -125,17 +134,74 @@ pub(in crate::settings) const ROWS: [Setting; 10] = [
         show: |settings| show::path(&settings.tmp_upload_dir),
     },
     Setting {
+        name: "preload_app",
+        section: Section::ServerMechanics,
+        flags: &["--preload"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Works,
+        help: "Load the application once, in a process from which the workers are forked, so that \
+               they share its memory. SIGHUP loads it anew.",
+        apply: |settings, text| parse::switch(text).map(|value| settings.preload_app = value),
+        show: |settings| settings.preload_app.to_string(),
+    },
+    Setting {
+        name: "sendfile",
+        section: Section::ServerMechanics,
+        flags: &["--no-sendfile"],
+        kind: Kind::Off,
+        default: "true",
+        bare: None,
+        standing: Standing::Works,
+        help: "Send files by sendfile(2). The flag turns it off. The variable SENDFILE replaces \
+               the default.",
+        apply: |settings, text| parse::switch(text).map(|value| settings.sendfile = value),
+        show: |settings| settings.sendfile.to_string(),
+    },
+    Setting {
+        name: "worker_tmp_dir",
+        section: Section::ServerMechanics,
+        flags: &["--worker-tmp-dir"],
+        kind: Kind::Value("DIRECTORY"),
+        default: "",
+        bare: None,
+        standing: Standing::Accepted("heartbeats are words in shared memory, there is no file"),
+        help: "The directory for heartbeat files.",
+        apply: |settings, text| {
+            Ok::<_, String>(text).map(|value| settings.unused.keep("worker_tmp_dir", value))
+        },
+        show: |settings| settings.unused.show("worker_tmp_dir"),
+    },
+    Setting {
         name: "proc_name",
         section: Section::ProcessNaming,
         flags: &["-n", "--name"],
         kind: Kind::Value("NAME"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "The name that ps and top show for the processes. Not set is the application's name.",
         apply: |settings, text| {
             settings.proc_name = parse::optional(text);
             Ok(())
         },
         show: |settings| show::optional(settings.proc_name.as_deref()),
+    },
+    Setting {
+        name: "default_proc_name",
+        section: Section::ProcessNaming,
+        flags: &["--default-proc-name"],
+        kind: Kind::Value("NAME"),
+        default: "gunicorn",
+        bare: None,
+        standing: Standing::Accepted(
+            "where proc_name is not set, the processes have the name of the application",
+        ),
+        help: "The name where proc_name is not set.",
+        apply: |settings, text| {
+            Ok::<_, String>(text).map(|value| settings.unused.keep("default_proc_name", value))
+        },
+        show: |settings| settings.unused.show("default_proc_name"),
     },
 ];

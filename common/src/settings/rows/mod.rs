@@ -1,10 +1,20 @@
 //! The rows of the table, a file a group.
 
+pub(super) mod control;
 pub(super) mod debugging;
+pub(super) mod hooks;
 pub(super) mod limits;
 pub(super) mod logging;
 pub(super) mod mechanics;
+pub(super) mod parsing;
+pub(super) mod process;
+pub(super) mod proxy;
+pub(super) mod python;
+pub(super) mod reload;
 pub(super) mod service;
 pub(super) mod socket;
 pub(super) mod sources;
+pub(super) mod telemetry;
+pub(super) mod tls;
+pub(super) mod unserved;
 pub(super) mod workers;

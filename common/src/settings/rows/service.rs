@@ -1,6 +1,6 @@
 //! The built-in service: its store, its cache and its sessions.
 
-use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
 pub(in crate::settings) const ROWS: [Setting; 20] = [
@@ -11,6 +11,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("URL"),
         default: "sqlite:oxicorn.db",
         bare: Some("DATABASE_URL"),
+        standing: Standing::Works,
         help: "Where the service keeps its data: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME.",
         apply: |settings, text| {
             parse::database_url(text).map(|value| settings.database_url = value)
@@ -24,6 +25,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("COUNT"),
         default: "5",
         bare: Some("POOL_SIZE"),
+        standing: Standing::Works,
         help: "How many database connections each worker keeps open, 1 to 1000.",
         apply: |settings, text| {
             parse::number(text, 1..=1000).map(|value| settings.pool_size = value)
@@ -37,6 +39,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("COUNT"),
         default: "10",
         bare: Some("MAX_OVERFLOW"),
+        standing: Standing::Works,
         help: "How many more database connections each worker may open under load, 0 to 1000.",
         apply: |settings, text| {
             parse::number(text, 0..=1000).map(|value| settings.max_overflow = value)
@@ -50,6 +53,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("SECONDS"),
         default: "3600",
         bare: Some("POOL_RECYCLE"),
+        standing: Standing::Works,
         help: "The age at which a database connection is replaced, in seconds. 0 is never.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.pool_recycle = value),
         show: |settings| show::seconds(settings.pool_recycle),
@@ -61,6 +65,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("SECONDS"),
         default: "30",
         bare: Some("POOL_TIMEOUT"),
+        standing: Standing::Works,
         help: "How long a request waits for a database connection, in seconds. Then it is answered \
                503.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.pool_timeout = value),
@@ -73,6 +78,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("COUNT"),
         default: "10000",
         bare: None,
+        standing: Standing::Works,
         help: "How many answers each worker keeps in memory. 0 is no cache.",
         apply: |settings, text| {
             parse::number(text, 0..=100_000_000).map(|value| settings.cache_entries = value)
@@ -86,6 +92,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("SECONDS"),
         default: "300",
         bare: None,
+        standing: Standing::Works,
         help: "How long a task stays in the cache, in seconds.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.task_cache_ttl = value),
         show: |settings| show::seconds(settings.task_cache_ttl),
@@ -97,6 +104,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("SECONDS"),
         default: "3600",
         bare: None,
+        standing: Standing::Works,
         help: "How long a user stays in the cache, in seconds.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.user_cache_ttl = value),
         show: |settings| show::seconds(settings.user_cache_ttl),
@@ -108,6 +116,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("SECONDS"),
         default: "300",
         bare: None,
+        standing: Standing::Works,
         help: "How long a session stays in the cache, in seconds.",
         apply: |settings, text| {
             parse::seconds(text).map(|value| settings.session_cache_ttl = value)
@@ -121,6 +130,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("SECONDS"),
         default: "3600",
         bare: None,
+        standing: Standing::Works,
         help: "How long a session lives after it was made or refreshed, in seconds.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.session_ttl = value),
         show: |settings| show::seconds(settings.session_ttl),
@@ -132,6 +142,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("PERCENT"),
         default: "10",
         bare: None,
+        standing: Standing::Works,
         help: "How much of its time in the cache an entry may randomly lose, in per cent, 0 to 100, \
                so that entries made together do not end together.",
         apply: |settings, text| {
@@ -146,6 +157,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("URL"),
         default: "",
         bare: Some("REDIS_URL"),
+        standing: Standing::Works,
         help: "The Redis that all workers use as their cache: redis://[USER:PASSWORD@]HOST[:PORT][/DB] or \
                unix:///PATH. Without it and redis_host, each worker has a cache of its own.",
         apply: |settings, text| parse::redis_url(text).map(|value| settings.redis_url = value),
@@ -158,6 +170,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("HOST"),
         default: "",
         bare: Some("REDIS_HOST"),
+        standing: Standing::Works,
         help: "The host of the Redis, where redis_url is not set.",
         apply: |settings, text| {
             settings.redis_host = parse::optional(text);
@@ -172,6 +185,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("PORT"),
         default: "6379",
         bare: Some("REDIS_PORT"),
+        standing: Standing::Works,
         help: "The port that goes with redis_host. tcp://HOST:PORT is read too: Kubernetes sets the variable \
                so.",
         apply: |settings, text| parse::port(text).map(|value| settings.redis_port = value),
@@ -184,6 +198,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("NUMBER"),
         default: "0",
         bare: Some("REDIS_DB"),
+        standing: Standing::Works,
         help: "The database that goes with redis_host: each service has one of its own.",
         apply: |settings, text| {
             parse::number(text, 0..=i64::from(u16::MAX)).map(|value| settings.redis_db = value)
@@ -197,6 +212,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("TEXT"),
         default: "",
         bare: Some("REDIS_PASSWORD"),
+        standing: Standing::Works,
         help: "The password that goes with redis_host.",
         apply: |settings, text| {
             settings.redis_password = parse::optional(text);
@@ -211,6 +227,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("SECONDS"),
         default: "0.005",
         bare: None,
+        standing: Standing::Works,
         help: "How long a request waits for Redis, in seconds. After a few that waited so long, requests do \
                without it until it answers again.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.redis_timeout = value),
@@ -223,6 +240,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("HOST:PORT,.."),
         default: "",
         bare: Some("KAFKA_BROKERS"),
+        standing: Standing::Works,
         help: "Kafka brokers that get the events of tasks and give them to the runners. Without them, runners \
                find the tasks in the database.",
         apply: |settings, text| parse::brokers(text).map(|value| settings.kafka_brokers = value),
@@ -235,6 +253,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("NAME"),
         default: "eventstreammonitor.tasks",
         bare: Some("KAFKA_TOPIC"),
+        standing: Standing::Works,
         help: "The topic of the events.",
         apply: |settings, text| parse::kafka_name(text).map(|value| settings.kafka_topic = value),
         show: |settings| settings.kafka_topic.clone(),
@@ -246,6 +265,7 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         kind: Kind::Value("NAME"),
         default: "eventstreammonitor.runners",
         bare: Some("KAFKA_GROUP"),
+        standing: Standing::Works,
         help: "The consumer group of the runners.",
         apply: |settings, text| parse::kafka_name(text).map(|value| settings.kafka_group = value),
         show: |settings| settings.kafka_group.clone(),

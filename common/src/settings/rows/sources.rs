@@ -1,9 +1,9 @@
 //! What is served, and where settings come from.
 
-use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 2] = [
+pub(in crate::settings) const ROWS: [Setting; 3] = [
     Setting {
         name: "wsgi_app",
         section: Section::Sources,
@@ -11,6 +11,7 @@ pub(in crate::settings) const ROWS: [Setting; 2] = [
         kind: Kind::Positional("APPLICATION"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "The application to serve: native:NAME for one that is built in, module:callable for a \
                Python one.",
         apply: |settings, text| {
@@ -26,6 +27,7 @@ pub(in crate::settings) const ROWS: [Setting; 2] = [
         kind: Kind::Value("FILE"),
         default: "",
         bare: None,
+        standing: Standing::Works,
         help: "A file of NAME=VALUE lines with the same names as the environment, which outranks it. \
                It is read again on SIGHUP. Its variables are settings only; use raw_env for the \
                application's environment.",
@@ -34,5 +36,22 @@ pub(in crate::settings) const ROWS: [Setting; 2] = [
             Ok(())
         },
         show: |settings| show::path(&settings.env_file),
+    },
+    Setting {
+        name: "config",
+        section: Section::Sources,
+        flags: &["-c", "--config"],
+        kind: Kind::Value("FILE"),
+        default: "",
+        bare: None,
+        standing: Standing::Works,
+        help: "A Python config file, also as file:PATH, or python:MODULE for a module. Not set is \
+               gunicorn.conf.py or else oxicorn.conf.py in the working directory, where there is \
+               one. It is read again on SIGHUP.",
+        apply: |settings, text| {
+            settings.config = parse::optional(text);
+            Ok(())
+        },
+        show: |settings| show::optional(settings.config.as_deref()),
     },
 ];

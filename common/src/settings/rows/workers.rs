@@ -1,7 +1,7 @@
 //! How many processes and threads, and how long each of their steps may take.
 
 use crate::scoreboard::MAX_THREADS;
-use crate::settings::setting::{Kind, Section, Setting};
+use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
 pub(in crate::settings) const ROWS: [Setting; 12] = [
@@ -12,6 +12,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("COUNT"),
         default: "1",
         bare: Some("WORKERS"),
+        standing: Standing::Works,
         help: "How many worker processes serve requests, 1 to 250. auto is one a processor that this \
                process may use: the affinity mask and the CPU quota of the control group are \
                honoured. The variable WEB_CONCURRENCY replaces the default.",
@@ -25,6 +26,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("COUNT"),
         default: "1",
         bare: Some("THREADS"),
+        standing: Standing::Works,
         help: "How many threads of each worker call the application, 1 to 256. A thread is held \
                only while the application runs, never by a slow client.",
         apply: |settings, text| {
@@ -39,6 +41,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("COUNT"),
         default: "1000",
         bare: None,
+        standing: Standing::Works,
         help: "How many connections each worker holds at once, idle ones included.",
         apply: |settings, text| {
             parse::number(text, 1..=1_000_000).map(|value| settings.worker_connections = value)
@@ -52,6 +55,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("COUNT"),
         default: "0",
         bare: Some("MAX_REQUESTS"),
+        standing: Standing::Works,
         help: "Replace a worker after this many requests, as a guard against leaks. 0 is never.",
         apply: |settings, text| {
             parse::number(text, 0..=u64::MAX).map(|value| settings.max_requests = value)
@@ -65,6 +69,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("COUNT"),
         default: "0",
         bare: Some("MAX_REQUESTS_JITTER"),
+        standing: Standing::Works,
         help: "Add a random number of requests, 0 to this, to max_requests, so that workers are not \
                all replaced at once.",
         apply: |settings, text| {
@@ -79,6 +84,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("SECONDS"),
         default: "30",
         bare: None,
+        standing: Standing::Works,
         help: "How long the application may work on one request, in seconds. A request over it is \
                answered 504 and its worker is replaced. A worker whose event loop is silent for \
                as long is killed. 0 is off.",
@@ -92,6 +98,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("SECONDS"),
         default: "30",
         bare: None,
+        standing: Standing::Works,
         help: "How long a worker that drains may take to finish its requests, in seconds. Then it is \
                killed.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.graceful_timeout = value),
@@ -104,6 +111,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("SECONDS"),
         default: "75",
         bare: None,
+        standing: Standing::Works,
         help: "How long an idle connection stays open for its next request, in seconds. It holds no \
                thread meanwhile. 0 closes each connection after its response.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.keepalive = value),
@@ -116,6 +124,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("SECONDS"),
         default: "30",
         bare: None,
+        standing: Standing::Works,
         help: "How long a client may take to send a whole request head, in seconds. Then it is \
                answered 408. 0 is off.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.header_timeout = value),
@@ -128,6 +137,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("SECONDS"),
         default: "30",
         bare: None,
+        standing: Standing::Works,
         help: "How long a client may send nothing of a request body it owes, in seconds. Then it is \
                answered 408. 0 is off.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.body_timeout = value),
@@ -140,6 +150,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("SECONDS"),
         default: "30",
         bare: None,
+        standing: Standing::Works,
         help: "How long a client may take nothing of its response, in seconds. Then the connection \
                is closed. 0 is off.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.write_timeout = value),
@@ -152,6 +163,7 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         kind: Kind::Value("COUNT"),
         default: "1",
         bare: Some("RUNNERS"),
+        standing: Standing::Works,
         help: "How many runner processes do the background work of the application, 0 to 64, where \
                it has any.",
         apply: |settings, text| parse::number(text, 0..=64).map(|value| settings.runners = value),

@@ -11,6 +11,8 @@ pub(crate) struct Case {
     pub(crate) answers: Vec<Expected>,
     pub(crate) ending: Ending,
     pub(crate) says: Vec<String>,
+    /// Flags of the server, beside those that all cases have.
+    pub(crate) settings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -39,11 +41,15 @@ impl Case {
             answers: Vec::new(),
             ending: Ending::Silent,
             says: Vec::new(),
+            settings: Vec::new(),
             name,
         };
         for line in head.lines().filter(|line| !line.starts_with('#')) {
             match line.split_once(": ") {
                 Some(("expect", words)) => case.expect(words),
+                Some(("settings", flags)) => {
+                    case.settings.extend(flags.split(' ').map(str::to_owned));
+                }
                 Some(("says", text)) => case.says.push(says(text)),
                 _ => panic!("{}: {line:?}", case.name),
             }

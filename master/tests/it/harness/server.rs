@@ -294,6 +294,11 @@ impl Server {
         self.tolerated.push(pattern.to_owned());
     }
 
+    /// The master comes by so many descriptors more while it serves, and keeps them.
+    pub(crate) fn expect_descriptors(&mut self, more: usize) {
+        self.descriptors = self.descriptors.map(|count| count + more);
+    }
+
     pub(crate) fn expect_code(&mut self, code: i32) {
         self.expected_code = Some(code);
     }

@@ -1,0 +1,88 @@
+//! How much a record weighs: the levels of `log`, and gunicorn's fifth.
+
+use std::fmt;
+
+use log::{LevelFilter, Record};
+
+use super::CRITICAL;
+
+/// The weight of a record, and the least weight that a log takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Debug,
+    Info,
+    Warning,
+    Error,
+    Critical,
+}
+
+impl Level {
+    pub const ALL: [Self; 5] = [
+        Self::Debug,
+        Self::Info,
+        Self::Warning,
+        Self::Error,
+        Self::Critical,
+    ];
+
+    /// What settings call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// As [`Level::name`] in any case.
+    pub fn named(name: &str) -> Option<Self> {
+        let is = |level: &Self| level.name().eq_ignore_ascii_case(name);
+        Self::ALL.into_iter().find(is)
+    }
+
+    pub(super) fn of(record: &Record<'_>) -> Self {
+        match record.level() {
+            log::Level::Error if record.target() == CRITICAL => Self::Critical,
+            log::Level::Error => Self::Error,
+            log::Level::Warn => Self::Warning,
+            log::Level::Info => Self::Info,
+            log::Level::Debug | log::Level::Trace => Self::Debug,
+        }
+    }
+
+    /// What the `log` macros have to let through for it.
+    pub(super) fn filter(self) -> LevelFilter {
+        match self {
+            Self::Debug => LevelFilter::Debug,
+            Self::Info => LevelFilter::Info,
+            Self::Warning => LevelFilter::Warn,
+            Self::Error | Self::Critical => LevelFilter::Error,
+        }
+    }
+
+    /// RFC 5424 section 6.2.1.
+    pub(super) fn severity(self) -> u8 {
+        match self {
+            Self::Debug => 7,
+            Self::Info => 6,
+            Self::Warning => 4,
+            Self::Error => 3,
+            Self::Critical => 2,
+        }
+    }
+}
+
+/// As it stands in the error log.
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Debug => "DEBUG",
+            Self::Info => "INFO",
+            Self::Warning => "WARNING",
+            Self::Error => "ERROR",
+            Self::Critical => "CRITICAL",
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Who gets log lines and metrics besides the files: syslog, statsd, and the process that hosts us.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::losses::News;
+use super::redirect::{Redirect, Redirected};
+use super::statsd::{self, Statsd};
+use super::syslog::{self, Syslog};
+use crate::settings::Settings;
+
+/// Empty in nearly every process, which then pays for one look at a flag.
+static ANY: AtomicBool = AtomicBool::new(false);
+static CURRENT: RwLock<Receivers> = RwLock::new(Receivers {
+    syslog: None,
+    statsd: None,
+    redirect: None,
+});
+/// Whether any of them wants to know of requests.
+static REQUESTS: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Receivers {
+    pub(super) syslog: Option<Arc<Syslog>>,
+    pub(super) statsd: Option<Arc<Statsd>>,
+    pub(super) redirect: Option<Redirected>,
+}
+
+impl Receivers {
+    /// What there is now. No lock is held while a receiver works.
+    pub(super) fn current() -> Option<Self> {
+        ANY.load(Ordering::Acquire).then(|| {
+            let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
+            current.clone()
+        })
+    }
+
+    /// Finds the receivers of other settings. Those that stay the same go on as they are.
+    pub(super) fn prepare(settings: &Settings) -> io::Result<Self> {
+        let syslog = syslog::Options::of(settings);
+        let statsd = statsd::Options::of(settings);
+        let current = Self::current().unwrap_or_default();
+        let failed = |setting, error: io::Error| {
+            io::Error::new(error.kind(), format!("{setting}: cannot find {error}"))
+        };
+        let same = |old: &Arc<Syslog>| Some(&old.options) == syslog.as_ref();
+        let syslog = match (current.syslog.filter(same), syslog) {
+            (None, Some(options)) => {
+                let new = Syslog::new(options).map_err(|error| failed("syslog_addr", error))?;
+                Some(Arc::new(new))
+            }
+            (same, _) => same,
+        };
+        let same = |old: &Arc<Statsd>| Some(&old.options) == statsd.as_ref();
+        let statsd = match (current.statsd.filter(same), statsd) {
+            (None, Some(options)) => match Statsd::new(options) {
+                Ok(new) => Some(Arc::new(new)),
+                Err(error) => {
+                    // gunicorn serves without metrics too.
+                    log::warn!("{}; there will be no metrics", failed("statsd_host", error));
+                    None
+                }
+            },
+            (same, _) => same,
+        };
+        Ok(Self {
+            syslog,
+            statsd,
+            redirect: current.redirect,
+        })
+    }
+
+    pub(super) fn install(self) {
+        let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
+        let any = self.syslog.is_some() || self.statsd.is_some() || self.redirect.is_some();
+        REQUESTS.store(self.want_requests(), Ordering::Release);
+        *current = self;
+        ANY.store(any, Ordering::Release);
+    }
+
+    /// Whether any receiver wants to know of requests.
+    pub(super) fn take_requests() -> bool {
+        REQUESTS.load(Ordering::Acquire)
+    }
+
+    pub(super) fn want_access_lines(&self) -> bool {
+        let syslog = self.syslog.as_ref();
+        syslog.is_some_and(|syslog| syslog.options.access)
+    }
+
+    fn want_requests(&self) -> bool {
+        self.want_access_lines() || self.statsd.is_some() || self.redirect.is_some()
+    }
+
+    pub(super) fn set_redirect(redirect: Option<Redirect>) {
+        let mut next = Self::current().unwrap_or_default();
+        next.redirect = redirect.map(Redirected::from);
+        next.install();
+    }
+
+    /// Sends what waits, and tells of receivers that have begun or ceased to lose lines.
+    pub(super) fn tend(&self) {
+        if let Some(syslog) = &self.syslog {
+            let address = &syslog.options.address;
+            match syslog.tend() {
+                Some(News::Begun { reason }) => log::warn!(
+                    "syslog at {address} takes no more lines ({reason}); they are dropped until it does"
+                ),
+                Some(News::Ended { lost }) => {
+                    log::warn!("syslog at {address} takes lines again; {lost} were dropped")
+                }
+                None => {}
+            }
+        }
+        if let Some(statsd) = &self.statsd {
+            let address = &statsd.options.address;
+            match statsd.news() {
+                Some(News::Begun { reason }) => log::warn!(
+                    "statsd at {address} takes no more metrics ({reason}); they are dropped until it does"
+                ),
+                Some(News::Ended { lost }) => {
+                    log::warn!(
+                        "statsd at {address} takes metrics again; {lost} datagrams were dropped"
+                    )
+                }
+                None => {}
+            }
+        }
+    }
+}

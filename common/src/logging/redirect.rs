@@ -1,0 +1,52 @@
+//! The seam for a process that hosts the server and has loggers of its own, such as Python's.
+//!
+//! While a [`Redirect`] is installed, records and access lines go to it and nowhere else: it may
+//! hand them back with [`super::write_error`] and [`super::write_access`], which write to the log
+//! files and to syslog.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{AccessEntry, AccessFormat, Level};
+
+/// Takes what would be logged. Called by any thread, and by none while a lock of ours is held.
+pub type Redirect = Box<dyn Fn(Entry<'_>) + Send + Sync>;
+
+/// What a [`Redirect`] takes.
+#[derive(Debug)]
+pub enum Entry<'a> {
+    Error {
+        level: Level,
+        /// The text is about an exception of the application.
+        exception: bool,
+        text: &'a str,
+    },
+    Access {
+        format: &'a AccessFormat,
+        entry: &'a AccessEntry<'a>,
+    },
+    /// Log files are to be opened again by their names.
+    Reopen,
+}
+
+/// The installed one.
+#[derive(Clone)]
+pub(super) struct Redirected(Arc<Redirect>);
+
+impl Redirected {
+    pub(super) fn take(&self, entry: Entry<'_>) {
+        (self.0)(entry);
+    }
+}
+
+impl From<Redirect> for Redirected {
+    fn from(redirect: Redirect) -> Self {
+        Self(Arc::new(redirect))
+    }
+}
+
+impl fmt::Debug for Redirected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redirected")
+    }
+}

@@ -1,0 +1,271 @@
+//! The Python config file: which one, and what its variables mean. Whoever has an interpreter
+//! executes it; here are only names and values.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::error::SettingsError;
+use super::origin::Origin;
+use super::setting::{Kind, Setting, Standing};
+use super::table::SETTINGS;
+
+/// Looked for in the working directory where no file is named, in this order.
+const DEFAULT_FILES: [&str; 2] = ["gunicorn.conf.py", "oxicorn.conf.py"];
+
+/// Only what comes before the config file can name files to read.
+const TOO_LATE: [&str; 2] = ["config", "env_file"];
+
+/// Executes config files.
+pub trait ConfigReader: fmt::Debug + Send + Sync {
+    /// Executes what is at `place`, anew each time, and returns its variables.
+    fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError>;
+}
+
+/// No interpreter: the `oxicorn` binary, and programs that embed the server.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoInterpreter;
+
+impl ConfigReader for NoInterpreter {
+    fn read(&self, _place: &ConfigPlace) -> Result<ConfigFile, ConfigError> {
+        Err(ConfigError::NoInterpreter)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error(
+        "it is Python, which takes the oxicorn of the wheel (pip install oxicorn); \
+         this one reads a file of variables with --env-file"
+    )]
+    NoInterpreter,
+    /// What Python said, maybe over several lines.
+    #[error("{0}")]
+    Failed(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigPlace {
+    File(PathBuf),
+    /// A module by its dotted name.
+    Module(String),
+}
+
+impl ConfigPlace {
+    /// What `--config` names: `PATH`, `file:PATH` or `python:MODULE`.
+    pub(super) fn parse(text: &str, directory: &Path) -> Self {
+        match text.strip_prefix("python:") {
+            Some(module) => Self::Module(module.to_owned()),
+            None => Self::File(directory.join(text.strip_prefix("file:").unwrap_or(text))),
+        }
+    }
+
+    fn default_in(directory: &Path) -> Option<Self> {
+        let files = DEFAULT_FILES.iter().map(|name| directory.join(name));
+        files.into_iter().find(|path| path.exists()).map(Self::File)
+    }
+}
+
+impl fmt::Display for ConfigPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Module(name) => write!(f, "python:{name}"),
+        }
+    }
+}
+
+/// A variable of a config file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigValue {
+    /// `None`, which leaves a setting at its default.
+    Nothing,
+    /// A text, a number or a truth, in the form that the rows read.
+    Text(String),
+    List(Vec<String>),
+    /// A function that fits its hook, by its name.
+    Function(String),
+    /// What no setting takes, described: `a dict`, `a function of 3 arguments`.
+    Other(String),
+}
+
+/// The variables of one reading.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    place: ConfigPlace,
+    values: Vec<(String, ConfigValue)>,
+}
+
+impl ConfigFile {
+    pub fn new(place: ConfigPlace, values: Vec<(String, ConfigValue)>) -> Self {
+        Self { place, values }
+    }
+
+    /// Reads the file that `given` names, or the default one where there is one. The second is what
+    /// there is to say about it.
+    pub(super) fn find(
+        reader: &dyn ConfigReader,
+        directory: &Path,
+        given: Option<(String, Origin)>,
+    ) -> Result<(Option<Self>, Vec<String>), SettingsError> {
+        let named = given.map(|(text, origin)| (ConfigPlace::parse(&text, directory), origin));
+        let is_named = named.is_some();
+        let default = || ConfigPlace::default_in(directory).map(|place| (place, Origin::Default));
+        let Some((place, origin)) = named.or_else(default) else {
+            return Ok((None, Vec::new()));
+        };
+        if let ConfigPlace::File(path) = &place
+            && !path.exists()
+        {
+            return Err(SettingsError::File {
+                origin,
+                path: path.clone(),
+                source: std::io::ErrorKind::NotFound.into(),
+            });
+        }
+        match reader.read(&place) {
+            Ok(file) => {
+                file.check()?;
+                let warnings = file.strange();
+                Ok((Some(file), warnings))
+            }
+            Err(error @ ConfigError::NoInterpreter) if !is_named => {
+                Ok((None, vec![format!("{place} is ignored: {error}")]))
+            }
+            Err(source) => Err(SettingsError::ConfigFile { place, source }),
+        }
+    }
+
+    pub(super) fn place(&self) -> &ConfigPlace {
+        &self.place
+    }
+
+    /// The values it has for `row`, and where they came from.
+    pub(super) fn values(&self, row: &Setting) -> Option<(Vec<String>, Origin)> {
+        if TOO_LATE.contains(&row.name) {
+            return None;
+        }
+        let (_, value) = self.values.iter().find(|(name, _)| name == row.name)?;
+        let values = match value {
+            ConfigValue::Nothing | ConfigValue::Other(_) => return None,
+            ConfigValue::Text(text) if text.is_empty() && matches!(row.kind, Kind::List(_)) => {
+                Vec::new()
+            }
+            ConfigValue::Text(text) | ConfigValue::Function(text) => vec![text.clone()],
+            ConfigValue::List(items) => items.clone(),
+        };
+        Some((values, self.origin(row)))
+    }
+
+    fn origin(&self, row: &Setting) -> Origin {
+        Origin::ConfigFile {
+            place: self.place.clone(),
+            name: row.name,
+        }
+    }
+
+    /// Refuses values of a kind that their setting does not take.
+    fn check(&self) -> Result<(), SettingsError> {
+        for (name, value) in &self.values {
+            let Some(row) = SETTINGS.iter().find(|row| row.name == name) else {
+                continue;
+            };
+            let expected = match (row.kind, value) {
+                (_, ConfigValue::Nothing) => continue,
+                (Kind::Hook(_), _) if row.standing == Standing::Later => {
+                    format!("no such hook: {}", row.help)
+                }
+                (Kind::Hook(_), ConfigValue::Function(_))
+                | (Kind::List(_), ConfigValue::List(_)) => continue,
+                (Kind::Hook(1), _) => "a function of 1 argument".to_owned(),
+                (Kind::Hook(arity), _) => format!("a function of {arity} arguments"),
+                (_, ConfigValue::Text(_)) => continue,
+                (Kind::List(_), _) => "a list of texts".to_owned(),
+                _ => "one text, number or truth value".to_owned(),
+            };
+            return Err(SettingsError::Value {
+                origin: self.origin(row),
+                value: value.to_string(),
+                expected,
+            });
+        }
+        Ok(())
+    }
+
+    /// Names that look like settings and are none, and settings that have no effect here. Any other
+    /// variable is the file's own business.
+    fn strange(&self) -> Vec<String> {
+        let place = &self.place;
+        let names = self.values.iter().map(|(name, _)| name.as_str());
+        names
+            .filter_map(|name| match SETTINGS.iter().any(|row| row.name == name) {
+                true => TOO_LATE
+                    .contains(&name)
+                    .then(|| format!("{place}: {name} has no effect in a config file")),
+                false => nearest(name)
+                    .map(|it| format!("{place}: {name} is no setting: did you mean {it}?")),
+            })
+            .collect()
+    }
+}
+
+impl fmt::Display for ConfigValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("None"),
+            Self::Text(text) | Self::Other(text) => f.write_str(text),
+            Self::List(items) => write!(f, "[{}]", items.join(", ")),
+            Self::Function(name) => write!(f, "function {name}"),
+        }
+    }
+}
+
+/// The setting whose name is one slip of the hand away: two in a long name.
+fn nearest(name: &str) -> Option<&'static str> {
+    let most = if name.len() < 9 { 1 } else { 2 };
+    let names = SETTINGS.iter().map(|row| row.name);
+    let near = names.map(|known| (distance(name, known), known));
+    let (slips, known) = near.min()?;
+    (name.len() > 3 && slips <= most).then_some(known)
+}
+
+/// How many letters are to be put in, taken out or changed to make one name of the other
+/// (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, b) in other.bytes().enumerate() {
+            let change = diagonal + usize::from(a != b);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_files_or_modules() {
+        for (text, place) in [
+            ("a.py", "/d/a.py"),
+            ("file:a.py", "/d/a.py"),
+            ("/b.py", "/b.py"),
+            ("python:a.b", "python:a.b"),
+        ] {
+            assert_eq!(ConfigPlace::parse(text, Path::new("/d")).to_string(), place);
+        }
+    }
+
+    #[test]
+    fn slips_of_the_hand_are_found() {
+        assert_eq!(nearest("worker"), Some("workers"));
+        assert_eq!(nearest("max_request_jiter"), Some("max_requests_jitter"));
+        assert_eq!(nearest("when_readi"), Some("when_ready"));
+        for name in ["os", "cores", "host", "bindings", "worker_count"] {
+            assert_eq!(nearest(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! Names and lists that gunicorn has words for.
+
+use super::Parsed;
+
+/// The one value that there is; the error says what to use instead of another.
+pub(in crate::settings) fn only(text: &str, value: &str, instead: &str) -> Parsed<()> {
+    match text.trim().eq_ignore_ascii_case(value) {
+        true => Ok(()),
+        false if value.is_empty() => Err(format!("nothing: {instead}")),
+        false => Err(format!("{value}: {instead}")),
+    }
+}
+
+/// One of `words`, whatever its case.
+pub(in crate::settings) fn one_of(text: &str, words: &[&'static str]) -> Parsed<&'static str> {
+    let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
+    found.copied().ok_or_else(|| words.join(", "))
+}
+
+/// A class of worker. The module is of no account, so that gunicorn's full names are taken.
+pub(in crate::settings) fn worker_class(text: &str) -> Parsed<String> {
+    let class = text.rsplit(['.', ':']).next().unwrap_or(text);
+    match class {
+        "sync" | "gthread" | "threads" | "SyncWorker" | "ThreadWorker" => {
+            return Ok(text.to_owned());
+        }
+        _ => {}
+    }
+    let lower = text.to_ascii_lowercase();
+    let asgi = ["uvicorn", "asgi", "daphne", "hypercorn", "aiohttp"];
+    let instead = if asgi.iter().any(|name| lower.contains(name)) {
+        "there are WSGI applications only; serve ASGI with uvicorn"
+    } else if ["gevent", "eventlet", "greenlet"]
+        .iter()
+        .any(|name| lower.contains(name))
+    {
+        "there are no greenlets; idle and slow clients hold no thread here, so raise threads \
+         instead"
+    } else if lower.contains("tornado") {
+        "run a Tornado application by its own server"
+    } else {
+        "there is one kind of worker, with threads"
+    };
+    Err(format!("sync or gthread: {instead}"))
+}
+
+/// The stock classes, which are one here: statsd is part of it.
+pub(in crate::settings) fn logger_class(text: &str) -> Parsed<String> {
+    let stock = [
+        "gunicorn.glogging.Logger",
+        "gunicorn.instrument.statsd.Statsd",
+        "simple",
+    ];
+    match stock.contains(&text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "{}: the server does not log in Python; use logconfig to send its records to loggers \
+             of Python",
+            stock[0]
+        )),
+    }
+}
+
+/// A version by the names, or numbers, of Python's `ssl.PROTOCOL_*`.
+pub(in crate::settings) fn tls_version(text: &str) -> Parsed<String> {
+    let name = text.strip_prefix("PROTOCOL_").unwrap_or(text);
+    match name {
+        "TLS" | "SSLv23" | "TLS_SERVER" | "2" | "17" => Ok("TLS".to_owned()),
+        "TLSv1_2" | "5" => Ok("TLSv1_2".to_owned()),
+        _ => Err("TLS: version 1.2 or newer, as older ones can be broken".to_owned()),
+    }
+}
+
+/// `NAME=VALUE,...` with the names in capitals.
+pub(in crate::settings) fn scheme_headers(text: &str) -> Parsed<Vec<(String, String)>> {
+    let items = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+    items
+        .map(|item| match item.split_once('=') {
+            Some((name, value)) if is_field_name(name.trim()) => {
+                Ok((name.trim().to_ascii_uppercase(), value.trim().to_owned()))
+            }
+            _ => Err("NAME=VALUE of header fields, with commas between them".to_owned()),
+        })
+        .collect()
+}
+
+/// Names of header fields with commas between them, made capitals.
+pub(in crate::settings) fn field_names(text: &str) -> Parsed<Vec<String>> {
+    let items = text.split(',').map(str::trim).filter(|it| !it.is_empty());
+    items
+        .map(|item| match is_field_name(item) {
+            true => Ok(item.to_ascii_uppercase()),
+            false => Err("names of header fields, with commas between them".to_owned()),
+        })
+        .collect()
+}
+
+/// The token of RFC 9110 section 5.6.2.
+fn is_field_name(text: &str) -> bool {
+    let legal = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
+    !text.is_empty() && text.bytes().all(legal)
+}
+
+/// Nothing, or an absolute path, without a slash at its end.
+pub(in crate::settings) fn root_path(text: &str) -> Parsed<String> {
+    let path = text.trim_end_matches('/');
+    match path.is_empty() || path.starts_with('/') {
+        true => Ok(path.to_owned()),
+        false => Err("a path that begins with /".to_owned()),
+    }
+}
+
+/// `NAME=VALUE`, where `\=` stands for an equals sign.
+pub(in crate::settings) fn paste_assignment(text: &str) -> Parsed<(String, String)> {
+    let bytes = text.as_bytes();
+    let at = (0..bytes.len()).find(|&at| bytes[at] == b'=' && (at == 0 || bytes[at - 1] != b'\\'));
+    match at {
+        Some(at) if at > 0 => Ok((
+            text[..at].replace("\\=", "="),
+            text[at + 1..].replace("\\=", "="),
+        )),
+        _ => Err("NAME=VALUE".to_owned()),
+    }
+}
+
+/// A JSON object; an empty one is none. Only Python reads what is in it.
+pub(in crate::settings) fn json_object(text: &str) -> Parsed<Option<String>> {
+    let text = text.trim();
+    let inside = text.strip_prefix('{').and_then(|it| it.strip_suffix('}'));
+    match inside.map(str::trim) {
+        None if text.is_empty() => Ok(None),
+        Some("") => Ok(None),
+        Some(_) => Ok(Some(text.to_owned())),
+        None => Err("a JSON object".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn worker_classes_are_one_or_refused_with_a_remedy() {
+        for text in [
+            "sync",
+            "gthread",
+            "gunicorn.workers.sync.SyncWorker",
+            "egg:gunicorn.gthread",
+        ] {
+            assert!(worker_class(text).is_ok(), "{text}");
+        }
+        for (text, remedy) in [
+            ("gevent", "threads"),
+            ("uvicorn.workers.UvicornWorker", "uvicorn"),
+            ("tornado", "Tornado"),
+            ("my.Worker", "one kind"),
+        ] {
+            assert!(worker_class(text).is_err_and(|it| it.contains(remedy)));
+        }
+    }
+
+    #[test]
+    fn old_tls_is_refused() {
+        assert_eq!(tls_version("SSLv23"), Ok("TLS".to_owned()));
+        for text in ["TLSv1", "TLSv1_1", "SSLv3", "3", ""] {
+            assert!(tls_version(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_of_fields() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            scheme_headers("x-a=1, X-B = on"),
+            Ok(vec![pair("X-A", "1"), pair("X-B", "on")])
+        );
+        assert!(scheme_headers("X-A").is_err() && scheme_headers("a b=1").is_err());
+        assert_eq!(
+            field_names("a,B_c").map(|it| it.concat()),
+            Ok("AB_C".into())
+        );
+        assert!(field_names("a b").is_err());
+    }
+
+    #[test]
+    fn other_words() {
+        assert_eq!(root_path("/shop/"), Ok("/shop".to_owned()));
+        assert!(root_path("shop").is_err());
+        assert_eq!(
+            paste_assignment(r"a\=b=c\=d=e"),
+            Ok(("a=b".into(), "c=d=e".into()))
+        );
+        assert!(paste_assignment("a").is_err() && paste_assignment("=a").is_err());
+        assert_eq!(json_object("{ }"), Ok(None));
+        assert!(json_object("[]").is_err());
+        assert!(logger_class("my.Logger").is_err_and(|it| it.contains("logconfig")));
+        assert_eq!(only("9", "h1", "use it"), Err("h1: use it".to_owned()));
+    }
+}

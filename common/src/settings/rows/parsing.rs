@@ -1,0 +1,96 @@
+//! Departures from HTTP that may be asked for.
+
+use crate::settings::choice::{Choice, HeaderMap};
+use crate::settings::parse;
+use crate::settings::setting::{Kind, Section, Setting, Standing};
+
+pub(in crate::settings) const ROWS: [Setting; 6] = [
+    Setting {
+        name: "permit_obsolete_folding",
+        section: Section::Security,
+        flags: &["--permit-obsolete-folding"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Works,
+        help: "Take header fields that are folded over several lines, which RFC 9112 section 5.2 \
+               has done away with.",
+        apply: |settings, text| {
+            parse::switch(text).map(|value| settings.leniency.obsolete_folding = value)
+        },
+        show: |settings| settings.leniency.obsolete_folding.to_string(),
+    },
+    Setting {
+        name: "strip_header_spaces",
+        section: Section::Security,
+        flags: &["--strip-header-spaces"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Works,
+        help: "Take white space between the name of a header field and its colon. Other servers \
+               may read such a request in another way, so that requests can be smuggled.",
+        apply: |settings, text| {
+            parse::switch(text).map(|value| settings.leniency.header_spaces = value)
+        },
+        show: |settings| settings.leniency.header_spaces.to_string(),
+    },
+    Setting {
+        name: "permit_unconventional_http_method",
+        section: Section::Security,
+        flags: &["--permit-unconventional-http-method"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Works,
+        help: "Take methods with lower case letters, a # or fewer than 3 or more than 20 \
+               characters.",
+        apply: |settings, text| {
+            parse::switch(text).map(|value| settings.leniency.unconventional_method = value)
+        },
+        show: |settings| settings.leniency.unconventional_method.to_string(),
+    },
+    Setting {
+        name: "permit_unconventional_http_version",
+        section: Section::Security,
+        flags: &["--permit-unconventional-http-version"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Works,
+        help: "Take versions of HTTP other than 1.0 and 1.1.",
+        apply: |settings, text| {
+            parse::switch(text).map(|value| settings.leniency.unconventional_version = value)
+        },
+        show: |settings| settings.leniency.unconventional_version.to_string(),
+    },
+    Setting {
+        name: "casefold_http_method",
+        section: Section::Security,
+        flags: &["--casefold-http-method"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Works,
+        help: "Make methods upper case before the application sees them.",
+        apply: |settings, text| {
+            parse::switch(text).map(|value| settings.leniency.casefold_method = value)
+        },
+        show: |settings| settings.leniency.casefold_method.to_string(),
+    },
+    Setting {
+        name: "header_map",
+        section: Section::Security,
+        flags: &["--header-map"],
+        kind: Kind::Value("MODE"),
+        default: "drop",
+        bare: None,
+        standing: Standing::Works,
+        help: "What becomes of header fields whose name has an underscore, which environ cannot \
+               tell from a hyphen: drop them, refuse the request, or, dangerous, pass them on.",
+        apply: |settings, text| {
+            HeaderMap::parse(text).map(|value| settings.leniency.header_map = value)
+        },
+        show: |settings| settings.leniency.header_map.word().to_owned(),
+    },
+];

@@ -1,0 +1,106 @@
+//! What is believed of a reverse proxy.
+
+use crate::settings::choice::{Choice, ProxyProtocol};
+use crate::settings::peers::Peers;
+use crate::settings::setting::{Kind, Section, Setting, Standing};
+use crate::settings::{parse, show};
+
+pub(in crate::settings) const ROWS: [Setting; 6] = [
+    Setting {
+        name: "proxy_protocol",
+        section: Section::Proxy,
+        flags: &["--proxy-protocol"],
+        kind: Kind::Optional("MODE", "auto"),
+        default: "off",
+        bare: None,
+        standing: Standing::Works,
+        help: "Whether connections begin with a header of the PROXY protocol, which names the \
+               client: off, v1, v2, or auto for either version. The flag alone means auto.",
+        apply: |settings, text| {
+            ProxyProtocol::parse(text).map(|value| settings.proxy.protocol = value)
+        },
+        show: |settings| settings.proxy.protocol.word().to_owned(),
+    },
+    Setting {
+        name: "proxy_allow_ips",
+        section: Section::Proxy,
+        flags: &["--proxy-allow-from"],
+        kind: Kind::Value("ADDRESSES"),
+        default: "127.0.0.1,::1",
+        bare: None,
+        standing: Standing::Works,
+        help: "Who may send the header of the PROXY protocol: addresses and networks such as \
+               10.0.0.0/8 with commas between them, or * for everybody.",
+        apply: |settings, text| {
+            Peers::parse(text).map(|value| settings.proxy.protocol_peers = value)
+        },
+        show: |settings| settings.proxy.protocol_peers.to_string(),
+    },
+    Setting {
+        name: "forwarded_allow_ips",
+        section: Section::Proxy,
+        flags: &["--forwarded-allow-ips"],
+        kind: Kind::Value("ADDRESSES"),
+        default: "127.0.0.1,::1",
+        bare: None,
+        standing: Standing::Works,
+        help: "Whose secure_scheme_headers and forwarder_headers are believed: addresses and \
+               networks such as 10.0.0.0/8 with commas between them, or * for everybody. The \
+               variable FORWARDED_ALLOW_IPS replaces the default.",
+        apply: |settings, text| {
+            Peers::parse(text).map(|value| settings.proxy.forwarded_peers = value)
+        },
+        show: |settings| settings.proxy.forwarded_peers.to_string(),
+    },
+    Setting {
+        name: "secure_scheme_headers",
+        section: Section::Proxy,
+        flags: &["--secure-scheme-headers"],
+        kind: Kind::Value("NAME=VALUE,..."),
+        default: "X-FORWARDED-PROTOCOL=ssl,X-FORWARDED-PROTO=https,X-FORWARDED-SSL=on",
+        bare: None,
+        standing: Standing::Works,
+        help: "The header fields, each with its value, by which a believed proxy says that the \
+               client came over https. A dictionary in a Python config file.",
+        apply: |settings, text| {
+            settings.proxy.secure_scheme_headers = parse::scheme_headers(text)?;
+            Ok(())
+        },
+        show: |settings| {
+            show::list(&settings.proxy.secure_scheme_headers, |(name, value)| {
+                format!("{name}={value}")
+            })
+        },
+    },
+    Setting {
+        name: "forwarder_headers",
+        section: Section::Proxy,
+        flags: &["--forwarder-headers"],
+        kind: Kind::Value("NAMES"),
+        default: "SCRIPT_NAME,PATH_INFO",
+        bare: None,
+        standing: Standing::Works,
+        help: "The header fields of a believed proxy that go into the environ of the application \
+               under their own name, with commas between them.",
+        apply: |settings, text| {
+            settings.proxy.forwarder_headers = parse::field_names(text)?;
+            Ok(())
+        },
+        show: |settings| settings.proxy.forwarder_headers.join(","),
+    },
+    Setting {
+        name: "root_path",
+        section: Section::Proxy,
+        flags: &["--root-path"],
+        kind: Kind::Value("PATH"),
+        default: "",
+        bare: None,
+        standing: Standing::Works,
+        help: "The path at which a proxy has mounted the application, such as /shop: its \
+               SCRIPT_NAME.",
+        apply: |settings, text| {
+            parse::root_path(text).map(|value| settings.proxy.root_path = value)
+        },
+        show: |settings| settings.proxy.root_path.clone(),
+    },
+];

@@ -1,0 +1,128 @@
+//! TLS, by rustls.
+
+use crate::settings::choice::{Choice, ClientCertificate};
+use crate::settings::setting::{Kind, Section, Setting, Standing};
+use crate::settings::{parse, show};
+
+pub(in crate::settings) const ROWS: [Setting; 8] = [
+    Setting {
+        name: "keyfile",
+        section: Section::Tls,
+        flags: &["--keyfile"],
+        kind: Kind::Value("FILE"),
+        default: "",
+        bare: None,
+        standing: Standing::Works,
+        help: "The private key of the certificate, in PEM.",
+        apply: |settings, text| {
+            settings.tls.keyfile = parse::path(text);
+            Ok(())
+        },
+        show: |settings| show::path(&settings.tls.keyfile),
+    },
+    Setting {
+        name: "certfile",
+        section: Section::Tls,
+        flags: &["--certfile"],
+        kind: Kind::Value("FILE"),
+        default: "",
+        bare: None,
+        standing: Standing::Works,
+        help: "The certificate of the server and those that vouch for it, in PEM. It turns TLS on.",
+        apply: |settings, text| {
+            settings.tls.certfile = parse::path(text);
+            Ok(())
+        },
+        show: |settings| show::path(&settings.tls.certfile),
+    },
+    Setting {
+        name: "ca_certs",
+        section: Section::Tls,
+        flags: &["--ca-certs"],
+        kind: Kind::Value("FILE"),
+        default: "",
+        bare: None,
+        standing: Standing::Works,
+        help: "The certificates that vouch for clients, in PEM.",
+        apply: |settings, text| {
+            settings.tls.ca_certs = parse::path(text);
+            Ok(())
+        },
+        show: |settings| show::path(&settings.tls.ca_certs),
+    },
+    Setting {
+        name: "cert_reqs",
+        section: Section::Tls,
+        flags: &["--cert-reqs"],
+        kind: Kind::Value("NUMBER"),
+        default: "0",
+        bare: None,
+        standing: Standing::Works,
+        help: "Whether clients are asked for a certificate: 0 (ssl.CERT_NONE) no, 1 \
+               (ssl.CERT_OPTIONAL) it may be left out, 2 (ssl.CERT_REQUIRED) none is served \
+               without.",
+        apply: |settings, text| {
+            ClientCertificate::parse(text).map(|value| settings.tls.client_certificate = value)
+        },
+        show: |settings| settings.tls.client_certificate.word().to_owned(),
+    },
+    Setting {
+        name: "ciphers",
+        section: Section::Tls,
+        flags: &["--ciphers"],
+        kind: Kind::Value("LIST"),
+        default: "",
+        bare: None,
+        standing: Standing::Works,
+        help: "The cipher suites of TLS 1.2 by OpenSSL's names, with colons between them.",
+        apply: |settings, text| {
+            settings.tls.ciphers = parse::optional(text);
+            Ok(())
+        },
+        show: |settings| show::optional(settings.tls.ciphers.as_deref()),
+    },
+    Setting {
+        name: "ssl_version",
+        section: Section::Tls,
+        flags: &["--ssl-version"],
+        kind: Kind::Value("NAME"),
+        default: "TLS",
+        bare: None,
+        standing: Standing::Accepted(
+            "TLS 1.2 and 1.3 are offered, and a client takes the newest that it knows",
+        ),
+        help: "TLS 1.2 and 1.3 are offered. TLS 1.0, TLS 1.1 and SSL 3 are broken and refused.",
+        apply: |settings, text| parse::tls_version(text).map(|value| settings.tls.version = value),
+        show: |settings| settings.tls.version.clone(),
+    },
+    Setting {
+        name: "suppress_ragged_eofs",
+        section: Section::Tls,
+        flags: &["--suppress-ragged-eofs"],
+        kind: Kind::Switch,
+        default: "true",
+        bare: None,
+        standing: Standing::Accepted(
+            "a connection that ends without the close of TLS is never an error of the application",
+        ),
+        help: "Whether a connection may end without the close of TLS.",
+        apply: |settings, text| {
+            parse::switch(text).map(|value| settings.unused.keep("suppress_ragged_eofs", value))
+        },
+        show: |settings| settings.unused.show("suppress_ragged_eofs"),
+    },
+    Setting {
+        name: "do_handshake_on_connect",
+        section: Section::Tls,
+        flags: &["--do-handshake-on-connect"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Accepted("a handshake holds no thread, whenever it is made"),
+        help: "When the handshake is made.",
+        apply: |settings, text| {
+            parse::switch(text).map(|value| settings.unused.keep("do_handshake_on_connect", value))
+        },
+        show: |settings| settings.unused.show("do_handshake_on_connect"),
+    },
+];

@@ -1,0 +1,45 @@
+//! What the master tells statsd: how many workers serve, and how many connections wait.
+
+use std::time::{Duration, Instant};
+
+use oxicorn_common::logging;
+
+use crate::generation::Generation;
+
+/// As often as gunicorn's master looks.
+const BACKLOG_EVERY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(crate) struct Telemetry {
+    /// What was told last.
+    workers: Option<usize>,
+    /// When the backlog is told next; `None` is at once.
+    backlog_at: Option<Instant>,
+}
+
+impl Telemetry {
+    /// Tells what has changed or is due.
+    pub(crate) fn look(&mut self, workers: usize, newest: Option<&Generation>, now: Instant) {
+        if self.workers.replace(workers) != Some(workers) {
+            logging::note_workers(workers);
+        }
+        let wanted = |newest: &&Generation| {
+            let statsd = &newest.settings.statsd;
+            statsd.backlog && statsd.address.is_some()
+        };
+        let Some(newest) = newest.filter(wanted) else {
+            return;
+        };
+        if self.backlog_at.is_none_or(|at| at <= now) {
+            self.backlog_at = Some(now + BACKLOG_EVERY);
+            if let Some(waiting) = newest.listeners.waiting() {
+                logging::note_backlog(waiting);
+            }
+        }
+    }
+
+    /// When [`Telemetry::look`] is to be called next; `None` is when something happens.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.backlog_at
+    }
+}

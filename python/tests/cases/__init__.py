@@ -1,0 +1,6 @@
+"""Cases of the differential suite: what a client sends. What is to be seen then, gunicorn says."""
+
+from .case import Case, get, head, post, raw
+from .observation import observe
+
+__all__ = ["Case", "get", "head", "observe", "post", "raw"]

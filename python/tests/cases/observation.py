@@ -1,0 +1,131 @@
+"""What a client and the logs see of one case, as facts that can be compared: name -> value."""
+
+import itertools
+import json
+import re
+
+from apps import mirror
+from harness import PATIENCE, Broken, Closed, lines, until
+
+PROBE = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
+# Functions of the application, as tracebacks name them.
+FRAMES = mirror.ROUTES | {"application", "__next__", "close"}
+# Each server's own by nature.
+OWN = {"server", "date"}
+fences = itertools.count()
+
+
+def observe(server, case):
+    before = (len(server.error_text()), len(server.access_lines())) if case.logs else None
+    facts = {}
+    with server.connect(1.0 if case.hangs else PATIENCE) as client:
+        talk(client, case, facts)
+    if case.status is not None:
+        assert facts.get("last status") in (case.status, None), f"{case.name} at {server.kind}: {facts}\n{server.story()}"
+        assert "last status" in facts, f"{case.name} at {server.kind}: no answer: {facts}\n{server.story()}"
+    if case.logs:
+        facts.update(logged(server, case, *before))
+    return facts
+
+
+def talk(client, case, facts):
+    """Sends, reads one answer a request, then asks whether the connection serves another."""
+    number = 0
+    sends, methods = list(case.sends), list(case.methods)
+    try:
+        client.send(sends.pop(0))
+        if case.finish and not sends:
+            client.finish()
+        while methods:
+            answer = client.any_answer(methods[0])
+            number += 1
+            facts.update(answer_facts(f"{number}.", answer, case))
+            facts["last status"] = answer.status
+            if answer.status < 200 and answer.status != 101:
+                if sends:
+                    client.send(sends.pop(0))
+            else:
+                methods.pop(0)
+    except Closed:
+        facts[f"{number + 1}.answer"] = "closed"
+    except Broken:
+        facts[f"{number + 1}.answer"] = "broken off"
+    except ConnectionError:
+        facts[f"{number + 1}.answer"] = "refused to listen"
+    except TimeoutError:
+        facts[f"{number + 1}.answer"] = "never ends"
+        assert case.hangs, f"{case.name}: no answer, or no end of one: {facts}"
+        return
+    facts["connection"] = reuse(client) if not case.finish else "finished"
+
+
+def reuse(client):
+    """Whether the connection serves one more request."""
+    try:
+        client.send(PROBE)
+        answer = client.answer()
+        return "kept" if answer.text == "ready" else f"out of step: {answer.status}"
+    except (Closed, ConnectionError):
+        return "closed"
+    except Broken as broken:
+        return f"rubbish: {broken}"
+
+
+def answer_facts(prefix, answer, case):
+    facts = {
+        f"{prefix}status": f"{answer.version} {answer.status} {answer.reason}",
+        f"{prefix}framing": answer.framing,
+    }
+    for name in {name.lower() for name, _ in answer.fields} - OWN:
+        facts[f"{prefix}header.{name}"] = sorted(answer.all(name))
+    for name in OWN:
+        facts[f"{prefix}header.{name}"] = len(answer.all(name))
+    if not case.bodies:
+        facts.pop(f"{prefix}header.content-length", None)
+    elif answer.all("content-type") == ["application/json"] and answer.status == 200 and answer.body:
+        facts.pop(f"{prefix}header.content-length", None)
+        environ = json.loads(answer.body)
+        facts.update((f"{prefix}environ.{key}", steady(key, value)) for key, value in environ.items())
+    else:
+        facts[f"{prefix}body"] = answer.body
+    return facts
+
+
+def steady(key, value):
+    """A value of the environ without what differs from run to run."""
+    if key in ("REMOTE_PORT", "SERVER_PORT"):
+        assert value.isdecimal(), (key, value)
+        return "(port)"
+    if key == "SERVER_SOFTWARE":
+        return "(software)" if re.fullmatch(r"[a-z]+/\d[\w.]*", value) else value
+    return value
+
+
+def logged(server, case, error_bytes, access_count):
+    """New lines of both logs. One request after the other: a line of a later request comes after ours."""
+    mark = f"/fence?{next(fences)}"
+    server.get(mark)
+    access = until("the fence in the access log", lambda: fenced(server.access_lines()[access_count:], mark))
+    facts = {"access": [access_fact(line) for line in access if "/probe" not in line and "/fence" not in line]}
+    records = [line for line in lines(server.error_text()[error_bytes:]) if line.level not in ("DEBUG", "INFO")]
+    facts["errors.levels"] = [line.level for line in records]
+    facts["errors.exceptions"] = [line.exception for line in records if line.exception]
+    facts["errors.application frames"] = [
+        [frame for frame in line.frames if frame in FRAMES] for line in records if line.exception
+    ]
+    facts["errors.text"] = sorted(
+        text for line in records if not line.level for text in (line.message, *line.more)
+    )
+    return facts
+
+
+def fenced(lines, mark):
+    return lines if any(mark in line for line in lines) else None
+
+
+def access_fact(line):
+    """An access line without port, time and duration."""
+    line = re.sub(r"\[\d\d/\w+/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]", "[time]", line)
+    return re.sub(r"\b127\.0\.0\.1:\d+", "127.0.0.1:port", line)
+
+

@@ -1,0 +1,36 @@
+"""Both servers over the same application with the same flags."""
+
+import concurrent.futures
+import contextlib
+
+from .server import GUNICORN, OXICORN, Server
+
+
+def both(scenario):
+    """Runs a scenario for each kind of server, at once; the observations as (gunicorn's, oxicorn's)."""
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(scenario, kind) for kind in (GUNICORN, OXICORN)]
+        return tuple(run.result() for run in runs)
+
+
+class Pair:
+    """A gunicorn and an oxicorn that live as long as the tests that share them."""
+
+    def __init__(self, app, *args, **options):
+        with contextlib.ExitStack() as stack:
+            self.servers = []
+            for kind in (GUNICORN, OXICORN):
+                server = Server(kind, app, *args, **options)
+                stack.push(server)
+                self.servers.append(server)
+            self.stack = stack.pop_all()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        return self.stack.__exit__(*failure)
+
+    def observe(self, look):
+        """What `look` sees at each server: (gunicorn's, oxicorn's)."""
+        return tuple(look(server) for server in self.servers)

@@ -1,0 +1,236 @@
+//! What a connection gets through before its first request: the header of the PROXY protocol, then
+//! the handshake of TLS. Driven by the event loop, a step each time the client has sent something;
+//! nobody waits here.
+//!
+//! ```text
+//!   proxy header? --> first byte --> handshake --> requests
+//!      (where it is on)    (where TLS is on)
+//! ```
+
+use std::io;
+use std::sync::Arc;
+
+use log::{debug, warn};
+use oxicorn_common::Settings;
+use oxicorn_common::request::{Local, Peer};
+use oxicorn_common::settings::{Peers, ProxyProtocol};
+
+use crate::connection::{Buffers, Connection};
+use crate::http::RequestError;
+use crate::proxy_header::{Beginning, Header, begins_with, read_v1, read_v2};
+use crate::stream::Stream;
+use crate::tls::{Handshake, Session, Tls};
+
+/// The first byte of a handshake: the type of its record (RFC 8446 section 5.1).
+const HANDSHAKE_RECORD: u8 = 22;
+
+/// What is to come first on every connection, after the settings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gate {
+    proxy: ProxyProtocol,
+    proxies: Peers,
+    tls: Option<Tls>,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// It is new, and nothing has been looked at.
+    Entrance,
+    /// It may begin with a header of the PROXY protocol.
+    ProxyHeader,
+    /// Nothing has come that would tell TLS from anything else.
+    FirstByte,
+    Handshake,
+}
+
+/// What became of a step.
+#[derive(Debug)]
+pub(crate) enum Passed {
+    /// Requests may come.
+    Through,
+    /// More bytes are needed.
+    Waiting,
+    /// The client has left.
+    Gone,
+    Refused(RequestError),
+    /// The handshake has failed, and the client has been told as TLS tells it.
+    Failed,
+}
+
+/// What became of one step.
+enum Step {
+    Next(Option<Opening>),
+    More,
+    End(Passed),
+}
+
+impl Gate {
+    pub(crate) fn new(settings: &Settings, tls: Option<Tls>) -> Self {
+        Self {
+            tls,
+            proxy: settings.proxy.protocol,
+            proxies: settings.proxy.protocol_peers.clone(),
+        }
+    }
+
+    /// What comes first; `None` where nothing comes before a request.
+    pub(crate) fn first(&self) -> Option<Opening> {
+        match self.proxy {
+            ProxyProtocol::Off => self.after_proxy_header(),
+            _ => Some(Opening::ProxyHeader),
+        }
+    }
+
+    fn after_proxy_header(&self) -> Option<Opening> {
+        self.tls.as_ref().map(|_| Opening::FirstByte)
+    }
+
+    /// Goes on with the opening of `connection` for as long as there are bytes.
+    pub(crate) fn advance(&self, connection: &mut Connection, buffers: &mut Buffers) -> Passed {
+        loop {
+            let step = match connection.opening {
+                None => return Passed::Through,
+                Some(Opening::Entrance) => Step::Next(self.first()),
+                Some(Opening::ProxyHeader) => self
+                    .read_proxy_header(connection, buffers)
+                    .unwrap_or_else(|error| Step::End(Passed::Refused(error))),
+                Some(Opening::FirstByte) => self.begin_tls(connection, buffers),
+                Some(Opening::Handshake) => shake_hands(connection),
+            };
+            match step {
+                Step::Next(next) => connection.opening = next,
+                Step::More => match read_more(connection, buffers) {
+                    Ok(true) => {}
+                    Ok(false) => return Passed::Waiting,
+                    Err(_) => return Passed::Gone,
+                },
+                Step::End(passed) => return passed,
+            }
+        }
+    }
+
+    /// Finds whether there is a header, and what it says.
+    fn read_proxy_header(
+        &self,
+        connection: &mut Connection,
+        buffers: &mut Buffers,
+    ) -> Result<Step, RequestError> {
+        let input = buffers.inbox.filled();
+        let beginning = begins_with(input, self.proxy);
+        let header = match beginning {
+            Beginning::Unknown => return Ok(Step::More),
+            Beginning::Client => return Ok(Step::Next(self.after_proxy_header())),
+            Beginning::V1 | Beginning::V2 if !self.admits(connection.peer) => {
+                return Err(RequestError::ProxyForbidden);
+            }
+            Beginning::V1 => read_v1(input),
+            Beginning::V2 => read_v2(input),
+        };
+        let Some(Header { length, route }) = header.map_err(RequestError::ProxyHeader)? else {
+            return Ok(Step::More);
+        };
+        buffers.inbox.consume(length);
+        if let Some(route) = route {
+            debug!("{} is {} by PROXY protocol", connection.peer, route.source);
+            connection.peer = Peer::Tcp(route.source);
+            connection.local = Local::Tcp(route.destination);
+            connection.proxied = true;
+        }
+        Ok(Step::Next(self.after_proxy_header()))
+    }
+
+    /// Puts TLS on top of the socket, unless the client speaks something else.
+    fn begin_tls(&self, connection: &mut Connection, buffers: &mut Buffers) -> Step {
+        let (Some(tls), Some(&first)) = (&self.tls, buffers.inbox.filled().first()) else {
+            return Step::More;
+        };
+        if first != HANDSHAKE_RECORD {
+            if first.is_ascii_alphabetic() {
+                return Step::End(Passed::Refused(RequestError::WithoutTls));
+            }
+            debug!("{} speaks neither TLS nor HTTP", connection.peer);
+            return Step::End(Passed::Gone);
+        }
+        let socket = Arc::clone(&connection.stream);
+        let session = Session::new(tls, socket, buffers.inbox.filled());
+        buffers.inbox.clear();
+        match session {
+            Ok(session) => {
+                connection.stream = Arc::new(Stream::Tls(Box::new(session)));
+                Step::Next(Some(Opening::Handshake))
+            }
+            Err(error) => fail(connection, &error),
+        }
+    }
+
+    /// Whether `peer` may name other clients. The permissions of a socket file have let in who comes
+    /// by it.
+    fn admits(&self, peer: Peer) -> bool {
+        match peer {
+            Peer::Unix => true,
+            Peer::Tcp(address) => self.proxies.contains(address.ip()),
+        }
+    }
+}
+
+fn shake_hands(connection: &mut Connection) -> Step {
+    let stream = Arc::clone(&connection.stream);
+    let Stream::Tls(session) = &*stream else {
+        return Step::Next(None);
+    };
+    match session.shake_hands() {
+        Handshake::Done => {
+            connection.sender.secure = true;
+            connection.readable = true;
+            Step::Next(None)
+        }
+        Handshake::Waiting => {
+            connection.readable = false;
+            connection.hung_up = false;
+            Step::End(Passed::Waiting)
+        }
+        Handshake::Gone => Step::End(Passed::Gone),
+        Handshake::Failed(error) => {
+            // What the client still sends is not worth deciphering.
+            connection.stream = Arc::clone(session.socket());
+            fail(connection, &error)
+        }
+    }
+}
+
+/// Tells why there is no TLS with a client. Only the lack of a good certificate is a matter for the
+/// one who has asked for certificates: the rest is scanners and old clients.
+fn fail(connection: &Connection, error: &rustls::Error) -> Step {
+    let peer = connection.peer;
+    match error {
+        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
+            warn!("TLS handshake with {peer} failed: {error} (cert_reqs)");
+        }
+        _ => debug!("TLS handshake with {peer} failed: {error}"),
+    }
+    Step::End(Passed::Failed)
+}
+
+/// Reads once; false when there is nothing now, an error when there never will be.
+fn read_more(connection: &mut Connection, buffers: &mut Buffers) -> io::Result<bool> {
+    if !connection.readable && !connection.hung_up {
+        return Ok(false);
+    }
+    let space = buffers.inbox.space();
+    let room = space.len();
+    match connection.stream.read(space) {
+        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+        Ok(count) => {
+            buffers.inbox.fill(count);
+            connection.readable = count == room;
+            Ok(true)
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            connection.readable = false;
+            connection.hung_up = false;
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}

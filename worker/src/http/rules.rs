@@ -1,0 +1,33 @@
+//! What the settings say of requests, read once.
+
+use oxicorn_common::Settings;
+
+use super::fields::FieldPolicy;
+use super::lenient::Leniency;
+use super::limits::Limits;
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    pub(crate) limits: Limits,
+    pub(crate) leniency: Leniency,
+    pub(crate) fields: FieldPolicy,
+}
+
+/// What is known of whoever sends a request before its first byte.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sender {
+    /// It may speak for clients; see [`FieldPolicy::trusts`].
+    pub(crate) trusted: bool,
+    /// It came over TLS.
+    pub(crate) secure: bool,
+}
+
+impl From<&Settings> for Rules {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            limits: Limits::from(settings),
+            leniency: Leniency::from(settings),
+            fields: FieldPolicy::from(settings),
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Why TLS cannot be offered: the setting, the file, and what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use rustls::pki_types::pem;
+use rustls::server::VerifierBuilderError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("keyfile is set without certfile: name the certificate that belongs to the key")]
+    NoCertfile,
+
+    #[error("cert_reqs asks for certificates: name those who may vouch for them in ca_certs")]
+    NoCaCerts,
+
+    #[error("{setting}: cannot read {}", path.display())]
+    Read {
+        setting: &'static str,
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+
+    #[error("{setting}: {} is not PEM", path.display())]
+    Pem {
+        setting: &'static str,
+        path: PathBuf,
+        #[source]
+        source: PemError,
+    },
+
+    #[error("{setting}: {} has no {what}", path.display())]
+    Missing {
+        setting: &'static str,
+        path: PathBuf,
+        what: &'static str,
+    },
+
+    #[error("{setting}: the key in {} is encrypted: store it without a passphrase", path.display())]
+    Encrypted {
+        setting: &'static str,
+        path: PathBuf,
+    },
+
+    #[error("{setting}: {} has a certificate that cannot be used", path.display())]
+    Root {
+        setting: &'static str,
+        path: PathBuf,
+        #[source]
+        source: rustls::Error,
+    },
+
+    #[error(
+        "the certificate of certfile {} and the key of keyfile {} cannot be used together",
+        certfile.display(), keyfile.display()
+    )]
+    Identity {
+        certfile: PathBuf,
+        keyfile: PathBuf,
+        #[source]
+        source: rustls::Error,
+    },
+
+    #[error("ciphers: {0:?} is no cipher suite or keyword of OpenSSL")]
+    UnknownCipher(String),
+
+    #[error("ciphers: {0:?} leaves no cipher suite of TLS 1.2; there are: {1}")]
+    NoCipher(String, String),
+
+    #[error("ca_certs: no client can be verified")]
+    Verifier(#[source] VerifierBuilderError),
+
+    #[error("TLS cannot be set up")]
+    Rustls(#[source] rustls::Error),
+}
+
+/// A flaw of a PEM file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?}")]
+pub struct PemError(pub pem::Error);

@@ -1,0 +1,90 @@
+//! TLS 1.2 and 1.3 by rustls: what the master reads from files, and the sessions of a worker.
+//!
+//! ```text
+//!   master   identity   certificate and key, read with the master's rights at start and on SIGHUP
+//!            ciphers    OpenSSL's names of cipher suites
+//!   worker   session    a connection's keys and buffers
+//! ```
+//!
+//! Nothing here waits: bytes that are there are read, decrypted, encrypted, and written as far as the
+//! socket takes them. Handshakes are made by the event loop.
+
+mod ciphers;
+mod error;
+mod identity;
+mod session;
+
+use std::sync::Arc;
+
+use oxicorn_common::Settings;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::{ServerConfig, crypto::ring};
+
+use oxicorn_common::settings::ClientCertificate;
+
+pub use error::TlsError;
+pub(crate) use session::{Handshake, Session};
+
+/// All that a worker must know to speak TLS. Made by the master: children need not be able to read
+/// the files.
+#[derive(Debug, Clone)]
+pub struct Tls(Arc<ServerConfig>);
+
+impl Tls {
+    /// Reads the files that `settings` name; `None` where they ask for no TLS.
+    pub fn load(settings: &Settings) -> Result<Option<Self>, TlsError> {
+        let tls = &settings.tls;
+        let Some(certfile) = &tls.certfile else {
+            return match &tls.keyfile {
+                Some(_) => Err(TlsError::NoCertfile),
+                None => Ok(None),
+            };
+        };
+        let keyfile = tls.keyfile.as_ref();
+        let chain = identity::certificates("certfile", certfile)?;
+        let key = match keyfile {
+            Some(file) => identity::key("keyfile", file)?,
+            None => identity::key("certfile", certfile)?,
+        };
+        let mut provider = ring::default_provider();
+        if let Some(list) = &tls.ciphers {
+            provider.cipher_suites = ciphers::select(list)?;
+        }
+        let provider = Arc::new(provider);
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Rustls)?;
+        let builder = match tls.client_certificate {
+            ClientCertificate::None => builder.with_no_client_auth(),
+            required => {
+                let file = tls.ca_certs.as_ref().ok_or(TlsError::NoCaCerts)?;
+                let roots = Arc::new(identity::roots("ca_certs", file)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                let verifier = match required {
+                    ClientCertificate::Optional => verifier.allow_unauthenticated(),
+                    _ => verifier,
+                };
+                builder.with_client_cert_verifier(verifier.build().map_err(TlsError::Verifier)?)
+            }
+        };
+        let mut config =
+            builder
+                .with_single_cert(chain, key)
+                .map_err(|source| TlsError::Identity {
+                    certfile: certfile.clone(),
+                    keyfile: keyfile.unwrap_or(certfile).clone(),
+                    source,
+                })?;
+        // With a list of our own, ours is the order that counts, as in Python's ssl.
+        config.ignore_client_order = tls.ciphers.is_some();
+        // A ticket holds the session, sealed with keys that all workers inherit: clients resume with
+        // whichever worker they meet. A cache would know only those of its own worker.
+        config.ticketer = ring::Ticketer::new().map_err(TlsError::Rustls)?;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        Ok(Some(Self(Arc::new(config))))
+    }
+
+    fn config(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0)
+    }
+}

@@ -1,0 +1,220 @@
+//! One connection over TLS: a socket, and the keys and buffers that stand before it. To the rest of
+//! the worker it reads and writes as a non-blocking socket does.
+//!
+//! The lock is for the one case in which two threads use a connection: the watch answers 504 for a
+//! request thread that does not come back.
+
+use std::io::{self, IoSlice, Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustls::ServerConnection;
+
+use super::Tls;
+use crate::stream::Stream;
+
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// A plain one.
+    socket: Arc<Stream>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    tls: ServerConnection,
+    /// Nothing more will come: the end, or bytes that are no TLS.
+    over: bool,
+}
+
+/// How a handshake stands.
+#[derive(Debug)]
+pub(crate) enum Handshake {
+    Done,
+    /// The client has to send something, or to take something.
+    Waiting,
+    Gone,
+    Failed(rustls::Error),
+}
+
+impl Session {
+    /// Begins a session on `socket`, from which `read` has been read already.
+    pub(crate) fn new(
+        tls: &Tls,
+        socket: Arc<Stream>,
+        mut read: &[u8],
+    ) -> Result<Self, rustls::Error> {
+        let mut state = State {
+            tls: ServerConnection::new(tls.config())?,
+            over: false,
+        };
+        while !read.is_empty() {
+            // Memory never fails, and the buffer takes what one handshake may send.
+            if !matches!(state.tls.read_tls(&mut read), Ok(1..)) {
+                break;
+            }
+            if let Err(error) = state.tls.process_new_packets() {
+                let _ = state.flush(&socket);
+                return Err(error);
+            }
+        }
+        Ok(Self {
+            socket,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// The socket below.
+    pub(crate) fn socket(&self) -> &Arc<Stream> {
+        &self.socket
+    }
+
+    /// Goes on with the handshake as far as it gets.
+    pub(crate) fn shake_hands(&self) -> Handshake {
+        let mut state = self.lock();
+        loop {
+            match state.flush(&self.socket) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Handshake::Gone,
+                _ => {}
+            }
+            if !state.tls.is_handshaking() {
+                return Handshake::Done;
+            }
+            match state.tls.read_tls(&mut Wire(&self.socket)) {
+                Ok(0) => return Handshake::Gone,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Handshake::Waiting;
+                }
+                Err(_) => return Handshake::Gone,
+            }
+            if let Err(error) = state.tls.process_new_packets() {
+                // What is left to send is the alert that says why.
+                let _ = state.flush(&self.socket);
+                return Handshake::Failed(error);
+            }
+        }
+    }
+
+    /// Fills `into` as far as the client has sent something. Leaves room only when the socket is
+    /// empty, as a read of the socket itself does; see also [`Session::holds_more`].
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.lock();
+        let mut got = 0;
+        while got < into.len() {
+            match state.read_some(&self.socket, &mut into[got..]) {
+                Ok(0) => break,
+                Ok(count) => got += count,
+                Err(_) if got > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(got)
+    }
+
+    /// Whether there is something to be read that the socket does not have any more: the end.
+    pub(crate) fn holds_more(&self) -> bool {
+        self.lock().over
+    }
+
+    /// Takes what fits the buffer, as long as the socket takes what is in it.
+    pub(crate) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.lock();
+        state.flush(&self.socket)?;
+        let count = state.tls.writer().write_vectored(parts)?;
+        match state.flush(&self.socket) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(count),
+        }
+    }
+
+    /// Sends what is in the buffer. `WouldBlock` when the socket does not take all of it.
+    pub(crate) fn flush(&self) -> io::Result<()> {
+        self.lock().flush(&self.socket)
+    }
+
+    /// Whether there is something to be sent.
+    pub(crate) fn wants_to_write(&self) -> bool {
+        self.lock().tls.wants_write()
+    }
+
+    /// Tells the client that nothing more follows, so that it can tell the end from a cut.
+    pub(crate) fn finish(&self) {
+        let mut state = self.lock();
+        state.tls.send_close_notify();
+        // A client that takes no thirty bytes does not care.
+        let _ = state.flush(&self.socket);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// What has been decrypted, or else what the next bytes of the socket bring.
+    fn read_some(&mut self, socket: &Stream, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(into) {
+                // The end without TLS's word for it. HTTP has words of its own for what is whole.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    self.over = true;
+                    return Ok(0);
+                }
+                Ok(0) => {
+                    self.over = true;
+                    return Ok(0);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                outcome => return outcome,
+            }
+            if self.over {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+            self.tls.read_tls(&mut Wire(socket))?;
+            if let Err(error) = self.tls.process_new_packets() {
+                self.over = true;
+                // What is left to send is the alert that says why.
+                let _ = self.flush(socket);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+            // New keys are answered with new keys (RFC 8446 section 4.6.3); what the socket does not
+            // take now goes before the response.
+            match self.flush(socket) {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+        }
+    }
+
+    fn flush(&mut self, socket: &Stream) -> io::Result<()> {
+        while self.tls.wants_write() {
+            if self.tls.write_tls(&mut Wire(socket))? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The socket as rustls wants it.
+struct Wire<'a>(&'a Stream);
+
+impl Read for Wire<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl Write for Wire<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.write_vectored(parts)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
