@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::bell::Bell;
+use crate::news::News;
 use crate::outages::Outages;
 use crate::request::Request;
 use crate::response::Response;
@@ -67,6 +68,8 @@ pub struct WorkerContext {
     pub bell: Bell,
     /// Shared by all children.
     pub outages: Outages,
+    /// Shared by all children.
+    pub news: News,
 }
 
 /// Why an application could not be made. The exit code of the child is 4, as gunicorn's.

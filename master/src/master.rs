@@ -18,11 +18,11 @@ use log::{error, info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oxicorn_common::Outages;
 use oxicorn_common::bell::Bell;
 use oxicorn_common::scoreboard::{SlotState, now_millis};
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Handoff, Message, Scoreboard, Settings, SignalPipe, logging};
+use oxicorn_common::{News, Outages};
 
 use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve, change_environment};
@@ -60,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) handoff: Handoff,
     pub(crate) bell: Bell,
     pub(crate) outages: Outages,
+    pub(crate) news: News,
 }
 
 pub(crate) struct Master {

@@ -99,6 +99,7 @@ fn live(master: &mut Master, order: Order, sender: MessageSender, parent: Pid) -
             age: order.id,
             bell: master.shared.bell.clone(),
             outages: master.shared.outages.clone(),
+            news: master.shared.news.clone(),
         },
         application: generation.application,
         listeners,

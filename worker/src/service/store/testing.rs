@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
 use oxicorn_common::bell::Bell;
-use oxicorn_common::{Outages, Settings, WorkerContext};
+use oxicorn_common::{News, Outages, Settings, WorkerContext};
 use tempfile::TempDir;
 
 use super::{Invalidate, PoolShape, Store};
@@ -109,6 +109,7 @@ pub(crate) fn context(settings: &Settings) -> WorkerContext {
         age: 1,
         bell: Bell::new().expect("an eventfd"),
         outages: Outages::new().expect("memory"),
+        news: News::new().expect("memory"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is kept, and what is forgotten.
 
 use super::*;
+use crate::service::cache::UNIT;
 use crate::service::model::{NewTask, TaskType, Timestamp, UserRef};
 use crate::service::store::{Store, testing};
 
