@@ -69,10 +69,10 @@ impl Ear {
             return Ok(());
         };
         let mut link = Link::open(&address, &self.client.address.login, PATIENCE)?;
-        link.ask(redis::cmd("HELLO").arg(3))?;
         if link.run_id()? != run_id {
             return Err(LinkError::Replaced);
         }
+        link.ask(redis::cmd("HELLO").arg(3))?;
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON").arg("BCAST");
         for prefix in PREFIXES {
