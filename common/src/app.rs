@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::bell::Bell;
+use crate::hooks::Hooks;
 use crate::news::News;
 use crate::outages::Outages;
 use crate::request::Request;
@@ -70,6 +71,7 @@ pub struct WorkerContext {
     pub outages: Outages,
     /// Shared by all children.
     pub news: News,
+    pub hooks: Arc<dyn Hooks>,
 }
 
 /// Why an application could not be made. The exit code of the child is 4, as gunicorn's.

@@ -8,6 +8,7 @@ pub mod address;
 pub mod app;
 pub mod bell;
 pub mod handoff;
+pub mod hooks;
 pub mod listener;
 pub mod logging;
 pub mod message;

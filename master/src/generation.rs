@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Context;
+use oxicorn_common::hooks::Hooks;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings};
 use oxicorn_worker::Tls;
 
+use crate::hooked::Hooked;
 use crate::listeners::Listeners;
 use crate::supervisor::Plan;
 use crate::{privileges, sys};
@@ -21,6 +23,7 @@ pub(crate) struct Generation {
     pub(crate) listeners: Listeners,
     /// From files that the children may not be able to read.
     pub(crate) tls: Option<Tls>,
+    pub(crate) hooks: Arc<dyn Hooks>,
 }
 
 impl Generation {
@@ -37,6 +40,13 @@ impl Generation {
         }
     }
 
+    pub(crate) fn hooked(&self) -> Hooked {
+        Hooked {
+            hooks: Arc::clone(&self.hooks),
+            settings: Arc::clone(&self.settings),
+        }
+    }
+
     /// What ps shows it as.
     pub(crate) fn name(&self) -> String {
         let name = self.settings.proc_name.as_deref();
@@ -47,7 +57,9 @@ impl Generation {
     pub(crate) fn next(&self, source: &Source, resolve: &Resolve) -> anyhow::Result<Self> {
         let loaded = Settings::load(source)?;
         warn_of(&loaded);
-        let settings = loaded.settings;
+        let Loaded {
+            settings, hooks, ..
+        } = loaded;
         privileges::check(&settings)?;
         let application = resolve(&settings)?;
         change_directory(&settings)?;
@@ -57,6 +69,7 @@ impl Generation {
                 application,
                 listeners,
                 tls,
+                hooks,
             }),
             Err(error) => {
                 change_directory(&self.settings)?;

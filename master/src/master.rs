@@ -13,28 +13,28 @@ use std::os::fd::AsFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
-use log::{error, info, log};
+use log::{info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oxicorn_common::bell::Bell;
+use oxicorn_common::hooks::Moment;
 use oxicorn_common::scoreboard::{SlotState, now_millis};
 use oxicorn_common::settings::Source;
-use oxicorn_common::{Handoff, Message, Scoreboard, Settings, SignalPipe, logging};
-use oxicorn_common::{News, Outages};
+use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
 
 use crate::daemon::Announcement;
-use crate::generation::{Generation, Resolve, change_environment};
+use crate::generation::{Generation, Resolve};
+use crate::hooked::Hooked;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
 use crate::reap::reap;
 use crate::spawn::{Order, Process, spawn};
-use crate::supervisor::{Action, ChildId, Event, Pulse, Supervisor};
+use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Supervisor};
 use crate::telemetry::Telemetry;
+use crate::terminal;
 use crate::title::Title;
-use crate::{privileges, terminal};
 
 /// What the master acts on.
 pub(crate) const SIGNALS: [Signal; 10] = [
@@ -66,6 +66,10 @@ pub(crate) struct Shared {
 pub(crate) struct Master {
     pub(crate) source: Source,
     pub(crate) resolve: Resolve,
+    /// Those of the newest generation.
+    pub(crate) hooked: Hooked,
+    /// How many there should be, as the config file was told last.
+    pub(crate) workers: usize,
     /// The generations that children may still be started of; the last is the newest.
     pub(crate) generations: BTreeMap<u32, Generation>,
     pub(crate) children: BTreeMap<ChildId, Process>,
@@ -92,6 +96,7 @@ impl Master {
         while over.is_none() {
             self.wait(supervisor.deadline(Instant::now()));
             over = self.turn(&mut supervisor);
+            self.tell_of_workers(supervisor.workers_wanted());
         }
         let code = over.unwrap_or(0);
         let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
@@ -100,6 +105,7 @@ impl Master {
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
         }
+        self.hooked.tell(Moment::Exit);
         code
     }
 
@@ -110,6 +116,14 @@ impl Master {
         self.signals = None;
         self.pidfile = None;
         self.announcement = Announcement::default();
+    }
+
+    fn tell_of_workers(&mut self, new: usize) {
+        let old = std::mem::replace(&mut self.workers, new);
+        if new != old {
+            let old = Some(old);
+            self.hooked.tell(Moment::WorkersChanged { new, old });
+        }
     }
 
     /// Sleeps until something happens or `deadline` comes.
@@ -201,6 +215,9 @@ impl Master {
         for (pid, death) in dead {
             let Some(id) = self.id_of(pid) else { continue };
             if let Some(mut child) = self.children.remove(&id) {
+                if child.kind == Kind::Web {
+                    self.hooked.tell(Moment::ChildExit { age: id });
+                }
                 let messages = child.receiver.read().into_iter();
                 events.extend(messages.map(|message| Event::Said { id, message }));
                 self.shared.scoreboard.fold(child.slot);
@@ -315,75 +332,5 @@ impl Master {
             generation.listeners.last_call();
             generation.listeners.retire(std::iter::empty());
         }
-    }
-
-    fn reload(&mut self, supervisor: &mut Supervisor) -> Vec<Action> {
-        let now = Instant::now();
-        let Some(newest) = self.generations.values().next_back() else {
-            return Vec::new();
-        };
-        self.notifier.reloading();
-        let next = newest.next(&self.source, &self.resolve);
-        let next = next.and_then(|next| self.adopt(next));
-        match next {
-            Ok(next) => {
-                info!("Hang up: Master");
-                let plan = next.plan();
-                let actions = supervisor.handle(Event::Reloaded(plan), now);
-                self.generations.insert(supervisor.newest(), next);
-                actions
-            }
-            Err(reason) => {
-                error!("Reload failed, everything stays as it is: {reason:#}");
-                self.notifier.ready();
-                supervisor.reload_failed(now)
-            }
-        }
-    }
-
-    /// Lets the settings of a reload hold for the master itself. What can fail comes first.
-    fn adopt(&mut self, next: Generation) -> anyhow::Result<Generation> {
-        let settings = &next.settings;
-        let held = self.pidfile.as_ref().map(Pidfile::path);
-        let moves = settings.pidfile.as_deref() != held;
-        let prepared = self.prepare_pidfile(settings, moves).and_then(|pidfile| {
-            logging::init(settings).context("cannot open the log")?;
-            Ok(pidfile)
-        });
-        let pidfile = match prepared {
-            Ok(pidfile) => pidfile,
-            Err(reason) => {
-                let ours = self.generations.values().map(|other| &other.listeners);
-                next.listeners.retire(ours);
-                return Err(reason);
-            }
-        };
-        if moves && let Some(old) = std::mem::replace(&mut self.pidfile, pidfile) {
-            old.remove();
-        }
-        privileges::hand_over_logs(settings);
-        let before = self.generations.values().next_back();
-        if let Some(before) = before {
-            change_environment(&before.settings, settings);
-        }
-        let is_same = |before: &Generation| {
-            before.listeners.is_same(&next.listeners) && before.tls.is_some() == next.tls.is_some()
-        };
-        if !before.is_some_and(is_same) {
-            let pid = std::process::id();
-            info!("Listening at: {} ({pid})", next.describe());
-        }
-        self.title.rename(&next.name());
-        self.title.show("master");
-        Ok(next)
-    }
-
-    fn prepare_pidfile(&self, settings: &Settings, moves: bool) -> anyhow::Result<Option<Pidfile>> {
-        let path = settings.pidfile.as_deref().filter(|_| moves);
-        let mut pidfile = path.map(Pidfile::lock).transpose()?;
-        if let Some(pidfile) = &mut pidfile {
-            pidfile.write()?;
-        }
-        Ok(pidfile)
     }
 }

@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use log::{error, info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use oxicorn_common::bell::Bell;
+use oxicorn_common::hooks::Moment;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
 use oxicorn_common::{News, Outages};
@@ -19,6 +20,7 @@ use oxicorn_worker::Tls;
 
 use crate::daemon::{Announcement, Side, daemonize};
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
+use crate::hooked::Hooked;
 use crate::listeners::Listeners;
 use crate::master::{Master, SIGNALS, Shared};
 use crate::notify::Notifier;
@@ -126,6 +128,13 @@ fn lead(
     change_environment(&Settings::default(), &settings);
     let mut pidfile = settings.pidfile.as_deref().map(Pidfile::lock).transpose()?;
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
+    let hooked = Hooked {
+        hooks: Arc::clone(&loaded.hooks),
+        settings: Arc::clone(&settings),
+    };
+    if !settings.daemon {
+        hooked.begin()?;
+    }
     let tls = Tls::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
@@ -148,20 +157,28 @@ fn lead(
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
     }
+    if settings.daemon {
+        hooked.begin()?;
+    }
+    let workers = settings.workers;
     let generation = Generation {
         settings,
         application,
         listeners,
+        hooks: loaded.hooks,
         tls,
     };
     let pid = std::process::id();
     info!("Listening at: {} ({pid})", generation.describe());
     info!("Using worker: threads");
+    hooked.ask(Moment::Ready)?;
     let mut title = Title::new(&generation.name());
     title.show("master");
     let mut master = Master {
         source,
         resolve,
+        hooked,
+        workers,
         generations: BTreeMap::from([(1, generation)]),
         children: BTreeMap::new(),
         shared: Shared {

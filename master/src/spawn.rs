@@ -12,6 +12,7 @@ use log::{error, info};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
+use oxicorn_common::hooks::{HookError, Moment};
 use oxicorn_common::message::channel;
 use oxicorn_common::{Message, MessageReceiver, MessageSender, WorkerContext, signals};
 use oxicorn_worker::{Boot, run_runner, run_web};
@@ -37,6 +38,7 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
+    pub(crate) kind: Kind,
     pub(crate) slot: usize,
     pub(crate) receiver: MessageReceiver,
 }
@@ -51,11 +53,14 @@ pub(crate) fn spawn(master: &mut Master, order: Order) -> std::io::Result<Proces
     let board = &master.shared.scoreboard;
     board.claim(order.slot, order.kind.number(), order.generation, threads);
     let parent = getpid();
+    let refusal = announce(master, order);
     signals::block_all()?;
     let forked = sys::fork();
     if matches!(forked, Ok(None)) {
         drop(receiver);
-        let code = catch_unwind(AssertUnwindSafe(|| live(master, order, sender, parent)));
+        let code = catch_unwind(AssertUnwindSafe(|| {
+            live(master, order, sender, parent, refusal)
+        }));
         log::logger().flush();
         sys::exit_now(code.unwrap_or(BOOT_ERROR));
     }
@@ -66,8 +71,13 @@ pub(crate) fn spawn(master: &mut Master, order: Order) -> std::io::Result<Proces
             let slot = board.slot(order.slot);
             slot.pid
                 .store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
+            if order.kind == Kind::Web {
+                let (age, pid) = (order.id, pid.as_raw());
+                master.hooked.tell(Moment::Forked { age, pid });
+            }
             Ok(Process {
                 pid: pid.as_raw(),
+                kind: order.kind,
                 slot: order.slot,
                 receiver,
             })
@@ -80,10 +90,40 @@ pub(crate) fn spawn(master: &mut Master, order: Order) -> std::io::Result<Proces
     }
 }
 
+/// Tells the config file of a worker to be. What its function raises becomes the reason why that
+/// worker cannot boot.
+fn announce(master: &Master, order: Order) -> Option<HookError> {
+    let generation = master.generations.get(&order.generation);
+    let hooked = generation.filter(|_| order.kind == Kind::Web)?.hooked();
+    hooked.ask(Moment::PreFork { age: order.id }).err()
+}
+
 /// The child's life; returns its exit code.
-fn live(master: &mut Master, order: Order, sender: MessageSender, parent: Pid) -> i32 {
+fn live(
+    master: &mut Master,
+    order: Order,
+    sender: MessageSender,
+    parent: Pid,
+    refusal: Option<HookError>,
+) -> i32 {
+    let generation = master.generations.get(&order.generation);
+    let hooked = generation.map(Generation::hooked);
+    let code = serve(master, order, sender, parent, refusal);
+    if let (Kind::Web, Some(hooked)) = (order.kind, hooked) {
+        hooked.tell(Moment::WorkerExit { age: order.id });
+    }
+    code
+}
+
+fn serve(
+    master: &mut Master,
+    order: Order,
+    sender: MessageSender,
+    parent: Pid,
+    refusal: Option<HookError>,
+) -> i32 {
     let kind = order.kind;
-    let generation = match prepare(master, order, parent) {
+    let generation = match prepare(master, order, parent, refusal) {
         Ok(generation) => generation,
         Err(reason) => return fail(&sender, kind, &reason),
     };
@@ -100,6 +140,7 @@ fn live(master: &mut Master, order: Order, sender: MessageSender, parent: Pid) -
             bell: master.shared.bell.clone(),
             outages: master.shared.outages.clone(),
             news: master.shared.news.clone(),
+            hooks: generation.hooks,
         },
         application: generation.application,
         listeners,
@@ -117,7 +158,12 @@ fn live(master: &mut Master, order: Order, sender: MessageSender, parent: Pid) -
 }
 
 /// Makes the copy of the master a process of its own.
-fn prepare(master: &mut Master, order: Order, parent: Pid) -> anyhow::Result<Generation> {
+fn prepare(
+    master: &mut Master,
+    order: Order,
+    parent: Pid,
+    refusal: Option<HookError>,
+) -> anyhow::Result<Generation> {
     signals::reset_to_default()?;
     let generation = master
         .generations
@@ -130,6 +176,14 @@ fn prepare(master: &mut Master, order: Order, parent: Pid) -> anyhow::Result<Gen
         .store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
     info!("Booting {} with pid: {pid}", order.kind.noun());
     master.title.show(order.kind.noun());
+    if let Some(refusal) = refusal {
+        return Err(refusal.into());
+    }
+    if order.kind == Kind::Web {
+        // With the master's rights still, as in gunicorn.
+        let moment = Moment::PostFork { age: order.id };
+        generation.hooked().ask(moment)?;
+    }
     privileges::drop_to(&generation.settings)?;
     // A change of user clears the death signal (prctl(2)), so it comes after; and a master that
     // died before it was set has left us to another parent.

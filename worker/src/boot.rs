@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
@@ -10,6 +11,7 @@ use log::{error, info};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
+use oxicorn_common::hooks::{HookError, Moment};
 use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
@@ -52,13 +54,15 @@ enum BootError {
     AccessFormat(#[from] AccessFormatError),
     #[error("Worker failed to boot: {0}")]
     Io(#[from] io::Error),
+    #[error(transparent)]
+    Hook(#[from] HookError),
 }
 
 impl BootError {
     fn exit_code(&self) -> i32 {
         match self {
             Self::Load { .. } => LOAD_ERROR,
-            Self::AccessFormat(_) | Self::Io(_) => BOOT_ERROR,
+            Self::AccessFormat(_) | Self::Io(_) | Self::Hook(_) => BOOT_ERROR,
         }
     }
 
@@ -85,7 +89,7 @@ pub fn run_web(boot: Boot) -> i32 {
         let settings = Arc::clone(&context.settings);
         let (board, slot) = (boot.scoreboard, context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
-        let station = Arc::new(station);
+        let station = Arc::new(station.with_hooks(&context));
         let (reactor, waker) = Reactor::new(
             Arc::clone(&station),
             boot.listeners,
@@ -93,10 +97,17 @@ pub fn run_web(boot: Boot) -> i32 {
             signals,
             boot.tls,
         )?;
+        let age = context.age;
+        let moment = Moment::PostWorkerInit { age };
+        context.hooks.call(moment, &context.settings)?;
         station.slot().beat();
         station.slot().set_state(SlotState::Ready);
         station.tell(&Message::Ready);
-        Ok(crew::run(station, reactor, waker)?)
+        let code = crew::run(Arc::clone(&station), reactor, waker)?;
+        if station.has_quit.load(Ordering::Relaxed) {
+            station.call_hook(Moment::WorkerInt { age });
+        }
+        Ok(code)
     };
     match serve() {
         Ok(code) => {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use log::{info, warn};
+use log::{error, info, warn};
+use oxicorn_common::hooks::{Hooks, Moment, NoHooks};
 use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
 use oxicorn_common::request::{Head, Peer};
 use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState};
-use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings};
+use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
 use crate::exchange::Exchange;
 use crate::seat::Seat;
@@ -22,6 +23,10 @@ pub(crate) struct Station {
     pub(crate) seats: Vec<Seat>,
     /// Responses say `Connection: close`: the whole server is stopping.
     pub(crate) closing: AtomicBool,
+    /// This worker was told to end at once.
+    pub(crate) has_quit: AtomicBool,
+    hooks: Arc<dyn Hooks>,
+    age: u64,
     served: AtomicU64,
     /// After so many requests this worker asks to be replaced; 0 is never.
     serves_at_most: u64,
@@ -54,12 +59,43 @@ impl Station {
             scoreboard,
             slot,
             closing: AtomicBool::new(false),
+            has_quit: AtomicBool::new(false),
+            hooks: Arc::new(NoHooks),
+            age: 0,
             served: AtomicU64::new(0),
             serves_at_most,
             asked_for_replacement: AtomicBool::new(false),
             access_format,
             sender,
         })
+    }
+
+    /// Has the functions of the config file called.
+    pub(crate) fn with_hooks(mut self, context: &WorkerContext) -> Self {
+        self.hooks = Arc::clone(&context.hooks);
+        self.age = context.age;
+        self
+    }
+
+    /// Calls a function of the config file. What it raises is logged.
+    pub(crate) fn call_hook(&self, moment: Moment) {
+        if let Err(raised) = self.hooks.call(moment, &self.settings) {
+            error!("{raised}");
+        }
+    }
+
+    /// Tells the config file of a request that has outlived its timeout. The application may hold
+    /// what the function needs, so nobody waits for it.
+    pub(crate) fn tell_of_timeout(self: &Arc<Self>) {
+        if !self.settings.hooks.has("worker_abort") {
+            return;
+        }
+        let station = Arc::clone(self);
+        let age = self.age;
+        let call = move || station.call_hook(Moment::WorkerAbort { age });
+        if let Err(error) = std::thread::Builder::new().spawn(call) {
+            error!("worker_abort is not called: {error}");
+        }
     }
 
     pub(crate) fn slot(&self) -> &Slot {

@@ -3,11 +3,13 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::error::SettingsError;
 use super::origin::Origin;
 use super::setting::{Kind, Setting, Standing};
 use super::table::SETTINGS;
+use crate::hooks::Hooks;
 
 /// Looked for in the working directory where no file is named, in this order.
 const DEFAULT_FILES: [&str; 2] = ["gunicorn.conf.py", "oxicorn.conf.py"];
@@ -93,11 +95,21 @@ pub enum ConfigValue {
 pub struct ConfigFile {
     place: ConfigPlace,
     values: Vec<(String, ConfigValue)>,
+    hooks: Arc<dyn Hooks>,
 }
 
 impl ConfigFile {
-    pub fn new(place: ConfigPlace, values: Vec<(String, ConfigValue)>) -> Self {
-        Self { place, values }
+    /// `hooks` calls the functions among the values.
+    pub fn new(
+        place: ConfigPlace,
+        values: Vec<(String, ConfigValue)>,
+        hooks: Arc<dyn Hooks>,
+    ) -> Self {
+        Self {
+            place,
+            values,
+            hooks,
+        }
     }
 
     /// Reads the file that `given` names, or the default one where there is one. The second is what
@@ -133,6 +145,10 @@ impl ConfigFile {
             }
             Err(source) => Err(SettingsError::ConfigFile { place, source }),
         }
+    }
+
+    pub(super) fn hooks(&self) -> Arc<dyn Hooks> {
+        Arc::clone(&self.hooks)
     }
 
     pub(super) fn place(&self) -> &ConfigPlace {

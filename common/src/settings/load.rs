@@ -6,6 +6,7 @@
 //! ```
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::Settings;
 use super::command_line::CommandLine;
@@ -17,6 +18,7 @@ use super::parse;
 use super::setting::{Kind, Setting, Standing};
 use super::source::Source;
 use super::table::SETTINGS;
+use crate::hooks::{Hooks, NoHooks};
 
 /// More of the command line, in the order in which they count.
 const MORE_ARGUMENTS: [&str; 2] = ["OXICORN_CMD_ARGS", "GUNICORN_CMD_ARGS"];
@@ -27,6 +29,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// One line each; nothing that stops a start.
     pub warnings: Vec<String>,
+    /// What calls the functions of the config file.
+    pub hooks: Arc<dyn Hooks>,
     /// Where each row of [`SETTINGS`] came from, in the same order.
     origins: Vec<Origin>,
 }
@@ -37,6 +41,10 @@ impl Loaded {
         let mut loaded = Self {
             settings: Settings::default(),
             warnings: layers.warnings(),
+            hooks: match &layers.config_file {
+                Some(file) => file.hooks(),
+                None => Arc::new(NoHooks),
+            },
             origins: Vec::with_capacity(SETTINGS.len()),
         };
         for row in SETTINGS {
@@ -132,10 +140,7 @@ impl Loaded {
             return Err(self.refuse("reload_extra_files", file.clone(), expected));
         }
         match (&settings.tls.certfile, &settings.tls.keyfile) {
-            (Some(file), None) => {
-                let expected = "a keyfile beside the certfile".to_owned();
-                Err(self.refuse("certfile", file.display().to_string(), expected))
-            }
+            // A certificate alone may have its key in the same file.
             (None, Some(file)) => {
                 let expected = "a certfile beside the keyfile".to_owned();
                 Err(self.refuse("keyfile", file.display().to_string(), expected))

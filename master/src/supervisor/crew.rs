@@ -21,6 +21,11 @@ impl Supervisor {
         self.conclude_reload();
     }
 
+    /// How many workers there should be, SIGWINCH aside.
+    pub(crate) fn workers_wanted(&self) -> usize {
+        self.web.target
+    }
+
     /// How many workers serve.
     pub(crate) fn workers(&self) -> usize {
         let serves = |child: &&Child| child.is_ready() && child.kind == Kind::Web;

@@ -260,6 +260,7 @@ impl Crew {
                 Some(expired) => {
                     reactor.given_up += 1;
                     expired.answer(&self.station);
+                    self.station.tell_of_timeout();
                 }
                 None => oldest = Some(oldest.map_or(since, |other: Instant| other.min(since))),
             }

@@ -49,7 +49,10 @@ impl Reactor {
         for signal in self.signals.take() {
             match signal {
                 Signal::SIGTERM => self.begin_drain()?,
-                Signal::SIGINT | Signal::SIGQUIT => self.quit = true,
+                Signal::SIGINT | Signal::SIGQUIT => {
+                    self.quit = true;
+                    self.station.has_quit.store(true, Ordering::Relaxed);
+                }
                 Signal::SIGUSR1 => oxicorn_common::logging::reopen(),
                 _ => {}
             }

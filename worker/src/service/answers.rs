@@ -37,7 +37,8 @@ pub(crate) struct Service {
 
 impl App for Service {
     fn call(&self, request: &mut Request) -> Response {
-        self.answer(request).unwrap_or_else(Problem::into_response)
+        let answer = self.answer(request);
+        answer.unwrap_or_else(|problem| problem.into_response(request.method(), request.path()))
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) enum Problem {
     #[error("the database cannot be reached; try again in a few seconds")]
     Unreachable,
     #[error("the connection to the database was lost; the change may have been made or not")]
-    Unknown,
+    Unknown(#[source] anyhow::Error),
     #[error("the server failed; its log has the reason")]
     Internal(#[source] anyhow::Error),
 }
@@ -70,14 +70,23 @@ impl Problem {
             Self::Final(_) => (StatusCode::BAD_REQUEST, "TASK_NOT_CANCELLABLE"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
             Self::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
-            Self::Unknown => (StatusCode::INTERNAL_SERVER_ERROR, "OUTCOME_UNKNOWN"),
+            Self::Unknown(_) => (StatusCode::INTERNAL_SERVER_ERROR, "OUTCOME_UNKNOWN"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
         }
     }
 
-    pub(crate) fn into_response(self) -> Response {
-        if let Self::Internal(cause) = &self {
-            error!("Error in the task service: {cause:#}");
+    /// The answer to this call. What is our fault is told in the log.
+    pub(crate) fn into_response(self, method: &str, path: &str) -> Response {
+        match &self {
+            Self::Internal(cause) => {
+                error!("Error in the task service: {method} {path}: {cause:#}")
+            }
+            Self::Unknown(cause) => error!(
+                "{method} {path}: the connection to the database was lost during the commit ({cause:#}), so the \
+                 change may have been made or not, and the client was told so (500 OUTCOME_UNKNOWN): see what the \
+                 database holds, and its own log of this moment for why"
+            ),
+            _ => {}
         }
         let (status, code) = self.status_and_code();
         let problems = match &self {
@@ -105,7 +114,7 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Busy(_) | StoreError::Conflict(_) => Self::Busy,
             StoreError::Unreachable(_) | StoreError::Lost(_) => Self::Unreachable,
-            StoreError::Unknown(_) => Self::Unknown,
+            StoreError::Unknown(cause) => Self::Unknown(cause),
             StoreError::Taken(field) => Self::Taken(field),
             other => Self::Internal(other.into()),
         }
@@ -116,5 +125,31 @@ impl From<serde_json::Error> for Problem {
     /// An answer that cannot be written down: a body that cannot be read is made by hand.
     fn from(error: serde_json::Error) -> Self {
         Self::Internal(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_should_come_back_is_told_when() {
+        for (error, status, seconds) in [
+            (StoreError::Busy(None), 503, Some("1")),
+            (
+                StoreError::Unreachable("refused".to_owned()),
+                503,
+                Some("5"),
+            ),
+            (StoreError::Lost(anyhow::anyhow!("closed")), 503, Some("5")),
+            // To come back might do it twice.
+            (StoreError::Unknown(anyhow::anyhow!("closed")), 500, None),
+        ] {
+            let response = Problem::from(error).into_response("GET", "/");
+            let mut fields = response.fields.iter();
+            let field = fields.find(|(name, _)| name == "Retry-After");
+            let found = (response.status.as_u16(), field.map(|(_, value)| &**value));
+            assert_eq!(found, (status, seconds));
+        }
     }
 }

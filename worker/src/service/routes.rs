@@ -125,7 +125,7 @@ mod tests {
         let routes = Routes::new().expect("distinct paths");
         let find = |method, path: &str| {
             let found = routes.find(method, &format!("{PREFIX}{path}"));
-            found.map_err(|problem| problem.into_response().status.as_u16())
+            found.map_err(|problem| problem.into_response("GET", "/").status.as_u16())
         };
         assert_eq!(find("GET", "/tasks"), Ok(Call::ListTasks));
         assert_eq!(find("HEAD", "/tasks/1000"), Ok(Call::ShowTask(1000)));

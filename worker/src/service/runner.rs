@@ -125,11 +125,12 @@ impl Workshop {
 
     fn work_on(&self, lease: &Lease) -> Result<Value, WorkError> {
         let (store, summary) = (&*self.store, &lease.task.summary);
+        let parameters = lease.task.parameters.parse().map_err(anyhow::Error::from)?;
         let lookup = |filter: &TaskFilter, limit: usize| Ok(store.task_records(filter, limit)?);
         let assignment = Assignment {
             task_type: summary.task_type,
             user_id: &summary.user_id,
-            parameters: &lease.task.parameters,
+            parameters: &parameters,
             lookup: &lookup,
         };
         let mut progress = |percent| {
@@ -288,6 +289,7 @@ mod tests {
                 std::thread::yield_now();
             }
             let result = task(&*store, id).result.expect("a result");
+            let result: Value = result.parse().expect("a value");
             assert_eq!(result["statistics"]["mean"], 3.0);
             stop.request();
             runner.join().expect("no panic");

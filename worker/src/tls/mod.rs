@@ -17,13 +17,15 @@ mod session;
 use std::sync::Arc;
 
 use oxicorn_common::Settings;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::{ServerConfig, crypto::ring};
 
 use oxicorn_common::settings::ClientCertificate;
 
 pub use error::TlsError;
 pub(crate) use session::{Handshake, Session};
+
+const LONGEST_TICKET: usize = 16 * 1024;
 
 /// All that a worker must know to speak TLS. Made by the master: children need not be able to read
 /// the files.
@@ -77,9 +79,7 @@ impl Tls {
                 })?;
         // With a list of our own, ours is the order that counts, as in Python's ssl.
         config.ignore_client_order = tls.ciphers.is_some();
-        // A ticket holds the session, sealed with keys that all workers inherit: clients resume with
-        // whichever worker they meet. A cache would know only those of its own worker.
-        config.ticketer = ring::Ticketer::new().map_err(TlsError::Rustls)?;
+        config.ticketer = ticketer()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
         Ok(Some(Self(Arc::new(config))))
     }
@@ -87,4 +87,15 @@ impl Tls {
     fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.0)
     }
+}
+
+/// Seals sessions into tickets with keys that all workers inherit: clients resume with whichever
+/// worker they meet, where a cache would know only the sessions of its own. After six hours each
+/// worker makes new keys, and a client that comes to another one makes a handshake in full.
+fn ticketer() -> Result<Arc<dyn ProducesTickets>, TlsError> {
+    let ticketer = ring::Ticketer::new().map_err(TlsError::Rustls)?;
+    // It takes no ticket that is longer than the longest it has made, so that a worker would refuse
+    // those of its siblings until it has made one. This is longer than one with certificates.
+    let _ = ticketer.encrypt(&[0; LONGEST_TICKET]);
+    Ok(ticketer)
 }

@@ -1,13 +1,15 @@
 //! The config file between the environment and the defaults, with a reader of set values.
 
 use super::*;
+use crate::hooks::NoHooks;
 
 #[derive(Debug)]
 pub(super) struct Reader(pub(super) Vec<(String, ConfigValue)>);
 
 impl ConfigReader for Reader {
     fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError> {
-        Ok(ConfigFile::new(place.clone(), self.0.clone()))
+        let hooks = Arc::new(NoHooks);
+        Ok(ConfigFile::new(place.clone(), self.0.clone(), hooks))
     }
 }
 

@@ -1,10 +1,15 @@
-//! A client that speaks raw HTTP/1.1 and hides nothing: every error of the socket is an answer.
+//! A client that speaks raw HTTP/1.1, over TLS if need be, and hides nothing: every error of the
+//! socket is an answer.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 use super::{Answer, PATIENCE};
 
@@ -19,6 +24,7 @@ pub(crate) struct Client {
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
 impl Client {
@@ -31,6 +37,32 @@ impl Client {
             stream: Stream::Tcp(stream),
             unread: Vec::new(),
         })
+    }
+
+    /// Connects, and makes the handshake with the first bytes that are sent.
+    pub(crate) fn connect_tls(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<Self> {
+        Self::connect(address)?.over_tls(tls)
+    }
+
+    /// Goes on over TLS.
+    pub(crate) fn over_tls(self, tls: &Arc<ClientConfig>) -> io::Result<Self> {
+        let Stream::Tcp(socket) = self.stream else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let name = ServerName::try_from("localhost").expect("a name");
+        let session = ClientConnection::new(Arc::clone(tls), name).map_err(io::Error::other)?;
+        Ok(Self {
+            stream: Stream::Tls(Box::new(StreamOwned::new(session, socket))),
+            unread: self.unread,
+        })
+    }
+
+    /// Over TLS, what has been agreed upon.
+    pub(crate) fn session(&self) -> &ClientConnection {
+        match &self.stream {
+            Stream::Tls(stream) => &stream.conn,
+            _ => panic!("no TLS"),
+        }
     }
 
     pub(crate) fn connect_unix(path: &Path) -> io::Result<Self> {
@@ -71,6 +103,7 @@ impl Client {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.write_all(bytes),
             Stream::Unix(stream) => stream.write_all(bytes),
+            Stream::Tls(stream) => stream.write_all(bytes),
         }
     }
 
@@ -156,9 +189,13 @@ impl Client {
 
     /// Says that no more requests follow.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        match &self.stream {
+        match &mut self.stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => {
+                stream.conn.send_close_notify();
+                stream.flush()
+            }
         }
     }
 
@@ -166,6 +203,7 @@ impl Client {
         let outcome = match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
             Stream::Unix(stream) => stream.set_read_timeout(Some(patience)),
+            Stream::Tls(stream) => stream.sock.set_read_timeout(Some(patience)),
         };
         outcome.expect("a socket takes a timeout");
     }
@@ -188,6 +226,7 @@ impl Client {
         let count = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(&mut piece)?,
             Stream::Unix(stream) => stream.read(&mut piece)?,
+            Stream::Tls(stream) => stream.read(&mut piece)?,
         };
         self.unread.extend_from_slice(&piece[..count]);
         Ok(count)

@@ -1,6 +1,7 @@
 //! What the tests share: a server under test, the clients, and looks into `/proc`.
 
 mod answer;
+mod authority;
 mod backends;
 mod client;
 mod database;
@@ -16,6 +17,7 @@ mod teardown;
 mod topic;
 
 pub(crate) use answer::Answer;
+pub(crate) use authority::{Authority, Identity};
 pub(crate) use backends::{Backends, CacheKind, EventsKind, StoreKind};
 pub(crate) use client::Client;
 pub(crate) use database::Database;

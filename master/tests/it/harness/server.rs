@@ -43,6 +43,7 @@ pub(crate) struct Server {
     /// `None` is death by a signal.
     pub(super) expected_code: Option<i32>,
     address: Option<SocketAddr>,
+    speaks_tls: bool,
 }
 
 /// What a run that was expected to end has left.
@@ -148,7 +149,7 @@ impl Builder {
         if workers > 0 {
             server.wait_for_children(workers);
         }
-        if server.address.is_some() {
+        if server.address.is_some() && !server.speaks_tls {
             eventually("the first answer", || server.ask_and_close().ok());
         }
         if workers > 0 {
@@ -181,6 +182,7 @@ impl Builder {
             exited: None,
             expected_code: Some(0),
             address: None,
+            speaks_tls: false,
         }
     }
 
@@ -331,9 +333,10 @@ impl Server {
         let line = self.log.wait_for("Listening at: ");
         let place = line.split("Listening at: ").nth(1).unwrap_or_default();
         let place = place.split(" (").next().unwrap_or_default();
+        self.speaks_tls = place.starts_with("https://");
         self.address = place
-            .strip_prefix("http://")
-            .and_then(|address| address.split(',').next()?.parse().ok());
+            .split_once("://")
+            .and_then(|(_, address)| address.split(',').next()?.parse().ok());
     }
 }
 

@@ -1,5 +1,5 @@
 //! A cache in this process. Bounded in bytes, and as fresh as its tracker: before each use it
-//! follows the changes of all processes.
+//! follows the changes of all processes. Threads that miss one key together ask the store once.
 //!
 //! ```text
 //!   moment = look()         follow the changes of all processes, forget what they spoil
@@ -7,15 +7,17 @@
 //!   keep(moment, key, ..)   unless something has changed since that moment
 //! ```
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use oxicorn_common::{Settings, WorkerContext};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
-use super::{Cache, Found, Make, Shared, shortened, units};
+use super::flights::Flights;
+use super::{Cache, Found, Made, Make, Shared, shortened, units};
 use crate::service::store::{self, Changes, Invalidate, StoreError, Tracker};
 
 /// Lists of tasks that are kept. They are longer than other bodies, and any change of a task
@@ -47,7 +49,16 @@ pub(super) struct Memory {
     lists_since: AtomicU64,
     entries: Bounded<String, Kept, ByLength>,
     lists: Bounded<String, Kept, ByLength>,
+    /// Absent where nothing is kept: nobody would find what another has made.
+    flights: Option<Flights>,
     jitter_per_cent: u32,
+}
+
+/// What is kept of one thing, and what is kept of a list.
+#[derive(Debug, Clone, Copy)]
+enum Shelf {
+    Things,
+    Lists,
 }
 
 #[derive(Debug, Clone)]
@@ -74,6 +85,7 @@ impl Memory {
             lists_since: AtomicU64::new(0),
             entries: Bounded::with_weighter(entries, entries as u64, ByLength),
             lists: Bounded::with_weighter(lists, units, ByLength),
+            flights: (entries > 0).then(Flights::default),
             jitter_per_cent: settings.cache_ttl_jitter,
         }
     }
@@ -105,45 +117,63 @@ impl Memory {
         Moment(self.moment.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    fn find(&self, key: &str) -> Option<Shared> {
-        let kept = self.entries.get(key)?;
-        (kept.until > Instant::now()).then_some(kept.body)
+    fn shelf(&self, shelf: Shelf) -> &Bounded<String, Kept, ByLength> {
+        match shelf {
+            Shelf::Things => &self.entries,
+            Shelf::Lists => &self.lists,
+        }
     }
 
-    /// Remembers what was made from the store as it was at `moment`.
-    fn keep(&self, moment: Moment, key: &str, body: &Shared, ttl: Duration) {
-        self.keep_in(&self.entries, moment, key, body, ttl);
-    }
-
-    fn find_list(&self, key: &str) -> Option<Shared> {
-        let kept = self.lists.get(key)?;
-        let fresh = kept.lists == self.lists_since.load(Ordering::Relaxed);
+    fn find(&self, shelf: Shelf, key: &str) -> Option<Shared> {
+        let kept = self.shelf(shelf).get(key)?;
+        let fresh = match shelf {
+            Shelf::Things => true,
+            Shelf::Lists => kept.lists == self.lists_since.load(Ordering::Relaxed),
+        };
         (fresh && kept.until > Instant::now()).then_some(kept.body)
     }
 
-    fn keep_list(&self, moment: Moment, key: &str, body: &Shared, ttl: Duration) {
-        self.keep_in(&self.lists, moment, key, body, ttl);
+    /// What is there, or else what is made of the store.
+    fn read(&self, shelf: Shelf, key: &str, make: &mut Make<'_>) -> Found {
+        self.look()?;
+        if let Some(body) = self.find(shelf, key) {
+            return Ok(Some(body));
+        }
+        let Some(flights) = &self.flights else {
+            return Ok(make()?.map(|made| made.body));
+        };
+        // No key of a thing begins so.
+        let flight = match shelf {
+            Shelf::Things => Cow::Borrowed(key),
+            Shelf::Lists => Cow::Owned(format!("?{key}")),
+        };
+        // Another thread may have landed, now or just before we led. What it has made will not do as
+        // such: it may have read before this request began.
+        let _lead = flights.lead(&flight);
+        let moment = self.look()?;
+        if let Some(body) = self.find(shelf, key) {
+            return Ok(Some(body));
+        }
+        let Some(made) = make()? else {
+            return Ok(None);
+        };
+        self.keep(shelf, moment, key, &made);
+        Ok(Some(made.body))
     }
 
-    fn keep_in(
-        &self,
-        entries: &Bounded<String, Kept, ByLength>,
-        moment: Moment,
-        key: &str,
-        body: &Shared,
-        ttl: Duration,
-    ) {
+    /// Remembers what was made from the store as it was at `moment`.
+    fn keep(&self, shelf: Shelf, moment: Moment, key: &str, made: &Made) {
         let _tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
         // What was seen since may have spoiled this very key before it was here to be forgotten.
-        if ttl.is_zero() || self.moment.load(Ordering::Relaxed) != moment.0 {
+        if made.ttl.is_zero() || self.moment.load(Ordering::Relaxed) != moment.0 {
             return;
         }
         let kept = Kept {
-            body: Arc::clone(body),
-            until: Instant::now() + shortened(ttl, self.jitter_per_cent),
+            body: Arc::clone(&made.body),
+            until: Instant::now() + shortened(made.ttl, self.jitter_per_cent),
             lists: self.lists_since.load(Ordering::Relaxed),
         };
-        entries.insert(key.to_owned(), kept);
+        self.shelf(shelf).insert(key.to_owned(), kept);
     }
 }
 
@@ -161,30 +191,14 @@ impl Invalidate for Memory {
 
 impl Cache for Memory {
     fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found {
-        let moment = self.look()?;
-        if let Some(body) = self.find(key) {
-            return Ok(Some(body));
-        }
-        let Some(made) = make()? else {
-            return Ok(None);
-        };
-        self.keep(moment, key, &made.body, made.ttl);
-        Ok(Some(made.body))
+        self.read(Shelf::Things, key, make)
     }
 
     fn read_list(&self, query: &str, make: &mut Make<'_>) -> Found {
         if !self.keeps_lists {
             return Ok(make()?.map(|made| made.body));
         }
-        let moment = self.look()?;
-        if let Some(body) = self.find_list(query) {
-            return Ok(Some(body));
-        }
-        let Some(made) = make()? else {
-            return Ok(None);
-        };
-        self.keep_list(moment, query, &made.body, made.ttl);
-        Ok(Some(made.body))
+        self.read(Shelf::Lists, query, make)
     }
 
     fn kind(&self) -> &'static str {

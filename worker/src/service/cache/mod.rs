@@ -1,6 +1,7 @@
 //! What is remembered of the store: whole response bodies under `task:{id}`, `user:{id}` and
 //! `session:{id}`, in this process or in Redis.
 
+mod flights;
 mod memory;
 mod redis;
 

@@ -2,11 +2,13 @@
 //! sees them.
 
 mod session;
+mod stored_json;
 mod task;
 mod time;
 mod user;
 
 pub(crate) use session::{Session, new_session_id};
+pub(crate) use stored_json::StoredJson;
 pub(crate) use task::{
     NewTask, Priority, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, TaskType,
     UserRef, new_task_reference,

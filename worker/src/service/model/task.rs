@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::Timestamp;
+use super::{StoredJson, Timestamp};
 
 /// Counts from 1000.
 pub(crate) type TaskId = i64;
@@ -211,8 +211,8 @@ pub(crate) struct TaskSummary {
 pub(crate) struct Task {
     #[serde(flatten)]
     pub(crate) summary: TaskSummary,
-    pub(crate) parameters: Map<String, Value>,
-    pub(crate) result: Option<Value>,
+    pub(crate) parameters: StoredJson,
+    pub(crate) result: Option<StoredJson>,
     pub(crate) error_message: Option<String>,
     /// Seconds that the last attempt took.
     pub(crate) processing_time: Option<f64>,

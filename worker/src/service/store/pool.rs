@@ -164,6 +164,10 @@ pub(super) struct Pool<M: ManageConnection> {
 
 impl<M: ManageConnection> Pool<M> {
     pub(super) fn new(manager: M, shape: PoolShape) -> Self {
+        Self::with_idle_time(manager, shape, OVERFLOW_IDLES)
+    }
+
+    fn with_idle_time(manager: M, shape: PoolShape, idles: Duration) -> Self {
         let opener = Arc::new(Opener {
             manager,
             recycle: shape.recycle,
@@ -187,7 +191,7 @@ impl<M: ManageConnection> Pool<M> {
         let overflow = (shape.overflow > 0).then(|| {
             builder(shape.overflow)
                 .min_idle(Some(0))
-                .idle_timeout(Some(OVERFLOW_IDLES))
+                .idle_timeout(Some(idles))
                 .build_unchecked(Shared(Arc::clone(&opener)))
         });
         Self {
@@ -382,3 +386,6 @@ impl Drop for Seat<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
 use oxicorn_common::bell::Bell;
+use oxicorn_common::hooks::NoHooks;
 use oxicorn_common::{News, Outages, Settings, WorkerContext};
 use tempfile::TempDir;
 
@@ -103,6 +104,7 @@ pub(crate) fn settings() -> (Guard, Settings) {
 
 pub(crate) fn context(settings: &Settings) -> WorkerContext {
     WorkerContext {
+        hooks: Arc::new(NoHooks),
         settings: Arc::new(settings.clone()),
         slot: 0,
         generation: 1,

@@ -111,6 +111,14 @@ impl ConnectError {
             Self::Migration(error) => error::is_loss(error),
         }
     }
+
+    /// What an operator may do about it, where that is known.
+    pub(super) fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Connect(error) => error::advice(error),
+            Self::Migration(_) => None,
+        }
+    }
 }
 
 /// Makes connections. The first one that succeeds brings the tables up to date.

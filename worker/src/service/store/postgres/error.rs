@@ -1,6 +1,10 @@
 //! Errors of the crate sorted by what they mean for a change: the one place that knows SQLSTATEs.
 
+use std::error::Error;
+use std::io;
+
 use postgres::error::{DbError, SqlState};
+use rustls::CertificateError;
 
 use crate::service::store::StoreError;
 
@@ -36,14 +40,61 @@ pub(super) fn is_temporary(error: &postgres::Error) -> bool {
     match error.as_db_error() {
         Some(answer) => is_farewell(answer.code()) || is_full(answer.code()),
         // The crate tells these apart by their texts only.
-        None => [
-            "error performing TLS",
-            "invalid configuration",
-            "authentication",
-        ]
-        .iter()
-        .all(|text| !error.to_string().starts_with(text)),
+        None if error.to_string().starts_with("error performing TLS") => was_cut_off(error),
+        None => ["invalid configuration", "authentication"]
+            .iter()
+            .all(|text| !error.to_string().starts_with(text)),
     }
+}
+
+/// What an operator may do where no connection can be made, for errors that do not pass.
+pub(super) fn advice(error: &postgres::Error) -> Option<&'static str> {
+    if let Some(answer) = error.as_db_error() {
+        let code = answer.code();
+        let is_login = [
+            SqlState::INVALID_PASSWORD,
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+        ];
+        return if is_login.contains(code) {
+            Some("check user, password and sslmode of the URL, and pg_hba.conf of the server")
+        } else if *code == SqlState::INVALID_CATALOG_NAME {
+            Some("create that database, or name another")
+        } else {
+            None
+        };
+    }
+    match tls_cause(error) {
+        Some(rustls::Error::InvalidCertificate(problem)) => Some(match problem {
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "name the host as its certificate does, or say sslmode=verify-ca"
+            }
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "renew the certificate of the server"
+            }
+            _ => {
+                "name the authority that issued the certificate of the server with sslrootcert=PATH"
+            }
+        }),
+        Some(_) => None,
+        None if format!("{error:?}").contains("does not support TLS") => {
+            Some("turn TLS on there (ssl = on), or say sslmode=prefer")
+        }
+        None if format!("{error:?}").contains("password missing") => {
+            Some("the server wants a password, and the URL has none")
+        }
+        None => None,
+    }
+}
+
+/// The other side went away in the middle of a handshake.
+fn was_cut_off(error: &postgres::Error) -> bool {
+    is_io(error) && tls_cause(error).is_none()
+}
+
+fn tls_cause(error: &postgres::Error) -> Option<&rustls::Error> {
+    // What an io::Error was made of is not its source.
+    let cause = error.source()?.downcast_ref::<io::Error>()?;
+    cause.get_ref()?.downcast_ref()
 }
 
 impl From<postgres::Error> for StoreError {
@@ -87,8 +138,7 @@ fn is_full(code: &SqlState) -> bool {
 }
 
 fn is_io(error: &postgres::Error) -> bool {
-    use std::error::Error;
     error
         .source()
-        .is_some_and(|source| source.is::<std::io::Error>())
+        .is_some_and(|source| source.is::<io::Error>())
 }

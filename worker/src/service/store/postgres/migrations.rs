@@ -43,8 +43,44 @@ fn version(client: &mut Client) -> Result<usize, postgres::Error> {
     }
 }
 
+/// 0 where none was made.
 fn applied(client: &mut impl postgres::GenericClient) -> Result<usize, postgres::Error> {
     let sql = "SELECT coalesce(max(version), 0) FROM oxicorn_migrations";
     let version: i32 = client.query_one(sql, &[])?.get(0);
     Ok(usize::try_from(version).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use postgres::NoTls;
+
+    use super::*;
+    use crate::service::store::testing;
+
+    #[test]
+    fn many_may_come_first() {
+        let (_guard, settings) = testing::on_postgres();
+        let connect = || Client::connect(&settings.database_url, NoTls).expect("a connection");
+        let together = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let come = || {
+                let mut client = connect();
+                together.wait();
+                run(&mut client)
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(come)).collect();
+            for one in all {
+                one.join().expect("no panic").expect("tables");
+            }
+        });
+        let mut client = connect();
+        let sql = "SELECT count(*), max(version)::int8, (SELECT count(*) FROM pg_class
+                WHERE relnamespace = 'public'::regnamespace AND relkind = 'r')
+            FROM oxicorn_migrations";
+        let row = client.query_one(sql, &[]).expect("an answer");
+        let versions = i64::try_from(VERSIONS.len()).expect("a few");
+        // tasks, users, sessions, events, stale_keys, task_counts, and the versions.
+        let found: (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+        assert_eq!(found, (versions, versions, 7));
+    }
 }

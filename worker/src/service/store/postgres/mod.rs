@@ -214,10 +214,15 @@ fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> an
                 warn_of_too_many(&mut connection, &context.settings);
             }
         }
-        Err(error) if error.is_temporary() => health.failed(&error),
+        Err(error) if error.is_temporary() => {
+            health.failed(&format!("{:#}", anyhow::Error::from(error)));
+        }
         Err(error) => {
             let place = manager.target().name();
-            return Err(error).with_context(|| format!("database_url: {place} cannot be used"));
+            let advice = error.advice().map(|it| format!(" ({it})"));
+            let advice = advice.unwrap_or_default();
+            return Err(error)
+                .with_context(|| format!("database_url: {place} cannot be used{advice}"));
         }
     }
     Ok(())

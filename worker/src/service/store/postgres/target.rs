@@ -1,6 +1,6 @@
 //! Which server a URL means, and how safe the way there is to be.
 //!
-//! `sslmode` has libpq's five values. The crate's own parser knows three of them and no
+//! `sslmode` has libpq's six values. The crate's own parser knows three of them and no
 //! `sslrootcert`, so both are taken out of the URL before it sees it.
 
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ impl Target {
         }
         let Some(trust) = Trust::new(mode, root) else {
             return refuse(&format!(
-                "sslmode={mode} is not disable, prefer, require, verify-ca or verify-full"
+                "sslmode={mode} is not disable, allow, prefer, require, verify-ca or verify-full"
             ));
         };
         let plain = match kept.is_empty() {
@@ -74,6 +74,7 @@ impl Target {
         }
         config.tcp_user_timeout(UNACKNOWLEDGED);
         config.keepalives_idle(UNACKNOWLEDGED);
+        config.keepalives_interval(UNACKNOWLEDGED / 3);
         Ok(Self { config, trust })
     }
 

@@ -1,4 +1,4 @@
-//! TLS to the server, in libpq's modes: the two that encrypt do not say with whom, the two that
+//! TLS to the server, in libpq's modes: those that only encrypt do not say with whom, the two that
 //! verify do.
 
 use std::path::{Path, PathBuf};
@@ -34,7 +34,8 @@ impl Trust {
     pub(super) fn new(sslmode: &str, root: Option<PathBuf>) -> Option<Self> {
         Some(match sslmode {
             "disable" => Self::NoTls,
-            "prefer" => Self::Anybody { required: false },
+            // libpq would try without TLS first: to try with TLS first allows no less.
+            "allow" | "prefer" => Self::Anybody { required: false },
             // With an authority named, libpq verifies it (its manual, section 34.19.1).
             "require" if root.is_none() => Self::Anybody { required: true },
             "require" | "verify-ca" => Self::Authority {

@@ -113,5 +113,11 @@ mod tests {
                 one.join().expect("no panic").expect("tables");
             }
         });
+        let file = connection::connect(&path).expect("a file");
+        assert_eq!(version(&file).expect("a number"), VERSIONS.len() as i64);
+        let intact: String = file
+            .pragma_query_value(None, "integrity_check", |row| row.get(0))
+            .expect("an answer");
+        assert_eq!(intact, "ok");
     }
 }

@@ -1,0 +1,102 @@
+//! The functions of a config file that the server calls, as the master and the workers see them:
+//! they say what happens, and know nothing of Python.
+//!
+//! ```text
+//!   master   on_starting  when_ready  pre_fork   child_exit  on_reload  nworkers_changed  on_exit
+//!                                        |           ^
+//!   worker                            post_fork  post_worker_init  worker_int|abort  worker_exit
+//! ```
+//!
+//! `pre_request` and `post_request` are called where the request is: by the host of the application.
+
+use std::any::Any;
+use std::fmt;
+
+use crate::settings::Settings;
+
+/// Calls functions at the moments of the server's life.
+pub trait Hooks: fmt::Debug + Send + Sync + Any {
+    /// Calls the function for `moment`, if there is one. The error is what it raised.
+    fn call(&self, moment: Moment, settings: &Settings) -> Result<(), HookError>;
+}
+
+/// No functions: there is no config file, or it sets none.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {
+    fn call(&self, _moment: Moment, _settings: &Settings) -> Result<(), HookError> {
+        Ok(())
+    }
+}
+
+/// What happens. Workers go by their age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    // In the master
+    Starting,
+    Ready,
+    Reloaded,
+    WorkersChanged {
+        new: usize,
+        old: Option<usize>,
+    },
+    PreFork {
+        age: u64,
+    },
+    /// No function is called: the worker that was announced has got its process.
+    Forked {
+        age: u64,
+        pid: i32,
+    },
+    ChildExit {
+        age: u64,
+    },
+    Exit,
+
+    // In a worker
+    PostFork {
+        age: u64,
+    },
+    PostWorkerInit {
+        age: u64,
+    },
+    WorkerInt {
+        age: u64,
+    },
+    WorkerAbort {
+        age: u64,
+    },
+    WorkerExit {
+        age: u64,
+    },
+}
+
+impl Moment {
+    /// The setting that holds the function.
+    pub fn hook(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Starting => "on_starting",
+            Self::Ready => "when_ready",
+            Self::Reloaded => "on_reload",
+            Self::WorkersChanged { .. } => "nworkers_changed",
+            Self::PreFork { .. } => "pre_fork",
+            Self::Forked { .. } => return None,
+            Self::ChildExit { .. } => "child_exit",
+            Self::Exit => "on_exit",
+            Self::PostFork { .. } => "post_fork",
+            Self::PostWorkerInit { .. } => "post_worker_init",
+            Self::WorkerInt { .. } => "worker_int",
+            Self::WorkerAbort { .. } => "worker_abort",
+            Self::WorkerExit { .. } => "worker_exit",
+        })
+    }
+}
+
+/// A function has raised an exception.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("Exception in the hook {hook}:\n{traceback}")]
+pub struct HookError {
+    pub hook: &'static str,
+    pub traceback: String,
+}

@@ -1,0 +1,89 @@
+//! SIGHUP: settings, application, sockets and logs anew, or everything as it was.
+
+use std::time::Instant;
+
+use anyhow::Context;
+use log::{error, info};
+use oxicorn_common::hooks::Moment;
+use oxicorn_common::{Settings, logging};
+
+use crate::generation::{Generation, change_environment};
+use crate::master::Master;
+use crate::pidfile::Pidfile;
+use crate::privileges;
+use crate::supervisor::{Action, Event, Supervisor};
+
+impl Master {
+    /// Carries out [`Action::Reload`].
+    pub(crate) fn reload(&mut self, supervisor: &mut Supervisor) -> Vec<Action> {
+        let now = Instant::now();
+        let Some(newest) = self.generations.values().next_back() else {
+            return Vec::new();
+        };
+        self.notifier.reloading();
+        let next = newest.next(&self.source, &self.resolve);
+        let next = next.and_then(|next| self.adopt(next));
+        match next {
+            Ok(next) => {
+                info!("Hang up: Master");
+                let plan = next.plan();
+                let actions = supervisor.handle(Event::Reloaded(plan), now);
+                self.generations.insert(supervisor.newest(), next);
+                actions
+            }
+            Err(reason) => {
+                error!("Reload failed, everything stays as it is: {reason:#}");
+                self.notifier.ready();
+                supervisor.reload_failed(now)
+            }
+        }
+    }
+
+    /// Lets the settings of a reload hold for the master itself. What can fail comes first.
+    fn adopt(&mut self, next: Generation) -> anyhow::Result<Generation> {
+        let settings = &next.settings;
+        let held = self.pidfile.as_ref().map(Pidfile::path);
+        let moves = settings.pidfile.as_deref() != held;
+        let prepared = self.prepare_pidfile(settings, moves).and_then(|pidfile| {
+            logging::init(settings).context("cannot open the log")?;
+            next.hooked().ask(Moment::Reloaded)?;
+            Ok(pidfile)
+        });
+        let pidfile = match prepared {
+            Ok(pidfile) => pidfile,
+            Err(reason) => {
+                let ours = self.generations.values().map(|other| &other.listeners);
+                next.listeners.retire(ours);
+                return Err(reason);
+            }
+        };
+        if moves && let Some(old) = std::mem::replace(&mut self.pidfile, pidfile) {
+            old.remove();
+        }
+        self.hooked = next.hooked();
+        privileges::hand_over_logs(settings);
+        let before = self.generations.values().next_back();
+        if let Some(before) = before {
+            change_environment(&before.settings, settings);
+        }
+        let is_same = |before: &Generation| {
+            before.listeners.is_same(&next.listeners) && before.tls.is_some() == next.tls.is_some()
+        };
+        if !before.is_some_and(is_same) {
+            let pid = std::process::id();
+            info!("Listening at: {} ({pid})", next.describe());
+        }
+        self.title.rename(&next.name());
+        self.title.show("master");
+        Ok(next)
+    }
+
+    fn prepare_pidfile(&self, settings: &Settings, moves: bool) -> anyhow::Result<Option<Pidfile>> {
+        let path = settings.pidfile.as_deref().filter(|_| moves);
+        let mut pidfile = path.map(Pidfile::lock).transpose()?;
+        if let Some(pidfile) = &mut pidfile {
+            pidfile.write()?;
+        }
+        Ok(pidfile)
+    }
+}
