@@ -4,6 +4,7 @@
 //! fork, turns it into an [`App`], which its request threads then call concurrently with ordinary
 //! blocking code. A panic in an application is caught by the worker and becomes a 500.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -38,6 +39,12 @@ pub trait Application: Send + Sync {
 
     /// Makes the application of a web worker: opens pools, warms caches. Runs once, after the fork.
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError>;
+
+    /// The files that the code of this process was loaded from, for `reload` to watch; more may come
+    /// while it runs. Called in a worker, by a thread that serves no requests.
+    fn source_files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
 
     /// Makes the background work of a runner process, where the application has any.
     fn runner(&self, context: &WorkerContext) -> Result<Option<Runner>, LoadError> {

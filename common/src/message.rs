@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   ready
+//!   changed STAMP FILE
 //!   replace REASON
 //!   failed EXIT_CODE TEXT
 //! ```
@@ -29,6 +30,9 @@ pub enum Message {
     Ready,
     /// The child serves on, but wants to be replaced and then told to drain.
     Replace { reason: String },
+    /// A file of the application is not what was loaded; `stamp` is the same for all who report the
+    /// same change, and less for none that comes later.
+    Changed { file: String, stamp: u64 },
     /// The child could not boot and is about to exit with this code.
     Failed { exit_code: i32, text: String },
 }
@@ -132,6 +136,7 @@ impl Message {
     fn to_line(&self) -> String {
         match self {
             Self::Ready => "ready\n".to_owned(),
+            Self::Changed { file, stamp } => format!("changed {stamp} {}\n", escape(file)),
             Self::Replace { reason } => format!("replace {}\n", escape(reason)),
             Self::Failed { exit_code, text } => format!("failed {exit_code} {}\n", escape(text)),
         }
@@ -141,6 +146,13 @@ impl Message {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
             "ready" => Some(Self::Ready),
+            "changed" => {
+                let (stamp, file) = rest.split_once(' ')?;
+                Some(Self::Changed {
+                    file: unescape(file),
+                    stamp: stamp.parse().ok()?,
+                })
+            }
             "replace" => Some(Self::Replace {
                 reason: unescape(rest),
             }),
@@ -197,6 +209,10 @@ mod tests {
             Message::Ready,
             Message::Replace {
                 reason: String::new(),
+            },
+            Message::Changed {
+                file: "/srv/app\n.py".to_owned(),
+                stamp: u64::MAX,
             },
             failed("Traceback:\n  C:\\new\n\n"),
         ];

@@ -21,6 +21,7 @@ use oxicorn_common::{
 
 use crate::crew;
 use crate::reactor::Reactor;
+use crate::reload;
 use crate::station::Station;
 use crate::tls::Tls;
 
@@ -101,6 +102,14 @@ pub fn run_web(boot: Boot) -> i32 {
         let moment = Moment::PostWorkerInit { age };
         context.hooks.call(moment, &context.settings)?;
         station.slot().beat();
+        if context.settings.reload.enabled {
+            reload::start(
+                Arc::clone(&boot.application),
+                Vec::new(),
+                &context.settings,
+                Arc::clone(&sender),
+            )?;
+        }
         station.slot().set_state(SlotState::Ready);
         station.tell(&Message::Ready);
         let code = crew::run(Arc::clone(&station), reactor, waker)?;

@@ -9,6 +9,7 @@
 //!   gate      what a connection gets through before its first request
 //!   tls       TLS over a client's socket
 //!   handoff   connections that go to a sibling
+//!   reload    watches the code of the application
 //!   native    the applications that come with the server
 //!   service   native:eventstreammonitor
 //! ```
@@ -28,6 +29,7 @@ pub mod native;
 mod outgoing;
 mod proxy_header;
 mod reactor;
+mod reload;
 mod seat;
 mod service;
 mod stack;

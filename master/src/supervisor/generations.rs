@@ -35,6 +35,8 @@ pub(super) struct Generations {
     reloading: bool,
     /// SIGHUP has come while a generation was on its way.
     again: bool,
+    /// The last change of code that a reload was begun for.
+    changed: u64,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,22 @@ impl Supervisor {
         } else {
             self.generations.reloading = true;
             self.actions.push(Action::Reload);
+        }
+    }
+
+    /// A worker has found that code has changed. All of them will; one reload is enough.
+    ///
+    /// Those of the newest generation are believed even if the clock of their file system is behind.
+    pub(super) fn note_change(&mut self, generation: u32, file: &str, stamp: u64) {
+        let known = self.generations.changed;
+        let is_new = match generation == self.newest() {
+            true => stamp != known,
+            false => stamp > known,
+        };
+        if self.stopping.is_none() && is_new {
+            self.generations.changed = stamp;
+            self.say(Level::Info, format!("Reloading because {file} has changed"));
+            self.ask_for_reload();
         }
     }
 

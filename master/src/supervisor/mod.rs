@@ -124,6 +124,10 @@ impl Supervisor {
         match message {
             Message::Ready if child.state == State::Booting => self.note_ready(id, now),
             Message::Ready => {}
+            Message::Changed { file, stamp } => {
+                let generation = child.generation;
+                self.note_change(generation, &file, stamp);
+            }
             Message::Replace { reason } => child.wants_replacement = Some(reason),
             // It has logged the reason itself; the rest is told by its exit.
             Message::Failed { .. } => {}

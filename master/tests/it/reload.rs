@@ -110,3 +110,62 @@ fn a_thousand_reloads_leak_no_descriptor() {
     );
     // The teardown compares those of the master.
 }
+
+#[test]
+fn a_changed_file_is_a_reload_by_either_engine() {
+    for engine in ["poll", "inotify"] {
+        let builder = Server::new(engine)
+            .lab()
+            .workers(2)
+            .args(&["--reload", "--reload-engine", engine])
+            .args(&["--reload-extra-file", "watched/*.txt"]);
+        let (closed, watched) = (builder.dir().join("closed"), builder.dir().join("watched"));
+        let mut server = {
+            fs::create_dir(&watched).expect("a directory");
+            fs::write(watched.join("one.txt"), "1").expect("a file");
+            builder
+                .env("LAB_BOOT", &closed.display().to_string())
+                .start()
+        };
+        server.tolerate("the lab has been closed");
+        server.tolerate("could not load the application");
+        server.tolerate("before it was ready");
+        server.tolerate("Reload given up");
+        let old = server.children();
+        fs::write(watched.join("one.txt"), "12").expect("a file");
+        server.log().wait_for("watched/one.txt has changed");
+        server.wait_for_others(&old, 2);
+        server.log().wait_for("Generation 2 serves");
+        assert_eq!(server.log().count("Reloading because"), 1, "one for all");
+
+        fs::write(&closed, "").expect("a file");
+        fs::write(watched.join("one.txt"), "123").expect("a file");
+        server.log().wait_for("Reload given up");
+        assert_eq!(server.get("/generation").text(), "2", "it serves on");
+
+        fs::remove_file(&closed).expect("removed");
+        fs::write(watched.join("new.txt"), "a").expect("a file");
+        fs::write(watched.join("one.txt"), "1234").expect("a file");
+        server.log().wait_for("Generation 4 serves");
+        eventually("nothing old serves", || {
+            (server.get("/generation").text() == "4").then_some(())
+        });
+        assert_eq!(server.log().count("Reloading because"), 3);
+    }
+}
+
+#[test]
+fn without_reload_nobody_watches() {
+    let watchers = |flags: &[&str]| {
+        let builder = Server::new("watchers").args(flags);
+        fs::write(builder.dir().join("watched.txt"), "").expect("a file");
+        let server = builder.start();
+        let tasks = format!("/proc/{}/task", server.children()[0].0);
+        let threads = fs::read_dir(tasks).expect("a worker").flatten();
+        let names = threads.filter_map(|it| fs::read_to_string(it.path().join("comm")).ok());
+        names.filter(|name| name == "reload\n").count()
+    };
+    let file = ["--reload-extra-file", "watched.txt"];
+    assert_eq!(watchers(&file), 0);
+    assert_eq!(watchers(&["--reload", file[0], file[1]]), 1);
+}

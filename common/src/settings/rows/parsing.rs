@@ -58,7 +58,7 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Take versions of HTTP other than 1.0 and 1.1.",
+        help: "Take versions of HTTP other than 1.0 and 1.1, as the nearest of the two.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.leniency.unconventional_version = value)
         },
@@ -72,7 +72,8 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Make methods upper case before the application sees them.",
+        help: "Make methods upper case before the application sees them. Those with lower case \
+               letters take permit_unconventional_http_method as well.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.leniency.casefold_method = value)
         },

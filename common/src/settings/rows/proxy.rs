@@ -15,7 +15,8 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         bare: None,
         standing: Standing::Works,
         help: "Whether connections begin with a header of the PROXY protocol, which names the \
-               client: off, v1, v2, or auto for either version. The flag alone means auto.",
+               client: off, v1, v2, or auto for either version. The flag alone means auto. The \
+               header comes before TLS, and a connection may do without.",
         apply: |settings, text| {
             ProxyProtocol::parse(text).map(|value| settings.proxy.protocol = value)
         },
@@ -61,7 +62,8 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         bare: None,
         standing: Standing::Works,
         help: "The header fields, each with its value, by which a believed proxy says that the \
-               client came over https. A dictionary in a Python config file.",
+               client came over https. One that has another value means http; two that \
+               contradict each other are answered 400. A dictionary in a Python config file.",
         apply: |settings, text| {
             settings.proxy.secure_scheme_headers = parse::scheme_headers(text)?;
             Ok(())
@@ -80,8 +82,9 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "SCRIPT_NAME,PATH_INFO",
         bare: None,
         standing: Standing::Works,
-        help: "The header fields of a believed proxy that go into the environ of the application \
-               under their own name, with commas between them.",
+        help: "The header fields that a believed proxy may send although their name has an \
+               underscore, with commas between them; * is any. SCRIPT_NAME says where the proxy \
+               has mounted the application. header_map decides on all others.",
         apply: |settings, text| {
             settings.proxy.forwarder_headers = parse::field_names(text)?;
             Ok(())

@@ -47,7 +47,8 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Bind with SO_REUSEPORT, so that another server may bind the same address.",
+        help: "Bind with SO_REUSEPORT, so that another server that does so too may \
+               bind the same address. A reload leaves sockets as they are bound.",
         apply: |settings, text| parse::switch(text).map(|value| settings.reuse_port = value),
         show: |settings| settings.reuse_port.to_string(),
     },

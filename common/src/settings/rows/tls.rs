@@ -13,7 +13,8 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The private key of the certificate, in PEM.",
+        help: "The private key of the certificate, in PEM, without a passphrase. Not set: it is in \
+               certfile. The master reads it, so that only the user who starts it must be able to.",
         apply: |settings, text| {
             settings.tls.keyfile = parse::path(text);
             Ok(())
@@ -28,7 +29,8 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The certificate of the server and those that vouch for it, in PEM. It turns TLS on.",
+        help: "The certificate of the server and those that vouch for it, in PEM. It turns TLS on, \
+               for all of bind. SIGHUP reads all files of TLS again.",
         apply: |settings, text| {
             settings.tls.certfile = parse::path(text);
             Ok(())
@@ -43,7 +45,7 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The certificates that vouch for clients, in PEM.",
+        help: "The certificates of those who vouch for clients, in PEM. cert_reqs needs them.",
         apply: |settings, text| {
             settings.tls.ca_certs = parse::path(text);
             Ok(())
@@ -74,7 +76,9 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The cipher suites of TLS 1.2 by OpenSSL's names, with colons between them.",
+        help: "A list in OpenSSL's form (openssl-ciphers(1)) of the cipher suites of TLS 1.2: names \
+               with colons between them, keywords such as ECDHE+AESGCM or !aRSA. Those of TLS 1.3 \
+               are offered beside them unless some are named too.",
         apply: |settings, text| {
             settings.tls.ciphers = parse::optional(text);
             Ok(())

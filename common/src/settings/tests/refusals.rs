@@ -91,7 +91,7 @@ fn what_is_not_served_is_refused_by_name_with_a_remedy() {
         "flag --worker-class: invalid value \"gevent\": expected sync or gthread: there are no \
          greenlets; idle and slow clients hold no thread here, so raise threads instead"
     );
-    assert!(refusal(&["--certfile", "/x.pem"], &[]).contains("expected a keyfile"));
+    assert!(refusal(&["--keyfile", "/x.pem"], &[]).contains("expected a certfile"));
     assert!(refusal(&["--paste", "nowhere.ini#main"], &[]).contains("/nowhere.ini#main"));
     assert!(refusal(&["--reload-extra-file", "/nowhere/x"], &[]).contains("that exists"));
     load(&["--reload-extra-file", "/nowhere/*"], &[]);

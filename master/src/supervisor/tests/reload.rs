@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use log::Level;
 use nix::sys::signal::Signal;
+use oxicorn_common::Message;
 
 use super::scene::{Scene, plan};
-use crate::supervisor::Action;
+use crate::supervisor::{Action, Event};
 
 #[test]
 fn each_ready_worker_sends_one_of_the_old_away() {
@@ -144,4 +145,33 @@ fn fewer_workers_after_a_reload_are_fewer() {
     scene.ready(&new);
     assert_eq!(scene.sent(Signal::SIGTERM).len(), 6);
     assert!(scene.done.contains(&Action::Forget { generation: 1 }));
+}
+
+#[test]
+fn changed_code_is_reloaded_once_whoever_reports_it() {
+    let mut scene = Scene::serving(plan(3, 0));
+    let reloads = |scene: &Scene| {
+        let reloads = scene.done.iter().filter(|it| **it == Action::Reload);
+        reloads.count()
+    };
+    let changed = |stamp| Message::Changed {
+        file: "app.py".to_owned(),
+        stamp,
+    };
+    scene.say(1, changed(70));
+    assert_eq!(reloads(&scene), 1);
+    scene.say(2, changed(70));
+    scene.handle(Event::Reloaded(plan(3, 0)));
+    scene.say(3, changed(69));
+    scene.all_ready();
+    assert_eq!(reloads(&scene), 1, "all of the same change");
+    // The next change, seen by both generations while the old one drains.
+    scene.say(4, changed(80));
+    scene.say(1, changed(80));
+    assert_eq!(reloads(&scene), 2);
+    // It does not load; the next change may.
+    scene.handle(Event::Reloaded(plan(3, 0)));
+    (7..=9).for_each(|id| scene.exits(id, 3));
+    scene.say(5, changed(90));
+    assert_eq!(reloads(&scene), 3);
 }

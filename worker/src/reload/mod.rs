@@ -1,0 +1,123 @@
+//! `reload`: tells the master when the code of the application has changed.
+//!
+//! ```text
+//!   application --files--> Roster --paths--> Stamps --changed--> `changed` to the master,
+//!   reload_extra_files -----'                   ^                which reloads, ready first
+//!                         inotify, or a second -'
+//! ```
+//!
+//! A thread of the worker, for as long as it lives: it decides nothing. What it reports is loaded by
+//! the next generation; if that fails, this one serves on, and the next change is reported too.
+
+mod directories;
+mod roster;
+mod stamps;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use log::{info, warn};
+use oxicorn_common::settings::ReloadEngine;
+use oxicorn_common::{Application, Message, MessageSender, Settings};
+
+use directories::Directories;
+use roster::Roster;
+use stamps::{Change, Stamps};
+
+/// How often files are looked at, or, with inotify, new ones are looked for.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Whoever writes one file may be about to write the next.
+const QUIET: Duration = Duration::from_millis(50);
+/// Rounds of [`QUIET`] before a change is reported, however busy the writer is.
+const MOST_ROUNDS: u32 = 20;
+
+/// Begins to watch, from the state of the files as they are now. What is in `also` is watched
+/// besides the files of the application.
+pub(crate) fn start(
+    application: Arc<dyn Application>,
+    also: Vec<std::path::PathBuf>,
+    settings: &Settings,
+    sender: Arc<MessageSender>,
+) -> io::Result<()> {
+    let roster = Roster::new(application, also, &settings.reload.extra_files);
+    let directories = match settings.reload.engine {
+        ReloadEngine::Poll => None,
+        engine => match Directories::new() {
+            Ok(directories) => Some(directories),
+            Err(error) => {
+                if engine == ReloadEngine::Inotify {
+                    warn!("reload_engine: there is no inotify ({error}); polling instead");
+                }
+                None
+            }
+        },
+    };
+    let mut watcher = Watcher {
+        roster,
+        stamps: Stamps::default(),
+        directories,
+        sender,
+    };
+    watcher.refresh();
+    thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(move || watcher.watch())?;
+    Ok(())
+}
+
+struct Watcher {
+    roster: Roster,
+    stamps: Stamps,
+    directories: Option<Directories>,
+    sender: Arc<MessageSender>,
+}
+
+impl Watcher {
+    fn watch(mut self) {
+        loop {
+            let events = match &mut self.directories {
+                Some(directories) => directories.wait(INTERVAL),
+                None => {
+                    thread::sleep(INTERVAL);
+                    true
+                }
+            };
+            // A file that is new to us is taken as it is.
+            self.refresh();
+            if events && let Some(change) = self.settled_change() {
+                info!("Worker reloading: {} modified", change.path.display());
+                let message = Message::Changed {
+                    file: change.path.display().to_string(),
+                    stamp: change.stamp,
+                };
+                if self.sender.send(&message).is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Learns of files that the application has come by.
+    fn refresh(&mut self) {
+        let paths = self.roster.paths();
+        if let Some(directories) = &mut self.directories {
+            directories.add(&paths);
+        }
+        self.stamps.add(paths);
+    }
+
+    /// What has changed, once the writer is done.
+    fn settled_change(&mut self) -> Option<Change> {
+        let mut change = self.stamps.changed()?;
+        for _ in 0..MOST_ROUNDS {
+            thread::sleep(QUIET);
+            match self.stamps.changed() {
+                Some(more) => change.stamp = change.stamp.max(more.stamp),
+                None => break,
+            }
+        }
+        Some(change)
+    }
+}

@@ -1,0 +1,100 @@
+//! What each file looked like when it was last seen.
+
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Differs when the content does: an editor may write a file anew, an archive may bring an old time
+/// with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    modified: (i64, i64),
+    size: u64,
+    inode: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Stamps(HashMap<PathBuf, Option<Stamp>>);
+
+/// A file that has changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Change {
+    pub(super) path: PathBuf,
+    /// When the last of all changed files was written, by the file system, in nanoseconds: the same
+    /// for whoever sees the same change, and never less for a later one.
+    pub(super) stamp: u64,
+}
+
+impl Stamps {
+    /// Takes files that were not known as they are now.
+    pub(super) fn add(&mut self, paths: Vec<PathBuf>) {
+        for path in paths {
+            self.0
+                .entry(path)
+                .or_insert_with_key(|path| Some(look(path)?.0));
+        }
+    }
+
+    /// Whether a file is not what it was: the one that was written last. A file that has gone is
+    /// about to come back, or nobody can load it any more.
+    pub(super) fn changed(&mut self) -> Option<Change> {
+        let mut latest: Option<Change> = None;
+        for (path, known) in &mut self.0 {
+            let Some((stamp, written)) = look(path) else {
+                continue;
+            };
+            if known.replace(stamp) == Some(stamp) {
+                continue;
+            }
+            if latest.as_ref().is_none_or(|it| it.stamp < written) {
+                latest = Some(Change {
+                    path: path.clone(),
+                    stamp: written,
+                });
+            }
+        }
+        latest
+    }
+}
+
+/// The stamp, and when the file was last written in any way (inode(7), `st_ctim`).
+fn look(path: &Path) -> Option<(Stamp, u64)> {
+    let it = fs::metadata(path).ok().filter(|it| it.is_file())?;
+    let stamp = Stamp {
+        modified: (it.mtime(), it.mtime_nsec()),
+        size: it.size(),
+        inode: it.ino(),
+    };
+    let nanos = i128::from(it.ctime()) * 1_000_000_000 + i128::from(it.ctime_nsec());
+    Some((stamp, u64::try_from(nanos).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_a_file_is_a_change() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = |name: &str| directory.path().join(name);
+        let mut stamps = Stamps::default();
+        fs::write(path("a"), "one").expect("a file");
+        stamps.add(vec![path("a"), path("late")]);
+        assert_eq!(stamps.changed(), None);
+        fs::write(path("a"), "three").expect("a file");
+        let change = stamps.changed().expect("it is longer");
+        assert_eq!(change.path, path("a"));
+        assert_eq!(stamps.changed(), None);
+        fs::write(path("b"), "seven").expect("a file");
+        fs::rename(path("b"), path("a")).expect("as an editor does");
+        let again = stamps.changed().expect("it is another");
+        assert!(again.stamp >= change.stamp);
+        fs::remove_file(path("a")).expect("gone");
+        assert_eq!(stamps.changed(), None, "it may come back");
+        fs::write(path("a"), "eleven").expect("back");
+        assert_eq!(stamps.changed().map(|it| it.path), Some(path("a")));
+        fs::write(path("late"), "").expect("a file that was waited for");
+        assert_eq!(stamps.changed().map(|it| it.path), Some(path("late")));
+    }
+}
