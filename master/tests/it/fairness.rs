@@ -87,6 +87,8 @@ fn a_connection_wakes_one_worker_and_they_take_turns() {
 #[test]
 fn clients_that_wait_move_to_a_worker_that_has_fewer() {
     const CLIENTS: usize = 8;
+    // Long enough that the others have come meanwhile, too short for the watch.
+    const SPIN: &[u8] = b"GET /spin?ms=1 HTTP/1.1\r\nHost: test\r\n\r\n";
     let builder = Server::new("leveling").lab().workers(1);
     let server = builder.args(&["--threads", "1"]).start();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client()).collect();
@@ -98,9 +100,7 @@ fn clients_that_wait_move_to_a_worker_that_has_fewer() {
     eventually("both workers serve half of the clients", || {
         let mut served = std::collections::BTreeMap::<String, usize>::new();
         for client in &mut clients {
-            client
-                .send(b"GET /pid HTTP/1.1\r\nHost: test\r\n\r\n")
-                .expect("sent");
+            client.send(SPIN).expect("sent");
         }
         for client in &mut clients {
             let answer = client.answer().expect("an answer");
