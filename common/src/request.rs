@@ -105,6 +105,14 @@ pub struct Head {
 }
 
 impl Head {
+    /// Makes this a copy of `other`, in the buffers that it has.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.bytes.clone_from(&other.bytes);
+        self.fields.clone_from(&other.fields);
+        (self.method, self.target) = (other.method, other.target);
+        self.version = other.version;
+    }
+
     /// The bytes of `span`; the parser admits only ASCII to method, target and field names.
     fn text(&self, span: Span) -> &str {
         std::str::from_utf8(&self.bytes[span.range()]).unwrap_or_default()

@@ -263,9 +263,11 @@ impl Connection {
         self.deadline = (!patience.is_zero()).then(|| now + patience);
     }
 
-    /// The response is over: what is to be told of it is told.
+    /// The response is over, all of it sent or not: what is to be told of it is told.
     pub(crate) fn conclude(&mut self, station: &Station, now: Instant) {
-        if let (Some(exchange), Some(buffers)) = (self.exchange.take(), &self.buffers) {
+        if let (Some(mut exchange), Some(buffers)) = (self.exchange.take(), &self.buffers) {
+            let unsent = self.outgoing.unsent();
+            exchange.body_bytes = exchange.body_bytes.saturating_sub(unsent);
             station.log_access(&buffers.intake.head, &self.peer, &exchange, now);
         }
     }
@@ -274,7 +276,6 @@ impl Connection {
     pub(crate) fn give_up(&mut self) {
         self.given_up = true;
         self.phase = Phase::Dead;
-        self.exchange = None;
     }
 }
 

@@ -1,13 +1,14 @@
 //! One request and its response, from the application's side to the last byte taken.
 
-use std::borrow::Cow;
 use std::time::Instant;
+
+use oxicorn_common::Fields;
 
 /// What the access log tells of a response when the client has all of it.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     pub(crate) started: Instant,
     pub(crate) status: u16,
-    pub(crate) fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    pub(crate) fields: Fields,
     pub(crate) body_bytes: u64,
 }

@@ -41,6 +41,8 @@ pub(crate) enum Opening {
     ProxyHeader,
     /// Nothing has come that would tell TLS from anything else.
     FirstByte,
+    /// A handshake has come, and is not looked at yet.
+    Hello,
     Handshake,
 }
 
@@ -86,8 +88,14 @@ impl Gate {
         self.tls.as_ref().map(|_| Opening::FirstByte)
     }
 
-    /// Goes on with the opening of `connection` for as long as there are bytes.
-    pub(crate) fn advance(&self, connection: &mut Connection, buffers: &mut Buffers) -> Passed {
+    /// Goes on with the opening of `connection` for as long as there are bytes. With a handshake only
+    /// where it `may_shake`: otherwise the connection stays eager.
+    pub(crate) fn advance(
+        &self,
+        connection: &mut Connection,
+        buffers: &mut Buffers,
+        may_shake: bool,
+    ) -> Passed {
         loop {
             let step = match connection.opening {
                 None => return Passed::Through,
@@ -95,7 +103,12 @@ impl Gate {
                 Some(Opening::ProxyHeader) => self
                     .read_proxy_header(connection, buffers)
                     .unwrap_or_else(|error| Step::End(Passed::Refused(error))),
-                Some(Opening::FirstByte) => self.begin_tls(connection, buffers),
+                Some(Opening::FirstByte) => self.look_at_first_byte(connection, buffers),
+                Some(Opening::Hello | Opening::Handshake) if !may_shake => {
+                    connection.eager = true;
+                    Step::End(Passed::Waiting)
+                }
+                Some(Opening::Hello) => self.begin_tls(connection, buffers),
                 Some(Opening::Handshake) => shake_hands(connection),
             };
             match step {
@@ -140,18 +153,26 @@ impl Gate {
         Ok(Step::Next(self.after_proxy_header()))
     }
 
-    /// Puts TLS on top of the socket, unless the client speaks something else.
-    fn begin_tls(&self, connection: &mut Connection, buffers: &mut Buffers) -> Step {
-        let (Some(tls), Some(&first)) = (&self.tls, buffers.inbox.filled().first()) else {
-            return Step::More;
-        };
-        if first != HANDSHAKE_RECORD {
-            if first.is_ascii_alphabetic() {
-                return Step::End(Passed::Refused(RequestError::WithoutTls));
+    /// Tells TLS from what else a client may speak.
+    fn look_at_first_byte(&self, connection: &Connection, buffers: &Buffers) -> Step {
+        match buffers.inbox.filled().first() {
+            None => Step::More,
+            Some(&HANDSHAKE_RECORD) => Step::Next(Some(Opening::Hello)),
+            Some(first) if first.is_ascii_alphabetic() => {
+                Step::End(Passed::Refused(RequestError::WithoutTls))
             }
-            debug!("{} speaks neither TLS nor HTTP", connection.peer);
-            return Step::End(Passed::Gone);
+            Some(_) => {
+                debug!("{} speaks neither TLS nor HTTP", connection.peer);
+                Step::End(Passed::Gone)
+            }
         }
+    }
+
+    /// Puts TLS on top of the socket.
+    fn begin_tls(&self, connection: &mut Connection, buffers: &mut Buffers) -> Step {
+        let Some(tls) = &self.tls else {
+            return Step::Next(None);
+        };
         let socket = Arc::clone(&connection.stream);
         let session = Session::new(tls, socket, buffers.inbox.filled());
         buffers.inbox.clear();

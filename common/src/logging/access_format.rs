@@ -200,7 +200,7 @@ impl Atom {
     }
 
     /// A variable of the WSGI environment (PEP 3333), as far as the server itself knows it.
-    fn environment(name: &str) -> Option<Self> {
+    pub(super) fn environment(name: &str) -> Option<Self> {
         Some(match name {
             "request_method" => Self::Method,
             "raw_uri" => Self::Target,

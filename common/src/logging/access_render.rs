@@ -4,7 +4,6 @@
 //! beyond ASCII are taken for Latin-1 and written as UTF-8. Unlike gunicorn, control characters other
 //! than the tab are written as `\xNN`: no client can end a line.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use super::access_format::{AccessFormat, Atom, Padding, Part};
 use super::clock;
 use crate::request::{Head, Peer, Version};
+use crate::response::Field;
 
 /// What there is to say about one request.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ pub struct AccessEntry<'a> {
     pub peer: &'a Peer,
     pub status: u16,
     /// The fields of the response, as the application set them.
-    pub fields: &'a [(Cow<'static, str>, Cow<'static, str>)],
+    pub fields: &'a [Field],
     /// How long the body of the response was, without its framing.
     pub body_bytes: u64,
     /// From the whole head to the end of the response.
@@ -57,11 +57,10 @@ impl AccessEntry<'_> {
             },
             Atom::User => append_user(out, head.field("authorization")),
             Atom::Date => clock::append_access_date(out),
-            // What a refused request has of a head may be nothing.
             Atom::RequestLine | Atom::Method | Atom::Target | Atom::Path | Atom::Protocol
-                if head.method().is_empty() =>
+                if head.target().is_empty() =>
             {
-                out.push(b'-');
+                self.append_refused(out, atom);
             }
             Atom::RequestLine => {
                 append_bytes(out, head.method().as_bytes());
@@ -100,7 +99,7 @@ impl AccessEntry<'_> {
             Atom::ResponseField(name) => {
                 let mut fields = self.fields.iter().rev();
                 let last = fields.find(|(key, _)| key.eq_ignore_ascii_case(name));
-                append_text(out, last.map_or("-", |(_, value)| value));
+                append_bytes(out, last.map_or(b"-", |(_, value)| value));
             }
         }
     }
@@ -122,6 +121,16 @@ impl AccessEntry<'_> {
             // A peer without an address is an empty text in gunicorn too.
             Peer::Unix => {}
         }
+    }
+
+    /// Of a request that could not be read there is the first line, and perhaps a method.
+    fn append_refused(&self, out: &mut Vec<u8>, atom: &Atom) {
+        let text = match atom {
+            Atom::RequestLine => &self.head.bytes,
+            Atom::Method => self.head.method().as_bytes(),
+            _ => b"",
+        };
+        append_bytes(out, if text.is_empty() { b"-" } else { text });
     }
 
     fn append_joined(&self, out: &mut Vec<u8>, name: &str) {

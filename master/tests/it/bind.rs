@@ -57,6 +57,17 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 }
 
 #[test]
+fn an_address_is_shared_where_both_want_to() {
+    let first = Server::new("first").args(&["--reuse-port"]).start();
+    let bind = first.address().to_string();
+    let shared = Server::new("shared").bind(&bind).args(&["--reuse-port"]);
+    let second = shared.start();
+    assert_eq!(second.address(), first.address());
+    let alone = Server::new("alone").bind(&bind).run();
+    assert_eq!(alone.code, Some(1), "{}", alone.log);
+}
+
+#[test]
 fn ipv6_serves() {
     if TcpListener::bind("[::1]:0").is_err() {
         eprintln!("skipped: this machine has no IPv6");

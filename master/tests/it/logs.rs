@@ -99,6 +99,91 @@ fn a_client_cannot_forge_a_line() {
 }
 
 #[test]
+fn refused_requests_have_their_line() {
+    let server = Server::new("refused")
+        .args(&["--access-logfile", "-", "--limit-request-body", "10"])
+        .args(&[
+            "--access-logformat",
+            "REFUSED %(r)s|%(m)s|%(U)s|%(s)s|%(b)s|%({x-a}i)s",
+        ])
+        .start();
+    for (request, line) in [
+        (&b"nonsense\r\n\r\n"[..], "nonsense|nonsense|-|400|16|-"),
+        (b"GET / HTTP/3.7\r\n\r\n", "GET / HTTP/3.7|GET|-|505|31|-"),
+        (b"\x16\x03\x01\x02", "\\x16\\x03\\x01\\x02|-|-|400|16|-"),
+        (
+            b"GET /no-host HTTP/1.1\r\nX-A: b\r\n\r\n",
+            "GET /no-host HTTP/1.1|GET|/no-host|400|16|b",
+        ),
+        (
+            b"POST /long HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\n",
+            "POST /long HTTP/1.1|POST|/long|413|22|-",
+        ),
+        (
+            b"POST /chunk HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+            "POST /chunk HTTP/1.1|POST|/chunk|400|16|-",
+        ),
+    ] {
+        // Whatever the buffers were used for before is another client's.
+        assert_eq!(server.get("/before").status, 200);
+        let mut client = server.client();
+        client.send(request).expect("sent");
+        client.answer().expect("an answer");
+        assert_eq!(server.out().wait_for(line), format!("REFUSED {line}"));
+    }
+}
+
+#[test]
+fn a_request_over_its_time_has_its_line() {
+    let mut server = Server::new("504")
+        .lab()
+        .args(&["--timeout", "1", "--access-logfile", "-"])
+        .args(&["--access-logformat", "%(r)s|%(s)s|%(b)s|%(T)s|%({x-a}i)s"])
+        .start();
+    server.tolerate("request timed out");
+    let mut client = server.client();
+    client
+        .send(b"GET /sleep?ms=3000 HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n")
+        .expect("sent");
+    assert_eq!(client.answer().expect("an answer").status, 504);
+    let line = server.out().wait_for("/sleep");
+    assert_eq!(line, "GET /sleep?ms=3000 HTTP/1.1|504|20|1|b");
+    // And no other, when the application comes back.
+    server.log().wait_for("Worker exiting");
+    assert_eq!(server.out().count("/sleep"), 1);
+}
+
+#[test]
+fn a_response_that_the_client_does_not_take_has_its_line() {
+    let server = Server::new("aborted")
+        .lab()
+        .args(&[
+            "--access-logfile",
+            "-",
+            "--access-logformat",
+            "%(U)s %(s)s %(b)s",
+        ])
+        .start();
+    for target in ["/big?bytes=50000000", "/stream?pieces=1000&bytes=100000"] {
+        let mut client = server.client();
+        client
+            .send(format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+            .expect("sent");
+        client.take(1000).expect("the beginning of an answer");
+        drop(client);
+        let path = target.split('?').next().unwrap_or(target);
+        let line = server.out().wait_for(path);
+        let octets = line
+            .rsplit(' ')
+            .next()
+            .and_then(|it| it.parse::<u64>().ok());
+        let octets = octets.expect("a number");
+        assert!(line.starts_with(&format!("{path} 200 ")), "{line}");
+        assert!((1..50_000_000).contains(&octets), "{line}");
+    }
+}
+
+#[test]
 fn lines_are_whole_with_many_writers() {
     let server = Server::new("whole lines")
         .lab()

@@ -9,7 +9,7 @@ use oxicorn_common::request::{Body, Head, Scheme};
 
 use super::chunked::Chunked;
 use super::framing::{Framing, Length};
-use super::head::Scan;
+use super::head::{Scan, put_line};
 use super::spool::Spool;
 use super::{Limits, RequestError, Rules, Sender};
 use crate::inbox::Inbox;
@@ -36,6 +36,8 @@ pub(crate) struct Intake {
     pub(crate) body: Body,
     pub(crate) framing: Framing,
     pub(crate) scheme: Scheme,
+    /// `head` belongs to the request that is being read, not to the one before.
+    has_head: bool,
     stage: Stage,
 }
 
@@ -65,16 +67,26 @@ impl Intake {
             if inbox.is_empty() {
                 return Ok(Step::Idle);
             }
+            self.has_head = false;
             let Some(end) = scan.find_end(inbox.filled(), rules)? else {
                 return Ok(Step::MoreHead);
             };
             scan.parse(inbox.filled(), end, rules, &mut self.head)?;
             inbox.consume(end);
+            self.has_head = true;
             self.scheme = rules.fields.apply(&mut self.head, sender)?;
             self.framing = Framing::of(&self.head, limits.body)?;
             return self.begin_body(inbox, limits);
         }
         self.read_body(inbox, limits)
+    }
+
+    /// The request is refused: makes `head` what there is to tell of it, which may be no more than
+    /// the line that it began with.
+    pub(crate) fn refuse(&mut self, inbox: &Inbox) {
+        if !self.has_head {
+            put_line(inbox.filled(), &mut self.head);
+        }
     }
 
     /// Gives up the request that is being read, so that another client's can be.

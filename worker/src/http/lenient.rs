@@ -60,9 +60,11 @@ impl Leniency {
                         return Err(RequestError::FieldsTooLarge);
                     }
                     field = Some(octets);
-                    out.truncate(out.trim_ascii_end().len());
+                    let before = out.strip_suffix(b"\r\n").unwrap_or(&out);
+                    out.truncate(trim_end(before).len());
                     out.push(b' ');
-                    out.extend_from_slice(line.trim_ascii());
+                    // White space at its end is the reader's business, as in any line.
+                    out.extend_from_slice(trim_start(line));
                 }
                 _ => {
                     field = Some(line.len());
@@ -105,6 +107,14 @@ impl Leniency {
             _ => out.extend_from_slice(line),
         }
     }
+}
+
+/// Not `trim_ascii`: a bare CR is no white space, and to be refused.
+fn trim_start(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = text {
+        text = rest;
+    }
+    text
 }
 
 fn trim_end(mut text: &[u8]) -> &[u8] {

@@ -5,7 +5,8 @@ use oxicorn_common::request::Peer;
 use oxicorn_common::response::{Response, ResponseBody};
 
 use super::{AWAY, Entry, Reactor};
-use crate::connection::{Awaited, Connection, Phase, Then};
+use crate::connection::{Awaited, Buffers, Connection, Phase, Then};
+use crate::exchange::Exchange;
 use crate::http::RequestError;
 use crate::http::date::DateCache;
 use crate::http::encode::{Asked, encode_head};
@@ -36,7 +37,7 @@ impl Reactor {
         }
     }
 
-    fn time_out(&mut self, connection: Box<Connection>) {
+    fn time_out(&mut self, mut connection: Box<Connection>) {
         let silent = connection.buffers.is_none();
         match connection.awaited {
             Awaited::Head | Awaited::Body if !silent => {
@@ -46,7 +47,10 @@ impl Reactor {
                 debug!("closing a connection that kept us waiting for its {awaited:?}");
                 match awaited {
                     Awaited::Request | Awaited::Head => self.part(connection),
-                    _ => self.forget(connection),
+                    _ => {
+                        connection.phase = Phase::Dead;
+                        self.place(connection);
+                    }
                 }
             }
         }
@@ -78,10 +82,21 @@ impl Reactor {
         let outgoing = &mut connection.outgoing;
         outgoing.reset();
         let mut date = DateCache::new();
+        let started = self.now;
+        let mut body_bytes = 0;
         let encoded = encode_head(&mut outgoing.bytes, &response, asked, date.at(self.now));
         if let Ok((framed, _)) = encoded {
-            outgoing.attach(response.body, framed);
+            body_bytes = outgoing.attach(response.body, framed);
         }
+        if let Some(Buffers { inbox, intake }) = connection.buffers.as_deref_mut() {
+            intake.refuse(inbox);
+        }
+        connection.exchange = Some(Exchange {
+            started,
+            status: status.as_u16(),
+            fields: response.fields,
+            body_bytes,
+        });
         connection.then = Then::Linger;
         connection.phase = match connection.outgoing.flush(&connection.stream) {
             Ok(Flushed::Done) => Phase::Lingering,
@@ -89,6 +104,9 @@ impl Reactor {
             Ok(_) => Phase::Sending,
             Err(_) => Phase::Dead,
         };
+        if connection.phase != Phase::Sending {
+            connection.conclude(&self.station, started);
+        }
         self.place(connection);
     }
 }

@@ -8,6 +8,7 @@ mod admission;
 mod deadlines;
 mod drain;
 mod leveling;
+mod opening;
 mod polling;
 
 use std::collections::VecDeque;
@@ -23,7 +24,7 @@ use slab::Slab;
 
 use crate::acceptor::Acceptor;
 use crate::connection::{Awaited, Buffers, Connection, Phase, Received};
-use crate::gate::{Gate, Passed};
+use crate::gate::Gate;
 use crate::http::{Rules, Step};
 use crate::outgoing::Flushed;
 use crate::station::Station;
@@ -58,6 +59,8 @@ pub(crate) struct Reactor {
     spare: Vec<Box<Buffers>>,
     rules: Rules,
     gate: Gate,
+    /// Handshakes that this turn may go on with.
+    handshakes_left: usize,
     pub(crate) station: Arc<Station>,
     drain: Option<Drain>,
     /// To be left at once, whatever is under way.
@@ -123,6 +126,7 @@ impl Reactor {
             spare: Vec::new(),
             rules: Rules::from(&*station.settings),
             gate: Gate::new(&station.settings, tls),
+            handshakes_left: 0,
             station,
             drain: None,
             quit: false,
@@ -144,6 +148,7 @@ impl Reactor {
         let patience = self.patience(patience);
         self.wait(patience)?;
         self.station.slot().beat();
+        self.handshakes_left = opening::HANDSHAKES;
         let mut signalled = false;
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
@@ -186,6 +191,9 @@ impl Reactor {
         if connection.given_up {
             self.given_up -= 1;
         }
+        // The client has gone, or takes nothing any more, in the middle of a response.
+        let now = self.now;
+        connection.conclude(&self.station, now);
         if let Some(buffers) = connection.buffers.take() {
             self.keep(buffers);
         }
@@ -202,6 +210,12 @@ impl Reactor {
 
     fn place(&mut self, mut connection: Box<Connection>) {
         match connection.phase {
+            // The application's stream is let go of by a request thread, as the application runs
+            // nowhere else.
+            Phase::Dead if connection.outgoing.has_pieces() && !connection.given_up => {
+                self.table[connection.token] = AWAY;
+                self.ready.push_back(connection);
+            }
             Phase::Dead => self.forget(connection),
             Phase::Ready => {
                 self.table[connection.token] = AWAY;
@@ -237,25 +251,9 @@ impl Reactor {
             None => self.spare.pop().unwrap_or_default(),
         };
         if connection.opening.is_some() {
-            match self.gate.advance(&mut connection, &mut buffers) {
-                Passed::Through => {
-                    let patience = self.station.settings.header_timeout;
-                    connection.await_within(Awaited::Head, self.now, patience);
-                }
-                Passed::Waiting => return self.wait_for_opening(connection, buffers),
-                Passed::Gone => {
-                    self.keep(buffers);
-                    return self.forget(connection);
-                }
-                Passed::Refused(error) => {
-                    connection.buffers = Some(buffers);
-                    return self.refuse(connection, &error);
-                }
-                Passed::Failed => {
-                    self.keep(buffers);
-                    connection.phase = Phase::Lingering;
-                    return self.place(connection);
-                }
+            match self.open(connection, buffers) {
+                Some(through) => (connection, buffers) = through,
+                None => return,
             }
         }
         match connection.receive(&mut buffers, &self.rules) {
@@ -292,21 +290,13 @@ impl Reactor {
             }
             Received::Closed => {
                 self.keep(buffers);
-                self.forget(connection);
+                self.part(connection);
             }
             Received::Refused(error) => {
                 connection.buffers = Some(buffers);
                 self.refuse(connection, &error);
             }
         }
-    }
-
-    fn wait_for_opening(&mut self, mut connection: Box<Connection>, buffers: Box<Buffers>) {
-        match buffers.inbox.is_empty() {
-            true => self.keep(buffers),
-            false => connection.buffers = Some(buffers),
-        }
-        self.rest(connection);
     }
 
     /// The poll has something to say of a connection.

@@ -24,6 +24,8 @@ struct State {
     tls: ServerConnection,
     /// Nothing more will come: the end, or bytes that are no TLS.
     over: bool,
+    /// The socket was found empty in this read: asking again would cost a system call.
+    emptied: bool,
 }
 
 /// How a handshake stands.
@@ -46,6 +48,7 @@ impl Session {
         let mut state = State {
             tls: ServerConnection::new(tls.config())?,
             over: false,
+            emptied: false,
         };
         while !read.is_empty() {
             // Memory never fails, and the buffer takes what one handshake may send.
@@ -79,7 +82,7 @@ impl Session {
             if !state.tls.is_handshaking() {
                 return Handshake::Done;
             }
-            match state.tls.read_tls(&mut Wire(&self.socket)) {
+            match state.tls.read_tls(&mut Wire::new(&self.socket)) {
                 Ok(0) => return Handshake::Gone,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -99,6 +102,7 @@ impl Session {
     /// empty, as a read of the socket itself does; see also [`Session::holds_more`].
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.lock();
+        state.emptied = false;
         let mut got = 0;
         while got < into.len() {
             match state.read_some(&self.socket, &mut into[got..]) {
@@ -170,12 +174,17 @@ impl State {
             if self.over {
                 return Err(io::ErrorKind::InvalidData.into());
             }
-            self.tls.read_tls(&mut Wire(socket))?;
-            if let Err(error) = self.tls.process_new_packets() {
+            if self.emptied {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let mut wire = Wire::new(socket);
+            self.tls.read_tls(&mut wire)?;
+            self.emptied = wire.emptied;
+            if self.tls.process_new_packets().is_err() {
+                // What was good is still to be read, and the alert that says why to be sent.
                 self.over = true;
-                // What is left to send is the alert that says why.
                 let _ = self.flush(socket);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+                continue;
             }
             // New keys are answered with new keys (RFC 8446 section 4.6.3); what the socket does not
             // take now goes before the response.
@@ -188,7 +197,7 @@ impl State {
 
     fn flush(&mut self, socket: &Stream) -> io::Result<()> {
         while self.tls.wants_write() {
-            if self.tls.write_tls(&mut Wire(socket))? == 0 {
+            if self.tls.write_tls(&mut Wire::new(socket))? == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
         }
@@ -197,24 +206,40 @@ impl State {
 }
 
 /// The socket as rustls wants it.
-struct Wire<'a>(&'a Stream);
+struct Wire<'a> {
+    socket: &'a Stream,
+    /// The last read has left room (epoll(7), question 9).
+    emptied: bool,
+}
+
+impl<'a> Wire<'a> {
+    fn new(socket: &'a Stream) -> Self {
+        let emptied = false;
+        Self { socket, emptied }
+    }
+}
 
 impl Read for Wire<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.0.read(into)
+        let count = self.socket.read(into)?;
+        self.emptied = count < into.len();
+        Ok(count)
     }
 }
 
 impl Write for Wire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
+        self.socket.write(bytes)
     }
 
     fn write_vectored(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.write_vectored(parts)
+        self.socket.write_vectored(parts)
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,8 +48,8 @@ fn render(format: &str, text: &str) -> String {
         peer: &Peer::Tcp(address),
         status: 201,
         fields: &[
-            ("X-Out".into(), "first".into()),
-            ("x-out".into(), "se\"cond".into()),
+            ("X-Out".into(), b"first".into()),
+            ("x-out".into(), b"se\"cond".into()),
         ],
         body_bytes: 1234,
         duration: Duration::new(2, 3_004_999),
@@ -170,6 +170,37 @@ fn peers_without_tcp_and_with_version_six() {
     assert_eq!(line(Peer::Unix), "[] -\n");
     let six = "[::ffff:127.0.0.1]:80".parse().expect("an address");
     assert_eq!(line(Peer::Tcp(six)), "[::ffff:127.0.0.1] 80\n");
+}
+
+#[test]
+fn of_a_request_that_cannot_be_read_there_is_its_line() {
+    let line = |bytes: &[u8], method| {
+        let head = Head {
+            bytes: bytes.to_vec(),
+            method: Span {
+                start: 0,
+                end: method,
+            },
+            ..Head::default()
+        };
+        let entry = AccessEntry {
+            head: &head,
+            peer: &Peer::Unix,
+            status: 400,
+            fields: &[],
+            body_bytes: 16,
+            duration: Duration::ZERO,
+            pid: 1,
+        };
+        let mut out = Vec::new();
+        let format = AccessFormat::parse("%(r)s|%(m)s|%(U)s|%(H)s|%(s)s").expect("a format");
+        format.render(&mut out, &entry);
+        String::from_utf8(out).expect("UTF-8")
+    };
+    let expected = "GET / HTTP/3.7|GET|-|-|400\n";
+    assert_eq!(line(b"GET / HTTP/3.7", 3), expected);
+    assert_eq!(line(b"\x16\x03\xe9", 3), "\\x16\\x03\u{e9}|-|-|-|400\n");
+    assert_eq!(line(b"", 0), "-|-|-|-|400\n");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite, SupportedProtocolVersion};
 
+const ELLIPTIC: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
+
 /// One who vouches for others.
 #[derive(Debug)]
 pub(crate) struct Authority {
@@ -27,7 +29,7 @@ impl Authority {
     /// Its files are in `directory`.
     pub(crate) fn new(directory: &Path, name: &str) -> Self {
         let identity = Identity::named(directory, name);
-        create(&identity, &["-subj", &format!("/CN={name}")]);
+        create(&identity, ELLIPTIC, &["-subj", &format!("/CN={name}")]);
         Self {
             directory: directory.to_owned(),
             identity,
@@ -36,6 +38,11 @@ impl Authority {
 
     /// Vouches for a server called localhost, or for a client.
     pub(crate) fn certify(&self, name: &str) -> Identity {
+        self.certify_with_key(name, ELLIPTIC)
+    }
+
+    /// The same for a kind of key, as openssl-req(1) has it.
+    pub(crate) fn certify_with_key(&self, name: &str, kind: &[&str]) -> Identity {
         let identity = Identity::named(&self.directory, name);
         let authority = [&self.identity.certificate, &self.identity.key].map(|it| text(it));
         let arguments = [
@@ -45,7 +52,7 @@ impl Authority {
             ["-addext", "basicConstraints=critical,CA:FALSE"],
             ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
         ];
-        create(&identity, &arguments.concat());
+        create(&identity, kind, &arguments.concat());
         identity
     }
 
@@ -106,10 +113,10 @@ impl Identity {
 }
 
 /// Makes a key, and a certificate that vouches for itself unless the arguments say otherwise.
-fn create(identity: &Identity, arguments: &[&str]) {
+fn create(identity: &Identity, kind: &[&str], arguments: &[&str]) {
     let output = Command::new("openssl")
-        .args(["req", "-x509", "-nodes", "-days", "2", "-newkey", "ec"])
-        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["req", "-x509", "-nodes", "-days", "2", "-newkey"])
+        .args(kind)
         .arg("-out")
         .arg(&identity.certificate)
         .arg("-keyout")

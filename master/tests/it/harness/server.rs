@@ -149,7 +149,9 @@ impl Builder {
         if workers > 0 {
             server.wait_for_children(workers);
         }
-        if server.address.is_some() && !server.speaks_tls {
+        if server.speaks_tls {
+            server.log.wait_for("Generation 1 serves");
+        } else if server.address.is_some() {
             eventually("the first answer", || server.ask_and_close().ok());
         }
         if workers > 0 {

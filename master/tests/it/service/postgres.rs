@@ -280,3 +280,48 @@ fn a_lost_commit_is_told_to_the_client_and_once_to_the_log() {
     assert_eq!(log.count("OUTCOME_UNKNOWN"), 1, "{}", log.text());
     assert_eq!(log.count("does not answer"), 0, "{}", log.text());
 }
+
+/// What is known at the start to be too much is told then, and not when the crowd comes.
+#[test]
+fn pools_that_are_larger_than_the_server_are_told_of() {
+    let backends = over(Services::shared());
+    let builder = backends.service("large pools").args(&["--runners", "0"]);
+    let builder = builder.env("POOL_SIZE", "1").env("MAX_OVERFLOW", "200");
+    let server = builder.workers(2).start();
+    let line = server.log().wait_for("max_connections");
+    for word in ["[WARNING]", "2 workers", "402", "raise max_connections"] {
+        assert!(line.contains(word), "no {word}: {line}");
+    }
+    assert_eq!(server.log().count("max_connections"), 1);
+    drop(server);
+    let builder = backends.service("small pools").args(&["--runners", "0"]);
+    let server = builder.workers(2).start();
+    create(&server, json!({"userId": 1}));
+    assert_eq!(server.log().count("max_connections"), 0);
+}
+
+/// A server that is full when the service begins is waited for.
+#[test]
+fn who_finds_no_room_is_let_in_later() {
+    let services = Services::private(&["postgres"]);
+    let backends = over(&services);
+    let database = backends.store.as_ref().expect("PostgreSQL");
+    database.sql("CREATE ROLE visitor LOGIN CONNECTION LIMIT 0");
+    database.sql("GRANT CREATE ON SCHEMA public TO visitor");
+    let url = url(&backends).replace("//oxicorn@", "//visitor@");
+    let mut server = at(&backends, &url).start();
+    server.tolerate("PostgreSQL at");
+    let line = server.log().wait_for("does not answer");
+    assert!(line.contains("too many connections"), "{line}");
+    let answer = server.get(&format!("{BASE}/tasks/1000"));
+    assert_eq!(answer.status, 503, "{answer:?}");
+    database.sql("ALTER ROLE visitor CONNECTION LIMIT -1");
+    eventually("it is let in", || {
+        let answer = server.get(&format!("{BASE}/tasks/1000"));
+        (answer.status == 404).then_some(())
+    });
+    server.log().wait_for("answers again");
+    create(&server, json!({"userId": 1}));
+    let told = server.log().count("PostgreSQL at");
+    assert_eq!(told, 2, "{}", server.log().text());
+}

@@ -2,9 +2,9 @@
 //! what may not be any different from plain connections.
 
 mod certificates;
+mod handshakes;
 
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,98 +92,6 @@ fn both_versions_carry_requests_and_bodies() {
 }
 
 #[test]
-fn handshakes_that_stop_hold_no_thread_and_end_in_time() {
-    let scene = Scene::new();
-    let server = scene
-        .server("half-open")
-        .threads(1)
-        .args(&["--header-timeout", "2", "--worker-connections", "2000"])
-        .start();
-    let worker = server.children()[0];
-    let before = worker.descriptors();
-    let hello = client_hello(&scene.authority.client());
-    let started = Instant::now();
-    let mut half: Vec<TcpStream> = (0..600)
-        .map(|number| {
-            let mut stream = TcpStream::connect(server.address()).expect("the server listens");
-            // Nothing; the beginning of a hello; all of it, and the answer is never taken.
-            let sent = [0, 1 + number % 200, hello.len()][number % 3];
-            stream.write_all(&hello[..sent]).expect("sent");
-            stream
-        })
-        .collect();
-    for _ in 0..20 {
-        let asked = Instant::now();
-        assert_eq!(get(&mut scene.client(&server), "/pid").status, 200);
-        assert!(asked.elapsed() < PROMPT, "{:?}", asked.elapsed());
-    }
-    for stream in &mut half {
-        stream
-            .set_read_timeout(Some(PROMPT * 20))
-            .expect("a socket");
-        let mut answer = Vec::new();
-        // However it ends, it ends.
-        let _ = stream.read_to_end(&mut answer);
-    }
-    let took = started.elapsed();
-    assert!(
-        took > Duration::from_millis(1800) && took < Duration::from_secs(8),
-        "{took:?}"
-    );
-    eventually("all are closed", || {
-        (worker.descriptors() <= before + 1).then_some(())
-    });
-}
-
-/// The first bytes of a client.
-fn client_hello(tls: &Arc<ClientConfig>) -> Vec<u8> {
-    let name = "localhost".try_into().expect("a name");
-    let mut session = rustls::ClientConnection::new(Arc::clone(tls), name).expect("a client");
-    let mut hello = Vec::new();
-    session.write_tls(&mut hello).expect("memory");
-    hello
-}
-
-#[test]
-fn a_handshake_may_come_byte_by_byte() {
-    let scene = Scene::new();
-    let server = scene.server("split").start();
-    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
-    stream.set_nodelay(true).expect("a socket");
-    for byte in client_hello(&scene.authority.client()) {
-        stream.write_all(&[byte]).expect("sent");
-    }
-    let mut answer = [0; 3];
-    stream.read_exact(&mut answer).expect("an answer");
-    assert_eq!(answer, [22, 3, 3], "a handshake record");
-}
-
-#[test]
-fn who_forgets_the_s_is_told() {
-    let scene = Scene::new();
-    let server = scene
-        .server("plain")
-        .args(&["--log-level", "debug"])
-        .start();
-    let mut client = Client::connect(server.address()).expect("the server listens");
-    let answer = get(&mut client, "/");
-    assert_eq!(answer.status, 400);
-    assert!(
-        answer.text().contains("https") && answer.closes(),
-        "{answer:?}"
-    );
-    assert!(client.rest().expect("the end").is_empty());
-    let line = server.log().wait_for("without TLS");
-    assert!(line.contains("[DEBUG]"), "{line}");
-    // What is neither is not answered.
-    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
-    stream.write_all(b"\0\0\0").expect("sent");
-    let mut rest = Vec::new();
-    let _ = stream.read_to_end(&mut rest);
-    assert!(rest.is_empty(), "{rest:?}");
-}
-
-#[test]
 fn a_slow_reader_holds_no_thread() {
     let scene = Scene::new();
     let server = scene.server("slow tls reader").threads(1).start();
@@ -247,14 +155,29 @@ fn the_end_is_told_and_a_cut_is_not_taken_for_it() {
     let mut client = scene.client(&server);
     get(&mut client, "/pid");
     assert!(client.rest().expect("a goodbye").is_empty());
-    // A client that says goodbye first gets its answers.
+}
+
+#[test]
+fn a_client_that_says_goodbye_gets_its_answers_and_is_let_go() {
+    let scene = Scene::new();
+    let server = scene.server("goodbye first").start();
     let mut client = scene.client(&server);
-    ask(&mut client, "/sleep?ms=100");
-    ask(&mut client, "/pid");
+    let request = "GET /sleep?ms=100 HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.send(request.repeat(2).as_bytes()).expect("sent");
     client.finish().expect("said");
     for _ in 0..2 {
         assert_eq!(client.answer().expect("an answer").status, 200);
     }
+    assert!(client.rest().expect("a goodbye").is_empty());
+    // A goodbye that nobody has read when the server closes must not become a reset.
+    let mut client = scene.client(&server);
+    let target = "/stream?pieces=3&ms=200&bytes=1000";
+    let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.send(request.as_bytes()).expect("sent");
+    client.take(1).expect("the response begins");
+    client.finish().expect("said");
+    let rest = client.rest().expect("a goodbye");
+    assert!(rest.ends_with(b"\r\n0\r\n\r\n"), "{}", rest.escape_ascii());
 }
 
 #[test]
@@ -298,41 +221,6 @@ fn a_drain_finishes_what_is_under_way_and_parts_from_the_rest() {
     }
     server.wait_for_others(&old, 1);
     assert_eq!(get(&mut scene.client(&server), "/generation").number(), 2);
-}
-
-#[test]
-fn a_proxy_names_the_client_before_the_handshake() {
-    let scene = Scene::new();
-    let server = scene
-        .server("tls behind a proxy")
-        .args(&["--proxy-protocol", "auto", "--log-level", "debug"])
-        .start();
-    let line = b"PROXY TCP4 192.0.2.1 198.51.100.7 12345 443\r\n";
-    let mut client = Client::connect(server.address()).expect("the server listens");
-    client.send(line).expect("sent");
-    let mut client = client
-        .over_tls(&scene.authority.client())
-        .expect("a client");
-    let said = get(&mut client, "/origin").text();
-    for fact in [
-        "scheme https",
-        "peer 192.0.2.1:12345",
-        "local 198.51.100.7:443",
-        "proxied true",
-    ] {
-        assert!(said.contains(fact), "{said}");
-    }
-    let said = get(&mut scene.client(&server), "/origin").text();
-    assert!(said.contains("proxied false"), "{said}");
-    // In one packet with the hello.
-    let hello = client_hello(&scene.authority.client());
-    let mut stream = TcpStream::connect(server.address()).expect("the server listens");
-    stream
-        .write_all(&[line, &hello[..]].concat())
-        .expect("sent");
-    let mut answer = [0; 3];
-    stream.read_exact(&mut answer).expect("an answer");
-    assert_eq!(answer, [22, 3, 3], "a handshake record");
 }
 
 #[test]

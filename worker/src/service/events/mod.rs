@@ -11,6 +11,8 @@ mod error;
 mod event;
 mod feed;
 mod legacy;
+#[cfg(test)]
+mod measured;
 mod modern;
 mod partition;
 mod probe;

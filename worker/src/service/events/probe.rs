@@ -15,7 +15,7 @@ const API_VERSIONS: i16 = 18;
 const CLIENT: &[u8] = b"oxicorn";
 
 /// What the `kafka` crate sends: a call's number in the protocol, and the version.
-const LEGACY_CALLS: [(i16, i16); 7] = [
+pub(super) const LEGACY_CALLS: [(i16, i16); 7] = [
     (0, 0),  // Produce
     (1, 0),  // Fetch
     (2, 0),  // ListOffsets
@@ -24,6 +24,9 @@ const LEGACY_CALLS: [(i16, i16); 7] = [
     (9, 1),  // OffsetFetch
     (10, 0), // FindCoordinator
 ];
+
+/// A call's number, and the oldest and the newest version of it.
+pub(super) type Offer = (i16, i16, i16);
 
 /// Which client speaks with the brokers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,16 +62,21 @@ pub(crate) fn probe(brokers: &[String]) -> Result<Generation, EventsError> {
 
 /// Whether this broker still takes all that the legacy client sends.
 fn ask(broker: &str) -> Result<bool, EventsError> {
-    let answer = exchange(broker).map_err(|source| EventsError::Unreachable {
-        broker: broker.to_owned(),
-        source,
-    })?;
-    let calls = parse(&answer).ok_or_else(|| EventsError::NotKafka(broker.to_owned()))?;
+    let calls = offers(broker)?;
     Ok(LEGACY_CALLS.iter().all(|&(call, version)| {
         calls
             .iter()
             .any(|&(key, min, max)| key == call && (min..=max).contains(&version))
     }))
+}
+
+/// All calls that this broker takes.
+pub(super) fn offers(broker: &str) -> Result<Vec<Offer>, EventsError> {
+    let answer = exchange(broker).map_err(|source| EventsError::Unreachable {
+        broker: broker.to_owned(),
+        source,
+    })?;
+    parse(&answer).ok_or_else(|| EventsError::NotKafka(broker.to_owned()))
 }
 
 fn exchange(broker: &str) -> io::Result<Vec<u8>> {
@@ -109,9 +117,8 @@ fn converse(mut stream: TcpStream) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// The calls of an answer, each with its oldest and newest version. The answer begins with the
-/// correlation and an error code.
-fn parse(answer: &[u8]) -> Option<Vec<(i16, i16, i16)>> {
+/// The calls of an answer, which begins with the correlation and an error code.
+fn parse(answer: &[u8]) -> Option<Vec<Offer>> {
     let (head, calls) = answer.split_first_chunk::<10>()?;
     let [0, 0, 0, 1, 0, 0, count @ ..] = *head else {
         return None;

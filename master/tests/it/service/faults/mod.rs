@@ -6,6 +6,7 @@ mod kills;
 mod outage;
 mod postgres;
 mod redis;
+mod steps;
 mod traffic;
 mod verdict;
 

@@ -1,0 +1,55 @@
+//! Connections on their way through the gate.
+
+use super::Reactor;
+use crate::connection::{Awaited, Buffers, Connection, Phase};
+use crate::gate::Passed;
+
+/// Handshakes that one turn goes on with. A signature takes up to a few milliseconds, and whoever
+/// asks for something meanwhile shall not wait for a crowd that has just come.
+pub(super) const HANDSHAKES: usize = 4;
+
+impl Reactor {
+    /// Goes on with the opening of a connection; has it back, with its buffers, when requests may
+    /// come.
+    pub(super) fn open(
+        &mut self,
+        mut connection: Box<Connection>,
+        mut buffers: Box<Buffers>,
+    ) -> Option<(Box<Connection>, Box<Buffers>)> {
+        let may_shake = self.handshakes_left > 0;
+        let passed = self.gate.advance(&mut connection, &mut buffers, may_shake);
+        if may_shake && connection.stream.is_tls() {
+            self.handshakes_left -= 1;
+        }
+        match passed {
+            Passed::Through => {
+                let patience = self.station.settings.header_timeout;
+                connection.await_within(Awaited::Head, self.now, patience);
+                return Some((connection, buffers));
+            }
+            Passed::Waiting => self.wait_for_opening(connection, buffers),
+            Passed::Gone => {
+                self.keep(buffers);
+                self.forget(connection);
+            }
+            Passed::Refused(error) => {
+                connection.buffers = Some(buffers);
+                self.refuse(connection, &error);
+            }
+            Passed::Failed => {
+                self.keep(buffers);
+                connection.phase = Phase::Lingering;
+                self.place(connection);
+            }
+        }
+        None
+    }
+
+    fn wait_for_opening(&mut self, mut connection: Box<Connection>, buffers: Box<Buffers>) {
+        match buffers.inbox.is_empty() {
+            true => self.keep(buffers),
+            false => connection.buffers = Some(buffers),
+        }
+        self.rest(connection);
+    }
+}
