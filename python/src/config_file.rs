@@ -13,6 +13,9 @@ use pyo3::types::PyDict;
 use crate::hooks::PythonHooks;
 use crate::trace;
 
+/// Name, kind and what there is of it.
+type Variable<'py> = (String, String, Bound<'py, PyAny>);
+
 /// Executes config files in the master, with `directory` at the front of the module search path.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -62,8 +65,7 @@ pub(crate) fn hook_arities(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
 
 /// Makes a file of what `oxicorn.config_file` has `read`.
 pub(crate) fn file(place: &ConfigPlace, read: &Bound<'_, PyAny>) -> PyResult<ConfigFile> {
-    let (values, functions): (Vec<(String, String, Bound<'_, PyAny>)>, Bound<'_, PyDict>) =
-        read.extract()?;
+    let (values, functions): (Vec<Variable<'_>>, Bound<'_, PyDict>) = read.extract()?;
     let values = values
         .into_iter()
         .map(|(name, kind, what)| Ok((name, value(&kind, &what)?)))

@@ -155,7 +155,7 @@ fn fate(row: &Setting) -> String {
             format!("refused: {}", reason.trim_end_matches('.'))
         }
         (Standing::Later, _) => {
-            let refusal = (row.apply)(&mut Settings::blank(), "\u{0}").unwrap_err();
+            let refusal = (row.apply)(&mut Settings::blank(), "\u{0}").expect_err("a refusal");
             format!("refused unless {refusal}")
         }
     }
