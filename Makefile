@@ -12,7 +12,7 @@ BINARY := target/release/oxicorn
 TEST_SERVICES := $(CURDIR)/target/services
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test python-test lint fmt bench bench-service services install
+.PHONY: help build run python test python-test lint fmt bench bench-service services install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ test: ## every test: units, request corpus, the real binary over real PostgreSQL
 	trap 'scripts/services down' EXIT && trap 'exit 130' INT TERM && \
 		scripts/services up && $(CARGO) test --locked --workspace
 	python3 -B tests/services_test.py
+
+python: ## the wheel, in release, into .venv/: .venv/bin/oxicorn
+	test -x .venv/bin/python || python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check ./python
 
 python-test: ## the wheel beside gunicorn: python/tests, on every CPython of this machine
 	python="$$(scripts/python-env)" && OXICORN_TESTS_PYTHONS="$$python" \

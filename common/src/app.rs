@@ -4,6 +4,7 @@
 //! fork, turns it into an [`App`], which its request threads then call concurrently with ordinary
 //! blocking code. A panic in an application is caught by the worker and becomes a 500.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,21 +14,62 @@ use crate::bell::Bell;
 use crate::hooks::Hooks;
 use crate::outages::Outages;
 use crate::request::Request;
-use crate::response::Response;
+use crate::response::{Fields, Response};
 use crate::settings::Settings;
 
 /// Answers requests; shared by all request threads of one worker.
 pub trait App: Send + Sync + 'static {
     /// Answers one request. Runs on a request thread and may block; the body has arrived whole.
-    fn call(&self, request: &mut Request) -> Response;
+    ///
+    /// Most applications leave `outlet` alone. What it has sent of a response is sent: if it has sent
+    /// a head, only the body of what is returned counts, and goes on where the outlet ended.
+    fn call(&self, request: &mut Request, outlet: &mut Outlet<'_>) -> Response;
+
+    /// Where `thread`, which has been in the application for too long, is: one call a line, for the
+    /// log. `None` where the application has no stack of its own. Called from another thread.
+    fn stack_of(&self, thread: i32) -> Option<String> {
+        let _ = thread;
+        None
+    }
 }
 
 impl<F> App for F
 where
     F: Fn(&mut Request) -> Response + Send + Sync + 'static,
 {
-    fn call(&self, request: &mut Request) -> Response {
+    fn call(&self, request: &mut Request, _outlet: &mut Outlet<'_>) -> Response {
         self(request)
+    }
+}
+
+/// The way to the client while the application still runs.
+#[allow(
+    missing_debug_implementations,
+    reason = "a closure has nothing to show"
+)]
+pub struct Outlet<'a>(&'a mut (dyn FnMut(Early<'_>) -> io::Result<()> + Send + 'a));
+
+/// What may leave before the application has returned its response.
+#[derive(Debug)]
+pub enum Early<'a> {
+    /// The fields of a 103 (RFC 8297): for a client of HTTP/1.1, and before any head.
+    Hints(&'a Fields),
+    /// The head of the response. Its body counts for its length only.
+    Head(&'a Response),
+    /// More of the body, after a head.
+    Piece(&'a [u8]),
+}
+
+impl<'a> Outlet<'a> {
+    /// `send` does what the server has to.
+    pub fn new(send: &'a mut (dyn FnMut(Early<'_>) -> io::Result<()> + Send + 'a)) -> Self {
+        Self(send)
+    }
+
+    /// Sends at once. It waits for a client that has a lot to take already; the error is that the
+    /// client is gone, or that `early` must not be sent.
+    pub fn send(&mut self, early: Early<'_>) -> io::Result<()> {
+        (self.0)(early)
     }
 }
 
@@ -35,6 +77,13 @@ where
 pub trait Application: Send + Sync {
     /// The positional argument that names it, such as `native:hello`.
     fn name(&self) -> &str;
+
+    /// Loads the application to see whether that works, in a process that ends afterwards: for
+    /// `check_config`.
+    fn check(&self, settings: &Settings) -> Result<(), LoadError> {
+        let _ = settings;
+        Ok(())
+    }
 
     /// Makes the application of a web worker: opens pools, warms caches. Runs once, after the fork.
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError>;
@@ -78,10 +127,17 @@ pub struct WorkerContext {
     pub hooks: Arc<dyn Hooks>,
 }
 
-/// Why an application could not be made. The exit code of the child is 4, as gunicorn's.
+/// Why an application could not be made.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:#}")]
-pub struct LoadError(#[from] pub anyhow::Error);
+pub enum LoadError {
+    /// There is no application of that name, or what it needs is not there. The exit code of the
+    /// child is 4, as gunicorn's.
+    #[error("{0:#}")]
+    Unusable(#[from] anyhow::Error),
+    /// Its own code has failed. The exit code is 3, as gunicorn's for a worker that cannot boot.
+    #[error("{0:#}")]
+    Broken(#[source] anyhow::Error),
+}
 
 /// Tells a runner that its process is to end.
 #[derive(Debug, Clone, Default)]

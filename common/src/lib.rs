@@ -20,13 +20,13 @@ pub mod settings;
 pub mod signals;
 mod sys;
 
-pub use app::{App, Application, LoadError, Runner, WorkerContext};
+pub use app::{App, Application, Early, LoadError, Outlet, Runner, WorkerContext};
 pub use handoff::Handoff;
 pub use listener::Listener;
 pub use message::{Message, MessageReceiver, MessageSender};
 pub use outages::{Backend, Outages};
 pub use request::{Body, Head, Local, Peer, Request, Scheme, Version};
-pub use response::{Response, ResponseBody};
+pub use response::{Fields, Piece, Response, ResponseBody};
 pub use scoreboard::Scoreboard;
 pub use settings::Settings;
 pub use signals::SignalPipe;

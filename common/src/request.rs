@@ -105,6 +105,14 @@ pub struct Head {
 }
 
 impl Head {
+    /// Makes this a copy of `other`, in the buffers that it has.
+    pub fn copy_from(&mut self, other: &Self) {
+        self.bytes.clone_from(&other.bytes);
+        self.fields.clone_from(&other.fields);
+        (self.method, self.target) = (other.method, other.target);
+        self.version = other.version;
+    }
+
     /// The bytes of `span`; the parser admits only ASCII to method, target and field names.
     fn text(&self, span: Span) -> &str {
         std::str::from_utf8(&self.bytes[span.range()]).unwrap_or_default()
@@ -222,6 +230,9 @@ pub struct Request {
     /// Whoever is at the other end of our socket may speak for clients: it is one of
     /// `forwarded_allow_ips`, or came by a Unix socket.
     pub trusted: bool,
+    /// What an application with a WSGI environment tells the access log of it: the variables that
+    /// [`crate::logging::AccessFormat::variables`] names, in lower case.
+    pub logged: Vec<(String, String)>,
 }
 
 impl Request {

@@ -3,16 +3,24 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
 use http::StatusCode;
 
+/// A field of a response: its name, and its value as it goes over the wire (Latin-1).
+pub type Field = (Cow<'static, str>, Cow<'static, [u8]>);
+
+pub type Fields = Vec<Field>;
+
 /// Status, fields and body.
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
-    pub fields: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// Stands in place of the usual reason phrase.
+    pub reason: Option<Box<[u8]>>,
+    pub fields: Fields,
     pub body: ResponseBody,
 }
 
@@ -25,17 +33,50 @@ pub enum ResponseBody {
     Bytes(Vec<u8>),
     /// Bytes that others hold too, such as a cache.
     Shared(Arc<[u8]>),
-    /// Pieces made as the client takes them: chunked, or to the end of the connection in HTTP/1.0.
-    Stream(Pieces),
+    /// Bytes that belong to another runtime.
+    Foreign(Foreign),
+    Stream(Stream),
 }
 
-/// The pieces of a streamed body. An error ends the connection, so that the client can tell.
-pub type Pieces = Box<dyn Iterator<Item = io::Result<Vec<u8>>> + Send>;
+/// Bytes that are freed by whoever made them.
+pub type Foreign = Box<dyn AsRef<[u8]> + Send + Sync>;
+
+/// A body made as the client takes it.
+pub struct Stream {
+    /// What there is already, and leaves with the head.
+    pub first: Option<Piece>,
+    pub rest: Pieces,
+    /// The octets of the whole body, where they are known: the body is cut to it, and one that falls
+    /// short ends the connection. `None`: chunked, or to the end of the connection in HTTP/1.0.
+    pub length: Option<u64>,
+}
+
+/// The pieces of a streamed body. An error is logged and ends the connection, so that the client can
+/// tell. No piece is asked for before the client has taken the last one.
+pub type Pieces = Box<dyn Iterator<Item = io::Result<Piece>> + Send>;
+
+/// Some of a body.
+pub enum Piece {
+    Bytes(Vec<u8>),
+    Foreign(Foreign),
+    /// Never chunked: only for a stream whose length is known.
+    File(FileRange),
+}
+
+/// A part of a file, sent by the kernel. The file's own position is not used.
+#[derive(Debug)]
+pub struct FileRange {
+    pub file: File,
+    /// In octets, as `length`.
+    pub offset: u64,
+    pub length: u64,
+}
 
 impl Response {
     pub fn new(status: StatusCode) -> Self {
         Self {
             status,
+            reason: None,
             fields: Vec::new(),
             body: ResponseBody::Empty,
         }
@@ -55,13 +96,25 @@ impl Response {
             .body(body.into())
     }
 
+    /// A 500 that says nothing of the reason, and ends the connection.
+    pub fn failure() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR)
+            .field("Content-Type", "text/plain")
+            .field("Connection", "close")
+            .body(ResponseBody::Static(b"Internal Server Error\n"))
+    }
+
     #[must_use]
     pub fn field(
         mut self,
         name: impl Into<Cow<'static, str>>,
         value: impl Into<Cow<'static, str>>,
     ) -> Self {
-        self.fields.push((name.into(), value.into()));
+        let value = match value.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        };
+        self.fields.push((name.into(), value));
         self
     }
 
@@ -69,6 +122,17 @@ impl Response {
     pub fn body(mut self, body: ResponseBody) -> Self {
         self.body = body;
         self
+    }
+}
+
+impl ResponseBody {
+    /// A stream of unknown length.
+    pub fn stream(rest: Pieces) -> Self {
+        Self::Stream(Stream {
+            first: None,
+            rest,
+            length: None,
+        })
     }
 }
 
@@ -84,6 +148,23 @@ impl From<Arc<[u8]>> for ResponseBody {
     }
 }
 
+impl From<Vec<u8>> for Piece {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl Piece {
+    /// In octets.
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Foreign(bytes) => (**bytes).as_ref().len() as u64,
+            Self::File(range) => range.length,
+        }
+    }
+}
+
 impl fmt::Debug for ResponseBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -91,7 +172,23 @@ impl fmt::Debug for ResponseBody {
             Self::Static(bytes) => write!(f, "Static({} bytes)", bytes.len()),
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::Shared(bytes) => write!(f, "Shared({} bytes)", bytes.len()),
-            Self::Stream(_) => f.write_str("Stream"),
+            Self::Foreign(bytes) => write!(f, "Foreign({} bytes)", (**bytes).as_ref().len()),
+            Self::Stream(stream) => stream.fmt(f),
         }
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.length {
+            Some(length) => write!(f, "Stream({length} bytes)"),
+            None => f.write_str("Stream"),
+        }
+    }
+}
+
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Piece({} bytes)", self.length())
     }
 }

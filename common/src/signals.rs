@@ -72,6 +72,15 @@ impl Drop for SignalPipe {
     }
 }
 
+/// Takes back the signals that other code has given handlers of its own since a pipe was installed.
+pub fn reclaim() -> io::Result<()> {
+    let caught = CAUGHT.load(Ordering::Relaxed);
+    for signal in Signal::iterator().filter(|&signal| caught & bit(signal) != 0) {
+        sys::catch(signal)?;
+    }
+    unblock_all()
+}
+
 /// Blocks every signal in the calling thread, before a fork.
 pub fn block_all() -> io::Result<()> {
     Ok(SigSet::all().thread_set_mask()?)

@@ -171,10 +171,10 @@ fn stream(query: &str) -> Response {
         sleep(pause);
         match number == fail {
             true => Err(io::Error::other("no more")),
-            false => Ok(vec![b'y'; size]),
+            false => Ok(vec![b'y'; size].into()),
         }
     });
-    Response::new(StatusCode::OK).body(ResponseBody::Stream(Box::new(pieces)))
+    Response::new(StatusCode::OK).body(ResponseBody::stream(Box::new(pieces)))
 }
 
 fn spin(duration: Duration) {

@@ -12,18 +12,18 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
-use std::process::ExitCode;
 
 use nix::fcntl::OFlag;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, pipe2, setsid};
 
+use crate::host::{Host, fork};
 use crate::sys;
 
 /// In which process [`daemonize`] has returned.
 #[derive(Debug)]
 pub(crate) enum Side {
     /// The command that was started; the server is up, or is not.
-    Command(ExitCode),
+    Command(u8),
     Master(Announcement),
 }
 
@@ -57,15 +57,15 @@ impl Announcement {
 ///
 /// Standard output and error go to nobody, or stay as they are with `keep_output`, unless they are a
 /// terminal's.
-pub(crate) fn daemonize(keep_output: bool) -> io::Result<Side> {
+pub(crate) fn daemonize(host: &dyn Host, keep_output: bool) -> io::Result<Side> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
-    if sys::fork()?.is_some() {
+    if fork(host)?.is_some() {
         drop(writer);
         return Ok(Side::Command(wait_for_news(File::from(reader))));
     }
     drop(reader);
     setsid()?;
-    if sys::fork()?.is_some() {
+    if fork(host)?.is_some() {
         sys::exit_now(0);
     }
     let null = File::options().read(true).write(true).open("/dev/null")?;
@@ -82,19 +82,19 @@ pub(crate) fn daemonize(keep_output: bool) -> io::Result<Side> {
     }))
 }
 
-fn wait_for_news(mut pipe: File) -> ExitCode {
+fn wait_for_news(mut pipe: File) -> u8 {
     let mut news = Vec::new();
     // An error is a pipe without news.
     let _ = pipe.read_to_end(&mut news);
     match news.split_first() {
-        Some((0, _)) => ExitCode::SUCCESS,
+        Some((0, _)) => 0,
         Some((&code, reason)) => {
             eprintln!("oxicorn: {}", String::from_utf8_lossy(reason).trim_end());
-            ExitCode::from(code)
+            code
         }
         None => {
             eprintln!("oxicorn: the master has ended before it served; see the error log");
-            ExitCode::FAILURE
+            1
         }
     }
 }

@@ -22,6 +22,7 @@ mod daemon;
 mod embed;
 mod generation;
 mod hooked;
+mod host;
 mod last_call;
 mod listeners;
 mod master;
@@ -40,11 +41,15 @@ mod terminal;
 mod title;
 
 pub use embed::{run, run_application};
-pub use oxicorn_common::app::{App, Application, LoadError, Runner, Stop, WorkerContext};
+pub use host::{Fork, Host, Native};
+pub use oxicorn_common::app::{
+    App, Application, Early, LoadError, Outlet, Runner, Stop, WorkerContext,
+};
 pub use oxicorn_common::request::{Body, Head, Local, Peer, Request, Scheme, Version};
-pub use oxicorn_common::response::{Response, ResponseBody};
+pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody};
 pub use oxicorn_common::settings::Settings;
-pub use run::serve;
+pub use oxicorn_common::settings::Source;
+pub use run::{by_name, serve, serve_in};
 
 /// The `oxicorn` command: serves what its positional argument names.
 pub fn command() -> std::process::ExitCode {

@@ -10,6 +10,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ use oxicorn_common::{Handoff, Message, Scoreboard, SignalPipe, logging};
 use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve};
 use crate::hooked::Hooked;
+use crate::host::Host;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
@@ -64,6 +66,7 @@ pub(crate) struct Shared {
 }
 
 pub(crate) struct Master {
+    pub(crate) host: Arc<dyn Host>,
     pub(crate) source: Source,
     pub(crate) resolve: Resolve,
     /// Those of the newest generation.

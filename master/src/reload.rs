@@ -44,14 +44,18 @@ impl Master {
         let settings = &next.settings;
         let held = self.pidfile.as_ref().map(Pidfile::path);
         let moves = settings.pidfile.as_deref() != held;
+        let mut opened = false;
         let prepared = self.prepare_pidfile(settings, moves).and_then(|pidfile| {
             logging::init(settings).context("cannot open the log")?;
+            self.host.open_logs(settings)?;
+            opened = true;
             next.hooked().ask(Moment::Reloaded)?;
             Ok(pidfile)
         });
         let pidfile = match prepared {
             Ok(pidfile) => pidfile,
             Err(reason) => {
+                self.go_back_to_logs(opened);
                 let ours = self.generations.values().map(|other| &other.listeners);
                 next.listeners.retire(ours);
                 return Err(reason);
@@ -76,6 +80,23 @@ impl Master {
         self.title.rename(&next.name());
         self.title.show("master");
         Ok(next)
+    }
+
+    /// The settings of a reload are no good after all; the host has `opened` the logs by them, or kept
+    /// those of before.
+    fn go_back_to_logs(&self, opened: bool) {
+        let Some(before) = self.generations.values().next_back() else {
+            return;
+        };
+        let settings = &before.settings;
+        let outcome = logging::init(settings).map_err(anyhow::Error::from);
+        let outcome = outcome.and_then(|()| match opened {
+            true => self.host.open_logs(settings),
+            false => Ok(()),
+        });
+        if let Err(problem) = outcome {
+            error!("cannot go back to the logs of before: {problem:#}");
+        }
     }
 
     fn prepare_pidfile(&self, settings: &Settings, moves: bool) -> anyhow::Result<Option<Pidfile>> {

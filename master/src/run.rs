@@ -21,6 +21,7 @@ use oxicorn_worker::Tls;
 use crate::daemon::{Announcement, Side, daemonize};
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
 use crate::hooked::Hooked;
+use crate::host::{Host, Native};
 use crate::listeners::Listeners;
 use crate::master::{Master, SIGNALS, Shared};
 use crate::notify::Notifier;
@@ -61,25 +62,38 @@ pub fn serve<R>(resolve: R) -> ExitCode
 where
     R: Fn(&Settings) -> anyhow::Result<Arc<dyn Application>> + 'static,
 {
-    match start(Box::new(resolve)) {
-        Ok(code) => code,
-        Err(failure) => {
-            if let Some(SettingsError::Information(text)) = failure.reason.downcast_ref() {
-                print!("{text}");
-                return ExitCode::SUCCESS;
-            }
-            eprintln!("oxicorn: {:#}", failure.reason);
-            ExitCode::from(failure.code)
-        }
-    }
+    let source = Source::process().context("cannot tell the working directory");
+    let code = match source {
+        Ok(source) => serve_in(Arc::new(Native), source, resolve),
+        Err(reason) => report(&reason.into()),
+    };
+    ExitCode::from(code)
 }
 
-fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
-    let source = Source::process().context("cannot tell the working directory")?;
+/// As [`serve`], in a process of `host` that was started with `source`; returns the exit code.
+pub fn serve_in<R>(host: Arc<dyn Host>, source: Source, resolve: R) -> u8
+where
+    R: Fn(&Settings) -> anyhow::Result<Arc<dyn Application>> + 'static,
+{
+    let code = start(host, source, Box::new(resolve));
+    code.unwrap_or_else(|failure| report(&failure))
+}
+
+/// Says why there is no server, or what was asked for instead of one; returns the exit code.
+fn report(failure: &Failure) -> u8 {
+    if let Some(SettingsError::Information(text)) = failure.reason.downcast_ref() {
+        print!("{text}");
+        return 0;
+    }
+    eprintln!("oxicorn: {:#}", failure.reason);
+    failure.code
+}
+
+fn start(host: Arc<dyn Host>, source: Source, resolve: Resolve) -> Result<u8, Failure> {
     let loaded = Settings::load(&source)?;
     if loaded.settings.print_config {
         print!("{}", loaded.print_config());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(0);
     }
     let application = match find(&resolve, &loaded.settings) {
         Err(failure) if loaded.settings.check_config => return Err(failure.reason.into()),
@@ -89,13 +103,14 @@ fn start(resolve: Resolve) -> Result<ExitCode, Failure> {
     if loaded.settings.check_config {
         change_directory(&loaded.settings)?;
         Tls::load(&loaded.settings)?;
-        return Ok(ExitCode::SUCCESS);
+        application.check(&loaded.settings)?;
+        return Ok(0);
     }
     if sys::thread_count() > 1 {
         return Err(anyhow!("the server must be started before any thread is").into());
     }
     let has_log_file = loaded.settings.errorlog != "-";
-    lead(source, resolve, loaded, application).inspect_err(|failure| {
+    lead(host, source, resolve, loaded, application).inspect_err(|failure| {
         if has_log_file {
             error!("{:#}", failure.reason);
         }
@@ -114,14 +129,16 @@ fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, 
 
 /// Becomes the master. In the command that started a daemon it returns when that serves.
 fn lead(
+    host: Arc<dyn Host>,
     source: Source,
     resolve: Resolve,
     loaded: Loaded,
     application: Arc<dyn Application>,
-) -> Result<ExitCode, Failure> {
+) -> Result<u8, Failure> {
     let settings = Arc::new(loaded.settings.clone());
     change_directory(&settings)?;
     logging::init(&settings).context("cannot open the log")?;
+    host.open_logs(&settings)?;
     privileges::hand_over_logs(&settings);
     warn_of(&loaded);
     raise_descriptor_limit();
@@ -144,12 +161,14 @@ fn lead(
     let notifier = Notifier::take(&source.environment);
     let announcement = match settings.daemon {
         false => Announcement::default(),
-        true => match daemonize(settings.enable_stdio_inheritance)
+        true => match daemonize(&*host, settings.enable_stdio_inheritance)
             .context("cannot go into the background")?
         {
             Side::Command(code) => return Ok(code),
             Side::Master(announcement) => {
                 logging::attach().context("cannot open the log")?;
+                // Whose process it is matters to the host.
+                host.open_logs(&settings)?;
                 announcement
             }
         },
@@ -175,6 +194,7 @@ fn lead(
     let mut title = Title::new(&generation.name());
     title.show("master");
     let mut master = Master {
+        host,
         source,
         resolve,
         hooked,
@@ -197,9 +217,7 @@ fn lead(
         last_words: None,
     };
     let code = master.run();
-    Ok(ExitCode::from(
-        u8::try_from(code).unwrap_or(CONFIGURATION_ERROR),
-    ))
+    Ok(u8::try_from(code).unwrap_or(CONFIGURATION_ERROR))
 }
 
 /// Each connection is a descriptor; the soft limit is often a thousand, for the sake of programs
@@ -213,7 +231,7 @@ fn raise_descriptor_limit() {
 }
 
 /// Finds what the positional argument of the `oxicorn` command names.
-pub(crate) fn by_name(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
+pub fn by_name(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
     let Some(name) = settings.application.as_deref() else {
         let names = native_names();
         let text = format!("no application named; use `oxicorn NAME`, with one of: {names}");

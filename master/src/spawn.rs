@@ -18,6 +18,7 @@ use oxicorn_common::{Message, MessageReceiver, MessageSender, WorkerContext, sig
 use oxicorn_worker::{Boot, run_runner, run_web};
 
 use crate::generation::Generation;
+use crate::host::fork;
 use crate::master::Master;
 use crate::supervisor::{ChildId, Kind};
 use crate::{privileges, sys};
@@ -55,12 +56,13 @@ pub(crate) fn spawn(master: &mut Master, order: Order) -> std::io::Result<Proces
     let parent = getpid();
     let refusal = announce(master, order);
     signals::block_all()?;
-    let forked = sys::fork();
+    let forked = fork(&*master.host);
     if matches!(forked, Ok(None)) {
         drop(receiver);
         let code = catch_unwind(AssertUnwindSafe(|| {
             live(master, order, sender, parent, refusal)
         }));
+        master.host.leave();
         log::logger().flush();
         sys::exit_now(code.unwrap_or(BOOT_ERROR));
     }

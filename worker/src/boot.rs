@@ -16,7 +16,7 @@ use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
     Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Scoreboard,
-    SignalPipe, WorkerContext, logging,
+    SignalPipe, WorkerContext, logging, signals,
 };
 
 use crate::crew;
@@ -62,8 +62,11 @@ enum BootError {
 impl BootError {
     fn exit_code(&self) -> i32 {
         match self {
-            Self::Load { .. } => LOAD_ERROR,
-            Self::AccessFormat(_) | Self::Io(_) | Self::Hook(_) => BOOT_ERROR,
+            Self::Load {
+                source: LoadError::Unusable(_),
+                ..
+            } => LOAD_ERROR,
+            Self::Load { .. } | Self::AccessFormat(_) | Self::Io(_) | Self::Hook(_) => BOOT_ERROR,
         }
     }
 
@@ -86,7 +89,20 @@ pub fn run_web(boot: Boot) -> i32 {
     let context = boot.context;
     let serve = || -> Result<i32, BootError> {
         let signals = install_signals()?;
-        let app = load(&*boot.application, |application| application.load(&context))?;
+        let reloads = context.settings.reload.enabled;
+        let mut also = Vec::new();
+        let app = match load(&*boot.application, |application| application.load(&context)) {
+            // Nobody serves who could serve on, and a change may mend it.
+            Err(BootError::Load {
+                source: LoadError::Broken(reason),
+                ..
+            }) if reloads && context.generation == 1 => {
+                let broken = reload::Broken::of(&reason);
+                also.extend(broken.files.clone());
+                Box::new(broken)
+            }
+            outcome => outcome?,
+        };
         let settings = Arc::clone(&context.settings);
         let (board, slot) = (boot.scoreboard, context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
@@ -101,11 +117,13 @@ pub fn run_web(boot: Boot) -> i32 {
         let age = context.age;
         let moment = Moment::PostWorkerInit { age };
         context.hooks.call(moment, &context.settings)?;
+        // Whatever the application's code has done to them meanwhile.
+        signals::reclaim()?;
         station.slot().beat();
-        if context.settings.reload.enabled {
+        if reloads {
             reload::start(
                 Arc::clone(&boot.application),
-                Vec::new(),
+                also,
                 &context.settings,
                 Arc::clone(&sender),
             )?;
@@ -144,7 +162,9 @@ fn work(
     sender: &MessageSender,
 ) -> Result<i32, BootError> {
     let mut signals = install_signals()?;
-    let Some(runner) = load(&**application, |application| application.runner(context))? else {
+    let runner = load(&**application, |application| application.runner(context))?;
+    signals::reclaim()?;
+    let Some(runner) = runner else {
         return Ok(0);
     };
     let slot = scoreboard.slot(context.slot);

@@ -276,7 +276,6 @@ impl Connection {
     pub(crate) fn give_up(&mut self) {
         self.given_up = true;
         self.phase = Phase::Dead;
-        self.exchange = None;
     }
 }
 

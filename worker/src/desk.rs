@@ -4,19 +4,23 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use http::StatusCode;
-use log::{debug, error};
-use oxicorn_common::request::{Body, Request};
+use log::{debug, error, warn};
+use oxicorn_common::logging::EXCEPTION;
+use oxicorn_common::request::{Body, Head, Request};
 use oxicorn_common::response::{Response, ResponseBody};
+use oxicorn_common::{Early, Outlet};
+use socket2::SockRef;
 
+use crate::ahead::{Ahead, Begun};
 use crate::connection::{Connection, Phase, Then};
 use crate::exchange::Exchange;
 use crate::http::date::DateCache;
-use crate::http::encode::{Asked, encode_head};
-use crate::outgoing::Flushed;
+use crate::http::encode::{Asked, Framed, encode_head};
+use crate::outgoing::{Flushed, LengthError, Made};
 use crate::station::Station;
+use crate::stream::Stream;
 
 pub(crate) struct Desk<'a> {
     station: &'a Station,
@@ -50,7 +54,9 @@ impl<'a> Desk<'a> {
         board
             .started
             .store(slot.heartbeat.load(Ordering::Relaxed), Ordering::Relaxed);
-        if connection.outgoing.has_pieces() {
+        if connection.phase == Phase::Dead {
+            abandon(connection);
+        } else if connection.outgoing.has_pieces() {
             self.resume(connection, started);
         } else {
             self.answer(connection, started);
@@ -76,6 +82,7 @@ impl<'a> Desk<'a> {
         };
         let seat = &self.station.seats[self.index];
         let intake = &mut buffers.intake;
+        let stream = &connection.stream;
         let mut request = Request {
             head: std::mem::take(&mut intake.head),
             body: std::mem::take(&mut intake.body),
@@ -84,72 +91,86 @@ impl<'a> Desk<'a> {
             scheme: intake.scheme,
             proxied: connection.proxied,
             trusted: connection.sender.trusted,
+            logged: Vec::new(),
         };
-        seat.occupy(
-            &connection.stream,
-            started,
-            request.head.method(),
-            request.head.path(),
-        );
-        let mut response = self.call(&mut request);
-        // A sibling can go on with a connection, unless its keys are here.
-        let is_leaving = self.station.closing.load(Ordering::Relaxed)
-            || (connection.stream.is_tls() && self.station.is_draining());
-        let asked = Asked {
-            version: request.head.version,
-            head_only: request.head.method() == "HEAD",
-            keep_alive: intake.framing.keep_alive
-                && !self.station.settings.keepalive.is_zero()
-                && !is_leaving,
-        };
+        seat.occupy(stream, started, &request.head, request.peer, request.scheme);
+        let keeps_alive = intake.framing.keep_alive;
         let outgoing = &mut connection.outgoing;
         std::mem::swap(&mut outgoing.bytes, &mut self.spare);
         outgoing.reset();
-        let date = self.date.at(started);
-        let (framed, keep_alive) = match encode_head(&mut outgoing.bytes, &response, asked, date) {
-            Ok(encoded) => encoded,
-            Err(reason) => {
-                error!(
-                    "Error handling request {} {}: {reason}",
-                    request.method(),
-                    request.path()
-                );
-                outgoing.reset();
-                response = failure();
-                encode_head(&mut outgoing.bytes, &response, asked, date)
-                    .unwrap_or((crate::http::encode::Framed::Bodiless, false))
+        let mut ahead = Ahead {
+            station: self.station,
+            seat,
+            stream,
+            outgoing,
+            date: &mut self.date,
+            asked: asked(self.station, stream, &request.head, keeps_alive),
+            started,
+            begun: None,
+            lost: false,
+        };
+        let called = call(self.station, &mut request, &mut ahead);
+        let (begun, mut lost) = (ahead.begun.take(), ahead.lost);
+        let early = begun.is_some();
+        // A panic in the middle of a response.
+        lost |= early && called.is_none();
+        let mut response = called.unwrap_or_else(Response::failure);
+        let begun = match begun {
+            Some(begun) => begun,
+            None => {
+                // Not before: the server may have begun to stop while the application ran.
+                let asked = asked(self.station, stream, &request.head, keeps_alive);
+                let date = self.date.at(started);
+                encode(
+                    &mut connection.outgoing.bytes,
+                    &mut response,
+                    asked,
+                    date,
+                    &request,
+                )
             }
         };
-        let streams = matches!(response.body, ResponseBody::Stream(_));
-        let in_time = if streams {
-            seat.answer()
-        } else {
-            seat.vacate()
+        let streams = early || matches!(response.body, ResponseBody::Stream(_));
+        let mut in_time = match streams {
+            true => seat.answer(),
+            false => seat.vacate(),
         };
-        if !in_time {
-            connection.give_up();
-            return;
+        if lost || !in_time {
+            drop(response);
+            intake.head = request.head;
+            if streams {
+                in_time &= seat.vacate();
+            }
+            return match in_time {
+                true => connection.phase = Phase::Dead,
+                false => connection.give_up(),
+            };
         }
-        connection.then = match (keep_alive, buffers.inbox.is_empty()) {
+        connection.then = match (begun.keep_alive, buffers.inbox.is_empty()) {
             (true, _) => Then::KeepAlive,
             // Over TLS a client may say goodbye too, which closing would answer with a reset.
-            (false, true) if !intake.framing.keep_alive && !connection.stream.is_tls() => {
-                Then::Close
-            }
+            (false, true) if !keeps_alive && !stream.is_tls() => Then::Close,
             (false, _) => Then::Linger,
         };
-        let body_bytes = outgoing.attach(response.body, framed);
+        let outgoing = &mut connection.outgoing;
+        let octets = match early {
+            true => outgoing.go_on_with(response.body, begun.framed),
+            false => outgoing.attach(response.body, begun.framed),
+        };
         intake.head = request.head;
         intake.body = Body::default();
         connection.exchange = Some(Exchange {
             started,
-            status: response.status.as_u16(),
-            fields: response.fields,
-            body_bytes,
+            scheme: request.scheme,
+            variables: request.logged,
+            status: begun.status,
+            fields: begun.fields,
+            body_bytes: begun.body_bytes + octets,
         });
         self.station.count_request();
         self.send(connection);
         if streams && !seat.vacate() {
+            connection.outgoing.abandon();
             connection.give_up();
         }
         if connection.outgoing.bytes.is_empty() {
@@ -161,29 +182,14 @@ impl<'a> Desk<'a> {
     fn resume(&mut self, connection: &mut Connection, started: Instant) {
         let seat = &self.station.seats[self.index];
         if let Some(buffers) = &connection.buffers {
-            let head = &buffers.intake.head;
-            seat.occupy(&connection.stream, started, head.method(), head.path());
+            let (head, scheme) = (&buffers.intake.head, buffers.intake.scheme);
+            seat.occupy(&connection.stream, started, head, connection.peer, scheme);
             seat.answer();
         }
         self.send(connection);
         if !seat.vacate() {
+            connection.outgoing.abandon();
             connection.give_up();
-        }
-    }
-
-    /// Runs the application; a panic is a 500.
-    fn call(&self, request: &mut Request) -> Response {
-        let app = &self.station.app;
-        match catch_unwind(AssertUnwindSafe(|| app.call(request))) {
-            Ok(response) => response,
-            Err(panic) => {
-                let (method, path) = (request.head.method(), request.head.path());
-                error!(
-                    "Error handling request {method} {path}: panic: {}",
-                    panic_text(&*panic)
-                );
-                failure()
-            }
         }
     }
 
@@ -200,38 +206,106 @@ impl<'a> Desk<'a> {
                 Ok(Flushed::NeedsPiece) => {}
                 Err(reason) => {
                     debug!("the client is gone: {reason}");
-                    break Phase::Dead;
+                    break abandon(connection);
                 }
             }
             let made = catch_unwind(AssertUnwindSafe(|| connection.outgoing.make_piece()));
-            match made {
-                Ok(None) => {}
-                Ok(Some(Ok(octets))) => {
+            let reason = match made {
+                Ok(Ok(Made::Piece(octets))) => {
                     if let Some(exchange) = &mut connection.exchange {
                         exchange.body_bytes += octets;
                     }
+                    continue;
                 }
-                Ok(Some(Err(reason))) => {
-                    error!("Error making the response body: {reason}");
-                    break Phase::Dead;
+                Ok(Ok(Made::End)) => continue,
+                Ok(Ok(Made::TooMuch)) => {
+                    warn!("Response to {}: {}", line_of(connection), LengthError::Long);
+                    continue;
                 }
-                Err(panic) => {
-                    error!(
-                        "Error making the response body: panic: {}",
-                        panic_text(&*panic)
-                    );
-                    break Phase::Dead;
-                }
+                Ok(Err(reason)) => reason.to_string(),
+                Err(panic) => format!("panic: {}", panic_text(&*panic)),
+            };
+            error!(
+                "Error making the response body for {}: {reason}",
+                line_of(connection)
+            );
+            if connection.outgoing.ends_with_connection() {
+                // Nothing but a reset tells this client that there should be more.
+                let _ = SockRef::from(&*connection.stream).set_linger(Some(Duration::ZERO));
             }
+            break abandon(connection);
         };
     }
 }
 
-fn failure() -> Response {
-    Response::new(StatusCode::INTERNAL_SERVER_ERROR)
-        .field("Content-Type", "text/plain")
-        .field("Connection", "close")
-        .body(ResponseBody::Static(b"Internal Server Error\n"))
+/// What the head of a response depends on.
+fn asked(station: &Station, stream: &Stream, head: &Head, keeps_alive: bool) -> Asked {
+    // A sibling can go on with a connection, unless its keys are here.
+    let is_leaving =
+        station.closing.load(Ordering::Relaxed) || (stream.is_tls() && station.is_draining());
+    Asked {
+        version: head.version,
+        head_only: head.method() == "HEAD",
+        keep_alive: keeps_alive && !station.settings.keepalive.is_zero() && !is_leaving,
+    }
+}
+
+/// Runs the application; `None` is a panic.
+fn call(station: &Station, request: &mut Request, ahead: &mut Ahead<'_>) -> Option<Response> {
+    let app = &station.app;
+    let mut send = |early: Early<'_>| ahead.send(early);
+    let mut outlet = Outlet::new(&mut send);
+    let called = catch_unwind(AssertUnwindSafe(|| app.call(request, &mut outlet)));
+    called
+        .inspect_err(|panic| {
+            let (method, path) = (request.head.method(), request.head.path());
+            let text = panic_text(&**panic);
+            error!(target: EXCEPTION, "Error handling request {method} {path}: panic: {text}");
+        })
+        .ok()
+}
+
+/// Puts the head of `response` into `out`. One that must not be sent becomes a 500.
+fn encode(
+    out: &mut Vec<u8>,
+    response: &mut Response,
+    asked: Asked,
+    date: &str,
+    request: &Request,
+) -> Begun {
+    let before = out.len();
+    let encoded = encode_head(out, response, asked, date);
+    let (framed, keep_alive) = encoded.unwrap_or_else(|reason| {
+        let (method, path) = (request.method(), request.path());
+        error!("Error handling request {method} {path}: {reason}");
+        out.truncate(before);
+        *response = Response::failure();
+        encode_head(out, response, asked, date).unwrap_or((Framed::Bodiless, false))
+    });
+    Begun {
+        framed,
+        keep_alive,
+        status: response.status.as_u16(),
+        fields: std::mem::take(&mut response.fields),
+        body_bytes: 0,
+    }
+}
+
+/// Nobody wants the rest of this response.
+fn abandon(connection: &mut Connection) -> Phase {
+    let outcome = catch_unwind(AssertUnwindSafe(|| connection.outgoing.abandon()));
+    if let Err(panic) = outcome {
+        error!("Error ending a response: panic: {}", panic_text(&*panic));
+    }
+    Phase::Dead
+}
+
+fn line_of(connection: &Connection) -> String {
+    let Some(buffers) = &connection.buffers else {
+        return String::new();
+    };
+    let head = &buffers.intake.head;
+    format!("{} {}", head.method(), head.path())
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {
@@ -243,122 +317,4 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::sync::Arc;
-
-    use mio::net::UnixStream;
-    use oxicorn_common::request::{Local, Peer};
-    use oxicorn_common::{App, Scoreboard, Settings, message};
-
-    use super::*;
-    use crate::connection::Buffers;
-    use crate::http::Rules;
-    use crate::stream::Stream;
-
-    const LONG: usize = 3 << 20;
-
-    fn station(app: impl App) -> Station {
-        let settings = Arc::new(Settings::default());
-        let (sender, _receiver) = message::channel().expect("a pipe");
-        let board = Scoreboard::new().expect("a mapping");
-        board.claim(0, 0, 1, 1);
-        Station::new(Box::new(app), settings, board, 0, Arc::new(sender)).expect("a format")
-    }
-
-    /// What the client gets for `requests` when it reads only while the server cannot write.
-    fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
-        let station = station(app);
-        let rules = Rules::from(&*station.settings);
-        let mut desk = Desk::new(&station, 0);
-        let (mut client, server) = UnixStream::pair().expect("a socket pair");
-        let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
-        let mut buffers = Box::<Buffers>::default();
-        buffers.inbox.refill(requests);
-        let (mut got, mut piece) = (Vec::new(), vec![0; 1 << 16]);
-        while connection.phase != Phase::Dead {
-            match connection.phase {
-                Phase::Receiving if buffers.inbox.is_empty() => break,
-                Phase::Receiving => {
-                    connection.receive(&mut buffers, &rules);
-                    connection.buffers = Some(std::mem::take(&mut buffers));
-                    desk.serve(&mut connection, Instant::now());
-                }
-                Phase::Sending => {
-                    let count = client.read(&mut piece).expect("bytes to read");
-                    got.extend_from_slice(&piece[..count]);
-                    connection.phase = match connection.outgoing.flush(&connection.stream) {
-                        Ok(Flushed::Done) => Phase::after(connection.then),
-                        Ok(Flushed::NeedsPiece) => Phase::Ready,
-                        Ok(_) => Phase::Sending,
-                        Err(error) => panic!("{error}"),
-                    };
-                }
-                Phase::Ready => {
-                    desk.serve(&mut connection, Instant::now());
-                }
-                Phase::Lingering | Phase::Dead => break,
-            }
-            if connection.phase == Phase::Receiving
-                && let Some(used) = connection.buffers.take()
-            {
-                buffers = used;
-            }
-        }
-        drop(connection);
-        client.read_to_end(&mut got).expect("the end");
-        got
-    }
-
-    fn body_of(answer: &[u8]) -> (&str, &[u8]) {
-        let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
-        let (head, body) = answer.split_at(end.expect("a head") + 4);
-        (std::str::from_utf8(head).expect("text"), body)
-    }
-
-    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-    const LAST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
-
-    #[test]
-    fn a_long_body_reaches_a_slow_reader_whole_time_and_again() {
-        let app = |_: &mut Request| {
-            Response::new(StatusCode::OK).body(ResponseBody::Bytes(vec![b'x'; LONG]))
-        };
-        let got = converse(app, &[GET, GET, LAST].concat());
-        let heads = got.windows(9).filter(|it| it == b"HTTP/1.1 ").count();
-        let octets = got.iter().filter(|&&byte| byte == b'x').count();
-        // One more in each `Server: oxicorn`.
-        assert_eq!((heads, octets), (3, 3 * (LONG + 1)));
-    }
-
-    #[test]
-    fn a_stream_is_made_as_the_client_takes_it() {
-        let app = |_: &mut Request| {
-            let pieces = (0..40).map(|_| Ok(vec![b'y'; 1 << 16]));
-            Response::new(StatusCode::OK).body(ResponseBody::Stream(Box::new(pieces)))
-        };
-        let got = converse(app, LAST);
-        let (head, body) = body_of(&got);
-        assert!(head.contains("Transfer-Encoding: chunked"), "{head}");
-        assert!(body.ends_with(b"\r\n0\r\n\r\n"));
-        assert_eq!(body.iter().filter(|&&byte| byte == b'y').count(), 40 << 16);
-    }
-
-    #[test]
-    fn a_panic_or_a_split_response_is_a_500_and_the_end() {
-        let panics = |_: &mut Request| -> Response { panic!("in a test") };
-        let splits = |_: &mut Request| Response::text("x").field("a", "b\r\nc: d");
-        for got in [converse(panics, GET), converse(splits, GET)] {
-            let (head, body) = body_of(&got);
-            assert!(
-                head.starts_with("HTTP/1.1 500 Internal Server Error\r\n"),
-                "{head}"
-            );
-            assert!(
-                head.contains("Connection: close\r\n") && !head.contains("c: d"),
-                "{head}"
-            );
-            assert_eq!(body, b"Internal Server Error\n");
-        }
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@
 //! ```
 
 mod acceptor;
+mod ahead;
 mod boot;
 mod connection;
 mod crew;

@@ -2,9 +2,9 @@
 
 use std::io::{self, IoSlice};
 
-use oxicorn_common::response::{Pieces, ResponseBody};
+use oxicorn_common::response::{FileRange, Piece, Pieces, ResponseBody};
 
-use crate::http::encode::{Framed, LAST_CHUNK, put_chunk};
+use crate::http::encode::{Framed, LAST_CHUNK, put_chunk, sized};
 use crate::stream::Stream;
 
 /// Bodies up to this size are copied behind their head, to leave in one piece.
@@ -27,15 +27,42 @@ pub(crate) enum Flushed {
     NeedsPiece,
 }
 
+/// What an application did not keep of what it declared.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub(crate) enum LengthError {
+    #[error("the body is {0} octets shorter than its Content-Length")]
+    Short(u64),
+    #[error("the body is longer than its Content-Length; the rest of it is dropped")]
+    Long,
+}
+
+/// What has become of the demand for a piece.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// So many octets of the body.
+    Piece(u64),
+    /// The body is whole.
+    End,
+    /// The body is whole, and the application had more.
+    TooMuch,
+}
+
 /// A head with its body, or the latest piece of a stream.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     pub(crate) bytes: Vec<u8>,
     /// A body too long to copy; follows `bytes`.
     body: ResponseBody,
+    /// A part of a file; follows `bytes`.
+    file: Option<FileRange>,
+    /// Of `bytes` and what follows them.
     sent: usize,
     pieces: Option<Pieces>,
     chunked: bool,
+    /// The pieces are of no interest.
+    discards: bool,
+    /// Octets that are missing of a stream whose length is known.
+    left: Option<u64>,
 }
 
 impl std::fmt::Debug for Outgoing {
@@ -45,17 +72,20 @@ impl std::fmt::Debug for Outgoing {
 }
 
 impl Outgoing {
-    /// Adds the body to the head that is in `bytes`; returns the octets of a sized body.
+    /// Adds the body to the head that is in `bytes`; returns the octets of it that are known.
     pub(crate) fn attach(&mut self, body: ResponseBody, framed: Framed) -> u64 {
         match (framed, body) {
-            (Framed::Bodiless, _) => 0,
-            (_, ResponseBody::Stream(pieces)) => {
-                self.pieces = Some(pieces);
-                self.chunked = framed == Framed::Chunked;
+            (Framed::Bodiless, ResponseBody::Stream(stream)) => {
+                self.discard(stream.rest);
                 0
             }
+            (Framed::Bodiless, _) => 0,
+            (_, ResponseBody::Stream(stream)) => {
+                self.begin_stream(framed, stream.length);
+                self.go_on(stream.first, stream.rest)
+            }
             (_, body) => {
-                let sized = crate::http::encode::sized(&body);
+                let sized = sized(&body);
                 let length = sized.len();
                 if length <= COPIED {
                     self.bytes.extend_from_slice(sized);
@@ -67,35 +97,148 @@ impl Outgoing {
         }
     }
 
+    /// What follows is the body of a stream, in pieces.
+    pub(crate) fn begin_stream(&mut self, framed: Framed, length: Option<u64>) {
+        self.chunked = framed == Framed::Chunked;
+        self.left = length.filter(|_| framed == Framed::Sized);
+    }
+
+    /// The stream goes on with `first`, and then whatever `rest` makes.
+    pub(crate) fn go_on(&mut self, first: Option<Piece>, rest: Pieces) -> u64 {
+        self.pieces = Some(rest);
+        first.map_or(0, |piece| self.add(piece))
+    }
+
+    /// As [`Outgoing::attach`], for a response whose head and more has been sent already.
+    pub(crate) fn go_on_with(&mut self, body: ResponseBody, framed: Framed) -> u64 {
+        match (framed, body) {
+            (Framed::Bodiless, ResponseBody::Stream(stream)) => {
+                self.discard(stream.rest);
+                0
+            }
+            (Framed::Bodiless, _) => 0,
+            (_, ResponseBody::Stream(stream)) => self.go_on(stream.first, stream.rest),
+            (_, body) => {
+                let whole = Piece::Bytes(sized(&body).to_vec());
+                self.go_on(Some(whole), Box::new(std::iter::empty()))
+            }
+        }
+    }
+
+    /// A body that is not sent is let go of after the head, as others are.
+    fn discard(&mut self, pieces: Pieces) {
+        self.pieces = Some(pieces);
+        self.discards = true;
+        (self.chunked, self.left) = (false, None);
+    }
+
+    /// Whether the client takes the end of the connection for the end of the body.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        !self.chunked && self.left.is_none()
+    }
+
     pub(crate) fn has_pieces(&self) -> bool {
         self.pieces.is_some()
     }
 
-    /// Runs the application for one more piece; its octets, or `None` at the end of the body.
-    pub(crate) fn make_piece(&mut self) -> Option<io::Result<u64>> {
+    /// Lets go of the application's stream, wherever it is.
+    pub(crate) fn abandon(&mut self) {
+        self.pieces = None;
+    }
+
+    /// Runs the application for one more piece. An error is the end of the connection.
+    pub(crate) fn make_piece(&mut self) -> io::Result<Made> {
         self.reset();
-        match self.pieces.as_mut()?.next() {
-            Some(Ok(data)) if self.chunked => {
-                put_chunk(&mut self.bytes, &data);
-                Some(Ok(data.len() as u64))
-            }
-            Some(Ok(data)) => {
-                let length = data.len() as u64;
-                self.body = ResponseBody::Bytes(data);
-                Some(Ok(length))
+        if std::mem::take(&mut self.discards) {
+            self.pieces = None;
+        }
+        let Some(pieces) = self.pieces.as_mut() else {
+            return Ok(Made::End);
+        };
+        match pieces.next() {
+            Some(Ok(piece)) => {
+                if self.left == Some(0) && piece.length() > 0 {
+                    self.pieces = None;
+                    return Ok(Made::TooMuch);
+                }
+                Ok(Made::Piece(self.add(piece)))
             }
             Some(Err(error)) => {
                 self.pieces = None;
-                Some(Err(error))
+                Err(error)
             }
             None => {
                 self.pieces = None;
-                if self.chunked {
-                    self.bytes.extend_from_slice(LAST_CHUNK);
-                }
-                None
+                self.finish()
             }
         }
+    }
+
+    /// The body is over: what frames its end follows.
+    fn finish(&mut self) -> io::Result<Made> {
+        if let Some(short) = self.left.take().filter(|&left| left > 0) {
+            return Err(io::Error::other(LengthError::Short(short)));
+        }
+        if std::mem::take(&mut self.chunked) {
+            self.bytes.extend_from_slice(LAST_CHUNK);
+        }
+        Ok(Made::End)
+    }
+
+    /// Adds a piece, or as much of it as the declared length has room for; returns its octets.
+    fn add(&mut self, piece: Piece) -> u64 {
+        let octets = piece.length().min(self.left.unwrap_or(u64::MAX));
+        self.left = self.left.map(|left| left - octets);
+        let most = usize::try_from(octets).unwrap_or(usize::MAX);
+        match piece {
+            Piece::File(range) => {
+                debug_assert!(!self.chunked, "files are for streams of known length");
+                self.file = Some(FileRange {
+                    length: octets,
+                    ..range
+                });
+            }
+            Piece::Bytes(bytes) if self.chunked => put_chunk(&mut self.bytes, &bytes),
+            Piece::Foreign(bytes) if self.chunked => put_chunk(&mut self.bytes, (*bytes).as_ref()),
+            Piece::Bytes(mut bytes) => {
+                bytes.truncate(most);
+                self.put(ResponseBody::Bytes(bytes));
+            }
+            Piece::Foreign(bytes) if (*bytes).as_ref().len() > most => {
+                self.bytes.extend_from_slice(&(*bytes).as_ref()[..most]);
+            }
+            Piece::Foreign(bytes) => self.put(ResponseBody::Foreign(bytes)),
+        }
+        octets
+    }
+
+    fn put(&mut self, body: ResponseBody) {
+        match sized(&body) {
+            short if short.len() <= COPIED => self.bytes.extend_from_slice(short),
+            _ => self.body = body,
+        }
+    }
+
+    /// Adds to a stream what the application sends by itself; returns its octets.
+    pub(crate) fn push(&mut self, data: &[u8]) -> u64 {
+        // What is sent already need not be kept until all is.
+        if self.sent > COPIED {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        let room = usize::try_from(self.left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        let data = &data[..data.len().min(room)];
+        self.left = self.left.map(|left| left - data.len() as u64);
+        match self.chunked {
+            true => put_chunk(&mut self.bytes, data),
+            false => self.bytes.extend_from_slice(data),
+        }
+        data.len() as u64
+    }
+
+    /// How many bytes wait to be sent.
+    pub(crate) fn waiting(&self) -> usize {
+        self.length() - self.sent
     }
 
     /// Sends what the socket takes.
@@ -105,14 +248,7 @@ impl Outgoing {
             if self.sent >= pause_at {
                 return Ok(Flushed::Yielded);
             }
-            let body = crate::http::encode::sized(&self.body);
-            let outcome = match self.sent.checked_sub(self.bytes.len()) {
-                Some(into_body) => stream.write(&body[into_body..]),
-                None if body.is_empty() => stream.write(&self.bytes[self.sent..]),
-                None => stream
-                    .write_vectored(&[IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(body)]),
-            };
-            match outcome {
+            match self.send(stream) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => self.sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -125,11 +261,33 @@ impl Outgoing {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
             outcome => outcome?,
         }
+        match stream.flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
+            outcome => outcome?,
+        }
         if self.pieces.is_some() {
             return Ok(Flushed::NeedsPiece);
         }
         self.reset();
         Ok(Flushed::Done)
+    }
+
+    /// One system call's worth.
+    fn send(&self, stream: &Stream) -> io::Result<usize> {
+        let body = sized(&self.body);
+        match (self.sent.checked_sub(self.bytes.len()), &self.file) {
+            (Some(into), Some(range)) => {
+                let left = self.length() - self.sent;
+                let offset = range.offset + into as u64;
+                stream.send_file(&range.file, offset, left.min(BUDGET))
+            }
+            (Some(into), None) => stream.write(&body[into..]),
+            (None, Some(_)) => stream.write_more(&self.bytes[self.sent..]),
+            (None, None) if body.is_empty() => stream.write(&self.bytes[self.sent..]),
+            (None, None) => {
+                stream.write_vectored(&[IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(body)])
+            }
+        }
     }
 
     /// Forgets what was sent, and keeps the buffer.
@@ -139,6 +297,7 @@ impl Outgoing {
             self.bytes = Vec::new();
         }
         self.body = ResponseBody::Empty;
+        self.file = None;
         self.sent = 0;
     }
 
@@ -148,7 +307,8 @@ impl Outgoing {
     }
 
     fn length(&self) -> usize {
-        self.bytes.len() + crate::http::encode::sized(&self.body).len()
+        let file = self.file.as_ref().map_or(0, |range| range.length);
+        self.bytes.len() + sized(&self.body).len() + usize::try_from(file).unwrap_or(usize::MAX)
     }
 }
 

@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use oxicorn_common::request::{Head, Peer, Scheme};
+
+use crate::exchange::Exchange;
 use crate::station::Station;
 use crate::stream::Stream;
 
@@ -18,8 +21,10 @@ struct Occupancy {
     /// Bytes of a response have left.
     answered: bool,
     expired: bool,
-    /// `METHOD path`, in a buffer that is used again.
-    line: String,
+    /// What was asked, in buffers that are used again.
+    head: Head,
+    peer: Peer,
+    scheme: Scheme,
     thread: Option<libc::pid_t>,
 }
 
@@ -27,7 +32,10 @@ struct Occupancy {
 #[derive(Debug)]
 pub(crate) struct Expired {
     pub(crate) stream: Arc<Stream>,
-    pub(crate) line: String,
+    head: Head,
+    peer: Peer,
+    scheme: Scheme,
+    since: Instant,
     pub(crate) age: Duration,
     pub(crate) answered: bool,
     pub(crate) thread: libc::pid_t,
@@ -44,15 +52,22 @@ impl Seat {
         self.lock().thread
     }
 
-    pub(crate) fn occupy(&self, stream: &Arc<Stream>, since: Instant, method: &str, path: &str) {
+    /// The application begins to run for a client. The head is copied, because the application has
+    /// it: whoever finds the request over its time is to log it.
+    pub(crate) fn occupy(
+        &self,
+        stream: &Arc<Stream>,
+        since: Instant,
+        head: &Head,
+        peer: Peer,
+        scheme: Scheme,
+    ) {
         let mut seat = self.lock();
         seat.stream = Some(Arc::clone(stream));
         seat.since = Some(since);
         seat.answered = false;
-        seat.line.clear();
-        seat.line.push_str(method);
-        seat.line.push(' ');
-        seat.line.push_str(path);
+        seat.head.copy_from(head);
+        (seat.peer, seat.scheme) = (peer, scheme);
     }
 
     /// The application has returned; false when its time was over and the client was told so.
@@ -79,7 +94,8 @@ impl Seat {
     /// Gives up the request if its time is over.
     pub(crate) fn expire(&self, limit: Duration) -> Option<Expired> {
         let mut seat = self.lock();
-        let age = seat.since?.elapsed();
+        let since = seat.since?;
+        let age = since.elapsed();
         if seat.expired || age < limit {
             return None;
         }
@@ -87,7 +103,10 @@ impl Seat {
         seat.expired = true;
         Some(Expired {
             stream,
-            line: seat.line.clone(),
+            head: std::mem::take(&mut seat.head),
+            peer: seat.peer,
+            scheme: seat.scheme,
+            since,
             age,
             answered: seat.answered,
             thread: seat.thread.unwrap_or(0),
@@ -103,6 +122,7 @@ impl Expired {
     /// Tells the client, the log and the master. The thread is left to itself: when it comes back
     /// it finds its seat given up.
     pub(crate) fn answer(self, station: &Station) {
+        const BODY: &str = "504 Gateway Timeout\n";
         const ANSWER: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nServer: oxicorn\r\n\
             Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\n\
             504 Gateway Timeout\n";
@@ -110,14 +130,26 @@ impl Expired {
             // A socket that takes no hundred bytes belongs to a client that reads nothing.
             let _ = self.stream.write(ANSWER);
             self.stream.finish();
+            let exchange = Exchange {
+                started: self.since,
+                scheme: self.scheme,
+                variables: Vec::new(),
+                status: 504,
+                fields: Vec::new(),
+                body_bytes: BODY.len() as u64,
+            };
+            station.log_access(&self.head, &self.peer, &exchange, self.since + self.age);
         }
         self.stream.shutdown(std::net::Shutdown::Both);
         log::error!(
             "request timed out after {:.1} s (timeout): {}; thread {} is at:\n{}",
             self.age.as_secs_f64(),
-            self.line,
+            format_args!("{} {}", self.head.method(), self.head.path()),
             self.thread,
-            crate::stack::of_thread(self.thread)
+            station
+                .app
+                .stack_of(self.thread)
+                .unwrap_or_else(|| crate::stack::of_thread(self.thread))
         );
         station.ask_for_replacement("a request took longer than timeout");
     }

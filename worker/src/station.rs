@@ -129,6 +129,8 @@ impl Station {
         let entry = AccessEntry {
             head,
             peer,
+            scheme: exchange.scheme,
+            variables: &exchange.variables,
             status: exchange.status,
             fields: &exchange.fields,
             body_bytes: exchange.body_bytes,

@@ -4,16 +4,25 @@
 //! The calls go straight to the kernel, by rustix: in a process with several threads the C library
 //! makes each of them a cancellation point (pthreads(7)), which costs more than it looks.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 use mio::net::{TcpStream, UnixStream};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::request::Peer;
+use rustix::fs::sendfile;
 use rustix::io::retry_on_intr;
 use rustix::net::{SendFlags, send};
 
 use crate::tls::Session;
+
+/// How much of a file is read at a time, to be encrypted.
+const FILE_BLOCK: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -51,6 +60,49 @@ impl Stream {
         match self {
             Self::Tls(session) => session.write(parts),
             plain => Ok(retry_on_intr(|| rustix::io::writev(plain, parts))?),
+        }
+    }
+
+    /// As [`Stream::write`], when more follows at once and is to share a packet.
+    pub(crate) fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tls(session) => session.write(&[IoSlice::new(bytes)]),
+            plain => {
+                let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+                Ok(retry_on_intr(|| send(plain, bytes, flags))?)
+            }
+        }
+    }
+
+    /// Sends up to `count` bytes of `file`: by the kernel alone, where they need no encryption. The
+    /// error at the end of the file is `UnexpectedEof`: it had been longer.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        if let Self::Tls(session) = self {
+            let mut block = [0; FILE_BLOCK];
+            let most = count.min(FILE_BLOCK);
+            return match file.read_at(&mut block[..most], offset)? {
+                0 => Err(io::ErrorKind::UnexpectedEof.into()),
+                read => session.write(&[IoSlice::new(&block[..read])]),
+            };
+        }
+        let mut at = offset;
+        match retry_on_intr(|| sendfile(self, file, Some(&mut at), count))? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            sent => Ok(sent),
+        }
+    }
+
+    /// Waits until the client takes more, for at most `patience`; zero is for ever.
+    pub(crate) fn wait_for_room(&self, patience: Duration) -> io::Result<()> {
+        let timeout = match patience.is_zero() {
+            true => PollTimeout::NONE,
+            false => PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX),
+        };
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut fds, timeout) {
+            Ok(0) => Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

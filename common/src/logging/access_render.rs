@@ -4,23 +4,26 @@
 //! beyond ASCII are taken for Latin-1 and written as UTF-8. Unlike gunicorn, control characters other
 //! than the tab are written as `\xNN`: no client can end a line.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::access_format::{AccessFormat, Atom, Padding, Part};
 use super::clock;
-use crate::request::{Head, Peer, Version};
+use crate::request::{Head, Peer, Scheme, Version};
+use crate::response::Field;
 
 /// What there is to say about one request.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessEntry<'a> {
     pub head: &'a Head,
     pub peer: &'a Peer,
+    pub scheme: Scheme,
     pub status: u16,
     /// The fields of the response, as the application set them.
-    pub fields: &'a [(Cow<'static, str>, Cow<'static, str>)],
+    pub fields: &'a [Field],
+    /// What the application has told of its environment, names in lower case.
+    pub variables: &'a [(String, String)],
     /// How long the body of the response was, without its framing.
     pub body_bytes: u64,
     /// From the whole head to the end of the response.
@@ -91,6 +94,12 @@ impl AccessEntry<'_> {
                 append_number(out, self.pid.into());
                 out.push(b'>');
             }
+            Atom::Scheme => out.extend_from_slice(self.scheme.as_str().as_bytes()),
+            Atom::Variable(name) => {
+                let mut variables = self.variables.iter();
+                let found = variables.find(|(known, _)| known == name);
+                append_text(out, found.map_or("-", |(_, value)| value));
+            }
             Atom::Constant(text) => out.extend_from_slice(text.as_bytes()),
             Atom::RequestField(name) => {
                 append_bytes(out, named(head, name).last().unwrap_or(b"-"));
@@ -99,7 +108,7 @@ impl AccessEntry<'_> {
             Atom::ResponseField(name) => {
                 let mut fields = self.fields.iter().rev();
                 let last = fields.find(|(key, _)| key.eq_ignore_ascii_case(name));
-                append_text(out, last.map_or("-", |(_, value)| value));
+                append_bytes(out, last.map_or(b"-", |(_, value)| value));
             }
         }
     }

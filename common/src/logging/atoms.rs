@@ -10,14 +10,30 @@ pub enum AtomValue {
     Text(String),
 }
 
+/// Variables of the WSGI environment that the server itself knows, besides those of fields.
+const VARIABLES: [&str; 12] = [
+    "request_method",
+    "raw_uri",
+    "path_info",
+    "query_string",
+    "server_protocol",
+    "remote_addr",
+    "remote_port",
+    "script_name",
+    "server_software",
+    "wsgi.url_scheme",
+    "content_type",
+    "content_length",
+];
+
 /// Gunicorn's names without braces.
 const PLAIN: [&str; 19] = [
     "h", "l", "u", "t", "r", "s", "m", "U", "q", "H", "b", "B", "f", "a", "T", "D", "M", "L", "p",
 ];
 
 impl AccessEntry<'_> {
-    /// Calls `take` with each name, such as `h` or `{user-agent}i`, and its value. Variables of the
-    /// WSGI environment are not among them.
+    /// Calls `take` with each name, such as `h` or `{user-agent}i`, and its value. Of the variables of
+    /// the WSGI environment there are those that the server itself knows.
     pub fn atoms(&self, mut take: impl FnMut(&str, AtomValue)) {
         for name in PLAIN {
             let value = match name {
@@ -33,11 +49,25 @@ impl AccessEntry<'_> {
             let name = name.to_ascii_lowercase();
             let value = self.text(&Atom::RequestField(name.clone()));
             take(&format!("{{{name}}}i"), value);
+            let variable = format!("http_{}", name.replace('-', "_"));
+            self.take_variable(&variable, &mut take);
+        }
+        for (name, value) in self.variables {
+            take(&format!("{{{name}}}e"), AtomValue::Text(value.clone()));
+        }
+        for variable in VARIABLES {
+            self.take_variable(variable, &mut take);
         }
         for (name, _) in self.fields {
             let name = name.to_ascii_lowercase();
             let value = self.text(&Atom::ResponseField(name.clone()));
             take(&format!("{{{name}}}o"), value);
+        }
+    }
+
+    fn take_variable(&self, name: &str, take: &mut impl FnMut(&str, AtomValue)) {
+        if let Some(atom) = Atom::environment(name) {
+            take(&format!("{{{name}}}e"), self.text(&atom));
         }
     }
 

@@ -38,6 +38,7 @@ use log::error;
 use crate::settings::Settings;
 use crate::sys;
 use receivers::Receivers;
+use redirect::Redirected;
 use sink::{Owner, Sink, Stream};
 
 pub(crate) use losses::LossWords;
@@ -81,8 +82,10 @@ pub fn init(settings: &Settings) -> io::Result<()> {
     ERROR.replace(error)?;
     ACCESS.replace(access)?;
     let counted = receivers.statsd.is_some();
+    let redirect = receivers.redirect.as_ref();
+    let least = redirect.map_or(settings.loglevel, |redirect| redirect.least);
     receivers.install();
-    error_log::install(settings.loglevel, counted);
+    error_log::install(least, counted);
     let captures = settings.capture_output && settings.errorlog != "-";
     CAPTURES.store(captures, Ordering::Release);
     if captures { attach() } else { Ok(()) }
@@ -119,10 +122,15 @@ pub fn reopen() {
     }
 }
 
+/// Writes text that is no record to the error log: what an application prints there.
+pub fn error_text(text: &[u8]) {
+    ERROR.write(text);
+}
+
 /// Sends all records and access lines to `redirect` instead of the logs, or to the logs again. The
 /// filter of the error log is `least` then.
 pub fn redirect(redirect: Option<Redirect>, least: Level) {
-    Receivers::set_redirect(redirect);
+    Receivers::set_redirect(redirect.map(|it| Redirected::new(it, least)));
     let counted = Receivers::current().is_some_and(|it| it.statsd.is_some());
     error_log::install(least, counted);
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::losses::News;
-use super::redirect::{Redirect, Redirected};
+use super::redirect::Redirected;
 use super::statsd::{self, Statsd};
 use super::syslog::{self, Syslog};
 use crate::settings::Settings;
@@ -93,9 +93,9 @@ impl Receivers {
         self.want_access_lines() || self.statsd.is_some() || self.redirect.is_some()
     }
 
-    pub(super) fn set_redirect(redirect: Option<Redirect>) {
+    pub(super) fn set_redirect(redirect: Option<Redirected>) {
         let mut next = Self::current().unwrap_or_default();
-        next.redirect = redirect.map(Redirected::from);
+        next.redirect = redirect;
         next.install();
     }
 

@@ -31,17 +31,22 @@ pub enum Entry<'a> {
 
 /// The installed one.
 #[derive(Clone)]
-pub(super) struct Redirected(Arc<Redirect>);
+pub(super) struct Redirected {
+    redirect: Arc<Redirect>,
+    /// The least level that it takes.
+    pub(super) least: Level,
+}
 
 impl Redirected {
     pub(super) fn take(&self, entry: Entry<'_>) {
-        (self.0)(entry);
+        (self.redirect)(entry);
     }
-}
 
-impl From<Redirect> for Redirected {
-    fn from(redirect: Redirect) -> Self {
-        Self(Arc::new(redirect))
+    pub(super) fn new(redirect: Redirect, least: Level) -> Self {
+        Self {
+            redirect: Arc::new(redirect),
+            least,
+        }
     }
 }
 

@@ -134,6 +134,26 @@ fn refused_requests_have_their_line() {
 }
 
 #[test]
+fn a_request_over_its_time_has_its_line() {
+    let mut server = Server::new("504")
+        .lab()
+        .args(&["--timeout", "1", "--access-logfile", "-"])
+        .args(&["--access-logformat", "%(r)s|%(s)s|%(b)s|%(T)s|%({x-a}i)s"])
+        .start();
+    server.tolerate("request timed out");
+    let mut client = server.client();
+    client
+        .send(b"GET /sleep?ms=3000 HTTP/1.1\r\nHost: a\r\nX-A: b\r\n\r\n")
+        .expect("sent");
+    assert_eq!(client.answer().expect("an answer").status, 504);
+    let line = server.out().wait_for("/sleep");
+    assert_eq!(line, "GET /sleep?ms=3000 HTTP/1.1|504|20|1|b");
+    // And no other, when the application comes back.
+    server.log().wait_for("Worker exiting");
+    assert_eq!(server.out().count("/sleep"), 1);
+}
+
+#[test]
 fn a_response_that_the_client_does_not_take_has_its_line() {
     let server = Server::new("aborted")
         .lab()

@@ -133,7 +133,7 @@ fn warnings_and_errors_are_counted_whatever_the_log_takes() {
     connect().send(b"nonsense\r\n\r\n").expect("sent");
     receiver.wait_for("gunicorn.log.warning:1|c|@1.0");
     assert_eq!(connect().get("/panic").expect("an answer").status, 500);
-    receiver.wait_for("gunicorn.log.error:1|c|@1.0");
+    receiver.wait_for("gunicorn.log.exception:1|c|@1.0");
     assert!(server.log().lines().is_empty(), "{}", server.log().text());
 }
 

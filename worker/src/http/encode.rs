@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use oxicorn_common::request::Version;
-use oxicorn_common::response::{Response, ResponseBody};
+use oxicorn_common::response::{Fields, Response, ResponseBody};
 
 use super::token::{is_forbidden_in_value, is_token};
 
@@ -31,6 +31,8 @@ pub(crate) enum ResponseError {
     Name(String),
     #[error("the value of the response field {0} has a control character")]
     Value(String),
+    #[error("the reason phrase has a control character")]
+    Reason,
     #[error("{0} is not a final status")]
     Interim(StatusCode),
 }
@@ -53,18 +55,18 @@ pub(crate) fn encode_head(
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
     out.push(b' ');
-    out.extend_from_slice(status.canonical_reason().unwrap_or("Unknown").as_bytes());
+    out.extend_from_slice(reason_of(response));
     out.extend_from_slice(b"\r\n");
     if !own.server {
         out.extend_from_slice(b"Server: oxicorn\r\n");
     }
     if !own.date {
-        put_field(out, "Date", date);
+        put_field(out, "Date", date.as_bytes());
     }
     put_field(
         out,
         "Connection",
-        if keep_alive { "keep-alive" } else { "close" },
+        if keep_alive { b"keep-alive" } else { b"close" },
     );
     for (name, value) in &response.fields {
         if !is_ours(name) {
@@ -72,17 +74,34 @@ pub(crate) fn encode_head(
         }
     }
     match (framed, &response.body) {
-        (Framed::Chunked, _) => put_field(out, "Transfer-Encoding", "chunked"),
-        (Framed::UntilClose, _) | (_, ResponseBody::Stream(_)) => {}
+        (Framed::Chunked, _) => put_field(out, "Transfer-Encoding", b"chunked"),
+        (Framed::UntilClose, _) => {}
+        _ if status == StatusCode::NO_CONTENT => {}
+        (_, ResponseBody::Stream(stream)) => {
+            if let Some(length) = stream.length {
+                put_length(out, length);
+            }
+        }
         _ if has_no_content(status) => {}
         (_, body) => {
-            out.extend_from_slice(b"Content-Length: ");
-            put_number(out, sized(body).len());
-            out.extend_from_slice(b"\r\n");
+            put_length(out, sized(body).len() as u64);
         }
     }
     out.extend_from_slice(b"\r\n");
     Ok((framed, keep_alive))
+}
+
+/// Appends a 103 with `fields` (RFC 8297).
+pub(crate) fn encode_hints(out: &mut Vec<u8>, fields: &Fields) -> Result<(), ResponseError> {
+    for (name, value) in fields {
+        check_field(name, value)?;
+    }
+    out.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\n");
+    for (name, value) in fields.iter().filter(|(name, _)| !is_ours(name)) {
+        put_field(out, name, value);
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
 }
 
 /// The bytes of a body whose length is known.
@@ -91,6 +110,7 @@ pub(crate) fn sized(body: &ResponseBody) -> &[u8] {
         ResponseBody::Static(bytes) => bytes,
         ResponseBody::Bytes(bytes) => bytes,
         ResponseBody::Shared(bytes) => bytes,
+        ResponseBody::Foreign(bytes) => (**bytes).as_ref(),
         ResponseBody::Empty | ResponseBody::Stream(_) => &[],
     }
 }
@@ -100,8 +120,20 @@ pub(crate) fn put_chunk(out: &mut Vec<u8>, data: &[u8]) {
     if data.is_empty() {
         return;
     }
-    out.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+    put_chunk_size(out, data.len());
     out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_chunk_size(out: &mut Vec<u8>, mut size: usize) {
+    let mut digits = [0; 16];
+    let mut at = digits.len();
+    while size > 0 {
+        at -= 1;
+        digits[at] = b"0123456789abcdef"[size % 16];
+        size /= 16;
+    }
+    out.extend_from_slice(&digits[at..]);
     out.extend_from_slice(b"\r\n");
 }
 
@@ -113,6 +145,7 @@ fn frame(response: &Response, asked: Asked) -> Framed {
         return Framed::Bodiless;
     }
     match (&response.body, asked.version) {
+        (ResponseBody::Stream(stream), _) if stream.length.is_some() => Framed::Sized,
         (ResponseBody::Stream(_), Version::Http11) => Framed::Chunked,
         (ResponseBody::Stream(_), Version::Http10) => Framed::UntilClose,
         _ => Framed::Sized,
@@ -124,13 +157,30 @@ fn has_no_content(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// Fields that only the server may set, as they frame the message.
+/// Fields that only the server may set, as they frame the message or concern this connection alone
+/// (RFC 9110 section 7.6.1).
 fn is_ours(name: &str) -> bool {
+    let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
     match name.len() {
-        10 => name.eq_ignore_ascii_case("connection") || name.eq_ignore_ascii_case("keep-alive"),
-        14 => name.eq_ignore_ascii_case("content-length"),
-        17 => name.eq_ignore_ascii_case("transfer-encoding"),
+        2 => is("te"),
+        7 => is("trailer") || is("upgrade"),
+        8 => is("trailers"),
+        10 => is("connection") || is("keep-alive"),
+        14 => is("content-length"),
+        17 => is("transfer-encoding"),
         _ => false,
+    }
+}
+
+/// The application's own words, or the usual ones (RFC 9112 section 4: it may be empty).
+fn reason_of(response: &Response) -> &[u8] {
+    match &response.reason {
+        Some(own) => own,
+        None => response
+            .status
+            .canonical_reason()
+            .unwrap_or("Unknown")
+            .as_bytes(),
     }
 }
 
@@ -144,31 +194,46 @@ struct OwnFields {
 
 impl OwnFields {
     fn check(response: &Response) -> Result<Self, ResponseError> {
+        let reason = response.reason.as_deref().unwrap_or_default();
+        if reason.iter().copied().any(is_forbidden_in_value) {
+            return Err(ResponseError::Reason);
+        }
         let mut own = Self::default();
         for (name, value) in &response.fields {
-            if !is_token(name) {
-                return Err(ResponseError::Name(name.to_string()));
-            }
-            if value.bytes().any(is_forbidden_in_value) {
-                return Err(ResponseError::Value(name.to_string()));
-            }
+            check_field(name, value)?;
             own.server |= name.eq_ignore_ascii_case("server");
             own.date |= name.eq_ignore_ascii_case("date");
             own.close |=
-                name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case("close");
+                name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case(b"close");
         }
         Ok(own)
     }
 }
 
-fn put_field(out: &mut Vec<u8>, name: &str, value: &str) {
+fn check_field(name: &str, value: &[u8]) -> Result<(), ResponseError> {
+    if !is_token(name) {
+        return Err(ResponseError::Name(name.to_owned()));
+    }
+    if value.iter().copied().any(is_forbidden_in_value) {
+        return Err(ResponseError::Value(name.to_owned()));
+    }
+    Ok(())
+}
+
+fn put_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    out.extend_from_slice(value.as_bytes());
+    out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
 
-fn put_number(out: &mut Vec<u8>, number: usize) {
+fn put_length(out: &mut Vec<u8>, octets: u64) {
+    out.extend_from_slice(b"Content-Length: ");
+    put_number(out, octets);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_number(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = number;
@@ -201,7 +266,7 @@ mod tests {
     }
 
     fn stream() -> Response {
-        Response::new(StatusCode::OK).body(ResponseBody::Stream(Box::new(std::iter::empty())))
+        Response::new(StatusCode::OK).body(ResponseBody::stream(Box::new(std::iter::empty())))
     }
 
     #[test]
@@ -274,8 +339,59 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_of_known_length_is_sized() {
+        let response = |status: StatusCode| {
+            let mut response = stream();
+            response.status = status;
+            if let ResponseBody::Stream(stream) = &mut response.body {
+                stream.length = Some(12);
+            }
+            response
+        };
+        for version in [Version::Http10, Version::Http11] {
+            let asked = Asked { version, ..ASKED };
+            let (head, framed, keep_alive) = encoded(&response(StatusCode::OK), asked);
+            assert!(head.contains("Content-Length: 12\r\n") && !head.contains("chunked"));
+            assert_eq!((framed, keep_alive), (Framed::Sized, true));
+        }
+        let not_modified = encoded(&response(StatusCode::NOT_MODIFIED), ASKED);
+        assert!(not_modified.0.contains("Content-Length: 12\r\n"));
+        let none = encoded(&response(StatusCode::NO_CONTENT), ASKED);
+        assert!(!none.0.contains("Content-Length"));
+        assert_eq!(
+            (not_modified.1, none.1),
+            (Framed::Bodiless, Framed::Bodiless)
+        );
+    }
+
+    #[test]
+    fn a_reason_phrase_may_be_the_applications_own() {
+        let mut response = Response::text("x");
+        response.reason = Some((*b"Quite f\xefne").into());
+        let mut out = Vec::new();
+        encode_head(&mut out, &response, ASKED, DATE).expect("valid");
+        assert!(out.starts_with(b"HTTP/1.1 200 Quite f\xefne\r\n"));
+        response.reason = Some((*b"a\r\nb: c").into());
+        let refused = encode_head(&mut out, &response, ASKED, DATE);
+        assert_eq!(refused.err(), Some(ResponseError::Reason));
+    }
+
+    #[test]
+    fn chunks_have_their_size_in_hexadecimal() {
+        for size in [0, 1, 15, 16, 4096, 70_000] {
+            let mut out = Vec::new();
+            put_chunk(&mut out, &vec![b'x'; size]);
+            let head = format!("{size:x}\r\n");
+            assert!(
+                size == 0 && out.is_empty() || out.starts_with(head.as_bytes()),
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
     fn numbers_are_decimal() {
-        for number in [0, 9, 10, 12345, usize::MAX] {
+        for number in [0, 9, 10, 12345, u64::MAX] {
             let mut out = Vec::new();
             put_number(&mut out, number);
             assert_eq!(out, number.to_string().into_bytes());

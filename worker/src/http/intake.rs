@@ -86,6 +86,7 @@ impl Intake {
     pub(crate) fn refuse(&mut self, inbox: &Inbox) {
         if !self.has_head {
             put_line(inbox.filled(), &mut self.head);
+            self.scheme = Scheme::default();
         }
     }
 

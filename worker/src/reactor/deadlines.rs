@@ -1,7 +1,7 @@
 //! Clients that took too long, and requests that cannot be served.
 
 use log::{debug, warn};
-use oxicorn_common::request::Peer;
+use oxicorn_common::request::{Peer, Scheme};
 use oxicorn_common::response::{Response, ResponseBody};
 
 use super::{AWAY, Entry, Reactor};
@@ -37,7 +37,7 @@ impl Reactor {
         }
     }
 
-    fn time_out(&mut self, connection: Box<Connection>) {
+    fn time_out(&mut self, mut connection: Box<Connection>) {
         let silent = connection.buffers.is_none();
         match connection.awaited {
             Awaited::Head | Awaited::Body if !silent => {
@@ -47,7 +47,10 @@ impl Reactor {
                 debug!("closing a connection that kept us waiting for its {awaited:?}");
                 match awaited {
                     Awaited::Request | Awaited::Head => self.part(connection),
-                    _ => self.forget(connection),
+                    _ => {
+                        connection.phase = Phase::Dead;
+                        self.place(connection);
+                    }
                 }
             }
         }
@@ -85,11 +88,15 @@ impl Reactor {
         if let Ok((framed, _)) = encoded {
             body_bytes = outgoing.attach(response.body, framed);
         }
+        let mut scheme = Scheme::default();
         if let Some(Buffers { inbox, intake }) = connection.buffers.as_deref_mut() {
             intake.refuse(inbox);
+            scheme = intake.scheme;
         }
         connection.exchange = Some(Exchange {
             started,
+            scheme,
+            variables: Vec::new(),
             status: status.as_u16(),
             fields: response.fields,
             body_bytes,

@@ -205,6 +205,12 @@ impl Reactor {
 
     fn place(&mut self, mut connection: Box<Connection>) {
         match connection.phase {
+            // The application's stream is let go of by a request thread, as the application runs
+            // nowhere else.
+            Phase::Dead if connection.outgoing.has_pieces() && !connection.given_up => {
+                self.table[connection.token] = AWAY;
+                self.ready.push_back(connection);
+            }
             Phase::Dead => self.forget(connection),
             Phase::Ready => {
                 self.table[connection.token] = AWAY;

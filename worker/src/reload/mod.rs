@@ -9,6 +9,7 @@
 //! A thread of the worker, for as long as it lives: it decides nothing. What it reports is loaded by
 //! the next generation; if that fails, this one serves on, and the next change is reported too.
 
+mod broken;
 mod directories;
 mod roster;
 mod stamps;
@@ -21,6 +22,8 @@ use std::time::Duration;
 use log::{info, warn};
 use oxicorn_common::settings::ReloadEngine;
 use oxicorn_common::{Application, Message, MessageSender, Settings};
+
+pub(crate) use broken::Broken;
 
 use directories::Directories;
 use roster::Roster;

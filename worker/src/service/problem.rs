@@ -149,7 +149,7 @@ mod tests {
             let mut fields = response.fields.iter();
             let field = fields.find(|(name, _)| name == "Retry-After");
             let found = (response.status.as_u16(), field.map(|(_, value)| &**value));
-            assert_eq!(found, (status, seconds));
+            assert_eq!(found, (status, seconds.map(str::as_bytes)));
         }
     }
 }

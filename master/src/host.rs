@@ -1,0 +1,46 @@
+//! What the process belongs to, besides the master: nothing, or an interpreter that has to know of
+//! each fork.
+
+use std::io;
+
+use nix::unistd::Pid;
+use oxicorn_common::Settings;
+
+use crate::sys;
+
+/// The runtime that the master and its children live in.
+pub trait Host: Send + Sync {
+    /// Calls `fork`, which forks, and returns in both processes what it has returned: `None` is the
+    /// child. What the host needs around a fork happens here, in both.
+    fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>>;
+
+    /// Opens the logs anew by other settings, after the server has opened its own: the host may take
+    /// what is logged. On an error everything stays as it was.
+    fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
+        let _ = settings;
+        Ok(())
+    }
+
+    /// The last thing in a child whose work is done: what the host does at the end of a process.
+    fn leave(&self);
+}
+
+/// Forks when called.
+pub type Fork<'a> = &'a mut dyn FnMut() -> io::Result<Option<Pid>>;
+
+/// No other runtime: the `oxicorn` binary, and programs that embed the server.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Native;
+
+impl Host for Native {
+    fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>> {
+        fork()
+    }
+
+    fn leave(&self) {}
+}
+
+/// Forks, under the eyes of `host`.
+pub(crate) fn fork(host: &dyn Host) -> io::Result<Option<Pid>> {
+    host.around_fork(&mut sys::fork)
+}

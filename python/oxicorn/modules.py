@@ -1,0 +1,13 @@
+"""Which files the code of this process was loaded from."""
+
+import sys
+
+
+def files():
+    """Return the files of all modules that have one; those of caches as the sources that they were made of."""
+    found = set()
+    for module in list(sys.modules.values()):
+        path = getattr(module, "__file__", None)
+        if isinstance(path, str):
+            found.add(path[:-1] if path.endswith((".pyc", ".pyo")) else path)
+    return sorted(found)

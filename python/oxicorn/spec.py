@@ -1,0 +1,74 @@
+"""Application specifications: ``module``, ``module:name``, ``module:factory("literal", key=1)``."""
+
+import ast
+import importlib
+import os
+
+
+class AppError(Exception):
+    """There is no such application; its code is not to blame."""
+
+
+def load(spec):
+    """Return the WSGI callable that ``spec`` names."""
+    module_name, colon, expression = spec.partition(":")
+    found = _module(module_name, expression)
+    path, call = _parse(expression if colon else "application", spec)
+    for name in path:
+        try:
+            found = getattr(found, name)
+        except AttributeError:
+            raise AppError(f"{spec}: there is no {'.'.join(path)!r} in {module_name}") from None
+    if call is not None:
+        found = _make(found, call, spec)
+    if found is None:
+        raise AppError(f"{spec} is None")
+    if not callable(found):
+        raise AppError(f"{spec} is not callable, but of {type(found)}")
+    return found
+
+
+def _module(name, expression):
+    if not name:
+        raise AppError("an application is named module:callable; the module is missing")
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        if name.endswith(".py") and os.path.exists(name):
+            better = name[:-3].replace("/", ".") + ":" + (expression or "application")
+            raise ImportError(f"{name} is a file; the application is named {better}") from error
+        raise
+
+
+def _parse(expression, spec):
+    """The attribute path, and the call where there is one."""
+    try:
+        node = ast.parse(expression, mode="eval").body
+    except SyntaxError:
+        raise AppError(f"{spec}: {expression!r} is neither a name nor a call") from None
+    call = node if isinstance(node, ast.Call) else None
+    node = call.func if call else node
+    path = []
+    while isinstance(node, ast.Attribute):
+        path.insert(0, node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        raise AppError(f"{spec}: {expression!r} is neither a name nor a call of one")
+    return [node.id, *path], call
+
+
+def _make(factory, call, spec):
+    try:
+        arguments = [ast.literal_eval(argument) for argument in call.args]
+        keywords = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except ValueError:
+        raise AppError(f"{spec}: only literals can be arguments") from None
+    if None in keywords:
+        raise AppError(f"{spec}: only literals can be arguments")
+    try:
+        return factory(*arguments, **keywords)
+    except TypeError as error:
+        # Without a frame of the factory's own the call itself was wrong.
+        if error.__traceback__.tb_next is None:
+            raise AppError(f"{spec}: {error}") from None
+        raise

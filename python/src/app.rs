@@ -1,0 +1,148 @@
+//! One request: environ in, response out, with the interpreter's lock taken once.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use log::error;
+use oxicorn_common::logging::{self, AccessFormat};
+use oxicorn_common::{App, Outlet, Request, Response, Settings};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::body::{self, Terms};
+use crate::environ::Words;
+use crate::errors::Errors;
+use crate::place::{Place, at_place};
+use crate::trace;
+
+/// The application of a worker, and what all of its threads share.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) callable: Py<PyAny>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) errors: Py<Errors>,
+    words: Words,
+    /// Variables of the environ that the access log wants, in lower case; nearly always none.
+    logged: Vec<String>,
+    /// Where the application is mounted, percent-encoded as it comes in targets.
+    script_name: String,
+}
+
+impl Worker {
+    pub(crate) fn new(callable: Bound<'_, PyAny>, settings: Arc<Settings>) -> PyResult<Self> {
+        let py = callable.py();
+        let script_name = match settings.proxy.root_path.as_str() {
+            "" => std::env::var("SCRIPT_NAME").unwrap_or_default(),
+            root_path => root_path.to_owned(),
+        };
+        let logged = logged_variables(&settings);
+        Ok(Self {
+            callable: callable.unbind(),
+            settings,
+            errors: Py::new(py, Errors::default())?,
+            words: Words::new(py),
+            logged,
+            script_name,
+        })
+    }
+
+    /// What they are now: the application may have set them.
+    fn note_variables(&self, environ: &Bound<'_, PyDict>) -> PyResult<Vec<(String, String)>> {
+        let mut noted = Vec::new();
+        for (name, value) in environ {
+            let name: String = name.str()?.to_string_lossy().to_lowercase();
+            if self.logged.contains(&name) {
+                noted.push((name, value.str()?.to_string_lossy().into_owned()));
+            }
+        }
+        Ok(noted)
+    }
+
+    fn run(
+        &self,
+        py: Python<'_>,
+        place: &mut Place,
+        request: &mut Request,
+        outlet: &mut Outlet<'_>,
+    ) -> Response {
+        let exchange = Arc::clone(&place.callables.exchange);
+        let connected = exchange.connect(outlet);
+        let terms = Terms {
+            exchange: &exchange,
+            head_only: request.method() == "HEAD",
+            sendfile: self.settings.sendfile,
+        };
+        let outcome = self.ask(py, place, request, terms);
+        drop(connected);
+        outcome.unwrap_or_else(|exception| {
+            let text = trace::text(py, &exception);
+            let failure = Response::failure();
+            if exchange.take_head().1 {
+                return body::broken(failure, format!("an exception\n{text}"));
+            }
+            let (method, target) = (request.method(), request.head.target());
+            logging::exception(&format!("Error handling request {method} {target}\n{text}"));
+            failure
+        })
+    }
+
+    fn ask(
+        &self,
+        py: Python<'_>,
+        place: &mut Place,
+        request: &mut Request,
+        terms: Terms<'_>,
+    ) -> PyResult<Response> {
+        let script_name = match forwarded_script_name(request) {
+            Some(forwarded) => forwarded,
+            None => self.script_name.clone(),
+        };
+        if !request.path().starts_with(&script_name) {
+            return Err(PyRuntimeError::new_err(format!(
+                "the path {} does not begin with SCRIPT_NAME, which is {script_name}",
+                request.path()
+            )));
+        }
+        let environ = place.base.bind(py).copy()?;
+        let script_name = script_name.as_bytes();
+        place
+            .filler
+            .fill(&environ, request, &self.words, script_name)?;
+        let start_response = &place.callables.start_response;
+        let returned = self.callable.bind(py).call1((&environ, start_response));
+        if !self.logged.is_empty() {
+            request.logged = self.note_variables(&environ)?;
+        }
+        body::response(returned?, terms)
+    }
+}
+
+/// The variables that the access log wants and the server does not know.
+fn logged_variables(settings: &Settings) -> Vec<String> {
+    let format = AccessFormat::parse(&settings.access_log_format);
+    match format {
+        Ok(format) if logging::access_enabled() => format.variables().map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What a proxy that may speak for clients says of where the application is mounted.
+fn forwarded_script_name(request: &Request) -> Option<String> {
+    // The name can only be there where there is an underscore at all.
+    if !request.trusted || memchr::memchr(b'_', &request.head.bytes).is_none() {
+        return None;
+    }
+    let value = request.field("script_name")?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+impl App for Worker {
+    fn call(&self, request: &mut Request, outlet: &mut Outlet<'_>) -> Response {
+        let response = at_place(self, |py, place| self.run(py, place, request, outlet));
+        response.unwrap_or_else(|exception| {
+            error!("Error handling request: no thread state: {exception}");
+            Response::new(StatusCode::INTERNAL_SERVER_ERROR)
+        })
+    }
+}

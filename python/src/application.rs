@@ -1,0 +1,110 @@
+//! `module:callable` as an application of the server: found by the master, loaded by each worker.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::anyhow;
+use log::warn;
+use oxicorn_common::logging;
+use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext};
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyListMethods};
+
+use crate::app::Worker;
+use crate::trace;
+
+/// What the settings name: a native application, or a Python one.
+pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
+    match settings.application.as_deref() {
+        Some(spec) if !spec.starts_with("native:") => Ok(Arc::new(Wsgi {
+            spec: spec.to_owned(),
+        })),
+        _ => oxicorn::by_name(settings),
+    }
+}
+
+#[derive(Debug)]
+struct Wsgi {
+    spec: String,
+}
+
+impl Application for Wsgi {
+    fn name(&self) -> &str {
+        &self.spec
+    }
+
+    fn check(&self, settings: &Settings) -> Result<(), LoadError> {
+        Python::attach(|py| self.find(py, settings)).map(drop)
+    }
+
+    fn source_files(&self) -> Vec<PathBuf> {
+        let files = Python::attach(module_files);
+        files.unwrap_or_else(|exception| {
+            warn!("cannot tell what to watch: {exception}");
+            Vec::new()
+        })
+    }
+
+    fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
+        let settings = Arc::clone(&context.settings);
+        Python::attach(|py| {
+            let callable = self.find(py, &settings)?.into_bound(py);
+            let worker = Worker::new(callable, settings);
+            let worker = worker.map_err(|exception| LoadError::Broken(exception.into()))?;
+            Ok(Box::new(worker) as Box<dyn App>)
+        })
+    }
+}
+
+/// `__file__` of every module; what a cache was made of, where that is a cache.
+fn module_files(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
+    let files = py.import("oxicorn.modules")?.call_method0("files")?;
+    files.extract()
+}
+
+impl Wsgi {
+    fn find(&self, py: Python<'_>, settings: &Settings) -> Result<Py<PyAny>, LoadError> {
+        self.import(py, settings).map_err(|exception| {
+            let reason = anyhow!(trace::line(py, &exception));
+            if is_app_error(py, &exception) {
+                return LoadError::Unusable(reason);
+            }
+            let text = trace::text(py, &exception);
+            logging::exception(&format!("Exception while loading {}\n{text}", self.spec));
+            match settings.reload.enabled {
+                // It may have to be shown to clients.
+                true => LoadError::Broken(anyhow!(text)),
+                false => LoadError::Broken(reason),
+            }
+        })
+    }
+
+    fn import(&self, py: Python<'_>, settings: &Settings) -> PyResult<Py<PyAny>> {
+        extend_search_path(py, settings)?;
+        let module = py.import("oxicorn.spec")?;
+        Ok(module.call_method1("load", (&self.spec,))?.unbind())
+    }
+}
+
+/// Lets code be found in the working directory and where the settings say.
+pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResult<()> {
+    put_first(py, &std::env::current_dir()?)?;
+    let mut directories = settings.python.path.iter();
+    directories.try_for_each(|directory| put_first(py, directory))
+}
+
+/// Puts a directory at the beginning of the module search path, unless it is somewhere on it.
+fn put_first(py: Python<'_>, directory: &Path) -> PyResult<()> {
+    let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
+    let directory = directory.as_os_str();
+    if !path.contains(directory)? {
+        path.insert(0, directory)?;
+    }
+    Ok(())
+}
+
+fn is_app_error(py: Python<'_>, exception: &PyErr) -> bool {
+    let module = py.import("oxicorn.spec");
+    let kind = module.and_then(|module| module.getattr("AppError"));
+    kind.is_ok_and(|kind| exception.is_instance(py, &kind))
+}

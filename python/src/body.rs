@@ -1,0 +1,265 @@
+//! What the application's callable has returned, as the body of a response.
+//!
+//! A list or tuple of bytes is whole at once, and so has a length. Anything else is iterated over as
+//! the client takes it, one lock a piece, on a request thread. `close` is called once, after the
+//! client has been sent the rest, or as soon as nobody wants it.
+
+use std::io;
+
+use log::warn;
+use oxicorn_common::logging;
+use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
+use pyo3::exceptions::{PyAssertionError, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
+
+use crate::exchange::Exchange;
+use crate::file_wrapper::FileWrapper;
+use crate::head::Head;
+use crate::trace;
+
+/// Pieces up to this size are copied; longer ones stay where they are until they are sent.
+const COPIED: usize = 16 * 1024;
+/// Lists of up to so many octets are put together.
+const JOINED: usize = 64 * 1024;
+
+/// What a body depends on, beside what was returned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms<'a> {
+    pub(crate) exchange: &'a Exchange,
+    pub(crate) head_only: bool,
+    /// Files may be sent by the kernel.
+    pub(crate) sendfile: bool,
+}
+
+/// Makes a response of what the callable has `returned`. The application's code runs until there is
+/// a piece of the body: some call `start_response` as late as that.
+pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult<Response> {
+    let py = returned.py();
+    if let Some(whole) = whole(&returned)? {
+        let (head, written) = head_of(terms.exchange)?;
+        let length = match (head.length, terms.head_only && whole.length() == 0) {
+            (Some(declared), _) => Some(declared),
+            (None, true) => None,
+            (None, false) => Some(whole.length()),
+        };
+        if terms.head_only || written || length != Some(whole.length()) {
+            if length.is_some_and(|length| length < whole.length()) && !written {
+                warn!(
+                    "a response body is longer than its Content-Length; the rest of it is dropped"
+                );
+            }
+            let nothing = Box::new(std::iter::empty());
+            return Ok(streamed(head, Some(whole), nothing, length));
+        }
+        let body = match whole {
+            Piece::Bytes(bytes) => ResponseBody::Bytes(bytes),
+            Piece::Foreign(bytes) => ResponseBody::Foreign(bytes),
+            Piece::File(_) => ResponseBody::Empty,
+        };
+        return Ok(with_body(head, body));
+    }
+    // From here on `close` is called when the source goes, at the latest.
+    let mut source = Source::new(returned);
+    let range = match terms.sendfile {
+        true => source.file_range(py),
+        false => None,
+    };
+    if let Some(mut range) = range
+        && !terms.exchange.is_written()
+    {
+        let (head, _) = head_of(terms.exchange)?;
+        let length = head.length.unwrap_or(range.length);
+        range.length = range.length.min(length);
+        source.skip_to_end();
+        return Ok(streamed(
+            head,
+            Some(Piece::File(range)),
+            Box::new(source),
+            Some(length),
+        ));
+    }
+    source.iterate(py)?;
+    let first = source.pull(py)?;
+    let (head, _) = head_of(terms.exchange)?;
+    let length = match (&first, head.length) {
+        (None, None) if !terms.head_only => Some(0),
+        (_, declared) => declared,
+    };
+    Ok(streamed(head, first, Box::new(source), length))
+}
+
+/// The end of a response that has begun and cannot go on: `reason` is for the log.
+pub(crate) fn broken(head: Response, reason: String) -> Response {
+    let failing = std::iter::once(Err(io::Error::other(reason)));
+    let body = ResponseBody::stream(Box::new(failing));
+    Response { body, ..head }
+}
+
+fn head_of(exchange: &Exchange) -> PyResult<(Head, bool)> {
+    match exchange.take_head() {
+        (Some(head), written) => Ok((head, written)),
+        // What has left already cannot be changed, and is not read again.
+        (None, true) => Ok((Head::default(), true)),
+        (None, false) => Err(PyAssertionError::new_err(
+            "the application has returned a body without having called start_response",
+        )),
+    }
+}
+
+fn with_body(head: Head, body: ResponseBody) -> Response {
+    Response {
+        status: head.status,
+        reason: head.reason,
+        fields: head.fields,
+        body,
+    }
+}
+
+fn streamed(head: Head, first: Option<Piece>, rest: Pieces, length: Option<u64>) -> Response {
+    let stream = Stream {
+        first,
+        rest,
+        length,
+    };
+    with_body(head, ResponseBody::Stream(stream))
+}
+
+/// All octets of a list or tuple, unless it is a long one.
+fn whole(returned: &Bound<'_, PyAny>) -> PyResult<Option<Piece>> {
+    if let Ok(list) = returned.cast_exact::<PyList>() {
+        return match list.len() {
+            1 => piece(list.get_item(0)?).map(Some),
+            _ => joined(list.iter()),
+        };
+    }
+    match returned.cast_exact::<PyTuple>() {
+        Ok(tuple) if tuple.len() == 1 => piece(tuple.get_item(0)?).map(Some),
+        Ok(tuple) => joined(tuple.iter()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn joined<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>) -> PyResult<Option<Piece>> {
+    let mut all = Vec::new();
+    for item in items {
+        let bytes = octets(&item)?.as_bytes();
+        if all.len() + bytes.len() > JOINED {
+            return Ok(None);
+        }
+        all.extend_from_slice(bytes);
+    }
+    Ok(Some(Piece::Bytes(all)))
+}
+
+fn octets<'a, 'py>(item: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyBytes>> {
+    item.cast::<PyBytes>().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "the application's body has {}, where only bytes may be",
+            item.get_type()
+        ))
+    })
+}
+
+fn piece(item: Bound<'_, PyAny>) -> PyResult<Piece> {
+    let bytes = octets(&item)?;
+    Ok(match bytes.as_bytes() {
+        short if short.len() <= COPIED => Piece::Bytes(short.to_vec()),
+        _ => Piece::Foreign(Box::new(PyBackedBytes::from(bytes.clone()))),
+    })
+}
+
+/// The rest of a body, made by the application.
+struct Source {
+    iterator: Option<Py<PyIterator>>,
+    /// What was returned; nothing once it is closed.
+    iterable: Option<Py<PyAny>>,
+}
+
+impl Source {
+    fn new(iterable: Bound<'_, PyAny>) -> Self {
+        Self {
+            iterator: None,
+            iterable: Some(iterable.unbind()),
+        }
+    }
+
+    fn file_range(&self, py: Python<'_>) -> Option<oxicorn_common::response::FileRange> {
+        let iterable = self.iterable.as_ref()?.bind(py);
+        iterable.cast::<FileWrapper>().ok()?.get().range(py)
+    }
+
+    /// Nothing more is wanted of it than to be closed.
+    fn skip_to_end(&mut self) {
+        self.iterator = None;
+    }
+
+    fn iterate(&mut self, py: Python<'_>) -> PyResult<()> {
+        if let Some(iterable) = &self.iterable {
+            self.iterator = Some(PyIterator::from_object(iterable.bind(py))?.unbind());
+        }
+        Ok(())
+    }
+
+    /// The next piece that is not empty. The application's code runs.
+    fn pull(&mut self, py: Python<'_>) -> PyResult<Option<Piece>> {
+        let Some(iterator) = &self.iterator else {
+            return Ok(None);
+        };
+        let mut iterator = iterator.bind(py).clone();
+        for item in &mut iterator {
+            let piece = piece(item?)?;
+            if piece.length() > 0 {
+                return Ok(Some(piece));
+            }
+        }
+        self.iterator = None;
+        Ok(None)
+    }
+
+    fn close(&mut self, py: Python<'_>) {
+        self.iterator = None;
+        let Some(iterable) = self.iterable.take() else {
+            return;
+        };
+        let close = || -> PyResult<()> {
+            if let Some(close) = iterable.bind(py).getattr_opt("close")? {
+                close.call0()?;
+            }
+            Ok(())
+        };
+        if let Err(exception) = close() {
+            let text = trace::text(py, &exception);
+            logging::exception(&format!("Exception in close() of a response body\n{text}"));
+        }
+    }
+}
+
+impl Iterator for Source {
+    type Item = io::Result<Piece>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.iterable.as_ref()?;
+        Python::attach(|py| match self.pull(py) {
+            Ok(Some(piece)) => Some(Ok(piece)),
+            Ok(None) => {
+                self.close(py);
+                None
+            }
+            Err(exception) => {
+                let text = trace::text(py, &exception);
+                self.close(py);
+                Some(Err(io::Error::other(format!("an exception\n{text}"))))
+            }
+        })
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if self.iterable.is_some() {
+            Python::attach(|py| self.close(py));
+        }
+    }
+}

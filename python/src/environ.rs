@@ -1,0 +1,368 @@
+//! The environ of PEP 3333: a copy of what all requests of a worker have in common, and the
+//! request's own.
+
+use std::net::SocketAddr;
+
+use oxicorn_common::request::{Head, Local, Peer, Request, Scheme, Version};
+use oxicorn_common::{Body, Settings};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::errors::Errors;
+use crate::exchange::EarlyHints;
+use crate::file_wrapper::FileWrapper;
+use crate::input::Input;
+use crate::text::{from_latin1, interned, unquote};
+
+/// Field names whose keys are remembered.
+const PLACES: usize = 128;
+
+/// Fields that applications ask for.
+const COMMON: [&str; 24] = [
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Authorization",
+    "Cache-Control",
+    "Connection",
+    "Cookie",
+    "Forwarded",
+    "Host",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "Origin",
+    "Range",
+    "Referer",
+    "Transfer-Encoding",
+    "User-Agent",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Proto",
+    "X-Request-Id",
+    "X-Requested-With",
+];
+
+/// Strings of which there is one.
+#[derive(Debug)]
+pub(crate) struct Words {
+    request_method: Py<PyString>,
+    script_name: Py<PyString>,
+    path_info: Py<PyString>,
+    query_string: Py<PyString>,
+    raw_uri: Py<PyString>,
+    server_protocol: Py<PyString>,
+    server_name: Py<PyString>,
+    server_port: Py<PyString>,
+    remote_addr: Py<PyString>,
+    remote_port: Py<PyString>,
+    content_type: Py<PyString>,
+    content_length: Py<PyString>,
+    input: Py<PyString>,
+    url_scheme: Py<PyString>,
+    https: Py<PyString>,
+    get: Py<PyString>,
+    post: Py<PyString>,
+    http10: Py<PyString>,
+    http11: Py<PyString>,
+    empty: Py<PyString>,
+}
+
+impl Words {
+    pub(crate) fn new(py: Python<'_>) -> Self {
+        let word = |text| interned(py, text);
+        Self {
+            request_method: word("REQUEST_METHOD"),
+            script_name: word("SCRIPT_NAME"),
+            path_info: word("PATH_INFO"),
+            query_string: word("QUERY_STRING"),
+            raw_uri: word("RAW_URI"),
+            server_protocol: word("SERVER_PROTOCOL"),
+            server_name: word("SERVER_NAME"),
+            server_port: word("SERVER_PORT"),
+            remote_addr: word("REMOTE_ADDR"),
+            remote_port: word("REMOTE_PORT"),
+            content_type: word("CONTENT_TYPE"),
+            content_length: word("CONTENT_LENGTH"),
+            input: word("wsgi.input"),
+            url_scheme: word("wsgi.url_scheme"),
+            https: word("https"),
+            get: word("GET"),
+            post: word("POST"),
+            http10: word("HTTP/1.0"),
+            http11: word("HTTP/1.1"),
+            empty: word(""),
+        }
+    }
+}
+
+/// What every environ of a request thread begins with. The keys that each request sets are there
+/// already, so that a copy has room for them.
+pub(crate) fn base<'py>(
+    py: Python<'py>,
+    settings: &Settings,
+    errors: &Py<Errors>,
+    hints: &Py<EarlyHints>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let environ = PyDict::new(py);
+    let software = concat!("oxicorn/", env!("CARGO_PKG_VERSION"));
+    environ.set_item(interned(py, "wsgi.errors"), errors)?;
+    environ.set_item(interned(py, "wsgi.version"), (1, 0))?;
+    environ.set_item(interned(py, "wsgi.multithread"), settings.threads > 1)?;
+    environ.set_item(interned(py, "wsgi.multiprocess"), settings.workers > 1)?;
+    environ.set_item(interned(py, "wsgi.run_once"), false)?;
+    environ.set_item(interned(py, "wsgi.url_scheme"), interned(py, "http"))?;
+    environ.set_item(interned(py, "wsgi.input_terminated"), true)?;
+    environ.set_item(
+        interned(py, "wsgi.file_wrapper"),
+        py.get_type::<FileWrapper>(),
+    )?;
+    environ.set_item(interned(py, "wsgi.early_hints"), hints)?;
+    environ.set_item(interned(py, "wsgi.input"), Input::new(Body::default()))?;
+    environ.set_item(interned(py, "SERVER_SOFTWARE"), software)?;
+    for name in [
+        "REQUEST_METHOD",
+        "SCRIPT_NAME",
+        "PATH_INFO",
+        "QUERY_STRING",
+        "RAW_URI",
+        "SERVER_PROTOCOL",
+        "SERVER_NAME",
+        "SERVER_PORT",
+        "REMOTE_ADDR",
+        "REMOTE_PORT",
+    ] {
+        environ.set_item(interned(py, name), interned(py, ""))?;
+    }
+    Ok(environ)
+}
+
+/// Fills environs; one a request thread.
+#[derive(Debug)]
+pub(crate) struct Filler {
+    /// `HTTP_...` keys by the name of the field, each in the place that its hash gives it.
+    keys: Vec<Option<(Box<[u8]>, Py<PyString>)>>,
+    peer: Option<(Peer, Address)>,
+    local: Option<(Local, Address)>,
+    path: Vec<u8>,
+}
+
+/// A host and a port as strings.
+#[derive(Debug)]
+struct Address {
+    host: Py<PyString>,
+    port: Option<Py<PyString>>,
+}
+
+impl Default for Filler {
+    fn default() -> Self {
+        Self {
+            keys: (0..PLACES).map(|_| None).collect(),
+            peer: None,
+            local: None,
+            path: Vec::new(),
+        }
+    }
+}
+
+impl Filler {
+    /// Adds what `request` says; takes its body.
+    pub(crate) fn fill(
+        &mut self,
+        environ: &Bound<'_, PyDict>,
+        request: &mut Request,
+        words: &Words,
+        script_name: &[u8],
+    ) -> PyResult<()> {
+        let py = environ.py();
+        let head = &request.head;
+        self.put_line(environ, head, words, script_name)?;
+        if request.scheme == Scheme::Https {
+            environ.set_item(&words.url_scheme, &words.https)?;
+        }
+        self.put_addresses(environ, request, words)?;
+        self.put_fields(environ, head, words)?;
+        if request.body.length() > 0 {
+            let input = Input::new(std::mem::take(&mut request.body));
+            environ.set_item(&words.input, Py::new(py, input)?)?;
+        }
+        Ok(())
+    }
+
+    fn put_line(
+        &mut self,
+        environ: &Bound<'_, PyDict>,
+        head: &Head,
+        words: &Words,
+        script_name: &[u8],
+    ) -> PyResult<()> {
+        let py = environ.py();
+        match head.method() {
+            "GET" => environ.set_item(&words.request_method, &words.get)?,
+            "POST" => environ.set_item(&words.request_method, &words.post)?,
+            other => {
+                let method = from_latin1(py, other.as_bytes());
+                environ.set_item(&words.request_method, method)?;
+            }
+        }
+        let protocol = match head.version {
+            Version::Http10 => &words.http10,
+            Version::Http11 => &words.http11,
+        };
+        environ.set_item(&words.server_protocol, protocol)?;
+        let target = from_latin1(py, head.target().as_bytes());
+        environ.set_item(&words.raw_uri, &target)?;
+        let (path, query) = (head.path(), head.query());
+        match query {
+            None | Some("") => environ.set_item(&words.query_string, &words.empty)?,
+            Some(query) => {
+                environ.set_item(&words.query_string, from_latin1(py, query.as_bytes()))?;
+            }
+        }
+        let inside = path.as_bytes();
+        let inside = inside.strip_prefix(script_name).unwrap_or(inside);
+        environ.set_item(&words.script_name, from_latin1(py, script_name))?;
+        if inside.len() == head.target().len() && !inside.contains(&b'%') {
+            return environ.set_item(&words.path_info, &target);
+        }
+        self.path.clear();
+        unquote(inside, &mut self.path);
+        environ.set_item(&words.path_info, from_latin1(py, &self.path))
+    }
+
+    fn put_addresses(
+        &mut self,
+        environ: &Bound<'_, PyDict>,
+        request: &Request,
+        words: &Words,
+    ) -> PyResult<()> {
+        let py = environ.py();
+        let peer = match request.peer {
+            Peer::Tcp(address) => Some(address),
+            Peer::Unix => None,
+        };
+        let peer = remembered(py, &mut self.peer, request.peer, peer);
+        environ.set_item(&words.remote_addr, &peer.host)?;
+        match &peer.port {
+            Some(port) => environ.set_item(&words.remote_port, port)?,
+            None => environ.del_item(&words.remote_port)?,
+        }
+        let local = match request.local {
+            Local::Tcp(address) => Some(address),
+            Local::Unix => None,
+        };
+        let local = remembered(py, &mut self.local, request.local, local);
+        if let Some(port) = &local.port {
+            if let (true, Local::Tcp(address)) = (request.proxied, request.local) {
+                let protocol = if address.is_ipv4() { "TCP4" } else { "TCP6" };
+                environ.set_item("PROXY_PROTOCOL", protocol)?;
+                environ.set_item("PROXY_ADDR", &local.host)?;
+                environ.set_item("PROXY_PORT", port)?;
+            }
+            environ.set_item(&words.server_name, &local.host)?;
+            return environ.set_item(&words.server_port, port);
+        }
+        // A Unix socket has neither: what the client has called us is the next best.
+        let host = request.field("host").filter(|host| !host.is_empty());
+        let host = host.unwrap_or(b"localhost");
+        let colon = host.iter().rposition(|&byte| byte == b':');
+        let (name, port) = match colon.filter(|&at| !host[at..].contains(&b']')) {
+            Some(at) => (&host[..at], &host[at + 1..]),
+            None if request.scheme == Scheme::Https => (host, &b"443"[..]),
+            None => (host, &b"80"[..]),
+        };
+        environ.set_item(&words.server_name, from_latin1(py, name))?;
+        environ.set_item(&words.server_port, from_latin1(py, port))
+    }
+
+    /// Fields of one name are joined by commas.
+    fn put_fields(
+        &mut self,
+        environ: &Bound<'_, PyDict>,
+        head: &Head,
+        words: &Words,
+    ) -> PyResult<()> {
+        let py = environ.py();
+        let mut seen = 0_u128;
+        for (name, value) in head.fields() {
+            let value = from_latin1(py, value);
+            match name.len() {
+                12 if name.eq_ignore_ascii_case("content-type") => {
+                    environ.set_item(&words.content_type, value)?;
+                    continue;
+                }
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    environ.set_item(&words.content_length, value)?;
+                    continue;
+                }
+                _ => {}
+            }
+            let (place, key) = self.key(py, name);
+            if seen & (1 << place) != 0
+                && let Some(first) = environ.get_item(key)?
+            {
+                let joined = format!("{first},{value}");
+                environ.set_item(key, joined)?;
+                continue;
+            }
+            seen |= 1 << place;
+            environ.set_item(key, value)?;
+        }
+        Ok(())
+    }
+
+    /// The key of a field, and its place.
+    fn key(&mut self, py: Python<'_>, name: &str) -> (usize, &Py<PyString>) {
+        let bytes = name.as_bytes();
+        // FNV-1a, as anything will do: a collision costs a new string.
+        let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, &byte| {
+            (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+        });
+        let place = (hash ^ (hash >> 16)) as usize % PLACES;
+        let before = self.keys[place].take();
+        let known = before.filter(|(known, _)| **known == *bytes);
+        let known = known.unwrap_or_else(|| {
+            let mut key = String::with_capacity(bytes.len() + 5);
+            key.push_str("HTTP_");
+            key.extend(name.chars().map(|character| match character {
+                '-' => '_',
+                other => other.to_ascii_uppercase(),
+            }));
+            // Interned strings may be immortal, so not for whatever clients make up.
+            let key = match COMMON
+                .iter()
+                .any(|common| common.eq_ignore_ascii_case(name))
+            {
+                true => interned(py, &key),
+                false => from_latin1(py, key.as_bytes()).unbind(),
+            };
+            (bytes.into(), key)
+        });
+        (place, &self.keys[place].insert(known).1)
+    }
+}
+
+/// The strings of an address, made anew when it is another than last time.
+fn remembered<'a, K: PartialEq>(
+    py: Python<'_>,
+    last: &'a mut Option<(K, Address)>,
+    now: K,
+    address: Option<SocketAddr>,
+) -> &'a Address {
+    if !matches!(last, Some((before, _)) if *before == now) {
+        *last = None;
+    }
+    let make = || match address {
+        Some(address) => Address {
+            host: from_latin1(py, address.ip().to_string().as_bytes()).unbind(),
+            port: Some(from_latin1(py, address.port().to_string().as_bytes()).unbind()),
+        },
+        None => Address {
+            host: interned(py, ""),
+            port: None,
+        },
+    };
+    &last.get_or_insert_with(|| (now, make())).1
+}

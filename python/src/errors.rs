@@ -1,0 +1,55 @@
+//! `wsgi.errors`: text that goes to the error log as it is.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use oxicorn_common::logging;
+use pyo3::prelude::*;
+use pyo3::types::PyIterator;
+
+/// A line that has no end yet is kept back until here, so that the lines of many processes stay
+/// whole.
+const LONGEST_LINE: usize = 16 * 1024;
+
+/// The stream; one for all requests of a worker.
+#[pyclass(frozen)]
+#[derive(Debug, Default)]
+pub(crate) struct Errors(Mutex<Vec<u8>>);
+
+#[pymethods]
+impl Errors {
+    fn write(&self, text: &str) -> usize {
+        let mut line = self.lock();
+        line.extend_from_slice(text.as_bytes());
+        let end = memchr::memrchr(b'\n', &line).map_or(0, |at| at + 1);
+        let end = match line.len() > LONGEST_LINE {
+            true => line.len(),
+            false => end,
+        };
+        if end > 0 {
+            logging::error_text(&line[..end]);
+            line.drain(..end);
+        }
+        text.chars().count()
+    }
+
+    fn writelines(&self, lines: &Bound<'_, PyAny>) -> PyResult<()> {
+        for line in PyIterator::from_object(lines)? {
+            self.write(&line?.extract::<String>()?);
+        }
+        Ok(())
+    }
+
+    fn flush(&self) {
+        let mut line = self.lock();
+        if !line.is_empty() {
+            logging::error_text(&line);
+            line.clear();
+        }
+    }
+}
+
+impl Errors {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,276 @@
+//! The application's side of one response: `start_response`, the `write` that it returns, and
+//! `wsgi.early_hints`.
+//!
+//! The three are kept by a request thread and used again, unless the application has kept one of
+//! them: then what it has belongs to a response that is over, and does nothing any more.
+
+use std::io;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use oxicorn_common::response::{Response, ResponseBody, Stream};
+use oxicorn_common::{Early, Outlet};
+use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+
+use crate::head::{self, Head};
+
+/// One response in the making.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    state: Mutex<State>,
+    wire: Mutex<Option<Wire>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    head: Option<Head>,
+    /// The head has left, or is with the server: there is no other status any more.
+    sent: bool,
+    /// The application has used `write`.
+    written: bool,
+}
+
+/// An outlet whose borrow the compiler cannot follow through Python objects.
+struct Wire(NonNull<Outlet<'static>>);
+
+// SAFETY: an outlet may be used by any thread, one at a time; the mutex around the wire sees to it.
+unsafe impl Send for Wire {}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wire")
+    }
+}
+
+/// While it lives, the exchange can reach the client.
+pub(crate) struct Connected<'a>(&'a Exchange);
+
+impl Exchange {
+    /// Begins a response, which may use `outlet` until the result is dropped.
+    pub(crate) fn connect<'a>(&'a self, outlet: &'a mut Outlet<'_>) -> Connected<'a> {
+        *lock(&self.state) = State::default();
+        let outlet = NonNull::from(outlet).cast();
+        *lock(&self.wire) = Some(Wire(outlet));
+        Connected(self)
+    }
+
+    /// The head is with the server now. `None` if the application has given none; the flag tells
+    /// whether it has left already.
+    pub(crate) fn take_head(&self) -> (Option<Head>, bool) {
+        let mut state = lock(&self.state);
+        state.sent = true;
+        (state.head.take(), state.written)
+    }
+
+    /// Whether the application has used `write`.
+    pub(crate) fn is_written(&self) -> bool {
+        lock(&self.state).written
+    }
+
+    fn start(
+        &self,
+        status: &Bound<'_, PyAny>,
+        headers: &Bound<'_, PyAny>,
+        exception: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let mut state = lock(&self.state);
+        match exception.filter(|it| !it.is_none()) {
+            Some(exception) if state.sent => {
+                // Dropped first: raising may run code.
+                drop(state);
+                return Err(raised(exception)?);
+            }
+            None if state.head.is_some() || state.sent => {
+                return Err(PyAssertionError::new_err(
+                    "start_response was called a second time, without exc_info",
+                ));
+            }
+            _ => {}
+        }
+        drop(state);
+        // Reading runs code of the application, where its types are its own.
+        let head = Head::read(status, headers)?;
+        state = lock(&self.state);
+        state.head = Some(head);
+        Ok(())
+    }
+
+    fn write(&self, py: Python<'_>, data: &[u8]) -> PyResult<()> {
+        let mut state = lock(&self.state);
+        let response = match (state.written, state.head.take()) {
+            (true, _) => None,
+            (false, Some(head)) => {
+                state.written = true;
+                state.sent = true;
+                Some(announced(head))
+            }
+            (false, None) => {
+                return Err(PyAssertionError::new_err("the response is over"));
+            }
+        };
+        drop(state);
+        self.send(py, move |outlet| {
+            if let Some(response) = response {
+                outlet.send(Early::Head(&response))?;
+            }
+            match data.is_empty() {
+                true => Ok(()),
+                false => outlet.send(Early::Piece(data)),
+            }
+        })
+    }
+
+    fn hint(&self, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        if lock(&self.state).sent {
+            return Ok(());
+        }
+        let fields = head::read_hints(headers)?;
+        self.send(headers.py(), |outlet| outlet.send(Early::Hints(&fields)))
+    }
+
+    /// Sends with the interpreter's lock released.
+    fn send<F>(&self, py: Python<'_>, send: F) -> PyResult<()>
+    where
+        F: FnOnce(&mut Outlet<'static>) -> io::Result<()> + Send,
+    {
+        let sent = py.detach(|| {
+            let mut wire = lock(&self.wire);
+            let wire = wire.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+            // SAFETY: the wire is there only while `Connected` lives, which borrows the outlet; and
+            // `Connected` waits for this lock before it ends.
+            send(unsafe { wire.0.as_mut() })
+        });
+        sent.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput => PyValueError::new_err(error.to_string()),
+            io::ErrorKind::NotConnected => PyAssertionError::new_err("the response is over"),
+            _ => PyOSError::new_err(format!("the client is gone: {error}")),
+        })
+    }
+}
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        let wire = &self.0.wire;
+        match wire.try_lock() {
+            Ok(mut wire) => *wire = None,
+            Err(TryLockError::Poisoned(wire)) => *wire.into_inner() = None,
+            // Another thread of the application is sending: it need not wait for our lock.
+            Err(TryLockError::WouldBlock) => {
+                Python::attach(|py| py.detach(|| *lock(wire) = None));
+            }
+        }
+    }
+}
+
+/// `start_response`.
+#[pyclass(frozen)]
+#[derive(Debug)]
+pub(crate) struct StartResponse {
+    exchange: Arc<Exchange>,
+    write: Py<Write>,
+}
+
+#[pymethods]
+impl StartResponse {
+    #[pyo3(signature = (status, response_headers, exc_info = None))]
+    fn __call__(
+        &self,
+        py: Python<'_>,
+        status: &Bound<'_, PyAny>,
+        response_headers: &Bound<'_, PyAny>,
+        exc_info: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<Write>> {
+        self.exchange.start(status, response_headers, exc_info)?;
+        Ok(self.write.clone_ref(py))
+    }
+}
+
+/// What `start_response` returns.
+#[pyclass(frozen)]
+#[derive(Debug)]
+pub(crate) struct Write(Arc<Exchange>);
+
+#[pymethods]
+impl Write {
+    fn __call__(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<()> {
+        let bytes = data
+            .cast::<PyBytes>()
+            .map_err(|_| PyTypeError::new_err(format!("{} is not bytes", data.get_type())))?;
+        self.0.write(py, bytes.as_bytes())
+    }
+}
+
+/// `wsgi.early_hints`.
+#[pyclass(frozen)]
+#[derive(Debug)]
+pub(crate) struct EarlyHints(Arc<Exchange>);
+
+#[pymethods]
+impl EarlyHints {
+    fn __call__(&self, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.0.hint(headers)
+    }
+}
+
+/// The callables of one exchange, and the exchange.
+#[derive(Debug)]
+pub(crate) struct Callables {
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) start_response: Py<StartResponse>,
+    pub(crate) early_hints: Py<EarlyHints>,
+}
+
+impl Callables {
+    pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
+        let exchange = Arc::<Exchange>::default();
+        let write = Py::new(py, Write(Arc::clone(&exchange)))?;
+        let start = StartResponse {
+            exchange: Arc::clone(&exchange),
+            write,
+        };
+        Ok(Self {
+            start_response: Py::new(py, start)?,
+            early_hints: Py::new(py, EarlyHints(Arc::clone(&exchange)))?,
+            exchange,
+        })
+    }
+
+    /// Whether nobody has kept any of them but us, and the one environ of ours that has the hints.
+    pub(crate) fn are_ours(&self, py: Python<'_>) -> bool {
+        let count = |object: *mut pyo3::ffi::PyObject| {
+            // SAFETY: each object is alive, as we hold it.
+            unsafe { pyo3::ffi::Py_REFCNT(object) }
+        };
+        let write = self.start_response.bind(py).get().write.as_ptr();
+        count(self.start_response.as_ptr()) == 1
+            && count(write) == 1
+            && count(self.early_hints.as_ptr()) == 2
+    }
+}
+
+/// The exception of an `exc_info` triple.
+fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
+    let triple = exc_info.cast::<PyTuple>()?;
+    Ok(PyErr::from_value(triple.get_item(1)?))
+}
+
+/// The head of a response whose body the application will write.
+fn announced(head: Head) -> Response {
+    let stream = Stream {
+        first: None,
+        rest: Box::new(std::iter::empty()),
+        length: head.length,
+    };
+    Response {
+        status: head.status,
+        reason: head.reason,
+        fields: head.fields,
+        body: ResponseBody::Stream(stream),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,182 @@
+//! What an application gives to `start_response`, checked before any of it can reach the wire.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+use oxicorn_common::Fields;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyIterator, PyString};
+
+use crate::text;
+
+/// Names that applications use all the time, as they are mostly written.
+const COMMON: [&str; 24] = [
+    "Content-Type",
+    "Content-Length",
+    "Content-Encoding",
+    "Content-Disposition",
+    "Content-Language",
+    "Cache-Control",
+    "Set-Cookie",
+    "Location",
+    "Vary",
+    "ETag",
+    "Expires",
+    "Last-Modified",
+    "Date",
+    "Server",
+    "Allow",
+    "Link",
+    "WWW-Authenticate",
+    "X-Frame-Options",
+    "X-Content-Type-Options",
+    "Referrer-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Strict-Transport-Security",
+    "Access-Control-Allow-Origin",
+    "content-type",
+];
+
+/// Status and fields of a response.
+#[derive(Debug, Default)]
+pub(crate) struct Head {
+    pub(crate) status: StatusCode,
+    pub(crate) reason: Option<Box<[u8]>>,
+    pub(crate) fields: Fields,
+    /// What the application's `Content-Length` says, in octets.
+    pub(crate) length: Option<u64>,
+}
+
+impl Head {
+    pub(crate) fn read(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (status, reason) = read_status(status)?;
+        let mut head = Self {
+            status,
+            reason,
+            fields: Fields::new(),
+            length: None,
+        };
+        head.read_fields(headers)?;
+        Ok(head)
+    }
+
+    fn read_fields(&mut self, headers: &Bound<'_, PyAny>) -> PyResult<()> {
+        for field in PyIterator::from_object(headers)? {
+            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
+            let (name, value) = (string(&name)?, string(&value)?);
+            let name = read_name(name)?;
+            let value = text::to_latin1(value).map_err(|_| bad_value(&name))?;
+            let value = trim(value.as_bytes());
+            if value.iter().any(|&byte| is_control(byte)) {
+                return Err(bad_value(&name));
+            }
+            if name.eq_ignore_ascii_case("content-length") {
+                self.length = Some(read_length(value)?);
+            }
+            self.fields.push((name, Cow::Owned(value.to_vec())));
+        }
+        Ok(())
+    }
+}
+
+/// Fields of early hints, which may also be given as bytes.
+pub(crate) fn read_hints(headers: &Bound<'_, PyAny>) -> PyResult<Fields> {
+    let mut fields = Fields::new();
+    for field in PyIterator::from_object(headers)? {
+        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
+        let name = decoded(name)?;
+        let name = read_name(string(&name)?)?;
+        let value = decoded(value)?;
+        let value = text::to_latin1(string(&value)?).map_err(|_| bad_value(&name))?;
+        let value = trim(value.as_bytes());
+        if value.iter().any(|&byte| is_control(byte)) {
+            return Err(bad_value(&name));
+        }
+        fields.push((name, Cow::Owned(value.to_vec())));
+    }
+    Ok(fields)
+}
+
+/// Three digits, and a reason phrase after a space (RFC 9112 section 4).
+fn read_status(status: &Bound<'_, PyAny>) -> PyResult<(StatusCode, Option<Box<[u8]>>)> {
+    let invalid = || PyValueError::new_err(format!("invalid status {:?}", status.to_string()));
+    let bytes = text::to_latin1(string(status)?).map_err(|_| invalid())?;
+    let bytes = bytes.as_bytes();
+    let (digits, reason) = bytes.split_at_checked(3).ok_or_else(invalid)?;
+    let code = StatusCode::from_bytes(digits).map_err(|_| invalid())?;
+    let reason = match reason {
+        [] => reason,
+        [b' ', reason @ ..] if !reason.iter().any(|&byte| is_control(byte)) => reason,
+        _ => return Err(invalid()),
+    };
+    let usual = code.canonical_reason().map(str::as_bytes);
+    Ok((code, (usual != Some(reason)).then(|| reason.into())))
+}
+
+fn read_name(name: &Bound<'_, PyString>) -> PyResult<Cow<'static, str>> {
+    let invalid = || PyValueError::new_err(format!("invalid header name {:?}", name.to_string()));
+    let bytes = text::to_latin1(name).map_err(|_| invalid())?;
+    let bytes = bytes.as_bytes();
+    if let Some(common) = COMMON.iter().find(|it| it.as_bytes() == bytes) {
+        return Ok(Cow::Borrowed(common));
+    }
+    // A token (RFC 9110 section 5.6.2).
+    let is_token = |&byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match std::str::from_utf8(bytes) {
+        Ok(name) if !bytes.is_empty() && bytes.iter().all(is_token) => {
+            Ok(Cow::Owned(name.to_owned()))
+        }
+        _ => Err(invalid()),
+    }
+}
+
+fn read_length(value: &[u8]) -> PyResult<u64> {
+    let digits = std::str::from_utf8(value).unwrap_or_default();
+    match digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        true => digits.parse().map_err(|_| invalid_length(value)),
+        false => Err(invalid_length(value)),
+    }
+}
+
+fn invalid_length(value: &[u8]) -> PyErr {
+    let value = String::from_utf8_lossy(value).into_owned();
+    PyValueError::new_err(format!(
+        "Content-Length {value:?} is not a number of octets"
+    ))
+}
+
+/// The name only: values are nobody's business but the client's.
+fn bad_value(name: &str) -> PyErr {
+    PyValueError::new_err(format!(
+        "the value of header {name} has a control character, or one beyond Latin-1"
+    ))
+}
+
+fn string<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
+    object.cast::<PyString>().map_err(|_| {
+        let repr = object
+            .repr()
+            .map_or_else(|_| String::new(), |it| it.to_string());
+        PyTypeError::new_err(format!("{repr} is not a string"))
+    })
+}
+
+fn decoded<'py>(object: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    match object.extract::<&[u8]>() {
+        Ok(bytes) => Ok(text::from_latin1(object.py(), bytes).into_any()),
+        Err(_) => Ok(object.clone()),
+    }
+}
+
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
+/// What no field value and no reason phrase may have (RFC 9110 section 5.5).
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
+}

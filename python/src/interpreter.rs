@@ -1,0 +1,74 @@
+//! Python as the host of the server: it hears of each fork, and has the last word in a child.
+//!
+//! ```text
+//!   master's loop (lock released) --lock--> PyOS_BeforeFork, fork --+--> AfterFork_Parent --unlock--> loop
+//!                                                                   '--> AfterFork_Child  --unlock--> worker
+//! ```
+
+use std::io;
+
+use log::warn;
+use nix::unistd::Pid;
+use oxicorn::{Fork, Host};
+use oxicorn_common::Settings;
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use crate::{logs, trace};
+
+#[derive(Debug)]
+pub(crate) struct Interpreter;
+
+impl Host for Interpreter {
+    fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>> {
+        Python::attach(|_| {
+            // SAFETY: this thread has the lock, and is the only one of the process.
+            unsafe { ffi::PyOS_BeforeFork() };
+            let forked = fork();
+            match forked {
+                // SAFETY: in the child, by the thread that forked, as the function asks.
+                Ok(None) => unsafe { ffi::PyOS_AfterFork_Child() },
+                // SAFETY: in the parent, whether or not the fork has succeeded.
+                _ => unsafe { ffi::PyOS_AfterFork_Parent() },
+            }
+            forked
+        })
+    }
+
+    fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
+        logs::open(settings)
+    }
+
+    /// Waits for the threads that the application has started, runs what it has registered with
+    /// `atexit`, and flushes the standard streams, as the end of any Python process does.
+    fn leave(&self) {
+        Python::attach(|py| {
+            for (module, path) in [
+                ("threading", "_shutdown"),
+                ("atexit", "_run_exitfuncs"),
+                ("sys", "stdout.flush"),
+                ("sys", "stderr.flush"),
+            ] {
+                if let Err(error) = call(py, module, path) {
+                    let text = trace::text(py, &error);
+                    warn!("Exception at the end of the worker, in {module}.{path}:\n{text}");
+                }
+            }
+        });
+        logs::finish();
+    }
+}
+
+/// Calls what is found in `module` at the end of the attribute path.
+fn call(py: Python<'_>, module: &str, path: &str) -> PyResult<()> {
+    let mut found = py.import(module)?.into_any();
+    for name in path.split('.') {
+        found = found.getattr(name)?;
+        if found.is_none() {
+            // A process may be without standard streams.
+            return Ok(());
+        }
+    }
+    found.call0()?;
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! The way of records to Python's loggers: direct in the master, through a queue and a thread of its
+//! own in every child.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use oxicorn_common::logging::{self, Level};
+use pyo3::prelude::*;
+
+use super::Record;
+
+/// Records that wait in a process at most.
+const LENGTH: usize = 10_000;
+/// How long a process that ends waits for its last records to be taken.
+const LAST_RECORDS: Duration = Duration::from_secs(2);
+
+/// The thread of this process, once it has one.
+static THREAD: Mutex<Option<Thread>> = Mutex::new(None);
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+#[derive(Debug)]
+struct Thread {
+    /// A fork copies this, and not the thread.
+    process: u32,
+    sender: SyncSender<Record>,
+    ended: Receiver<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct Queue {
+    loggers: Arc<Py<PyAny>>,
+    /// The master: it has one thread for ever, and logs little.
+    master: u32,
+}
+
+impl Queue {
+    pub(super) fn new(loggers: Py<PyAny>) -> Self {
+        Self {
+            loggers: Arc::new(loggers),
+            master: std::process::id(),
+        }
+    }
+
+    pub(super) fn put(&self, record: Record) {
+        if std::process::id() == self.master {
+            return Python::attach(|py| record.hand_over(py, self.loggers.bind(py)));
+        }
+        let mut thread = lock();
+        if thread
+            .as_ref()
+            .is_none_or(|it| it.process != std::process::id())
+        {
+            *thread = self.start();
+        }
+        let sent = thread.as_ref().map(|it| it.sender.try_send(record));
+        if !matches!(sent, Some(Ok(()))) {
+            if matches!(sent, Some(Err(TrySendError::Disconnected(_)))) {
+                *thread = None;
+            }
+            drop(thread);
+            if DROPPED.fetch_add(1, Ordering::Relaxed) == 0 {
+                let text =
+                    "the handlers of logconfig do not keep up; records are dropped until they do";
+                logging::write_error(Level::Warning, text);
+            }
+        }
+    }
+
+    fn start(&self) -> Option<Thread> {
+        let (sender, receiver) = sync_channel(LENGTH);
+        let (end, ended) = sync_channel(1);
+        // Not a reference of Python's: whoever has the interpreter's lock may wait for ours.
+        let loggers = Arc::clone(&self.loggers);
+        let spawned = thread::Builder::new()
+            .name("logging".to_owned())
+            .spawn(move || {
+                hand_over(&receiver, &loggers);
+                let _ = end.send(());
+            });
+        spawned.ok()?;
+        Some(Thread {
+            process: std::process::id(),
+            sender,
+            ended,
+        })
+    }
+}
+
+/// The life of the thread.
+fn hand_over(receiver: &Receiver<Record>, loggers: &Py<PyAny>) {
+    while let Ok(record) = receiver.recv() {
+        Python::attach(|py| {
+            let loggers = loggers.bind(py);
+            record.hand_over(py, loggers);
+            // The lock is taken once for all that waits, within reason.
+            for record in receiver.try_iter().take(100) {
+                record.hand_over(py, loggers);
+            }
+        });
+        let dropped = match receiver.try_recv() {
+            Ok(record) => {
+                Python::attach(|py| record.hand_over(py, loggers.bind(py)));
+                continue;
+            }
+            Err(_) => DROPPED.swap(0, Ordering::Relaxed),
+        };
+        if dropped > 0 {
+            let text =
+                format!("the handlers of logconfig keep up again; {dropped} records were dropped");
+            logging::write_error(Level::Warning, &text);
+        }
+    }
+}
+
+/// Waits for the thread of this process to hand over what it has.
+pub(super) fn finish() {
+    let own = lock().take_if(|it| it.process == std::process::id());
+    if let Some(Thread { sender, ended, .. }) = own {
+        drop(sender);
+        if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LAST_RECORDS) {
+            let text = "the handlers of logconfig have not taken the last records";
+            logging::write_error(Level::Warning, text);
+        }
+    }
+}
+
+fn lock() -> MutexGuard<'static, Option<Thread>> {
+    THREAD.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,110 @@
+//! What a request thread keeps from request to request: its thread state, the callables, the
+//! beginning of an environ.
+//!
+//! The state is made with the first request and goes with the thread. Between two requests the thread
+//! is detached: attaching again is a matter of taking the lock.
+
+use std::cell::RefCell;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::app::Worker;
+use crate::environ::{Filler, base};
+use crate::exchange::Callables;
+
+thread_local! {
+    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+}
+
+/// A request thread's own.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) callables: Callables,
+    pub(crate) base: Py<PyDict>,
+    pub(crate) filler: Filler,
+    // Dropped last: what is above needs an interpreter.
+    state: ThreadState,
+}
+
+impl Place {
+    fn new(py: Python<'_>, worker: &Worker, state: ThreadState) -> PyResult<Self> {
+        let callables = Callables::new(py)?;
+        let hints = &callables.early_hints;
+        let base = base(py, &worker.settings, &worker.errors, hints)?.unbind();
+        Ok(Self {
+            callables,
+            base,
+            filler: Filler::default(),
+            state,
+        })
+    }
+
+    /// Whether the application has kept nothing that belongs to this place.
+    fn can_stay(&self, py: Python<'_>) -> bool {
+        self.callables.are_ours(py)
+    }
+}
+
+/// Runs `work` at the place of this thread, attached to the interpreter.
+pub(crate) fn at_place<T>(
+    worker: &Worker,
+    work: impl FnOnce(Python<'_>, &mut Place) -> T,
+) -> PyResult<T> {
+    let known = PLACE.with_borrow_mut(Option::take);
+    let state = match &known {
+        Some(_) => None,
+        None => Some(ThreadState::new()),
+    };
+    Python::attach(|py| {
+        let mut place = match (known, state) {
+            (Some(place), _) => place,
+            (None, Some(state)) => Place::new(py, worker, state)?,
+            (None, None) => Place::new(py, worker, ThreadState::new())?,
+        };
+        let result = work(py, &mut place);
+        let place = match place.can_stay(py) {
+            true => place,
+            false => {
+                let Place { state, .. } = place;
+                Place::new(py, worker, state)?
+            }
+        };
+        PLACE.with_borrow_mut(|free| *free = Some(place));
+        Ok(result)
+    })
+}
+
+/// The thread's state in the interpreter, kept for as long as the thread lives.
+#[derive(Debug)]
+struct ThreadState {
+    ensured: ffi::PyGILState_STATE,
+    state: *mut ffi::PyThreadState,
+}
+
+impl ThreadState {
+    /// Makes the state and leaves the thread detached.
+    fn new() -> Self {
+        // SAFETY: the interpreter runs: this process is its own. The thread is attached in between,
+        // and both calls are undone when the value is dropped.
+        unsafe {
+            let ensured = ffi::PyGILState_Ensure();
+            Self {
+                ensured,
+                state: ffi::PyEval_SaveThread(),
+            }
+        }
+    }
+}
+
+impl Drop for ThreadState {
+    fn drop(&mut self) {
+        // SAFETY: by the thread that has made it, which is detached: a place is dropped at the end of
+        // its thread. The release deletes the state.
+        unsafe {
+            ffi::PyEval_RestoreThread(self.state);
+            ffi::PyGILState_Release(self.ensured);
+        }
+    }
+}

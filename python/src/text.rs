@@ -1,0 +1,50 @@
+//! Native strings of PEP 3333: code points up to 255, one for each byte on the wire.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+/// The bytes as a string, each a code point.
+pub(crate) fn from_latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    let (start, length) = (bytes.as_ptr().cast(), bytes.len().cast_signed());
+    // SAFETY: the bytes are alive, and no slice is longer than isize::MAX. The result is a new
+    // string, or null for want of memory, which panics.
+    unsafe {
+        let string = ffi::PyUnicode_DecodeLatin1(start, length, std::ptr::null());
+        Bound::from_owned_ptr(py, string).cast_into_unchecked()
+    }
+}
+
+/// The string as bytes; one with greater code points is a UnicodeEncodeError.
+pub(crate) fn to_latin1<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
+    // SAFETY: `text` is a string. The result is new bytes, or null with an exception set.
+    unsafe {
+        let bytes = ffi::PyUnicode_AsLatin1String(text.as_ptr());
+        Ok(Bound::from_owned_ptr_or_err(text.py(), bytes)?.cast_into_unchecked())
+    }
+}
+
+/// A string of which there is one, for the keys of dictionaries.
+pub(crate) fn interned(py: Python<'_>, text: &str) -> Py<PyString> {
+    PyString::intern(py, text).unbind()
+}
+
+/// Undoes percent-encoding (RFC 3986 section 2.1); what is none stays as it is.
+pub(crate) fn unquote(path: &[u8], into: &mut Vec<u8>) {
+    let mut rest = path;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        into.extend_from_slice(&rest[..at]);
+        let digit = |index: usize| char::from(*rest.get(index)?).to_digit(16);
+        match digit(at + 1).zip(digit(at + 2)) {
+            Some((high, low)) => {
+                into.push(u8::try_from(high * 16 + low).unwrap_or_default());
+                rest = &rest[at + 3..];
+            }
+            None => {
+                into.push(b'%');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    into.extend_from_slice(rest);
+}

@@ -1,0 +1,131 @@
+//! What leaves for the client before the application has returned: early hints, and a response that
+//! the application writes instead of returning it (`write` of PEP 3333).
+
+use std::io;
+use std::time::Instant;
+
+use oxicorn_common::Early;
+use oxicorn_common::response::{Fields, Response, ResponseBody};
+
+use crate::http::date::DateCache;
+use crate::http::encode::{Asked, Framed, encode_head, encode_hints};
+use crate::outgoing::{Flushed, Outgoing};
+use crate::seat::Seat;
+use crate::station::Station;
+use crate::stream::Stream;
+
+/// Bytes that wait for a client until the application waits too.
+const MOST_WAITING: usize = 256 * 1024;
+/// Long writes are taken in parts, so that a client's slowness is felt within one.
+const PART: usize = 64 * 1024;
+
+/// One request's way around its return value.
+pub(crate) struct Ahead<'a> {
+    pub(crate) station: &'a Station,
+    pub(crate) seat: &'a Seat,
+    pub(crate) stream: &'a Stream,
+    pub(crate) outgoing: &'a mut Outgoing,
+    pub(crate) date: &'a mut DateCache,
+    pub(crate) asked: Asked,
+    pub(crate) started: Instant,
+    pub(crate) begun: Option<Begun>,
+    /// The client is gone, or its request's time is over.
+    pub(crate) lost: bool,
+}
+
+/// A response whose head has left.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    pub(crate) framed: Framed,
+    pub(crate) keep_alive: bool,
+    pub(crate) status: u16,
+    pub(crate) fields: Fields,
+    pub(crate) body_bytes: u64,
+}
+
+impl Ahead<'_> {
+    pub(crate) fn send(&mut self, early: Early<'_>) -> io::Result<()> {
+        if self.lost {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let outcome = match early {
+            Early::Hints(fields) => self.hint(fields),
+            Early::Head(response) => self.begin(response),
+            Early::Piece(data) => self.push(data),
+        };
+        if let Err(error) = &outcome {
+            self.lost = error.kind() != io::ErrorKind::InvalidInput;
+        }
+        outcome
+    }
+
+    fn hint(&mut self, fields: &Fields) -> io::Result<()> {
+        if self.begun.is_some() || self.asked.version == oxicorn_common::Version::Http10 {
+            return Ok(());
+        }
+        encode_hints(&mut self.outgoing.bytes, fields).map_err(refused)?;
+        self.flush(0)
+    }
+
+    fn begin(&mut self, response: &Response) -> io::Result<()> {
+        if self.begun.is_some() {
+            return Err(refused("the response has begun already"));
+        }
+        let date = self.date.at(self.started);
+        let out = &mut self.outgoing.bytes;
+        let (framed, keep_alive) = encode_head(out, response, self.asked, date).map_err(refused)?;
+        let length = match &response.body {
+            ResponseBody::Stream(stream) => stream.length,
+            _ => None,
+        };
+        self.outgoing.begin_stream(framed, length);
+        self.begun = Some(Begun {
+            framed,
+            keep_alive,
+            status: response.status.as_u16(),
+            fields: response.fields.clone(),
+            body_bytes: 0,
+        });
+        match self.seat.answer() {
+            true => Ok(()),
+            false => Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    fn push(&mut self, data: &[u8]) -> io::Result<()> {
+        let Some(begun) = &mut self.begun else {
+            return Err(refused("the response has no head yet"));
+        };
+        if begun.framed == Framed::Bodiless {
+            return self.flush(MOST_WAITING);
+        }
+        for part in data.chunks(PART) {
+            let octets = self.outgoing.push(part);
+            if let Some(begun) = &mut self.begun {
+                begun.body_bytes += octets;
+            }
+            self.flush(MOST_WAITING)?;
+        }
+        Ok(())
+    }
+
+    /// Sends until no more than `most` bytes wait.
+    fn flush(&mut self, most: usize) -> io::Result<()> {
+        loop {
+            let flushed = self.outgoing.flush(self.stream)?;
+            if flushed == Flushed::Done || self.outgoing.waiting() <= most {
+                return Ok(());
+            }
+            let patience = self.station.settings.write_timeout;
+            self.stream.wait_for_room(patience)?;
+        }
+    }
+}
+
+/// The application's mistake, not the client's absence.
+fn refused<E>(reason: E) -> io::Error
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    io::Error::new(io::ErrorKind::InvalidInput, reason)
+}
