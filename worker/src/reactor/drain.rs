@@ -118,6 +118,13 @@ impl Reactor {
         if drain.siblings && !connection.is_bound() {
             return self.pass_on(connection);
         }
+        if connection
+            .deadline
+            .is_some_and(|at| at <= self.now + RECENTLY)
+        {
+            // Its time has been cut already: it has been here before, and has not come far since.
+            return self.hold(connection, false);
+        }
         let patience = match connection.awaited {
             Awaited::Request => self.station.settings.keepalive,
             _ => self.station.settings.header_timeout,
