@@ -235,6 +235,10 @@ DIFFERENCES = [
         "signals/sigint-stops-now | signals/sigquit-stops-now", "answered",
         "A request that is cut off is not answered; gunicorn raises SystemExit in the application and answers 500.", gunicorn=500,
     ),
+    # Hooks
+    Difference(
+        "hooks/a-reload", "master", "nworkers_changed is called when the number changes; gunicorn calls it at each reload too.",
+    ),
     # Logs
     Difference(
         "logs/atoms", "fails", "`U` and the answer's own headers and size are logged for a refusal too.",
@@ -249,6 +253,13 @@ DIFFERENCES = [
     ),
     Difference(
         "outcomes/unknown-flag | outcomes/bad-number | outcomes/bad-cmd-args", "exit code", "A bad setting is 1, wherever it stands.", 2, 1,
+    ),
+    Difference(
+        "outcomes/config-module-missing", "exceptions", "The traceback says which import of the config module failed.", gunicorn=[],
+    ),
+    Difference(
+        "outcomes/config-no-python", "says something", "A config file may have any name, and is read without a remark.",
+        gunicorn=True, oxicorn=False,
     ),
     Difference("outcomes/bad-log-level", "exit code", "An unknown level is a bad setting.", oxicorn=1),
     Difference("outcomes/exits-at-import", "exit code", "No worker could boot: 3; gunicorn forks another for ever.", oxicorn=3),

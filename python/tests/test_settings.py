@@ -31,7 +31,7 @@ def test_group(group):
 settings = Scenarios("settings")
 
 
-@settings("--bind", "127.0.0.1:0")
+@settings("--bind", "127.0.0.2:0")
 def two_addresses(server):
     addresses = until("two sockets", lambda: (found := server._listens()) and len(found) == 2 and found)
     facts = {}
