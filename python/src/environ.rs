@@ -14,6 +14,9 @@ use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
 use crate::text::{from_latin1, interned, unquote};
 
+/// Entries by which an environ is made larger than it need be. Of more than this a dictionary would
+/// be rid when it is copied.
+const ROOM: usize = 8;
 /// Field names whose keys are remembered.
 const PLACES: usize = 128;
 
@@ -135,6 +138,13 @@ pub(crate) fn base<'py>(
         "REMOTE_PORT",
     ] {
         environ.set_item(interned(py, name), interned(py, ""))?;
+    }
+    // A copy has the room of its original: enough for the fields of most requests, without growing.
+    for number in 0..ROOM {
+        environ.set_item(number, number)?;
+    }
+    for number in 0..ROOM {
+        environ.del_item(number)?;
     }
     Ok(environ)
 }

@@ -30,6 +30,7 @@ mod input;
 mod interpreter;
 mod logs;
 mod place;
+mod stacks;
 mod text;
 mod trace;
 
