@@ -61,6 +61,8 @@ pub(crate) struct Outgoing {
     chunked: bool,
     /// The pieces are of no interest.
     discards: bool,
+    /// A piece had more than there was room for.
+    cut: bool,
     /// Octets that are missing of a stream whose length is known.
     left: Option<u64>,
 }
@@ -143,6 +145,7 @@ impl Outgoing {
 
     /// Lets go of the application's stream, wherever it is.
     pub(crate) fn abandon(&mut self) {
+        (self.discards, self.cut) = (false, false);
         self.pieces = None;
     }
 
@@ -151,6 +154,10 @@ impl Outgoing {
         self.reset();
         if std::mem::take(&mut self.discards) {
             self.pieces = None;
+        }
+        if std::mem::take(&mut self.cut) {
+            self.pieces = None;
+            return Ok(Made::TooMuch);
         }
         let Some(pieces) = self.pieces.as_mut() else {
             return Ok(Made::End);
@@ -188,6 +195,7 @@ impl Outgoing {
     /// Adds a piece, or as much of it as the declared length has room for; returns its octets.
     fn add(&mut self, piece: Piece) -> u64 {
         let octets = piece.length().min(self.left.unwrap_or(u64::MAX));
+        self.cut = octets < piece.length();
         self.left = self.left.map(|left| left - octets);
         let most = usize::try_from(octets).unwrap_or(usize::MAX);
         match piece {

@@ -168,7 +168,7 @@ def do_kept(environ, start_response):
         for use in (lambda: write(b"stolen"), lambda: hints([("X-Stolen", "1")])):
             try:
                 use()
-                errors.append("worked")
+                errors.append("nothing")
             except Exception as error:
                 errors.append(type(error).__name__)
     kept.clear()
