@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::bell::Bell;
 use crate::hooks::Hooks;
+use crate::news::News;
 use crate::outages::Outages;
 use crate::request::Request;
 use crate::response::{Fields, Response};
@@ -124,6 +125,8 @@ pub struct WorkerContext {
     pub bell: Bell,
     /// Shared by all children.
     pub outages: Outages,
+    /// Shared by all children.
+    pub news: News,
     pub hooks: Arc<dyn Hooks>,
 }
 

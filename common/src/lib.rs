@@ -12,6 +12,7 @@ pub mod hooks;
 pub mod listener;
 pub mod logging;
 pub mod message;
+pub mod news;
 pub mod outages;
 pub mod request;
 pub mod response;
@@ -24,6 +25,7 @@ pub use app::{App, Application, Early, LoadError, Outlet, Runner, WorkerContext}
 pub use handoff::Handoff;
 pub use listener::Listener;
 pub use message::{Message, MessageReceiver, MessageSender};
+pub use news::News;
 pub use outages::{Backend, Outages};
 pub use request::{Body, Head, Local, Peer, Request, Scheme, Version};
 pub use response::{Fields, Piece, Response, ResponseBody};

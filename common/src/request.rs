@@ -230,6 +230,9 @@ pub struct Request {
     /// Whoever is at the other end of our socket may speak for clients: it is one of
     /// `forwarded_allow_ips`, or came by a Unix socket.
     pub trusted: bool,
+    /// What an application with a WSGI environment tells the access log of it: the variables that
+    /// [`crate::logging::AccessFormat::variables`] names, in lower case.
+    pub logged: Vec<(String, String)>,
 }
 
 impl Request {

@@ -19,6 +19,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::unistd::{dup2_stderr, dup2_stdout};
 
 use crate::logging::LossWords;
+use crate::news;
 use crate::outages::Words;
 use crate::scoreboard::Board;
 
@@ -32,6 +33,8 @@ pub(crate) unsafe trait Shareable {}
 unsafe impl Shareable for Board {}
 // SAFETY: a repr(C) struct of AtomicU32.
 unsafe impl Shareable for Words {}
+// SAFETY: a repr(C) struct of AtomicU64.
+unsafe impl Shareable for news::Words {}
 // SAFETY: a repr(C) struct of AtomicU32, AtomicI32 and AtomicU64.
 unsafe impl Shareable for LossWords {}
 

@@ -18,12 +18,11 @@ use log::{info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oxicorn_common::Outages;
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::Moment;
 use oxicorn_common::scoreboard::{SlotState, now_millis};
 use oxicorn_common::settings::Source;
-use oxicorn_common::{Handoff, Message, Scoreboard, SignalPipe, logging};
+use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
 
 use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve};
@@ -63,6 +62,7 @@ pub(crate) struct Shared {
     pub(crate) handoff: Handoff,
     pub(crate) bell: Bell,
     pub(crate) outages: Outages,
+    pub(crate) news: News,
 }
 
 pub(crate) struct Master {

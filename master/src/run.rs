@@ -11,11 +11,11 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use log::{error, info, warn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use oxicorn_common::Outages;
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::Moment;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
+use oxicorn_common::{News, Outages};
 use oxicorn_worker::Tls;
 
 use crate::daemon::{Announcement, Side, daemonize};
@@ -206,6 +206,7 @@ fn lead(
             handoff: Handoff::new().context("no socket pair")?,
             bell: Bell::new().context("no eventfd")?,
             outages: Outages::new().context("no shared memory")?,
+            news: News::new().context("no shared memory")?,
         },
         signals: Some(SignalPipe::install(&SIGNALS).context("cannot catch signals")?),
         oom: OomWatch::new(),

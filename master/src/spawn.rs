@@ -141,6 +141,7 @@ fn serve(
             age: order.id,
             bell: master.shared.bell.clone(),
             outages: master.shared.outages.clone(),
+            news: master.shared.news.clone(),
             hooks: generation.hooks,
         },
         application: generation.application,

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use log::error;
-use oxicorn_common::logging;
+use oxicorn_common::logging::{self, AccessFormat};
 use oxicorn_common::{App, Outlet, Request, Response, Settings};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::body::{self, Terms};
 use crate::environ::Words;
@@ -24,6 +25,8 @@ pub(crate) struct Worker {
     words: Words,
     /// Nothing where another has taken the signal.
     stacks: Option<Stacks>,
+    /// Variables of the environ that the access log wants, in lower case; nearly always none.
+    logged: Vec<String>,
     /// Where the application is mounted, percent-encoded as it comes in targets.
     script_name: String,
 }
@@ -35,14 +38,28 @@ impl Worker {
             "" => std::env::var("SCRIPT_NAME").unwrap_or_default(),
             root_path => root_path.to_owned(),
         };
+        let logged = logged_variables(&settings);
         Ok(Self {
             callable: callable.unbind(),
             settings,
             errors: Py::new(py, Errors::default())?,
             words: Words::new(py),
             stacks: Stacks::new(py).ok(),
+            logged,
             script_name,
         })
+    }
+
+    /// What they are now: the application may have set them.
+    fn note_variables(&self, environ: &Bound<'_, PyDict>) -> PyResult<Vec<(String, String)>> {
+        let mut noted = Vec::new();
+        for (name, value) in environ {
+            let name: String = name.str()?.to_string_lossy().to_lowercase();
+            if self.logged.contains(&name) {
+                noted.push((name, value.str()?.to_string_lossy().into_owned()));
+            }
+        }
+        Ok(noted)
     }
 
     fn run(
@@ -94,8 +111,20 @@ impl Worker {
             .filler
             .fill(&environ, request, &self.words, script_name)?;
         let start_response = &place.callables.start_response;
-        let returned = self.callable.bind(py).call1((environ, start_response))?;
-        body::response(returned, terms)
+        let returned = self.callable.bind(py).call1((&environ, start_response));
+        if !self.logged.is_empty() {
+            request.logged = self.note_variables(&environ)?;
+        }
+        body::response(returned?, terms)
+    }
+}
+
+/// The variables that the access log wants and the server does not know.
+fn logged_variables(settings: &Settings) -> Vec<String> {
+    let format = AccessFormat::parse(&settings.access_log_format);
+    match format {
+        Ok(format) if logging::access_enabled() => format.variables().map(str::to_owned).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -91,8 +91,9 @@ impl<'a> Desk<'a> {
             scheme: intake.scheme,
             proxied: connection.proxied,
             trusted: connection.sender.trusted,
+            logged: Vec::new(),
         };
-        seat.occupy(stream, started, &request.head, request.peer);
+        seat.occupy(stream, started, &request.head, request.peer, request.scheme);
         let keeps_alive = intake.framing.keep_alive;
         let outgoing = &mut connection.outgoing;
         std::mem::swap(&mut outgoing.bytes, &mut self.spare);
@@ -160,6 +161,8 @@ impl<'a> Desk<'a> {
         intake.body = Body::default();
         connection.exchange = Some(Exchange {
             started,
+            scheme: request.scheme,
+            variables: request.logged,
             status: begun.status,
             fields: begun.fields,
             body_bytes: begun.body_bytes + octets,
@@ -179,8 +182,8 @@ impl<'a> Desk<'a> {
     fn resume(&mut self, connection: &mut Connection, started: Instant) {
         let seat = &self.station.seats[self.index];
         if let Some(buffers) = &connection.buffers {
-            let head = &buffers.intake.head;
-            seat.occupy(&connection.stream, started, head, connection.peer);
+            let (head, scheme) = (&buffers.intake.head, buffers.intake.scheme);
+            seat.occupy(&connection.stream, started, head, connection.peer, scheme);
             seat.answer();
         }
         self.send(connection);
@@ -237,13 +240,13 @@ impl<'a> Desk<'a> {
 
 /// What the head of a response depends on.
 fn asked(station: &Station, stream: &Stream, head: &Head, keeps_alive: bool) -> Asked {
+    // A sibling can go on with a connection, unless its keys are here.
+    let is_leaving =
+        station.closing.load(Ordering::Relaxed) || (stream.is_tls() && station.is_draining());
     Asked {
         version: head.version,
         head_only: head.method() == "HEAD",
-        keep_alive: keeps_alive
-            && !station.settings.keepalive.is_zero()
-            && !station.closing.load(Ordering::Relaxed)
-            && !(stream.is_tls() && station.is_draining()),
+        keep_alive: keeps_alive && !station.settings.keepalive.is_zero() && !is_leaving,
     }
 }
 

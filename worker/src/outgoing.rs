@@ -59,6 +59,7 @@ pub(crate) struct Outgoing {
     sent: usize,
     pieces: Option<Pieces>,
     chunked: bool,
+    until_close: bool,
     /// The pieces are of no interest.
     discards: bool,
     /// A piece had more than there was room for.
@@ -102,6 +103,7 @@ impl Outgoing {
     /// What follows is the body of a stream, in pieces.
     pub(crate) fn begin_stream(&mut self, framed: Framed, length: Option<u64>) {
         self.chunked = framed == Framed::Chunked;
+        self.until_close = framed == Framed::UntilClose;
         self.left = length.filter(|_| framed == Framed::Sized);
     }
 
@@ -131,12 +133,12 @@ impl Outgoing {
     fn discard(&mut self, pieces: Pieces) {
         self.pieces = Some(pieces);
         self.discards = true;
-        (self.chunked, self.left) = (false, None);
+        (self.chunked, self.until_close, self.left) = (false, false, None);
     }
 
     /// Whether the client takes the end of the connection for the end of the body.
     pub(crate) fn ends_with_connection(&self) -> bool {
-        !self.chunked && self.left.is_none()
+        self.until_close
     }
 
     pub(crate) fn has_pieces(&self) -> bool {

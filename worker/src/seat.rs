@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use oxicorn_common::request::{Head, Peer};
+use oxicorn_common::request::{Head, Peer, Scheme};
 
 use crate::exchange::Exchange;
 use crate::station::Station;
@@ -24,6 +24,7 @@ struct Occupancy {
     /// What was asked, in buffers that are used again.
     head: Head,
     peer: Peer,
+    scheme: Scheme,
     thread: Option<libc::pid_t>,
 }
 
@@ -33,6 +34,7 @@ pub(crate) struct Expired {
     pub(crate) stream: Arc<Stream>,
     head: Head,
     peer: Peer,
+    scheme: Scheme,
     since: Instant,
     pub(crate) age: Duration,
     pub(crate) answered: bool,
@@ -52,13 +54,20 @@ impl Seat {
 
     /// The application begins to run for a client. The head is copied, because the application has
     /// it: whoever finds the request over its time is to log it.
-    pub(crate) fn occupy(&self, stream: &Arc<Stream>, since: Instant, head: &Head, peer: Peer) {
+    pub(crate) fn occupy(
+        &self,
+        stream: &Arc<Stream>,
+        since: Instant,
+        head: &Head,
+        peer: Peer,
+        scheme: Scheme,
+    ) {
         let mut seat = self.lock();
         seat.stream = Some(Arc::clone(stream));
         seat.since = Some(since);
         seat.answered = false;
         seat.head.copy_from(head);
-        seat.peer = peer;
+        (seat.peer, seat.scheme) = (peer, scheme);
     }
 
     /// The application has returned; false when its time was over and the client was told so.
@@ -96,6 +105,7 @@ impl Seat {
             stream,
             head: std::mem::take(&mut seat.head),
             peer: seat.peer,
+            scheme: seat.scheme,
             since,
             age,
             answered: seat.answered,
@@ -122,6 +132,8 @@ impl Expired {
             self.stream.finish();
             let exchange = Exchange {
                 started: self.since,
+                scheme: self.scheme,
+                variables: Vec::new(),
                 status: 504,
                 fields: Vec::new(),
                 body_bytes: BODY.len() as u64,

@@ -9,7 +9,7 @@ use log::{error, info, warn};
 use oxicorn_common::hooks::{Hooks, Moment, NoHooks};
 use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
 use oxicorn_common::request::{Head, Peer};
-use oxicorn_common::scoreboard::{Slot, SlotState};
+use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
 use crate::exchange::Exchange;
@@ -109,16 +109,27 @@ impl Station {
 
     /// Whether another worker serves the same sockets.
     pub(crate) fn has_siblings(&self) -> bool {
+        self.siblings().next().is_some()
+    }
+
+    /// How many clients the sibling has that has fewest, of those with an idle thread.
+    pub(crate) fn lightest_sibling(&self) -> Option<usize> {
+        let is_idle = |seat: &SeatWords| seat.started.load(Ordering::Relaxed) == 0;
+        self.siblings()
+            .filter(|slot| slot.used_seats().iter().any(is_idle))
+            .map(|slot| slot.connections.load(Ordering::Relaxed) as usize)
+            .min()
+    }
+
+    /// The other workers that serve the same sockets.
+    fn siblings(&self) -> impl Iterator<Item = &Slot> {
         let own = self.slot();
-        let serves = |slot: &&Slot| {
-            slot.state.load(Ordering::Relaxed) == SlotState::Ready as u32
-                && slot.kind.load(Ordering::Relaxed) == own.kind.load(Ordering::Relaxed)
-        };
-        self.scoreboard
-            .slots()
-            .iter()
-            .filter(serves)
-            .any(|slot| !std::ptr::eq(slot, own))
+        let kind = own.kind.load(Ordering::Relaxed);
+        self.scoreboard.slots().iter().filter(move |slot| {
+            !std::ptr::eq(*slot, own)
+                && slot.state.load(Ordering::Relaxed) == SlotState::Ready as u32
+                && slot.kind.load(Ordering::Relaxed) == kind
+        })
     }
 
     /// Tells the access log and statsd of a response that the client has all of.
@@ -129,6 +140,8 @@ impl Station {
         let entry = AccessEntry {
             head,
             peer,
+            scheme: exchange.scheme,
+            variables: &exchange.variables,
             status: exchange.status,
             fields: &exchange.fields,
             body_bytes: exchange.body_bytes,

@@ -32,6 +32,7 @@ pub(super) enum Atom {
     Path,
     Query,
     Protocol,
+    Scheme,
     BodyBytes,
     Seconds,
     Milliseconds,
@@ -43,6 +44,8 @@ pub(super) enum Atom {
     RequestField(String),
     /// All request fields of that name with commas between them, as in a WSGI environment.
     JoinedRequestField(String),
+    /// A variable of the WSGI environment that only the application knows, in lower case.
+    Variable(String),
     /// The last response field of that name.
     ResponseField(String),
 }
@@ -100,6 +103,18 @@ impl AccessFormat {
         }
         push_text(&mut parts, rest);
         Ok(Self { parts })
+    }
+}
+
+impl AccessFormat {
+    /// The variables of the WSGI environment that it takes an application to know, in lower case.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Atom(Atom::Variable(name)) | Part::Padded(Atom::Variable(name), _) => {
+                Some(name.as_str())
+            }
+            _ => None,
+        })
     }
 }
 
@@ -194,7 +209,7 @@ impl Atom {
         match kind {
             "i" => Some(Self::RequestField(name.to_owned())),
             "o" => Some(Self::ResponseField(name.to_owned())),
-            "e" => Self::environment(name),
+            "e" => Self::environment(name).or_else(|| Some(Self::Variable(name.to_owned()))),
             _ => None,
         }
     }
@@ -211,7 +226,7 @@ impl Atom {
             "remote_port" => Self::PeerPort,
             "script_name" => Self::Constant(""),
             "server_software" => Self::Constant(concat!("oxicorn/", env!("CARGO_PKG_VERSION"))),
-            "wsgi.url_scheme" => Self::Constant("http"),
+            "wsgi.url_scheme" => Self::Scheme,
             "content_type" => Self::RequestField("content-type".to_owned()),
             "content_length" => Self::RequestField("content-length".to_owned()),
             _ => Self::JoinedRequestField(name.strip_prefix("http_")?.replace('_', "-")),
@@ -245,16 +260,7 @@ mod tests {
     #[test]
     fn unknown_names_are_dashes() {
         let dash = Part::Atom(Atom::Constant("-"));
-        for name in [
-            "l",
-            "S",
-            "",
-            "zz",
-            "{x}",
-            "{x}z",
-            "{wsgi.version}e",
-            "a(b)c",
-        ] {
+        for name in ["l", "S", "", "zz", "{x}", "{x}z", "a(b)c"] {
             assert_eq!(parts(&format!("%({name})s")), std::slice::from_ref(&dash));
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::access_format::{AccessFormat, Atom, Padding, Part};
 use super::clock;
-use crate::request::{Head, Peer, Version};
+use crate::request::{Head, Peer, Scheme, Version};
 use crate::response::Field;
 
 /// What there is to say about one request.
@@ -18,9 +18,12 @@ use crate::response::Field;
 pub struct AccessEntry<'a> {
     pub head: &'a Head,
     pub peer: &'a Peer,
+    pub scheme: Scheme,
     pub status: u16,
     /// The fields of the response, as the application set them.
     pub fields: &'a [Field],
+    /// What the application has told of its environment, names in lower case.
+    pub variables: &'a [(String, String)],
     /// How long the body of the response was, without its framing.
     pub body_bytes: u64,
     /// From the whole head to the end of the response.
@@ -90,6 +93,12 @@ impl AccessEntry<'_> {
                 out.push(b'<');
                 append_number(out, self.pid.into());
                 out.push(b'>');
+            }
+            Atom::Scheme => out.extend_from_slice(self.scheme.as_str().as_bytes()),
+            Atom::Variable(name) => {
+                let mut variables = self.variables.iter();
+                let found = variables.find(|(known, _)| known == name);
+                append_text(out, found.map_or("-", |(_, value)| value));
             }
             Atom::Constant(text) => out.extend_from_slice(text.as_bytes()),
             Atom::RequestField(name) => {

@@ -52,6 +52,9 @@ impl AccessEntry<'_> {
             let variable = format!("http_{}", name.replace('-', "_"));
             self.take_variable(&variable, &mut take);
         }
+        for (name, value) in self.variables {
+            take(&format!("{{{name}}}e"), AtomValue::Text(value.clone()));
+        }
         for variable in VARIABLES {
             self.take_variable(variable, &mut take);
         }

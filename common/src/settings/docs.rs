@@ -126,7 +126,8 @@ fn names(row: &Setting) -> String {
             let _ = writeln!(lines, "- no effect: {reason}");
         }
         Standing::Later => {
-            let refusal = (row.apply)(&mut Settings::blank(), "\u{0}").unwrap_err();
+            let refusal =
+                (row.apply)(&mut Settings::blank(), "\u{0}").expect_err("no text of a file");
             let _ = writeln!(lines, "- refused unless {refusal}");
         }
     }

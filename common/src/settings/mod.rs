@@ -133,6 +133,7 @@ pub struct Settings {
     pub user_cache_ttl: Duration,
     pub session_cache_ttl: Duration,
     pub session_ttl: Duration,
+    pub near_cache_ttl: Duration,
     /// Per cent.
     pub cache_ttl_jitter: u32,
     pub redis_url: Option<String>,
@@ -219,6 +220,7 @@ impl Settings {
             user_cache_ttl: Duration::ZERO,
             session_cache_ttl: Duration::ZERO,
             session_ttl: Duration::ZERO,
+            near_cache_ttl: Duration::ZERO,
             cache_ttl_jitter: 0,
             redis_url: None,
             redis_host: None,

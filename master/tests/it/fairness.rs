@@ -82,6 +82,35 @@ fn a_connection_wakes_one_worker_and_they_take_turns() {
     assert!(accepted.iter().all(|&it| it > fair / 2), "{accepted:?}");
 }
 
+/// All clients come while there is one worker. The second one has none of its own to serve, and yet
+/// they spread.
+#[test]
+fn clients_that_wait_move_to_a_worker_that_has_fewer() {
+    const CLIENTS: usize = 8;
+    // Long enough that the others have come meanwhile, too short for the watch.
+    const SPIN: &[u8] = b"GET /spin?ms=1 HTTP/1.1\r\nHost: test\r\n\r\n";
+    let builder = Server::new("leveling").lab().workers(1);
+    let server = builder.args(&["--threads", "1"]).start();
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client()).collect();
+    for client in &mut clients {
+        assert_eq!(client.get("/pid").expect("an answer").status, 200);
+    }
+    server.signal(nix::sys::signal::Signal::SIGTTIN);
+    server.wait_for_children(2);
+    eventually("both workers serve half of the clients", || {
+        let mut served = std::collections::BTreeMap::<String, usize>::new();
+        for client in &mut clients {
+            client.send(SPIN).expect("sent");
+        }
+        for client in &mut clients {
+            let answer = client.answer().expect("an answer");
+            *served.entry(answer.text()).or_default() += 1;
+        }
+        let fewest = served.values().min().copied().unwrap_or_default();
+        (served.len() == 2 && fewest >= CLIENTS / 2 - 1).then_some(())
+    });
+}
+
 fn wake_ups(workers: &[Process]) -> u64 {
     workers.iter().map(|it| it.voluntary_switches()).sum()
 }

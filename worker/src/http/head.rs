@@ -14,9 +14,6 @@ const LEADING_EMPTY_LINES: usize = 4;
 /// Field lines that are parsed without a heap allocation.
 const FIELDS_ON_STACK: usize = 64;
 
-/// Of a line that is no request line, the log tells no more.
-const LINE_IN_LOG: usize = 1024;
-
 /// How far the search for the end of the head has come; a byte is looked at once.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
@@ -176,27 +173,8 @@ fn read<'a>(
     Ok(())
 }
 
-/// Makes a head of a request that cannot be read: its first line, and the method if that is one. It
-/// has no target, which tells it from others.
-pub(crate) fn put_line(input: &[u8], head: &mut Head) {
-    let start = input.iter().position(|byte| !b"\r\n".contains(byte));
-    let line = &input[start.unwrap_or(input.len())..];
-    let end = line.iter().position(|byte| b"\r\n".contains(byte));
-    let line = &line[..end.unwrap_or(line.len()).min(LINE_IN_LOG)];
-    let word = line.split(|&byte| byte == b' ').next().unwrap_or(line);
-    let method = match word.iter().all(u8::is_ascii_graphic) {
-        true => span_within(line, word),
-        false => Span::default(),
-    };
-    *head = Head {
-        bytes: line.to_vec(),
-        method,
-        ..Head::default()
-    };
-}
-
 /// Where `part` lies in `whole`, a slice of which it is.
-fn span_within(whole: &[u8], part: &[u8]) -> Span {
+pub(super) fn span_within(whole: &[u8], part: &[u8]) -> Span {
     if part.is_empty() {
         return Span::default();
     }
@@ -275,22 +253,6 @@ mod tests {
             },
             ..Rules::default()
         }
-    }
-
-    #[test]
-    fn what_cannot_be_read_still_has_a_first_line() {
-        let told = |input: &[u8]| {
-            let mut head = Head::default();
-            put_line(input, &mut head);
-            assert_eq!(head.target(), "");
-            (head.method().to_owned(), head.bytes)
-        };
-        let get = (String::from("GET"), b"GET / HTTP/3.7".to_vec());
-        assert_eq!(told(b"\r\nGET / HTTP/3.7\r\nHost: a\r\n\r\n"), get);
-        assert_eq!(told(b"nonsense\n").0, "nonsense");
-        assert_eq!(told(b"\x16\x03\x01").0, "");
-        assert_eq!(told(&[b'x'; 9000]).1.len(), LINE_IN_LOG);
-        assert_eq!(told(b"\r\n").1, b"");
     }
 
     /// The head, or the status it is refused with; the same by the byte as whole.

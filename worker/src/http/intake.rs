@@ -8,8 +8,9 @@
 use oxicorn_common::request::{Body, Head, Scheme};
 
 use super::chunked::Chunked;
+use super::first_line::put_line;
 use super::framing::{Framing, Length};
-use super::head::{Scan, put_line};
+use super::head::Scan;
 use super::spool::Spool;
 use super::{Limits, RequestError, Rules, Sender};
 use crate::inbox::Inbox;
@@ -86,6 +87,7 @@ impl Intake {
     pub(crate) fn refuse(&mut self, inbox: &Inbox) {
         if !self.has_head {
             put_line(inbox.filled(), &mut self.head);
+            self.scheme = Scheme::default();
         }
     }
 

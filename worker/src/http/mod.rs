@@ -7,6 +7,7 @@ pub(crate) mod date;
 pub(crate) mod encode;
 pub(crate) mod error;
 pub(crate) mod fields;
+mod first_line;
 pub(crate) mod framing;
 pub(crate) mod head;
 pub(crate) mod intake;

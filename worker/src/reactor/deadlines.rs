@@ -1,7 +1,7 @@
 //! Clients that took too long, and requests that cannot be served.
 
 use log::{debug, warn};
-use oxicorn_common::request::Peer;
+use oxicorn_common::request::{Peer, Scheme};
 use oxicorn_common::response::{Response, ResponseBody};
 
 use super::{AWAY, Entry, Reactor};
@@ -88,11 +88,15 @@ impl Reactor {
         if let Ok((framed, _)) = encoded {
             body_bytes = outgoing.attach(response.body, framed);
         }
+        let mut scheme = Scheme::default();
         if let Some(Buffers { inbox, intake }) = connection.buffers.as_deref_mut() {
             intake.refuse(inbox);
+            scheme = intake.scheme;
         }
         connection.exchange = Some(Exchange {
             started,
+            scheme,
+            variables: Vec::new(),
             status: status.as_u16(),
             fields: response.fields,
             body_bytes,

@@ -7,6 +7,7 @@
 mod admission;
 mod deadlines;
 mod drain;
+mod leveling;
 mod opening;
 mod polling;
 
@@ -73,6 +74,8 @@ pub(crate) struct Reactor {
     logs_wait: bool,
     /// Accepting failed for want of descriptors: not before then again.
     accept_after: Option<Instant>,
+    /// No client moves to a sibling before then.
+    level_after: Instant,
 }
 
 /// A place in the table.
@@ -132,6 +135,7 @@ impl Reactor {
             brisk: false,
             logs_wait: false,
             accept_after: None,
+            level_after: Instant::now(),
         };
         Ok((reactor, waker))
     }
@@ -165,6 +169,7 @@ impl Reactor {
             self.accept(index);
         }
         self.expire();
+        self.level();
         self.tend_logs();
         if signalled {
             self.obey_signals()?;

@@ -46,6 +46,8 @@ fn render(format: &str, text: &str) -> String {
     let entry = AccessEntry {
         head: &head,
         peer: &Peer::Tcp(address),
+        scheme: Scheme::Https,
+        variables: &[("remote_user".to_owned(), "a\"b".to_owned())],
         status: 201,
         fields: &[
             ("X-Out".into(), b"first".into()),
@@ -121,6 +123,10 @@ fn variables_of_the_environment() {
         ),
         "192.0.2.17 4711 [] -"
     );
+    assert_eq!(render("%({wsgi.url_scheme}e)s", text), "https");
+    assert_eq!(render("%({REMOTE_USER}e)s", text), r#"a\"b"#);
+    let format = AccessFormat::parse("%({REMOTE_USER}e)s %({http_a}e)s %(a)s").expect("a format");
+    assert!(format.variables().eq(["remote_user"]));
 }
 
 #[test]
@@ -156,6 +162,8 @@ fn peers_without_tcp_and_with_version_six() {
         let entry = AccessEntry {
             head: &head,
             peer: &peer,
+            scheme: Scheme::Http,
+            variables: &[],
             status: 200,
             fields: &[],
             body_bytes: 0,
@@ -186,6 +194,8 @@ fn of_a_request_that_cannot_be_read_there_is_its_line() {
         let entry = AccessEntry {
             head: &head,
             peer: &Peer::Unix,
+            scheme: Scheme::Http,
+            variables: &[],
             status: 400,
             fields: &[],
             body_bytes: 16,

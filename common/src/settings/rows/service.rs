@@ -3,7 +3,7 @@
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 20] = [
+pub(in crate::settings) const ROWS: [Setting; 21] = [
     Setting {
         name: "database_url",
         section: Section::Service,
@@ -134,6 +134,20 @@ pub(in crate::settings) const ROWS: [Setting; 20] = [
         help: "How long a session lives after it was made or refreshed, in seconds.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.session_ttl = value),
         show: |settings| show::seconds(settings.session_ttl),
+    },
+    Setting {
+        name: "near_cache_ttl",
+        section: Section::Service,
+        flags: &["--near-cache-ttl"],
+        kind: Kind::Value("SECONDS"),
+        default: "1",
+        bare: None,
+        standing: Standing::Works,
+        help: "How long a worker may answer from its own copy of what Redis holds, in seconds. A copy \
+               that anybody changes is dropped before that: at once in this server, within \
+               half a second in others. 0 keeps no copies.",
+        apply: |settings, text| parse::seconds(text).map(|value| settings.near_cache_ttl = value),
+        show: |settings| show::seconds(settings.near_cache_ttl),
     },
     Setting {
         name: "cache_ttl_jitter",

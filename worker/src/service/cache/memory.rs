@@ -17,16 +17,13 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
 use super::flights::Flights;
-use super::{Cache, Found, Made, Make, Shared, shortened};
+use super::{Cache, Found, Made, Make, Shared, shortened, units};
 use crate::service::store::{self, Changes, Invalidate, StoreError, Tracker};
 
 /// Lists of tasks that are kept. They are longer than other bodies, and any change of a task
 /// spoils all of them.
 const LISTS: usize = 64;
 
-/// Bytes that count as one entry: a longer body counts as several, so that no client can fill the
-/// memory with a few thousand long ones.
-const UNIT: usize = 1024;
 /// Entries that a list of usual length counts as.
 const UNITS_OF_A_LIST: usize = 64;
 
@@ -68,9 +65,8 @@ enum Shelf {
 struct ByLength;
 
 impl Weighter<String, Kept> for ByLength {
-    /// At least 1: what weighs nothing is never evicted.
     fn weight(&self, key: &String, kept: &Kept) -> u64 {
-        ((key.len() + kept.body.len()) / UNIT + 1) as u64
+        units(key, &kept.body)
     }
 }
 

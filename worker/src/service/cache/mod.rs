@@ -59,6 +59,15 @@ pub(crate) fn open(context: &WorkerContext) -> anyhow::Result<Arc<dyn Cache>> {
     }
 }
 
+/// Bytes that count as one entry.
+const UNIT: usize = 1024;
+
+/// What an entry counts as: a long body as several, so that no client can fill the memory with a few
+/// thousand long ones. At least 1: what weighs nothing is never evicted.
+fn units(key: &str, body: &Shared) -> u64 {
+    ((key.len() + body.len()) / UNIT + 1) as u64
+}
+
 /// Up to so many per cent less, each time another, so that what was made together does not end
 /// together.
 fn shortened(ttl: Duration, per_cent: u32) -> Duration {

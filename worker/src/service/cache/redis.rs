@@ -20,10 +20,12 @@
 mod address;
 mod breaker;
 mod client;
+mod ear;
 mod holding;
 mod keeper;
 mod link;
 mod marker;
+mod near;
 mod owed;
 #[cfg(test)]
 mod testing;
@@ -39,9 +41,11 @@ use oxicorn_common::{Backend, Settings, WorkerContext};
 use self::address::Address;
 use self::breaker::Breaker;
 use self::client::Client;
+use self::ear::Ear;
 use self::holding::Holding;
 use self::keeper::Keeper;
 use self::marker::Marker;
+use self::near::Near;
 use super::flights::Flights;
 use super::{Cache, Found, Made, Make, Shared, shortened};
 use crate::service::health::Health;
@@ -50,6 +54,9 @@ use crate::service::store::{Invalidate, Store};
 #[derive(Debug)]
 pub(super) struct Redis {
     client: Arc<Client>,
+    near: Near,
+    /// Differs between the processes of a server.
+    age: u64,
     flights: Flights,
     health: Arc<Health>,
     jitter_per_cent: u32,
@@ -77,6 +84,8 @@ impl Redis {
         };
         Ok(Some(Self {
             client: Arc::new(client),
+            near: Near::new(settings, &context.news),
+            age: context.age,
             flights: Flights::default(),
             health: Arc::new(health),
             jitter_per_cent: settings.cache_ttl_jitter,
@@ -119,8 +128,16 @@ impl Redis {
 
 impl Cache for Redis {
     fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found {
+        if let Some(body) = self.near.find(key) {
+            return Ok(Some(body));
+        }
+        let stamp = self.near.stamp(key);
         match self.look(key) {
-            Holding::Body(body) => return Ok(Some(Shared::from(body))),
+            Holding::Body(body) => {
+                let body = Shared::from(body);
+                self.near.keep(key, stamp, &body);
+                return Ok(Some(body));
+            }
             Holding::Shut => return from_store(make),
             Holding::Nothing | Holding::Reserved => {}
         }
@@ -144,6 +161,17 @@ impl Cache for Redis {
         if let Err(problem) = thread.spawn(|| keeper.run()) {
             error!("Redis is not used: there is no thread to look after it: {problem}");
         }
+        if self.near.is_on() {
+            let ear = Ear {
+                client: Arc::clone(&self.client),
+                news: self.near.news.clone(),
+                who: self.age,
+            };
+            let thread = std::thread::Builder::new().name("redis-ear".to_owned());
+            if let Err(problem) = thread.spawn(|| ear.run()) {
+                error!("No copies are kept of what Redis holds: no thread: {problem}");
+            }
+        }
     }
 
     fn kind(&self) -> &'static str {
@@ -159,6 +187,8 @@ impl Invalidate for Redis {
     fn announce(&self, keys: &[String]) -> bool {
         let mark = self.client.marker.mark();
         let told = self.client.ask(&holding::announce(keys, &mark)).is_some();
+        // After the mark: what is copied from now on was not in Redis before it.
+        self.near.spoil(keys);
         if !told {
             self.client.breaker.trip();
         }

@@ -310,6 +310,8 @@ struct Seats {
 struct Free {
     kept: u32,
     overflow: u32,
+    /// Who waits. Waking nobody costs a system call too.
+    waiting: u32,
     /// The database lately had no room for more connections.
     shut_until: Option<Instant>,
 }
@@ -328,6 +330,7 @@ impl Seats {
             state: Mutex::new(Free {
                 kept,
                 overflow,
+                waiting: 0,
                 shut_until: None,
             }),
             freed: Condvar::new(),
@@ -354,8 +357,10 @@ impl Seats {
             if left.is_zero() {
                 return None;
             }
+            free.waiting += 1;
             let waited = self.freed.wait_timeout(free, left.min(Self::SHUT));
             free = waited.unwrap_or_else(PoisonError::into_inner).0;
+            free.waiting -= 1;
         }
     }
 
@@ -376,7 +381,9 @@ impl Drop for Seat<'_> {
             Place::Kept => free.kept += 1,
             Place::Overflow => free.overflow += 1,
         }
-        self.seats.freed.notify_one();
+        if free.waiting > 0 {
+            self.seats.freed.notify_one();
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Shelf::{Lists, Things};
 use super::*;
-use crate::service::cache::Made;
+use crate::service::cache::{Made, UNIT};
 use crate::service::model::{NewTask, TaskType, Timestamp, UserRef};
 use crate::service::problem::Problem;
 use crate::service::store::{Store, testing};

@@ -92,6 +92,13 @@ impl Breaker {
         Some(Pass { era, way })
     }
 
+    /// The Redis that is known and checked; nothing while the breaker is open.
+    pub(super) fn home(&self) -> Option<(SockAddr, String)> {
+        let state = self.lock();
+        let home = state.home.as_ref()?;
+        Some((home.address.clone(), home.run_id.clone()))
+    }
+
     /// The link has answered, and may be used again.
     pub(super) fn answered(&self, era: u64, link: Link) {
         if self.late.load(Ordering::Relaxed) != 0 {

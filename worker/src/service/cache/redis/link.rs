@@ -3,6 +3,7 @@
 //! to the next question.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Parser, Value};
@@ -69,8 +70,7 @@ impl Link {
     /// The answer, which is never an error of Redis.
     pub(super) fn ask(&mut self, question: &Cmd) -> Result<Value, LinkError> {
         let patience = self.patience;
-        let sent = (&self.socket).write_all(&question.get_packed_command());
-        sent.map_err(|error| lost(error, patience))?;
+        self.send(question)?;
         let mut answer = Answer {
             socket: &self.socket,
             deadline: Instant::now() + patience,
@@ -91,6 +91,12 @@ impl Link {
             Ok(value) => Ok(value),
             Err(_) => Err(LinkError::Gibberish),
         }
+    }
+
+    /// Asks without waiting for the answer.
+    pub(super) fn send(&self, question: &Cmd) -> Result<(), LinkError> {
+        let sent = (&self.socket).write_all(&question.get_packed_command());
+        sent.map_err(|error| lost(error, self.patience))
     }
 
     /// What each start of a Redis gives itself, and no other has.
@@ -120,6 +126,19 @@ impl Link {
             self.ask(redis::cmd("SELECT").arg(login.db))?;
         }
         Ok(())
+    }
+}
+
+/// For who listens to what is said without a question.
+impl Read for Link {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        (&self.socket).read(into)
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

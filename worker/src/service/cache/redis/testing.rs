@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oxicorn_common::{Outages, Settings, WorkerContext};
+use oxicorn_common::{News, Outages, Settings, WorkerContext};
 use redis::{Cmd, FromRedisValue};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -126,6 +127,8 @@ pub(super) struct Ground {
     /// The database, as one who has no cache sees and changes it.
     pub(super) bare: Arc<dyn Store>,
     outages: Outages,
+    news: News,
+    ages: AtomicU64,
     _guard: Guard,
 }
 
@@ -139,13 +142,22 @@ impl Ground {
         settings.redis_url = Some(server.url());
         // A machine under load is not what most tests are about.
         settings.redis_timeout = Duration::from_millis(250);
+        // Most tests are about what Redis holds.
+        settings.near_cache_ttl = Duration::ZERO;
         Self {
             bare: testing::open(&settings),
             outages: Outages::new().expect("memory"),
+            news: News::new().expect("memory"),
+            ages: AtomicU64::new(0),
             _guard: guard,
             settings,
             server,
         }
+    }
+
+    /// Later processes are of another server, over the same database and the same Redis.
+    pub(super) fn forget_news(&mut self) {
+        self.news = News::new().expect("memory");
     }
 
     /// A process that may use Redis already.
@@ -158,6 +170,8 @@ impl Ground {
     pub(super) fn begin_process(&self) -> Process {
         let context = WorkerContext {
             outages: self.outages.clone(),
+            news: self.news.clone(),
+            age: self.ages.fetch_add(1, Ordering::Relaxed) + 1,
             ..testing::context(&self.settings)
         };
         let cache = Redis::open(&context).expect("usable").expect("configured");

@@ -1,0 +1,38 @@
+//! Leveling: where clients wait here for a thread while a sibling with fewer clients has one idle, one
+//! of them moves over.
+//!
+//! Which worker accepts a connection is up to the kernel, and a client that opens several at once
+//! finds whoever woke up first. Connections that are kept alive would stay as they fell for ever.
+
+use std::time::Duration;
+
+use super::Reactor;
+use crate::handoff;
+
+/// Between two that move: the sibling has taken the first one by then, and the counts are true
+/// again.
+const PAUSE: Duration = Duration::from_millis(1);
+
+impl Reactor {
+    /// Gives the client that would wait longest to a sibling that has the time for it. Only where
+    /// that leaves neither with more than the other had.
+    pub(super) fn level(&mut self) {
+        let crowded = self.ready.len() > 1 && self.now >= self.level_after && self.drain.is_none();
+        if !crowded {
+            return;
+        }
+        self.level_after = self.now + PAUSE;
+        let lightest = self.station.lightest_sibling();
+        if lightest.is_none_or(|clients| clients + 2 > self.table.len()) {
+            return;
+        }
+        let last = self.ready.pop_back_if(|last| !last.outgoing.has_pieces());
+        let Some(mut connection) = last else { return };
+        self.unregister(&mut connection);
+        if handoff::pass_ready(&self.handoff, &connection) {
+            self.forget(connection);
+        } else {
+            self.ready.push_back(connection);
+        }
+    }
+}

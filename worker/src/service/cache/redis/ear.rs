@@ -1,0 +1,208 @@
+//! Listens for what is changed in Redis, for all processes of this server: Redis tells a connection
+//! that asks for it (`CLIENT TRACKING`, Redis 6 or later) which of our keys anybody has touched.
+//!
+//! ```text
+//!   Redis --- invalidate task:7 --> the one ear of this server --> News --> copies of all workers
+//!         <-- PING, every 100 ms --
+//!         --- PONG: all before the PING has been heard -->
+//! ```
+//!
+//! A process that dies or hangs, and a Redis that does, are silent; after [`LEASE_MILLIS`] of that
+//! nobody uses a copy, and another process takes the ear.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use log::{debug, info};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use oxicorn_common::news::News;
+use oxicorn_common::scoreboard::now_millis;
+use redis::{Parser, PushKind, Value};
+
+use super::client::Client;
+use super::link::{Link, LinkError};
+
+/// How old news may be. A change on another server shows here after that at the latest.
+pub(super) const LEASE_MILLIS: u64 = 500;
+/// Between two questions whether all has been heard.
+const PING: Duration = Duration::from_millis(100);
+/// Between two looks whether somebody listens.
+const LOOK: Duration = Duration::from_millis(250);
+/// For an answer of Redis. Longer than the lease: nobody waits for it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// The keys of which there are copies.
+const PREFIXES: [&str; 2] = ["task:", "user:"];
+
+pub(super) struct Ear {
+    pub(super) client: Arc<Client>,
+    pub(super) news: News,
+    /// No other process of this server has it.
+    pub(super) who: u64,
+}
+
+impl Ear {
+    /// Until the cache is gone, or Redis says that it does not know how.
+    pub(super) fn run(self) {
+        while self.client.breaker.pause(LOOK) {
+            if !self.news.take_ear(self.who, LEASE_MILLIS) {
+                continue;
+            }
+            match self.listen() {
+                Ok(()) => debug!("another process listens to Redis now"),
+                Err(LinkError::Refused(why)) => {
+                    info!(
+                        "Redis tells nobody of changes ({why}): workers keep no copies of what it holds"
+                    );
+                    return;
+                }
+                Err(error) => debug!("Redis is not heard: {error}"),
+            }
+            self.news.deaf(self.who);
+        }
+    }
+
+    /// Until another process does.
+    fn listen(&self) -> Result<(), LinkError> {
+        let Some((address, run_id)) = self.client.breaker.home() else {
+            return Ok(());
+        };
+        let mut link = Link::open(&address, &self.client.address.login, PATIENCE)?;
+        if link.run_id()? != run_id {
+            return Err(LinkError::Replaced);
+        }
+        link.ask(redis::cmd("HELLO").arg(3))?;
+        let mut tracking = redis::cmd("CLIENT");
+        tracking.arg("TRACKING").arg("ON").arg("BCAST");
+        for prefix in PREFIXES {
+            tracking.arg("PREFIX").arg(prefix);
+        }
+        link.ask(&tracking)?;
+        // What changed before now, nobody has heard.
+        self.news.all_changed();
+        let mut stream = Stream::new(link);
+        let mut due = Instant::now();
+        loop {
+            let now = Instant::now();
+            if now >= due {
+                due = now + PING;
+                let asked = now_millis();
+                stream.ping(|value| self.hear(value))?;
+                if !self.news.heard(self.who, asked) {
+                    return Ok(());
+                }
+            } else if stream.is_ready(due - now) {
+                self.hear(stream.next()?);
+            }
+        }
+    }
+
+    /// Passes on what Redis says without being asked.
+    fn hear(&self, value: Value) {
+        let Value::Push {
+            kind: PushKind::Invalidate,
+            data,
+        } = value
+        else {
+            return;
+        };
+        for told in data {
+            match told {
+                Value::Array(keys) => {
+                    for key in keys {
+                        match key {
+                            Value::BulkString(key) => {
+                                self.news.changed(&String::from_utf8_lossy(&key));
+                            }
+                            _ => self.news.all_changed(),
+                        }
+                    }
+                }
+                // The whole database was emptied.
+                _ => self.news.all_changed(),
+            }
+        }
+    }
+}
+
+/// A link that says things of itself. Its parser is fed a byte at a time, so that it holds no value
+/// back that has come with another.
+struct Stream {
+    parser: Parser,
+    bytes: BufReader<Link>,
+}
+
+impl Stream {
+    fn new(link: Link) -> Self {
+        Self {
+            parser: Parser::new(),
+            bytes: BufReader::new(link),
+        }
+    }
+
+    /// Asks, and hears what comes before the answer.
+    fn ping(&mut self, mut hear: impl FnMut(Value)) -> Result<(), LinkError> {
+        self.bytes.get_ref().send(&redis::cmd("PING"))?;
+        loop {
+            match self.next()? {
+                push @ Value::Push { .. } => hear(push),
+                Value::ServerError(_) => return Err(LinkError::Gibberish),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// Whether something comes within the time.
+    fn is_ready(&self, patience: Duration) -> bool {
+        let timeout = PollTimeout::try_from(patience + Duration::from_millis(1));
+        let mut fds = [PollFd::new(self.bytes.get_ref().as_fd(), PollFlags::POLLIN)];
+        !self.bytes.buffer().is_empty()
+            || poll(&mut fds, timeout.unwrap_or(PollTimeout::ZERO)).is_ok_and(|count| count > 0)
+    }
+
+    fn next(&mut self) -> Result<Value, LinkError> {
+        let mut failure = None;
+        let drops = Drops {
+            bytes: &mut self.bytes,
+            failure: &mut failure,
+        };
+        let value = self.parser.parse_value(drops);
+        match (value, failure) {
+            (Ok(value), _) => Ok(value),
+            (Err(_), Some(failure)) => Err(LinkError::Lost(failure)),
+            (Err(_), None) => Err(LinkError::Gibberish),
+        }
+    }
+}
+
+struct Drops<'a> {
+    bytes: &'a mut BufReader<Link>,
+    /// The parser keeps to itself why there is no more.
+    failure: &'a mut Option<std::io::Error>,
+}
+
+impl Read for Drops<'_> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let (Some(place), byte) = (into.first_mut(), self.bytes.fill_buf()) else {
+            return Ok(0);
+        };
+        match byte.map(|bytes| bytes.first().copied()) {
+            Ok(Some(byte)) => {
+                *place = byte;
+                self.bytes.consume(1);
+                Ok(1)
+            }
+            Ok(None) => {
+                let kind = std::io::ErrorKind::UnexpectedEof;
+                *self.failure = Some(std::io::Error::new(kind, "closed at the other end"));
+                Err(kind.into())
+            }
+            Err(error) => {
+                let kind = error.kind();
+                *self.failure = Some(error);
+                Err(kind.into())
+            }
+        }
+    }
+}
