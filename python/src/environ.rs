@@ -153,11 +153,14 @@ pub(crate) fn base<'py>(
 #[derive(Debug)]
 pub(crate) struct Filler {
     /// `HTTP_...` keys by the name of the field, each in the place that its hash gives it.
-    keys: Vec<Option<(Box<[u8]>, Py<PyString>)>>,
+    keys: Vec<Option<Key>>,
     peer: Option<(Peer, Address)>,
     local: Option<(Local, Address)>,
     path: Vec<u8>,
 }
+
+/// The name of a field as it was sent, and its key.
+type Key = (Box<[u8]>, Py<PyString>);
 
 /// A host and a port as strings.
 #[derive(Debug)]

@@ -294,18 +294,18 @@ def test_the_module_alone_names_its_application():
     ("wsgi_lab:closed", 4, "not callable"),
     ("wsgi_lab:1+1", 4, "neither"),
 ])
-def test_what_cannot_be_loaded_ends_the_server(spec, code, said):
-    files = {"broken_module.py": "1 / 0\n"}
-    server = Server(OXICORN, spec, files=files, expects=[r""], ready=False, code=code)
-    try:
-        assert server.wait_exit() == code
-        assert said in server.error_text()
-        command = [*program(OXICORN), "--check-config", spec]
+def test_what_cannot_be_loaded_ends_the_server(tmp_path, spec, code, said):
+    (tmp_path / "broken_module.py").write_text("1 / 0\n")
+
+    def run(*arguments):
+        command = [*program(OXICORN), *arguments, spec]
         environment = environment_of({"PYTHONPATH": str(APPS)})
-        checked = subprocess.run(command, cwd=server.folder, env=environment, capture_output=True, text=True, timeout=30)
-        assert checked.returncode == 1 and said in checked.stderr
-    finally:
-        server._abandon()
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30, check=False)
+
+    served = run("--bind", "127.0.0.1:0")
+    assert served.returncode == code and said in served.stderr, served.stderr
+    checked = run("--check-config")
+    assert checked.returncode == 1 and said in checked.stderr, checked.stderr
 
 
 def test_native_applications_run_too():
