@@ -28,6 +28,15 @@ def load(spec):
     return found
 
 
+def load_paste(place, variables):
+    """Return the application of a PasteDeploy file, which may be followed by ``#`` and a name."""
+    try:
+        from paste.deploy import loadapp
+    except ImportError:
+        raise AppError("paste takes PasteDeploy: pip install PasteDeploy") from None
+    return loadapp(f"config:{place}", relative_to=os.getcwd(), global_conf=variables)
+
+
 def _module(name, expression):
     if not name:
         raise AppError("an application is named module:callable; the module is missing")

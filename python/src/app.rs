@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use log::error;
 use oxicorn_common::logging::{self, AccessFormat};
-use oxicorn_common::{App, Outlet, Request, Response, Settings};
+use oxicorn_common::{App, Outlet, Request, Response, Settings, WorkerContext};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -13,6 +13,7 @@ use crate::body::{self, Terms};
 use crate::environ::Words;
 use crate::errors::Errors;
 use crate::place::{Place, at_place};
+use crate::request_hooks::{End, RequestHooks};
 use crate::stacks::Stacks;
 use crate::trace;
 
@@ -22,6 +23,7 @@ pub(crate) struct Worker {
     pub(crate) callable: Py<PyAny>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) errors: Py<Errors>,
+    hooks: Option<RequestHooks>,
     words: Words,
     /// Nothing where another has taken the signal.
     stacks: Option<Stacks>,
@@ -32,14 +34,16 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    pub(crate) fn new(callable: Bound<'_, PyAny>, settings: Arc<Settings>) -> PyResult<Self> {
+    pub(crate) fn new(callable: Bound<'_, PyAny>, context: &WorkerContext) -> PyResult<Self> {
         let py = callable.py();
+        let settings = Arc::clone(&context.settings);
         let script_name = match settings.proxy.root_path.as_str() {
             "" => std::env::var("SCRIPT_NAME").unwrap_or_default(),
             root_path => root_path.to_owned(),
         };
         let logged = logged_variables(&settings);
         Ok(Self {
+            hooks: RequestHooks::of(&callable, context)?,
             callable: callable.unbind(),
             settings,
             errors: Py::new(py, Errors::default())?,
@@ -76,9 +80,15 @@ impl Worker {
             head_only: request.method() == "HEAD",
             sendfile: self.settings.sendfile,
         };
-        let outcome = self.ask(py, place, request, terms);
+        let mut end = End::none();
+        let outcome = match &self.hooks {
+            None => self.ask(py, place, request, terms, &mut end),
+            Some(hooks) => hooks
+                .begin(py, request, &mut end)
+                .and_then(|()| self.ask(py, place, request, terms, &mut end)),
+        };
         drop(connected);
-        outcome.unwrap_or_else(|exception| {
+        let response = outcome.unwrap_or_else(|exception| {
             let text = trace::text(py, &exception);
             let failure = Response::failure();
             if exchange.take_head().1 {
@@ -87,7 +97,8 @@ impl Worker {
             let (method, target) = (request.method(), request.head.target());
             logging::exception(&format!("Error handling request {method} {target}\n{text}"));
             failure
-        })
+        });
+        end.follow(py, response)
     }
 
     fn ask(
@@ -96,6 +107,7 @@ impl Worker {
         place: &mut Place,
         request: &mut Request,
         terms: Terms<'_>,
+        end: &mut End,
     ) -> PyResult<Response> {
         let forwarded = forwarded_script_name(request);
         let script_name = forwarded.as_deref().unwrap_or(&self.script_name);
@@ -110,6 +122,7 @@ impl Worker {
         place
             .filler
             .fill(&environ, request, &self.words, script_name)?;
+        end.note_environ(&environ);
         let start_response = &place.callables.start_response;
         let returned = self.callable.bind(py).call1((&environ, start_response));
         if !self.logged.is_empty() {

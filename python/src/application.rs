@@ -11,21 +11,38 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyListMethods};
 
 use crate::app::Worker;
-use crate::trace;
+use crate::{trace, values};
 
 /// What the settings name: a native application, or a Python one.
 pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
     match settings.application.as_deref() {
+        _ if settings.python.paste.is_some() => Ok(Arc::new(Wsgi {
+            spec: settings.python.paste.clone().unwrap_or_default(),
+            finds: Finds::Paste,
+        })),
         Some(spec) if !spec.starts_with("native:") => Ok(Arc::new(Wsgi {
             spec: spec.to_owned(),
+            finds: Finds::Module,
         })),
         _ => oxicorn::by_name(settings),
     }
 }
 
 #[derive(Debug)]
-struct Wsgi {
-    spec: String,
+pub(crate) struct Wsgi {
+    pub(crate) spec: String,
+    pub(crate) finds: Finds,
+}
+
+/// Where an application comes from.
+#[derive(Debug)]
+pub(crate) enum Finds {
+    /// `module:callable`.
+    Module,
+    /// A PasteDeploy file.
+    Paste,
+    /// What the program's own `wsgi` method returns.
+    Program(Py<PyAny>),
 }
 
 impl Application for Wsgi {
@@ -46,10 +63,9 @@ impl Application for Wsgi {
     }
 
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
-        let settings = Arc::clone(&context.settings);
         Python::attach(|py| {
-            let callable = self.find(py, &settings)?.into_bound(py);
-            let worker = Worker::new(callable, settings);
+            let callable = self.find(py, &context.settings)?.into_bound(py);
+            let worker = Worker::new(callable, context);
             let worker = worker.map_err(|exception| LoadError::Broken(exception.into()))?;
             Ok(Box::new(worker) as Box<dyn App>)
         })
@@ -81,8 +97,18 @@ impl Wsgi {
 
     fn import(&self, py: Python<'_>, settings: &Settings) -> PyResult<Py<PyAny>> {
         extend_search_path(py, settings)?;
+        let logger = py.import("oxicorn.log")?;
+        logger.call_method1("install", (settings.loglevel.name(),))?;
         let module = py.import("oxicorn.spec")?;
-        Ok(module.call_method1("load", (&self.spec,))?.unbind())
+        let callable = match &self.finds {
+            Finds::Module => module.call_method1("load", (&self.spec,))?,
+            Finds::Paste => {
+                let globals = values::pairs(py, &settings.python.paste_global)?;
+                module.call_method1("load_paste", (&self.spec, globals))?
+            }
+            Finds::Program(program) => program.bind(py).call_method0("wsgi")?,
+        };
+        Ok(callable.unbind())
     }
 }
 

@@ -5,6 +5,9 @@
 //!   application  module:callable as an application of the server
 //!   app          one request: environ in, response out
 //!   place        what a request thread keeps between requests
+//!   config_file  config files, executed
+//!   hooks        their functions, called; request_hooks around requests
+//!   values       settings as Python has them
 //!   environ      the request as PEP 3333 wants it
 //!   exchange     start_response, write and early hints
 //!   logs         Python's logging in place of the log files
@@ -21,18 +24,23 @@
 mod app;
 mod application;
 mod body;
+mod config_file;
 mod environ;
 mod errors;
 mod exchange;
 mod file_wrapper;
 mod head;
+mod hooks;
 mod input;
 mod interpreter;
 mod logs;
 mod place;
+mod program;
+mod request_hooks;
 mod stacks;
 mod text;
 mod trace;
+mod values;
 
 use pyo3::prelude::*;
 
@@ -42,10 +50,16 @@ mod _oxicorn {
     use std::sync::Arc;
 
     use oxicorn::{Settings, Source};
+    use oxicorn_common::settings::SETTINGS;
     use pyo3::prelude::*;
 
+    use pyo3::types::PyDict;
+
     use crate::application::resolve;
+    use crate::config_file::Reader;
     use crate::interpreter::Interpreter;
+    use crate::program::Program;
+    use crate::values;
 
     #[pymodule_export]
     use crate::file_wrapper::FileWrapper;
@@ -61,11 +75,33 @@ mod _oxicorn {
     #[pyfunction]
     fn main(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
         let source = Source::process()?;
+        let directory = source.directory.clone();
         let source = Source {
             arguments,
+            reader: Arc::new(Reader { directory }),
             ..source
         };
         let resolve = |settings: &Settings| resolve(settings);
         Ok(py.detach(|| oxicorn::serve_in(Arc::new(Interpreter), source, resolve)))
+    }
+
+    /// Serves `application`, an `oxicorn.app.base.BaseApplication` called `name`, by its own settings;
+    /// returns the exit code.
+    #[pyfunction]
+    fn serve(py: Python<'_>, application: Py<PyAny>, name: String) -> PyResult<u8> {
+        let program = Arc::new(Program::new(application, name));
+        let source = program.source(Source::process()?);
+        let resolve = move |_: &Settings| Ok(program.application());
+        Ok(py.detach(|| oxicorn::serve_in(Arc::new(Interpreter), source, resolve)))
+    }
+
+    /// The default of each setting by its name; a hook has none.
+    #[pyfunction]
+    fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+        let defaults = values::of(py, &Settings::default())?;
+        for row in SETTINGS.iter().filter(|row| row.is_hook()) {
+            defaults.set_item(row.name, py.None())?;
+        }
+        Ok(defaults)
     }
 }

@@ -16,7 +16,7 @@ use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
     Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Scoreboard,
-    SignalPipe, WorkerContext, logging, signals,
+    Settings, SignalPipe, WorkerContext, logging, signals,
 };
 
 use crate::crew;
@@ -27,6 +27,8 @@ use crate::tls::Tls;
 
 /// The worker could not boot; gunicorn's `WORKER_BOOT_ERROR`.
 const BOOT_ERROR: i32 = 3;
+/// Told to end by SIGABRT; gunicorn's code too.
+const ABORTED: i32 = 1;
 /// The application could not be loaded; gunicorn's `APP_LOAD_ERROR`.
 const LOAD_ERROR: i32 = 4;
 
@@ -88,7 +90,7 @@ pub fn run_web(boot: Boot) -> i32 {
     let sender = Arc::new(boot.sender);
     let context = boot.context;
     let serve = || -> Result<i32, BootError> {
-        let signals = install_signals()?;
+        let signals = install_signals(&context.settings)?;
         let reloads = context.settings.reload.enabled;
         let mut also = Vec::new();
         let app = match load(&*boot.application, |application| application.load(&context)) {
@@ -131,10 +133,19 @@ pub fn run_web(boot: Boot) -> i32 {
         station.slot().set_state(SlotState::Ready);
         station.tell(&Message::Ready);
         let code = crew::run(Arc::clone(&station), reactor, waker)?;
-        if station.has_quit.load(Ordering::Relaxed) {
-            station.call_hook(Moment::WorkerInt { age });
-        }
-        Ok(code)
+        Ok(
+            match Signal::try_from(station.quit_by.load(Ordering::Relaxed)) {
+                Ok(Signal::SIGABRT) => {
+                    station.call_hook(Moment::WorkerAbort { age });
+                    ABORTED
+                }
+                Ok(_) => {
+                    station.call_hook(Moment::WorkerInt { age });
+                    code
+                }
+                Err(_) => code,
+            },
+        )
     };
     match serve() {
         Ok(code) => {
@@ -161,7 +172,7 @@ fn work(
     scoreboard: &Scoreboard,
     sender: &MessageSender,
 ) -> Result<i32, BootError> {
-    let mut signals = install_signals()?;
+    let mut signals = install_signals(&context.settings)?;
     let runner = load(&**application, |application| application.runner(context))?;
     signals::reclaim()?;
     let Some(runner) = runner else {
@@ -235,9 +246,9 @@ fn wait_for_signals(signals: &mut SignalPipe) -> Vec<Signal> {
 }
 
 /// HUP, USR2 and WINCH are the master's business: a child that gets them from a terminal or a
-/// careless `kill` takes no notice.
-fn install_signals() -> io::Result<SignalPipe> {
-    SignalPipe::install(&[
+/// careless `kill` takes no notice. ABRT leaves a core, unless the config file wants to know of it.
+fn install_signals(settings: &Settings) -> io::Result<SignalPipe> {
+    let mut signals = vec![
         Signal::SIGTERM,
         Signal::SIGINT,
         Signal::SIGQUIT,
@@ -245,7 +256,11 @@ fn install_signals() -> io::Result<SignalPipe> {
         Signal::SIGUSR2,
         Signal::SIGHUP,
         Signal::SIGWINCH,
-    ])
+    ];
+    if settings.hooks.has("worker_abort") {
+        signals.push(Signal::SIGABRT);
+    }
+    SignalPipe::install(&signals)
 }
 
 /// A panic is one line in the error log, whoever catches it.

@@ -2,7 +2,7 @@
 //! counters, and the wire to the master.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use log::{error, info, warn};
@@ -23,8 +23,8 @@ pub(crate) struct Station {
     pub(crate) seats: Vec<Seat>,
     /// Responses say `Connection: close`: the whole server is stopping.
     pub(crate) closing: AtomicBool,
-    /// This worker was told to end at once.
-    pub(crate) has_quit: AtomicBool,
+    /// The number of the signal that has told this worker to end at once.
+    pub(crate) quit_by: AtomicI32,
     hooks: Arc<dyn Hooks>,
     age: u64,
     served: AtomicU64,
@@ -59,7 +59,7 @@ impl Station {
             scoreboard,
             slot,
             closing: AtomicBool::new(false),
-            has_quit: AtomicBool::new(false),
+            quit_by: AtomicI32::new(0),
             hooks: Arc::new(NoHooks),
             age: 0,
             served: AtomicU64::new(0),

@@ -1,6 +1,8 @@
 //! `docs/settings.md` and `etc/oxicorn.env`, made from the rows. The tests fail when they drift;
 //! `OXICORN_BLESS=1 cargo test -p oxicorn-common docs` writes them anew.
 
+mod migrating;
+
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -178,15 +180,18 @@ fn root() -> PathBuf {
     crate_root.parent().expect("a workspace").to_owned()
 }
 
+fn read(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_default()
+}
+
 fn compare(name: &str, text: &str) {
     let path = root().join(name);
     if std::env::var_os("OXICORN_BLESS").is_some() {
         fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
         fs::write(&path, text).expect("a file of the workspace");
     }
-    let kept = fs::read_to_string(&path).unwrap_or_default();
     assert!(
-        kept == text,
+        read(name) == text,
         "{name} is not what the rows say; OXICORN_BLESS=1 writes it anew"
     );
 }

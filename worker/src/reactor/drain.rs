@@ -49,9 +49,9 @@ impl Reactor {
         for signal in self.signals.take() {
             match signal {
                 Signal::SIGTERM => self.begin_drain()?,
-                Signal::SIGINT | Signal::SIGQUIT => {
+                Signal::SIGINT | Signal::SIGQUIT | Signal::SIGABRT => {
                     self.quit = true;
-                    self.station.has_quit.store(true, Ordering::Relaxed);
+                    self.station.quit_by.store(signal as i32, Ordering::Relaxed);
                 }
                 Signal::SIGUSR1 => oxicorn_common::logging::reopen(),
                 _ => {}
@@ -117,6 +117,13 @@ impl Reactor {
         }
         if drain.siblings && !connection.is_bound() {
             return self.pass_on(connection);
+        }
+        if connection
+            .deadline
+            .is_some_and(|at| at <= self.now + RECENTLY)
+        {
+            // Its time has been cut already: it has been here before, and has not come far since.
+            return self.hold(connection, false);
         }
         let patience = match connection.awaited {
             Awaited::Request => self.station.settings.keepalive,

@@ -26,7 +26,9 @@ impl Reactor {
         if lightest.is_none_or(|clients| clients + 2 > self.table.len()) {
             return;
         }
-        let last = self.ready.pop_back_if(|last| !last.outgoing.has_pieces());
+        let last = self
+            .ready
+            .pop_back_if(|last| !last.outgoing.has_pieces() && !last.is_bound());
         let Some(mut connection) = last else { return };
         self.unregister(&mut connection);
         if handoff::pass_ready(&self.handoff, &connection) {

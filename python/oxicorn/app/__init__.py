@@ -1,0 +1,1 @@
+"""What programs that embed gunicorn import from ``gunicorn.app``."""

@@ -1,0 +1,288 @@
+"""What the hooks of a config file are called with: server, worker, settings and log, as gunicorn documents them."""
+
+import os
+import sys
+
+from .log import Log
+
+class Setting:
+    """One setting, as ``cfg.settings`` has them."""
+
+    def __init__(self, name, value):
+        self.name = name
+        self.value = value
+
+    def get(self):
+        """Return the value."""
+        return self.value
+
+
+class Config:
+    """The settings by their names, with values of gunicorn's types."""
+
+    def __init__(self, values):
+        self.__dict__["settings"] = {name: Setting(name, value) for name, value in values.items()}
+
+    def __getattr__(self, name):
+        try:
+            return self.__dict__["settings"][name].value
+        except KeyError:
+            raise AttributeError(f"there is no setting called {name}") from None
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{name} cannot be set any more: the server runs by its settings already")
+
+    def __str__(self):
+        width = max(map(len, self.settings))
+        return "\n".join(f"{name:{width}} = {setting.value}" for name, setting in sorted(self.settings.items()))
+
+    @property
+    def address(self):
+        """Where the server listens: pairs of host and port, paths and descriptors."""
+        return [_address(text) for text in self.bind]
+
+    @property
+    def env(self):
+        """The variables of ``raw_env``."""
+        return dict(text.split("=", 1) for text in self.raw_env)
+
+    @property
+    def is_ssl(self):
+        """Whether there is a certificate."""
+        return self.certfile or self.keyfile
+
+    @property
+    def uid(self):
+        """The user of the workers."""
+        return self.user
+
+    @property
+    def gid(self):
+        """The group of the workers."""
+        return self.group
+
+    @property
+    def worker_class_str(self):
+        """What gunicorn calls the kind of worker."""
+        return "gthread" if self.threads > 1 else self.worker_class
+
+
+def _nothing(*_arguments):
+    """The hook that is not set."""
+
+
+def _address(text):
+    if text.startswith("unix:"):
+        return text[len("unix:") :]
+    if text.startswith("fd://"):
+        return int(text[len("fd://") :])
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+class Worker:
+    """A worker, from before its fork in the master to its end in its own process."""
+
+    def __init__(self, age, server):
+        self.age = age
+        self.pid = "[booting]"
+        self.ppid = server.pid
+        self.cfg = server.cfg
+        self.log = server.log
+        self.timeout = server.cfg.timeout / 2
+        self.sockets = server.LISTENERS
+        self.wsgi = None
+        self.booted = False
+        self.aborted = False
+        self.alive = True
+        # Requests that it has begun.
+        self.nr = 0
+        self.max_requests = server.cfg.max_requests or sys.maxsize
+
+    def __str__(self):
+        return f"<Worker {self.pid}>"
+
+    def notify(self):
+        """Nothing to do: the heartbeat is the event loop's, not the application's."""
+
+
+class Request:
+    """A request, as ``pre_request`` and ``post_request`` see it."""
+
+    def __init__(self, method, uri, path, query, version, headers, remote_addr, scheme):
+        self.method = method
+        self.uri = uri
+        self.path = path
+        self.query = query
+        self.fragment = ""
+        self.version = version
+        # Pairs, with the names in capitals.
+        self.headers = headers
+        self.remote_addr = self.peer_addr = remote_addr
+        self.scheme = scheme
+
+
+class Response:
+    """A response, as ``post_request`` sees it."""
+
+    def __init__(self, status, status_code, headers, response_length):
+        self.status = status
+        self.status_code = status_code
+        self.headers = headers
+        self.response_length = response_length
+        self.headers_sent = True
+        # Octets of the body.
+        self.sent = 0
+
+
+class Listener:
+    """A socket that the server listens on."""
+
+    def __init__(self, address):
+        self.cfg_addr = address
+
+    def __str__(self):
+        return self.cfg_addr if isinstance(self.cfg_addr, str) else str(self.cfg_addr)
+
+
+class Server:
+    """The master, which gunicorn calls the arbiter."""
+
+    def __init__(self, cfg):
+        self.pid = os.getpid()
+        self.master_pid = 0
+        self.reexec_pid = 0
+        self.master_name = "Master"
+        self.worker_age = 0
+        self.num_workers = None
+        self.WORKERS = {}
+        # The one that is announced, and in a worker its own.
+        self.worker = None
+        self.log = Log(cfg.loglevel)
+        self.adopt(cfg)
+
+    def adopt(self, cfg):
+        """Go by other settings, after a reload."""
+        self.cfg = cfg
+        self.LISTENERS = [Listener(address) for address in cfg.address]
+        self.timeout = cfg.timeout
+        self.proc_name = cfg.proc_name
+        self.log.set_level(cfg.loglevel)
+
+    @property
+    def address(self):
+        """Where the server listens."""
+        return self.cfg.address
+
+
+class Hooks:
+    """The functions of one reading of a config file."""
+
+    # One for all readings: workers outlive a reload.
+    server = None
+
+    def __init__(self, functions):
+        self.functions = functions
+        self.cfg = None
+
+    def settle(self, values, names):
+        """Take the settings that came of the reading, and the names of all hooks, before the first call."""
+        hooks = {name: self.functions.get(name, _nothing) for name in names}
+        self.cfg = Config({**values, **hooks})
+        if Hooks.server is None:
+            Hooks.server = Server(self.cfg)
+
+    def nworkers_changed(self, new, old):
+        self.server.num_workers = new
+        self._call("nworkers_changed", self.server, new, old)
+
+    def on_starting(self):
+        self.server.pid = os.getpid()
+        self._call("on_starting", self.server)
+
+    def when_ready(self):
+        self._call("when_ready", self.server)
+
+    def on_reload(self):
+        before = self.server.cfg
+        self.server.adopt(self.cfg)
+        try:
+            self._call("on_reload", self.server)
+        except BaseException:
+            self.server.adopt(before)
+            raise
+
+    def pre_fork(self, age):
+        self.server.worker_age = age
+        self.server.worker = Worker(age, self.server)
+        self._call("pre_fork", self.server, self.server.worker)
+
+    def forked(self, age, pid):
+        worker = self._of(age)
+        worker.pid = pid
+        self.server.WORKERS[pid] = worker
+        self.server.worker = None
+
+    def child_exit(self, age):
+        for pid, worker in self.server.WORKERS.items():
+            if worker.age == age:
+                del self.server.WORKERS[pid]
+                self._call("child_exit", self.server, worker)
+                return
+
+    def on_exit(self):
+        self._call("on_exit", self.server)
+
+    def post_fork(self, age):
+        worker = self._of(age)
+        worker.pid = os.getpid()
+        worker.ppid = os.getppid()
+        self._call("post_fork", self.server, worker)
+
+    def post_worker_init(self, age):
+        worker = self._of(age)
+        self._call("post_worker_init", worker)
+        worker.booted = True
+
+    def worker_int(self, age):
+        worker = self._of(age)
+        worker.alive = False
+        self._call("worker_int", worker)
+
+    def worker_abort(self, age):
+        worker = self._of(age)
+        worker.alive = False
+        worker.aborted = True
+        self._call("worker_abort", worker)
+
+    def worker_exit(self, age):
+        worker = self._of(age)
+        worker.alive = False
+        self._call("worker_exit", self.server, worker)
+
+    def loaded(self, age, application):
+        """The worker has its application."""
+        self._of(age).wsgi = application
+
+    def pre_request(self, request):
+        worker = self.server.worker
+        if request is not None:
+            self._call("pre_request", worker, request)
+        worker.nr += 1
+
+    def post_request(self, request, environ, response, sent):
+        if response is not None:
+            response.sent = sent
+        self._call("post_request", self.server.worker, request, environ, response)
+
+    def _of(self, age):
+        """The worker of this age, which another process than this may have announced."""
+        worker = self.server.worker
+        if worker is None or worker.age != age:
+            worker = self.server.worker = Worker(age, self.server)
+        return worker
+
+    def _call(self, name, *arguments):
+        function = self.functions.get(name)
+        if function is not None:
+            function(*arguments)

@@ -1,0 +1,88 @@
+//! Config files, executed by the interpreter that the server lives in.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use oxicorn_common::hooks::{Hooks, NoHooks};
+use oxicorn_common::settings::{
+    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, Kind, SETTINGS,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::hooks::PythonHooks;
+use crate::trace;
+
+/// Name, kind and what there is of it.
+type Variable<'py> = (String, String, Bound<'py, PyAny>);
+
+/// Executes config files in the master, with `directory` at the front of the module search path.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    pub(crate) directory: PathBuf,
+}
+
+impl ConfigReader for Reader {
+    fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError> {
+        Python::attach(|py| {
+            self.execute(py, place).map_err(|exception| {
+                let value = exception.value(py);
+                let known = value
+                    .get_type()
+                    .name()
+                    .is_ok_and(|name| name == "ConfigFileError");
+                ConfigError::Failed(match known {
+                    true => value.to_string(),
+                    false => trace::text(py, &exception),
+                })
+            })
+        })
+    }
+}
+
+impl Reader {
+    fn execute(&self, py: Python<'_>, place: &ConfigPlace) -> PyResult<ConfigFile> {
+        let (name, is_module) = match place {
+            ConfigPlace::File(path) => (path.as_os_str().to_owned(), false),
+            ConfigPlace::Module(name) => (name.into(), true),
+        };
+        let module = py.import("oxicorn.config_file")?;
+        let arguments = (name, is_module, &self.directory, hook_arities(py)?);
+        file(place, &module.call_method1("read", arguments)?)
+    }
+}
+
+/// How many arguments each hook takes, by its name.
+pub(crate) fn hook_arities(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let hooks = PyDict::new(py);
+    for row in SETTINGS {
+        if let Kind::Hook(arity) = row.kind {
+            hooks.set_item(row.name, arity)?;
+        }
+    }
+    Ok(hooks)
+}
+
+/// Makes a file of what `oxicorn.config_file` has `read`.
+pub(crate) fn file(place: &ConfigPlace, read: &Bound<'_, PyAny>) -> PyResult<ConfigFile> {
+    let (values, functions): (Vec<Variable<'_>>, Bound<'_, PyDict>) = read.extract()?;
+    let values = values
+        .into_iter()
+        .map(|(name, kind, what)| Ok((name, value(&kind, &what)?)))
+        .collect::<PyResult<_>>()?;
+    let hooks: Arc<dyn Hooks> = match functions.is_empty() {
+        true => Arc::new(NoHooks),
+        false => Arc::new(PythonHooks::new(functions)?),
+    };
+    Ok(ConfigFile::new(place.clone(), values, hooks))
+}
+
+fn value(kind: &str, what: &Bound<'_, PyAny>) -> PyResult<ConfigValue> {
+    Ok(match kind {
+        "text" => ConfigValue::Text(what.extract()?),
+        "list" => ConfigValue::List(what.extract()?),
+        "function" => ConfigValue::Function(what.extract()?),
+        "nothing" => ConfigValue::Nothing,
+        _ => ConfigValue::Other(what.extract()?),
+    })
+}

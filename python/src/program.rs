@@ -1,0 +1,83 @@
+//! A program that embeds the server, with settings and application of its own.
+
+use std::sync::Arc;
+
+use oxicorn::Source;
+use oxicorn_common::Application;
+use oxicorn_common::settings::{ConfigError, ConfigFile, ConfigPlace, ConfigReader};
+use pyo3::prelude::*;
+
+use crate::application::{Finds, Wsgi};
+use crate::config_file::{file, hook_arities};
+use crate::trace;
+
+/// Variables that a program's settings do not keep from having effect.
+const KEPT: [&str; 8] = [
+    "FORWARDED_ALLOW_IPS",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "PORT",
+    "SENDFILE",
+    "WEB_CONCURRENCY",
+];
+
+/// An `oxicorn.app.base.BaseApplication`.
+#[derive(Debug)]
+pub(crate) struct Program {
+    object: Arc<Py<PyAny>>,
+    name: String,
+}
+
+impl Program {
+    pub(crate) fn new(object: Py<PyAny>, name: String) -> Self {
+        Self {
+            object: Arc::new(object),
+            name,
+        }
+    }
+
+    /// What the program is started with: its arguments are its own, and so is most of its environment.
+    pub(crate) fn source(&self, process: Source) -> Source {
+        let name = &self.name;
+        let environment = process.environment.into_iter();
+        Source {
+            arguments: vec![
+                "oxicorn".into(),
+                "-c".into(),
+                format!("python:{name}").into(),
+            ],
+            environment: environment
+                .filter(|(name, _)| name.starts_with("OXICORN_") || KEPT.contains(&&**name))
+                .collect(),
+            reader: Arc::new(Settings(Arc::clone(&self.object))),
+            ..process
+        }
+    }
+
+    pub(crate) fn application(&self) -> Arc<dyn Application> {
+        let object = Python::attach(|py| self.object.clone_ref(py));
+        Arc::new(Wsgi {
+            spec: self.name.clone(),
+            finds: Finds::Program(object),
+        })
+    }
+}
+
+/// Asks the program for its settings.
+#[derive(Debug)]
+struct Settings(Arc<Py<PyAny>>);
+
+impl ConfigReader for Settings {
+    fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError> {
+        Python::attach(|py| {
+            let read = || {
+                let module = py.import("oxicorn.config_file")?;
+                let arguments = (&*self.0, hook_arities(py)?);
+                file(place, &module.call_method1("of_program", arguments)?)
+            };
+            read().map_err(|exception| ConfigError::Failed(trace::text(py, &exception)))
+        })
+    }
+}

@@ -1,0 +1,245 @@
+//! `pre_request` and `post_request`: around the application, on the request's thread.
+
+use std::any::Any;
+use std::io;
+
+use oxicorn_common::logging;
+use oxicorn_common::request::{Peer, Request, Version};
+use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
+use oxicorn_common::{Settings, WorkerContext};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::hooks::PythonHooks;
+use crate::text::from_latin1;
+use crate::trace;
+
+/// What a worker needs for the two, and for counting its requests. There is none where no hook is set.
+#[derive(Debug)]
+pub(crate) struct RequestHooks {
+    table: Py<PyAny>,
+    wants_request: bool,
+    wants_end: bool,
+    secure: bool,
+}
+
+impl RequestHooks {
+    /// Tells the hooks of a worker that its application is loaded.
+    pub(crate) fn of(
+        application: &Bound<'_, PyAny>,
+        context: &WorkerContext,
+    ) -> PyResult<Option<Self>> {
+        let py = application.py();
+        let hooks: &dyn Any = &*context.hooks;
+        let Some(hooks) = hooks.downcast_ref::<PythonHooks>() else {
+            return Ok(None);
+        };
+        let settings: &Settings = &context.settings;
+        let has = |name| settings.hooks.has(name);
+        let table = hooks.table(py, settings)?;
+        table.call_method1("loaded", (context.age, application))?;
+        Ok(Some(Self {
+            table: table.clone().unbind(),
+            wants_request: has("pre_request") || has("post_request"),
+            wants_end: has("post_request"),
+            secure: settings.tls.certfile.is_some(),
+        }))
+    }
+
+    /// Counts the request, and calls `pre_request`. Whatever that raises, `end` is to be told of.
+    pub(crate) fn begin(&self, py: Python<'_>, request: &Request, end: &mut End) -> PyResult<()> {
+        let table = self.table.bind(py);
+        let object = match self.wants_request {
+            true => Some(self.describe(py, request)?),
+            false => None,
+        };
+        if let Some(object) = &object
+            && self.wants_end
+        {
+            *end = End(Some(Box::new(Post {
+                table: self.table.clone_ref(py),
+                request: object.clone().unbind(),
+                environ: PyDict::new(py).unbind(),
+                response: None,
+                sent: 0,
+            })));
+        }
+        table.call_method1("pre_request", (object,))?;
+        Ok(())
+    }
+
+    /// What the hooks know a request by.
+    fn describe<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyAny>> {
+        let head = &request.head;
+        let headers = PyList::empty(py);
+        for (name, value) in head.fields() {
+            headers.append((name.to_ascii_uppercase(), from_latin1(py, value)))?;
+        }
+        let version = match head.version {
+            Version::Http10 => (1, 0),
+            Version::Http11 => (1, 1),
+        };
+        let address = match request.peer {
+            Peer::Tcp(address) => Some((address.ip().to_string(), address.port())),
+            _ => None,
+        };
+        let module = py.import("oxicorn.hooks")?;
+        module.getattr("Request")?.call1((
+            from_latin1(py, head.method().as_bytes()),
+            from_latin1(py, head.target().as_bytes()),
+            from_latin1(py, head.path().as_bytes()),
+            from_latin1(py, head.query().unwrap_or_default().as_bytes()),
+            version,
+            headers,
+            address,
+            if self.secure { "https" } else { "http" },
+        ))
+    }
+}
+
+/// The end of a request that `post_request` is to be told of.
+#[derive(Debug)]
+pub(crate) struct End(Option<Box<Post>>);
+
+#[derive(Debug)]
+struct Post {
+    table: Py<PyAny>,
+    request: Py<PyAny>,
+    environ: Py<PyDict>,
+    response: Option<Py<PyAny>>,
+    sent: u64,
+}
+
+impl End {
+    /// Nobody is to be told.
+    pub(crate) fn none() -> Self {
+        Self(None)
+    }
+
+    pub(crate) fn note_environ(&mut self, environ: &Bound<'_, PyDict>) {
+        if let Some(post) = &mut self.0 {
+            post.environ = environ.clone().unbind();
+        }
+    }
+
+    /// Has `post_request` called when `response` has been sent, or nobody wants the rest of it.
+    pub(crate) fn follow(mut self, py: Python<'_>, response: Response) -> Response {
+        let Some(post) = &mut self.0 else {
+            return response;
+        };
+        match object(py, &response) {
+            Ok(object) => post.response = Some(object.unbind()),
+            Err(exception) => report(py, &exception),
+        }
+        let Response {
+            status,
+            reason,
+            fields,
+            body,
+        } = response;
+        let (first, rest, length): (_, Pieces, _) = match body {
+            ResponseBody::Empty => (None, Box::new(std::iter::empty()), Some(0)),
+            ResponseBody::Static(bytes) => whole(bytes.to_vec()),
+            ResponseBody::Shared(bytes) => whole(bytes.to_vec()),
+            ResponseBody::Bytes(bytes) => whole(bytes),
+            ResponseBody::Foreign(bytes) => {
+                let piece = Piece::Foreign(bytes);
+                let length = piece.length();
+                (Some(piece), Box::new(std::iter::empty()), Some(length))
+            }
+            ResponseBody::Stream(stream) => (stream.first, stream.rest, stream.length),
+        };
+        post.sent = first.as_ref().map_or(0, Piece::length);
+        let rest = Box::new(Followed {
+            rest: Some(rest),
+            end: self,
+        });
+        Response {
+            status,
+            reason,
+            fields,
+            body: ResponseBody::Stream(Stream {
+                first,
+                rest,
+                length,
+            }),
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(post) = self.0.take() {
+            Python::attach(|py| {
+                let arguments = (&post.request, &post.environ, &post.response, post.sent);
+                let called = post.table.bind(py).call_method1("post_request", arguments);
+                if let Err(exception) = called {
+                    report(py, &exception);
+                }
+                drop(post);
+            });
+        }
+    }
+}
+
+/// The rest of a body, and then the end of its request.
+struct Followed {
+    /// Dropped before the end: the body is closed first.
+    rest: Option<Pieces>,
+    end: End,
+}
+
+impl Iterator for Followed {
+    type Item = io::Result<Piece>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.rest.as_mut()?.next();
+        match (&next, &mut self.end.0) {
+            (Some(Ok(piece)), Some(post)) => post.sent += piece.length(),
+            (None, _) => {
+                self.rest = None;
+                drop(std::mem::replace(&mut self.end, End::none()));
+            }
+            _ => {}
+        }
+        next
+    }
+}
+
+fn whole(bytes: Vec<u8>) -> (Option<Piece>, Pieces, Option<u64>) {
+    let length = bytes.len() as u64;
+    let rest = Box::new(std::iter::empty());
+    (Some(Piece::Bytes(bytes)), rest, Some(length))
+}
+
+/// What `post_request` knows a response by.
+fn object<'py>(py: Python<'py>, response: &Response) -> PyResult<Bound<'py, PyAny>> {
+    let headers = PyList::empty(py);
+    let mut length = None;
+    for (name, value) in &response.fields {
+        if name.eq_ignore_ascii_case("content-length") {
+            length = std::str::from_utf8(value)
+                .ok()
+                .and_then(|it| it.parse::<u64>().ok());
+        }
+        headers.append((&**name, from_latin1(py, value)))?;
+    }
+    let code = response.status.as_u16();
+    let reason = match &response.reason {
+        Some(reason) => String::from_utf8_lossy(reason).into_owned(),
+        None => response
+            .status
+            .canonical_reason()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    let module = py.import("oxicorn.hooks")?;
+    let status = format!("{code} {reason}");
+    let response = module.getattr("Response")?;
+    response.call1((status.trim_end(), code, headers, length))
+}
+
+fn report(py: Python<'_>, exception: &PyErr) {
+    let text = trace::text(py, exception);
+    logging::exception(&format!("Exception in the hook post_request:\n{text}"));
+}
