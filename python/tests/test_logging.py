@@ -207,7 +207,7 @@ def test_what_is_printed_is_captured(kind):
 def test_variables_that_the_application_sets_are_atoms(kind):
     app = APP.replace("    start_response", "    environ['REMOTE_USER'] = 'jo'\n    start_response", 1)
     flags = ["--access-logfile", "access.log", "--access-logformat",
-             "%(U)s|%({{REMOTE_USER}}e)s|%({{wsgi.url_scheme}}e)s|%({{no_such}}e)s|%({{SERVER_PROTOCOL}}e)s|%({{x-answer}}o)s"]
+             "%(U)s|%({REMOTE_USER}e)s|%({wsgi.url_scheme}e)s|%({no_such}e)s|%({SERVER_PROTOCOL}e)s|%({x-answer}o)s"]
     with serve(kind, *flags, files={"app.py": app}) as server:
         server.get("/who")
         wait_for(server, "access.log", r"^/who\|jo\|http\|-\|HTTP/1\.1\|42$")

@@ -1,6 +1,7 @@
 """A server under measurement, with all its processes."""
 
 import contextlib
+import os
 import pathlib
 import re
 import signal
@@ -21,9 +22,10 @@ def free_port():
 class Tree:
     """A server process and all its descendants."""
 
-    def __init__(self, command, port, directory):
+    def __init__(self, command, port, directory, variables=None):
         self.port = port
-        self.process = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL)
+        environment = {**os.environ, **(variables or {})}
+        self.process = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL, env=environment)
         deadline = time.monotonic() + 10
         while True:
             try:

@@ -206,7 +206,7 @@ def close_endless(environ, start_response):
 
 def closed(environ, start_response):
     """Which iterables were closed since the last question."""
-    text = json.dumps(CLOSED).encode()
+    text = repr(CLOSED).encode()
     del CLOSED[:]
     start_response("200 OK", exact(text))
     return [text]

@@ -1,5 +1,6 @@
 """What a client and the logs see of one case, as facts that can be compared: name -> value."""
 
+import inspect
 import itertools
 import json
 import re
@@ -10,6 +11,12 @@ from harness import PATIENCE, Broken, Closed, lines, until
 PROBE = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
 # Functions of the application, as tracebacks name them.
 FRAMES = mirror.ROUTES | {"application", "__next__", "close"}
+# The texts of its exceptions.
+TEXTS = set(re.findall(r'(?:Error|Exception|Iteration)\("([^"]+)"', inspect.getsource(mirror))) | {
+    f"{what} of {name}" for what in ("iteration", "close") for name in mirror.ROUTES
+}
+# The page of a refusal: gunicorn's, oxicorn's.
+PAGE = re.compile(rb"<html>\n  <head>\n    <title>|(\d{3} )?[A-Z][A-Za-z -]+\n$")
 # Each server's own by nature.
 OWN = {"server", "date"}
 fences = itertools.count()
@@ -20,11 +27,10 @@ def observe(server, case):
     facts = {}
     with server.connect(1.0 if case.hangs else PATIENCE) as client:
         talk(client, case, facts)
-    if case.status is not None:
-        assert facts.get("last status") in (case.status, None), f"{case.name} at {server.kind}: {facts}\n{server.story()}"
-        assert "last status" in facts, f"{case.name} at {server.kind}: no answer: {facts}\n{server.story()}"
+    last = facts.pop("last status", None)
+    assert case.status in (last, None), f"{case.name} at {server.kind}: {last}: {facts}\n{server.story()}"
     if case.logs:
-        facts.update(logged(server, case, *before))
+        facts.update(logged(server, facts, *before))
     return facts
 
 
@@ -50,6 +56,7 @@ def talk(client, case, facts):
         facts[f"{number + 1}.answer"] = "closed"
     except Broken:
         facts[f"{number + 1}.answer"] = "broken off"
+        return
     except ConnectionError:
         facts[f"{number + 1}.answer"] = "refused to listen"
     except TimeoutError:
@@ -72,51 +79,60 @@ def reuse(client):
 
 
 def answer_facts(prefix, answer, case):
-    facts = {
-        f"{prefix}status": f"{answer.version} {answer.status} {answer.reason}",
-        f"{prefix}framing": answer.framing,
-    }
+    if PAGE.match(answer.body) or (answer.status >= 400 and not case.bodies):
+        # What a server says when it refuses is its own: the page, and the fields that describe it.
+        return {f"{prefix}page": f"{answer.status} {answer.reason}", f"{prefix}header.connection": answer.all("Connection")}
+    facts = {f"{prefix}status": f"{answer.version} {answer.status} {answer.reason}"}
+    facts[f"{prefix}framing"] = answer.framing
     for name in {name.lower() for name, _ in answer.fields} - OWN:
         facts[f"{prefix}header.{name}"] = sorted(answer.all(name))
     for name in OWN:
         facts[f"{prefix}header.{name}"] = len(answer.all(name))
-    if not case.bodies:
-        facts.pop(f"{prefix}header.content-length", None)
-    elif answer.all("content-type") == ["application/json"] and answer.status == 200 and answer.body:
+    if answer.all("content-type") == ["application/json"] and answer.status == 200 and answer.body:
         facts.pop(f"{prefix}header.content-length", None)
         environ = json.loads(answer.body)
-        facts.update((f"{prefix}environ.{key}", steady(key, value)) for key, value in environ.items())
-    else:
+        if isinstance(environ, dict):
+            facts.update((f"{prefix}environ.{key}", steady(key, value)) for key, value in environ.items())
+    elif case.bodies:
         facts[f"{prefix}body"] = answer.body
+    else:
+        facts.pop(f"{prefix}header.content-length", None)
     return facts
 
 
 def steady(key, value):
     """A value of the environ without what differs from run to run."""
     if key in ("REMOTE_PORT", "SERVER_PORT"):
-        assert value.isdecimal(), (key, value)
-        return "(port)"
+        return "(port)" if value.isdecimal() else value
     if key == "SERVER_SOFTWARE":
         return "(software)" if re.fullmatch(r"[a-z]+/\d[\w.]*", value) else value
     return value
 
 
-def logged(server, case, error_bytes, access_count):
+def logged(server, facts, error_bytes, access_count):
     """New lines of both logs. One request after the other: a line of a later request comes after ours."""
     mark = f"/fence?{next(fences)}"
     server.get(mark)
     access = until("the fence in the access log", lambda: fenced(server.access_lines()[access_count:], mark))
-    facts = {"access": [access_fact(line) for line in access if "/probe" not in line and "/fence" not in line]}
+    access = [access_fact(line) for line in access if "/probe" not in line and "/fence" not in line]
+    own = any(name.endswith(".page") for name in facts)
     records = [line for line in lines(server.error_text()[error_bytes:]) if line.level not in ("DEBUG", "INFO")]
-    facts["errors.levels"] = [line.level for line in records]
-    facts["errors.exceptions"] = [line.exception for line in records if line.exception]
-    facts["errors.application frames"] = [
-        [frame for frame in line.frames if frame in FRAMES] for line in records if line.exception
-    ]
-    facts["errors.text"] = sorted(
-        text for line in records if not line.level for text in (line.message, *line.more)
-    )
-    return facts
+    found = {
+        "access.lines": [line for line, _ in access],
+        # Of its own pages gunicorn counts nothing.
+        "access.sizes": "(of a page)" if own else [size for _, size in access],
+        "errors.levels": [line.level for line in records],
+        "errors.types": [line.exception.split(":")[0].split(".")[-1] for line in records if line.exception],
+        "errors.texts": [line.exception for line in records if of_the_application(line.exception)],
+        "errors.frames": [[frame for frame in line.frames if frame in FRAMES] for line in records if line.exception],
+        "errors.written": sorted(text for line in records if not line.level for text in (line.message, *line.more)),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def of_the_application(exception):
+    """Whether the text is the application's; else it is the server's own, and only its type is compared."""
+    return exception and exception.partition(": ")[2] in TEXTS
 
 
 def fenced(lines, mark):
@@ -124,8 +140,7 @@ def fenced(lines, mark):
 
 
 def access_fact(line):
-    """An access line without port, time and duration."""
+    """An access line without time and port, and apart from it the size."""
     line = re.sub(r"\[\d\d/\w+/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]", "[time]", line)
-    return re.sub(r"\b127\.0\.0\.1:\d+", "127.0.0.1:port", line)
-
-
+    found = re.fullmatch(r'(.*" \S+) (\S+)( ".*)', line)
+    return (found[1] + found[3], found[2]) if found else (line, None)

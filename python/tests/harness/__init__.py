@@ -1,15 +1,19 @@
 """What the tests stand on: servers as real processes, clients as raw sockets, and the comparison of two servers."""
 
+from . import processes
 from .answer import Answer, Broken, Closed
 from .client import Client
 from .comparison import compare
 from .deadline import PATIENCE, until
+from .gate import Gate
+from .load import Load
 from .log import Line, lines
 from .outcome import run
 from .pair import Pair, both
-from .server import GUNICORN, OXICORN, Server, environment_of
+from .scenario import Scenarios
+from .server import APPS, GUNICORN, OXICORN, Server, environment_of
 
 __all__ = [
-    "GUNICORN", "OXICORN", "PATIENCE", "Answer", "Broken", "Client", "Closed", "Line", "Pair", "Server", "both",
-    "compare", "environment_of", "lines", "run", "until",
+    "APPS", "GUNICORN", "OXICORN", "PATIENCE", "Answer", "Broken", "Client", "Closed", "Gate", "Line", "Load", "Pair",
+    "Scenarios", "Server", "both", "compare", "environment_of", "lines", "processes", "run", "until",
 ]

@@ -33,8 +33,8 @@ def compare(case, gunicorn, oxicorn, differences=DIFFERENCES):
 
 
 def matches(name, patterns):
-    """A pattern, or several between spaces: `framing/* refusals/no-host`."""
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns.split())
+    """A pattern, or several: `environ/* | refusals/no host`."""
+    return any(fnmatch.fnmatchcase(name, pattern.strip()) for pattern in patterns.split(" | "))
 
 
 def holds(entry, theirs, ours):

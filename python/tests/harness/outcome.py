@@ -1,12 +1,16 @@
-"""A server that is expected to end by itself: what it said, and its exit code."""
+"""A command that is expected to end by itself: what it said, and its exit code."""
 
+import contextlib
+import os
 import pathlib
-import shutil
+import signal
 import subprocess
 import tempfile
 
 from .deadline import PATIENCE
 from .server import APPS, environment_of, program
+
+RUNS_ON = "runs on"
 
 
 class Outcome:
@@ -14,24 +18,29 @@ class Outcome:
         self.command, self.code, self.text = command, code, text
 
     def __repr__(self):
-        return f"--- {' '.join(self.command)}\n--- exit code {self.code}\n{self.text}\n---"
+        return f"--- {' '.join(self.command)}\n--- exit code {self.code}\n{self.text[-4000:]}\n---"
 
 
-def run(kind, *args, env=None, files=None, python=None, path=APPS, seconds=PATIENCE):
+def run(kind, *args, env=None, files=None, python=None, path=APPS, seconds=PATIENCE, may_run_on=False):
     """Runs the command to its end; `{folder}` in an argument is a folder of its own, with `files` in it."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{kind}-test-"))
-    for name, text in (files or {}).items():
-        target = folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text)
-    command = [*program(kind, python), *(argument.format(folder=folder) for argument in args)]
-    try:
-        done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            env=environment_of({"PYTHONPATH": str(path), **(env or {})}), timeout=seconds, check=False,
-        )
-    except subprocess.TimeoutExpired as late:
-        raise AssertionError(f"{command} runs on after {seconds} s\n{late.stdout}") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    return Outcome(command, done.returncode, done.stdout)
+    with tempfile.TemporaryDirectory(prefix=f"{kind}-test-") as name:
+        folder = pathlib.Path(name)
+        for file, text in (files or {}).items():
+            (folder / file).write_text(text)
+        command = [*program(kind, python), *(argument.replace("{folder}", name) for argument in args)]
+        with open(folder / "output", "w+", errors="replace") as output:
+            process = subprocess.Popen(
+                command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+                env=environment_of({"PYTHONPATH": str(path), "HOME": name, **(env or {})}),
+            )
+            try:
+                code = process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                code = RUNS_ON
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            output.seek(0)
+            outcome = Outcome(command, code, output.read())
+    assert may_run_on or code != RUNS_ON, outcome
+    return outcome

@@ -1,0 +1,7 @@
+"""apps/mirror.py under wsgiref.validate, which asserts every rule of PEP 3333 on both sides."""
+
+from wsgiref.validate import validator
+
+import mirror
+
+application = validator(mirror.application)

@@ -1,0 +1,27 @@
+"""A door in the application's way: requests of `/wait/NAME` (apps/lifecycle.py) stay until the test lets them go."""
+
+import pathlib
+import tempfile
+
+from .deadline import until
+
+
+class Gate:
+    def __init__(self, name="gate"):
+        self.folder = tempfile.TemporaryDirectory(prefix="gate-")
+        self.file = pathlib.Path(self.folder.name, name)
+        self.file.touch()
+        self.target, self.env = f"/wait/{name}", {"GATES": self.folder.name}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.open()
+        self.folder.cleanup()
+
+    def wait_held(self):
+        until("a request inside the application", self.file.with_suffix(".held").exists)
+
+    def open(self):
+        self.file.unlink(missing_ok=True)

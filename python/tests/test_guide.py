@@ -1,0 +1,124 @@
+"""The config file of the performance guide's service, unmodified, in both servers."""
+
+import re
+from signal import SIGHUP
+
+import pytest
+
+from harness import Scenarios, Server, both, compare, until
+
+# As a site has it: nothing of it is written for these tests.
+CONFIG = '''
+import multiprocessing
+import os
+
+bind = os.getenv("GUNICORN_BIND", "0.0.0.0:" + os.getenv("PORT", "5002"))
+backlog = 2048
+
+workers = int(os.getenv("GUNICORN_WORKERS", multiprocessing.cpu_count() * 2 + 1))
+threads = int(os.getenv("GUNICORN_THREADS", 2))
+worker_class = "sync"
+worker_connections = 1000
+timeout = 30
+keepalive = 2
+graceful_timeout = 30
+max_requests = 1000
+max_requests_jitter = 50
+preload_app = True
+daemon = False
+pidfile = None
+user = None
+group = None
+tmp_upload_dir = None
+
+accesslog = "-"
+errorlog = "-"
+loglevel = os.getenv("LOG_LEVEL", "info").lower()
+access_log_format = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s" %(D)s'
+
+proc_name = "eventstreammonitor"
+
+
+def when_ready(server):
+    server.log.info("Server is ready. Spawning workers")
+
+
+def worker_int(worker):
+    worker.log.info("worker received INT or QUIT signal")
+
+
+def pre_fork(server, worker):
+    server.log.info("Worker spawned (pid: %s)", worker.pid)
+
+
+def post_fork(server, worker):
+    server.log.info("Worker spawned (pid: %s)", worker.pid)
+
+
+def post_worker_init(worker):
+    worker.log.info("Worker initialized (pid: %s)", worker.pid)
+
+
+def worker_abort(worker):
+    worker.log.info("Worker received SIGABRT signal")
+'''
+FILES = {
+    "gunicorn_config.py": CONFIG,
+    "wsgi.py": "from lifecycle import application as app\napplication = app\n",
+}
+ENV = {"GUNICORN_WORKERS": "4", "GUNICORN_THREADS": "2", "GUNICORN_BIND": "127.0.0.1:0"}
+
+
+def guide(kind, **env):
+    return Server(
+        kind, "wsgi:application", "--config", "gunicorn_config.py", "--pythonpath", "{folder}", bind=None, logs=False,
+        files=FILES, env={**ENV, **env},
+    )
+
+
+def output(server):
+    return (server.folder / "output").read_text()
+
+
+def served(kind):
+    with guide(kind) as server:
+        until("four workers", lambda: len(server.workers()) == 4)
+        pids = set()
+        until("answers of more than one", lambda: pids.add(server.get("/pid?guide", "User-Agent: ab\r\n").text) or len(pids) > 1)
+        line = until("an access line", lambda: next((text for text in output(server).splitlines() if "?guide" in text), None))
+        text = output(server)
+        return {
+            "loaded once": len({server.get("/load").text for _ in range(20)}) == 1,
+            "access line": re.sub(r"\[\d\d/.*?\]", "[time]", re.sub(r" \d+$", " us", re.sub(r" 200 \d+ ", " 200 n ", line))),
+            "when_ready": len(re.findall(r"\[INFO\] Server is ready\. Spawning workers", text)),
+            "post_fork": len(re.findall(r"\[INFO\] Worker spawned \(pid: \d+\)", text)),
+            "post_worker_init": len(re.findall(r"\[INFO\] Worker initialized \(pid: \d+\)", text)),
+            "pre_fork before there is a pid": len(re.findall(r"Worker spawned \(pid: (None|\[booting\])\)", text)),
+            "threads": server.get("/threads").text.isdecimal(),
+        }
+
+
+def test_served_unmodified():
+    compare("guide/served", *both(served))
+
+
+@pytest.mark.parametrize("variables, workers", [({"GUNICORN_WORKERS": "2"}, 2), ({"GUNICORN_WORKERS": "1", "LOG_LEVEL": "WARNING"}, 1)])
+def test_from_the_environment(variables, workers):
+    def scenario(kind):
+        with guide(kind, **variables) as server:
+            until(f"{workers} workers", lambda: len(server.workers()) == workers)
+            return {"info": "[INFO]" in output(server), "status": server.get("/pid").status}
+    compare(f"guide/{workers} workers", *both(scenario))
+
+
+def test_reloads_preloaded_code():
+    """HUP loads the application anew though it is preloaded; gunicorn goes on with the old code."""
+    def scenario(kind):
+        with guide(kind, GUNICORN_WORKERS="2") as server:
+            before = server.get("/load").text
+            until("both", lambda: len(server.workers()) == 2)
+            old = server.workers()
+            server.signal(SIGHUP)
+            until("new workers", lambda: len(server.workers()) == 2 and not set(old) & set(server.workers()))
+            return {"loaded anew": server.get("/load").text != before}
+    compare("guide/reload", *both(scenario))
