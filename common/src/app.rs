@@ -136,10 +136,16 @@ pub enum LoadError {
     /// There is no application of that name, or what it needs is not there. The exit code of the
     /// child is 4, as gunicorn's.
     #[error("{0:#}")]
-    Unusable(#[from] anyhow::Error),
+    Unusable(anyhow::Error),
     /// Its own code has failed. The exit code is 3, as gunicorn's for a worker that cannot boot.
     #[error("{0:#}")]
-    Broken(#[source] anyhow::Error),
+    Broken(anyhow::Error),
+}
+
+impl From<anyhow::Error> for LoadError {
+    fn from(reason: anyhow::Error) -> Self {
+        Self::Unusable(reason)
+    }
 }
 
 /// Tells a runner that its process is to end.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
 use log::error;
 use oxicorn_common::logging::{self, AccessFormat};
 use oxicorn_common::{App, Outlet, Request, Response, Settings, WorkerContext};
@@ -15,6 +14,7 @@ use crate::environ::Words;
 use crate::errors::Errors;
 use crate::place::{Place, at_place};
 use crate::request_hooks::{End, RequestHooks};
+use crate::stacks::Stacks;
 use crate::trace;
 
 /// The application of a worker, and what all of its threads share.
@@ -25,6 +25,8 @@ pub(crate) struct Worker {
     pub(crate) errors: Py<Errors>,
     hooks: Option<RequestHooks>,
     words: Words,
+    /// Nothing where another has taken the signal.
+    stacks: Option<Stacks>,
     /// Variables of the environ that the access log wants, in lower case; nearly always none.
     logged: Vec<String>,
     /// Where the application is mounted, percent-encoded as it comes in targets.
@@ -46,6 +48,7 @@ impl Worker {
             settings,
             errors: Py::new(py, Errors::default())?,
             words: Words::new(py),
+            stacks: Stacks::new(py).ok(),
             logged,
             script_name,
         })
@@ -106,11 +109,9 @@ impl Worker {
         terms: Terms<'_>,
         end: &mut End,
     ) -> PyResult<Response> {
-        let script_name = match forwarded_script_name(request) {
-            Some(forwarded) => forwarded,
-            None => self.script_name.clone(),
-        };
-        if !request.path().starts_with(&script_name) {
+        let forwarded = forwarded_script_name(request);
+        let script_name = forwarded.as_deref().unwrap_or(&self.script_name);
+        if !request.path().starts_with(script_name) {
             return Err(PyRuntimeError::new_err(format!(
                 "the path {} does not begin with SCRIPT_NAME, which is {script_name}",
                 request.path()
@@ -155,7 +156,11 @@ impl App for Worker {
         let response = at_place(self, |py, place| self.run(py, place, request, outlet));
         response.unwrap_or_else(|exception| {
             error!("Error handling request: no thread state: {exception}");
-            Response::new(StatusCode::INTERNAL_SERVER_ERROR)
+            Response::failure()
         })
+    }
+
+    fn stack_of(&self, thread: i32) -> Option<String> {
+        self.stacks.as_ref()?.of_thread(thread)
     }
 }

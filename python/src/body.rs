@@ -6,7 +6,6 @@
 
 use std::io;
 
-use log::warn;
 use oxicorn_common::logging;
 use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
 use pyo3::exceptions::{PyAssertionError, PyTypeError};
@@ -45,11 +44,6 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult
             (None, false) => Some(whole.length()),
         };
         if terms.head_only || written || length != Some(whole.length()) {
-            if length.is_some_and(|length| length < whole.length()) && !written {
-                warn!(
-                    "a response body is longer than its Content-Length; the rest of it is dropped"
-                );
-            }
             let nothing = Box::new(std::iter::empty());
             return Ok(streamed(head, Some(whole), nothing, length));
         }

@@ -14,6 +14,9 @@ use crate::file_wrapper::FileWrapper;
 use crate::input::Input;
 use crate::text::{from_latin1, interned, unquote};
 
+/// Entries by which an environ is made larger than it need be. Of more than this a dictionary would
+/// be rid when it is copied.
+const ROOM: usize = 8;
 /// Field names whose keys are remembered.
 const PLACES: usize = 128;
 
@@ -136,6 +139,13 @@ pub(crate) fn base<'py>(
     ] {
         environ.set_item(interned(py, name), interned(py, ""))?;
     }
+    // A copy has the room of its original: enough for the fields of most requests, without growing.
+    for number in 0..ROOM {
+        environ.set_item(number, number)?;
+    }
+    for number in 0..ROOM {
+        environ.del_item(number)?;
+    }
     Ok(environ)
 }
 
@@ -143,11 +153,14 @@ pub(crate) fn base<'py>(
 #[derive(Debug)]
 pub(crate) struct Filler {
     /// `HTTP_...` keys by the name of the field, each in the place that its hash gives it.
-    keys: Vec<Option<(Box<[u8]>, Py<PyString>)>>,
+    keys: Vec<Option<Key>>,
     peer: Option<(Peer, Address)>,
     local: Option<(Local, Address)>,
     path: Vec<u8>,
 }
+
+/// The name of a field as it was sent, and its key.
+type Key = (Box<[u8]>, Py<PyString>);
 
 /// A host and a port as strings.
 #[derive(Debug)]

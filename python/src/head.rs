@@ -1,6 +1,7 @@
 //! What an application gives to `start_response`, checked before any of it can reach the wire.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use http::StatusCode;
 use oxicorn_common::Fields;
@@ -38,6 +39,21 @@ const COMMON: [&str; 24] = [
     "content-type",
 ];
 
+/// Places for names that a thread remembers.
+const NAMES: usize = 64;
+
+/// String objects that a thread has read, with what they say. It holds them, so that no other object
+/// gets their address.
+#[derive(Default)]
+struct Known {
+    status: Option<(Py<PyAny>, StatusCode)>,
+    names: Vec<Option<(Py<PyString>, &'static str)>>,
+}
+
+thread_local! {
+    static KNOWN: RefCell<Known> = RefCell::default();
+}
+
 /// Status and fields of a response.
 #[derive(Debug, Default)]
 pub(crate) struct Head {
@@ -50,7 +66,7 @@ pub(crate) struct Head {
 
 impl Head {
     pub(crate) fn read(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let (status, reason) = read_status(status)?;
+        let (status, reason) = known_status(status)?;
         let mut head = Self {
             status,
             reason,
@@ -65,13 +81,13 @@ impl Head {
         for field in PyIterator::from_object(headers)? {
             let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
             let (name, value) = (string(&name)?, string(&value)?);
-            let name = read_name(name)?;
+            let name = known_name(name)?;
             let value = text::to_latin1(value).map_err(|_| bad_value(&name))?;
             let value = trim(value.as_bytes());
-            if value.iter().any(|&byte| is_control(byte)) {
+            if has_control(value) {
                 return Err(bad_value(&name));
             }
-            if name.eq_ignore_ascii_case("content-length") {
+            if name.len() == 14 && name.eq_ignore_ascii_case("content-length") {
                 self.length = Some(read_length(value)?);
             }
             self.fields.push((name, Cow::Owned(value.to_vec())));
@@ -90,12 +106,54 @@ pub(crate) fn read_hints(headers: &Bound<'_, PyAny>) -> PyResult<Fields> {
         let value = decoded(value)?;
         let value = text::to_latin1(string(&value)?).map_err(|_| bad_value(&name))?;
         let value = trim(value.as_bytes());
-        if value.iter().any(|&byte| is_control(byte)) {
+        if has_control(value) {
             return Err(bad_value(&name));
         }
         fields.push((name, Cow::Owned(value.to_vec())));
     }
     Ok(fields)
+}
+
+/// As [`read_status`]. Applications use the same few strings all the time.
+fn known_status(status: &Bound<'_, PyAny>) -> PyResult<(StatusCode, Option<Box<[u8]>>)> {
+    let known = KNOWN.with_borrow(|known| {
+        let (object, code) = known.status.as_ref()?;
+        object.is(status).then_some(*code)
+    });
+    if let Some(code) = known {
+        return Ok((code, None));
+    }
+    let (code, reason) = read_status(status)?;
+    if reason.is_none() {
+        let object = status.clone().unbind();
+        let before = KNOWN.with_borrow_mut(|known| known.status.replace((object, code)));
+        drop(before);
+    }
+    Ok((code, reason))
+}
+
+/// As [`read_name`].
+fn known_name(name: &Bound<'_, PyString>) -> PyResult<Cow<'static, str>> {
+    // Objects are aligned, and near each other.
+    let place = (name.as_ptr().addr() >> 4) % NAMES;
+    let known = KNOWN.with_borrow(|known| {
+        let (object, text) = known.names.get(place)?.as_ref()?;
+        object.is(name).then_some(*text)
+    });
+    if let Some(text) = known {
+        return Ok(Cow::Borrowed(text));
+    }
+    let text = read_name(name)?;
+    if let Cow::Borrowed(text) = text {
+        let object = name.clone().unbind();
+        let before = KNOWN.with_borrow_mut(|known| {
+            known.names.resize_with(NAMES, || None);
+            known.names[place].replace((object, text))
+        });
+        // Freeing an object may run code.
+        drop(before);
+    }
+    Ok(text)
 }
 
 /// Three digits, and a reason phrase after a space (RFC 9112 section 4).
@@ -107,7 +165,7 @@ fn read_status(status: &Bound<'_, PyAny>) -> PyResult<(StatusCode, Option<Box<[u
     let code = StatusCode::from_bytes(digits).map_err(|_| invalid())?;
     let reason = match reason {
         [] => reason,
-        [b' ', reason @ ..] if !reason.iter().any(|&byte| is_control(byte)) => reason,
+        [b' ', reason @ ..] if !has_control(reason) => reason,
         _ => return Err(invalid()),
     };
     let usual = code.canonical_reason().map(str::as_bytes);
@@ -176,7 +234,11 @@ fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// What no field value and no reason phrase may have (RFC 9110 section 5.5).
-fn is_control(byte: u8) -> bool {
-    (byte < b' ' && byte != b'\t') || byte == 0x7f
+/// Whether there is what no field value and no reason phrase may have (RFC 9110 section 5.5). Without
+/// a branch a byte: the compiler makes vector instructions of it.
+fn has_control(value: &[u8]) -> bool {
+    let is_control = |byte: u8| ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f);
+    value
+        .iter()
+        .fold(false, |any, &byte| any | is_control(byte))
 }

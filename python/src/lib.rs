@@ -37,6 +37,7 @@ mod logs;
 mod place;
 mod program;
 mod request_hooks;
+mod stacks;
 mod text;
 mod trace;
 mod values;

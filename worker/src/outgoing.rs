@@ -59,8 +59,11 @@ pub(crate) struct Outgoing {
     sent: usize,
     pieces: Option<Pieces>,
     chunked: bool,
+    until_close: bool,
     /// The pieces are of no interest.
     discards: bool,
+    /// A piece had more than there was room for.
+    cut: bool,
     /// Octets that are missing of a stream whose length is known.
     left: Option<u64>,
 }
@@ -100,6 +103,7 @@ impl Outgoing {
     /// What follows is the body of a stream, in pieces.
     pub(crate) fn begin_stream(&mut self, framed: Framed, length: Option<u64>) {
         self.chunked = framed == Framed::Chunked;
+        self.until_close = framed == Framed::UntilClose;
         self.left = length.filter(|_| framed == Framed::Sized);
     }
 
@@ -129,12 +133,12 @@ impl Outgoing {
     fn discard(&mut self, pieces: Pieces) {
         self.pieces = Some(pieces);
         self.discards = true;
-        (self.chunked, self.left) = (false, None);
+        (self.chunked, self.until_close, self.left) = (false, false, None);
     }
 
     /// Whether the client takes the end of the connection for the end of the body.
     pub(crate) fn ends_with_connection(&self) -> bool {
-        !self.chunked && self.left.is_none()
+        self.until_close
     }
 
     pub(crate) fn has_pieces(&self) -> bool {
@@ -143,6 +147,7 @@ impl Outgoing {
 
     /// Lets go of the application's stream, wherever it is.
     pub(crate) fn abandon(&mut self) {
+        (self.discards, self.cut) = (false, false);
         self.pieces = None;
     }
 
@@ -151,6 +156,10 @@ impl Outgoing {
         self.reset();
         if std::mem::take(&mut self.discards) {
             self.pieces = None;
+        }
+        if std::mem::take(&mut self.cut) {
+            self.pieces = None;
+            return Ok(Made::TooMuch);
         }
         let Some(pieces) = self.pieces.as_mut() else {
             return Ok(Made::End);
@@ -188,6 +197,7 @@ impl Outgoing {
     /// Adds a piece, or as much of it as the declared length has room for; returns its octets.
     fn add(&mut self, piece: Piece) -> u64 {
         let octets = piece.length().min(self.left.unwrap_or(u64::MAX));
+        self.cut = octets < piece.length();
         self.left = self.left.map(|left| left - octets);
         let most = usize::try_from(octets).unwrap_or(usize::MAX);
         match piece {

@@ -1,0 +1,72 @@
+//! Where a thread is in Python code, told by the thread itself in a signal handler (`faulthandler`):
+//! it needs no lock of the interpreter, which a thread that is stuck may hold for ever.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// A thread in an uninterruptible sleep does not answer.
+const PATIENCE: Duration = Duration::from_millis(200);
+/// What has not grown for so long is whole.
+const PAUSE: Duration = Duration::from_millis(3);
+const MOST: usize = 64 * 1024;
+
+/// The way to ask threads for their stacks.
+#[derive(Debug)]
+pub(crate) struct Stacks {
+    signal: i32,
+    /// Anonymous memory that the handler writes to.
+    answer: Mutex<File>,
+}
+
+impl Stacks {
+    /// Takes a real-time signal that hardly anybody uses.
+    pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
+        let signal = libc::SIGRTMAX() - 2;
+        let memory = memfd_create(c"oxicorn-stacks", MFdFlags::MFD_CLOEXEC);
+        let answer = File::from(memory.map_err(std::io::Error::from)?);
+        let options = PyDict::new(py);
+        options.set_item("file", answer.as_raw_fd())?;
+        options.set_item("all_threads", false)?;
+        let module = py.import("faulthandler")?;
+        module.call_method("register", (signal,), Some(&options))?;
+        Ok(Self {
+            signal,
+            answer: Mutex::new(answer),
+        })
+    }
+
+    /// The stack of `thread`, innermost first; nothing if it does not answer or is not in Python.
+    pub(crate) fn of_thread(&self, thread: i32) -> Option<String> {
+        let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
+        answer.set_len(0).ok()?;
+        answer.seek(SeekFrom::Start(0)).ok()?;
+        // SAFETY: tgkill(2) takes numbers; a thread that is gone is an error.
+        let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, self.signal) };
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = 0;
+        while sent == 0 && Instant::now() < deadline {
+            sleep(PAUSE);
+            let length = answer.metadata().ok()?.len();
+            if length > 0 && length == seen {
+                break;
+            }
+            seen = length;
+        }
+        let mut text = vec![0; usize::try_from(seen).map_or(MOST, |it| it.min(MOST))];
+        answer.read_exact_at(&mut text, 0).ok()?;
+        let text = String::from_utf8_lossy(&text);
+        // The first line names the thread by its address.
+        let (_, frames) = text.split_once('\n')?;
+        let frames = frames.trim_end();
+        (frames.contains("File ")).then(|| frames.to_owned())
+    }
+}
