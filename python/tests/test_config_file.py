@@ -201,6 +201,68 @@ def test_a_program_embeds_the_server(tmp_path):
         assert process.wait(30) == 0
 
 
+PASTE = """
+[app:main]
+paste.app_factory = factory:make
+
+[app:other]
+paste.app_factory = factory:make
+text = other
+"""
+FACTORY = """
+def make(global_conf, text="main"):
+    body = (text + global_conf["tone"]).encode()
+
+    def application(environ, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [body]
+    return application
+"""
+LOGGERS = """
+[loggers]
+keys = root, error
+
+[handlers]
+keys = file
+
+[formatters]
+keys = plain
+
+[logger_root]
+handlers = file
+
+[logger_error]
+handlers = file
+qualname = gunicorn.error
+propagate = 0
+
+[handler_file]
+class = FileHandler
+args = ("python.log",)
+formatter = plain
+
+[formatter_plain]
+format = by python: %(message)s
+"""
+
+
+@pytest.mark.parametrize("section, text", [("", "main!"), ("#other", "other!")])
+def test_an_application_of_a_paste_file(section, text):
+    pytest.importorskip("paste.deploy")
+    files = {"site.ini": PASTE, "factory.py": FACTORY}
+    with Server(OXICORN, None, "--pythonpath", "{folder}", "--paste", f"site.ini{section}", "--paste-global", "tone=!",
+                files=files) as running:
+        assert running.get("/").text == text
+
+
+def test_a_paste_file_with_loggers_configures_them():
+    pytest.importorskip("paste.deploy")
+    files = {"site.ini": PASTE + LOGGERS, "factory.py": FACTORY}
+    with Server(OXICORN, None, "--pythonpath", "{folder}", "--paste", "site.ini", "--paste-global", "tone=!",
+                files=files) as running:
+        until("a record", lambda: "by python: Listening at" in (running.folder / "python.log").read_text())
+
+
 def test_the_loggers_of_gunicorn_are_there(tmp_path):
     application = APP + "\nimport logging\nlogger = logging.getLogger('gunicorn.error')\nlogger.info('by %d handlers', len(logger.handlers))\n"
     files = {"plain.py": application}

@@ -124,15 +124,19 @@ impl Loaded {
     }
 
     /// Checks what has to be there.
-    fn check_files(&self) -> Result<(), SettingsError> {
-        let settings = &self.settings;
-        if let Some(paste) = &settings.python.paste {
+    fn check_files(&mut self) -> Result<(), SettingsError> {
+        if let Some(paste) = &self.settings.python.paste {
             let file = paste.split('#').next().unwrap_or_default();
             if !Path::new(file).exists() {
                 let expected = "a PasteDeploy file that exists".to_owned();
                 return Err(self.refuse("paste", paste.clone(), expected));
             }
+            // A file that configures Python's logging too is meant for it, as in gunicorn.
+            let configures = has_loggers(Path::new(file)).then(|| file.into());
+            let logconfig = &mut self.settings.logconfig;
+            logconfig.file = logconfig.file.take().or(configures);
         }
+        let settings = &self.settings;
         let is_pattern = |file: &&String| file.contains(['*', '?', '[']);
         let mut files = settings.reload.extra_files.iter();
         if let Some(file) = files.find(|file| !is_pattern(file) && !Path::new(file).exists()) {
@@ -169,6 +173,12 @@ impl Loaded {
             expected,
         }
     }
+}
+
+/// Whether an INI file has a section for loggers.
+fn has_loggers(file: &Path) -> bool {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    text.lines().any(|line| line.trim_end() == "[loggers]")
 }
 
 /// Reads `values` into the field of `row`.
