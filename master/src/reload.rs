@@ -29,6 +29,10 @@ impl Master {
                 let plan = next.plan();
                 let actions = supervisor.handle(Event::Reloaded(plan), now);
                 self.generations.insert(supervisor.newest(), next);
+                // After each reload, as in gunicorn, whether it has changed or not.
+                let new = supervisor.workers_wanted();
+                let old = Some(std::mem::replace(&mut self.workers, new));
+                self.hooked.tell(Moment::WorkersChanged { new, old });
                 actions
             }
             Err(reason) => {

@@ -6,6 +6,7 @@
 
 use std::io;
 
+use http::StatusCode;
 use oxicorn_common::logging;
 use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
 use pyo3::exceptions::{PyAssertionError, PyTypeError};
@@ -38,12 +39,15 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult
     let py = returned.py();
     if let Some(whole) = whole(&returned)? {
         let (head, written) = head_of(terms.exchange)?;
-        let length = match (head.length, terms.head_only && whole.length() == 0) {
+        // What a GET would get, or would have got: not ours to say (RFC 9110 section 8.6).
+        let unchanged = head.status == StatusCode::NOT_MODIFIED;
+        let untold = unchanged || (terms.head_only && whole.length() == 0);
+        let length = match (head.length, untold) {
             (Some(declared), _) => Some(declared),
             (None, true) => None,
             (None, false) => Some(whole.length()),
         };
-        if terms.head_only || written || length != Some(whole.length()) {
+        if unchanged || terms.head_only || written || length != Some(whole.length()) {
             let nothing = Box::new(std::iter::empty());
             return Ok(streamed(head, Some(whole), nothing, length));
         }
@@ -78,7 +82,7 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult
     let first = source.pull(py)?;
     let (head, _) = head_of(terms.exchange)?;
     let length = match (&first, head.length) {
-        (None, None) if !terms.head_only => Some(0),
+        (None, None) if !terms.head_only && head.status != StatusCode::NOT_MODIFIED => Some(0),
         (_, declared) => declared,
     };
     Ok(streamed(head, first, Box::new(source), length))

@@ -86,6 +86,11 @@ def test_some_statuses_have_no_body(lab, status):
     closed_once(lab, "none", before)
 
 
+def test_not_modified_tells_the_length_that_the_application_tells(lab):
+    assert b"Content-Length: 4\r\n" in raw(lab, "/unchanged?4")
+    assert b"Content-Length" not in raw(lab, "/unchanged")
+
+
 def test_head_has_no_body_and_closes(lab):
     assert body_of(raw(lab, "/body?head", method="HEAD")) == b""
     closed_once(lab, "head")

@@ -60,6 +60,12 @@ def do_none(environ, start_response):
     return Body("none", [b"not to be sent"])
 
 
+def do_unchanged(environ, start_response):
+    length = environ["QUERY_STRING"]
+    start_response("304 Not Modified", [("Content-Length", length)] if length else [])
+    return [b"four"] if length else []
+
+
 def do_fails(environ, start_response):
     start_response("200 OK", [])
     return Body("fails", failing([b"begun"]))

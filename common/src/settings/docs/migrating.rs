@@ -21,7 +21,7 @@ const OURS: [&str; 6] = [
 ];
 
 /// What is otherwise than in gunicorn, and why.
-const DIFFERENCES: [(&str, &str); 25] = [
+const DIFFERENCES: [(&str, &str); 24] = [
     (
         "access_log_format",
         "a format with an atom that cannot be read is refused at the start; control characters in values are escaped",
@@ -72,10 +72,6 @@ const DIFFERENCES: [(&str, &str); 25] = [
         "as in gunicorn before anything is bound, with `daemon` after the fork",
     ),
     ("child_exit", "what it raises is logged; gunicorn ends"),
-    (
-        "nworkers_changed",
-        "called when the number changes; gunicorn calls it with each reload too",
-    ),
     (
         "pidfile",
         "it is locked while the server lives, so that a stale one is never in the way",
