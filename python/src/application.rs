@@ -51,7 +51,16 @@ impl Application for Wsgi {
     }
 
     fn check(&self, settings: &Settings) -> Result<(), LoadError> {
-        Python::attach(|py| self.find(py, settings)).map(drop)
+        Python::attach(|py| {
+            self.import(py, settings).map_err(|exception| {
+                match is_app_error(py, &exception) {
+                    true => LoadError::Unusable(anyhow!(trace::line(py, &exception))),
+                    // There is no log yet to have the traceback.
+                    false => LoadError::Broken(anyhow!(trace::text(py, &exception))),
+                }
+            })
+        })
+        .map(drop)
     }
 
     fn source_files(&self) -> Vec<PathBuf> {
@@ -97,6 +106,7 @@ impl Wsgi {
 
     fn import(&self, py: Python<'_>, settings: &Settings) -> PyResult<Py<PyAny>> {
         extend_search_path(py, settings)?;
+        set_environment(py, settings)?;
         let logger = py.import("oxicorn.log")?;
         logger.call_method1("install", (settings.loglevel.name(),))?;
         let module = py.import("oxicorn.spec")?;
@@ -117,6 +127,13 @@ pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResul
     put_first(py, &std::env::current_dir()?)?;
     let mut directories = settings.python.path.iter();
     directories.try_for_each(|directory| put_first(py, directory))
+}
+
+/// Has the application see what `raw_env` has set: `os.environ` is as it was when Python began.
+fn set_environment(py: Python<'_>, settings: &Settings) -> PyResult<()> {
+    let environ = py.import("os")?.getattr("environ")?;
+    let mut pairs = settings.raw_env.iter();
+    pairs.try_for_each(|(name, value)| environ.set_item(name, value))
 }
 
 /// Puts a directory at the beginning of the module search path, unless it is somewhere on it.

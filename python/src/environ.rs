@@ -299,6 +299,8 @@ impl Filler {
     ) -> PyResult<()> {
         let py = environ.py();
         let mut seen = 0_u128;
+        // `X_A` and `X-A`, where both are let through, have one key and two places.
+        let mut mixed = false;
         for (name, value) in head.fields() {
             let value = from_latin1(py, value);
             match name.len() {
@@ -313,7 +315,8 @@ impl Filler {
                 _ => {}
             }
             let (place, key) = self.key(py, name);
-            if seen & (1 << place) != 0
+            mixed |= name.contains('_');
+            if (mixed || seen & (1 << place) != 0)
                 && let Some(first) = environ.get_item(key)?
             {
                 let joined = format!("{first},{value}");

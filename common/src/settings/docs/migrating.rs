@@ -84,9 +84,10 @@ const DIFFERENCES: [(&str, &str); 24] = [
         "pre_fork",
         "when it raises, that worker cannot boot; gunicorn ends",
     ),
+    ("pre_exec", "not called yet: SIGUSR2 starts no new master"),
     (
         "preload_app",
-        "the application is loaded in a process of its own, and SIGHUP loads it anew",
+        "not shared yet: workers take the memory and the time of loading it each",
     ),
     (
         "root_path",

@@ -140,9 +140,9 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         kind: Kind::Switch,
         default: "false",
         bare: None,
-        standing: Standing::Works,
+        standing: Standing::Accepted("each worker loads the application by itself, also on SIGHUP"),
         help: "Load the application once, in a process from which the workers are forked, so that \
-               they share its memory. SIGHUP loads it anew.",
+               they share its memory.",
         apply: |settings, text| parse::switch(text).map(|value| settings.preload_app = value),
         show: |settings| settings.preload_app.to_string(),
     },
