@@ -24,10 +24,11 @@ run: build ## serve the task service, 4 workers x 2 threads, on 127.0.0.1:5002
 	exec $(BINARY) --bind $(BIND) --workers $(WORKERS) --threads $(THREADS) $(APP)
 
 test: export OXICORN_SERVICES_DIR = $(TEST_SERVICES)
-test: ## every test: units, request corpus, the real binary over real PostgreSQL, Redis and Kafka
+test: ## every test: units, request corpus, the real binary over real PostgreSQL, Redis and Kafka, the wheel
 	trap 'scripts/services down' EXIT && trap 'exit 130' INT TERM && \
 		scripts/services up && $(CARGO) test --locked --workspace
 	python3 -B tests/services_test.py
+	$(MAKE) --no-print-directory python-test
 
 python: ## the wheel, in release, into .venv/: .venv/bin/oxicorn
 	test -x .venv/bin/python || python3 -m venv .venv

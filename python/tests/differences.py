@@ -229,16 +229,21 @@ DIFFERENCES = [
     ),
     Difference(
         "signals/hup-of-a-preloaded-application | guide/reload", "the application is loaded anew | loaded anew",
-        "HUP makes a new mold: preloaded code is loaded anew.", False, True,
+        "HUP loads preloaded code anew, too.", False, True,
+    ),
+    Difference(
+        "settings/preload | guide/served", "loaded once",
+        "Not shared yet: preload_app has no effect, and each worker loads the application.", True, False,
+    ),
+    Difference(
+        "settings/preload | signals/hup-of-a-preloaded-application", "loaded by",
+        "Not shared yet: preload_app has no effect, and each worker loads the application.", "another", "this",
     ),
     Difference(
         "signals/sigint-stops-now | signals/sigquit-stops-now", "answered",
         "A request that is cut off is not answered; gunicorn raises SystemExit in the application and answers 500.", gunicorn=500,
     ),
     # Hooks
-    Difference(
-        "hooks/a-reload", "master", "nworkers_changed is called when the number changes; gunicorn calls it at each reload too.",
-    ),
     # Logs
     Difference(
         "logs/atoms", "fails", "`U` and the answer's own headers and size are logged for a refusal too.",
@@ -260,6 +265,10 @@ DIFFERENCES = [
     Difference(
         "outcomes/config-no-python", "says something", "A config file may have any name, and is read without a remark.",
         gunicorn=True, oxicorn=False,
+    ),
+    Difference(
+        "outcomes/pid-file-of-a-living-process", "exit code",
+        "A pid file is locked while its master lives: one that is left over blocks no start, whosever number it holds.", 1, "runs on",
     ),
     Difference("outcomes/bad-log-level", "exit code", "An unknown level is a bad setting.", oxicorn=1),
     Difference("outcomes/exits-at-import", "exit code", "No worker could boot: 3; gunicorn forks another for ever.", oxicorn=3),

@@ -88,7 +88,7 @@ def served(kind):
         line = until("an access line", lambda: next((text for text in output(server).splitlines() if "?guide" in text), None))
         text = output(server)
         return {
-            "loaded once": len({server.get("/load").text for _ in range(20)}) == 1,
+            "loaded once": len({server.get("/load").text for _ in range(300)}) == 1,
             "access line": re.sub(r"\[\d\d/.*?\]", "[time]", re.sub(r" \d+$", " us", re.sub(r" 200 \d+ ", " 200 n ", line))),
             "when_ready": len(re.findall(r"\[INFO\] Server is ready\. Spawning workers", text)),
             "post_fork": len(re.findall(r"\[INFO\] Worker spawned \(pid: \d+\)", text)),

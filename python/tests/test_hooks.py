@@ -4,6 +4,8 @@ import json
 import os
 from signal import SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGTTIN, SIGUSR2
 
+import pytest
+
 from harness import Closed, Scenarios, processes, until
 
 # Each hook writes its name, whether it runs in the master, and some of what it was given.
@@ -118,6 +120,7 @@ def one_more(server):
 
 @hooks(*FLAGS, files=FILES, expects=[r"."])
 def interrupted(server):
+    server.get("/load")
     (worker,) = server.workers()
     os.kill(worker, SIGINT)
     seen(server, "child_exit")
@@ -126,6 +129,7 @@ def interrupted(server):
 
 @hooks(*FLAGS, files=FILES, expects=[r"."])
 def aborted(server):
+    server.get("/load")
     (worker,) = server.workers()
     os.kill(worker, SIGABRT)
     seen(server, "child_exit")
@@ -145,6 +149,7 @@ def preloaded(server):
 
 
 @hooks(*FLAGS, "--pid", "{folder}/pid", files=FILES)
+@pytest.mark.xfail(strict=True, reason="SIGUSR2 starts no second master yet")
 def a_second_master(server):
     server.signal(SIGUSR2)
     seen(server, "pre_exec")

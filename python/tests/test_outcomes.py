@@ -141,7 +141,7 @@ def test_port_in_use():
 def test_pid_file_of_a_living_process(tmp_path):
     pid_file = tmp_path / "pid"
     pid_file.write_text("1\n")
-    compare("outcomes/pid-file-of-a-living-process", *both(lambda kind: observed(kind, ["--pid", str(pid_file), APP])))
+    compare("outcomes/pid-file-of-a-living-process", *both(lambda kind: observed(kind, ["--pid", str(pid_file), APP], runs_on=True)))
 
 
 def test_daemon(tmp_path):
