@@ -48,6 +48,8 @@ def ttou(server):
     server.signal(SIGTTOU)
     count_is(server, 1)
     server.signal(SIGTTOU)
+    # Two signals that wait together come in the order of their numbers.
+    until("it is handled", lambda: server.error_text().count("Handling signal: ttou") == 3)
     server.signal(SIGTTIN)
     return {**facts, "never less than one": settled(server, 2)}
 
