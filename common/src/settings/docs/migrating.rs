@@ -21,7 +21,7 @@ const OURS: [&str; 6] = [
 ];
 
 /// What is otherwise than in gunicorn, and why.
-const DIFFERENCES: [(&str, &str); 24] = [
+const DIFFERENCES: [(&str, &str); 25] = [
     (
         "access_log_format",
         "a format with an atom that cannot be read is refused at the start; control characters in values are escaped",
