@@ -5,7 +5,8 @@
 //! ```
 //!
 //! A worker that drains while its siblings live, or whose threads are all stuck, gives away what
-//! it cannot serve, so that a kept-alive connection outlives the worker that accepted it. The
+//! it cannot serve, so that a kept-alive connection outlives the worker that accepted it; one
+//! where clients wait gives a sibling that has fewer one of them (`reactor/leveling.rs`). The
 //! queue is a socket pair that the master made: whatever is in it survives the sender. A connection
 //! over TLS has its keys in its worker, and stays.
 

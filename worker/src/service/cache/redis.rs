@@ -16,6 +16,8 @@
 //! breaker before its client hears of it: this process reads from the store until Redis has been
 //! told. For other processes, and for the case that this one dies, the store has the keys written
 //! down (`Store::stale_keys`).
+//!
+//! `near` keeps copies of what Redis holds in this process; `ear` hears what other servers change.
 
 mod address;
 mod breaker;

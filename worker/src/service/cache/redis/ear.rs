@@ -50,7 +50,7 @@ impl Ear {
                 continue;
             }
             match self.listen() {
-                Ok(()) => debug!("another process listens to Redis now"),
+                Ok(()) => debug!("Redis is not used, or another process listens to it"),
                 Err(LinkError::Refused(why)) => {
                     info!(
                         "Redis tells nobody of changes ({why}): workers keep no copies of what it holds"
@@ -63,7 +63,7 @@ impl Ear {
         }
     }
 
-    /// Until another process does.
+    /// Until another process does; not at all while Redis is not used.
     fn listen(&self) -> Result<(), LinkError> {
         let Some((address, run_id)) = self.client.breaker.home() else {
             return Ok(());
