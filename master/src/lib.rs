@@ -14,6 +14,7 @@
 //!   master      the loop: events in, actions carried out
 //!   supervisor  which children there should be; no I/O
 //!   spawn       the fork, and a child's first steps
+//!   mold        the process that a preloaded application is forked from
 //! ```
 
 mod activation;
@@ -26,6 +27,7 @@ mod host;
 mod last_call;
 mod listeners;
 mod master;
+mod mold;
 mod notify;
 mod oom;
 mod pidfile;

@@ -28,10 +28,11 @@ use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve};
 use crate::hooked::Hooked;
 use crate::host::Host;
+use crate::mold::Mold;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
-use crate::reap::reap;
+use crate::reap::{ended, explain};
 use crate::spawn::{Order, Process, spawn};
 use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Supervisor};
 use crate::telemetry::Telemetry;
@@ -76,6 +77,8 @@ pub(crate) struct Master {
     /// The generations that children may still be started of; the last is the newest.
     pub(crate) generations: BTreeMap<u32, Generation>,
     pub(crate) children: BTreeMap<ChildId, Process>,
+    /// By generation.
+    pub(crate) molds: BTreeMap<u32, Mold>,
     pub(crate) shared: Shared,
     pub(crate) signals: Option<SignalPipe>,
     pub(crate) oom: OomWatch,
@@ -114,8 +117,14 @@ impl Master {
 
     /// Closes what a child has no business with. Removes nothing.
     pub(crate) fn let_go(&mut self) {
+        self.keep_only(0);
+    }
+
+    /// As [`Master::let_go`], but for one generation.
+    pub(crate) fn keep_only(&mut self, generation: u32) {
         self.children.clear();
-        self.generations.clear();
+        self.molds.clear();
+        self.generations.retain(|&number, _| number == generation);
         self.signals = None;
         self.pidfile = None;
         self.announcement = Announcement::default();
@@ -146,11 +155,13 @@ impl Master {
             .values()
             .filter(|child| !child.receiver.is_closed())
             .map(|child| child.receiver.as_fd());
+        let molds = self.molds.values().flat_map(Mold::pipes);
         let mut fds: Vec<PollFd> = self
             .signals
             .iter()
             .map(AsFd::as_fd)
             .chain(pipes)
+            .chain(molds)
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         // Interrupted is a wait that is over: whatever is ready is found without it.
@@ -198,7 +209,7 @@ impl Master {
 
     /// What living children have said.
     fn listen(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
+        let mut events = self.listen_to_molds();
         for (&id, child) in &mut self.children {
             if !child.receiver.is_closed() {
                 let messages = child.receiver.read().into_iter();
@@ -210,13 +221,26 @@ impl Master {
 
     /// The deaths, each after the last words of the dead.
     fn collect_dead(&mut self) -> Vec<Event> {
-        let children = &self.children;
-        let dead = reap(&mut self.oom, |pid| {
-            children.values().any(|child| child.pid == pid)
-        });
-        let mut events = Vec::new();
-        for (pid, death) in dead {
-            let Some(id) = self.id_of(pid) else { continue };
+        let ended = ended();
+        // Among them may be workers that have told of their birth since the last look.
+        let mut events = match ended.is_empty() {
+            true => Vec::new(),
+            false => self.listen_to_molds(),
+        };
+        let mut ours = 0;
+        for (pid, end) in ended {
+            let is_mold = self.is_mold(pid);
+            let id = self.id_of(pid);
+            if id.is_none() && !is_mold {
+                log::debug!("reaped foreign child {pid}");
+                continue;
+            }
+            ours += 1;
+            let death = explain(end, &mut self.oom);
+            if is_mold {
+                events.extend(self.bury_mold(pid, death));
+            }
+            let Some(id) = id else { continue };
             if let Some(mut child) = self.children.remove(&id) {
                 if child.kind == Kind::Web {
                     self.hooked.tell(Moment::ChildExit { age: id });
@@ -226,6 +250,9 @@ impl Master {
                 self.shared.scoreboard.fold(child.slot);
             }
             events.push(Event::Died { id, death });
+        }
+        if ours == 0 {
+            self.oom.skip();
         }
         events
     }
@@ -267,8 +294,12 @@ impl Master {
                         slot,
                         generation,
                     };
-                    supervisor.handle(self.fork(order), Instant::now())
+                    self.fork(order)
+                        .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now()))
                 }
+                Action::Signal { id, signal } => self
+                    .signal(id, signal)
+                    .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now())),
                 Action::Reload => self.reload(supervisor),
                 Action::Exit { code } => return Some(code),
                 other => {
@@ -281,8 +312,13 @@ impl Master {
         None
     }
 
-    fn fork(&mut self, order: Order) -> Event {
-        match spawn(self, order) {
+    /// The event is what has come of it already.
+    fn fork(&mut self, order: Order) -> Option<Event> {
+        let generation = self.generations.get(&order.generation);
+        if order.kind == Kind::Web && generation.is_some_and(Generation::preloads) {
+            return self.order(order);
+        }
+        Some(match spawn(self, order) {
             Ok(process) => {
                 let pid = process.pid;
                 self.children.insert(order.id, process);
@@ -292,19 +328,24 @@ impl Master {
                 id: order.id,
                 reason: error.to_string(),
             },
-        }
+        })
+    }
+
+    /// The event is what comes of it at once.
+    fn signal(&mut self, id: ChildId, signal: Signal) -> Option<Event> {
+        let Some(child) = self.children.get(&id) else {
+            return self.call_off(id, signal);
+        };
+        // A child that has ended is not reaped yet, so the pid is still its own.
+        let _ = kill(Pid::from_raw(child.pid), signal);
+        None
     }
 
     /// Actions that the supervisor expects no answer to.
     fn obey(&mut self, action: Action) {
         match action {
-            Action::Signal { id, signal } => {
-                if let Some(child) = self.children.get(&id) {
-                    // A child that has ended is not reaped yet, so the pid is still its own.
-                    let _ = kill(Pid::from_raw(child.pid), signal);
-                }
-            }
             Action::Forget { generation } => {
+                self.retire_mold(generation);
                 if let Some(old) = self.generations.remove(&generation) {
                     let remaining = self.generations.values().map(|other| &other.listeners);
                     old.listeners.retire(remaining);
@@ -315,6 +356,7 @@ impl Master {
                 let stopping = &self.shared.scoreboard.header().stopping;
                 stopping.store(1, Ordering::SeqCst);
                 self.notifier.stopping();
+                self.retire_molds();
                 self.close_listeners();
             }
             Action::Serving => {
@@ -324,7 +366,7 @@ impl Master {
             Action::Say { level, text } => {
                 log!(level, "{text}");
             }
-            Action::Fork { .. } | Action::Reload | Action::Exit { .. } => {}
+            Action::Fork { .. } | Action::Signal { .. } | Action::Reload | Action::Exit { .. } => {}
         }
     }
 

@@ -201,6 +201,7 @@ fn lead(
         workers,
         generations: BTreeMap::from([(1, generation)]),
         children: BTreeMap::new(),
+        molds: BTreeMap::new(),
         shared: Shared {
             scoreboard: Scoreboard::new().context("no shared memory")?,
             handoff: Handoff::new().context("no socket pair")?,

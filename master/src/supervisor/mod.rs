@@ -129,8 +129,9 @@ impl Supervisor {
                 self.note_change(generation, &file, stamp);
             }
             Message::Replace { reason } => child.wants_replacement = Some(reason),
-            // It has logged the reason itself; the rest is told by its exit.
-            Message::Failed { .. } => {}
+            // [`Event::Forked`] says it. Of a failure the child has logged the reason itself; the rest
+            // is told by its exit.
+            Message::Born { .. } | Message::Failed { .. } => {}
         }
     }
 

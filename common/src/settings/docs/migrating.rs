@@ -87,7 +87,7 @@ const DIFFERENCES: [(&str, &str); 25] = [
     ("pre_exec", "not called yet: SIGUSR2 starts no new master"),
     (
         "preload_app",
-        "not shared yet: workers take the memory and the time of loading it each",
+        "loaded in a child of the master, the mold, after `when_ready`; SIGHUP loads it anew, gunicorn never",
     ),
     (
         "root_path",
