@@ -183,6 +183,14 @@ def test_nothing_outlives_the_master():
         server.code = -SIGKILL
 
 
+def test_a_mold_that_is_loading_does_not_outlive_the_master():
+    with preloaded("slow:application", files={"slow.py": SLOW, "closed": ""}, ready=False) as server:
+        (mold,) = until("the mold", lambda: molds(server))
+        os.kill(server.pid, SIGKILL)
+        until("its end", lambda: not processes.alive(mold))
+        server.code = -SIGKILL
+
+
 def test_workers_that_come_later_write_to_the_new_log():
     with preloaded("lifecycle:application", workers=1) as server:
         settled(server, 1)
