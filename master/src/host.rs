@@ -21,6 +21,9 @@ pub trait Host: Send + Sync {
         Ok(())
     }
 
+    /// Makes, before the first fork, what all children may share.
+    fn share(&self) {}
+
     /// The last thing in a child whose work is done: what the host does at the end of a process.
     fn leave(&self);
 }

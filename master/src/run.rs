@@ -190,6 +190,7 @@ fn lead(
     let pid = std::process::id();
     info!("Listening at: {} ({pid})", generation.describe());
     info!("Using worker: threads");
+    host.share();
     hooked.ask(Moment::Ready)?;
     let mut title = Title::new(&generation.name());
     title.show("master");

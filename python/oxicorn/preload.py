@@ -1,10 +1,10 @@
-"""What workers share because it was there before they were forked: memory, which is what preloading is for, and what
-must not be shared."""
+"""What workers share when their application is preloaded: memory, which is what that is for, and what must not be."""
 
-import gc
 import os
 import socket
 import threading
+
+from .shared import freeze
 
 ADVICE = "all workers share it and take what is meant for each other: open it in post_fork, or when it is first needed"
 
@@ -25,10 +25,7 @@ def sockets():
 
 def settle(before):
     """Ready the memory to be shared; return what the application should not have done since ``before`` was taken."""
-    # What is garbage is not to be copied by the first collection of each worker, and what is not is not to be
-    # written to by any.
-    gc.collect()
-    gc.freeze()
+    freeze()
     return [*_connections(before), *_threads()]
 
 

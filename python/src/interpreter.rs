@@ -39,6 +39,14 @@ impl Host for Interpreter {
         logs::open(settings)
     }
 
+    fn share(&self) {
+        Python::attach(|py| {
+            if let Err(error) = call(py, "oxicorn.shared", "load") {
+                warn!("cannot share: {}", trace::line(py, &error));
+            }
+        });
+    }
+
     /// Waits for the threads that the application has started, runs what it has registered with
     /// `atexit`, and flushes the standard streams, as the end of any Python process does.
     fn leave(&self) {

@@ -74,6 +74,23 @@ def dirty_mib(*flags):
         return int(server.get("/").text) / 1024
 
 
+LOADED = """
+import gc
+import sys
+BEFORE = "email.message" in sys.modules and "ssl" in sys.modules and gc.get_freeze_count() > 10_000
+
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [str(BEFORE).encode()]
+"""
+
+
+def test_the_standard_library_is_shared_also_without():
+    with Server(OXICORN, "app:application", files={"app.py": LOADED}) as server:
+        assert server.get("/").text == "True"
+
+
 def test_memory_is_shared_also_after_a_collection():
     own, shared = dirty_mib(), dirty_mib("--preload")
     assert own > 40 and shared < own / 3, (own, shared)
