@@ -1,6 +1,7 @@
 //! What the process belongs to, besides the master: nothing, or an interpreter that has to know of
 //! each fork.
 
+use std::ffi::OsString;
 use std::io;
 
 use nix::unistd::Pid;
@@ -19,6 +20,11 @@ pub trait Host: Send + Sync {
     fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
         let _ = settings;
         Ok(())
+    }
+
+    /// The command line that starts this program again, where it is not the process's own.
+    fn command(&self) -> Option<Vec<OsString>> {
+        None
     }
 
     /// Makes, before the first fork, what all children may share.

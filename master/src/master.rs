@@ -34,7 +34,8 @@ use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
 use crate::reap::{ended, explain};
 use crate::spawn::{Order, Process, spawn};
-use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Supervisor};
+use crate::succession::{Command, look_for_predecessor};
+use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Succession, Supervisor};
 use crate::telemetry::Telemetry;
 use crate::terminal;
 use crate::title::Title;
@@ -70,6 +71,7 @@ pub(crate) struct Master {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) source: Source,
     pub(crate) resolve: Resolve,
+    pub(crate) command: Command,
     /// Those of the newest generation.
     pub(crate) hooked: Hooked,
     /// How many there should be, as the config file was told last.
@@ -93,21 +95,25 @@ pub(crate) struct Master {
 
 impl Master {
     /// Serves until told to end; returns the exit code.
-    pub(crate) fn run(&mut self) -> i32 {
+    pub(crate) fn run(&mut self, succession: Succession) -> i32 {
         let Some(first) = self.generations.values().next() else {
             return 1;
         };
-        let (mut supervisor, actions) = Supervisor::new(first.plan(), Instant::now());
+        let (mut supervisor, actions) = Supervisor::new(first.plan(), succession, Instant::now());
         let mut over = self.carry_out(&mut supervisor, actions);
         while over.is_none() {
             self.wait(supervisor.deadline(Instant::now()));
+            let before = supervisor.succession();
             over = self.turn(&mut supervisor);
+            if supervisor.succession() != before {
+                self.hooked.tell_of(supervisor.succession());
+            }
             self.tell_of_workers(supervisor.workers_wanted());
         }
         let code = over.unwrap_or(0);
         let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
         self.announcement.failed(code, reason);
-        self.close_listeners();
+        self.close_listeners(supervisor.succession());
         if let Some(pidfile) = self.pidfile.take() {
             pidfile.remove();
         }
@@ -172,7 +178,8 @@ impl Master {
     fn turn(&mut self, supervisor: &mut Supervisor) -> Option<i32> {
         let signals = self.signals.as_mut().map(SignalPipe::take);
         let mut events: Vec<Event> = self.listen();
-        events.extend(self.collect_dead());
+        events.extend(self.collect_dead(supervisor.succession()));
+        events.extend(look_for_predecessor(supervisor.succession()));
         for signal in signals.unwrap_or_default() {
             events.extend(self.hear(signal));
         }
@@ -220,7 +227,7 @@ impl Master {
     }
 
     /// The deaths, each after the last words of the dead.
-    fn collect_dead(&mut self) -> Vec<Event> {
+    fn collect_dead(&mut self, succession: Succession) -> Vec<Event> {
         let ended = ended();
         // Among them may be workers that have told of their birth since the last look.
         let mut events = match ended.is_empty() {
@@ -230,8 +237,9 @@ impl Master {
         let mut ours = 0;
         for (pid, end) in ended {
             let is_mold = self.is_mold(pid);
+            let is_successor = succession.successor == Some(pid);
             let id = self.id_of(pid);
-            if id.is_none() && !is_mold {
+            if id.is_none() && !is_mold && !is_successor {
                 log::debug!("reaped foreign child {pid}");
                 continue;
             }
@@ -239,6 +247,9 @@ impl Master {
             let death = explain(end, &mut self.oom);
             if is_mold {
                 events.extend(self.bury_mold(pid, death));
+            }
+            if is_successor {
+                events.push(Event::SuccessorEnded { death });
             }
             let Some(id) = id else { continue };
             if let Some(mut child) = self.children.remove(&id) {
@@ -301,9 +312,13 @@ impl Master {
                     .signal(id, signal)
                     .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now())),
                 Action::Reload => self.reload(supervisor),
+                Action::StartSuccessor => {
+                    let event = self.start_successor();
+                    supervisor.handle(event, Instant::now())
+                }
                 Action::Exit { code } => return Some(code),
                 other => {
-                    self.obey(other);
+                    self.obey(other, supervisor.succession());
                     Vec::new()
                 }
             };
@@ -342,40 +357,61 @@ impl Master {
     }
 
     /// Actions that the supervisor expects no answer to.
-    fn obey(&mut self, action: Action) {
+    fn obey(&mut self, action: Action, succession: Succession) {
         match action {
             Action::Forget { generation } => {
                 self.retire_mold(generation);
-                if let Some(old) = self.generations.remove(&generation) {
+                if let Some(old) = self.generations.remove(&generation)
+                    && succession.is_alone()
+                {
                     let remaining = self.generations.values().map(|other| &other.listeners);
                     old.listeners.retire(remaining);
                 }
             }
+            Action::MarkDeserted(deserted) => self.mark_deserted(deserted),
             Action::ReopenLogs => logging::reopen(),
             Action::MarkStopping => {
-                let stopping = &self.shared.scoreboard.header().stopping;
-                stopping.store(1, Ordering::SeqCst);
-                self.notifier.stopping();
+                self.mark_deserted(true);
+                match (succession.successor, succession.predecessor) {
+                    (Some(successor), _) => self.notifier.succeeded_by(successor),
+                    (None, Some(_)) => {}
+                    (None, None) => self.notifier.stopping(),
+                }
                 self.retire_molds();
-                self.close_listeners();
+                self.close_listeners(succession);
             }
             Action::Serving => {
                 self.announcement.serving();
-                self.notifier.ready();
+                // Of a successor systemd hears when it is the main process.
+                if succession.predecessor.is_none() {
+                    self.notifier.ready();
+                }
             }
             Action::Say { level, text } => {
                 log!(level, "{text}");
             }
-            Action::Fork { .. } | Action::Signal { .. } | Action::Reload | Action::Exit { .. } => {}
+            Action::Promote => self.promote(),
+            Action::Fork { .. }
+            | Action::Signal { .. }
+            | Action::Reload
+            | Action::StartSuccessor
+            | Action::Exit { .. } => {}
         }
     }
 
-    /// Lets nobody in any more. The sockets are open until the last child has taken what waits in
-    /// their backlogs and closed them too; from then on clients are refused.
-    fn close_listeners(&mut self) {
+    fn mark_deserted(&self, deserted: bool) {
+        let header = self.shared.scoreboard.header();
+        header.deserted.store(u32::from(deserted), Ordering::SeqCst);
+    }
+
+    /// Lets nobody in any more, unless another master does. The sockets are open until the last child has
+    /// taken what waits in their backlogs and closed them too; from then on clients are refused.
+    fn close_listeners(&mut self, succession: Succession) {
         for (_, generation) in std::mem::take(&mut self.generations) {
-            generation.listeners.last_call();
-            generation.listeners.retire(std::iter::empty());
+            if succession.is_alone() {
+                generation.listeners.last_call();
+                generation.listeners.retire(std::iter::empty());
+            }
         }
     }
 }
