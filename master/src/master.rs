@@ -114,7 +114,9 @@ impl Master {
         let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
         self.announcement.failed(code, reason);
         self.close_listeners(supervisor.succession());
-        if let Some(pidfile) = self.pidfile.take() {
+        let pidfile = self.pidfile.take();
+        // A successor puts its own in the place.
+        if let Some(pidfile) = pidfile.filter(|_| supervisor.succession().successor.is_none()) {
             pidfile.remove();
         }
         self.hooked.tell(Moment::Exit);

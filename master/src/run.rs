@@ -200,6 +200,8 @@ fn lead(
             }
         },
     };
+    // Who reads the pid may send it a signal at once.
+    let signals = SignalPipe::install(&SIGNALS).context("cannot catch signals")?;
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
     }
@@ -238,7 +240,7 @@ fn lead(
             outages: Outages::new().context("no shared memory")?,
             news: News::new().context("no shared memory")?,
         },
-        signals: Some(SignalPipe::install(&SIGNALS).context("cannot catch signals")?),
+        signals: Some(signals),
         oom: OomWatch::new(),
         pidfile,
         announcement,

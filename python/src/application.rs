@@ -157,9 +157,23 @@ pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResul
     directories.try_for_each(|directory| put_first(py, directory))
 }
 
-/// Has the application see what `raw_env` has set: `os.environ` is as it was when Python began.
+/// What is the master's business alone. The process has not got these any more.
+const OF_THE_MASTER: [&str; 6] = [
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "OXICORN_FD",
+    "OXICORN_PID",
+];
+
+/// Has the application see what `raw_env` has set, and not what the master has taken away: `os.environ`
+/// is as it was when Python began.
 fn set_environment(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let environ = py.import("os")?.getattr("environ")?;
+    for name in OF_THE_MASTER {
+        environ.call_method1("pop", (name, py.None()))?;
+    }
     let mut pairs = settings.raw_env.iter();
     pairs.try_for_each(|(name, value)| environ.set_item(name, value))
 }
