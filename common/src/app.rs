@@ -86,6 +86,18 @@ pub trait Application: Send + Sync {
         Ok(())
     }
 
+    /// Loads the code once, in the process that web workers are then forked from: for `preload_app`.
+    /// [`Application::load`] follows in each of them, and does no more than is left to do.
+    fn preload(&self, settings: &Settings) -> Result<(), LoadError> {
+        let _ = settings;
+        Ok(())
+    }
+
+    /// Whether [`Application::preload`] has anything to do.
+    fn can_preload(&self) -> bool {
+        false
+    }
+
     /// Makes the application of a web worker: opens pools, warms caches. Runs once, after the fork.
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError>;
 

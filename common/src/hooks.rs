@@ -2,7 +2,7 @@
 //! they say what happens, and know nothing of Python.
 //!
 //! ```text
-//!   master   on_starting  when_ready  pre_fork   child_exit  on_reload  nworkers_changed  on_exit
+//!   master   on_starting  when_ready  pre_fork   child_exit  on_reload  nworkers_changed  pre_exec  on_exit
 //!                                        |           ^
 //!   worker                            post_fork  post_worker_init  worker_int|abort  worker_exit
 //! ```
@@ -52,7 +52,15 @@ pub enum Moment {
     ChildExit {
         age: u64,
     },
+    /// No function is called: another master has come or gone, by its pid; 0 is none.
+    Succession {
+        predecessor: i32,
+        successor: i32,
+    },
     Exit,
+
+    // In the process that is to be the next master
+    PreExec,
 
     // In a worker
     PostFork {
@@ -81,9 +89,10 @@ impl Moment {
             Self::Reloaded => "on_reload",
             Self::WorkersChanged { .. } => "nworkers_changed",
             Self::PreFork { .. } => "pre_fork",
-            Self::Forked { .. } => return None,
+            Self::Forked { .. } | Self::Succession { .. } => return None,
             Self::ChildExit { .. } => "child_exit",
             Self::Exit => "on_exit",
+            Self::PreExec => "pre_exec",
             Self::PostFork { .. } => "post_fork",
             Self::PostWorkerInit { .. } => "post_worker_init",
             Self::WorkerInt { .. } => "worker_int",

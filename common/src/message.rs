@@ -1,6 +1,7 @@
 //! What a child tells the master over its own pipe: lines of text, one message a line.
 //!
 //! ```text
+//!   born PID
 //!   ready
 //!   changed STAMP FILE
 //!   replace REASON
@@ -26,6 +27,8 @@ const MAX_LINE: usize = 2 * MAX_TEXT + 64;
 /// One thing to tell the master.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
+    /// The process that a mold was asked for.
+    Born { pid: i32 },
     /// The child serves.
     Ready,
     /// The child serves on, but wants to be replaced and then told to drain.
@@ -55,6 +58,12 @@ impl MessageSender {
         Self {
             pipe: Mutex::new(File::from(pipe)),
         }
+    }
+
+    /// For another process, which makes a sender of it again.
+    pub fn into_pipe(self) -> OwnedFd {
+        let pipe = self.pipe.into_inner();
+        pipe.unwrap_or_else(PoisonError::into_inner).into()
     }
 
     /// Writes one line. The error is that of write(2): the master is gone.
@@ -135,6 +144,7 @@ impl AsFd for MessageReceiver {
 impl Message {
     fn to_line(&self) -> String {
         match self {
+            Self::Born { pid } => format!("born {pid}\n"),
             Self::Ready => "ready\n".to_owned(),
             Self::Changed { file, stamp } => format!("changed {stamp} {}\n", escape(file)),
             Self::Replace { reason } => format!("replace {}\n", escape(reason)),
@@ -145,6 +155,9 @@ impl Message {
     fn from_line(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         match word {
+            "born" => Some(Self::Born {
+                pid: rest.parse().ok()?,
+            }),
             "ready" => Some(Self::Ready),
             "changed" => {
                 let (stamp, file) = rest.split_once(' ')?;
@@ -206,6 +219,7 @@ mod tests {
         let (sender, mut receiver) = channel().expect("a pipe");
         assert!(receiver.read().is_empty() && !receiver.is_closed());
         let sent = [
+            Message::Born { pid: 4711 },
             Message::Ready,
             Message::Replace {
                 reason: String::new(),

@@ -102,6 +102,18 @@ impl Bound {
         })
     }
 
+    /// Takes over a socket that the predecessor has bound for `address`, and its file.
+    pub(crate) fn inherit(address: Address, fd: RawFd) -> Result<Self, BindError> {
+        let bound = Self::adopt(&address, fd)?;
+        Ok(Self {
+            file: match address {
+                Address::Unix(path) => Some(path),
+                _ => None,
+            },
+            ..bound
+        })
+    }
+
     /// Listens on, with the backlog that the settings now say (listen(2)).
     pub(crate) fn listen_again(&self, settings: &Settings) -> Result<(), BindError> {
         SockRef::from(&self.fd)

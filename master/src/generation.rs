@@ -40,6 +40,13 @@ impl Generation {
         }
     }
 
+    /// Whether its workers come out of a mold. Code that is reloaded as it changes would outlive the
+    /// change there.
+    pub(crate) fn preloads(&self) -> bool {
+        let settings = &self.settings;
+        settings.preload_app && !settings.reload.enabled && self.application.can_preload()
+    }
+
     pub(crate) fn hooked(&self) -> Hooked {
         Hooked {
             hooks: Arc::clone(&self.hooks),
@@ -94,6 +101,10 @@ impl Generation {
 pub(crate) fn warn_of(loaded: &Loaded) {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
+    }
+    let settings = &loaded.settings;
+    if settings.preload_app && settings.reload.enabled {
+        log::warn!("preload_app has no effect with reload: each worker loads the application");
     }
 }
 

@@ -6,6 +6,8 @@ use log::error;
 use oxicorn_common::Settings;
 use oxicorn_common::hooks::{HookError, Hooks, Moment};
 
+use crate::supervisor::Succession;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Hooked {
     pub(crate) hooks: Arc<dyn Hooks>,
@@ -25,6 +27,14 @@ impl Hooked {
             old: None,
         })?;
         self.ask(Moment::Starting)
+    }
+
+    /// Has the config file know of another master.
+    pub(crate) fn tell_of(&self, succession: Succession) {
+        self.tell(Moment::Succession {
+            predecessor: succession.predecessor.unwrap_or(0),
+            successor: succession.successor.unwrap_or(0),
+        });
     }
 
     /// Calls the function for `moment`. What it raises is logged, and nothing else comes of it.

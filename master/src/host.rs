@@ -1,6 +1,7 @@
 //! What the process belongs to, besides the master: nothing, or an interpreter that has to know of
 //! each fork.
 
+use std::ffi::OsString;
 use std::io;
 
 use nix::unistd::Pid;
@@ -20,6 +21,14 @@ pub trait Host: Send + Sync {
         let _ = settings;
         Ok(())
     }
+
+    /// The command line that starts this program again, where it is not the process's own.
+    fn command(&self) -> Option<Vec<OsString>> {
+        None
+    }
+
+    /// Makes, before the first fork, what all children may share.
+    fn share(&self) {}
 
     /// The last thing in a child whose work is done: what the host does at the end of a process.
     fn leave(&self);

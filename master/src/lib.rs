@@ -14,6 +14,8 @@
 //!   master      the loop: events in, actions carried out
 //!   supervisor  which children there should be; no I/O
 //!   spawn       the fork, and a child's first steps
+//!   succession  SIGUSR2: the next master beside this one
+//!   mold        the process that a preloaded application is forked from
 //! ```
 
 mod activation;
@@ -26,6 +28,7 @@ mod host;
 mod last_call;
 mod listeners;
 mod master;
+mod mold;
 mod notify;
 mod oom;
 mod pidfile;
@@ -34,6 +37,7 @@ mod reap;
 mod reload;
 mod run;
 mod spawn;
+mod succession;
 mod supervisor;
 mod sys;
 mod telemetry;

@@ -6,9 +6,10 @@
 //! duplicates what its generation listens on.
 
 use std::io;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use oxicorn_common::address::Address;
 use oxicorn_common::{Listener, Settings};
 
@@ -25,9 +26,17 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// The sockets of a start: whoever holds an address may be about to let go of it.
-    pub(crate) fn bind(settings: &Settings) -> Result<Self, BindError> {
-        Self::bind_with(settings, &Self::default(), Bound::bind_patiently)
+    /// The sockets of a start: those that are `inherited` and wanted, and new ones. Whoever holds an
+    /// address may be about to let go of it.
+    pub(crate) fn bind(
+        inherited: Vec<(RawFd, Address)>,
+        settings: &Settings,
+    ) -> Result<Self, BindError> {
+        let inherited = inherited
+            .into_iter()
+            .map(|(fd, address)| Bound::inherit(address, fd).map(Rc::new));
+        let inherited = Self::of(inherited.collect::<Result<_, _>>()?);
+        Self::bind_with(settings, &inherited, Bound::bind_patiently)
     }
 
     /// The sockets of a reload: those of `self` whose address stays, and new ones. Does not wait:
@@ -95,6 +104,23 @@ impl Listeners {
             })
         };
         self.sockets.iter().map(duplicate).collect()
+    }
+
+    /// Has the program that this process is about to become inherit the sockets. Returns the variables
+    /// that tell of them, which is `name` unless they came from systemd.
+    pub(crate) fn bequeath<'a>(&self, name: &'a str) -> io::Result<Vec<(&'a str, String)>> {
+        for bound in &self.sockets {
+            fcntl(&bound.fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        }
+        if self.given {
+            // Its descriptors are those that we were given, and LISTEN_FDS is in the environment.
+            return Ok(vec![("LISTEN_PID", std::process::id().to_string())]);
+        }
+        let lines = self.sockets.iter().map(|bound| {
+            let fd = bound.fd.as_raw_fd();
+            format!("{fd} {}\n", bound.asked)
+        });
+        Ok(vec![(name, lines.collect())])
     }
 
     /// How many connections wait to be accepted, over all TCP sockets: of others the kernel does not
@@ -179,7 +205,7 @@ mod tests {
 
     #[test]
     fn the_real_port_is_shown_and_kept_over_a_reload() {
-        let first = Listeners::bind(&settings(vec![any_port()])).expect("bound");
+        let first = Listeners::bind(Vec::new(), &settings(vec![any_port()])).expect("bound");
         assert!(first.describe(false).starts_with("http://127.0.0.1:"));
         assert!(!first.describe(false).ends_with(":0"));
         let file = path("kept");
@@ -201,7 +227,7 @@ mod tests {
         let file = path("partial");
         let bad = Address::Unix("/nonexistent/socket".into());
         let both = settings(vec![Address::Unix(file.clone()), bad]);
-        Listeners::bind(&both).expect_err("no such directory");
+        Listeners::bind(Vec::new(), &both).expect_err("no such directory");
         assert!(!file.exists());
     }
 }

@@ -28,12 +28,14 @@ use crate::daemon::Announcement;
 use crate::generation::{Generation, Resolve};
 use crate::hooked::Hooked;
 use crate::host::Host;
+use crate::mold::Mold;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
-use crate::reap::reap;
+use crate::reap::{ended, explain};
 use crate::spawn::{Order, Process, spawn};
-use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Supervisor};
+use crate::succession::{Command, look_for_predecessor};
+use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Succession, Supervisor};
 use crate::telemetry::Telemetry;
 use crate::terminal;
 use crate::title::Title;
@@ -69,6 +71,7 @@ pub(crate) struct Master {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) source: Source,
     pub(crate) resolve: Resolve,
+    pub(crate) command: Command,
     /// Those of the newest generation.
     pub(crate) hooked: Hooked,
     /// How many there should be, as the config file was told last.
@@ -76,6 +79,8 @@ pub(crate) struct Master {
     /// The generations that children may still be started of; the last is the newest.
     pub(crate) generations: BTreeMap<u32, Generation>,
     pub(crate) children: BTreeMap<ChildId, Process>,
+    /// By generation.
+    pub(crate) molds: BTreeMap<u32, Mold>,
     pub(crate) shared: Shared,
     pub(crate) signals: Option<SignalPipe>,
     pub(crate) oom: OomWatch,
@@ -90,22 +95,28 @@ pub(crate) struct Master {
 
 impl Master {
     /// Serves until told to end; returns the exit code.
-    pub(crate) fn run(&mut self) -> i32 {
+    pub(crate) fn run(&mut self, succession: Succession) -> i32 {
         let Some(first) = self.generations.values().next() else {
             return 1;
         };
-        let (mut supervisor, actions) = Supervisor::new(first.plan(), Instant::now());
+        let (mut supervisor, actions) = Supervisor::new(first.plan(), succession, Instant::now());
         let mut over = self.carry_out(&mut supervisor, actions);
         while over.is_none() {
             self.wait(supervisor.deadline(Instant::now()));
+            let before = supervisor.succession();
             over = self.turn(&mut supervisor);
+            if supervisor.succession() != before {
+                self.hooked.tell_of(supervisor.succession());
+            }
             self.tell_of_workers(supervisor.workers_wanted());
         }
         let code = over.unwrap_or(0);
         let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
         self.announcement.failed(code, reason);
-        self.close_listeners();
-        if let Some(pidfile) = self.pidfile.take() {
+        self.close_listeners(supervisor.succession());
+        let pidfile = self.pidfile.take();
+        // A successor puts its own in the place.
+        if let Some(pidfile) = pidfile.filter(|_| supervisor.succession().successor.is_none()) {
             pidfile.remove();
         }
         self.hooked.tell(Moment::Exit);
@@ -114,8 +125,14 @@ impl Master {
 
     /// Closes what a child has no business with. Removes nothing.
     pub(crate) fn let_go(&mut self) {
+        self.keep_only(0);
+    }
+
+    /// As [`Master::let_go`], but for one generation.
+    pub(crate) fn keep_only(&mut self, generation: u32) {
         self.children.clear();
-        self.generations.clear();
+        self.molds.clear();
+        self.generations.retain(|&number, _| number == generation);
         self.signals = None;
         self.pidfile = None;
         self.announcement = Announcement::default();
@@ -146,11 +163,13 @@ impl Master {
             .values()
             .filter(|child| !child.receiver.is_closed())
             .map(|child| child.receiver.as_fd());
+        let molds = self.molds.values().flat_map(Mold::pipes);
         let mut fds: Vec<PollFd> = self
             .signals
             .iter()
             .map(AsFd::as_fd)
             .chain(pipes)
+            .chain(molds)
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         // Interrupted is a wait that is over: whatever is ready is found without it.
@@ -161,7 +180,8 @@ impl Master {
     fn turn(&mut self, supervisor: &mut Supervisor) -> Option<i32> {
         let signals = self.signals.as_mut().map(SignalPipe::take);
         let mut events: Vec<Event> = self.listen();
-        events.extend(self.collect_dead());
+        events.extend(self.collect_dead(supervisor.succession()));
+        events.extend(look_for_predecessor(supervisor.succession()));
         for signal in signals.unwrap_or_default() {
             events.extend(self.hear(signal));
         }
@@ -198,7 +218,7 @@ impl Master {
 
     /// What living children have said.
     fn listen(&mut self) -> Vec<Event> {
-        let mut events = Vec::new();
+        let mut events = self.listen_to_molds();
         for (&id, child) in &mut self.children {
             if !child.receiver.is_closed() {
                 let messages = child.receiver.read().into_iter();
@@ -209,14 +229,31 @@ impl Master {
     }
 
     /// The deaths, each after the last words of the dead.
-    fn collect_dead(&mut self) -> Vec<Event> {
-        let children = &self.children;
-        let dead = reap(&mut self.oom, |pid| {
-            children.values().any(|child| child.pid == pid)
-        });
-        let mut events = Vec::new();
-        for (pid, death) in dead {
-            let Some(id) = self.id_of(pid) else { continue };
+    fn collect_dead(&mut self, succession: Succession) -> Vec<Event> {
+        let ended = ended();
+        // Among them may be workers that have told of their birth since the last look.
+        let mut events = match ended.is_empty() {
+            true => Vec::new(),
+            false => self.listen_to_molds(),
+        };
+        let mut ours = 0;
+        for (pid, end) in ended {
+            let is_mold = self.is_mold(pid);
+            let is_successor = succession.successor == Some(pid);
+            let id = self.id_of(pid);
+            if id.is_none() && !is_mold && !is_successor {
+                log::debug!("reaped foreign child {pid}");
+                continue;
+            }
+            ours += 1;
+            let death = explain(end, &mut self.oom);
+            if is_mold {
+                events.extend(self.bury_mold(pid, death));
+            }
+            if is_successor {
+                events.push(Event::SuccessorEnded { death });
+            }
+            let Some(id) = id else { continue };
             if let Some(mut child) = self.children.remove(&id) {
                 if child.kind == Kind::Web {
                     self.hooked.tell(Moment::ChildExit { age: id });
@@ -226,6 +263,9 @@ impl Master {
                 self.shared.scoreboard.fold(child.slot);
             }
             events.push(Event::Died { id, death });
+        }
+        if ours == 0 {
+            self.oom.skip();
         }
         events
     }
@@ -267,12 +307,20 @@ impl Master {
                         slot,
                         generation,
                     };
-                    supervisor.handle(self.fork(order), Instant::now())
+                    self.fork(order)
+                        .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now()))
                 }
+                Action::Signal { id, signal } => self
+                    .signal(id, signal)
+                    .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now())),
                 Action::Reload => self.reload(supervisor),
+                Action::StartSuccessor => {
+                    let event = self.start_successor();
+                    supervisor.handle(event, Instant::now())
+                }
                 Action::Exit { code } => return Some(code),
                 other => {
-                    self.obey(other);
+                    self.obey(other, supervisor.succession());
                     Vec::new()
                 }
             };
@@ -281,8 +329,13 @@ impl Master {
         None
     }
 
-    fn fork(&mut self, order: Order) -> Event {
-        match spawn(self, order) {
+    /// The event is what has come of it already.
+    fn fork(&mut self, order: Order) -> Option<Event> {
+        let generation = self.generations.get(&order.generation);
+        if order.kind == Kind::Web && generation.is_some_and(Generation::preloads) {
+            return self.order(order);
+        }
+        Some(match spawn(self, order) {
             Ok(process) => {
                 let pid = process.pid;
                 self.children.insert(order.id, process);
@@ -292,48 +345,75 @@ impl Master {
                 id: order.id,
                 reason: error.to_string(),
             },
-        }
+        })
+    }
+
+    /// The event is what comes of it at once.
+    fn signal(&mut self, id: ChildId, signal: Signal) -> Option<Event> {
+        let Some(child) = self.children.get(&id) else {
+            return self.call_off(id, signal);
+        };
+        // A child that has ended is not reaped yet, so the pid is still its own.
+        let _ = kill(Pid::from_raw(child.pid), signal);
+        None
     }
 
     /// Actions that the supervisor expects no answer to.
-    fn obey(&mut self, action: Action) {
+    fn obey(&mut self, action: Action, succession: Succession) {
         match action {
-            Action::Signal { id, signal } => {
-                if let Some(child) = self.children.get(&id) {
-                    // A child that has ended is not reaped yet, so the pid is still its own.
-                    let _ = kill(Pid::from_raw(child.pid), signal);
-                }
-            }
             Action::Forget { generation } => {
-                if let Some(old) = self.generations.remove(&generation) {
+                self.retire_mold(generation);
+                if let Some(old) = self.generations.remove(&generation)
+                    && succession.is_alone()
+                {
                     let remaining = self.generations.values().map(|other| &other.listeners);
                     old.listeners.retire(remaining);
                 }
             }
+            Action::MarkDeserted(deserted) => self.mark_deserted(deserted),
             Action::ReopenLogs => logging::reopen(),
             Action::MarkStopping => {
-                let stopping = &self.shared.scoreboard.header().stopping;
-                stopping.store(1, Ordering::SeqCst);
-                self.notifier.stopping();
-                self.close_listeners();
+                self.mark_deserted(true);
+                match (succession.successor, succession.predecessor) {
+                    (Some(successor), _) => self.notifier.succeeded_by(successor),
+                    (None, Some(_)) => {}
+                    (None, None) => self.notifier.stopping(),
+                }
+                self.retire_molds();
+                self.close_listeners(succession);
             }
             Action::Serving => {
                 self.announcement.serving();
-                self.notifier.ready();
+                // Of a successor systemd hears when it is the main process.
+                if succession.predecessor.is_none() {
+                    self.notifier.ready();
+                }
             }
             Action::Say { level, text } => {
                 log!(level, "{text}");
             }
-            Action::Fork { .. } | Action::Reload | Action::Exit { .. } => {}
+            Action::Promote => self.promote(),
+            Action::Fork { .. }
+            | Action::Signal { .. }
+            | Action::Reload
+            | Action::StartSuccessor
+            | Action::Exit { .. } => {}
         }
     }
 
-    /// Lets nobody in any more. The sockets are open until the last child has taken what waits in
-    /// their backlogs and closed them too; from then on clients are refused.
-    fn close_listeners(&mut self) {
+    fn mark_deserted(&self, deserted: bool) {
+        let header = self.shared.scoreboard.header();
+        header.deserted.store(u32::from(deserted), Ordering::SeqCst);
+    }
+
+    /// Lets nobody in any more, unless another master does. The sockets are open until the last child has
+    /// taken what waits in their backlogs and closed them too; from then on clients are refused.
+    fn close_listeners(&mut self, succession: Succession) {
         for (_, generation) in std::mem::take(&mut self.generations) {
-            generation.listeners.last_call();
-            generation.listeners.retire(std::iter::empty());
+            if succession.is_alone() {
+                generation.listeners.last_call();
+                generation.listeners.retire(std::iter::empty());
+            }
         }
     }
 }

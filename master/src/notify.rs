@@ -46,6 +46,11 @@ impl Notifier {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 
+    /// This process ends, and the server goes on in another.
+    pub(crate) fn succeeded_by(&self, pid: i32) {
+        self.send(&format!("MAINPID={pid}\n"));
+    }
+
     pub(crate) fn stopping(&self) {
         self.send("STOPPING=1\n");
     }

@@ -92,6 +92,16 @@ impl Pidfile {
         })
     }
 
+    /// Moves the file, over whatever is there.
+    pub(crate) fn rename(&mut self, path: &Path) -> Result<(), PidfileError> {
+        std::fs::rename(&self.path, path).map_err(|source| PidfileError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
+        path.clone_into(&mut self.path);
+        Ok(())
+    }
+
     /// Removes the file, unless another has taken its place.
     pub(crate) fn remove(self) {
         if self.is_in_place() {

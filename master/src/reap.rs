@@ -7,26 +7,15 @@ use crate::oom::OomWatch;
 use crate::supervisor::{Death, End};
 use crate::sys;
 
-/// The dead, pid and cause each, in the order the kernel tells. Never waits.
-pub(crate) fn reap(oom: &mut OomWatch, is_ours: impl Fn(i32) -> bool) -> Vec<(i32, Death)> {
-    let mut dead = Vec::new();
-    while let Some((pid, end)) = sys::reap_one() {
-        if !is_ours(pid) {
-            log::debug!("reaped foreign child {pid}");
-            continue;
-        }
-        let killed = matches!(
-            end,
-            End::Signalled {
-                signal: libc::SIGKILL,
-                ..
-            }
-        );
-        let out_of_memory = killed && oom.take();
-        dead.push((pid, Death { end, out_of_memory }));
-    }
-    if dead.is_empty() {
-        oom.skip();
-    }
-    dead
+/// Those that have ended, in the order the kernel tells. Never waits.
+pub(crate) fn ended() -> Vec<(i32, End)> {
+    std::iter::from_fn(sys::reap_one).collect()
+}
+
+/// How a child of ours came to its end.
+pub(crate) fn explain(end: End, oom: &mut OomWatch) -> Death {
+    let signal = libc::SIGKILL;
+    let killed = matches!(end, End::Signalled { signal: by, .. } if by == signal);
+    let out_of_memory = killed && oom.take();
+    Death { end, out_of_memory }
 }

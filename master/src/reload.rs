@@ -1,17 +1,19 @@
 //! SIGHUP: settings, application, sockets and logs anew, or everything as it was.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
 use log::{error, info};
 use oxicorn_common::hooks::Moment;
-use oxicorn_common::{Settings, logging};
+use oxicorn_common::logging;
 
 use crate::generation::{Generation, change_environment};
 use crate::master::Master;
 use crate::pidfile::Pidfile;
 use crate::privileges;
-use crate::supervisor::{Action, Event, Supervisor};
+use crate::succession::{place_of_pidfile, title_of};
+use crate::supervisor::{Action, Event, Succession, Supervisor};
 
 impl Master {
     /// Carries out [`Action::Reload`].
@@ -22,10 +24,11 @@ impl Master {
         };
         self.notifier.reloading();
         let next = newest.next(&self.source, &self.resolve);
-        let next = next.and_then(|next| self.adopt(next));
+        let succession = supervisor.succession();
+        let next = next.and_then(|next| self.adopt(next, succession));
         match next {
             Ok(next) => {
-                info!("Hang up: Master");
+                info!("Hang up: {}", succession.name());
                 let plan = next.plan();
                 let actions = supervisor.handle(Event::Reloaded(plan), now);
                 self.generations.insert(supervisor.newest(), next);
@@ -44,12 +47,14 @@ impl Master {
     }
 
     /// Lets the settings of a reload hold for the master itself. What can fail comes first.
-    fn adopt(&mut self, next: Generation) -> anyhow::Result<Generation> {
+    fn adopt(&mut self, next: Generation, succession: Succession) -> anyhow::Result<Generation> {
         let settings = &next.settings;
         let held = self.pidfile.as_ref().map(Pidfile::path);
-        let moves = settings.pidfile.as_deref() != held;
+        let place = place_of_pidfile(settings, succession);
+        let moves = place.as_deref() != held;
+        let place = place.filter(|_| moves);
         let mut opened = false;
-        let prepared = self.prepare_pidfile(settings, moves).and_then(|pidfile| {
+        let prepared = prepare_pidfile(place.as_deref()).and_then(|pidfile| {
             logging::init(settings).context("cannot open the log")?;
             self.host.open_logs(settings)?;
             opened = true;
@@ -81,7 +86,7 @@ impl Master {
             let pid = std::process::id();
             info!("Listening at: {} ({pid})", next.describe());
         }
-        self.title.rename(&next.name());
+        self.title.rename(&title_of(next.name(), succession));
         self.title.show("master");
         Ok(next)
     }
@@ -102,13 +107,12 @@ impl Master {
             error!("cannot go back to the logs of before: {problem:#}");
         }
     }
+}
 
-    fn prepare_pidfile(&self, settings: &Settings, moves: bool) -> anyhow::Result<Option<Pidfile>> {
-        let path = settings.pidfile.as_deref().filter(|_| moves);
-        let mut pidfile = path.map(Pidfile::lock).transpose()?;
-        if let Some(pidfile) = &mut pidfile {
-            pidfile.write()?;
-        }
-        Ok(pidfile)
+fn prepare_pidfile(place: Option<&Path>) -> anyhow::Result<Option<Pidfile>> {
+    let mut pidfile = place.map(Pidfile::lock).transpose()?;
+    if let Some(pidfile) = &mut pidfile {
+        pidfile.write()?;
     }
+    Ok(pidfile)
 }

@@ -27,6 +27,7 @@ use crate::master::{Master, SIGNALS, Shared};
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
+use crate::succession::{Command, Inheritance, place_of_pidfile, title_of};
 use crate::telemetry::Telemetry;
 use crate::title::Title;
 use crate::{activation, privileges, sys};
@@ -89,7 +90,9 @@ fn report(failure: &Failure) -> u8 {
     failure.code
 }
 
-fn start(host: Arc<dyn Host>, source: Source, resolve: Resolve) -> Result<u8, Failure> {
+fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<u8, Failure> {
+    let command = Command::new(&*host, &source);
+    let inheritance = Inheritance::take(&mut source.environment)?;
     let loaded = Settings::load(&source)?;
     if loaded.settings.print_config {
         print!("{}", loaded.print_config());
@@ -110,7 +113,13 @@ fn start(host: Arc<dyn Host>, source: Source, resolve: Resolve) -> Result<u8, Fa
         return Err(anyhow!("the server must be started before any thread is").into());
     }
     let has_log_file = loaded.settings.errorlog != "-";
-    lead(host, source, resolve, loaded, application).inspect_err(|failure| {
+    let ways = Ways {
+        host,
+        source,
+        resolve,
+        command,
+    };
+    lead(ways, inheritance, loaded, application).inspect_err(|failure| {
         if has_log_file {
             error!("{:#}", failure.reason);
         }
@@ -127,14 +136,28 @@ fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, 
     })
 }
 
-/// Becomes the master. In the command that started a daemon it returns when that serves.
-fn lead(
+/// What the master comes back to later.
+struct Ways {
     host: Arc<dyn Host>,
     source: Source,
     resolve: Resolve,
+    command: Command,
+}
+
+/// Becomes the master. In the command that started a daemon it returns when that serves.
+fn lead(
+    ways: Ways,
+    inheritance: Inheritance,
     loaded: Loaded,
     application: Arc<dyn Application>,
 ) -> Result<u8, Failure> {
+    let Ways {
+        host,
+        source,
+        resolve,
+        command,
+    } = ways;
+    let succession = inheritance.succession;
     let settings = Arc::new(loaded.settings.clone());
     change_directory(&settings)?;
     logging::init(&settings).context("cannot open the log")?;
@@ -143,23 +166,27 @@ fn lead(
     warn_of(&loaded);
     raise_descriptor_limit();
     change_environment(&Settings::default(), &settings);
-    let mut pidfile = settings.pidfile.as_deref().map(Pidfile::lock).transpose()?;
+    let place = place_of_pidfile(&settings, succession);
+    let mut pidfile = place.as_deref().map(Pidfile::lock).transpose()?;
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
     let hooked = Hooked {
         hooks: Arc::clone(&loaded.hooks),
         settings: Arc::clone(&settings),
     };
-    if !settings.daemon {
+    // A successor is in the background already.
+    let detaches = settings.daemon && !inheritance.is_heir;
+    hooked.tell_of(succession);
+    if !detaches {
         hooked.begin()?;
     }
     let tls = Tls::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
-        true => Listeners::bind(&settings)?,
+        true => Listeners::bind(inheritance.sockets, &settings)?,
         false => Listeners::adopt(given)?,
     };
     let notifier = Notifier::take(&source.environment);
-    let announcement = match settings.daemon {
+    let announcement = match detaches {
         false => Announcement::default(),
         true => match daemonize(&*host, settings.enable_stdio_inheritance)
             .context("cannot go into the background")?
@@ -173,10 +200,12 @@ fn lead(
             }
         },
     };
+    // Who reads the pid may send it a signal at once.
+    let signals = SignalPipe::install(&SIGNALS).context("cannot catch signals")?;
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
     }
-    if settings.daemon {
+    if detaches {
         hooked.begin()?;
     }
     let workers = settings.workers;
@@ -190,17 +219,20 @@ fn lead(
     let pid = std::process::id();
     info!("Listening at: {} ({pid})", generation.describe());
     info!("Using worker: threads");
+    host.share();
     hooked.ask(Moment::Ready)?;
-    let mut title = Title::new(&generation.name());
+    let mut title = Title::new(&title_of(generation.name(), succession));
     title.show("master");
     let mut master = Master {
         host,
         source,
         resolve,
+        command,
         hooked,
         workers,
         generations: BTreeMap::from([(1, generation)]),
         children: BTreeMap::new(),
+        molds: BTreeMap::new(),
         shared: Shared {
             scoreboard: Scoreboard::new().context("no shared memory")?,
             handoff: Handoff::new().context("no socket pair")?,
@@ -208,7 +240,7 @@ fn lead(
             outages: Outages::new().context("no shared memory")?,
             news: News::new().context("no shared memory")?,
         },
-        signals: Some(SignalPipe::install(&SIGNALS).context("cannot catch signals")?),
+        signals: Some(signals),
         oom: OomWatch::new(),
         pidfile,
         announcement,
@@ -217,7 +249,7 @@ fn lead(
         telemetry: Telemetry::default(),
         last_words: None,
     };
-    let code = master.run();
+    let code = master.run(succession);
     Ok(u8::try_from(code).unwrap_or(CONFIGURATION_ERROR))
 }
 

@@ -4,6 +4,7 @@
 //! rest: the pipes of its siblings, the pidfile whose lock it would hold, the sockets of other
 //! generations. It never returns into the master's code.
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
@@ -18,13 +19,12 @@ use oxicorn_common::{Message, MessageReceiver, MessageSender, WorkerContext, sig
 use oxicorn_worker::{Boot, run_runner, run_web};
 
 use crate::generation::Generation;
-use crate::host::fork;
 use crate::master::Master;
 use crate::supervisor::{ChildId, Kind};
 use crate::{privileges, sys};
 
 /// gunicorn's `WORKER_BOOT_ERROR`.
-const BOOT_ERROR: i32 = 3;
+pub(crate) const BOOT_ERROR: i32 = 3;
 
 /// What to fork.
 #[derive(Debug, Clone, Copy)]
@@ -45,63 +45,84 @@ pub(crate) struct Process {
 }
 
 /// Forks one child. Returns in the master only.
-pub(crate) fn spawn(master: &mut Master, order: Order) -> std::io::Result<Process> {
+pub(crate) fn spawn(master: &mut Master, order: Order) -> io::Result<Process> {
     let (sender, receiver) = channel()?;
-    let threads = match master.generations.get(&order.generation) {
-        Some(generation) => generation.settings.threads,
-        None => return Err(std::io::ErrorKind::NotFound.into()),
-    };
-    let board = &master.shared.scoreboard;
-    board.claim(order.slot, order.kind.number(), order.generation, threads);
+    claim(master, order)?;
     let parent = getpid();
     let refusal = announce(master, order);
-    signals::block_all()?;
-    let forked = fork(&*master.host);
-    if matches!(forked, Ok(None)) {
-        drop(receiver);
-        let code = catch_unwind(AssertUnwindSafe(|| {
-            live(master, order, sender, parent, refusal)
-        }));
-        master.host.leave();
-        log::logger().flush();
-        sys::exit_now(code.unwrap_or(BOOT_ERROR));
-    }
-    signals::unblock_all()?;
-    let board = &master.shared.scoreboard;
+    let mut receiver = Some(receiver);
+    let forked = fork_to(master, sys::fork, |master| {
+        receiver = None;
+        live(master, order, sender, parent, refusal)
+    });
     match forked {
-        Ok(Some(pid)) => {
-            let slot = board.slot(order.slot);
-            slot.pid
-                .store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
-            if order.kind == Kind::Web {
-                let (age, pid) = (order.id, pid.as_raw());
-                master.hooked.tell(Moment::Forked { age, pid });
-            }
-            Ok(Process {
-                pid: pid.as_raw(),
-                kind: order.kind,
-                slot: order.slot,
-                receiver,
-            })
+        Ok(pid) => {
+            let receiver = receiver.take().ok_or(io::ErrorKind::NotFound)?;
+            Ok(bear(master, order, pid, receiver))
         }
-        Ok(None) => Err(std::io::ErrorKind::Other.into()),
         Err(error) => {
-            board.fold(order.slot);
+            master.shared.scoreboard.fold(order.slot);
             Err(error)
         }
     }
 }
 
+/// Takes the slot of a child to be.
+pub(crate) fn claim(master: &Master, order: Order) -> io::Result<()> {
+    let generation = master.generations.get(&order.generation);
+    let threads = generation.map(|generation| generation.settings.threads);
+    let threads = threads.ok_or(io::ErrorKind::NotFound)?;
+    let board = &master.shared.scoreboard;
+    board.claim(order.slot, order.kind.number(), order.generation, threads);
+    Ok(())
+}
+
+/// Notes that a child has its process.
+pub(crate) fn bear(master: &Master, order: Order, pid: i32, receiver: MessageReceiver) -> Process {
+    let slot = master.shared.scoreboard.slot(order.slot);
+    slot.pid.store(pid.unsigned_abs(), Ordering::Relaxed);
+    if order.kind == Kind::Web {
+        let age = order.id;
+        master.hooked.tell(Moment::Forked { age, pid });
+    }
+    Process {
+        pid,
+        kind: order.kind,
+        slot: order.slot,
+        receiver,
+    }
+}
+
+/// Forks by `fork` a process that does nothing but `life`, whose result is its exit code. Returns in
+/// the parent, with the pid.
+pub(crate) fn fork_to(
+    master: &mut Master,
+    mut fork: impl FnMut() -> io::Result<Option<Pid>>,
+    life: impl FnOnce(&mut Master) -> i32,
+) -> io::Result<i32> {
+    signals::block_all()?;
+    let forked = master.host.around_fork(&mut fork);
+    if matches!(forked, Ok(None)) {
+        let code = catch_unwind(AssertUnwindSafe(|| life(master)));
+        master.host.leave();
+        log::logger().flush();
+        sys::exit_now(code.unwrap_or(BOOT_ERROR));
+    }
+    signals::unblock_all()?;
+    let pid = forked?.ok_or(io::ErrorKind::Other)?;
+    Ok(pid.as_raw())
+}
+
 /// Tells the config file of a worker to be. What its function raises becomes the reason why that
 /// worker cannot boot.
-fn announce(master: &Master, order: Order) -> Option<HookError> {
+pub(crate) fn announce(master: &Master, order: Order) -> Option<HookError> {
     let generation = master.generations.get(&order.generation);
     let hooked = generation.filter(|_| order.kind == Kind::Web)?.hooked();
     hooked.ask(Moment::PreFork { age: order.id }).err()
 }
 
-/// The child's life; returns its exit code.
-fn live(
+/// The life of a child of `parent`, the master; returns its exit code.
+pub(crate) fn live(
     master: &mut Master,
     order: Order,
     sender: MessageSender,

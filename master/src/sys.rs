@@ -10,6 +10,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use crate::supervisor::End;
@@ -22,10 +23,38 @@ pub(crate) fn thread_count() -> usize {
 /// Forks; `None` is the child.
 pub(crate) fn fork() -> io::Result<Option<Pid>> {
     // SAFETY: the master has one thread for ever (`run` refuses to start with more), so the child
-    // inherits no lock that another thread holds.
+    // inherits no lock that another thread holds. In a mold, threads of the application may run; they are
+    // the interpreter's, whose lock the caller holds.
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(Some(child)),
         ForkResult::Child => Ok(None),
+    }
+}
+
+/// Forks a process whose parent is at once the one that adopts orphans: the nearest subreaper (prctl(2)).
+/// `None` is that process; the other one waits for nothing but the one in between.
+pub(crate) fn fork_orphan() -> io::Result<Option<Pid>> {
+    let Some(between) = fork()? else {
+        let between = Pid::this();
+        match fork() {
+            Ok(None) => {
+                while Pid::parent() == between {
+                    std::thread::yield_now();
+                }
+                return Ok(None);
+            }
+            Ok(Some(_)) => exit_now(0),
+            Err(error) => exit_now(error.raw_os_error().unwrap_or(libc::EAGAIN)),
+        }
+    };
+    loop {
+        match waitpid(between, None) {
+            Err(Errno::EINTR) => {}
+            Ok(WaitStatus::Exited(_, errno)) if errno != 0 => {
+                return Err(io::Error::from_raw_os_error(errno));
+            }
+            _ => return Ok(Some(between)),
+        }
     }
 }
 

@@ -230,6 +230,15 @@ class Hooks:
                 self._call("child_exit", self.server, worker)
                 return
 
+    def pre_exec(self):
+        self._call("pre_exec", self.server)
+
+    def succession(self, predecessor, successor):
+        """Another master has come or gone; no pid is 0."""
+        self.server.master_pid, self.server.reexec_pid = predecessor, successor
+        self.server.master_name, suffix = ("Master.2", ".2") if predecessor else ("Master", "")
+        self.server.proc_name = f"{self.cfg.proc_name}{suffix}"
+
     def on_exit(self):
         self._call("on_exit", self.server)
 

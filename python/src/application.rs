@@ -1,7 +1,8 @@
-//! `module:callable` as an application of the server: found by the master, loaded by each worker.
+//! `module:callable` as an application of the server: found by the master, loaded by each worker, or
+//! once in the mold that they come out of.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::anyhow;
 use log::warn;
@@ -19,10 +20,12 @@ pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application
         _ if settings.python.paste.is_some() => Ok(Arc::new(Wsgi {
             spec: settings.python.paste.clone().unwrap_or_default(),
             finds: Finds::Paste,
+            preloaded: OnceLock::new(),
         })),
         Some(spec) if !spec.starts_with("native:") => Ok(Arc::new(Wsgi {
             spec: spec.to_owned(),
             finds: Finds::Module,
+            preloaded: OnceLock::new(),
         })),
         _ => oxicorn::by_name(settings),
     }
@@ -32,6 +35,8 @@ pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application
 pub(crate) struct Wsgi {
     pub(crate) spec: String,
     pub(crate) finds: Finds,
+    /// Set in a mold, and so in its workers.
+    pub(crate) preloaded: OnceLock<Py<PyAny>>,
 }
 
 /// Where an application comes from.
@@ -63,6 +68,26 @@ impl Application for Wsgi {
         .map(drop)
     }
 
+    fn preload(&self, settings: &Settings) -> Result<(), LoadError> {
+        Python::attach(|py| {
+            let failed = |exception: PyErr| LoadError::Broken(exception.into());
+            let preload = py.import("oxicorn.preload").map_err(failed)?;
+            let before = preload.call_method0("sockets").map_err(failed)?;
+            let callable = self.find(py, settings)?;
+            let _ = self.preloaded.set(callable);
+            let concerns = preload.call_method1("settle", (before,)).map_err(failed)?;
+            let concerns: Vec<String> = concerns.extract().map_err(failed)?;
+            for concern in concerns {
+                warn!("{}: {concern}", self.spec);
+            }
+            Ok(())
+        })
+    }
+
+    fn can_preload(&self) -> bool {
+        true
+    }
+
     fn source_files(&self) -> Vec<PathBuf> {
         let files = Python::attach(module_files);
         files.unwrap_or_else(|exception| {
@@ -73,7 +98,10 @@ impl Application for Wsgi {
 
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
         Python::attach(|py| {
-            let callable = self.find(py, &context.settings)?.into_bound(py);
+            let callable = match self.preloaded.get() {
+                Some(callable) => callable.bind(py).clone(),
+                None => self.find(py, &context.settings)?.into_bound(py),
+            };
             let worker = Worker::new(callable, context);
             let worker = worker.map_err(|exception| LoadError::Broken(exception.into()))?;
             Ok(Box::new(worker) as Box<dyn App>)
@@ -129,9 +157,23 @@ pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResul
     directories.try_for_each(|directory| put_first(py, directory))
 }
 
-/// Has the application see what `raw_env` has set: `os.environ` is as it was when Python began.
+/// What is the master's business alone. The process has not got these any more.
+const OF_THE_MASTER: [&str; 6] = [
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "NOTIFY_SOCKET",
+    "OXICORN_FD",
+    "OXICORN_PID",
+];
+
+/// Has the application see what `raw_env` has set, and not what the master has taken away: `os.environ`
+/// is as it was when Python began.
 fn set_environment(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let environ = py.import("os")?.getattr("environ")?;
+    for name in OF_THE_MASTER {
+        environ.call_method1("pop", (name, py.None()))?;
+    }
     let mut pairs = settings.raw_env.iter();
     pairs.try_for_each(|(name, value)| environ.set_item(name, value))
 }

@@ -235,7 +235,10 @@ impl Filler {
             }
         }
         let inside = path.as_bytes();
-        let inside = inside.strip_prefix(script_name).unwrap_or(inside);
+        let inside = match script_name.is_empty() {
+            true => inside,
+            false => inside.strip_prefix(script_name).unwrap_or(inside),
+        };
         environ.set_item(&words.script_name, from_latin1(py, script_name))?;
         if inside.len() == head.target().len() && !inside.contains(&b'%') {
             return environ.set_item(&words.path_info, &target);

@@ -51,9 +51,15 @@ impl PythonHooks {
         let table = self.table(py, settings)?;
         let name = moment.hook().unwrap_or("forked");
         match moment {
-            Moment::Starting | Moment::Ready | Moment::Reloaded | Moment::Exit => {
-                table.call_method0(name)?
-            }
+            Moment::Starting
+            | Moment::Ready
+            | Moment::Reloaded
+            | Moment::PreExec
+            | Moment::Exit => table.call_method0(name)?,
+            Moment::Succession {
+                predecessor,
+                successor,
+            } => table.call_method1("succession", (predecessor, successor))?,
             Moment::WorkersChanged { new, old } => table.call_method1(name, (new, old))?,
             Moment::Forked { age, pid } => table.call_method1(name, (age, pid))?,
             Moment::PreFork { age }

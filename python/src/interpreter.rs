@@ -5,6 +5,7 @@
 //!                                                                   '--> AfterFork_Child  --unlock--> worker
 //! ```
 
+use std::ffi::OsString;
 use std::io;
 
 use log::warn;
@@ -37,6 +38,26 @@ impl Host for Interpreter {
 
     fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
         logs::open(settings)
+    }
+
+    /// The interpreter's own: a script may begin with it, or be a module's.
+    fn command(&self) -> Option<Vec<OsString>> {
+        let command = Python::attach(|py| {
+            py.import("oxicorn.command")?
+                .call_method0("line")?
+                .extract()
+        });
+        command
+            .inspect_err(|error| warn!("cannot tell the command line: {error}"))
+            .ok()
+    }
+
+    fn share(&self) {
+        Python::attach(|py| {
+            if let Err(error) = call(py, "oxicorn.shared", "load") {
+                warn!("cannot share: {}", trace::line(py, &error));
+            }
+        });
     }
 
     /// Waits for the threads that the application has started, runs what it has registered with

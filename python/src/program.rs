@@ -1,6 +1,6 @@
 //! A program that embeds the server, with settings and application of its own.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use oxicorn::Source;
 use oxicorn_common::Application;
@@ -61,6 +61,7 @@ impl Program {
         Arc::new(Wsgi {
             spec: self.name.clone(),
             finds: Finds::Program(object),
+            preloaded: OnceLock::new(),
         })
     }
 }

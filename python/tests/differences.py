@@ -232,14 +232,6 @@ DIFFERENCES = [
         "HUP loads preloaded code anew, too.", False, True,
     ),
     Difference(
-        "settings/preload | guide/served", "loaded once",
-        "Not shared yet: preload_app has no effect, and each worker loads the application.", True, False,
-    ),
-    Difference(
-        "settings/preload | signals/hup-of-a-preloaded-application", "loaded by",
-        "Not shared yet: preload_app has no effect, and each worker loads the application.", "another", "this",
-    ),
-    Difference(
         "signals/sigint-stops-now | signals/sigquit-stops-now", "answered",
         "A request that is cut off is not answered; gunicorn raises SystemExit in the application and answers 500.", gunicorn=500,
     ),

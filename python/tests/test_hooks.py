@@ -149,7 +149,6 @@ def preloaded(server):
 
 
 @hooks(*FLAGS, "--pid", "{folder}/pid", files=FILES)
-@pytest.mark.xfail(strict=True, reason="SIGUSR2 starts no second master yet")
 def a_second_master(server):
     server.signal(SIGUSR2)
     seen(server, "pre_exec")

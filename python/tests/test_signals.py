@@ -237,7 +237,6 @@ def application_exits(server):
 
 
 @signals("--workers", "1", "--pid", "{folder}/pid")
-@pytest.mark.xfail(strict=True, reason="SIGUSR2 starts no second master yet")
 def usr2(server):
     pidfile = server.folder / "pid"
     facts = {"pid file": pidfile.read_text().strip() == str(server.pid)}

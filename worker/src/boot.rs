@@ -1,5 +1,5 @@
-//! The entry points of a child process: makes what a worker or runner needs, says `ready`, works,
-//! and returns the exit code.
+//! The entry points of a child process: makes what a worker, runner or mold needs; the first two say
+//! `ready`, work, and return the exit code.
 
 use std::io;
 use std::sync::Arc;
@@ -154,6 +154,18 @@ pub fn run_web(boot: Boot) -> i32 {
         }
         Err(error) => error.report(&sender),
     }
+}
+
+/// Loads the application in the process that web workers are to be forked from. The error is its exit
+/// code; the reason is told.
+pub fn preload(
+    application: &dyn Application,
+    settings: &Settings,
+    sender: &MessageSender,
+) -> Result<(), i32> {
+    log_panics();
+    load(application, |application| application.preload(settings))
+        .map_err(|error| error.report(sender))
 }
 
 /// The life of a runner: the application's background work on one thread, signals and the

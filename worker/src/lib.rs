@@ -41,5 +41,5 @@ mod thread_state;
 mod timers;
 mod tls;
 
-pub use boot::{Boot, run_runner, run_web};
+pub use boot::{Boot, preload, run_runner, run_web};
 pub use tls::{Tls, TlsError};

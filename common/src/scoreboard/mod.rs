@@ -50,9 +50,9 @@ pub enum SlotState {
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct Header {
-    /// Set to 1 before the whole server drains: a worker that sees it knows that no sibling will
-    /// take over its idle connections.
-    pub stopping: AtomicU32,
+    /// 1 from before all workers drain, at the end or for SIGWINCH: a worker that sees it knows that no
+    /// sibling will take over its idle connections.
+    pub deserted: AtomicU32,
     /// One more than the highest slot ever claimed.
     used_slots: AtomicU32,
     /// Odd while [`Scoreboard::fold`] moves figures, so that a reader does not count them twice.
@@ -233,8 +233,8 @@ mod tests {
     #[test]
     fn clones_share_the_memory() {
         let board = Scoreboard::new().expect("a mapping");
-        board.clone().header().stopping.store(1, Ordering::Relaxed);
-        assert_eq!(board.header().stopping.load(Ordering::Relaxed), 1);
+        board.clone().header().deserted.store(1, Ordering::Relaxed);
+        assert_eq!(board.header().deserted.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -129,6 +129,9 @@ impl Child {
 
 impl fmt::Display for Child {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (pid: {})", self.kind, self.pid)
+        match self.pid {
+            0 => write!(f, "{} (not born yet)", self.kind),
+            pid => write!(f, "{} (pid: {pid})", self.kind),
+        }
     }
 }

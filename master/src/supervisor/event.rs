@@ -34,6 +34,14 @@ pub(crate) enum Event {
     Signalled(Signal),
     /// [`Action::Reload`] read good settings.
     Reloaded(Plan),
+    /// [`Action::StartSuccessor`] was carried out.
+    SuccessorStarted { pid: i32 },
+    /// [`Action::StartSuccessor`] failed.
+    SuccessorFailed { reason: String },
+    /// The master that this one has started was reaped.
+    SuccessorEnded { death: Death },
+    /// The master that has started this one is gone.
+    PredecessorEnded,
 }
 
 /// Something to do, in the order given.
@@ -52,11 +60,17 @@ pub(crate) enum Action {
     /// Read the settings again, bind what is new, and report [`Event::Reloaded`]; or log what is
     /// wrong with them and leave everything as it is.
     Reload,
+    /// Start another master on the sockets of this one.
+    StartSuccessor,
+    /// Take the place of the predecessor, which is gone.
+    Promote,
     /// No child of this generation will be started any more.
     Forget {
         generation: u32,
     },
     ReopenLogs,
+    /// Tell all children whether those that drain leave siblings behind.
+    MarkDeserted(bool),
     /// Tell all children that the whole server stops, before any is told to drain.
     MarkStopping,
     /// A generation is proven: the server serves, for the first time or after a reload.

@@ -103,11 +103,14 @@ impl Supervisor {
 
     /// Starts all children of a new generation at once.
     pub(super) fn begin_generation(&mut self, plan: Plan, now: Instant) {
-        let generations = &mut self.generations;
-        generations.reloading = false;
+        self.generations.reloading = false;
         if self.stopping.is_some() {
             return;
         }
+        if self.wound_down != 0 {
+            self.wind_up();
+        }
+        let generations = &mut self.generations;
         generations.newest += 1;
         let generation = generations.newest;
         // What SIGTTIN and SIGTTOU have set holds until the setting itself changes.

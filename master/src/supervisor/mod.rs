@@ -11,7 +11,8 @@
 //! ```
 //!
 //! The rules are split by what they are about: `crew` keeps the number of children right,
-//! `generations` replaces all of them, `watch` kills what is late or silent, `shutdown` ends.
+//! `generations` replaces all of them, `watch` kills what is late or silent, `shutdown` ends,
+//! `succession` makes room for another master.
 
 mod backoff;
 mod child;
@@ -20,6 +21,7 @@ mod death;
 mod event;
 mod generations;
 mod shutdown;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -39,6 +41,7 @@ use generations::Generations;
 pub(crate) use child::{ChildId, Kind};
 pub(crate) use death::{Death, End};
 pub(crate) use event::{Action, Event, Plan};
+pub(crate) use succession::Succession;
 pub(crate) use watch::Pulse;
 
 /// A worker that ends by itself this soon after its birth counts as one that failed to boot.
@@ -54,6 +57,7 @@ pub(crate) struct Supervisor {
     runners: Crew,
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
     wound_down: u32,
+    succession: Succession,
     /// The exit code to end with, once the server stops.
     stopping: Option<i32>,
     /// There was no slot for a child that should be there, and this has been said.
@@ -74,7 +78,7 @@ struct Crew {
 
 impl Supervisor {
     /// Begins the first generation; the actions start its children.
-    pub(crate) fn new(plan: Plan, now: Instant) -> (Self, Vec<Action>) {
+    pub(crate) fn new(plan: Plan, succession: Succession, now: Instant) -> (Self, Vec<Action>) {
         let mut supervisor = Self {
             children: BTreeMap::new(),
             next_id: 1,
@@ -82,6 +86,7 @@ impl Supervisor {
             web: Crew::default(),
             runners: Crew::default(),
             wound_down: 0,
+            succession,
             stopping: None,
             is_full: false,
             looked: now,
@@ -106,6 +111,12 @@ impl Supervisor {
             Event::Died { id, death } => self.bury(id, death, now),
             Event::Signalled(signal) => self.obey(signal, now),
             Event::Reloaded(plan) => self.begin_generation(plan, now),
+            Event::SuccessorStarted { pid } => self.note_successor(pid),
+            Event::SuccessorFailed { reason } => {
+                self.say(Level::Error, format!("Cannot start a new master: {reason}"));
+            }
+            Event::SuccessorEnded { death } => self.note_end_of_successor(death),
+            Event::PredecessorEnded => self.promote(),
         }
         self.settle(now)
     }
@@ -129,8 +140,9 @@ impl Supervisor {
                 self.note_change(generation, &file, stamp);
             }
             Message::Replace { reason } => child.wants_replacement = Some(reason),
-            // It has logged the reason itself; the rest is told by its exit.
-            Message::Failed { .. } => {}
+            // [`Event::Forked`] says it. Of a failure the child has logged the reason itself; the rest
+            // is told by its exit.
+            Message::Born { .. } | Message::Failed { .. } => {}
         }
     }
 
@@ -239,12 +251,23 @@ impl Supervisor {
             Signal::SIGTTIN => {
                 let most = MAX_SLOTS.saturating_sub(self.runners.target);
                 self.web.target = most.min(self.target(Kind::Web) + 1);
+                self.wind_up();
                 self.wound_down = 0;
             }
             Signal::SIGTTOU => self.web.target = self.web.target.saturating_sub(1).max(1),
-            Signal::SIGWINCH => self.wound_down = self.newest(),
-            Signal::SIGUSR2 => self.say(Level::Warn, "SIGUSR2 is not supported yet".into()),
+            Signal::SIGWINCH => {
+                self.actions.push(Action::MarkDeserted(true));
+                self.wound_down = self.newest();
+            }
+            Signal::SIGUSR2 => self.ask_for_successor(),
             _ => {}
+        }
+    }
+
+    /// Workers are to be started again after SIGWINCH, if that has come.
+    fn wind_up(&mut self) {
+        if self.wound_down == self.newest() {
+            self.actions.push(Action::MarkDeserted(false));
         }
     }
 

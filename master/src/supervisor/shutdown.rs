@@ -36,7 +36,8 @@ impl Supervisor {
         if let Some(code) = self.stopping
             && self.children.is_empty()
         {
-            self.say(Level::Info, "Shutting down: Master".into());
+            let name = self.succession.name();
+            self.say(Level::Info, format!("Shutting down: {name}"));
             self.actions.push(Action::Exit { code });
         }
     }

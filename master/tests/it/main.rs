@@ -19,6 +19,7 @@ mod service;
 mod settings;
 mod signals;
 mod statsd;
+mod succession;
 mod syslog;
 mod tls;
 mod upload;

@@ -69,7 +69,7 @@ impl Reactor {
             .station
             .scoreboard
             .header()
-            .stopping
+            .deserted
             .load(Ordering::Acquire)
             == 0;
         self.station.slot().set_state(SlotState::Draining);

@@ -84,10 +84,13 @@ const DIFFERENCES: [(&str, &str); 25] = [
         "pre_fork",
         "when it raises, that worker cannot boot; gunicorn ends",
     ),
-    ("pre_exec", "not called yet: SIGUSR2 starts no new master"),
+    (
+        "pre_exec",
+        "when it raises, there is no new master; the old one says so and serves on",
+    ),
     (
         "preload_app",
-        "not shared yet: workers take the memory and the time of loading it each",
+        "loaded in a child of the master, the mold, after `when_ready`; SIGHUP loads it anew, gunicorn never",
     ),
     (
         "root_path",

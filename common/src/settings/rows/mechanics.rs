@@ -140,9 +140,10 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         kind: Kind::Switch,
         default: "false",
         bare: None,
-        standing: Standing::Accepted("each worker loads the application by itself, also on SIGHUP"),
+        standing: Standing::Works,
         help: "Load the application once, in a process from which the workers are forked, so that \
-               they share its memory.",
+               they share its memory. SIGHUP loads it anew. With `reload` each worker loads the \
+               application by itself. A native application has nothing to share.",
         apply: |settings, text| parse::switch(text).map(|value| settings.preload_app = value),
         show: |settings| settings.preload_app.to_string(),
     },

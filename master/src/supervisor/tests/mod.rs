@@ -6,4 +6,5 @@ mod reload;
 mod scene;
 mod signals;
 mod storm;
+mod succession;
 mod watch;

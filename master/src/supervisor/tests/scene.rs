@@ -8,7 +8,9 @@ use log::Level;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 
-use crate::supervisor::{Action, ChildId, Death, End, Event, Kind, Plan, Pulse, Supervisor};
+use crate::supervisor::{
+    Action, ChildId, Death, End, Event, Kind, Plan, Pulse, Succession, Supervisor,
+};
 
 pub(super) struct Scene {
     pub(super) supervisor: Supervisor,
@@ -31,8 +33,27 @@ pub(super) fn plan(workers: usize, runners: usize) -> Plan {
 
 impl Scene {
     pub(super) fn new(plan: Plan) -> Self {
+        Self::with(plan, Succession::default())
+    }
+
+    /// A server that serves, started by the master with the pid `predecessor`.
+    pub(super) fn succeeding(plan: Plan, predecessor: i32) -> Self {
+        let predecessor = Some(predecessor);
+        let mut scene = Self::with(
+            plan,
+            Succession {
+                predecessor,
+                successor: None,
+            },
+        );
+        scene.all_ready();
+        scene.done.clear();
+        scene
+    }
+
+    fn with(plan: Plan, succession: Succession) -> Self {
         let now = Instant::now();
-        let (supervisor, actions) = Supervisor::new(plan, now);
+        let (supervisor, actions) = Supervisor::new(plan, succession, now);
         let mut scene = Self {
             supervisor,
             now,

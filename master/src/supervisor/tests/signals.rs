@@ -84,15 +84,21 @@ fn a_server_that_is_stopped_while_it_boots_ends_with_zero() {
 fn winch_drains_all_until_a_reload_or_one_more() {
     let mut scene = Scene::serving(plan(2, 1));
     scene.signal(Signal::SIGWINCH);
+    let gone = Action::MarkDeserted(true);
+    assert_eq!(scene.done[0], gone, "before any of them drains");
     assert_eq!(scene.sent(Signal::SIGTERM), [1, 2, 3]);
     (1..=3).for_each(|id| scene.exits(id, 0));
     scene.pass(Duration::from_secs(60));
     assert!(scene.alive.is_empty() && scene.exit_code().is_none());
     scene.signal(Signal::SIGTTIN);
     assert_eq!(scene.alive.len(), 2, "one worker, and the runner");
+    let back = Action::MarkDeserted(false);
+    assert!(scene.done.contains(&back));
     scene.all_ready();
     scene.signal(Signal::SIGWINCH);
+    scene.done.clear();
     scene.reload(plan(2, 1));
+    assert!(scene.done.contains(&back));
     assert_eq!(
         scene.of(2).len(),
         2,

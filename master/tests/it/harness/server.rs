@@ -91,6 +91,12 @@ impl Builder {
         self
     }
 
+    /// Runs another program, which takes the arguments of the server.
+    pub(crate) fn program(mut self, path: &Path) -> Self {
+        self.program = path.to_owned();
+        self
+    }
+
     pub(crate) fn no_app(mut self) -> Self {
         self.app = None;
         self

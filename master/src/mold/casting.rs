@@ -1,0 +1,243 @@
+//! The mold's side: its life, and how an order travels.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+
+use log::{error, info};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid, getppid};
+use oxicorn_common::hooks::HookError;
+use oxicorn_common::{Message, MessageSender, SignalPipe, logging, signals};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
+
+use crate::master::{Master, SIGNALS};
+use crate::spawn::{BOOT_ERROR, Order, fork_to, live};
+use crate::supervisor::Kind;
+use crate::sys;
+
+/// Longer tracebacks are cut.
+const MOST_TEXT: usize = 16 * 1024;
+/// Age and slot of the worker; what follows is why it must not boot, where that is so.
+const HEADER: usize = 2 * size_of::<u64>();
+
+/// A mold in its own process.
+#[derive(Debug)]
+pub(super) struct Casting {
+    pub(super) sender: MessageSender,
+    pub(super) orders: OwnedFd,
+    /// The master.
+    pub(super) parent: Pid,
+}
+
+impl Casting {
+    /// Loads the application and makes workers of `generation`, until the master ends it or itself.
+    pub(super) fn live(self, master: &mut Master, generation: u32) -> ! {
+        let code = self.prepare(master, generation).unwrap_or_else(|reason| {
+            let text = format!("Mold failed to boot: {reason:#}");
+            error!("{text}");
+            let exit_code = BOOT_ERROR;
+            let _ = self.sender.send(&Message::Failed { exit_code, text });
+            exit_code
+        });
+        let code = match code {
+            0 => self.serve(master, generation),
+            code => code,
+        };
+        log::logger().flush();
+        // What the application wants done at its end is done at the end of each worker.
+        sys::exit_now(code)
+    }
+
+    /// The exit code is 0 when there is something to make workers of.
+    fn prepare(&self, master: &mut Master, generation: u32) -> anyhow::Result<i32> {
+        signals::reset_to_default()?;
+        master.keep_only(generation);
+        master.title.show("mold");
+        info!("Booting mold with pid: {}", getpid());
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if getppid() != self.parent {
+            anyhow::bail!("the master is gone");
+        }
+        // A terminal or a careless `kill` speaks to the master. Nobody reads the pipe; signals that were
+        // ignored instead would be so in the programs that the application starts.
+        let heard = SIGNALS.into_iter().filter(|&it| it != Signal::SIGCHLD);
+        master.signals = Some(SignalPipe::install(&heard.collect::<Vec<_>>())?);
+        let Some(generation) = master.generations.get(&generation) else {
+            anyhow::bail!("its generation is gone");
+        };
+        let application = &*generation.application;
+        Ok(
+            match oxicorn_worker::preload(application, &generation.settings, &self.sender) {
+                Ok(()) => {
+                    signals::reclaim()?;
+                    self.sender.send(&Message::Ready)?;
+                    0
+                }
+                Err(code) => code,
+            },
+        )
+    }
+
+    fn serve(self, master: &mut Master, generation: u32) -> i32 {
+        let parent = self.parent;
+        let mut ours = Some(self);
+        while let Some(this) = &ours {
+            let (order, refusal, sender) = match take(&this.orders) {
+                Ok(Some((age, slot, refusal, sender))) => {
+                    let order = Order {
+                        id: age,
+                        kind: Kind::Web,
+                        slot,
+                        generation,
+                    };
+                    (order, refusal, sender)
+                }
+                Ok(None) => return 0,
+                Err(reason) => {
+                    error!("Mold cannot take orders: {reason}");
+                    return BOOT_ERROR;
+                }
+            };
+            let forked = fork_to(master, sys::fork_orphan, |master| {
+                ours = None;
+                let pid = getpid().as_raw();
+                if sender.send(&Message::Born { pid }).is_err() {
+                    // Called off meanwhile.
+                    return 0;
+                }
+                // Those of the mold may have been renamed since it was forked.
+                logging::reopen();
+                live(master, order, sender, parent, refusal)
+            });
+            if let Err(reason) = forked {
+                error!("Mold cannot fork: {reason}");
+            }
+        }
+        0
+    }
+}
+
+/// Gives an order to a mold, with the pipe of the worker that it shall make.
+pub(super) fn give(
+    orders: impl AsFd,
+    order: Order,
+    refusal: Option<&HookError>,
+    pipe: MessageSender,
+) -> io::Result<()> {
+    let slot = u64::try_from(order.slot).unwrap_or(u64::MAX);
+    let mut packet = [order.id.to_ne_bytes(), slot.to_ne_bytes()].concat();
+    if let Some(refusal) = refusal {
+        let text = &refusal.traceback;
+        let length = text.floor_char_boundary(MOST_TEXT);
+        packet.extend_from_slice(&text.as_bytes()[..length]);
+    }
+    let pipe = pipe.into_pipe();
+    let rights = [pipe.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmRights(&rights));
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    rustix::io::retry_on_intr(|| {
+        sendmsg(
+            orders.as_fd(),
+            &[IoSlice::new(&packet)],
+            &mut control,
+            flags,
+        )
+    })?;
+    Ok(())
+}
+
+type Taken = (u64, usize, Option<HookError>, MessageSender);
+
+/// Waits for an order; `None` when there will be no more.
+fn take(orders: impl AsFd) -> io::Result<Option<Taken>> {
+    let mut packet = [0; HEADER + MOST_TEXT];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let count = rustix::io::retry_on_intr(|| {
+        let mut parts = [IoSliceMut::new(&mut packet)];
+        let flags = RecvFlags::CMSG_CLOEXEC;
+        Ok(recvmsg(orders.as_fd(), &mut parts, &mut control, flags)?.bytes)
+    })?;
+    let pipe = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    let mut rest = &packet[..count];
+    let mut number = || {
+        let (number, after) = rest.split_first_chunk()?;
+        rest = after;
+        Some(u64::from_ne_bytes(*number))
+    };
+    let (Some(age), Some(slot), Some(pipe)) = (number(), number(), pipe) else {
+        return Ok(None);
+    };
+    let refusal = (!rest.is_empty()).then(|| HookError {
+        hook: "pre_fork",
+        traceback: String::from_utf8_lossy(rest).into_owned(),
+    });
+    let slot = usize::try_from(slot).map_err(io::Error::other)?;
+    Ok(Some((age, slot, refusal, MessageSender::new(pipe))))
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+    use oxicorn_common::message::channel;
+
+    use super::*;
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).expect("a pair")
+    }
+
+    fn order() -> Order {
+        Order {
+            id: u64::MAX,
+            kind: Kind::Web,
+            slot: 7,
+            generation: 1,
+        }
+    }
+
+    #[test]
+    fn an_order_arrives_with_its_pipe() {
+        let (ours, theirs) = pair();
+        let (sender, mut receiver) = channel().expect("a pipe");
+        give(&ours, order(), None, sender).expect("given");
+        let taken = take(&theirs).expect("taken").expect("an order");
+        let (age, slot, refusal, sender) = taken;
+        assert_eq!((age, slot, refusal), (u64::MAX, 7, None));
+        sender.send(&Message::Born { pid: 1 }).expect("sent");
+        assert_eq!(receiver.read(), [Message::Born { pid: 1 }]);
+    }
+
+    #[test]
+    fn a_refusal_arrives_and_is_cut_where_it_is_too_long() {
+        let (ours, theirs) = pair();
+        let (sender, _receiver) = channel().expect("a pipe");
+        let refusal = HookError {
+            hook: "pre_fork",
+            traceback: "ä".repeat(MOST_TEXT),
+        };
+        give(&ours, order(), Some(&refusal), sender).expect("given");
+        let (_, _, taken, _) = take(&theirs).expect("taken").expect("an order");
+        let taken = taken.expect("a refusal");
+        assert_eq!(taken.hook, "pre_fork");
+        assert_eq!(taken.traceback.len(), MOST_TEXT);
+    }
+
+    #[test]
+    fn a_master_that_is_gone_sends_no_more() {
+        let (ours, theirs) = pair();
+        drop(ours);
+        assert!(take(&theirs).expect("the end").is_none());
+    }
+}

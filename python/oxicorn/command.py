@@ -1,0 +1,14 @@
+"""How this process was started."""
+
+import sys
+
+
+def line():
+    """Return the command line that starts the same program again: interpreter, its options, script and arguments."""
+    # Not before 3.10.
+    original = getattr(sys, "orig_argv", None)
+    if original:
+        return [sys.executable, *original[1:]]
+    package = getattr(sys.modules["__main__"], "__package__", None)
+    script = ["-m", package] if package else sys.argv[:1]
+    return [sys.executable, *script, *sys.argv[1:]]
