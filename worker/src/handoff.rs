@@ -163,9 +163,51 @@ fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
+
+    use oxicorn_common::Settings;
 
     use super::*;
+    use crate::connection::Received;
+    use crate::http::Rules;
+
+    /// What a sibling would read of a request that has come whole, or nothing where it has to stay.
+    fn passed_on(request: &[u8]) -> Option<Vec<u8>> {
+        let handoff = Handoff::new().expect("a socket pair");
+        let (mut client, server) = UnixStream::pair().expect("a socket pair");
+        client.write_all(request).expect("sent");
+        let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
+        connection.readable = true;
+        let mut buffers = Box::<Buffers>::default();
+        let rules = Rules::from(&Settings::default());
+        let received = connection.receive(&mut buffers, &rules);
+        assert!(matches!(received, Received::Request), "{received:?}");
+        connection.buffers = Some(buffers);
+        if !pass_ready(&handoff, &connection) {
+            return None;
+        }
+        let got = take(&handoff).expect("no error").expect("a connection");
+        Some(got.buffers.expect("bytes").inbox.filled().to_vec())
+    }
+
+    #[test]
+    fn a_request_goes_back_to_the_bytes_that_it_was() {
+        for request in [
+            &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /next HTTP/1.1\r\n",
+        ] {
+            assert_eq!(passed_on(request).as_deref(), Some(request));
+        }
+        let chunks =
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+        assert_eq!(passed_on(chunks), None);
+        let long = [
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16384\r\n\r\n".as_slice(),
+            &[b'x'; MOST_BYTES],
+        ];
+        assert_eq!(passed_on(&long.concat()), None);
+    }
 
     #[test]
     fn a_connection_arrives_as_who_it_was() {

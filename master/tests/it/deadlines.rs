@@ -28,8 +28,7 @@ fn one_stuck_call_delays_nobody_else() {
     // Connections that the stuck worker had accepted before are served all the same.
     for client in &mut kept {
         let asked = Instant::now();
-        let answer = client.request("POST", "/echo", "", b"all of it");
-        assert_eq!(answer.expect("an answer").text(), "all of it");
+        assert_eq!(client.get("/pid").expect("an answer").status, 200);
         assert!(asked.elapsed() < PROMPT, "{:?}", asked.elapsed());
     }
     loads.iter().for_each(|load| load.wait_for_more(500));
