@@ -6,6 +6,25 @@ import json
 PIECES = ["piece %d\n" % number for number in range(50)]
 
 
+# What the views answer with, whatever the framework
+
+
+def digest(content):
+    return hashlib.sha256(content).hexdigest()
+
+
+def got(value, agent):
+    return {"got": value, "agent": agent}
+
+
+def error(*arguments):
+    raise ValueError("raised in a view")
+
+
+def ready():
+    return "ready"
+
+
 def flask():
     import flask
 
@@ -19,7 +38,7 @@ def flask():
 
     @app.post("/json")
     def echo():
-        return flask.jsonify(got=flask.request.get_json(), agent=flask.request.headers.get("User-Agent"))
+        return got(flask.request.get_json(), flask.request.headers.get("User-Agent"))
 
     @app.post("/form")
     def form():
@@ -27,11 +46,11 @@ def flask():
 
     @app.post("/upload")
     def upload():
-        return hashlib.sha256(flask.request.files["file"].read()).hexdigest()
+        return digest(flask.request.files["file"].read())
 
     @app.post("/raw")
     def raw():
-        return hashlib.sha256(flask.request.get_data()).hexdigest()
+        return digest(flask.request.get_data())
 
     @app.get("/stream")
     def stream():
@@ -45,14 +64,8 @@ def flask():
     def where():
         return flask.request.url
 
-    @app.get("/error")
-    def error():
-        raise ValueError("raised in a view")
-
-    @app.get("/ready")
-    def ready():
-        return "ready"
-
+    app.get("/error")(error)
+    app.get("/ready")(ready)
     return app
 
 
@@ -68,7 +81,7 @@ def bottle():
 
     @app.post("/json")
     def echo():
-        return {"got": bottle.request.json, "agent": bottle.request.get_header("User-Agent")}
+        return got(bottle.request.json, bottle.request.get_header("User-Agent"))
 
     @app.post("/form")
     def form():
@@ -77,11 +90,11 @@ def bottle():
 
     @app.post("/upload")
     def upload():
-        return hashlib.sha256(bottle.request.files["file"].file.read()).hexdigest()
+        return digest(bottle.request.files["file"].file.read())
 
     @app.post("/raw")
     def raw():
-        return hashlib.sha256(bottle.request.body.read()).hexdigest()
+        return digest(bottle.request.body.read())
 
     @app.get("/stream")
     def stream():
@@ -97,14 +110,8 @@ def bottle():
     def where():
         return bottle.request.url
 
-    @app.get("/error")
-    def error():
-        raise ValueError("raised in a view")
-
-    @app.get("/ready")
-    def ready():
-        return "ready"
-
+    app.get("/error")(error)
+    app.get("/ready")(ready)
     return app
 
 
@@ -119,7 +126,7 @@ def falcon():
 
     class Json:
         def on_post(self, request, response):
-            response.media = {"got": request.media, "agent": request.user_agent}
+            response.media = got(request.media, request.user_agent)
 
     class Form:
         def on_post(self, request, response):
@@ -128,11 +135,11 @@ def falcon():
     class Upload:
         def on_post(self, request, response):
             for part in request.get_media():
-                response.text = hashlib.sha256(part.stream.read()).hexdigest()
+                response.text = digest(part.stream.read())
 
     class Raw:
         def on_post(self, request, response):
-            response.text = hashlib.sha256(request.bounded_stream.read()).hexdigest()
+            response.text = digest(request.bounded_stream.read())
 
     class Stream:
         def on_get(self, request, response):
@@ -148,12 +155,11 @@ def falcon():
             response.text = request.url
 
     class Error:
-        def on_get(self, request, response):
-            raise ValueError("raised in a view")
+        on_get = staticmethod(error)
 
     class Ready:
         def on_get(self, request, response):
-            response.text = "ready"
+            response.text = ready()
 
     app = falcon.App()
     for path, resource in {
@@ -176,17 +182,17 @@ def pyramid():
 
     views = {
         ("hello", "/hello/{name}"): hello,
-        ("json", "/json"): lambda request: Response(json_body={"got": request.json_body, "agent": request.user_agent}),
+        ("json", "/json"): lambda request: Response(json_body=got(request.json_body, request.user_agent)),
         ("form", "/form"): lambda request: Response(json_body=sorted(request.POST.items())),
-        ("upload", "/upload"): lambda request: Response(hashlib.sha256(request.POST["file"].file.read()).hexdigest()),
-        ("raw", "/raw"): lambda request: Response(hashlib.sha256(request.body).hexdigest()),
+        ("upload", "/upload"): lambda request: Response(digest(request.POST["file"].file.read())),
+        ("raw", "/raw"): lambda request: Response(digest(request.body)),
         ("stream", "/stream"): lambda request: Response(
             app_iter=(piece.encode() for piece in PIECES), content_type="text/plain"
         ),
         ("redirect", "/redirect"): lambda request: HTTPFound("/hello/again"),
         ("where", "/where"): lambda request: Response(request.url),
-        ("error", "/error"): lambda request: {}["raised in a view"],
-        ("ready", "/ready"): lambda request: Response("ready"),
+        ("error", "/error"): error,
+        ("ready", "/ready"): lambda request: Response(ready()),
     }
     with Configurator() as config:
         for (name, path), view in views.items():
@@ -207,15 +213,12 @@ def django():
         response.set_cookie("seen", "yes")
         return response
 
-    def error(request):
-        raise ValueError("raised in a view")
-
     def form(request):
         pairs = [(key, value) for key, values in request.POST.lists() for value in values]
         return JsonResponse(sorted(pairs), safe=False)
 
     def echo(request):
-        return JsonResponse({"got": json.loads(request.body), "agent": request.headers.get("User-Agent")})
+        return JsonResponse(got(json.loads(request.body), request.headers.get("User-Agent")))
 
     settings.configure(
         DEBUG=False, ALLOWED_HOSTS=["*"], ROOT_URLCONF="django_urls", SECRET_KEY="of a test", MIDDLEWARE=[],
@@ -230,13 +233,13 @@ def django():
         path("hello/<name>", hello),
         path("json", echo),
         path("form", form),
-        path("upload", lambda request: HttpResponse(hashlib.sha256(request.FILES["file"].read()).hexdigest())),
-        path("raw", lambda request: HttpResponse(hashlib.sha256(request.body).hexdigest())),
+        path("upload", lambda request: HttpResponse(digest(request.FILES["file"].read()))),
+        path("raw", lambda request: HttpResponse(digest(request.body))),
         path("stream", lambda request: StreamingHttpResponse(iter(PIECES), content_type="text/plain")),
         path("redirect", lambda request: HttpResponseRedirect("/hello/again")),
         path("where", lambda request: HttpResponse(request.build_absolute_uri())),
         path("error", error),
-        path("ready", lambda request: HttpResponse("ready")),
+        path("ready", lambda request: HttpResponse(ready())),
     ]
     sys.modules["django_urls"] = urls
     return WSGIHandler()

@@ -10,10 +10,11 @@ from harness import PATIENCE, Broken, Closed, lines, until
 
 PROBE = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
 # Functions of the application, as tracebacks name them.
-FRAMES = mirror.ROUTES | {"application", "__next__", "close"}
+FRAMES = set(mirror.VIEWS) | {"application", "__next__", "close"}
 # The texts of its exceptions.
-TEXTS = set(re.findall(r'(?:Error|Exception|Iteration)\("([^"]+)"', inspect.getsource(mirror))) | {
-    f"{what} of {name}" for what in ("iteration", "close") for name in mirror.ROUTES
+SOURCE = "".join(map(inspect.getsource, mirror.PARTS))
+TEXTS = set(re.findall(r'(?:Error|Exception|Iteration)\("([^"]+)"', SOURCE)) | {
+    f"{what} of {name}" for what in ("iteration", "close") for name in mirror.VIEWS
 }
 # The page of a refusal: gunicorn's, oxicorn's.
 PAGE = re.compile(rb"<html>\n  <head>\n    <title>|(\d{3} )?[A-Z][A-Za-z -]+\n$")

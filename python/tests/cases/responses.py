@@ -2,7 +2,7 @@
 
 from .case import get, head, raw
 
-# The functions of apps/mirror.py that answer a plain GET.
+# The functions of apps/mirror that answer a plain GET.
 NORMAL = """
     plain several empty empty-piece one-tuple generated generated-late closing no-content
     no-content-with-body not-modified not-modified-with-length large large-chunked status-no-reason status-only status-odd
