@@ -7,6 +7,7 @@
 use std::io::{self, Read};
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,7 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
             sleep(ms);
             text(std::process::id())
         }
+        "/together" => text(together(Duration::from_micros(value(&query, "us", 0)))),
         "/spin" => {
             spin(ms);
             text(std::process::id())
@@ -94,6 +96,14 @@ fn bytes(content: Vec<u8>) -> Response {
     Response::new(StatusCode::OK)
         .field("Content-Type", "text/plain")
         .body(ResponseBody::Bytes(content))
+}
+
+/// How many calls were here while this one slept.
+fn together(time: Duration) -> usize {
+    static HERE: AtomicUsize = AtomicUsize::new(0);
+    let before = HERE.fetch_add(1, Ordering::SeqCst);
+    sleep(time);
+    HERE.fetch_sub(1, Ordering::SeqCst).max(before + 1)
 }
 
 /// Leaves a process behind whose parent has ended.

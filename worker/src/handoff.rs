@@ -19,7 +19,7 @@ use nix::cmsg_space;
 use nix::errno::Errno;
 use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
 use oxicorn_common::Handoff;
-use oxicorn_common::request::{Local, Peer};
+use oxicorn_common::request::{Body, Local, Peer};
 use socket2::SockRef;
 
 use crate::connection::{Buffers, Connection};
@@ -44,28 +44,30 @@ pub(crate) fn pass(handoff: &Handoff, connection: &Connection) -> bool {
         Some(buffers) => buffers.inbox.filled(),
         None => &[],
     };
-    send(handoff, connection, &[], unread)
+    send(handoff, connection, [&[], &[], unread])
 }
 
-/// Gives away a connection whose request is whole but has not begun: the head goes back to bytes.
+/// Gives away a connection whose request is whole but has not begun: it goes back to bytes.
 pub(crate) fn pass_ready(handoff: &Handoff, connection: &Connection) -> bool {
     let Some(buffers) = &connection.buffers else {
         return false;
     };
-    let (head, rest) = (&buffers.intake.head.bytes, buffers.inbox.filled());
-    // A body that has been decoded is not on the wire any more.
-    if buffers.intake.body.length() > 0 || buffers.intake.was_chunked() {
+    let intake = &buffers.intake;
+    // What came in chunks is not known as it was, and what was too long for the memory is for a packet.
+    let (Body::Memory(body), false) = (&intake.body, intake.was_chunked()) else {
         return false;
-    }
-    send(handoff, connection, head, rest)
+    };
+    let parts = [&intake.head.bytes, body.get_ref(), buffers.inbox.filled()];
+    send(handoff, connection, parts)
 }
 
-fn send(handoff: &Handoff, connection: &Connection, head: &[u8], rest: &[u8]) -> bool {
-    if connection.is_bound() || head.len() + rest.len() > MOST_BYTES {
+fn send(handoff: &Handoff, connection: &Connection, bytes: [&[u8]; 3]) -> bool {
+    if connection.is_bound() || bytes.iter().map(|it| it.len()).sum::<usize>() > MOST_BYTES {
         return false;
     }
     let label = write_label(connection);
-    let parts = [IoSlice::new(&label), IoSlice::new(head), IoSlice::new(rest)];
+    let [head, body, rest] = bytes.map(IoSlice::new);
+    let parts = [IoSlice::new(&label), head, body, rest];
     let rights = [connection.stream.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&rights)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
@@ -161,9 +163,51 @@ fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
+    use std::io::{Read, Write};
+
+    use oxicorn_common::Settings;
 
     use super::*;
+    use crate::connection::Received;
+    use crate::http::Rules;
+
+    /// What a sibling would read of a request that has come whole, or nothing where it has to stay.
+    fn passed_on(request: &[u8]) -> Option<Vec<u8>> {
+        let handoff = Handoff::new().expect("a socket pair");
+        let (mut client, server) = UnixStream::pair().expect("a socket pair");
+        client.write_all(request).expect("sent");
+        let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
+        connection.readable = true;
+        let mut buffers = Box::<Buffers>::default();
+        let rules = Rules::from(&Settings::default());
+        let received = connection.receive(&mut buffers, &rules);
+        assert!(matches!(received, Received::Request), "{received:?}");
+        connection.buffers = Some(buffers);
+        if !pass_ready(&handoff, &connection) {
+            return None;
+        }
+        let got = take(&handoff).expect("no error").expect("a connection");
+        Some(got.buffers.expect("bytes").inbox.filled().to_vec())
+    }
+
+    #[test]
+    fn a_request_goes_back_to_the_bytes_that_it_was() {
+        for request in [
+            &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /next HTTP/1.1\r\n",
+        ] {
+            assert_eq!(passed_on(request).as_deref(), Some(request));
+        }
+        let chunks =
+            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
+        assert_eq!(passed_on(chunks), None);
+        let long = [
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16384\r\n\r\n".as_slice(),
+            &[b'x'; MOST_BYTES],
+        ];
+        assert_eq!(passed_on(&long.concat()), None);
+    }
 
     #[test]
     fn a_connection_arrives_as_who_it_was() {

@@ -82,13 +82,24 @@ fn a_connection_wakes_one_worker_and_they_take_turns() {
     assert!(accepted.iter().all(|&it| it > fair / 2), "{accepted:?}");
 }
 
-/// All clients come while there is one worker. The second one has none of its own to serve, and yet
-/// they spread.
+// Long enough that the others have come meanwhile, too short for the watch.
+const GET: &[u8] = b"GET /spin?ms=1 HTTP/1.1\r\nHost: test\r\n\r\n";
+const POST: &[u8] = b"POST /spin?ms=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody";
+
 #[test]
 fn clients_that_wait_move_to_a_worker_that_has_fewer() {
+    waiting_clients_move(GET);
+}
+
+#[test]
+fn a_request_moves_with_its_body() {
+    waiting_clients_move(POST);
+}
+
+/// All clients come while there is one worker. The second one has none of its own to serve, and yet
+/// they spread.
+fn waiting_clients_move(request: &[u8]) {
     const CLIENTS: usize = 8;
-    // Long enough that the others have come meanwhile, too short for the watch.
-    const SPIN: &[u8] = b"GET /spin?ms=1 HTTP/1.1\r\nHost: test\r\n\r\n";
     let builder = Server::new("leveling").lab().workers(1);
     let server = builder.args(&["--threads", "1"]).start();
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.client()).collect();
@@ -100,7 +111,7 @@ fn clients_that_wait_move_to_a_worker_that_has_fewer() {
     eventually("both workers serve half of the clients", || {
         let mut served = std::collections::BTreeMap::<String, usize>::new();
         for client in &mut clients {
-            client.send(SPIN).expect("sent");
+            client.send(request).expect("sent");
         }
         for client in &mut clients {
             let answer = client.answer().expect("an answer");
@@ -108,6 +119,29 @@ fn clients_that_wait_move_to_a_worker_that_has_fewer() {
         }
         let fewest = served.values().min().copied().unwrap_or_default();
         (served.len() == 2 && fewest >= CLIENTS / 2 - 1).then_some(())
+    });
+}
+
+/// Each of the calls is over before the watch would look, and none is long enough that a wake-up
+/// would pay if it computed. The thread sleeps: the other one takes the next call meanwhile.
+#[test]
+fn short_calls_that_wait_do_so_together() {
+    const CALL: &[u8] = b"GET /together?us=100 HTTP/1.1\r\nHost: test\r\n\r\n";
+    const ROUNDS: usize = 200;
+    let server = Server::new("together").lab().workers(1).threads(2).start();
+    let mut clients = [server.client(), server.client()];
+    eventually("most calls meet another", || {
+        let mut met = 0;
+        for _ in 0..ROUNDS {
+            for client in &mut clients {
+                client.send(CALL).expect("sent");
+            }
+            for client in &mut clients {
+                let answer = client.answer().expect("an answer");
+                met += usize::from(answer.text() == "2");
+            }
+        }
+        (met > ROUNDS / 2).then_some(())
     });
 }
 

@@ -112,17 +112,20 @@ impl Crew {
             while let Some(mut connection) = reactor.ready.pop_front() {
                 let estimate = self.estimates.slot_for(&connection);
                 let others_wait = !reactor.ready.is_empty();
-                if self.idle.load(Ordering::Relaxed) > 0
-                    && self.estimates.blocks(estimate, others_wait)
-                {
-                    self.promote();
-                }
+                let idle = self.idle.load(Ordering::Relaxed);
+                let relieve = idle > 0 && self.estimates.blocks(estimate, others_wait);
+                let alone = idle + 1 == self.station.settings.threads;
                 // One look at the clock between two requests is enough for both.
                 let started = reactor.now;
                 self.let_go(reactor);
+                // Not before: a follower that finds somebody leading goes back to sleep.
+                if relieve {
+                    self.promote();
+                }
                 self.begin(desk.index());
+                let sample = self.estimates.begin(estimate, started, alone);
                 let ended = desk.serve(&mut connection, started);
-                self.estimates.learn(estimate, ended - started);
+                self.estimates.learn(&sample, ended);
                 let Some(again) = self.try_lead() else {
                     return self.give_back(connection);
                 };
@@ -217,11 +220,14 @@ impl Crew {
     /// will do.
     fn promote(&self) -> bool {
         let mut bench = lock(&self.bench);
-        if bench.idle > bench.promotions {
-            bench.promotions += 1;
+        let (any, wake) = (bench.idle > 0, bench.idle > bench.promotions);
+        bench.promotions += usize::from(wake);
+        // Whom it wakes wants it first of all.
+        drop(bench);
+        if wake {
             self.promoted.notify_one();
         }
-        bench.idle > 0
+        any
     }
 
     fn wake_leader(&self) {

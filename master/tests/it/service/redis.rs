@@ -46,6 +46,13 @@ impl Redis {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
+    /// How often it was asked for a key.
+    fn reads(&self) -> Option<String> {
+        let stats = self.ask(&["INFO", "commandstats"]);
+        let line = stats.lines().find(|it| it.starts_with("cmdstat_get:"))?;
+        line.split(['=', ',']).nth(1).map(str::to_owned)
+    }
+
     fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.process.id()).expect("a process id");
         kill(Pid::from_raw(pid), signal).expect("a process");
@@ -174,4 +181,36 @@ fn a_url_that_cannot_be_used_is_refused_by_name() {
     assert_eq!(ended.code, Some(4), "{}", ended.log);
     assert!(ended.log.contains("redis_url"), "{}", ended.log);
     assert!(!ended.log.contains("secret"), "{}", ended.log);
+}
+
+/// Two servers over one database and one Redis. What one changes the other has copies of, which
+/// nothing but Redis can tell it.
+#[test]
+fn a_change_on_one_server_is_seen_on_another() {
+    let (redis, here) = begin("redis here");
+    let there = service("redis there")
+        .env("REDIS_URL", &redis.url())
+        .env(
+            "DATABASE_URL",
+            &format!("sqlite:{}/tasks.db", here.dir().display()),
+        )
+        .args(&["--near-cache-ttl", "600"]);
+    let there = start(there, 1);
+    let user = json!({"username": "dora", "email": "dora@example.org"});
+    let (_, answer) = call(&here, "POST", "/users", Some(user));
+    let path = format!("/users/{}", answer["user"]["userId"]);
+    let name = || call(&there, "GET", &path, None).1["user"]["fullName"].clone();
+    for round in 0..3 {
+        eventually("it is answered from a copy", || {
+            let before = redis.reads();
+            name();
+            (redis.reads() == before).then_some(())
+        });
+        let written = format!("Dora the {round}th");
+        let (status, _) = call(&here, "PUT", &path, Some(json!({"fullName": written})));
+        assert_eq!(status, 200);
+        eventually("the other server shows it", || {
+            (name() == written.as_str()).then_some(())
+        });
+    }
 }

@@ -61,6 +61,27 @@ fn a_change_of_one_worker_is_seen_by_another_at_once() {
     }
 }
 
+/// Redis tells of it as well, but nobody hears that here, as nobody does in the first moment.
+#[test]
+fn a_change_of_one_worker_needs_no_ear_to_be_seen_by_another() {
+    let ground = ground();
+    ground.deafen();
+    let (one, two) = (ground.process(), ground.process());
+    let (id, other) = (ground.add_task(), ground.add_task());
+    for id in [id, other] {
+        wait_copied(&ground, &one, id);
+        wait_copied(&ground, &two, id);
+    }
+    one.cancel(id);
+    assert_eq!(two.status(id), "cancelled");
+    assert_eq!(one.status(id), "cancelled");
+    // And before it is committed: afterwards somebody could have read the copy still.
+    assert!(two.cache.near.find(&key(other)).is_some());
+    assert!(one.cache.announce(&[key(other)]));
+    assert!(two.cache.near.find(&key(other)).is_none());
+    one.cache.settle(&[key(other)]);
+}
+
 #[test]
 fn a_change_of_another_server_is_heard() {
     let mut ground = ground();
