@@ -22,6 +22,12 @@ pub trait Host: Send + Sync {
         Ok(())
     }
 
+    /// Whether the process may have threads besides the master's: the host sees to it that a fork in the
+    /// middle of their work does no harm.
+    fn allows_threads(&self) -> bool {
+        false
+    }
+
     /// The command line that starts this program again, where it is not the process's own.
     fn command(&self) -> Option<Vec<OsString>> {
         None

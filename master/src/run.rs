@@ -109,7 +109,7 @@ fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<u8
         application.check(&loaded.settings)?;
         return Ok(0);
     }
-    if sys::thread_count() > 1 {
+    if sys::thread_count() > 1 && !host.allows_threads() {
         return Err(anyhow!("the server must be started before any thread is").into());
     }
     let has_log_file = loaded.settings.errorlog != "-";
@@ -218,7 +218,7 @@ fn lead(
     };
     let pid = std::process::id();
     info!("Listening at: {} ({pid})", generation.describe());
-    info!("Using worker: threads");
+    info!("Using worker: {}", generation.settings.worker_class());
     host.share();
     hooked.ask(Moment::Ready)?;
     let mut title = Title::new(&title_of(generation.name(), succession));

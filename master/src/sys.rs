@@ -23,8 +23,8 @@ pub(crate) fn thread_count() -> usize {
 /// Forks; `None` is the child.
 pub(crate) fn fork() -> io::Result<Option<Pid>> {
     // SAFETY: the master has one thread for ever (`run` refuses to start with more), so the child
-    // inherits no lock that another thread holds. In a mold, threads of the application may run; they are
-    // the interpreter's, whose lock the caller holds.
+    // inherits no lock that another thread holds. Where the host allows more, they are its own, and it
+    // sees to that (`Host::allows_threads`).
     match unsafe { nix::unistd::fork() }? {
         ForkResult::Parent { child } => Ok(Some(child)),
         ForkResult::Child => Ok(None),

@@ -4,14 +4,16 @@ import importlib
 import importlib.machinery
 import importlib.util
 import inspect
-import json
 import os
 import sys
 import traceback
 import types
 
+from .kept import keep
+
 # The name that config files run under.
 MODULE = "__config__"
+DEFAULT_FILES = ("gunicorn.conf.py", "oxicorn.conf.py")
 
 
 class ConfigFileError(Exception):
@@ -26,18 +28,28 @@ def read(place, is_module, directory, hooks):
     """
     if directory not in sys.path:
         sys.path.insert(0, directory)
+    return _values(variables(place, is_module), hooks)
+
+
+def variables(place, is_module):
+    """Execute a config file, or import a module, anew, and return its variables by their names."""
     try:
-        variables = _import(place) if is_module else _execute(place)
+        return _import(place) if is_module else _execute(place)
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise ConfigFileError(_describe(error)) from None
-    return _values(variables, hooks)
 
 
-def _values(variables, hooks):
+def default_file(directory):
+    """The config file that counts where none is named; ``None`` where there is none."""
+    places = (os.path.join(directory, name) for name in DEFAULT_FILES)
+    return next(filter(os.path.exists, places), None)
+
+
+def _values(found, hooks):
     values, functions = [], {}
-    for name, value in sorted(variables.items()):
+    for name, value in sorted(found.items()):
         if name in hooks:
             kind, text, function = _hook(name, value, hooks[name])
             if function is not None:
@@ -112,7 +124,7 @@ def _list(values):
 
 def _dictionary(name, value):
     if name == "logconfig_dict":
-        return "text", json.dumps(value, default=repr)
+        return "text", keep(value)
     if name == "secure_scheme_headers":
         return "text", ",".join(f"{field}={text}" for field, text in value.items())
     return "other", "a dictionary"

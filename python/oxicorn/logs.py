@@ -6,7 +6,7 @@ import logging
 import logging.config
 import os
 
-from . import _oxicorn
+from . import _oxicorn, kept
 
 ERROR, ACCESS = "gunicorn.error", "gunicorn.access"
 LINE = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
@@ -42,7 +42,7 @@ class Loggers:
     def __init__(self, level, access_format, dictionary=None, json_file=None, file=None):
         # What is in the files now: they may be others when it has to be gone back to.
         if dictionary is not None:
-            content = json.loads(dictionary)
+            content = kept.value(dictionary)
         elif json_file is not None:
             with open(json_file, encoding="utf-8") as opened:
                 content = json.load(opened)

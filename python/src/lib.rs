@@ -51,8 +51,8 @@ mod _oxicorn {
 
     use oxicorn::{Settings, Source};
     use oxicorn_common::settings::SETTINGS;
+    use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
-
     use pyo3::types::PyDict;
 
     use crate::application::resolve;
@@ -85,14 +85,32 @@ mod _oxicorn {
         Ok(py.detach(|| oxicorn::serve_in(Arc::new(Interpreter), source, resolve)))
     }
 
-    /// Serves `application`, an `oxicorn.app.base.BaseApplication` called `name`, by its own settings;
-    /// returns the exit code.
+    /// Serves `application`, an `oxicorn.app.base.BaseApplication` called `name`, by its own settings
+    /// and, where `arguments` are given, those of a command line and the environment before them; returns
+    /// the exit code.
     #[pyfunction]
-    fn serve(py: Python<'_>, application: Py<PyAny>, name: String) -> PyResult<u8> {
-        let program = Arc::new(Program::new(application, name));
+    #[pyo3(signature = (application, name, arguments=None))]
+    fn serve(
+        py: Python<'_>,
+        application: Py<PyAny>,
+        name: String,
+        arguments: Option<Vec<OsString>>,
+    ) -> PyResult<u8> {
+        let program = Arc::new(Program::new(application, name, arguments));
         let source = program.source(Source::process()?);
         let resolve = move |_: &Settings| Ok(program.application());
         Ok(py.detach(|| oxicorn::serve_in(Arc::new(Interpreter), source, resolve)))
+    }
+
+    /// The settings that `arguments` have, program name first: lists of texts by name.
+    #[pyfunction]
+    fn command_line(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<Bound<'_, PyDict>> {
+        let given = PyDict::new(py);
+        let found = Settings::on_command_line(&arguments);
+        for (name, values) in found.map_err(|error| PyValueError::new_err(error.to_string()))? {
+            given.set_item(name, values)?;
+        }
+        Ok(given)
     }
 
     /// The default of each setting by its name; a hook has none.

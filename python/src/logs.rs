@@ -136,6 +136,8 @@ pub(crate) mod _logs {
     use oxicorn_common::logging::{self, Level};
     use pyo3::prelude::*;
 
+    use crate::interpreter::outside_forks;
+
     /// Writes a record to the error log, and to syslog where that is on.
     #[pyfunction]
     fn write_error(py: Python<'_>, number: i64, text: &str) {
@@ -146,12 +148,13 @@ pub(crate) mod _logs {
             40..50 => Level::Error,
             50.. => Level::Critical,
         };
-        py.detach(|| logging::write_error(level, text));
+        outside_forks(py, || logging::write_error(level, text));
     }
 
     /// Writes a line without its end to the access log, and to syslog where that is on.
     #[pyfunction]
     fn write_access(py: Python<'_>, line: &str) {
-        py.detach(|| logging::write_access(format!("{line}\n").as_bytes()));
+        let line = format!("{line}\n");
+        outside_forks(py, || logging::write_access(line.as_bytes()));
     }
 }

@@ -1,5 +1,6 @@
 //! A program that embeds the server, with settings and application of its own.
 
+use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
 
 use oxicorn::Source;
@@ -28,30 +29,40 @@ const KEPT: [&str; 8] = [
 pub(crate) struct Program {
     object: Arc<Py<PyAny>>,
     name: String,
+    /// Those of the server, which go before the settings of the program.
+    arguments: Option<Vec<OsString>>,
 }
 
 impl Program {
-    pub(crate) fn new(object: Py<PyAny>, name: String) -> Self {
+    pub(crate) fn new(object: Py<PyAny>, name: String, arguments: Option<Vec<OsString>>) -> Self {
         Self {
             object: Arc::new(object),
             name,
+            arguments,
         }
     }
 
-    /// What the program is started with: its arguments are its own, and so is most of its environment.
+    /// What the program is started with. Unless it has said otherwise its arguments are its own, and so is
+    /// most of its environment.
     pub(crate) fn source(&self, process: Source) -> Source {
         let name = &self.name;
+        let reader = Arc::new(Settings(Arc::clone(&self.object)));
+        let place = ["-c".into(), format!("python:{name}").into()];
+        if let Some(arguments) = &self.arguments {
+            return Source {
+                // The last one counts.
+                arguments: arguments.iter().cloned().chain(place).collect(),
+                reader,
+                ..process
+            };
+        }
         let environment = process.environment.into_iter();
         Source {
-            arguments: vec![
-                "oxicorn".into(),
-                "-c".into(),
-                format!("python:{name}").into(),
-            ],
+            arguments: ["oxicorn".into()].into_iter().chain(place).collect(),
             environment: environment
                 .filter(|(name, _)| name.starts_with("OXICORN_") || KEPT.contains(&&**name))
                 .collect(),
-            reader: Arc::new(Settings(Arc::clone(&self.object))),
+            reader,
             ..process
         }
     }

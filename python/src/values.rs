@@ -65,7 +65,7 @@ fn value<'py>(py: Python<'py>, row: &Setting, settings: &Settings) -> PyResult<B
         }
         "forwarder_headers" => texts(py, settings.proxy.forwarder_headers.iter().cloned()),
         "forwarded_allow_ips" | "proxy_allow_ips" => texts(py, items(&shown)),
-        "logconfig_dict" => py.import("json")?.call_method1("loads", (shown,)),
+        "logconfig_dict" => py.import("oxicorn.kept")?.call_method1("value", (shown,)),
         _ => by_kind(py, row, &shown),
     }
 }

@@ -1,9 +1,13 @@
 """The config file as oxicorn reads it: places, values, what is wrong with it, and its hooks that raise."""
 
+import contextlib
+import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -87,9 +91,9 @@ def test_what_is_wrong_is_said(tmp_path, text, says):
     assert "config_file.py" not in output, output
 
 
-def server(config, **more):
+def server(config, *flags, **more):
     files = {"gunicorn.conf.py": config, "plain.py": APP}
-    return Server(OXICORN, "plain:application", "--pythonpath", "{folder}", files=files, **more)
+    return Server(OXICORN, "plain:application", "--pythonpath", "{folder}", *flags, files=files, **more)
 
 
 def test_it_is_executed_anew_on_hup():
@@ -199,6 +203,106 @@ def test_a_program_embeds_the_server(tmp_path):
     finally:
         process.terminate()
         assert process.wait(30) == 0
+
+
+INITIALISED = """
+import sys
+from {module} import Application
+from plain import application
+
+class Own(Application):
+    def init(self, parser, opts, args):
+        print("init", opts.threads, opts.bind, *args, flush=True)
+        return {{"workers": 3, "threads": 4, "proc_name": "own", "bind": "127.0.0.1:0"}}
+
+    def load(self):
+        return application
+
+Own("%(prog)s [OPTIONS]").run()
+"""
+
+
+@pytest.mark.parametrize("module", ["gunicorn.app.base", "oxicorn.app.base"])
+def test_a_program_has_settings_below_all_others(tmp_path, module):
+    """`init` of gunicorn's Application: config file, environment and command line go before it."""
+    (tmp_path / "plain.py").write_text(APP)
+    (tmp_path / "program.py").write_text(INITIALISED.format(module=module))
+    (tmp_path / "conf.py").write_text("workers = 1\nproc_name = 'of_the_file'\nraw_env = ['A=b']\n")
+    done = subprocess.run(
+        [sys.executable, "program.py", "--threads", "2", "--config", "conf.py", "--print-config", "over"], cwd=tmp_path,
+        env=environment_of({"GUNICORN_CMD_ARGS": "--workers 2", "HOME": str(tmp_path)}), capture_output=True, text=True,
+        timeout=60, check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    first, *lines = done.stdout.splitlines()
+    assert first == "init 2 None over"
+    values = dict(line.split(" # ")[0].replace(" ", "").split("=", 1) for line in lines if "=" in line)
+    assert (values["workers"], values["threads"], values["proc_name"]) == ("2", "2", "of_the_file")
+
+
+def test_a_program_with_init_serves(tmp_path):
+    (tmp_path / "plain.py").write_text(APP)
+    (tmp_path / "program.py").write_text(INITIALISED.format(module="oxicorn.app.base"))
+    log = tmp_path / "error.log"
+    process = subprocess.Popen(
+        [sys.executable, "program.py", "--error-logfile", str(log), "--workers", "2"], cwd=tmp_path,
+        env=environment_of({"HOME": str(tmp_path)}), stdout=subprocess.DEVNULL,
+    )
+    try:
+        until("it serves", lambda: log.exists() and "serves with 2 workers" in log.read_text())
+        assert "Using worker: gthread" in log.read_text()
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+THREADED = """
+import logging
+import threading
+
+def talk():
+    log = logging.getLogger("gunicorn.error")
+    while True:
+        log.info("talking")
+
+for _ in range(2):
+    threading.Thread(target=talk, daemon=True).start()
+"""
+
+
+def swallow(receiver):
+    """Reads what anybody sends, until the receiver is closed."""
+    def read(connection):
+        with contextlib.suppress(OSError):
+            while connection.recv(65536):
+                pass
+    with contextlib.suppress(OSError):
+        while True:
+            threading.Thread(target=read, args=(receiver.accept()[0],), daemon=True).start()
+
+
+def ready(worker):
+    """Whether it has request threads: one that waits for a lock of its fork never gets any."""
+    with contextlib.suppress(OSError):
+        return len(os.listdir(f"/proc/{worker}/task")) > 1
+    return False
+
+
+def test_a_thread_of_the_config_file_does_no_harm():
+    """It logs without a pause while workers are forked; none of them may wait for a lock that it held."""
+    # Lines to such a receiver wait for each other.
+    receiver = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=swallow, args=(receiver,), daemon=True).start()
+    flags = ["--error-logfile", "/dev/null", "--log-syslog", "--log-syslog-to", "tcp://127.0.0.1:%d" % receiver.getsockname()[1]]
+    with receiver, server(THREADED, "--workers", "4", *flags, expects=["was killed by SIGKILL"]) as running:
+        until("four workers", lambda: len(running.workers()) == 4)
+        for round in range(30):
+            workers = until("a worker that has served", lambda: [it for it in running.workers() if ready(it)])
+            os.kill(workers[round % len(workers)], signal.SIGKILL)
+            until("its end", lambda: workers[round % len(workers)] not in running.workers())
+        until("four workers", lambda: len(running.workers()) == 4)
+        until("four that serve", lambda: all(ready(worker) for worker in running.workers()))
+        assert running.get("/").text == "served"
 
 
 PASTE = """

@@ -254,6 +254,38 @@ def log_config_dict(server):
     return through_python(server)
 
 
+OBJECTS = f"""
+import logging
+
+class Marked(logging.Filter):
+    def filter(self, record):
+        record.msg = "marked " + str(record.msg)
+        return True
+
+class Shouting(logging.Formatter):
+    def format(self, record):
+        return super().format(record)
+
+def handler(place, mode):
+    assert isinstance(mode, tuple)
+    return logging.FileHandler(place, *mode)
+
+logconfig_dict = {LOGGING!r}
+logconfig_dict["filters"] = {{"marked": {{"()": Marked}}}}
+logconfig_dict["handlers"] = {{"h": {{"()": handler, "place": "python.log", "mode": ("a",), "formatter": "f", "filters": ["marked"]}}}}
+
+def when_ready(server):
+    server.log.info("is a class: %s", isinstance(server.cfg.logconfig_dict["filters"]["marked"]["()"], type))
+"""
+
+
+@logs("--config", "{folder}/conf.py", app="mirror:application", expects=[r"."], files={"conf.py": OBJECTS})
+def log_config_dict_with_objects(server):
+    facts = through_python(server)
+    text = (server.folder / "python.log").read_text()
+    return {**facts, "marked": "marked Listening at" in text, "kept": "marked is a class: True" in text}
+
+
 INI = """
 [loggers]
 keys=root,error,access

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Instant;
 
-use log::{error, info};
+use log::{error, info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
@@ -123,6 +123,7 @@ pub fn run_web(boot: Boot) -> i32 {
         signals::reclaim()?;
         station.slot().beat();
         if reloads {
+            warn!("Reloader is on. Use in development only!");
             reload::start(
                 Arc::clone(&boot.application),
                 also,

@@ -25,6 +25,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ use nix::unistd::{Gid, Uid};
 
 use crate::address::Address;
 use crate::logging::Level;
+use command_line::CommandLine;
 
 pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
 pub use config_file::{
@@ -232,6 +234,25 @@ impl Settings {
             kafka_topic: String::new(),
             kafka_group: String::new(),
         }
+    }
+}
+
+impl Settings {
+    /// What gunicorn calls the kind of worker: `sync` with more than one thread is `gthread`.
+    pub fn worker_class(&self) -> &'static str {
+        match self.threads {
+            1 => "sync",
+            _ => "gthread",
+        }
+    }
+
+    /// What `arguments`, program name first, say by themselves: the names of settings with their values.
+    pub fn on_command_line(
+        arguments: &[OsString],
+    ) -> Result<Vec<(&'static str, Vec<String>)>, SettingsError> {
+        let line = CommandLine::parse(arguments)?;
+        let given = |row: &Setting| Some((row.name, line.values(row)?.0));
+        Ok(SETTINGS.iter().filter_map(given).collect())
     }
 }
 

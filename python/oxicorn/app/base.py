@@ -10,10 +10,13 @@
     Standalone().run()
 """
 
+import argparse
 import os
+import shlex
 import sys
 
 from .. import _oxicorn
+from ..config_file import default_file, variables
 from ..hooks import Setting
 
 
@@ -95,18 +98,76 @@ class BaseApplication:
 
     def run(self):
         """Serve, and end the program with the server's exit code."""
-        sys.exit(_oxicorn.serve(self, f"{type(self).__module__}.{type(self).__qualname__}"))
+        sys.exit(_oxicorn.serve(self, self._name()))
+
+    def _name(self):
+        return f"{type(self).__module__}.{type(self).__qualname__}"
 
 
 class Application(BaseApplication):
-    """An application whose settings come from the command line and the other sources of the ``oxicorn`` command."""
+    """An application whose settings come from the command line and the other sources of the ``oxicorn`` command.
+
+    A subclass may have an ``init`` that returns settings of its own, which count less than any of these sources.
+    """
+
+    def init(self, parser, opts, args):
+        """Return settings by their names, or nothing. ``opts`` has what the command line says, as texts."""
 
     def load_config(self):
-        """Leave everything to the command line."""
+        """Take the subclass's settings, and over them those of the config file."""
         self.cfg.prog = self.prog
+        if not self._has_own_settings():
+            return
+        given = _oxicorn.command_line(sys.argv)
+        args = given.pop("wsgi_app", [])
+        opts = argparse.Namespace(**{**dict.fromkeys(self.cfg.settings), **{name: texts[-1] for name, texts in given.items()}})
+        own = self.init(argparse.ArgumentParser(prog=self.prog, usage=self.usage), opts, args)
+        for name, value in (own or {}).items():
+            self.cfg.set(name.lower(), value)
+        more = _oxicorn.command_line(["", *shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))])
+        place = opts.config or more.get("config", [None])[-1] or default_file(os.getcwd())
+        if place:
+            self.load_config_from_file(place)
+
+    def get_config_from_filename(self, filename):
+        """Execute a config file; its variables by their names."""
+        if not os.path.exists(filename):
+            raise RuntimeError(f"{filename!r} doesn't exist")
+        return variables(os.path.abspath(filename), is_module=False)
+
+    def get_config_from_module_name(self, module_name):
+        """Import a module of settings; its variables by their names."""
+        return variables(module_name, is_module=True)
+
+    def load_config_from_module_name_or_filename(self, location):
+        """Set what ``PATH``, ``file:PATH`` or ``python:MODULE`` says; what is no setting is left out."""
+        if location.startswith("python:"):
+            found = self.get_config_from_module_name(location[len("python:") :])
+        else:
+            found = self.get_config_from_filename(location[len("file:") :] if location.startswith("file:") else location)
+        for name, value in found.items():
+            if name in self.cfg.settings:
+                self.cfg.set(name, value)
+        return found
+
+    def load_config_from_file(self, filename):
+        """As ``load_config_from_module_name_or_filename``."""
+        return self.load_config_from_module_name_or_filename(filename)
+
+    def chdir(self):
+        """Go to the directory of the settings, and find modules there."""
+        directory = self.cfg.chdir or os.getcwd()
+        os.chdir(directory)
+        if directory not in sys.path:
+            sys.path.insert(0, directory)
 
     def run(self):
         """Serve what the command line names, unless the subclass has settings of its own."""
-        if type(self).load_config is Application.load_config:
-            sys.exit(_oxicorn.main(sys.argv))
-        super().run()
+        if type(self).load_config is not Application.load_config:
+            super().run()
+        if self._has_own_settings():
+            sys.exit(_oxicorn.serve(self, self._name(), sys.argv))
+        sys.exit(_oxicorn.main(sys.argv))
+
+    def _has_own_settings(self):
+        return type(self).init is not Application.init

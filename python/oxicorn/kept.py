@@ -1,0 +1,22 @@
+"""Values of a config file that are more than the text that settings travel as: dictionaries with objects in them."""
+
+import json
+
+# By their text. Of the last readings only: a reload that fails goes back by one.
+_values = {}
+_MOST = 4
+
+
+def keep(value):
+    """Return the text of a dictionary, by which `value` finds the dictionary again."""
+    text = json.dumps(value, default=repr)
+    _values.pop(text, None)
+    _values[text] = value
+    while len(_values) > _MOST:
+        del _values[next(iter(_values))]
+    return text
+
+
+def value(text):
+    """Return the dictionary that was kept as this text; one that came as text is made of it."""
+    return _values[text] if text in _values else json.loads(text)
