@@ -1,4 +1,4 @@
-"""apps/mirror.py under wsgiref.validate, which asserts every rule of PEP 3333 on both sides."""
+"""apps/mirror under wsgiref.validate, which asserts every rule of PEP 3333 on both sides."""
 
 from wsgiref.validate import validator
 
