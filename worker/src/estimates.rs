@@ -8,7 +8,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 
 use crate::connection::Connection;
 
@@ -21,8 +22,11 @@ const BLOCKS_LONG_FROM_MICROS: u32 = 800;
 /// The same for time in which the thread had no processor. It is less than a commit takes on a fast
 /// disk: one at a time they would stay as fast, and nothing would ever tell that they block.
 const WAITS_FROM_MICROS: u32 = 120;
-/// From here on the processor's time is looked at too, which costs two system calls a request.
+/// From here on it is looked at whether a request waits, which costs two system calls.
 const LOOK_FROM_MICROS: u32 = 80;
+/// After so many requests of which nobody can tell what they waited for, it is asked anew whether those
+/// of their kind wait at all.
+const MOST_UNKNOWN: u32 = 512;
 
 /// A sample counts for no more than this: a thread that lost the processor once was slow once, and
 /// its kind of request does not block.
@@ -36,6 +40,8 @@ pub(crate) struct Estimates([Estimate; KINDS]);
 struct Estimate {
     took: AtomicU32,
     waited: AtomicU32,
+    /// Requests since the last that has told how long it waited.
+    unknown: AtomicU32,
 }
 
 /// A request under way, at its beginning.
@@ -43,8 +49,26 @@ struct Estimate {
 pub(crate) struct Sample {
     slot: usize,
     started: Instant,
-    /// What the thread had computed by then, where that is of interest.
-    computed: Option<Duration>,
+    /// The thread's by then, where they are of interest.
+    usage: Option<Usage>,
+    alone: bool,
+}
+
+/// What a thread has had of the processor, and how often it has left it to wait for something.
+#[derive(Debug, Clone, Copy)]
+struct Usage {
+    computed: Duration,
+    waits: i64,
+}
+
+/// What is known of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    /// It has waited for so long, or not at all.
+    Waited(Duration),
+    /// It has waited, maybe for another request of this worker.
+    Unknown,
+    NotLooked,
 }
 
 impl Default for Estimates {
@@ -52,6 +76,7 @@ impl Default for Estimates {
         let nothing = || Estimate {
             took: AtomicU32::new(0),
             waited: AtomicU32::new(0),
+            unknown: AtomicU32::new(0),
         };
         Self(std::array::from_fn(|_| nothing()))
     }
@@ -96,37 +121,80 @@ impl Estimates {
             || estimate.waited.load(Ordering::Relaxed) >= WAITS_FROM_MICROS
     }
 
-    /// A request begins on this thread. Only one that is `alone` tells what it waits for by itself:
-    /// threads that run Python wait for each other too, and more of them would wait longer.
+    /// A request begins on this thread. Only one that is `alone` waits for nobody but itself: threads
+    /// that run Python wait for each other too, and more of them would wait longer.
     pub(crate) fn begin(&self, slot: usize, started: Instant, alone: bool) -> Sample {
         let took = self.0[slot].took.load(Ordering::Relaxed);
         // What takes longer blocks anyway.
-        let in_doubt = alone && (LOOK_FROM_MICROS..BLOCKS_LONG_FROM_MICROS).contains(&took);
+        let in_doubt = (LOOK_FROM_MICROS..BLOCKS_LONG_FROM_MICROS).contains(&took);
         Sample {
             slot,
             started,
-            computed: in_doubt.then(computed).flatten(),
+            usage: in_doubt.then(Usage::of_thread).flatten(),
+            alone,
         }
     }
 
     /// It has ended, on the same thread.
     pub(crate) fn learn(&self, sample: &Sample, ended: Instant) {
         let took = ended.saturating_duration_since(sample.started);
-        let since = |before| computed().map(|now| now.saturating_sub(before));
-        let computed = sample.computed.and_then(since);
-        self.0[sample.slot].learn(took, computed);
+        self.0[sample.slot].learn(took, sample.finding(took));
     }
 }
 
+impl Sample {
+    fn finding(&self, took: Duration) -> Finding {
+        let (Some(before), Some(now)) = (self.usage, self.usage.and_then(|_| Usage::of_thread()))
+        else {
+            return Finding::NotLooked;
+        };
+        // A thread that lost the processor to another one has not left it.
+        if now.waits == before.waits {
+            return Finding::Waited(Duration::ZERO);
+        }
+        match self.alone {
+            true => {
+                Finding::Waited(took.saturating_sub(now.computed.saturating_sub(before.computed)))
+            }
+            false => Finding::Unknown,
+        }
+    }
+}
+
+impl Usage {
+    fn of_thread() -> Option<Self> {
+        let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
+        Some(Self {
+            computed: duration(usage.user_time()) + duration(usage.system_time()),
+            waits: usage.voluntary_context_switches(),
+        })
+    }
+}
+
+fn duration(time: TimeVal) -> Duration {
+    let seconds = u64::try_from(time.tv_sec()).unwrap_or(0);
+    let micros = u64::try_from(time.tv_usec()).unwrap_or(0);
+    Duration::from_micros(seconds * 1_000_000 + micros)
+}
+
 impl Estimate {
-    fn learn(&self, took: Duration, computed: Option<Duration>) {
+    fn learn(&self, took: Duration, finding: Finding) {
         take_in(&self.took, took);
-        match computed {
-            Some(computed) => take_in(&self.waited, took.saturating_sub(computed)),
-            None if self.took.load(Ordering::Relaxed) < LOOK_FROM_MICROS => {
+        match finding {
+            Finding::Waited(waited) => {
+                self.unknown.store(0, Ordering::Relaxed);
+                take_in(&self.waited, waited);
+            }
+            Finding::Unknown => {
+                if self.unknown.fetch_add(1, Ordering::Relaxed) >= MOST_UNKNOWN {
+                    self.unknown.store(0, Ordering::Relaxed);
+                    self.waited.store(0, Ordering::Relaxed);
+                }
+            }
+            Finding::NotLooked if self.took.load(Ordering::Relaxed) < LOOK_FROM_MICROS => {
                 self.waited.store(0, Ordering::Relaxed);
             }
-            None => {}
+            Finding::NotLooked => {}
         }
     }
 }
@@ -139,43 +207,61 @@ fn take_in(average: &AtomicU32, sample: Duration) {
     average.store(before - before / 8 + sample / 8, Ordering::Relaxed);
 }
 
-/// The time that this thread has had a processor.
-fn computed() -> Option<Duration> {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
-        .ok()
-        .map(Duration::from)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn learn(estimates: &Estimates, slot: usize, times: usize, took: u64, computed: Option<u64>) {
-        let computed = computed.map(Duration::from_micros);
-        (0..times).for_each(|_| estimates.0[slot].learn(Duration::from_micros(took), computed));
+    fn learn(estimates: &Estimates, times: usize, took: u64, finding: Finding) {
+        let took = Duration::from_micros(took);
+        (0..times).for_each(|_| estimates.0[3].learn(took, finding));
+    }
+
+    fn waited(micros: u64) -> Finding {
+        Finding::Waited(Duration::from_micros(micros))
     }
 
     #[test]
     fn it_learns_both_ways() {
         let estimates = Estimates::default();
         assert!(!estimates.blocks(3, true));
-        learn(&estimates, 3, 20, 5000, Some(5000));
+        learn(&estimates, 20, 5000, waited(0));
         assert!(estimates.blocks(3, false) && !estimates.blocks(4, true));
-        learn(&estimates, 3, 60, 500, Some(500));
+        learn(&estimates, 60, 500, waited(0));
         assert!(estimates.blocks(3, true) && !estimates.blocks(3, false));
-        learn(&estimates, 3, 60, 10, None);
+        learn(&estimates, 60, 10, Finding::NotLooked);
         assert!(!estimates.blocks(3, true));
     }
 
     #[test]
     fn who_waits_blocks_sooner_than_who_computes() {
         let estimates = Estimates::default();
-        learn(&estimates, 3, 60, 250, Some(250));
+        learn(&estimates, 60, 250, waited(0));
         assert!(!estimates.blocks(3, true));
-        learn(&estimates, 3, 60, 250, Some(20));
+        learn(&estimates, 60, 250, waited(230));
         assert!(estimates.blocks(3, false));
-        learn(&estimates, 3, 60, 10, None);
+        learn(&estimates, 60, 10, Finding::NotLooked);
         assert!(!estimates.blocks(3, true));
+    }
+
+    #[test]
+    fn a_kind_that_waited_once_is_not_held_to_it_for_ever() {
+        let estimates = Estimates::default();
+        learn(&estimates, 60, 250, waited(230));
+        learn(&estimates, 500, 250, Finding::Unknown);
+        assert!(estimates.blocks(3, false));
+        learn(&estimates, 100, 250, Finding::Unknown);
+        assert!(!estimates.blocks(3, true));
+    }
+
+    #[test]
+    fn a_thread_that_computes_does_not_wait_whoever_has_the_processor() {
+        let estimates = Estimates::default();
+        learn(&estimates, 60, 250, waited(0));
+        let sample = estimates.begin(3, Instant::now(), true);
+        let until = Instant::now() + Duration::from_millis(5);
+        while Instant::now() < until {}
+        let took = Duration::from_millis(50);
+        assert_eq!(sample.finding(took), waited(0));
     }
 
     #[test]
