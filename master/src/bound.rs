@@ -82,12 +82,16 @@ impl Bound {
 
     /// Takes over a socket that this process was given.
     pub(crate) fn adopt(address: &Address, fd: RawFd) -> Result<Self, BindError> {
+        Self::take(address, sys::adopt(fd))
+    }
+
+    fn take(address: &Address, fd: io::Result<OwnedFd>) -> Result<Self, BindError> {
         let failed = |source| BindError {
             address: address.clone(),
             source,
             advice: " (it must be an open stream socket that listens)",
         };
-        let fd = sys::adopt(fd).map_err(failed)?;
+        let fd = fd.map_err(failed)?;
         let socket = SockRef::from(&fd);
         let listens = socket.is_listener().map_err(failed)?;
         if !listens {
@@ -103,8 +107,8 @@ impl Bound {
     }
 
     /// Takes over a socket that the predecessor has bound for `address`, and its file.
-    pub(crate) fn inherit(address: Address, fd: RawFd) -> Result<Self, BindError> {
-        let bound = Self::adopt(&address, fd)?;
+    pub(crate) fn inherit(address: Address, fd: OwnedFd) -> Result<Self, BindError> {
+        let bound = Self::take(&address, Ok(fd))?;
         Ok(Self {
             file: match address {
                 Address::Unix(path) => Some(path),

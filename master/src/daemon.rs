@@ -11,11 +11,11 @@
 //! (daemon(7)). What the master writes to the pipe is the command's exit code and last words.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal};
 
-use nix::fcntl::OFlag;
-use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, pipe2, setsid};
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
+use crate::announcement::{Announcement, Tidings, announcement};
 use crate::host::{Host, fork};
 use crate::sys;
 
@@ -27,43 +27,17 @@ pub(crate) enum Side {
     Master(Announcement),
 }
 
-/// The way to the waiting command; nothing in the foreground.
-#[derive(Debug, Default)]
-pub(crate) struct Announcement {
-    pipe: Option<File>,
-}
-
-impl Announcement {
-    /// Tells the command that the server serves.
-    pub(crate) fn serving(&mut self) {
-        self.send(0, "");
-    }
-
-    /// Tells the command that the server ends with `code` before it has ever served.
-    pub(crate) fn failed(&mut self, code: i32, reason: &str) {
-        self.send(u8::try_from(code).unwrap_or(1), reason);
-    }
-
-    fn send(&mut self, code: u8, reason: &str) {
-        if let Some(mut pipe) = self.pipe.take() {
-            // A command that was interrupted hears nothing, which is its own wish.
-            let _ = pipe.write_all(&[code]);
-            let _ = pipe.write_all(reason.as_bytes());
-        }
-    }
-}
-
 /// Detaches from the terminal. In the command it returns when the master has announced how it went.
 ///
 /// Standard output and error go to nobody, or stay as they are with `keep_output`, unless they are a
 /// terminal's.
 pub(crate) fn daemonize(host: &dyn Host, keep_output: bool) -> io::Result<Side> {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+    let (news, announcement) = announcement()?;
     if fork(host)?.is_some() {
-        drop(writer);
-        return Ok(Side::Command(wait_for_news(File::from(reader))));
+        drop(announcement);
+        return Ok(Side::Command(hear(news)));
     }
-    drop(reader);
+    drop(news);
     setsid()?;
     if fork(host)?.is_some() {
         sys::exit_now(0);
@@ -77,19 +51,14 @@ pub(crate) fn daemonize(host: &dyn Host, keep_output: bool) -> io::Result<Side> 
     if !keeps(&io::stderr()) {
         dup2_stderr(&null)?;
     }
-    Ok(Side::Master(Announcement {
-        pipe: Some(File::from(writer)),
-    }))
+    Ok(Side::Master(announcement))
 }
 
-fn wait_for_news(mut pipe: File) -> u8 {
-    let mut news = Vec::new();
-    // An error is a pipe without news.
-    let _ = pipe.read_to_end(&mut news);
-    match news.split_first() {
+fn hear(news: Tidings) -> u8 {
+    match news.wait() {
         Some((0, _)) => 0,
-        Some((&code, reason)) => {
-            eprintln!("oxicorn: {}", String::from_utf8_lossy(reason).trim_end());
+        Some((code, reason)) => {
+            eprintln!("oxicorn: {reason}");
             code
         }
         None => {

@@ -69,7 +69,7 @@ impl Generation {
         } = loaded;
         privileges::check(&settings)?;
         let application = resolve(&settings)?;
-        change_directory(&settings)?;
+        change_directory(&settings, source)?;
         match self.acquire(&settings) {
             Ok((listeners, tls)) => Ok(Self {
                 settings: Arc::new(settings),
@@ -79,7 +79,7 @@ impl Generation {
                 hooks,
             }),
             Err(error) => {
-                change_directory(&self.settings)?;
+                change_directory(&self.settings, source)?;
                 Err(error)
             }
         }
@@ -108,13 +108,12 @@ pub(crate) fn warn_of(loaded: &Loaded) {
     }
 }
 
-/// Goes to the directory that relative paths count from.
-pub(crate) fn change_directory(settings: &Settings) -> anyhow::Result<()> {
-    if let Some(directory) = &settings.chdir {
-        std::env::set_current_dir(directory)
-            .with_context(|| format!("cannot change to {}", directory.display()))?;
-    }
-    Ok(())
+/// Goes to the directory that relative paths count from: that of the start may be a link that leads to
+/// another release by now.
+pub(crate) fn change_directory(settings: &Settings, source: &Source) -> anyhow::Result<()> {
+    let directory = settings.chdir.as_ref().unwrap_or(&source.directory);
+    std::env::set_current_dir(directory)
+        .with_context(|| format!("cannot change to {}", directory.display()))
 }
 
 /// Sets what `raw_env` says, and takes back what it no longer does.

@@ -19,6 +19,7 @@
 //! ```
 
 mod activation;
+mod announcement;
 mod bound;
 mod daemon;
 mod embed;

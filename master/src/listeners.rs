@@ -6,7 +6,7 @@
 //! duplicates what its generation listens on.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -29,7 +29,7 @@ impl Listeners {
     /// The sockets of a start: those that are `inherited` and wanted, and new ones. Whoever holds an
     /// address may be about to let go of it.
     pub(crate) fn bind(
-        inherited: Vec<(RawFd, Address)>,
+        inherited: Vec<(OwnedFd, Address)>,
         settings: &Settings,
     ) -> Result<Self, BindError> {
         let inherited = inherited

@@ -24,7 +24,7 @@ use oxicorn_common::scoreboard::{SlotState, now_millis};
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
 
-use crate::daemon::Announcement;
+use crate::announcement::{Announcement, Tidings};
 use crate::generation::{Generation, Resolve};
 use crate::hooked::Hooked;
 use crate::host::Host;
@@ -86,6 +86,8 @@ pub(crate) struct Master {
     pub(crate) oom: OomWatch,
     pub(crate) pidfile: Option<Pidfile>,
     pub(crate) announcement: Announcement,
+    /// What the successor says of its start.
+    pub(crate) tidings: Option<Tidings>,
     pub(crate) notifier: Notifier,
     pub(crate) title: Title,
     pub(crate) telemetry: Telemetry,
@@ -107,16 +109,20 @@ impl Master {
             over = self.turn(&mut supervisor);
             if supervisor.succession() != before {
                 self.hooked.tell_of(supervisor.succession());
+                if supervisor.is_stopping() {
+                    self.close_listeners(supervisor.succession());
+                }
             }
             self.tell_of_workers(supervisor.workers_wanted());
         }
         let code = over.unwrap_or(0);
         let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
         self.announcement.failed(code, reason);
-        self.close_listeners(supervisor.succession());
+        let succession = self.look_around(supervisor.succession());
+        self.close_listeners(succession);
         let pidfile = self.pidfile.take();
         // A successor puts its own in the place.
-        if let Some(pidfile) = pidfile.filter(|_| supervisor.succession().successor.is_none()) {
+        if let Some(pidfile) = pidfile.filter(|_| succession.successor.is_none()) {
             pidfile.remove();
         }
         self.hooked.tell(Moment::Exit);
@@ -251,7 +257,7 @@ impl Master {
                 events.extend(self.bury_mold(pid, death));
             }
             if is_successor {
-                events.push(Event::SuccessorEnded { death });
+                events.push(self.bury_successor(death));
             }
             let Some(id) = id else { continue };
             if let Some(mut child) = self.children.remove(&id) {
@@ -374,20 +380,16 @@ impl Master {
             Action::ReopenLogs => logging::reopen(),
             Action::MarkStopping => {
                 self.mark_deserted(true);
-                match (succession.successor, succession.predecessor) {
-                    (Some(successor), _) => self.notifier.succeeded_by(successor),
-                    (None, Some(_)) => {}
-                    (None, None) => self.notifier.stopping(),
+                match succession.successor {
+                    Some(successor) => self.notifier.succeeded_by(successor),
+                    None => self.notifier.stopping(),
                 }
                 self.retire_molds();
                 self.close_listeners(succession);
             }
             Action::Serving => {
                 self.announcement.serving();
-                // Of a successor systemd hears when it is the main process.
-                if succession.predecessor.is_none() {
-                    self.notifier.ready();
-                }
+                self.notifier.ready();
             }
             Action::Say { level, text } => {
                 log!(level, "{text}");
@@ -406,14 +408,16 @@ impl Master {
         header.deserted.store(u32::from(deserted), Ordering::SeqCst);
     }
 
-    /// Lets nobody in any more, unless another master does. The sockets are open until the last child has
-    /// taken what waits in their backlogs and closed them too; from then on clients are refused.
+    /// Lets nobody in any more, unless another master does: then the sockets stay as they are, for as long
+    /// as that may end first. Else they are open until the last child has taken what waits in their
+    /// backlogs and closed them too; from then on clients are refused.
     fn close_listeners(&mut self, succession: Succession) {
+        if !succession.is_alone() {
+            return;
+        }
         for (_, generation) in std::mem::take(&mut self.generations) {
-            if succession.is_alone() {
-                generation.listeners.last_call();
-                generation.listeners.retire(std::iter::empty());
-            }
+            generation.listeners.last_call();
+            generation.listeners.retire(std::iter::empty());
         }
     }
 }

@@ -13,15 +13,26 @@ use crate::sys;
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     address: Option<SocketAddr>,
+    /// Another process is the main one so far.
+    waits: bool,
 }
 
 impl Notifier {
-    /// Children do not inherit the variable: only the master speaks.
-    pub(crate) fn take(environment: &BTreeMap<String, String>) -> Self {
+    /// Children do not inherit the variable: only the master speaks, and one that `waits` for its
+    /// predecessor's end not before that.
+    pub(crate) fn take(environment: &BTreeMap<String, String>, waits: bool) -> Self {
         sys::remove_variable("NOTIFY_SOCKET");
-        environment
-            .get("NOTIFY_SOCKET")
-            .map_or_else(Self::default, |name| Self::to(name))
+        let notifier = environment.get("NOTIFY_SOCKET").map(|name| Self::to(name));
+        Self {
+            waits,
+            ..notifier.unwrap_or_default()
+        }
+    }
+
+    /// This is the main process from now on.
+    pub(crate) fn promoted(&mut self) {
+        self.waits = false;
+        self.ready();
     }
 
     /// A path, or `@` and a name in the abstract namespace (unix(7)).
@@ -32,6 +43,7 @@ impl Notifier {
         };
         Self {
             address: address.ok(),
+            waits: false,
         }
     }
 
@@ -56,7 +68,7 @@ impl Notifier {
     }
 
     fn send(&self, text: &str) {
-        if let Some(address) = &self.address
+        if let Some(address) = self.address.as_ref().filter(|_| !self.waits)
             && let Err(error) = send_to(address, text)
         {
             log::debug!("systemd cannot be told: {error}");

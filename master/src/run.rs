@@ -18,7 +18,7 @@ use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, log
 use oxicorn_common::{News, Outages};
 use oxicorn_worker::Tls;
 
-use crate::daemon::{Announcement, Side, daemonize};
+use crate::daemon::{Side, daemonize};
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
 use crate::hooked::Hooked;
 use crate::host::{Host, Native};
@@ -93,18 +93,37 @@ fn report(failure: &Failure) -> u8 {
 fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<u8, Failure> {
     let command = Command::new(&*host, &source);
     let inheritance = Inheritance::take(&mut source.environment)?;
-    let loaded = Settings::load(&source)?;
+    let mut last_words = inheritance.announcement.duplicate();
+    let ways = Ways {
+        host,
+        source,
+        resolve,
+        command,
+    };
+    begin(ways, inheritance).inspect_err(|failure| {
+        last_words.failed(failure.code.into(), &format!("{:#}", failure.reason));
+    })
+}
+
+fn begin(ways: Ways, inheritance: Inheritance) -> Result<u8, Failure> {
+    let Ways {
+        host,
+        source,
+        resolve,
+        ..
+    } = &ways;
+    let loaded = Settings::load(source)?;
     if loaded.settings.print_config {
         print!("{}", loaded.print_config());
         return Ok(0);
     }
-    let application = match find(&resolve, &loaded.settings) {
+    let application = match find(resolve, &loaded.settings) {
         Err(failure) if loaded.settings.check_config => return Err(failure.reason.into()),
         outcome => outcome?,
     };
     privileges::check(&loaded.settings)?;
     if loaded.settings.check_config {
-        change_directory(&loaded.settings)?;
+        change_directory(&loaded.settings, source)?;
         Tls::load(&loaded.settings)?;
         application.check(&loaded.settings)?;
         return Ok(0);
@@ -113,12 +132,6 @@ fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<u8
         return Err(anyhow!("the server must be started before any thread is").into());
     }
     let has_log_file = loaded.settings.errorlog != "-";
-    let ways = Ways {
-        host,
-        source,
-        resolve,
-        command,
-    };
     lead(ways, inheritance, loaded, application).inspect_err(|failure| {
         if has_log_file {
             error!("{:#}", failure.reason);
@@ -159,7 +172,7 @@ fn lead(
     } = ways;
     let succession = inheritance.succession;
     let settings = Arc::new(loaded.settings.clone());
-    change_directory(&settings)?;
+    change_directory(&settings, &source)?;
     logging::init(&settings).context("cannot open the log")?;
     host.open_logs(&settings)?;
     privileges::hand_over_logs(&settings);
@@ -185,9 +198,9 @@ fn lead(
         true => Listeners::bind(inheritance.sockets, &settings)?,
         false => Listeners::adopt(given)?,
     };
-    let notifier = Notifier::take(&source.environment);
+    let notifier = Notifier::take(&source.environment, succession.predecessor.is_some());
     let announcement = match detaches {
-        false => Announcement::default(),
+        false => inheritance.announcement,
         true => match daemonize(&*host, settings.enable_stdio_inheritance)
             .context("cannot go into the background")?
         {
@@ -244,6 +257,7 @@ fn lead(
         oom: OomWatch::new(),
         pidfile,
         announcement,
+        tidings: None,
         notifier,
         title,
         telemetry: Telemetry::default(),

@@ -11,30 +11,34 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
-use std::os::fd::RawFd;
-use std::os::unix::ffi::OsStringExt;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use log::error;
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
-use nix::unistd::{execvpe, getpid, getppid};
+use nix::unistd::{AccessFlags, access, execve, getpid, getppid};
 use oxicorn_common::address::Address;
 use oxicorn_common::hooks::Moment;
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Settings, signals};
 
+use crate::announcement::{Announcement, Tidings, announcement};
 use crate::host::Host;
 use crate::master::Master;
+use crate::reap::ended;
 use crate::spawn::fork_to;
-use crate::supervisor::{Event, Succession};
+use crate::supervisor::{Death, Event, Succession};
 use crate::sys;
 
 /// A line for each socket: descriptor, space, the address that it was bound for.
 const SOCKETS: &str = "OXICORN_FD";
 /// The pid of the predecessor.
 const PREDECESSOR: &str = "OXICORN_PID";
+/// The descriptor on which it hears how the start goes.
+const ANNOUNCEMENT: &str = "OXICORN_ANNOUNCEMENT";
 
 /// How this process was started, and how its successor will be.
 #[derive(Debug, Clone)]
@@ -48,7 +52,7 @@ impl Command {
     /// To be made before anything has changed the environment.
     pub(crate) fn new(host: &dyn Host, source: &Source) -> Self {
         let arguments = host.command().unwrap_or_else(|| source.arguments.clone());
-        let ours = [SOCKETS, PREDECESSOR, "LISTEN_PID"];
+        let ours = [SOCKETS, PREDECESSOR, ANNOUNCEMENT, "LISTEN_PID"];
         let environment = std::env::vars_os();
         Self {
             arguments,
@@ -65,7 +69,7 @@ impl Command {
             .with_context(|| format!("cannot change to {}", self.directory.display()))?;
         let arguments = self.arguments.iter().cloned().map(c_string);
         let arguments = arguments.collect::<anyhow::Result<Vec<_>>>()?;
-        let program = arguments.first().context("there is no command line")?;
+        let program = self.program()?;
         let own = self.environment.iter().cloned();
         let more = more
             .into_iter()
@@ -76,8 +80,21 @@ impl Command {
             c_string(variable)
         });
         let variables = variables.collect::<anyhow::Result<Vec<_>>>()?;
-        execvpe(program, &arguments, &variables)
-            .with_context(|| format!("cannot execute {}", program.to_string_lossy()))
+        execve(&c_string(program.clone().into())?, &arguments, &variables)
+            .with_context(|| format!("cannot execute {}", program.display()))
+    }
+
+    /// Found as it was at the start: `raw_env` may have another PATH.
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        let name = self.arguments.first().context("there is no command line")?;
+        if name.as_bytes().contains(&b'/') {
+            return Ok(name.into());
+        }
+        let path = self.environment.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or_else(OsString::new, |(_, value)| value.clone());
+        let mut places = std::env::split_paths(&path).map(|directory| directory.join(name));
+        let found = places.find(|place| access(place, AccessFlags::X_OK).is_ok());
+        found.with_context(|| format!("{} is not on the PATH", name.display()))
     }
 }
 
@@ -92,7 +109,9 @@ pub(crate) struct Inheritance {
     pub(crate) is_heir: bool,
     /// As it is now: who has started us may be gone.
     pub(crate) succession: Succession,
-    pub(crate) sockets: Vec<(RawFd, Address)>,
+    pub(crate) sockets: Vec<(OwnedFd, Address)>,
+    /// To the predecessor.
+    pub(crate) announcement: Announcement,
 }
 
 impl Inheritance {
@@ -103,6 +122,7 @@ impl Inheritance {
             environment.remove(name)
         };
         let (sockets, predecessor) = (take(SOCKETS), take(PREDECESSOR));
+        let pipe = take(ANNOUNCEMENT).and_then(|fd| sys::adopt(fd.parse().ok()?).ok());
         let Some(predecessor) = predecessor.and_then(|pid| pid.parse::<i32>().ok()) else {
             return Ok(Self::default());
         };
@@ -111,9 +131,11 @@ impl Inheritance {
         let lives = getppid().as_raw() == predecessor;
         let sockets = sockets.unwrap_or_default();
         let sockets = sockets.lines().map(|line| {
-            let socket = line
-                .split_once(' ')
-                .and_then(|(fd, address)| Some((fd.parse().ok()?, address.parse().ok()?)));
+            // At once, so that no program that a config file executes inherits it too.
+            let socket = line.split_once(' ').and_then(|(fd, address)| {
+                let fd = sys::adopt(fd.parse().ok()?).ok()?;
+                Some((fd, address.parse().ok()?))
+            });
             socket.with_context(|| format!("{SOCKETS}: {line:?} is no socket"))
         });
         Ok(Self {
@@ -123,6 +145,7 @@ impl Inheritance {
                 successor: None,
             },
             sockets: sockets.collect::<anyhow::Result<_>>()?,
+            announcement: pipe.map_or_else(Announcement::default, Announcement::inherited),
         })
     }
 }
@@ -131,14 +154,19 @@ impl Master {
     /// Carries out `Action::StartSuccessor`.
     pub(crate) fn start_successor(&mut self) -> Event {
         let own_pid = getpid().as_raw();
-        let forked = fork_to(self, sys::fork, |master| {
-            let Err(reason) = master.become_successor(own_pid);
-            error!("Cannot start a new master: {reason:#}");
-            log::logger().flush();
-            sys::exit_now(1);
+        let forked = announcement().and_then(|(news, mut announcement)| {
+            let pid = fork_to(self, sys::fork, |master| {
+                let Err(reason) = master.become_successor(own_pid, &announcement);
+                announcement.failed(1, &format!("{reason:#}"));
+                sys::exit_now(1);
+            })?;
+            Ok((pid, news))
         });
         match forked {
-            Ok(pid) => Event::SuccessorStarted { pid },
+            Ok((pid, news)) => {
+                self.tidings = Some(news);
+                Event::SuccessorStarted { pid }
+            }
             Err(error) => Event::SuccessorFailed {
                 reason: error.to_string(),
             },
@@ -146,13 +174,20 @@ impl Master {
     }
 
     /// In a copy of the master whose pid is `predecessor`.
-    fn become_successor(&mut self, predecessor: i32) -> anyhow::Result<Infallible> {
+    fn become_successor(
+        &mut self,
+        predecessor: i32,
+        announcement: &Announcement,
+    ) -> anyhow::Result<Infallible> {
         signals::reset_to_default()?;
         let newest = self.generations.values().next_back();
         let newest = newest.context("there is nothing to serve")?;
         newest.hooked().ask(Moment::PreExec)?;
         let mut variables = newest.listeners.bequeath(SOCKETS)?;
         variables.push((PREDECESSOR, predecessor.to_string()));
+        if let Some(fd) = announcement.bequeath()? {
+            variables.push((ANNOUNCEMENT, fd.to_string()));
+        }
         signals::unblock_all()?;
         self.command.execute(variables)
     }
@@ -170,7 +205,28 @@ impl Master {
         {
             error!("{:#}", anyhow::Error::from(reason));
         }
-        self.notifier.ready();
+        self.notifier.promoted();
+    }
+
+    /// How the successor has come to its end.
+    pub(crate) fn bury_successor(&mut self, death: Death) -> Event {
+        let news = self.tidings.take().and_then(Tidings::take);
+        let reason = news.map(|(_, reason)| reason).filter(|it| !it.is_empty());
+        Event::SuccessorEnded { death, reason }
+    }
+
+    /// The last look, before what only one of two masters may remove is removed, or left to the other.
+    pub(crate) fn look_around(&mut self, succession: Succession) -> Succession {
+        let gone = |pid| ended().iter().any(|&(other, _)| other == pid);
+        let successor = succession.successor.filter(|&pid| !gone(pid));
+        let is_promoted = look_for_predecessor(succession).is_some();
+        if is_promoted {
+            self.promote();
+        }
+        Succession {
+            predecessor: succession.predecessor.filter(|_| !is_promoted),
+            successor,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ pub struct Source {
     /// The command line, program name first.
     pub arguments: Vec<OsString>,
     pub environment: BTreeMap<String, String>,
-    /// Relative file names count from here.
+    /// Relative file names count from here. By the name that the shell has for it, where that is a link.
     pub directory: PathBuf,
     /// Who executes the config file.
     pub reader: Arc<dyn ConfigReader>,
@@ -44,8 +45,17 @@ impl Source {
         Ok(Self {
             arguments: std::env::args_os().collect(),
             environment,
-            directory: std::env::current_dir()?,
+            directory: working_directory()?,
             ..Self::default()
         })
     }
+}
+
+/// As PWD has it, if that is still the same directory (getcwd(3) follows links).
+fn working_directory() -> io::Result<PathBuf> {
+    let actual = std::env::current_dir()?;
+    let named = std::env::var_os("PWD").map(PathBuf::from);
+    let id = |path: &PathBuf| path.metadata().map(|it| (it.dev(), it.ino())).ok();
+    let named = named.filter(|path| path.is_absolute() && id(path) == id(&actual));
+    Ok(named.unwrap_or(actual))
 }

@@ -39,7 +39,11 @@ pub(crate) enum Event {
     /// [`Action::StartSuccessor`] failed.
     SuccessorFailed { reason: String },
     /// The master that this one has started was reaped.
-    SuccessorEnded { death: Death },
+    SuccessorEnded {
+        death: Death,
+        /// Its last words.
+        reason: Option<String>,
+    },
     /// The master that has started this one is gone.
     PredecessorEnded,
 }

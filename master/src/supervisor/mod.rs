@@ -115,10 +115,14 @@ impl Supervisor {
             Event::SuccessorFailed { reason } => {
                 self.say(Level::Error, format!("Cannot start a new master: {reason}"));
             }
-            Event::SuccessorEnded { death } => self.note_end_of_successor(death),
+            Event::SuccessorEnded { death, reason } => self.note_end_of_successor(death, reason),
             Event::PredecessorEnded => self.promote(),
         }
         self.settle(now)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
     }
 
     fn settle(&mut self, now: Instant) -> Vec<Action> {

@@ -63,7 +63,7 @@ impl Supervisor {
         self.say(Level::Info, text);
     }
 
-    pub(super) fn note_end_of_successor(&mut self, death: Death) {
+    pub(super) fn note_end_of_successor(&mut self, death: Death, reason: Option<String>) {
         let Some(pid) = self.succession.successor.take() else {
             return;
         };
@@ -75,10 +75,9 @@ impl Supervisor {
             Some(0) => Level::Info,
             _ => Level::Error,
         };
-        self.say(
-            level,
-            format!("The new master (pid: {pid}) {death}{follows}"),
-        );
+        let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+        let text = format!("The new master (pid: {pid}) {death}{reason}{follows}");
+        self.say(level, text);
     }
 
     pub(super) fn promote(&mut self) {

@@ -160,8 +160,11 @@ fn a_successor_that_cannot_boot_changes_nothing() {
     let workers = server.children();
     server.tolerate("");
     for (text, reason) in [
-        ("OXICORN_THREADS=none\n", "exited with code 1"),
-        ("OXICORN_RAW_ENV=LAB_BOOT=error\n", "exited with code 4"),
+        ("OXICORN_THREADS=none\n", "exited with code 1 ("),
+        (
+            "OXICORN_RAW_ENV=LAB_BOOT=error\n",
+            "exited with code 4 (Application lab failed to load: the lab is closed)",
+        ),
     ] {
         fs::write(&env_file, text).expect("written");
         let failing = Successor::begun_by(&server);
@@ -314,6 +317,111 @@ fn a_reload_of_the_successor_keeps_its_socket_and_binds_what_is_new() {
     let mut client = Client::connect_unix(&extra).expect("it listens");
     assert_eq!(client.get("/").expect("an answer").status, 200);
     drop(client);
+    successor.end();
+    assert!(!extra.exists());
+}
+
+#[test]
+fn both_told_to_end_at_once_leave_nothing_behind() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let builder = Server::new("both").lab().bind("unix:app.sock");
+        let builder = builder.args(&["--pid", "pid"]);
+        let dir = builder.dir().to_owned();
+        let mut server = builder.start();
+        let successor = Successor::begun_by(&server);
+        eventually("its worker", || {
+            (!successor.0.children().is_empty()).then_some(())
+        });
+        server.signal(signal);
+        successor.0.signal(signal);
+        server.wait_for_exit();
+        eventually("the new master ends", || {
+            (!successor.0.is_alive()).then_some(())
+        });
+        for name in ["app.sock", "pid", "pid.2"] {
+            assert!(!dir.join(name).exists(), "{name} is left after {signal}");
+        }
+    }
+}
+
+#[test]
+fn the_pid_file_is_there_from_one_master_to_the_next() {
+    let builder = Server::new("pid file")
+        .lab()
+        .workers(1)
+        .args(&["--pid", "pid"]);
+    let path = builder.dir().join("pid");
+    let mut server = builder.start();
+    let successor = Successor::of(&server, 1);
+    // Long after the old master has ended the new one has not noticed: it stands still.
+    successor.0.signal(Signal::SIGSTOP);
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+    assert!(path.exists());
+    successor.0.signal(Signal::SIGCONT);
+    eventually("its own", || {
+        (read(&path) == format!("{}\n", successor.0.0)).then_some(())
+    });
+    successor.end();
+}
+
+#[test]
+fn it_is_started_as_the_first_was_whatever_raw_env_says() {
+    let builder = Server::new("link")
+        .workers(1)
+        .args(&["--env", "PATH=/nowhere"]);
+    let (one, two) = (builder.dir().join("one"), builder.dir().join("two"));
+    let current = builder.dir().join("current");
+    for release in [&one, &two] {
+        fs::create_dir(release).expect("a directory");
+    }
+    std::os::unix::fs::symlink(&one, &current).expect("a link");
+    let program = builder.dir().join("oxicorn-under-test");
+    fs::copy(env!("CARGO_BIN_EXE_oxicorn"), &program).expect("copied");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", builder.dir().display());
+    // As from a shell that has gone to the link.
+    let start = format!("cd {} && PWD=$PWD exec \"$@\"", current.display());
+    let mut server = builder
+        .under(&["sh", "-c", &start, "sh"])
+        .env("PATH", &path)
+        .program(Path::new("oxicorn-under-test"))
+        .start();
+    let place = |process: Process| fs::read_link(format!("/proc/{}/cwd", process.0)).ok();
+    assert_eq!(place(server.master()), Some(one));
+    fs::remove_file(&current).expect("removed");
+    std::os::unix::fs::symlink(&two, &current).expect("a link");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("Generation 2 serves");
+    assert_eq!(place(server.children()[0]), Some(two.clone()));
+    let successor = Successor::begun_by(&server);
+    server.log().wait_for_nth("Generation 1 serves", 2);
+    assert_eq!(place(successor.0), Some(two));
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+    successor.end();
+}
+
+#[test]
+fn an_address_that_is_new_is_bound_by_the_successor() {
+    let builder = Server::new("new address").lab().no_bind();
+    let (env_file, extra) = (
+        builder.dir().join("server.env"),
+        builder.dir().join("extra.sock"),
+    );
+    fs::write(&env_file, "OXICORN_BIND=127.0.0.1:0\n").expect("written");
+    let builder = builder
+        .workers(1)
+        .args(&["--env-file", "server.env", "--reuse-port"]);
+    let mut server = builder.start();
+    fs::write(&env_file, "OXICORN_BIND=127.0.0.1:0,unix:extra.sock\n").expect("written");
+    let successor = Successor::of(&server, 1);
+    let mut client = Client::connect_unix(&extra).expect("it listens");
+    assert_eq!(client.get("/").expect("an answer").status, 200);
+    drop(client);
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+    assert_eq!(server.get("/").status, 200);
     successor.end();
     assert!(!extra.exists());
 }

@@ -24,11 +24,13 @@ fn there_is_one_successor_at_a_time() {
     scene.signal(Signal::SIGUSR2);
     assert!(scene.said(Level::Warn, "USR2 signal ignored: the new master (pid: 70)"));
     assert!(!scene.done.contains(&Action::StartSuccessor));
-    let death = exited(1);
-    scene.handle(Event::SuccessorEnded { death });
+    scene.handle(Event::SuccessorEnded {
+        death: exited(1),
+        reason: Some("no such file".to_owned()),
+    });
     assert!(scene.said(
         Level::Error,
-        "(pid: 70) exited with code 1; this one serves on"
+        "(pid: 70) exited with code 1 (no such file); this one serves on"
     ));
     assert!(scene.supervisor.succession().is_alone());
     scene.signal(Signal::SIGUSR2);

@@ -1,0 +1,102 @@
+//! How a master tells the process that has started it how that went: the command that waits for a daemon,
+//! or the predecessor of a successor. One pipe, written to once: exit code, last words.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::unistd::pipe2;
+
+/// The way to whoever waits; nothing where nobody does.
+#[derive(Debug, Default)]
+pub(crate) struct Announcement {
+    pipe: Option<File>,
+}
+
+/// The other end.
+#[derive(Debug)]
+pub(crate) struct Tidings(File);
+
+/// Both ends, for a fork: each side drops one.
+pub(crate) fn announcement() -> io::Result<(Tidings, Announcement)> {
+    let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
+    let pipe = Some(File::from(writer));
+    Ok((Tidings(File::from(reader)), Announcement { pipe }))
+}
+
+impl Announcement {
+    /// That of a process that this one has been executed by.
+    pub(crate) fn inherited(pipe: OwnedFd) -> Self {
+        Self {
+            pipe: Some(File::from(pipe)),
+        }
+    }
+
+    /// Has the program that this process is about to become inherit it, by the number that is returned.
+    pub(crate) fn bequeath(&self) -> io::Result<Option<i32>> {
+        let Some(pipe) = &self.pipe else {
+            return Ok(None);
+        };
+        fcntl(pipe, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(Some(pipe.as_raw_fd()))
+    }
+
+    /// For two who may fail, of whom only one will.
+    pub(crate) fn duplicate(&self) -> Self {
+        let pipe = self.pipe.as_ref();
+        Self {
+            pipe: pipe.and_then(|pipe| pipe.try_clone().ok()),
+        }
+    }
+
+    /// Tells that the server serves.
+    pub(crate) fn serving(&mut self) {
+        self.send(0, "");
+    }
+
+    /// Tells that the server ends with `code` before it has ever served.
+    pub(crate) fn failed(&mut self, code: i32, reason: &str) {
+        self.send(u8::try_from(code).unwrap_or(1), reason);
+    }
+
+    fn send(&mut self, code: u8, reason: &str) {
+        if let Some(mut pipe) = self.pipe.take() {
+            // Who was interrupted hears nothing, which is its own wish.
+            let _ = pipe.write_all(&[code]);
+            let _ = pipe.write_all(reason.as_bytes());
+        }
+    }
+}
+
+impl Tidings {
+    /// Waits until the other end is closed. `None` is a process that has ended without a word.
+    pub(crate) fn wait(mut self) -> Option<(u8, String)> {
+        let mut tidings = Vec::new();
+        // An error is a pipe without tidings.
+        let _ = self.0.read_to_end(&mut tidings);
+        let (&code, reason) = tidings.split_first()?;
+        Some((code, String::from_utf8_lossy(reason).trim_end().to_owned()))
+    }
+
+    /// What has been said so far. Does not wait.
+    pub(crate) fn take(self) -> Option<(u8, String)> {
+        fcntl(&self.0, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok()?;
+        self.wait()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn news_arrive_once_and_nobody_has_to_wait_for_them() {
+        let (tidings, mut announcement) = announcement().expect("a pipe");
+        announcement.failed(4, "no such module\n");
+        announcement.serving();
+        assert_eq!(tidings.wait(), Some((4, "no such module".to_owned())));
+        let (tidings, _silent) = super::announcement().expect("a pipe");
+        assert_eq!(tidings.take(), None);
+    }
+}
