@@ -173,7 +173,7 @@ def test_pre_exec_is_called_in_the_process_to_be(tmp_path):
 
 def test_a_pre_exec_that_raises_leaves_the_server_as_it_is(tmp_path):
     config = PRE_EXEC.format(raises=True, place="")
-    expects = ["Cannot start a new master", "ValueError", "The new master", "pre_exec", "raise", "File"]
+    expects = ["The new master"]
     with Server(OXICORN, "lifecycle:application", "-c", "conf.py", files={"conf.py": config}, expects=expects) as server:
         workers = server.workers()
         server.signal(SIGUSR2)

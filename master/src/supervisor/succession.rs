@@ -75,8 +75,8 @@ impl Supervisor {
             Some(0) => Level::Info,
             _ => Level::Error,
         };
-        let reason = reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-        let text = format!("The new master (pid: {pid}) {death}{reason}{follows}");
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        let text = format!("The new master (pid: {pid}) {death}{follows}{reason}");
         self.say(level, text);
     }
 

@@ -163,7 +163,7 @@ fn a_successor_that_cannot_boot_changes_nothing() {
         ("OXICORN_THREADS=none\n", "exited with code 1 ("),
         (
             "OXICORN_RAW_ENV=LAB_BOOT=error\n",
-            "exited with code 4 (Application lab failed to load: the lab is closed)",
+            "exited with code 4; this one serves on: Application lab failed to load: the lab is closed",
         ),
     ] {
         fs::write(&env_file, text).expect("written");

@@ -30,7 +30,7 @@ fn there_is_one_successor_at_a_time() {
     });
     assert!(scene.said(
         Level::Error,
-        "(pid: 70) exited with code 1 (no such file); this one serves on"
+        "(pid: 70) exited with code 1; this one serves on: no such file"
     ));
     assert!(scene.supervisor.succession().is_alone());
     scene.signal(Signal::SIGUSR2);
