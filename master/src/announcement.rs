@@ -34,12 +34,10 @@ impl Announcement {
     }
 
     /// Has the program that this process is about to become inherit it, by the number that is returned.
-    pub(crate) fn bequeath(&self) -> io::Result<Option<i32>> {
-        let Some(pipe) = &self.pipe else {
-            return Ok(None);
-        };
+    pub(crate) fn bequeath(&self) -> io::Result<i32> {
+        let pipe = self.pipe.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         fcntl(pipe, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        Ok(Some(pipe.as_raw_fd()))
+        Ok(pipe.as_raw_fd())
     }
 
     /// For two who may fail, of whom only one will.

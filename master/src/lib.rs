@@ -22,6 +22,7 @@ mod activation;
 mod announcement;
 mod bound;
 mod daemon;
+mod departure;
 mod embed;
 mod generation;
 mod hooked;

@@ -25,6 +25,7 @@ use oxicorn_common::settings::Source;
 use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
 
 use crate::announcement::{Announcement, Tidings};
+use crate::departure::Departure;
 use crate::generation::{Generation, Resolve};
 use crate::hooked::Hooked;
 use crate::host::Host;
@@ -88,6 +89,8 @@ pub(crate) struct Master {
     pub(crate) announcement: Announcement,
     /// What the successor says of its start.
     pub(crate) tidings: Option<Tidings>,
+    /// Shared with the other master, while there is one.
+    pub(crate) departure: Option<Departure>,
     pub(crate) notifier: Notifier,
     pub(crate) title: Title,
     pub(crate) telemetry: Telemetry,

@@ -258,6 +258,7 @@ fn lead(
         pidfile,
         announcement,
         tidings: None,
+        departure: inheritance.departure,
         notifier,
         title,
         telemetry: Telemetry::default(),

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use oxicorn_common::settings::Source;
 use oxicorn_common::{Settings, signals};
 
 use crate::announcement::{Announcement, Tidings, announcement};
+use crate::departure::Departure;
 use crate::host::Host;
 use crate::master::Master;
 use crate::reap::ended;
@@ -37,8 +39,8 @@ use crate::sys;
 const SOCKETS: &str = "OXICORN_FD";
 /// The pid of the predecessor.
 const PREDECESSOR: &str = "OXICORN_PID";
-/// The descriptor on which it hears how the start goes.
-const ANNOUNCEMENT: &str = "OXICORN_ANNOUNCEMENT";
+/// Two descriptors: on one it hears how the start goes, by the other both know who ends last.
+const HANDOVER: &str = "OXICORN_HANDOVER";
 
 /// How this process was started, and how its successor will be.
 #[derive(Debug, Clone)]
@@ -52,7 +54,7 @@ impl Command {
     /// To be made before anything has changed the environment.
     pub(crate) fn new(host: &dyn Host, source: &Source) -> Self {
         let arguments = host.command().unwrap_or_else(|| source.arguments.clone());
-        let ours = [SOCKETS, PREDECESSOR, ANNOUNCEMENT, "LISTEN_PID"];
+        let ours = [SOCKETS, PREDECESSOR, HANDOVER, "LISTEN_PID"];
         let environment = std::env::vars_os();
         Self {
             arguments,
@@ -112,6 +114,7 @@ pub(crate) struct Inheritance {
     pub(crate) sockets: Vec<(OwnedFd, Address)>,
     /// To the predecessor.
     pub(crate) announcement: Announcement,
+    pub(crate) departure: Option<Departure>,
 }
 
 impl Inheritance {
@@ -122,7 +125,11 @@ impl Inheritance {
             environment.remove(name)
         };
         let (sockets, predecessor) = (take(SOCKETS), take(PREDECESSOR));
-        let pipe = take(ANNOUNCEMENT).and_then(|fd| sys::adopt(fd.parse().ok()?).ok());
+        let handover = take(HANDOVER).unwrap_or_default();
+        let mut handover = handover
+            .split(',')
+            .map(|fd| sys::adopt(fd.parse().ok()?).ok());
+        let (pipe, eventfd) = (handover.next().flatten(), handover.next().flatten());
         let Some(predecessor) = predecessor.and_then(|pid| pid.parse::<i32>().ok()) else {
             return Ok(Self::default());
         };
@@ -146,6 +153,7 @@ impl Inheritance {
             },
             sockets: sockets.collect::<anyhow::Result<_>>()?,
             announcement: pipe.map_or_else(Announcement::default, Announcement::inherited),
+            departure: eventfd.map(Departure::inherited),
         })
     }
 }
@@ -154,19 +162,20 @@ impl Master {
     /// Carries out `Action::StartSuccessor`.
     pub(crate) fn start_successor(&mut self) -> Event {
         let own_pid = getpid().as_raw();
-        let forked = announcement().and_then(|(news, mut announcement)| {
+        let mut start = || -> io::Result<i32> {
+            let (tidings, mut announcement) = announcement()?;
+            let departure = Departure::new()?;
             let pid = fork_to(self, sys::fork, |master| {
-                let Err(reason) = master.become_successor(own_pid, &announcement);
+                let Err(reason) = master.become_successor(own_pid, &announcement, &departure);
                 announcement.failed(1, &format!("{reason:#}"));
                 sys::exit_now(1);
             })?;
-            Ok((pid, news))
-        });
-        match forked {
-            Ok((pid, news)) => {
-                self.tidings = Some(news);
-                Event::SuccessorStarted { pid }
-            }
+            self.tidings = Some(tidings);
+            self.departure = Some(departure);
+            Ok(pid)
+        };
+        match start() {
+            Ok(pid) => Event::SuccessorStarted { pid },
             Err(error) => Event::SuccessorFailed {
                 reason: error.to_string(),
             },
@@ -178,6 +187,7 @@ impl Master {
         &mut self,
         predecessor: i32,
         announcement: &Announcement,
+        departure: &Departure,
     ) -> anyhow::Result<Infallible> {
         signals::reset_to_default()?;
         let newest = self.generations.values().next_back();
@@ -185,15 +195,16 @@ impl Master {
         newest.hooked().ask(Moment::PreExec)?;
         let mut variables = newest.listeners.bequeath(SOCKETS)?;
         variables.push((PREDECESSOR, predecessor.to_string()));
-        if let Some(fd) = announcement.bequeath()? {
-            variables.push((ANNOUNCEMENT, fd.to_string()));
-        }
+        let descriptors = [announcement.bequeath()?, departure.bequeath()?];
+        let descriptors = descriptors.map(|fd| fd.to_string());
+        variables.push((HANDOVER, descriptors.join(",")));
         signals::unblock_all()?;
         self.command.execute(variables)
     }
 
     /// Carries out `Action::Promote`.
     pub(crate) fn promote(&mut self) {
+        self.departure = None;
         let Some(newest) = self.generations.values().next_back() else {
             return;
         };
@@ -210,6 +221,7 @@ impl Master {
 
     /// How the successor has come to its end.
     pub(crate) fn bury_successor(&mut self, death: Death) -> Event {
+        self.departure = None;
         let news = self.tidings.take().and_then(Tidings::take);
         let reason = news.map(|(_, reason)| reason).filter(|it| !it.is_empty());
         Event::SuccessorEnded { death, reason }
@@ -219,14 +231,20 @@ impl Master {
     pub(crate) fn look_around(&mut self, succession: Succession) -> Succession {
         let gone = |pid| ended().iter().any(|&(other, _)| other == pid);
         let successor = succession.successor.filter(|&pid| !gone(pid));
-        let is_promoted = look_for_predecessor(succession).is_some();
-        if is_promoted {
+        let predecessor = succession.predecessor;
+        let now = Succession {
+            predecessor: predecessor.filter(|_| look_for_predecessor(succession).is_none()),
+            successor,
+        };
+        let departure = self.departure.take();
+        let is_last = now.is_alone() || departure.is_some_and(|it| !it.is_first());
+        if !is_last {
+            return now;
+        }
+        if predecessor.is_some() {
             self.promote();
         }
-        Succession {
-            predecessor: succession.predecessor.filter(|_| !is_promoted),
-            successor,
-        }
+        Succession::default()
     }
 }
 

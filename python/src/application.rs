@@ -158,12 +158,13 @@ pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResul
 }
 
 /// What is the master's business alone. The process has not got these any more.
-const OF_THE_MASTER: [&str; 6] = [
+const OF_THE_MASTER: [&str; 7] = [
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
     "LISTEN_PID",
     "NOTIFY_SOCKET",
     "OXICORN_FD",
+    "OXICORN_HANDOVER",
     "OXICORN_PID",
 ];
 

@@ -160,7 +160,10 @@ fn a_successor_that_cannot_boot_changes_nothing() {
     let workers = server.children();
     server.tolerate("");
     for (text, reason) in [
-        ("OXICORN_THREADS=none\n", "exited with code 1 ("),
+        (
+            "OXICORN_THREADS=none\n",
+            "exited with code 1; this one serves on: ",
+        ),
         (
             "OXICORN_RAW_ENV=LAB_BOOT=error\n",
             "exited with code 4; this one serves on: Application lab failed to load: the lab is closed",

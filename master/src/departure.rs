@@ -1,0 +1,49 @@
+//! Which of two masters that end at the same time is the last: it removes what both have used.
+//!
+//! One token for both, in an eventfd that they share. Who ends takes it, and leaves the rest to the other; who
+//! finds it taken is the last. One that is killed takes nothing, but then the other knows that it is alone.
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+
+#[derive(Debug)]
+pub(crate) struct Departure(OwnedFd);
+
+impl Departure {
+    pub(crate) fn new() -> io::Result<Self> {
+        let flags = EfdFlags::EFD_SEMAPHORE | EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        Ok(Self(EventFd::from_value_and_flags(1, flags)?.into()))
+    }
+
+    /// The one that the other master has made.
+    pub(crate) fn inherited(eventfd: OwnedFd) -> Self {
+        Self(eventfd)
+    }
+
+    /// Has the program that this process is about to become inherit it, by the number that is returned.
+    pub(crate) fn bequeath(&self) -> io::Result<i32> {
+        fcntl(&self.0, FcntlArg::F_SETFD(FdFlag::empty()))?;
+        Ok(self.0.as_raw_fd())
+    }
+
+    /// Whether the other one stays behind. To be asked once, at the end.
+    pub(crate) fn is_first(&self) -> bool {
+        nix::unistd::read(&self.0, &mut [0; 8]).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_of_two_is_first() {
+        let departure = Departure::new().expect("an eventfd");
+        let other = Departure::inherited(departure.0.try_clone().expect("a descriptor"));
+        assert!(departure.is_first());
+        assert!(!other.is_first());
+    }
+}
