@@ -33,7 +33,6 @@ use crate::mold::Mold;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
-use crate::reap::{ended, explain};
 use crate::spawn::{Order, Process, spawn};
 use crate::succession::{Command, look_for_predecessor};
 use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Succession, Supervisor};
@@ -235,55 +234,6 @@ impl Master {
             }
         }
         events
-    }
-
-    /// The deaths, each after the last words of the dead.
-    fn collect_dead(&mut self, succession: Succession) -> Vec<Event> {
-        let ended = ended();
-        // Among them may be workers that have told of their birth since the last look.
-        let mut events = match ended.is_empty() {
-            true => Vec::new(),
-            false => self.listen_to_molds(),
-        };
-        let mut ours = 0;
-        for (pid, end) in ended {
-            let is_mold = self.is_mold(pid);
-            let is_successor = succession.successor == Some(pid);
-            let id = self.id_of(pid);
-            if id.is_none() && !is_mold && !is_successor {
-                log::debug!("reaped foreign child {pid}");
-                continue;
-            }
-            ours += 1;
-            let death = explain(end, &mut self.oom);
-            if is_mold {
-                events.extend(self.bury_mold(pid, death));
-            }
-            if is_successor {
-                events.push(self.bury_successor(death));
-            }
-            let Some(id) = id else { continue };
-            if let Some(mut child) = self.children.remove(&id) {
-                if child.kind == Kind::Web {
-                    self.hooked.tell(Moment::ChildExit { age: id });
-                }
-                let messages = child.receiver.read().into_iter();
-                events.extend(messages.map(|message| Event::Said { id, message }));
-                self.shared.scoreboard.fold(child.slot);
-            }
-            events.push(Event::Died { id, death });
-        }
-        if ours == 0 {
-            self.oom.skip();
-        }
-        events
-    }
-
-    fn id_of(&self, pid: i32) -> Option<ChildId> {
-        let mut children = self.children.iter();
-        children
-            .find(|(_, child)| child.pid == pid)
-            .map(|(&id, _)| id)
     }
 
     fn hear(&self, signal: Signal) -> Option<Event> {

@@ -1,10 +1,9 @@
 //! SIGUSR2: two masters on the same sockets, and whichever ends loses nothing.
 
+mod places;
+
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -184,76 +183,6 @@ fn a_successor_that_cannot_boot_changes_nothing() {
 }
 
 #[test]
-fn each_has_its_pid_file_and_its_name() {
-    let builder = Server::new("pid files")
-        .lab()
-        .workers(1)
-        .args(&["--pid", "pid"]);
-    let builder = builder.args(&["--name", "shop"]);
-    let (old, new) = (builder.dir().join("pid"), builder.dir().join("pid.2"));
-    let mut server = builder.start();
-    let successor = Successor::of(&server, 1);
-    let pid = format!("{}\n", successor.0.0);
-    assert_eq!(read(&old), format!("{}\n", server.master().0));
-    assert_eq!(read(&new), pid);
-    let title = || read(Path::new(&format!("/proc/{}/cmdline", successor.0.0)));
-    assert!(
-        title().starts_with("oxicorn: master [shop.2]"),
-        "{}",
-        title()
-    );
-    successor.0.signal(Signal::SIGHUP);
-    server.log().wait_for("Hang up: Master.2");
-    server.log().wait_for("Generation 2 serves");
-    assert_eq!(read(&new), pid, "a reload changes nothing in that");
-    server.signal(Signal::SIGTERM);
-    server.wait_for_exit();
-    eventually("the pid file of the new master", || {
-        (read(&old) == pid && !new.exists()).then_some(())
-    });
-    eventually("its name", || {
-        title().starts_with("oxicorn: master [shop]").then_some(())
-    });
-    successor.end();
-    assert!(!old.exists());
-}
-
-#[test]
-fn a_socket_file_is_there_until_the_last_has_ended() {
-    for old_first in [true, false] {
-        let builder = Server::new("socket file").lab().bind("unix:app.sock");
-        let path = builder.dir().join("app.sock");
-        let mut server = builder.start();
-        let successor = Successor::begun_by(&server);
-        eventually("its worker", || {
-            (!successor.0.children().is_empty()).then_some(())
-        });
-        match old_first {
-            true => {
-                server.signal(Signal::SIGTERM);
-                server.wait_for_exit();
-            }
-            false => successor.end(),
-        }
-        let mut client = Client::connect_unix(&path).expect("it listens");
-        assert_eq!(client.get("/").expect("an answer").status, 200);
-        drop(client);
-        match old_first {
-            true => {
-                server.log().wait_for("Master has been promoted.");
-                successor.end();
-            }
-            false => {
-                server.log().wait_for("; this one serves on");
-                server.signal(Signal::SIGTERM);
-                server.wait_for_exit();
-            }
-        }
-        assert!(!path.exists());
-    }
-}
-
-#[test]
 fn a_second_signal_is_refused_by_both() {
     let server = Server::new("refused").lab().workers(1).start();
     let successor = Successor::of(&server, 1);
@@ -269,33 +198,6 @@ fn a_second_signal_is_refused_by_both() {
     ));
     successor.end();
     server.log().wait_for("; this one serves on");
-}
-
-#[test]
-fn the_program_is_the_one_that_is_on_the_disk_by_now() {
-    let builder = Server::new("replaced").workers(1);
-    let (program, marker) = (builder.dir().join("server"), builder.dir().join("marker"));
-    fs::copy(env!("CARGO_BIN_EXE_oxicorn"), &program).expect("copied");
-    let mut server = builder.program(&program).start();
-    server.tolerate("The new master");
-    // A program that runs cannot be written to, but be replaced.
-    let next = program.with_extension("next");
-    let script = format!(
-        "#!/bin/sh\necho \"$@\" $OXICORN_PID > {}\nexit 7\n",
-        marker.display()
-    );
-    fs::write(&next, script).expect("written");
-    fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).expect("executable");
-    fs::rename(&next, &program).expect("replaced");
-    let _successor = Successor::begun_by(&server);
-    server
-        .log()
-        .wait_for("exited with code 7; this one serves on");
-    let pid = server.master().0;
-    assert_eq!(
-        read(&marker),
-        format!("--bind 127.0.0.1:0 --workers 1 native:hello {pid}\n")
-    );
 }
 
 #[test]
@@ -322,87 +224,6 @@ fn a_reload_of_the_successor_keeps_its_socket_and_binds_what_is_new() {
     drop(client);
     successor.end();
     assert!(!extra.exists());
-}
-
-#[test]
-fn both_told_to_end_at_once_leave_nothing_behind() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
-        let builder = Server::new("both").lab().bind("unix:app.sock");
-        let builder = builder.args(&["--pid", "pid"]);
-        let dir = builder.dir().to_owned();
-        let mut server = builder.start();
-        let successor = Successor::begun_by(&server);
-        eventually("its worker", || {
-            (!successor.0.children().is_empty()).then_some(())
-        });
-        server.signal(signal);
-        successor.0.signal(signal);
-        server.wait_for_exit();
-        eventually("the new master ends", || {
-            (!successor.0.is_alive()).then_some(())
-        });
-        for name in ["app.sock", "pid", "pid.2"] {
-            assert!(!dir.join(name).exists(), "{name} is left after {signal}");
-        }
-    }
-}
-
-#[test]
-fn the_pid_file_is_there_from_one_master_to_the_next() {
-    let builder = Server::new("pid file")
-        .lab()
-        .workers(1)
-        .args(&["--pid", "pid"]);
-    let path = builder.dir().join("pid");
-    let mut server = builder.start();
-    let successor = Successor::of(&server, 1);
-    // Long after the old master has ended the new one has not noticed: it stands still.
-    successor.0.signal(Signal::SIGSTOP);
-    server.signal(Signal::SIGTERM);
-    server.wait_for_exit();
-    assert!(path.exists());
-    successor.0.signal(Signal::SIGCONT);
-    eventually("its own", || {
-        (read(&path) == format!("{}\n", successor.0.0)).then_some(())
-    });
-    successor.end();
-}
-
-#[test]
-fn it_is_started_as_the_first_was_whatever_raw_env_says() {
-    let builder = Server::new("link")
-        .workers(1)
-        .args(&["--env", "PATH=/nowhere"]);
-    let (one, two) = (builder.dir().join("one"), builder.dir().join("two"));
-    let current = builder.dir().join("current");
-    for release in [&one, &two] {
-        fs::create_dir(release).expect("a directory");
-    }
-    std::os::unix::fs::symlink(&one, &current).expect("a link");
-    let program = builder.dir().join("oxicorn-under-test");
-    fs::copy(env!("CARGO_BIN_EXE_oxicorn"), &program).expect("copied");
-    let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{path}", builder.dir().display());
-    // As from a shell that has gone to the link.
-    let start = format!("cd {} && PWD=$PWD exec \"$@\"", current.display());
-    let mut server = builder
-        .under(&["sh", "-c", &start, "sh"])
-        .env("PATH", &path)
-        .program(Path::new("oxicorn-under-test"))
-        .start();
-    let place = |process: Process| fs::read_link(format!("/proc/{}/cwd", process.0)).ok();
-    assert_eq!(place(server.master()), Some(one));
-    fs::remove_file(&current).expect("removed");
-    std::os::unix::fs::symlink(&two, &current).expect("a link");
-    server.signal(Signal::SIGHUP);
-    server.log().wait_for("Generation 2 serves");
-    assert_eq!(place(server.children()[0]), Some(two.clone()));
-    let successor = Successor::begun_by(&server);
-    server.log().wait_for_nth("Generation 1 serves", 2);
-    assert_eq!(place(successor.0), Some(two));
-    server.signal(Signal::SIGTERM);
-    server.wait_for_exit();
-    successor.end();
 }
 
 #[test]
@@ -455,30 +276,4 @@ fn a_daemon_is_succeeded_by_its_own_child() {
     });
     successor.end();
     assert!(!old.exists());
-}
-
-#[test]
-fn systemd_hears_who_the_main_process_is() {
-    let builder = Server::new("systemd").lab().workers(1);
-    let place = builder.dir().join("notify");
-    let socket = UnixDatagram::bind(&place).expect("a socket");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("a patience");
-    let hear = || {
-        let mut text = [0; 200];
-        let length = socket.recv(&mut text).expect("a datagram");
-        String::from_utf8_lossy(&text[..length]).into_owned()
-    };
-    let mut server = builder
-        .env("NOTIFY_SOCKET", &place.display().to_string())
-        .start();
-    assert_eq!(hear(), format!("READY=1\nMAINPID={}\n", server.master().0));
-    let successor = Successor::of(&server, 1);
-    server.signal(Signal::SIGTERM);
-    assert_eq!(hear(), format!("MAINPID={}\n", successor.0.0));
-    server.wait_for_exit();
-    assert_eq!(hear(), format!("READY=1\nMAINPID={}\n", successor.0.0));
-    successor.end();
-    assert_eq!(hear(), "STOPPING=1\n");
 }
