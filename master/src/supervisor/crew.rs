@@ -23,7 +23,8 @@ impl Supervisor {
 
     /// How many workers there should be, SIGWINCH aside.
     pub(crate) fn workers_wanted(&self) -> usize {
-        self.web.target
+        let to_come = self.generations.workers_to_come();
+        to_come.unwrap_or(self.web.target)
     }
 
     /// How many workers serve.

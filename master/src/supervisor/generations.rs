@@ -43,6 +43,8 @@ pub(super) struct Generations {
 struct Incoming {
     generation: u32,
     plan: Plan,
+    /// How many workers there are to be once it is proven, where that is another number than before.
+    workers: Option<usize>,
     load_error: bool,
 }
 
@@ -51,6 +53,11 @@ impl Generations {
     pub(super) fn serving(&self) -> Option<(u32, &Plan)> {
         let (generation, plan) = self.current.as_ref()?;
         Some((*generation, plan))
+    }
+
+    /// How many workers the generation on its way brings, where that is another number than before.
+    pub(super) fn workers_to_come(&self) -> Option<usize> {
+        self.incoming.as_ref()?.workers
     }
 
     pub(super) fn is_serving(&self, generation: u32) -> bool {
@@ -115,19 +122,25 @@ impl Supervisor {
         let generation = generations.newest;
         // What SIGTTIN and SIGTTOU have set holds until the setting itself changes.
         let workers_before = generations.current.as_ref().map(|(_, plan)| plan.workers);
-        if workers_before != Some(plan.workers) {
+        let workers = (workers_before != Some(plan.workers)).then_some(plan.workers);
+        if generations.current.is_none() {
             self.web.target = plan.workers;
+            self.runners.target = plan.runners;
         }
-        self.runners.target = plan.runners;
         self.web.backoff.succeed();
         self.runners.backoff.succeed();
         self.generations.incoming = Some(Incoming {
             generation,
             plan: plan.clone(),
+            workers,
             load_error: false,
         });
         for kind in Kind::ALL {
-            for _ in 0..self.crew(kind).target {
+            let count = match kind {
+                Kind::Web => self.workers_wanted(),
+                Kind::Runner => plan.runners,
+            };
+            for _ in 0..count {
                 self.start(kind, generation, &plan, None, now);
             }
         }
@@ -142,7 +155,9 @@ impl Supervisor {
         let Some(proven) = generations.incoming.take_if(proof) else {
             return;
         };
-        generations.current = Some((generation, proven.plan));
+        self.web.target = proven.workers.unwrap_or(self.web.target);
+        self.runners.target = proven.plan.runners;
+        self.generations.current = Some((generation, proven.plan));
         self.actions.push(Action::Serving);
         self.reload_again();
     }
@@ -188,9 +203,6 @@ impl Supervisor {
         self.actions.push(Action::Forget { generation });
         // As far as anybody who waits for the reload is concerned.
         self.actions.push(Action::Serving);
-        if let Some((_, plan)) = &self.generations.current {
-            self.runners.target = plan.runners;
-        }
         self.web.backoff.succeed();
         self.reload_again();
     }

@@ -137,6 +137,27 @@ fn the_number_set_by_signals_survives_until_the_setting_changes() {
 }
 
 #[test]
+fn more_workers_are_of_the_new_generation_only() {
+    let mut scene = Scene::serving(plan(1, 1));
+    scene.reload(plan(3, 2));
+    assert_eq!((scene.of(1).len(), scene.of(2).len()), (2, 5));
+    assert_eq!(scene.supervisor.workers_wanted(), 3);
+    scene.all_ready();
+    assert_eq!(scene.sent(Signal::SIGTERM), [1, 2]);
+}
+
+#[test]
+fn a_generation_that_is_given_up_changes_no_number() {
+    let mut scene = Scene::serving(plan(2, 0));
+    scene.reload(plan(1, 0));
+    let new = scene.of(2);
+    new.into_iter().for_each(|id| scene.exits(id, 3));
+    scene.pass(Duration::from_secs(60));
+    assert_eq!(scene.of(1).len(), 2);
+    assert_eq!(scene.supervisor.workers_wanted(), 2);
+}
+
+#[test]
 fn fewer_workers_after_a_reload_are_fewer() {
     let mut scene = Scene::serving(plan(4, 2));
     scene.reload(plan(1, 0));
