@@ -178,9 +178,10 @@ fn it_is_started_as_the_first_was_whatever_raw_env_says() {
     assert_eq!(place(server.master()), Some(one));
     fs::remove_file(&current).expect("removed");
     std::os::unix::fs::symlink(&two, &current).expect("a link");
+    let old = server.children();
     server.signal(Signal::SIGHUP);
-    server.log().wait_for("Generation 2 serves");
-    assert_eq!(place(server.children()[0]), Some(two.clone()));
+    let new = server.wait_for_others(&old, 1);
+    assert_eq!(place(new[0]), Some(two.clone()));
     let successor = Successor::begun_by(&server);
     server.log().wait_for_nth("Generation 1 serves", 2);
     assert_eq!(place(successor.0), Some(two));
