@@ -87,9 +87,13 @@ impl Master {
             Ok(false) => None,
             Err(error) => Some(fork_failed(order, &error)),
         }
-        .inspect(|_| {
-            self.forget_unborn(order.id);
-        })
+        .inspect(|_| self.give_up(order))
+    }
+
+    /// The supervisor is told that nothing comes of an order.
+    fn give_up(&mut self, order: Order) {
+        self.forget_unborn(order.id);
+        self.shared.scoreboard.fold(order.slot);
     }
 
     /// Notes the order at the mold that will have it, which is made if there is none. True when that
@@ -163,7 +167,7 @@ impl Master {
         }
         for order in due {
             if let Some(failed) = self.cast(order) {
-                self.forget_unborn(order.id);
+                self.give_up(order);
                 events.push(failed);
             }
         }
