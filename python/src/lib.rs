@@ -50,7 +50,7 @@ mod _oxicorn {
     use std::sync::Arc;
 
     use oxicorn::{Settings, Source};
-    use oxicorn_common::settings::SETTINGS;
+    use oxicorn_common::settings::{Loaded, SETTINGS};
     use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
@@ -111,6 +111,16 @@ mod _oxicorn {
             given.set_item(name, values)?;
         }
         Ok(given)
+    }
+
+    /// The config file that `arguments`, program name first, the environment or its file name.
+    #[pyfunction]
+    fn config_given(arguments: Vec<OsString>) -> PyResult<Option<String>> {
+        let source = Source {
+            arguments,
+            ..Source::process()?
+        };
+        Loaded::config_given(&source).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
     /// The default of each setting by its name; a hook has none.

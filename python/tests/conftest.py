@@ -1,12 +1,27 @@
-"""After a whole run: each entry of differences.py has been seen to differ. How the suite is run: see README.md."""
+"""What tests of several files share, and after a whole run: each entry of differences.py has been seen to differ. How the suite is run: see README.md."""
 
 import os
 import pathlib
 import shutil
+import subprocess
 import tempfile
+
+import pytest
 
 TESTS = pathlib.Path(__file__).resolve().parent
 SEEN = "OXICORN_TESTS_SEEN"
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory):
+    """A folder with cert.pem and key.pem, for localhost."""
+    folder = tmp_path_factory.mktemp("certificates")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+        check=True, capture_output=True,
+    )
+    return folder
 
 
 def pytest_configure(config):

@@ -229,8 +229,8 @@ def test_a_program_has_settings_below_all_others(tmp_path, module):
     (tmp_path / "program.py").write_text(INITIALISED.format(module=module))
     (tmp_path / "conf.py").write_text("workers = 1\nproc_name = 'of_the_file'\nraw_env = ['A=b']\n")
     done = subprocess.run(
-        [sys.executable, "program.py", "--threads", "2", "--config", "conf.py", "--print-config", "over"], cwd=tmp_path,
-        env=environment_of({"GUNICORN_CMD_ARGS": "--workers 2", "HOME": str(tmp_path)}), capture_output=True, text=True,
+        [sys.executable, "program.py", "--threads", "2", "--print-config", "over"], cwd=tmp_path,
+        env=environment_of({"GUNICORN_CMD_ARGS": "--workers 2 --config conf.py", "HOME": str(tmp_path)}), capture_output=True, text=True,
         timeout=60, check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import ssl
-import subprocess
 from signal import SIGHUP, SIGTERM
 
 import pytest
@@ -85,15 +84,10 @@ def test_a_client_that_leaves_has_it_closed_once(drains):
         assert closed(server) == "closed\n"
 
 
-def test_a_file_goes_through_tls_whole(tmp_path):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost", "-addext",
-         "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key.pem", "-out", tmp_path / "cert.pem"],
-        check=True, capture_output=True,
-    )
+def test_a_file_goes_through_tls_whole(certificates):
     content = os.urandom(5_000_000)
-    flags = ["--certfile", str(tmp_path / "cert.pem"), "--keyfile", str(tmp_path / "key.pem")]
-    context = ssl.create_default_context(cafile=tmp_path / "cert.pem")
+    flags = ["--certfile", str(certificates / "cert.pem"), "--keyfile", str(certificates / "key.pem")]
+    context = ssl.create_default_context(cafile=certificates / "cert.pem")
     with stream(*flags, ready=False) as server:
         (server.folder / "big").write_bytes(content)
         until("a worker", server.workers)

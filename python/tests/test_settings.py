@@ -3,7 +3,6 @@
 import contextlib
 import os
 import ssl
-import subprocess
 
 import pytest
 
@@ -151,21 +150,6 @@ def keep_alive_of(server):
 @settings("--worker-class", "gthread", "--threads", "2", "--keep-alive", "1")
 def keep_alive(server):
     return keep_alive_of(server)
-
-
-def certificate(folder):
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost", "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
-        check=True, capture_output=True,
-    )
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("certificates")
-    certificate(folder)
-    return folder
 
 
 def test_tls(certificates):

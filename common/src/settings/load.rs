@@ -62,6 +62,12 @@ impl Loaded {
         Ok(loaded)
     }
 
+    /// The config file that `source` names, if it names one.
+    pub fn config_given(source: &Source) -> Result<Option<String>, SettingsError> {
+        let given = Layers::above_config_file(source)?.file_name("config");
+        Ok(given.map(|(name, _)| name))
+    }
+
     /// Every setting, its value and where it came from, a line each, by name.
     pub fn print_config(&self) -> String {
         let mut rows: Vec<_> = SETTINGS.iter().zip(&self.origins).collect();
@@ -239,6 +245,14 @@ struct Layers<'a> {
 
 impl<'a> Layers<'a> {
     fn read(source: &'a Source) -> Result<Self, SettingsError> {
+        let mut layers = Self::above_config_file(source)?;
+        let given = layers.file_name("config");
+        (layers.config_file, layers.remarks) =
+            ConfigFile::find(&*source.reader, &source.directory, given)?;
+        Ok(layers)
+    }
+
+    fn above_config_file(source: &'a Source) -> Result<Self, SettingsError> {
         let mut layers = Self {
             command_lines: vec![CommandLine::parse(&source.arguments)?],
             source,
@@ -256,9 +270,6 @@ impl<'a> Layers<'a> {
             let path = source.directory.join(name);
             layers.env_file = Some(EnvFile::read(&path, origin)?);
         }
-        let given = layers.file_name("config");
-        (layers.config_file, layers.remarks) =
-            ConfigFile::find(&*source.reader, &source.directory, given)?;
         Ok(layers)
     }
 

@@ -12,7 +12,6 @@
 
 import argparse
 import os
-import shlex
 import sys
 
 from .. import _oxicorn
@@ -124,8 +123,7 @@ class Application(BaseApplication):
         own = self.init(argparse.ArgumentParser(prog=self.prog, usage=self.usage), opts, args)
         for name, value in (own or {}).items():
             self.cfg.set(name.lower(), value)
-        more = _oxicorn.command_line(["", *shlex.split(os.environ.get("GUNICORN_CMD_ARGS", ""))])
-        place = opts.config or more.get("config", [None])[-1] or default_file(os.getcwd())
+        place = _oxicorn.config_given(sys.argv) or default_file(os.getcwd())
         if place:
             self.load_config_from_file(place)
 
