@@ -140,6 +140,8 @@ impl Master {
     pub(crate) fn keep_only(&mut self, generation: u32) {
         self.children.clear();
         self.molds.clear();
+        self.tidings = None;
+        self.departure = None;
         self.generations.retain(|&number, _| number == generation);
         self.signals = None;
         self.pidfile = None;

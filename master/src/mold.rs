@@ -215,7 +215,7 @@ impl Master {
         {
             mold.end();
         }
-        Some(died(id, 0))
+        Some(called_off(id))
     }
 
     pub(crate) fn is_mold(&self, pid: i32) -> bool {
@@ -292,8 +292,9 @@ fn fork_failed(order: Order, error: &io::Error) -> Event {
     }
 }
 
-fn died(id: ChildId, code: i32) -> Event {
-    let end = End::Exited { code };
+/// The end of a child that has never lived: nothing went wrong with it.
+fn called_off(id: ChildId) -> Event {
+    let end = End::Exited { code: 0 };
     let death = Death {
         end,
         out_of_memory: false,
