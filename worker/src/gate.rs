@@ -8,6 +8,7 @@
 //! ```
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use log::{debug, warn};
@@ -81,6 +82,21 @@ impl Gate {
         match self.proxy {
             ProxyProtocol::Off => self.after_proxy_header(),
             _ => Some(Opening::ProxyHeader),
+        }
+    }
+
+    /// Takes away what a header is said to have told of a connection that a sibling has handed over,
+    /// unless the sender may name other clients here: its client is who the socket says then.
+    pub(crate) fn doubt(&self, connection: &mut Connection) {
+        if !connection.proxied {
+            return;
+        }
+        // Nobody is where a connection has been reset meanwhile.
+        let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let sender = connection.stream.peer().unwrap_or(Peer::Tcp(nobody));
+        if self.proxy == ProxyProtocol::Off || !self.admits(sender) {
+            connection.peer = sender;
+            connection.proxied = false;
         }
     }
 

@@ -9,26 +9,34 @@
 //! where clients wait gives a sibling that has fewer one of them (`reactor/leveling.rs`). The
 //! queue is a socket pair that the master made: whatever is in it survives the sender. A connection
 //! over TLS has its keys in its worker, and stays.
+//!
+//! Application code runs in the same processes and can write to that socket too. So a packet is
+//! believed as far as the socket in it bears it out: what is none of ours costs that packet and no
+//! more.
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use mio::net::{TcpStream, UnixStream};
-use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use oxicorn_common::Handoff;
 use oxicorn_common::request::{Body, Local, Peer};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use socket2::SockRef;
 
 use crate::connection::{Buffers, Connection};
 use crate::gate::Opening;
 use crate::stream::Stream;
-use crate::sys;
 
 /// A request with more bytes than this waiting is not worth the copy, and stays.
 const MOST_BYTES: usize = 16 * 1024;
+/// Descriptors in one packet at most (`SCM_MAX_FD`, unix(7)): with room for all of them none is lost.
+const MOST_DESCRIPTORS: usize = 253;
+/// Packets that are none of ours and are dropped at one look.
+const MOST_RUBBISH: usize = 64;
 /// Flags of the first byte of a packet.
 const OPENED: u8 = 1;
 const PROXIED: u8 = 2;
@@ -82,31 +90,87 @@ fn send(handoff: &Handoff, connection: &Connection, bytes: [&[u8]; 3]) -> bool {
 
 /// Takes a connection that a sibling gave away; `None` when there is none.
 pub(crate) fn take(handoff: &Handoff) -> io::Result<Option<Connection>> {
+    for _ in 0..MOST_RUBBISH {
+        match receive(handoff)? {
+            Packet::None => return Ok(None),
+            Packet::Connection(connection) => return Ok(Some(*connection)),
+            Packet::Gone => {}
+            Packet::Rubbish(why) => {
+                log::warn!("the handoff socket held what no worker sends ({why}); it is dropped");
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// What one look at the socket has brought.
+enum Packet {
+    None,
+    Connection(Box<Connection>),
+    /// The client has reset its connection on the way.
+    Gone,
+    Rubbish(&'static str),
+}
+
+fn receive(handoff: &Handoff) -> io::Result<Packet> {
     let mut bytes = vec![0; LABEL + MOST_BYTES];
-    let mut control = cmsg_space!([std::os::fd::RawFd; 1]);
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(&mut bytes)];
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let fd = handoff.receiver.as_raw_fd();
-    let (count, socket) = match recvmsg::<()>(fd, &mut parts, Some(&mut control), flags) {
-        Ok(message) => (message.bytes, sys::received_fd(&message)),
-        Err(Errno::EAGAIN | Errno::EINTR) => return Ok(None),
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let message = match recvmsg(&*handoff.receiver, &mut parts, &mut control, flags) {
+        Ok(message) => message,
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(Packet::None),
         Err(errno) => return Err(errno.into()),
     };
-    let (Some(socket), Some((label, unread))) = (socket, bytes[..count].split_first_chunk()) else {
-        return Ok(None);
+    // Those that are not taken are closed with the buffer.
+    let mut sockets: Vec<OwnedFd> = control
+        .drain()
+        .filter_map(|it| match it {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if message.flags.contains(ReturnFlags::TRUNC) {
+        return Ok(Packet::Rubbish("too many bytes"));
+    }
+    let (Some(socket), true) = (sockets.pop(), sockets.is_empty()) else {
+        return Ok(Packet::Rubbish("not one descriptor"));
     };
-    let mut connection = read_label(label, adopt(socket)?);
+    let Some((label, unread)) = bytes[..message.bytes].split_first_chunk() else {
+        return Ok(Packet::Rubbish("too few bytes"));
+    };
+    let look = SockRef::from(&socket);
+    if look
+        .peer_addr()
+        .is_err_and(|error| error.kind() == io::ErrorKind::NotConnected)
+    {
+        return Ok(Packet::Gone);
+    }
+    let Some(mut connection) = adopt(socket).and_then(|stream| read_label(label, stream)) else {
+        return Ok(Packet::Rubbish("no connection of the client that is named"));
+    };
     let mut buffers = Box::<Buffers>::default();
     buffers.inbox.refill(unread);
     connection.buffers = Some(buffers);
-    Ok(Some(connection))
+    Ok(Packet::Connection(Box::new(connection)))
 }
 
-fn adopt(socket: OwnedFd) -> io::Result<Stream> {
-    Ok(match SockRef::from(&socket).domain()? {
-        socket2::Domain::UNIX => Stream::Unix(UnixStream::from_std(socket.into())),
-        _ => Stream::Tcp(TcpStream::from_std(socket.into())),
-    })
+/// A socket that is connected; nothing else would ever make an event, or would make them for ever.
+fn adopt(socket: OwnedFd) -> Option<Stream> {
+    let look = SockRef::from(&socket);
+    if look.r#type().ok()? != socket2::Type::STREAM || look.is_listener().ok()? {
+        return None;
+    }
+    look.set_nonblocking(true).ok()?;
+    match look.domain().ok()? {
+        socket2::Domain::UNIX => Some(Stream::Unix(UnixStream::from_std(socket.into()))),
+        socket2::Domain::IPV4 | socket2::Domain::IPV6 => {
+            Some(Stream::Tcp(TcpStream::from_std(socket.into())))
+        }
+        _ => None,
+    }
 }
 
 fn write_label(connection: &Connection) -> [u8; LABEL] {
@@ -123,17 +187,35 @@ fn write_label(connection: &Connection) -> [u8; LABEL] {
     label
 }
 
-fn read_label(label: &[u8; LABEL], stream: Stream) -> Connection {
+/// What a packet says of its connection. Whoever is said to have come by a proxy is the reactor's to
+/// believe; everybody else is who the socket says.
+fn read_label(label: &[u8; LABEL], stream: Stream) -> Option<Connection> {
     let (peer, local) = label[1..].split_at(1 + ADDRESS);
     let peer = read_address(peer).map_or(Peer::Unix, Peer::Tcp);
     let local = read_address(local).map_or(Local::Unix, Local::Tcp);
+    let proxied = label[0] & PROXIED != 0;
+    if !proxied && (stream.peer() != Some(peer) || !is_end(&stream, local)) {
+        return None;
+    }
     let mut connection = Connection::new(stream, peer, local);
-    connection.proxied = label[0] & PROXIED != 0;
+    connection.proxied = proxied;
     connection.opening = match label[0] & OPENED {
         0 => Some(Opening::Entrance),
         _ => None,
     };
-    connection
+    Some(connection)
+}
+
+/// Whether the socket can have come by a listener at `local`, which may listen on all addresses.
+fn is_end(stream: &Stream, local: Local) -> bool {
+    let actual = SockRef::from(stream).local_addr().ok();
+    match (local, actual.and_then(|it| it.as_socket())) {
+        (Local::Unix, None) => true,
+        (Local::Tcp(said), Some(actual)) => {
+            said.port() == actual.port() && (said.ip().is_unspecified() || said.ip() == actual.ip())
+        }
+        _ => false,
+    }
 }
 
 fn write_address(out: &mut [u8], address: SocketAddr) {
@@ -162,86 +244,4 @@ fn read_address(bytes: &[u8]) -> Option<SocketAddr> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-
-    use oxicorn_common::Settings;
-
-    use super::*;
-    use crate::connection::Received;
-    use crate::http::Rules;
-
-    /// What a sibling would read of a request that has come whole, or nothing where it has to stay.
-    fn passed_on(request: &[u8]) -> Option<Vec<u8>> {
-        let handoff = Handoff::new().expect("a socket pair");
-        let (mut client, server) = UnixStream::pair().expect("a socket pair");
-        client.write_all(request).expect("sent");
-        let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
-        connection.readable = true;
-        let mut buffers = Box::<Buffers>::default();
-        let rules = Rules::from(&Settings::default());
-        let received = connection.receive(&mut buffers, &rules);
-        assert!(matches!(received, Received::Request), "{received:?}");
-        connection.buffers = Some(buffers);
-        if !pass_ready(&handoff, &connection) {
-            return None;
-        }
-        let got = take(&handoff).expect("no error").expect("a connection");
-        Some(got.buffers.expect("bytes").inbox.filled().to_vec())
-    }
-
-    #[test]
-    fn a_request_goes_back_to_the_bytes_that_it_was() {
-        for request in [
-            &b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"[..],
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody",
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbodyGET /next HTTP/1.1\r\n",
-        ] {
-            assert_eq!(passed_on(request).as_deref(), Some(request));
-        }
-        let chunks =
-            b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n";
-        assert_eq!(passed_on(chunks), None);
-        let long = [
-            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 16384\r\n\r\n".as_slice(),
-            &[b'x'; MOST_BYTES],
-        ];
-        assert_eq!(passed_on(&long.concat()), None);
-    }
-
-    #[test]
-    fn a_connection_arrives_as_who_it_was() {
-        let handoff = Handoff::new().expect("a socket pair");
-        assert!(take(&handoff).expect("no error").is_none());
-        let tcp = |text: &str| text.parse::<SocketAddr>().expect("an address");
-        for (peer, local) in [
-            (Peer::Tcp(tcp("192.0.2.1:5")), Local::Tcp(tcp("[::1]:443"))),
-            (Peer::Tcp(tcp("[::ffff:1.2.3.4]:5")), Local::Unix),
-            (
-                Peer::Tcp(tcp("[fe80::1%7]:5")),
-                Local::Tcp(tcp("0.0.0.0:80")),
-            ),
-            (Peer::Unix, Local::Unix),
-        ] {
-            for (opening, proxied) in [(None, false), (Some(Opening::Entrance), true)] {
-                let (mut client, server) = UnixStream::pair().expect("a socket pair");
-                let mut sent = Connection::new(Stream::Unix(server), peer, local);
-                (sent.opening, sent.proxied) = (opening, proxied);
-                let mut buffers = Box::<Buffers>::default();
-                buffers.inbox.refill(b"unread");
-                sent.buffers = Some(buffers);
-                assert!(pass(&handoff, &sent));
-                drop(sent);
-                let got = take(&handoff).expect("no error").expect("a connection");
-                assert_eq!((got.peer, got.local), (peer, local));
-                assert_eq!((got.opening, got.proxied), (opening, proxied));
-                let inbox = &got.buffers.expect("bytes").inbox;
-                assert_eq!(inbox.filled(), b"unread");
-                got.stream.write(b"still here").expect("sent");
-                let mut said = [0; 10];
-                client.read_exact(&mut said).expect("the connection lives");
-                assert_eq!(&said, b"still here");
-            }
-        }
-    }
-}
+mod tests;

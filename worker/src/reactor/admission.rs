@@ -12,6 +12,7 @@ impl Reactor {
     /// Takes in a connection that is new to this worker.
     pub(crate) fn admit(&mut self, mut connection: Box<Connection>) {
         connection.token = self.table.insert(AWAY);
+        self.gate.doubt(&mut connection);
         if connection.opening.is_some() {
             connection.opening = self.gate.first();
         }
