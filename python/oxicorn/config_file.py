@@ -97,7 +97,7 @@ def convert(name, value):
     if value is None:
         return "nothing", ""
     if isinstance(value, bool):
-        return "text", str(value).lower()
+        return "truth", value
     if isinstance(value, int):
         # Those of ssl are numbers with a name.
         return "text", str(int(value))

@@ -38,6 +38,10 @@ impl ConfigReader for Reader {
             })
         })
     }
+
+    fn serves_python(&self, application: Option<&str>) -> bool {
+        application.is_some_and(|name| !name.starts_with("native:"))
+    }
 }
 
 impl Reader {
@@ -80,6 +84,7 @@ pub(crate) fn file(place: &ConfigPlace, read: &Bound<'_, PyAny>) -> PyResult<Con
 fn value(kind: &str, what: &Bound<'_, PyAny>) -> PyResult<ConfigValue> {
     Ok(match kind {
         "text" => ConfigValue::Text(what.extract()?),
+        "truth" => ConfigValue::Truth(what.extract()?),
         "list" => ConfigValue::List(what.extract()?),
         "function" => ConfigValue::Function(what.extract()?),
         "nothing" => ConfigValue::Nothing,

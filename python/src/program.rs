@@ -92,4 +92,9 @@ impl ConfigReader for Settings {
             read().map_err(|exception| ConfigError::Failed(trace::text(py, &exception)))
         })
     }
+
+    /// Whatever its command line says: the program has one application, its own.
+    fn serves_python(&self, _application: Option<&str>) -> bool {
+        true
+    }
 }

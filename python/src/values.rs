@@ -2,26 +2,15 @@
 
 use nix::unistd::{getegid, geteuid};
 use oxicorn_common::Settings;
-use oxicorn_common::settings::{Kind, SETTINGS, Setting};
+use oxicorn_common::settings::{Kind, Setting, python_settings};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-/// Placeholders of numbers.
-const NUMBERS: [&str; 7] = [
-    "BYTES",
-    "CONNECTIONS",
-    "COUNT",
-    "NUMBER",
-    "PERCENT",
-    "PORT",
-    "SECONDS",
-];
-
-/// All settings by their names.
+/// All settings of a Python application's server by their names.
 pub(crate) fn of<'py>(py: Python<'py>, settings: &Settings) -> PyResult<Bound<'py, PyDict>> {
     let values = PyDict::new(py);
-    for row in SETTINGS {
+    for row in python_settings() {
         if !row.is_hook() {
             values.set_item(row.name, value(py, row, settings)?)?;
         }
@@ -74,13 +63,11 @@ fn by_kind<'py>(py: Python<'py>, row: &Setting, shown: &str) -> PyResult<Bound<'
     match row.kind {
         Kind::Switch | Kind::Off => (shown == "true").into_bound_py_any(py),
         Kind::List(_) => texts(py, items(shown)),
-        Kind::Value(word) if NUMBERS.contains(&word) => {
-            match (shown.parse::<i64>(), shown.parse::<f64>()) {
-                (Ok(number), _) => number.into_bound_py_any(py),
-                (_, Ok(number)) => number.into_bound_py_any(py),
-                _ => Ok(py.None().into_bound(py)),
-            }
-        }
+        Kind::Value(_) if row.is_number() => match (shown.parse::<i64>(), shown.parse::<f64>()) {
+            (Ok(number), _) => number.into_bound_py_any(py),
+            (_, Ok(number)) => number.into_bound_py_any(py),
+            _ => Ok(py.None().into_bound(py)),
+        },
         _ if shown.is_empty() => Ok(py.None().into_bound(py)),
         _ => shown.into_bound_py_any(py),
     }

@@ -21,13 +21,13 @@ def application(environ, start_response):
 """
 
 
-def ends(folder, *arguments, **files):
+def ends(folder, *arguments, variables=None, **files):
     """Runs the command to its end; its exit code and what it said."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     done = subprocess.run(
         [*OXICORN_COMMAND, "--bind", "127.0.0.1:0", *arguments, "plain:application"],
-        cwd=folder, env=environment_of({"HOME": str(folder)}), capture_output=True, text=True, timeout=60, check=False,
+        cwd=folder, env=environment_of({"HOME": str(folder), **(variables or {})}), capture_output=True, text=True, timeout=60, check=False,
     )
     return done.returncode, done.stdout + done.stderr
 

@@ -36,10 +36,28 @@ impl Level {
         }
     }
 
-    /// As [`Level::name`] in any case.
+    /// As [`Level::name`], or another word or number of Python's for it, in any case.
     pub fn named(name: &str) -> Option<Self> {
-        let is = |level: &Self| level.name().eq_ignore_ascii_case(name);
-        Self::ALL.into_iter().find(is)
+        match name.trim().to_ascii_lowercase().as_str() {
+            "notset" | "trace" | "debug" => Some(Self::Debug),
+            "info" => Some(Self::Info),
+            "warn" | "warning" => Some(Self::Warning),
+            "error" => Some(Self::Error),
+            "critical" | "fatal" => Some(Self::Critical),
+            number => Self::least_of(number.parse().ok()?),
+        }
+    }
+
+    /// The least level of ours that a log takes whose level is `number` in Python.
+    fn least_of(number: u8) -> Option<Self> {
+        match number {
+            0..=10 => Some(Self::Debug),
+            11..=20 => Some(Self::Info),
+            21..=30 => Some(Self::Warning),
+            31..=40 => Some(Self::Error),
+            41..=50 => Some(Self::Critical),
+            51.. => None,
+        }
     }
 
     pub(super) fn of(record: &Record<'_>) -> Self {

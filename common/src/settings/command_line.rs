@@ -8,7 +8,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::error::SettingsError;
 use super::origin::Origin;
-use super::setting::{Kind, Setting, Standing};
+use super::served::SERVICE;
+use super::setting::{Kind, Section, Setting, Standing};
 use super::table::SETTINGS;
 
 /// Terminals have 80 columns, of which clap takes ten.
@@ -24,7 +25,9 @@ pub(super) struct CommandLine {
 impl CommandLine {
     /// Reads the arguments of the process, program name first.
     pub(super) fn parse(arguments: &[OsString]) -> Result<Self, SettingsError> {
-        let matches = command().try_get_matches_from(arguments);
+        // For the help, which is an answer before anything else has been read.
+        let of_service = arguments.iter().any(|argument| argument == SERVICE);
+        let matches = command(of_service).try_get_matches_from(arguments);
         Self::from_matches(matches, None)
     }
 
@@ -34,7 +37,9 @@ impl CommandLine {
             variable: Some(name),
             text: "a quotation mark is not closed".to_owned(),
         })?;
-        let matches = command().no_binary_name(true).try_get_matches_from(words);
+        let matches = command(true)
+            .no_binary_name(true)
+            .try_get_matches_from(words);
         Self::from_matches(matches, Some(name))
     }
 
@@ -71,7 +76,8 @@ impl CommandLine {
     }
 }
 
-fn command() -> Command {
+/// Help leaves out the settings of the built-in service unless they are `of_service`.
+fn command(of_service: bool) -> Command {
     let version = Arg::new("version")
         .short('v')
         .visible_short_alias('V')
@@ -88,7 +94,18 @@ fn command() -> Command {
         .infer_long_args(true)
         .arg(version);
     let rows = SETTINGS.iter().filter(|row| !row.is_hook());
-    rows.fold(command, |command, row| command.arg(argument(row)))
+    let command = match of_service {
+        true => command,
+        false => command.after_help(format!(
+            "oxicorn {SERVICE} --help has the settings of that service too."
+        )),
+    };
+    rows.fold(command, |command, row| {
+        let foreign = row.section == Section::Service && !of_service;
+        let argument = argument(row);
+        let hide = argument.is_hide_set() || foreign;
+        command.arg(argument.hide(hide))
+    })
 }
 
 fn argument(row: &'static Setting) -> Arg {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::error::SettingsError;
 use super::origin::Origin;
+use super::served::Served;
 use super::setting::{Kind, Setting, Standing};
-use super::table::SETTINGS;
 use crate::hooks::Hooks;
 
 /// Looked for in the working directory where no file is named, in this order.
@@ -21,6 +21,9 @@ const TOO_LATE: [&str; 2] = ["config", "env_file"];
 pub trait ConfigReader: fmt::Debug + Send + Sync {
     /// Executes what is at `place`, anew each time, and returns its variables.
     fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError>;
+
+    /// Whether a Python application is served where the settings name `application`, or nothing.
+    fn serves_python(&self, application: Option<&str>) -> bool;
 }
 
 /// No interpreter: the `oxicorn` binary, and programs that embed the server.
@@ -30,6 +33,10 @@ pub struct NoInterpreter;
 impl ConfigReader for NoInterpreter {
     fn read(&self, _place: &ConfigPlace) -> Result<ConfigFile, ConfigError> {
         Err(ConfigError::NoInterpreter)
+    }
+
+    fn serves_python(&self, _application: Option<&str>) -> bool {
+        false
     }
 }
 
@@ -81,8 +88,9 @@ impl fmt::Display for ConfigPlace {
 pub enum ConfigValue {
     /// `None`, which leaves a setting at its default.
     Nothing,
-    /// A text, a number or a truth, in the form that the rows read.
+    /// A text or a number, in the form that the rows read.
     Text(String),
+    Truth(bool),
     List(Vec<String>),
     /// A function that fits its hook, by its name.
     Function(String),
@@ -135,11 +143,7 @@ impl ConfigFile {
             });
         }
         match reader.read(&place) {
-            Ok(file) => {
-                file.check()?;
-                let warnings = file.strange();
-                Ok((Some(file), warnings))
-            }
+            Ok(file) => Ok((Some(file), Vec::new())),
             Err(error @ ConfigError::NoInterpreter) if !is_named => {
                 Ok((None, vec![format!("{place} is ignored: {error}")]))
             }
@@ -167,6 +171,7 @@ impl ConfigFile {
                 Vec::new()
             }
             ConfigValue::Text(text) | ConfigValue::Function(text) => vec![text.clone()],
+            ConfigValue::Truth(truth) => vec![text_of(*truth, row)],
             ConfigValue::List(items) => items.clone(),
         };
         Some((values, self.origin(row)))
@@ -180,9 +185,9 @@ impl ConfigFile {
     }
 
     /// Refuses values of a kind that their setting does not take.
-    fn check(&self) -> Result<(), SettingsError> {
+    pub(super) fn check(&self, served: Served) -> Result<(), SettingsError> {
         for (name, value) in &self.values {
-            let Some(row) = SETTINGS.iter().find(|row| row.name == name) else {
+            let Some(row) = served.named(name) else {
                 continue;
             };
             let expected = match (row.kind, value) {
@@ -196,6 +201,12 @@ impl ConfigFile {
                 (Kind::Hook(arity), _) => format!("a function of {arity} arguments"),
                 (_, ConfigValue::Text(_)) => continue,
                 (Kind::List(_), _) => "a list of texts".to_owned(),
+                (Kind::Value(_) | Kind::Positional(_), ConfigValue::Truth(true))
+                    if !row.is_number() =>
+                {
+                    "one text, or False for none".to_owned()
+                }
+                (_, ConfigValue::Truth(_)) => continue,
                 _ => "one text, number or truth value".to_owned(),
             };
             return Err(SettingsError::Value {
@@ -209,15 +220,15 @@ impl ConfigFile {
 
     /// Names that look like settings and are none, and settings that have no effect here. Any other
     /// variable is the file's own business.
-    fn strange(&self) -> Vec<String> {
+    pub(super) fn strange(&self, served: Served) -> Vec<String> {
         let place = &self.place;
         let names = self.values.iter().map(|(name, _)| name.as_str());
         names
-            .filter_map(|name| match SETTINGS.iter().any(|row| row.name == name) {
+            .filter_map(|name| match served.named(name).is_some() {
                 true => TOO_LATE
                     .contains(&name)
                     .then(|| format!("{place}: {name} has no effect in a config file")),
-                false => nearest(name)
+                false => nearest(name, served)
                     .map(|it| format!("{place}: {name} is no setting: did you mean {it}?")),
             })
             .collect()
@@ -229,16 +240,26 @@ impl fmt::Display for ConfigValue {
         match self {
             Self::Nothing => f.write_str("None"),
             Self::Text(text) | Self::Other(text) => f.write_str(text),
+            Self::Truth(truth) => f.write_str(if *truth { "True" } else { "False" }),
             Self::List(items) => write!(f, "[{}]", items.join(", ")),
             Self::Function(name) => write!(f, "function {name}"),
         }
     }
 }
 
+/// A truth as `row` reads it. Python's are numbers too, and `False` is a text that is not there.
+fn text_of(truth: bool, row: &Setting) -> String {
+    match row.kind {
+        Kind::Value(_) if row.is_number() => u8::from(truth).to_string(),
+        Kind::Value(_) | Kind::Positional(_) => String::new(),
+        _ => truth.to_string(),
+    }
+}
+
 /// The setting whose name is one slip of the hand away: two in a long name.
-fn nearest(name: &str) -> Option<&'static str> {
+fn nearest(name: &str, served: Served) -> Option<&'static str> {
     let most = if name.len() < 9 { 1 } else { 2 };
-    let names = SETTINGS.iter().map(|row| row.name);
+    let names = served.rows().map(|row| row.name);
     let near = names.map(|known| (distance(name, known), known));
     let (slips, known) = near.min()?;
     (name.len() > 3 && slips <= most).then_some(known)
@@ -277,10 +298,19 @@ mod tests {
 
     #[test]
     fn slips_of_the_hand_are_found() {
+        let nearest = |name| nearest(name, Served::Python);
         assert_eq!(nearest("worker"), Some("workers"));
         assert_eq!(nearest("max_request_jiter"), Some("max_requests_jitter"));
         assert_eq!(nearest("when_readi"), Some("when_ready"));
-        for name in ["os", "cores", "host", "bindings", "worker_count"] {
+        for name in [
+            "os",
+            "cores",
+            "host",
+            "bindings",
+            "worker_count",
+            "redis_uri",
+            "runner",
+        ] {
             assert_eq!(nearest(name), None, "{name}");
         }
     }

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::command_line::wrap;
+use super::served::SERVICE;
 use super::setting::{Kind, Section, Setting, Standing};
 use super::table::SETTINGS;
 use super::{Settings, Source};
@@ -21,15 +22,18 @@ A setting is read from the first of these sources that has it:
 
 1. the command line
 2. `OXICORN_CMD_ARGS`, then `GUNICORN_CMD_ARGS`: more of the command line, split as a shell does
-3. the environment: `OXICORN_NAME`, then `GUNICORN_NAME`, then the bare name where one is given below
+3. the environment: `OXICORN_NAME`, then `GUNICORN_NAME`, then, for a native application, the bare name where one is given below
 4. the file of `--env-file`, with the same names as the environment; read again on SIGHUP
 5. the Python config file: that of `--config`, or `gunicorn.conf.py`, or `oxicorn.conf.py`, in the working directory.
    Its variables have the names of the settings. It is executed again on SIGHUP. The wheel reads it; the standalone binary has no Python.
 6. the variables that replace a default, as they do in gunicorn: `WEB_CONCURRENCY`, `PORT`, `FORWARDED_ALLOW_IPS`, `SENDFILE`
-7. the default
+7. for a Python application, the bare names: its environment is its own, so `WORKERS`, `THREADS` or `LOG_LEVEL` may be meant for
+   something else. One that cannot be read is a warning and is ignored.
+8. the default
 
 An empty variable counts as not set. A value that cannot be read stops the start with exit code 1
-and one line that names the source, the value and what would be right. An unknown variable that begins
+and one line that names the source, the value and what would be right. The settings of the built-in service are there where
+`native:eventstreammonitor` is served, and nowhere else: other applications may have a `DATABASE_URL` of their own. An unknown variable that begins
 with `OXICORN_` is reported and ignored. Times are in seconds and may have a fraction. A switch is
 true or false in a variable; on the command line it stands alone. `--print-config` prints every
 setting, its value and its source.
@@ -211,7 +215,12 @@ fn the_env_file_without_its_marks_is_the_defaults() {
     let text = env_file().replace("\n#OXICORN_", "\nOXICORN_");
     let path = std::env::temp_dir().join(format!("oxicorn-{}.env", std::process::id()));
     fs::write(&path, text).expect("a temporary file");
-    let arguments = ["oxicorn".into(), "--env-file".into(), path.clone().into()];
+    let arguments = [
+        "oxicorn".into(),
+        SERVICE.into(),
+        "--env-file".into(),
+        path.clone().into(),
+    ];
     let source = Source {
         arguments: arguments.into(),
         directory: "/".into(),
@@ -221,6 +230,7 @@ fn the_env_file_without_its_marks_is_the_defaults() {
     fs::remove_file(&path).expect("the end");
     let loaded = loaded.expect("an example that can be used");
     let defaults = Settings {
+        application: Some(SERVICE.to_owned()),
         env_file: Some(path),
         ..Settings::default()
     };

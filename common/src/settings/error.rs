@@ -27,6 +27,9 @@ pub enum SettingsError {
         expected: String,
     },
 
+    #[error("{origin}: a setting of {of}, which is not served")]
+    Foreign { origin: Origin, of: &'static str },
+
     #[error("{origin}: cannot read {}", path.display())]
     File {
         origin: Origin,

@@ -1,27 +1,18 @@
 //! Reading settings: for each row the highest source that has it, then what concerns several.
 //!
-//! ```text
-//!   command line > OXICORN_CMD_ARGS > GUNICORN_CMD_ARGS > environment > --env-file
-//!                > config file > WEB_CONCURRENCY, PORT and the like > default
-//! ```
+//! [`super::layers`] has the order of the sources.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::Settings;
-use super::command_line::CommandLine;
-use super::config_file::ConfigFile;
-use super::env_file::EnvFile;
 use super::error::SettingsError;
+use super::layers::Layers;
 use super::origin::Origin;
 use super::parse;
 use super::setting::{Kind, Setting, Standing};
 use super::source::Source;
-use super::table::SETTINGS;
 use crate::hooks::{Hooks, NoHooks};
-
-/// More of the command line, in the order in which they count.
-const MORE_ARGUMENTS: [&str; 2] = ["OXICORN_CMD_ARGS", "GUNICORN_CMD_ARGS"];
 
 /// Settings, and what there is to say about them.
 #[derive(Debug, Clone)]
@@ -31,8 +22,8 @@ pub struct Loaded {
     pub warnings: Vec<String>,
     /// What calls the functions of the config file.
     pub hooks: Arc<dyn Hooks>,
-    /// Where each row of [`SETTINGS`] came from, in the same order.
-    origins: Vec<Origin>,
+    /// The settings that go with the application, each with where it came from.
+    origins: Vec<(&'static Setting, Origin)>,
 }
 
 impl Loaded {
@@ -45,14 +36,14 @@ impl Loaded {
                 Some(file) => file.hooks(),
                 None => Arc::new(NoHooks),
             },
-            origins: Vec::with_capacity(SETTINGS.len()),
+            origins: Vec::new(),
         };
-        for row in SETTINGS {
-            let (values, origin) = layers.find(row);
-            if origin != Origin::Default {
-                apply(row, &mut loaded.settings, &values, &origin)?;
-            }
-            loaded.origins.push(origin);
+        if !layers.served.has_runners() {
+            loaded.settings.runners = 0;
+        }
+        for row in layers.served.rows() {
+            let origin = loaded.take(row, &layers)?;
+            loaded.origins.push((row, origin));
         }
         if let Some(file) = &layers.config_file {
             loaded.settings.config = Some(file.place().to_string());
@@ -70,11 +61,11 @@ impl Loaded {
 
     /// Every setting, its value and where it came from, a line each, by name.
     pub fn print_config(&self) -> String {
-        let mut rows: Vec<_> = SETTINGS.iter().zip(&self.origins).collect();
+        let mut rows: Vec<_> = self.origins.iter().collect();
         rows.sort_by_key(|(row, _)| row.name);
         let width = rows.iter().map(|(row, _)| row.name.len()).max();
         let width = width.unwrap_or_default();
-        let line = |(row, origin): &(&Setting, &Origin)| {
+        let line = |(row, origin): &&(&Setting, Origin)| {
             let value = row.shown(&self.settings);
             format!("{:width$} = {value:30} # {origin}\n", row.name)
         };
@@ -83,9 +74,32 @@ impl Loaded {
 
     /// Where the row called `name` came from.
     pub fn origin(&self, name: &str) -> Option<&Origin> {
-        let mut rows = SETTINGS.iter().zip(&self.origins);
+        let mut rows = self.origins.iter();
         rows.find(|(row, _)| row.name == name)
             .map(|(_, origin)| origin)
+    }
+
+    /// Sets `row` to what its highest source says that can be read; returns that source.
+    fn take(&mut self, row: &Setting, layers: &Layers<'_>) -> Result<Origin, SettingsError> {
+        let mut ignored = Vec::new();
+        let mut taken = Origin::Default;
+        for (values, origin) in layers.find(row) {
+            match apply(row, &mut self.settings, &values, &origin) {
+                Err(error) if layers.served.may_own(row, &origin) => ignored.push(error),
+                outcome => {
+                    outcome?;
+                    taken = origin;
+                    break;
+                }
+            }
+        }
+        for error in ignored {
+            let (name, value) = (row.name, row.shown(&self.settings));
+            self.warnings.push(format!(
+                "{error}; it is ignored, and {name} is {value} ({taken})"
+            ));
+        }
+        Ok(taken)
     }
 
     /// Makes directories absolute, so that a reload means the same ones, and checks what takes more
@@ -161,7 +175,7 @@ impl Loaded {
 
     /// Says why what was set has no effect.
     fn explain(&mut self) {
-        for (row, origin) in SETTINGS.iter().zip(&self.origins) {
+        for (row, origin) in &self.origins {
             if let Standing::Accepted(reason) = row.standing
                 && row.shown(&self.settings) != row.default
             {
@@ -202,7 +216,7 @@ pub(super) fn apply(
         return Ok(());
     }
     for value in values {
-        let port = row.fallback() == Some("PORT") && is_variable(origin, "PORT");
+        let port = row.fallback() == Some("PORT") && origin.variable() == Some("PORT");
         let result = match port {
             true => apply_port(row, settings, value),
             false if value.is_empty() && matches!(row.kind, Kind::List(_)) => {
@@ -223,121 +237,4 @@ pub(super) fn apply(
 fn apply_port(row: &Setting, settings: &mut Settings, value: &str) -> Result<(), String> {
     let port = parse::number(value, 0..=u16::MAX)?;
     (row.apply)(settings, &format!("0.0.0.0:{port}"))
-}
-
-fn is_variable(origin: &Origin, name: &str) -> bool {
-    match origin {
-        Origin::Variable(variable) | Origin::EnvFile { variable, .. } => variable == name,
-        _ => false,
-    }
-}
-
-/// All sources, highest first.
-#[derive(Debug)]
-struct Layers<'a> {
-    command_lines: Vec<CommandLine>,
-    source: &'a Source,
-    env_file: Option<EnvFile>,
-    config_file: Option<ConfigFile>,
-    /// What there is to say about the config file.
-    remarks: Vec<String>,
-}
-
-impl<'a> Layers<'a> {
-    fn read(source: &'a Source) -> Result<Self, SettingsError> {
-        let mut layers = Self::above_config_file(source)?;
-        let given = layers.file_name("config");
-        (layers.config_file, layers.remarks) =
-            ConfigFile::find(&*source.reader, &source.directory, given)?;
-        Ok(layers)
-    }
-
-    fn above_config_file(source: &'a Source) -> Result<Self, SettingsError> {
-        let mut layers = Self {
-            command_lines: vec![CommandLine::parse(&source.arguments)?],
-            source,
-            env_file: None,
-            config_file: None,
-            remarks: Vec::new(),
-        };
-        for variable in MORE_ARGUMENTS {
-            if let Some(text) = layers.variable(variable) {
-                let more = CommandLine::parse_variable(variable, text)?;
-                layers.command_lines.push(more);
-            }
-        }
-        if let Some((name, origin)) = layers.file_name("env_file") {
-            let path = source.directory.join(name);
-            layers.env_file = Some(EnvFile::read(&path, origin)?);
-        }
-        Ok(layers)
-    }
-
-    /// The file that the row called `name` names so far.
-    fn file_name(&self, name: &str) -> Option<(String, Origin)> {
-        let row = SETTINGS.iter().find(|row| row.name == name)?;
-        let (values, origin) = self.find_given(row)?;
-        let name = values.into_iter().next_back()?;
-        (!name.is_empty()).then_some((name, origin))
-    }
-
-    /// The values of the highest source that has any.
-    fn find(&self, row: &Setting) -> (Vec<String>, Origin) {
-        self.find_given(row)
-            .unwrap_or_else(|| (vec![row.default.to_owned()], Origin::Default))
-    }
-
-    fn find_given(&self, row: &Setting) -> Option<(Vec<String>, Origin)> {
-        self.command_lines
-            .iter()
-            .find_map(|line| line.values(row))
-            .or_else(|| row.variables().find_map(|name| self.in_environment(&name)))
-            .or_else(|| row.variables().find_map(|name| self.in_env_file(&name)))
-            .or_else(|| self.config_file.as_ref()?.values(row))
-            .or_else(|| self.in_environment(row.fallback()?))
-            .or_else(|| self.in_env_file(row.fallback()?))
-    }
-
-    /// A variable of the environment; an empty one counts as unset.
-    fn variable(&self, name: &str) -> Option<&str> {
-        let value = self.source.environment.get(name)?;
-        (!value.is_empty()).then_some(value)
-    }
-
-    fn in_environment(&self, name: &str) -> Option<(Vec<String>, Origin)> {
-        let value = self.variable(name)?;
-        Some((vec![value.to_owned()], Origin::Variable(name.to_owned())))
-    }
-
-    fn in_env_file(&self, name: &str) -> Option<(Vec<String>, Origin)> {
-        let (value, origin) = self.env_file.as_ref()?.value(name)?;
-        Some((vec![value.to_owned()], origin))
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let environment = self.source.environment.keys();
-        let environment = environment
-            .filter(|name| !MORE_ARGUMENTS.contains(&name.as_str()))
-            .map(|name| (name.as_str(), String::new()));
-        let env_file = self.env_file.iter().flat_map(EnvFile::variables);
-        environment
-            .chain(env_file)
-            .filter(|(name, _)| name.starts_with("OXICORN_") && !is_known(name))
-            .map(|(name, place)| format!("{place}variable {name} is no setting and is ignored"))
-            .chain(self.remarks.iter().cloned())
-            .collect()
-    }
-}
-
-/// Variables that are no settings: one of Kubernetes, one of `scripts/services`.
-const OF_OTHERS: [&str; 2] = ["OXICORN_PORT", "OXICORN_SERVICES_DIR"];
-
-/// Whether a variable is a setting, or one that Kubernetes makes for a Service called `oxicorn`.
-fn is_known(name: &str) -> bool {
-    let of_service = ["OXICORN_SERVICE_", "OXICORN_PORT_"];
-    OF_OTHERS.contains(&name)
-        || of_service.iter().any(|prefix| name.starts_with(prefix))
-        || SETTINGS
-            .iter()
-            .any(|row| row.variables().any(|variable| variable == name))
 }

@@ -12,11 +12,13 @@ mod docs;
 mod env_file;
 mod error;
 mod groups;
+mod layers;
 mod load;
 mod origin;
 mod parse;
 mod peers;
 mod rows;
+mod served;
 mod setting;
 mod show;
 mod source;
@@ -46,6 +48,7 @@ pub use groups::{
 pub use load::Loaded;
 pub use origin::Origin;
 pub use peers::Peers;
+pub use served::python_settings;
 pub use setting::{Kind, Section, Setting, Standing};
 pub use source::Source;
 pub use table::SETTINGS;
@@ -246,13 +249,14 @@ impl Settings {
         }
     }
 
-    /// What `arguments`, program name first, say by themselves: the names of settings with their values.
+    /// What `arguments`, program name first, say by themselves for a Python application: the names of
+    /// settings with their values.
     pub fn on_command_line(
         arguments: &[OsString],
     ) -> Result<Vec<(&'static str, Vec<String>)>, SettingsError> {
         let line = CommandLine::parse(arguments)?;
         let given = |row: &Setting| Some((row.name, line.values(row)?.0));
-        Ok(SETTINGS.iter().filter_map(given).collect())
+        Ok(python_settings().filter_map(given).collect())
     }
 }
 

@@ -31,6 +31,14 @@ impl Origin {
         let argument = row.long_flag().or(row.placeholder()).unwrap_or(row.name);
         Self::Argument { argument, variable }
     }
+
+    /// The variable whose value it is, of the environment or of the env file.
+    pub(super) fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Variable(variable) | Self::EnvFile { variable, .. } => Some(variable),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Origin {

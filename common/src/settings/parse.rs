@@ -142,7 +142,9 @@ pub(super) fn assignment(text: &str) -> Parsed<(String, String)> {
 
 /// A level by gunicorn's names. `log` knows nothing above an error.
 pub(super) fn level(text: &str) -> Parsed<Level> {
-    Level::named(text).ok_or_else(|| "debug, info, warning, error or critical".to_owned())
+    Level::named(text).ok_or_else(|| {
+        "debug, info, warning, error or critical, or a number of Python's from 0 to 50".to_owned()
+    })
 }
 
 pub(super) fn access_format(text: &str) -> Parsed<String> {
@@ -264,10 +266,27 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_gunicorns() {
-        assert_eq!(level("WARNING"), Ok(Level::Warning));
-        assert_eq!(level("critical"), Ok(Level::Critical));
-        assert!(level("loud").is_err());
+    fn levels_are_gunicorns_and_pythons() {
+        for (text, value) in [
+            ("WARNING", Level::Warning),
+            ("Warn", Level::Warning),
+            ("critical", Level::Critical),
+            ("FATAL", Level::Critical),
+            ("NotSet", Level::Debug),
+            (" info ", Level::Info),
+            ("0", Level::Debug),
+            ("10", Level::Debug),
+            ("15", Level::Info),
+            ("20", Level::Info),
+            ("30", Level::Warning),
+            ("40", Level::Error),
+            ("50", Level::Critical),
+        ] {
+            assert_eq!(level(text), Ok(value), "{text}");
+        }
+        for text in ["loud", "51", "-10", "1.5", ""] {
+            assert!(level(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -85,8 +85,8 @@ impl Setting {
         matches!(self.kind, Kind::Hook(_))
     }
 
-    /// The variables that set it, in the order in which they count.
-    pub fn variables(&self) -> impl Iterator<Item = String> {
+    /// The variables that set it and nothing else, in the order in which they count.
+    pub fn prefixed(&self) -> impl Iterator<Item = String> {
         let name = self.name.to_ascii_uppercase();
         let prefixes: &[&str] = match self.kind {
             Kind::Hook(_) => &[],
@@ -95,7 +95,11 @@ impl Setting {
         prefixes
             .iter()
             .map(move |prefix| format!("{prefix}_{name}"))
-            .chain(self.bare.map(str::to_owned))
+    }
+
+    /// All variables that set it, in the order in which they count for a native application.
+    pub fn variables(&self) -> impl Iterator<Item = String> {
+        self.prefixed().chain(self.bare.map(str::to_owned))
     }
 
     /// The variable that replaces the default, as it does gunicorn's.
@@ -115,6 +119,20 @@ impl Setting {
             Kind::Hook(_) => settings.hooks.show(self.name),
             _ => (self.show)(settings),
         }
+    }
+
+    /// Whether its value is a number.
+    pub fn is_number(&self) -> bool {
+        let words = [
+            "BYTES",
+            "CONNECTIONS",
+            "COUNT",
+            "NUMBER",
+            "PERCENT",
+            "PORT",
+            "SECONDS",
+        ];
+        matches!(self.kind, Kind::Value(word) if words.contains(&word))
     }
 
     /// The word that stands for the value, where there is one.

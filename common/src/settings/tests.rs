@@ -2,10 +2,12 @@
 
 mod config_file;
 mod refusals;
+mod served;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::served::SERVICE;
 use super::*;
 
 /// A text other than the default that each row reads; rows not named here take one of its kind.
@@ -82,11 +84,12 @@ fn textual() -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(|row| !row.is_hook())
 }
 
-/// Flags without which `row` is refused.
+/// What `row` takes beside it on the command line.
 fn partner(row: &Setting) -> Vec<&'static str> {
     match row.name {
         "keyfile" => vec!["--certfile", "/nowhere/y.pem"],
         "certfile" => vec!["--keyfile", "/nowhere/y.pem"],
+        _ if row.section == Section::Service => vec![SERVICE],
         _ => Vec::new(),
     }
 }
@@ -285,7 +288,7 @@ fn variables_that_replace_a_default_come_last() {
 #[test]
 fn print_config_names_every_row_and_hides_secrets() {
     let loaded = load(
-        &["-w", "2", "-e", "TOKEN=secret"],
+        &[SERVICE, "-w", "2", "-e", "TOKEN=secret"],
         &[("DATABASE_URL", "postgres://me:secret@host/db")],
     );
     let printed = loaded.print_config();

@@ -56,7 +56,8 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "info",
         bare: Some("LOG_LEVEL"),
         standing: Standing::Works,
-        help: "The least weight of what is logged: debug, info, warning, error or critical. The \
+        help: "The least weight of what is logged: debug, info, warning, error or critical, in any case, or \
+               a number of Python's, 0 to 50. The \
                variable RUST_LOG may set other levels for parts of the server.",
         apply: |settings, text| parse::level(text).map(|value| settings.loglevel = value),
         show: |settings| show::level(settings.loglevel),

@@ -11,6 +11,10 @@ impl ConfigReader for Reader {
         let hooks = Arc::new(NoHooks);
         Ok(ConfigFile::new(place.clone(), self.0.clone(), hooks))
     }
+
+    fn serves_python(&self, application: Option<&str>) -> bool {
+        application.is_some_and(|name| !name.starts_with("native:"))
+    }
 }
 
 fn text(value: &str) -> ConfigValue {
@@ -48,6 +52,7 @@ fn every_row_can_be_set() {
         match row.name {
             "keyfile" => values.push(("certfile", text("/nowhere/y.pem"))),
             "certfile" => values.push(("keyfile", text("/nowhere/y.pem"))),
+            _ if row.section == Section::Service => values.push(("wsgi_app", text(SERVICE))),
             _ => {}
         }
         let loaded = read(&values, &[]);
@@ -58,6 +63,22 @@ fn every_row_can_be_set() {
             format!("config file python:conf: setting {}", row.name)
         );
     }
+}
+
+#[test]
+fn truths_are_what_their_setting_makes_of_them() {
+    let truth = ConfigValue::Truth;
+    let read = |name, value| read(&[(name, value)], &[]).settings;
+    assert!(read("daemon", truth(true)).daemon && !read("sendfile", truth(false)).sendfile);
+    assert_eq!(read("max_requests", truth(false)).max_requests, 0);
+    assert_eq!(read("workers", truth(true)).workers, 1);
+    for value in [truth(false), text(""), ConfigValue::Nothing] {
+        assert_eq!(read("accesslog", value.clone()).accesslog, None);
+        assert_eq!(read("pidfile", value.clone()).pidfile, None);
+        assert_eq!(read("certfile", value).tls.certfile, None);
+    }
+    assert!(complaint("accesslog", truth(true)).contains("expected one text, or False for none"));
+    assert!(complaint("bind", truth(false)).contains("a list of texts"));
 }
 
 #[test]

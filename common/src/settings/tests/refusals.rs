@@ -16,7 +16,7 @@ fn bad_values_name_source_value_and_remedy() {
     assert_eq!(
         refusal(&[], &[("LOG_LEVEL", "loud")]),
         "variable LOG_LEVEL: invalid value \"loud\": \
-         expected debug, info, warning, error or critical"
+         expected debug, info, warning, error or critical, or a number of Python's from 0 to 50"
     );
     assert_eq!(
         refusal(&[], &[("PORT", "http")]),
