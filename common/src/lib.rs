@@ -7,6 +7,7 @@
 pub mod address;
 pub mod app;
 pub mod bell;
+pub mod directory_entry;
 pub mod handoff;
 pub mod hooks;
 pub mod listener;
@@ -22,6 +23,7 @@ pub mod signals;
 mod sys;
 
 pub use app::{App, Application, Early, LoadError, Outlet, Runner, WorkerContext};
+pub use directory_entry::DirectoryEntry;
 pub use handoff::Handoff;
 pub use listener::Listener;
 pub use message::{Message, MessageReceiver, MessageSender};

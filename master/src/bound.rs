@@ -3,17 +3,16 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
 use std::os::fd::{OwnedFd, RawFd};
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::stat::{Mode, umask};
-use oxicorn_common::Settings;
+use nix::sys::stat::{FileStat, Mode, SFlag, umask};
 use oxicorn_common::address::Address;
+use oxicorn_common::{DirectoryEntry, Settings};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
-use crate::{privileges, sys};
+use crate::sys;
 
 /// As gunicorn's.
 const ATTEMPTS: u32 = 5;
@@ -37,7 +36,7 @@ pub(crate) struct Bound {
     /// As the kernel has it.
     pub(crate) actual: Address,
     /// The socket file that we have made and shall remove.
-    pub(crate) file: Option<PathBuf>,
+    pub(crate) file: Option<DirectoryEntry>,
 }
 
 impl Bound {
@@ -63,20 +62,19 @@ impl Bound {
     /// Binds and listens; waits for nobody.
     pub(crate) fn bind(address: &Address, settings: &Settings) -> Result<Self, BindError> {
         let result = match address {
-            Address::Tcp { host, port } => bind_tcp(host, *port, settings),
-            Address::Unix(path) => bind_unix(path, settings),
+            Address::Tcp { host, port } => bind_tcp(host, *port, settings).map(|it| (it, None)),
+            Address::Unix(path) => {
+                bind_unix(path, settings).map(|(socket, file)| (socket, Some(file)))
+            }
             Address::Fd(fd) => return Self::adopt(address, *fd),
         };
-        let socket = result.map_err(|source| BindError::new(address, source))?;
+        let (socket, file) = result.map_err(|source| BindError::new(address, source))?;
         let actual = actual_address(&socket, address);
         Ok(Self {
             fd: socket.into(),
             asked: address.clone(),
             actual,
-            file: match address {
-                Address::Unix(path) => Some(path.clone()),
-                _ => None,
-            },
+            file,
         })
     }
 
@@ -107,15 +105,29 @@ impl Bound {
     }
 
     /// Takes over a socket that the predecessor has bound for `address`, and its file.
-    pub(crate) fn inherit(address: Address, fd: OwnedFd) -> Result<Self, BindError> {
-        let bound = Self::take(&address, Ok(fd))?;
+    pub(crate) fn inherit(
+        address: &Address,
+        fd: OwnedFd,
+        settings: &Settings,
+    ) -> Result<Self, BindError> {
+        let bound = Self::take(address, Ok(fd))?;
         Ok(Self {
             file: match address {
-                Address::Unix(path) => Some(path),
+                // One that cannot be found any more need not be removed.
+                Address::Unix(path) => DirectoryEntry::find(path, settings.user).ok(),
                 _ => None,
             },
             ..bound
         })
+    }
+
+    /// Removes the socket file, where it is one still.
+    pub(crate) fn remove_file(&self) {
+        let is_socket = |file: &&DirectoryEntry| file.status().is_ok_and(|it| is_socket(&it));
+        if let Some(file) = self.file.as_ref().filter(is_socket) {
+            // Whoever starts next finds that nobody answers and removes it.
+            let _ = file.remove();
+        }
     }
 
     /// Listens on, with the backlog that the settings now say (listen(2)).
@@ -169,25 +181,28 @@ fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }
 
-fn bind_unix(path: &Path, settings: &Settings) -> io::Result<Socket> {
-    clear_the_way(path)?;
+fn bind_unix(path: &Path, settings: &Settings) -> io::Result<(Socket, DirectoryEntry)> {
+    let file = DirectoryEntry::find(path, settings.user)?;
+    clear_the_way(&file, path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     let before = umask(Mode::from_bits_truncate(settings.umask));
     let result = socket.bind(&SockAddr::unix(path)?);
     umask(before);
     result?;
-    privileges::hand_over(path, settings)?;
-    listen(socket, settings)
+    if settings.user.is_some() || settings.group.is_some() {
+        file.give_socket(settings.user, settings.group)?;
+    }
+    Ok((listen(socket, settings)?, file))
 }
 
 /// Removes a socket file that nobody answers on. Anything else in its place stays.
-fn clear_the_way(path: &Path) -> io::Result<()> {
-    let there = match std::fs::symlink_metadata(path) {
+fn clear_the_way(file: &DirectoryEntry, path: &Path) -> io::Result<()> {
+    let there = match file.status() {
         Ok(there) => there,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    if !there.file_type().is_socket() {
+    if !is_socket(&there) {
         let text = "there is a file of that name that is no socket";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
@@ -195,11 +210,13 @@ fn clear_the_way(path: &Path) -> io::Result<()> {
     // A listener with a full backlog would make us wait.
     probe.set_nonblocking(true)?;
     match probe.connect(&SockAddr::unix(path)?) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path)
-        }
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => file.remove(),
         _ => Err(io::Error::from_raw_os_error(libc::EADDRINUSE)),
     }
+}
+
+fn is_socket(status: &FileStat) -> bool {
+    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT == SFlag::S_IFSOCK
 }
 
 fn listen(socket: Socket, settings: &Settings) -> io::Result<Socket> {
@@ -238,13 +255,14 @@ mod tests {
     fn a_socket_file_is_taken_over_only_when_nobody_answers() {
         let file = std::env::temp_dir().join(format!("oxicorn-stale-{}.sock", std::process::id()));
         let live = UnixListener::bind(&file).expect("a socket");
-        let taken = clear_the_way(&file).expect_err("somebody answers");
+        let entry = DirectoryEntry::find(&file, None).expect("a place");
+        let taken = clear_the_way(&entry, &file).expect_err("somebody answers");
         assert_eq!(taken.kind(), io::ErrorKind::AddrInUse);
         drop(live);
-        clear_the_way(&file).expect("nobody answers");
+        clear_the_way(&entry, &file).expect("nobody answers");
         assert!(!file.exists());
         std::fs::write(&file, "precious").expect("a file");
-        assert!(clear_the_way(&file).is_err() && file.exists());
+        assert!(clear_the_way(&entry, &file).is_err() && file.exists());
         std::fs::remove_file(&file).expect("removed");
     }
 

@@ -34,7 +34,7 @@ impl Listeners {
     ) -> Result<Self, BindError> {
         let inherited = inherited
             .into_iter()
-            .map(|(fd, address)| Bound::inherit(address, fd).map(Rc::new));
+            .map(|(fd, address)| Bound::inherit(&address, fd, settings).map(Rc::new));
         let inherited = Self::of(inherited.collect::<Result<_, _>>()?);
         Self::bind_with(settings, &inherited, Bound::bind_patiently)
     }
@@ -156,9 +156,8 @@ impl Listeners {
         let remaining: Vec<&Self> = remaining.collect();
         for bound in self.sockets {
             let needed = remaining.iter().any(|other| other.holds(&bound));
-            if let Some(file) = bound.file.as_ref().filter(|_| !needed) {
-                // Whoever starts next finds that nobody answers and removes it.
-                let _ = std::fs::remove_file(file);
+            if !needed {
+                bound.remove_file();
             }
         }
     }

@@ -1,12 +1,22 @@
 //! The pidfile: locked for as long as the master lives, so that a stale one blocks nobody.
 //!
-//! The lock is flock(2)'s: it belongs to the open file, which the daemon inherits from the process
-//! that started it, and ends with the last descriptor. Children close theirs.
+//! The lock is an open file description lock (fcntl(2)): it belongs to the open file, which the daemon
+//! inherits from the process that started it, and ends with the last descriptor. Children close
+//! theirs. It is a lock to write: nobody holds one who may only read the file, as anybody may hold
+//! flock(2)'s. The file with the pid is made and locked under another name first, so that whoever reads
+//! it finds all of it.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
+use nix::unistd::Uid;
+use oxicorn_common::DirectoryEntry;
 
 /// Why there is no pidfile.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +27,9 @@ pub(crate) enum PidfileError {
         path.display()
     )]
     Running { path: PathBuf, pid: String },
+
+    #[error("pidfile {}: there is something of that name that is no file", path.display())]
+    NoFile { path: PathBuf },
 
     #[error("pidfile {}: cannot be written", path.display())]
     Io {
@@ -31,45 +44,43 @@ pub(crate) enum PidfileError {
 #[derive(Debug)]
 pub(crate) struct Pidfile {
     path: PathBuf,
+    entry: DirectoryEntry,
     file: File,
+    workers: Option<Uid>,
 }
 
 impl Pidfile {
     /// Makes or takes over the file at `path` and locks it. Nothing is written yet: the process
-    /// that locks may not be the one that serves.
-    pub(crate) fn lock(path: &Path) -> Result<Self, PidfileError> {
+    /// that locks may not be the one that serves. `workers` is the user whose links are not followed.
+    pub(crate) fn lock(path: &Path, workers: Option<Uid>) -> Result<Self, PidfileError> {
         let failed = |source| PidfileError::Io {
             path: path.to_owned(),
             source,
         };
+        let entry = DirectoryEntry::find(path, workers).map_err(failed)?;
         // Whoever held it before may remove it between our open and our lock: look again then.
         loop {
-            let mut file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o644)
-                .open(path)
-                .map_err(failed)?;
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => {
-                    let mut pid = String::new();
-                    file.read_to_string(&mut pid).map_err(failed)?;
-                    return Err(PidfileError::Running {
-                        path: path.to_owned(),
-                        pid: pid.trim().to_owned(),
-                    });
-                }
-                Err(TryLockError::Error(source)) => return Err(failed(source)),
+            let (mut file, _) = entry.open(OFlag::O_RDWR, PRIVATE).map_err(failed)?;
+            let status = fstat(&file).map_err(|errno| failed(errno.into()))?;
+            if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
+                let path = path.to_owned();
+                return Err(PidfileError::NoFile { path });
             }
-            let pidfile = Self {
-                path: path.to_owned(),
-                file,
-            };
-            if pidfile.is_in_place() {
-                return Ok(pidfile);
+            if is_held(&file).map_err(failed)? && is_believed(&status) {
+                let mut pid = String::new();
+                file.read_to_string(&mut pid).map_err(failed)?;
+                return Err(PidfileError::Running {
+                    path: path.to_owned(),
+                    pid: pid.trim().to_owned(),
+                });
+            }
+            if entry.is(&file) {
+                return Ok(Self {
+                    path: path.to_owned(),
+                    entry,
+                    file,
+                    workers,
+                });
             }
         }
     }
@@ -80,21 +91,41 @@ impl Pidfile {
 
     /// Writes the pid of this process.
     pub(crate) fn write(&mut self) -> Result<(), PidfileError> {
-        let text = format!("{}\n", std::process::id());
-        let written = self
-            .file
-            .seek(SeekFrom::Start(0))
-            .and_then(|_| self.file.set_len(0))
-            .and_then(|()| self.file.write_all(text.as_bytes()));
-        written.map_err(|source| PidfileError::Io {
+        let written = self.replace();
+        self.file = written.map_err(|source| PidfileError::Io {
             path: self.path.clone(),
             source,
-        })
+        })?;
+        Ok(())
+    }
+
+    fn replace(&self) -> io::Result<File> {
+        let pid = std::process::id();
+        let mut name = OsString::from(".");
+        name.push(self.entry.name());
+        name.push(format!(".{pid}"));
+        let draft = self.entry.sibling(&name)?;
+        // What another process of this number has left there.
+        let _ = draft.remove();
+        let (mut file, is_new) = draft.open(OFlag::O_RDWR, PRIVATE)?;
+        let outcome = match is_new {
+            false => Err(io::ErrorKind::AlreadyExists.into()),
+            true => is_held(&file)
+                .and_then(|_| writeln!(file, "{pid}"))
+                .and_then(|()| Ok(fchmod(&file, READABLE)?))
+                .and_then(|()| self.entry.replace_by(&draft)),
+        };
+        if outcome.is_err() {
+            let _ = draft.remove();
+        }
+        outcome.map(|()| file)
     }
 
     /// Moves the file, over whatever is there.
     pub(crate) fn rename(&mut self, path: &Path) -> Result<(), PidfileError> {
-        std::fs::rename(&self.path, path).map_err(|source| PidfileError::Io {
+        let entry = DirectoryEntry::find(path, self.workers);
+        let moved = entry.and_then(|entry| entry.replace_by(&self.entry).map(|()| entry));
+        self.entry = moved.map_err(|source| PidfileError::Io {
             path: path.to_owned(),
             source,
         })?;
@@ -104,17 +135,48 @@ impl Pidfile {
 
     /// Removes the file, unless another has taken its place.
     pub(crate) fn remove(self) {
-        if self.is_in_place() {
+        if self.entry.is(&self.file) {
             // A file that cannot be removed is stale, and blocks nobody.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = self.entry.remove();
         }
     }
+}
 
-    fn is_in_place(&self) -> bool {
-        let ours = self.file.metadata().map(|it| (it.dev(), it.ino()));
-        let there = std::fs::metadata(&self.path).map(|it| (it.dev(), it.ino()));
-        matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
+/// Until it is locked: nobody else shall hold a lock that keeps us from ours.
+const PRIVATE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
+const READABLE: Mode = PRIVATE.union(Mode::S_IRGRP).union(Mode::S_IROTH);
+
+/// Locks the file, unless another holds it to write. Who may only read it can hold a lock to read,
+/// which keeps us from ours and means nothing.
+fn is_held(file: &File) -> io::Result<bool> {
+    let lock = |kind| libc::flock {
+        l_type: kind,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(
+        file.as_fd(),
+        FcntlArg::F_OFD_SETLK(&lock(libc::F_WRLCK as i16)),
+    ) {
+        Ok(_) => return Ok(false),
+        Err(Errno::EAGAIN | Errno::EACCES) => {}
+        Err(errno) => return Err(errno.into()),
     }
+    // A lock to read would be refused by one to write alone.
+    let mut found = lock(libc::F_RDLCK as i16);
+    fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut found))?;
+    Ok(found.l_type == libc::F_WRLCK as i16)
+}
+
+/// Whether the lock on such a file says anything to us: to root only where nobody else can have it.
+fn is_believed(status: &FileStat) -> bool {
+    let own = Uid::effective();
+    let is_ours = status.st_uid == own.as_raw() || status.st_uid == 0;
+    let writable = Mode::S_IWGRP | Mode::S_IWOTH;
+    let is_private = !Mode::from_bits_truncate(status.st_mode).intersects(writable);
+    !own.is_root() || (is_ours && is_private)
 }
 
 #[cfg(test)]
@@ -129,25 +191,47 @@ mod tests {
     fn a_stale_file_is_taken_over_and_a_live_one_is_not() {
         let path = temporary("lock");
         std::fs::write(&path, "4711 and what is left of a longer text\n").expect("a stale file");
-        let mut pidfile = Pidfile::lock(&path).expect("taken over");
+        let mut pidfile = Pidfile::lock(&path, None).expect("taken over");
         pidfile.write().expect("written");
-        let error = Pidfile::lock(&path).expect_err("locked");
+        let error = Pidfile::lock(&path, None).expect_err("locked");
         let own = std::process::id().to_string();
         assert!(matches!(&error, PidfileError::Running { pid, .. } if *pid == own));
         assert!(error.to_string().contains(&own));
         pidfile.remove();
         assert!(!path.exists());
-        Pidfile::lock(&path).expect("free again").remove();
+        Pidfile::lock(&path, None).expect("free again").remove();
     }
 
     #[test]
     fn a_file_that_another_has_put_in_place_is_left_alone() {
         let path = temporary("replaced");
-        let pidfile = Pidfile::lock(&path).expect("a pidfile");
+        let pidfile = Pidfile::lock(&path, None).expect("a pidfile");
         std::fs::remove_file(&path).expect("removed");
         std::fs::write(&path, "another\n").expect("another file");
         pidfile.remove();
         assert!(path.exists());
         std::fs::remove_file(&path).expect("removed");
+    }
+
+    /// A lock to read, which who can read the file may have: by flock(2) or fcntl(2), it keeps nobody.
+    #[test]
+    fn a_reader_cannot_hold_it() {
+        let path = temporary("reader");
+        std::fs::write(&path, "4711\n").expect("a stale file");
+        let reader = File::open(&path).expect("readable");
+        reader.lock().expect("flock(2)");
+        let lock = libc::flock {
+            l_type: libc::F_RDLCK as i16,
+            l_whence: libc::SEEK_SET as i16,
+            l_start: 0,
+            l_len: 0,
+            l_pid: 0,
+        };
+        fcntl(&reader, FcntlArg::F_OFD_SETLK(&lock)).expect("fcntl(2)");
+        let mut pidfile = Pidfile::lock(&path, None).expect("taken over");
+        pidfile.write().expect("written");
+        Pidfile::lock(&path, None).expect_err("locked, though the reader has another file");
+        pidfile.remove();
+        assert!(!path.exists());
     }
 }

@@ -1,12 +1,10 @@
 //! Who the children run as. The master keeps what it was started with, to bind on a reload.
 
 use std::ffi::CString;
-use std::os::unix::fs::chown;
-use std::path::Path;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
+use nix::unistd::{Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
 use oxicorn_common::Settings;
 
 #[derive(Debug, thiserror::Error)]
@@ -65,25 +63,6 @@ pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
         setuid(user).map_err(failed("user"))?;
     }
     Ok(())
-}
-
-/// Makes a file that the master has made the children's, who may have to open it again.
-pub(crate) fn hand_over(path: &Path, settings: &Settings) -> std::io::Result<()> {
-    let (user, group) = (settings.user, settings.group);
-    if user.is_none() && group.is_none() {
-        return Ok(());
-    }
-    chown(path, user.map(Uid::as_raw), group.map(Gid::as_raw))
-}
-
-/// As [`hand_over`], for the log files, which children open again on SIGUSR1.
-pub(crate) fn hand_over_logs(settings: &Settings) {
-    let files = [settings.accesslog.as_deref(), Some(&settings.errorlog)];
-    for file in files.into_iter().flatten().filter(|&name| name != "-") {
-        if let Err(error) = hand_over(Path::new(file), settings) {
-            log::warn!("cannot give {file} to the user of the workers: {error}");
-        }
-    }
 }
 
 fn name_of(user: Uid) -> Option<CString> {

@@ -5,13 +5,13 @@ use std::time::Instant;
 
 use anyhow::Context;
 use log::{error, info};
+use nix::unistd::Uid;
 use oxicorn_common::hooks::Moment;
 use oxicorn_common::logging;
 
 use crate::generation::{Generation, change_environment};
 use crate::master::Master;
 use crate::pidfile::Pidfile;
-use crate::privileges;
 use crate::succession::{place_of_pidfile, title_of};
 use crate::supervisor::{Action, Event, Succession, Supervisor};
 
@@ -54,7 +54,7 @@ impl Master {
         let moves = place.as_deref() != held;
         let place = place.filter(|_| moves);
         let mut opened = false;
-        let prepared = prepare_pidfile(place.as_deref()).and_then(|pidfile| {
+        let prepared = prepare_pidfile(place.as_deref(), settings.user).and_then(|pidfile| {
             logging::init(settings).context("cannot open the log")?;
             self.host.open_logs(settings)?;
             opened = true;
@@ -74,7 +74,6 @@ impl Master {
             old.remove();
         }
         self.hooked = next.hooked();
-        privileges::hand_over_logs(settings);
         let before = self.generations.values().next_back();
         if let Some(before) = before {
             change_environment(&before.settings, settings);
@@ -109,8 +108,8 @@ impl Master {
     }
 }
 
-fn prepare_pidfile(place: Option<&Path>) -> anyhow::Result<Option<Pidfile>> {
-    let mut pidfile = place.map(Pidfile::lock).transpose()?;
+fn prepare_pidfile(place: Option<&Path>, workers: Option<Uid>) -> anyhow::Result<Option<Pidfile>> {
+    let mut pidfile = place.map(|it| Pidfile::lock(it, workers)).transpose()?;
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
     }

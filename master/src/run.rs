@@ -175,12 +175,14 @@ fn lead(
     change_directory(&settings, &source)?;
     logging::init(&settings).context("cannot open the log")?;
     host.open_logs(&settings)?;
-    privileges::hand_over_logs(&settings);
     warn_of(&loaded);
     raise_descriptor_limit();
     change_environment(&Settings::default(), &settings);
     let place = place_of_pidfile(&settings, succession);
-    let mut pidfile = place.as_deref().map(Pidfile::lock).transpose()?;
+    let mut pidfile = place
+        .as_deref()
+        .map(|it| Pidfile::lock(it, settings.user))
+        .transpose()?;
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
     let hooked = Hooked {
         hooks: Arc::clone(&loaded.hooks),

@@ -1,16 +1,18 @@
 //! Where log lines go: a descriptor whose number never changes.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
+use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
 
-use crate::sys;
+use crate::{DirectoryEntry, sys};
 
 /// How long a line waits for a full pipe that somebody made nonblocking, in milliseconds.
 const PATIENCE: u16 = 1000;
@@ -144,19 +146,30 @@ impl Stream {
 
 impl NamedFile {
     fn open(&self) -> io::Result<File> {
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).open(&self.path);
-        let file = file.map_err(|error| {
-            let text = format!("cannot open the log file {}: {error}", self.path.display());
-            io::Error::new(error.kind(), text)
-        })?;
         let Owner { user, group } = self.owner;
-        if user.is_some() || group.is_some() {
-            // Children open it as another user. It fails for who is not root, and for a device
-            // such as /dev/null, which needs no owner.
+        let mode = Mode::from_bits_truncate(0o666);
+        let opened = DirectoryEntry::find(&self.path, user)
+            .and_then(|entry| entry.open(OFlag::O_WRONLY | OFlag::O_APPEND, mode));
+        let (file, is_new) = opened.map_err(|error| self.explain(&error))?;
+        if is_new && (user.is_some() || group.is_some()) {
+            // Children open it as another user. It fails for who is not root.
             let _ = fchown(&file, user, group);
         }
         Ok(file)
+    }
+
+    fn explain(&self, error: &io::Error) -> io::Error {
+        let advice = match (error.kind(), error.raw_os_error()) {
+            (io::ErrorKind::PermissionDenied, Some(_)) => {
+                format!(" (for uid {}: give it the file)", Uid::effective())
+            }
+            (io::ErrorKind::NotFound, _) => " (is there such a directory?)".to_owned(),
+            (_, Some(libc::ENXIO)) => " (nobody reads the pipe)".to_owned(),
+            _ => String::new(),
+        };
+        let path = self.path.display();
+        let text = format!("cannot open the log file {path}: {error}{advice}");
+        io::Error::new(error.kind(), text)
     }
 }
 

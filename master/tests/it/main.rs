@@ -13,6 +13,7 @@ mod deaths;
 mod fairness;
 mod logs;
 mod mechanics;
+mod privileges;
 mod proxy;
 mod reload;
 mod service;
