@@ -3,6 +3,8 @@
 //! ```text
 //!   born PID
 //!   ready
+//!   alive
+//!   draining
 //!   changed STAMP FILE
 //!   replace REASON
 //!   failed EXIT_CODE TEXT
@@ -18,11 +20,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
 
 /// Longer texts are cut when sent, longer lines dropped when received.
 const MAX_TEXT: usize = 16 * 1024;
 const MAX_LINE: usize = 2 * MAX_TEXT + 64;
+
+/// Asks a child whether its event loop turns. It does nothing to a process that has no handler yet.
+pub const PROBE: Signal = Signal::SIGURG;
 
 /// One thing to tell the master.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +37,10 @@ pub enum Message {
     Born { pid: i32 },
     /// The child serves.
     Ready,
+    /// The answer to [`PROBE`], from the thread whose stall matters.
+    Alive,
+    /// The child has been told to end, whoever did, and takes nothing new any more.
+    Draining,
     /// The child serves on, but wants to be replaced and then told to drain.
     Replace { reason: String },
     /// A file of the application is not what was loaded; `stamp` is the same for all who report the
@@ -146,6 +156,8 @@ impl Message {
         match self {
             Self::Born { pid } => format!("born {pid}\n"),
             Self::Ready => "ready\n".to_owned(),
+            Self::Alive => "alive\n".to_owned(),
+            Self::Draining => "draining\n".to_owned(),
             Self::Changed { file, stamp } => format!("changed {stamp} {}\n", escape(file)),
             Self::Replace { reason } => format!("replace {}\n", escape(reason)),
             Self::Failed { exit_code, text } => format!("failed {exit_code} {}\n", escape(text)),
@@ -159,6 +171,8 @@ impl Message {
                 pid: rest.parse().ok()?,
             }),
             "ready" => Some(Self::Ready),
+            "alive" => Some(Self::Alive),
+            "draining" => Some(Self::Draining),
             "changed" => {
                 let (stamp, file) = rest.split_once(' ')?;
                 Some(Self::Changed {
@@ -221,6 +235,8 @@ mod tests {
         let sent = [
             Message::Born { pid: 4711 },
             Message::Ready,
+            Message::Alive,
+            Message::Draining,
             Message::Replace {
                 reason: String::new(),
             },

@@ -4,17 +4,17 @@
 //! signature says.
 #![allow(unsafe_code, reason = "mmap and sigaction have no safe interface")]
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_void};
 use std::io;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{dup2_stderr, dup2_stdout};
 
@@ -62,6 +62,27 @@ impl<T: Shareable> Mapping<T> {
             address: address.cast(),
             content: PhantomData,
         })
+    }
+
+    /// Makes all of it read-only for this process, but for a range of bytes that begins and ends with
+    /// a page. What writes elsewhere then dies of SIGSEGV.
+    pub(crate) fn protect_all_but(&self, kept: Range<usize>) -> io::Result<()> {
+        let end = Self::LENGTH.get();
+        for part in [0..kept.start, kept.end..end] {
+            if part.is_empty() {
+                continue;
+            }
+            if part.end > end {
+                return Err(Errno::EINVAL.into());
+            }
+            // SAFETY: the range is part of the mapping, which stays as it is and stays readable: a
+            // shared reference to it is as good as before.
+            unsafe {
+                let address = self.address.cast::<c_void>().byte_add(part.start);
+                mprotect(address, part.len(), ProtFlags::PROT_READ)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,6 +4,9 @@
 //! `LAB_BOOT` makes it fail to load (`error`), die while loading (`exit`, `abort`), or take
 //! `LAB_BOOT_MS` milliseconds. Not an example to follow.
 
+#[path = "lab/scribble.rs"]
+mod scribble;
+
 use std::io::{self, Read};
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
@@ -82,6 +85,8 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
         "/close" => text("x").field("Connection", "close"),
         "/panic" => panic!("on purpose"),
         "/orphan" => orphan(),
+        "/scribble" => text(scribble::begin(&query, context.slot)),
+        "/rubbish" => text(scribble::send_rubbish()),
         "/exit" => std::process::exit(value(&query, "code", 0)),
         "/abort" => std::process::abort(),
         _ => text("the lab"),

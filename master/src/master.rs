@@ -20,7 +20,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::Moment;
-use oxicorn_common::scoreboard::{SlotState, now_millis};
+use oxicorn_common::scoreboard::now_millis;
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
 
@@ -215,8 +215,7 @@ impl Master {
             let slot = board.slot(slot);
             let beat = slot.heartbeat.load(Ordering::Relaxed);
             Pulse {
-                silence: Duration::from_millis(now.saturating_sub(beat)),
-                drains: slot.state.load(Ordering::Relaxed) == SlotState::Draining as u32,
+                silence: silence(now, beat),
             }
         });
         let over = self.carry_out(supervisor, actions);
@@ -374,5 +373,13 @@ impl Master {
             generation.listeners.last_call();
             generation.listeners.retire(std::iter::empty());
         }
+    }
+}
+
+/// How long ago a heartbeat was. One that is yet to come is none.
+fn silence(now: u64, beat: u64) -> Duration {
+    match beat > now + 1000 {
+        true => Duration::MAX,
+        false => Duration::from_millis(now.saturating_sub(beat)),
     }
 }

@@ -194,6 +194,11 @@ fn prepare(
         .context("its generation is gone")?;
     master.let_go();
     let pid = getpid();
+    master
+        .shared
+        .scoreboard
+        .confine(order.slot)
+        .context("cannot protect the scoreboard")?;
     let slot = master.shared.scoreboard.slot(order.slot);
     slot.pid
         .store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);

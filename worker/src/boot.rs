@@ -13,6 +13,7 @@ use nix::sys::signal::Signal;
 use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
 use oxicorn_common::hooks::{HookError, Moment};
 use oxicorn_common::logging::AccessFormatError;
+use oxicorn_common::message::PROBE;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
     Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Scoreboard,
@@ -206,12 +207,14 @@ fn work(
             match signal {
                 Signal::SIGTERM if give_up_at.is_none() => {
                     slot.set_state(SlotState::Draining);
+                    let _ = sender.send(&Message::Draining);
                     stop.request();
                     give_up_at = Some(Instant::now() + context.settings.graceful_timeout);
                 }
                 // What is under way is taken up again by the next runner.
                 Signal::SIGINT | Signal::SIGQUIT => return Ok(0),
                 Signal::SIGUSR1 => logging::reopen(),
+                PROBE => drop(sender.send(&Message::Alive)),
                 _ => {}
             }
         }
@@ -269,6 +272,7 @@ fn install_signals(settings: &Settings) -> io::Result<SignalPipe> {
         Signal::SIGUSR2,
         Signal::SIGHUP,
         Signal::SIGWINCH,
+        PROBE,
     ];
     if settings.hooks.has("worker_abort") {
         signals.push(Signal::SIGABRT);

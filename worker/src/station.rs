@@ -23,6 +23,7 @@ pub(crate) struct Station {
     pub(crate) seats: Vec<Seat>,
     /// Responses say `Connection: close`: the whole server is stopping.
     pub(crate) closing: AtomicBool,
+    draining: AtomicBool,
     /// The number of the signal that has told this worker to end at once.
     pub(crate) quit_by: AtomicI32,
     hooks: Arc<dyn Hooks>,
@@ -59,6 +60,7 @@ impl Station {
             scoreboard,
             slot,
             closing: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             quit_by: AtomicI32::new(0),
             hooks: Arc::new(NoHooks),
             age: 0,
@@ -104,7 +106,13 @@ impl Station {
 
     /// This worker takes no new connections any more.
     pub(crate) fn is_draining(&self) -> bool {
-        self.slot().state.load(Ordering::Relaxed) == SlotState::Draining as u32
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.slot().set_state(SlotState::Draining);
+        self.tell(&Message::Draining);
     }
 
     /// Whether another worker serves the same sockets.

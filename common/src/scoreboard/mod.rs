@@ -4,6 +4,7 @@
 //!
 //! ```text
 //!   | header | slot 0: pid, heartbeat, seat 0 .. seat 255 | slot 1 | ... | slot 511 |
+//!     every one on pages of its own: a child may write to those of its slot alone
 //! ```
 //!
 //! A slot belongs to one child at a time, a seat to one request thread of that child, so that every
@@ -12,7 +13,9 @@
 //! an untouched page of shared memory allocates it just as writing does.)
 //!
 //! It holds counters and times only. No pointer, no text and no decision of the supervisor: a child
-//! that scribbles over it can spoil figures, not the server.
+//! that writes rubbish into its slot spoils its own figures, and one that writes elsewhere crashes
+//! ([`Scoreboard::confine`]). As code can undo that, the master believes nothing of a child's slot that
+//! the child has not confirmed by its own pipe.
 
 mod seat;
 mod totals;
@@ -48,7 +51,7 @@ pub enum SlotState {
 
 /// What concerns the whole server. Written by the master only.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(4096))]
 pub struct Header {
     /// 1 from before all workers drain, at the end or for SIGWINCH: a worker that sees it knows that no
     /// sibling will take over its idle connections.
@@ -63,7 +66,7 @@ pub struct Header {
 
 /// What concerns one child.
 #[derive(Debug)]
-#[repr(C, align(64))]
+#[repr(C, align(4096))]
 pub struct Slot {
     /// 0 when the slot is free.
     pub pid: AtomicU32,
@@ -124,6 +127,12 @@ impl Scoreboard {
         self.header()
             .used_slots
             .fetch_max(index as u32 + 1, Ordering::Relaxed);
+    }
+
+    /// Lets this process, a child, write to slot `index` only, and read the rest.
+    pub fn confine(&self, index: usize) -> io::Result<()> {
+        let start = std::mem::offset_of!(Board, slots) + index * size_of::<Slot>();
+        self.0.protect_all_but(start..start + size_of::<Slot>())
     }
 
     /// Adds what a dead child counted to the running totals and frees its slot, so that the sum

@@ -71,6 +71,14 @@ pub(crate) struct Child {
     pub(crate) ready_at: Option<Instant>,
     /// When the patience with its state is over.
     pub(crate) deadline: Option<Instant>,
+    /// When it was asked whether it lives, as its heartbeat says that it does not.
+    pub(crate) asked_at: Option<Instant>,
+    /// When it last said that it does.
+    pub(crate) answered_at: Option<Instant>,
+    /// That its heartbeat is wrong has been said.
+    pub(crate) doubted: bool,
+    /// It takes nothing new any more, as it says.
+    pub(crate) drains: bool,
     /// Why it has asked to be replaced.
     pub(crate) wants_replacement: Option<String>,
     /// The child that drains when this one is ready.
@@ -104,6 +112,10 @@ impl Child {
             state: State::Booting,
             ready_at: None,
             deadline: (!plan.timeout.is_zero()).then(|| now + boot_timeout),
+            asked_at: None,
+            answered_at: None,
+            doubted: false,
+            drains: false,
             wants_replacement: None,
             replaces: None,
             timeout: plan.timeout,

@@ -139,6 +139,8 @@ impl Supervisor {
         match message {
             Message::Ready if child.state == State::Booting => self.note_ready(id, now),
             Message::Ready => {}
+            Message::Alive => self.note_answer(id, now),
+            Message::Draining => child.drains = true,
             Message::Changed { file, stamp } => {
                 let generation = child.generation;
                 self.note_change(generation, &file, stamp);

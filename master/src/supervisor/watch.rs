@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 use nix::sys::signal::Signal;
+use oxicorn_common::message::PROBE;
 
 use super::child::{ChildId, Kind, State};
 use super::event::Action;
@@ -15,14 +16,15 @@ pub(super) const MARGIN: Duration = Duration::from_millis(500);
 const CORE_TIME: Duration = Duration::from_secs(2);
 /// How often heartbeats are looked at.
 const ROUND: Duration = Duration::from_secs(1);
+/// How long a child that seems silent has to answer that it is not: the scoreboard is memory that
+/// other children can write to.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(2);
 
 /// What the scoreboard says of one child.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pulse {
     /// Since its last heartbeat.
     pub(crate) silence: Duration,
-    /// It takes nothing new any more.
-    pub(crate) drains: bool,
 }
 
 impl Supervisor {
@@ -35,16 +37,69 @@ impl Supervisor {
         }
         self.looked = now;
         let awake = now.saturating_duration_since(self.awake_since);
-        for id in self.ids(|child| child.is_ready() && pulse(child.slot).drains) {
+        for id in self.ids(|child| child.is_ready() && child.drains) {
             self.let_drain(id, now);
         }
-        for id in self.ids(|child| is_silent(child, pulse(child.slot).silence.min(awake))) {
+        self.doubt_heartbeats(now, |slot| pulse(slot).silence.min(awake));
+        self.ask_the_silent(now, |slot| pulse(slot).silence.min(awake));
+        for id in self.ids(|child| {
+            let had_time = |asked: Instant| now.saturating_duration_since(asked) >= TIME_TO_ANSWER;
+            let silence = pulse(child.slot).silence.min(awake);
+            child.asked_at.is_some_and(had_time) && is_silent(child, silence, now)
+        }) {
             self.kill(id, Signal::SIGABRT, "its event loop made no progress", now);
         }
         for id in self.ids(|child| child.deadline.is_some_and(|deadline| deadline <= now)) {
             self.enforce(id, now);
         }
         self.settle(now)
+    }
+
+    /// Asks the children that will have been silent for too long by the time that they have to answer.
+    fn ask_the_silent(&mut self, now: Instant, silence: impl Fn(usize) -> Duration) {
+        let mut asked = Vec::new();
+        for child in self.children.values_mut() {
+            let soon = silence(child.slot) + TIME_TO_ANSWER;
+            if !is_silent(child, soon, now + TIME_TO_ANSWER) {
+                child.asked_at = None;
+            } else if child.asked_at.is_none() {
+                child.asked_at = Some(now);
+                asked.push(child.id);
+            }
+        }
+        for id in asked {
+            self.signal(id, PROBE);
+        }
+    }
+
+    /// A child says that it lives.
+    pub(super) fn note_answer(&mut self, id: ChildId, now: Instant) {
+        if let Some(child) = self.children.get_mut(&id) {
+            child.asked_at = None;
+            child.answered_at = Some(now);
+        }
+    }
+
+    /// Says of which children the scoreboard is wrong: each turn of an event loop that answers is a
+    /// heartbeat too.
+    fn doubt_heartbeats(&mut self, now: Instant, silence: impl Fn(usize) -> Duration) {
+        let is_wrong = |child: &Child| {
+            let said = child
+                .answered_at
+                .map(|at| now.saturating_duration_since(at));
+            !child.doubted && said.is_some_and(|said| silence(child.slot) > said + ROUND)
+        };
+        for id in self.ids(is_wrong) {
+            let text = format!(
+                "{} serves, though the scoreboard says that its event loop stands still: code of \
+                 the application seems to write to memory that is not its own",
+                self.name(id)
+            );
+            self.say(Level::Warn, text);
+            if let Some(child) = self.children.get_mut(&id) {
+                child.doubted = true;
+            }
+        }
     }
 
     /// When [`Supervisor::look`] is next worth a call.
@@ -106,6 +161,11 @@ impl Supervisor {
     }
 }
 
-fn is_silent(child: &Child, silence: Duration) -> bool {
+/// Whether a child has been silent for too long: by its heartbeat, and by what it has said itself.
+fn is_silent(child: &Child, silence: Duration, now: Instant) -> bool {
+    let said = child
+        .answered_at
+        .map(|at| now.saturating_duration_since(at));
+    let silence = said.map_or(silence, |said| silence.min(said));
     child.silence_limit().is_some_and(|limit| silence > limit)
 }

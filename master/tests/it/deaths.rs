@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Load, Mode, PATIENCE, Server, eventually, eventually_within};
+use crate::harness::{Load, Mode, PATIENCE, Process, Server, eventually, eventually_within};
 
 #[test]
 fn a_killed_worker_is_back_and_its_sibling_loses_nothing() {
@@ -129,6 +129,105 @@ fn a_stopped_event_loop_is_killed_and_replaced() {
         },
     );
     assert_eq!(server.get("/").status, 200);
+}
+
+/// What code in one worker writes to the memory that all share.
+#[test]
+fn a_worker_that_lies_about_its_siblings_costs_none() {
+    let server = Server::new("false heartbeats")
+        .lab()
+        .workers(3)
+        .args(&["--timeout", "2"])
+        .start();
+    let before = server.children();
+    // Until the master has looked through it, however slow the machine is.
+    assert_eq!(
+        server.get("/scribble?what=heartbeat&ms=60000").text(),
+        "begun"
+    );
+    let doubts = "though the scoreboard says that its event loop stands still";
+    server.log().wait_for_nth(doubts, 2);
+    assert_eq!(server.children(), before);
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn a_worker_that_lies_for_a_sibling_does_not_keep_it() {
+    let mut server = Server::new("heartbeats of the future")
+        .lab()
+        .workers(3)
+        .args(&["--timeout", "2"])
+        .start();
+    server.tolerate("");
+    let liar = server.get("/pid").text();
+    let mut client = server.client();
+    while client.get("/pid").expect("an answer").text() != liar {
+        client = server.client();
+    }
+    client
+        .get("/scribble?what=future&ms=60000")
+        .expect("an answer");
+    let children = server.children();
+    let frozen = children.iter().find(|it| it.0.to_string() != liar);
+    let frozen = *frozen.expect("three workers");
+    frozen.signal(Signal::SIGSTOP);
+    eventually_within(Duration::from_secs(30), "it is replaced", || {
+        (!server.children().contains(&frozen)).then_some(())
+    });
+}
+
+#[test]
+fn a_worker_that_says_of_its_siblings_that_they_drain_is_not_believed() {
+    let server = Server::new("false states").lab().workers(3).start();
+    let before = server.children();
+    server.get("/scribble?what=draining&ms=60000");
+    // The master looks once a second at least.
+    for _ in 0..3 {
+        server.signal(Signal::SIGUSR1);
+    }
+    server.log().wait_for("Handling signal: usr1");
+    let load = Load::start(server.address(), 2, Mode::Fresh, "/sleep?ms=10");
+    load.wait_for_more(400);
+    load.stop().assert_perfect();
+    assert_eq!(server.children(), before);
+    assert_eq!(server.log().count("drains without being told"), 0);
+}
+
+#[test]
+fn a_worker_that_writes_to_the_slots_of_its_siblings_crashes() {
+    let mut server = Server::new("scribble").lab().workers(3).start();
+    server.tolerate("crashed with SIG");
+    let before = server.children();
+    let _ = server.client().get("/scribble?what=plain&ms=60000");
+    server.log().wait_for("crashed with SIGSEGV");
+    let now = eventually("it is replaced", || {
+        Some(server.children()).filter(|now| now.len() == 3 && *now != before)
+    });
+    let left = before.iter().filter(|it| now.contains(it)).count();
+    assert_eq!(left, 2, "{before:?} {now:?}");
+}
+
+#[test]
+fn rubbish_on_the_handoff_socket_costs_nobody() {
+    let server = Server::new("rubbish").lab().workers(2).start();
+    let before = server.children();
+    let descriptors = |of: &[Process]| of.iter().map(|it| it.descriptors()).sum::<usize>();
+    let open = descriptors(&before);
+    for _ in 0..20 {
+        let sent: usize = server.get("/rubbish").text().parse().expect("a number");
+        assert!(sent > 0);
+        assert_eq!(server.get("/").status, 200);
+    }
+    server.log().wait_for_nth("what no worker sends", 20);
+    // Connections still move: a worker that drains gives its own away.
+    let load = Load::start(server.address(), 4, Mode::KeepAlive, "/pid");
+    load.wait_for_more(100);
+    server.signal(Signal::SIGHUP);
+    let after = server.wait_for_others(&before, 2);
+    load.wait_for_more(100);
+    load.stop().assert_perfect();
+    let idle = || (descriptors(&after) <= open + 4).then_some(());
+    eventually("no descriptor stays open", idle);
 }
 
 #[test]

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use log::{info, warn};
 use nix::sys::signal::Signal;
-use oxicorn_common::scoreboard::SlotState;
+use oxicorn_common::Message;
+use oxicorn_common::message::PROBE;
 
 use super::{AWAY, Entry, Reactor};
 use crate::connection::{Awaited, Connection, Phase};
@@ -54,6 +55,7 @@ impl Reactor {
                     self.station.quit_by.store(signal as i32, Ordering::Relaxed);
                 }
                 Signal::SIGUSR1 => oxicorn_common::logging::reopen(),
+                PROBE => self.station.tell(&Message::Alive),
                 _ => {}
             }
         }
@@ -72,7 +74,7 @@ impl Reactor {
             .deserted
             .load(Ordering::Acquire)
             == 0;
-        self.station.slot().set_state(SlotState::Draining);
+        self.station.begin_drain();
         self.station.closing.store(!siblings, Ordering::Relaxed);
         let patience = self.station.settings.graceful_timeout;
         self.drain = Some(Drain {

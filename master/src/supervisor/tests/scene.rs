@@ -159,16 +159,6 @@ impl Scene {
         self.pass_with(time, |_| Duration::ZERO);
     }
 
-    /// Looks once, and finds that the child in `slot` drains.
-    pub(super) fn find_draining(&mut self, slot: usize) {
-        let pulse = |which| Pulse {
-            drains: which == slot,
-            ..Pulse::default()
-        };
-        let actions = self.supervisor.look(self.now, pulse);
-        self.carry_out(actions);
-    }
-
     pub(super) fn pass_with(&mut self, time: Duration, silence: impl Fn(usize) -> Duration) {
         let end = self.now + time;
         while self.now < end {
@@ -176,7 +166,6 @@ impl Scene {
             self.now = next.clamp(self.now + Duration::from_millis(1), end);
             let actions = self.supervisor.look(self.now, |slot| Pulse {
                 silence: silence(slot),
-                drains: false,
             });
             self.carry_out(actions);
         }

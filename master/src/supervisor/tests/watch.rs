@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use log::Level;
 use nix::sys::signal::Signal;
+use oxicorn_common::Message;
+use oxicorn_common::message::PROBE;
 
 use super::scene::{Scene, plan};
 use crate::supervisor::Plan;
@@ -18,6 +20,8 @@ fn a_silent_event_loop_is_aborted_killed_and_replaced() {
     let slot = scene.alive[&1].1;
     let silence = |which: usize| seconds(if which == slot { 31 } else { 0 });
     scene.pass(seconds(40));
+    scene.pass_with(seconds(2), silence);
+    assert_eq!(scene.sent(PROBE), [1], "it is asked first");
     scene.pass_with(seconds(2), silence);
     assert_eq!(scene.sent(Signal::SIGABRT), [1]);
     assert_eq!(scene.of(1), [1, 2, 3], "its replacement has started");
@@ -37,6 +41,23 @@ fn a_master_that_was_stopped_itself_blames_nobody() {
     assert!(scene.sent(Signal::SIGABRT).is_empty());
     scene.pass_with(seconds(30), |_| seconds(130));
     assert_eq!(scene.sent(Signal::SIGABRT), [1], "it had its chance");
+}
+
+/// A sibling has written to its slot.
+#[test]
+fn one_that_answers_lives_whatever_its_heartbeat_says() {
+    let mut scene = Scene::serving(plan(1, 0));
+    for _ in 0..100 {
+        scene.pass_with(seconds(1), |_| seconds(1000));
+        if scene.sent(PROBE) == [1] {
+            scene.say(1, Message::Alive);
+        }
+    }
+    assert!(scene.sent(Signal::SIGABRT).is_empty());
+    assert!(scene.said(Level::Warn, "though the scoreboard says"));
+    // And is watched on: the last answer counts as a heartbeat.
+    scene.pass_with(seconds(40), |_| seconds(1000));
+    assert_eq!(scene.sent(Signal::SIGABRT), [1]);
 }
 
 #[test]
@@ -83,7 +104,8 @@ fn a_worker_that_never_gets_ready_is_a_boot_failure() {
 fn one_that_another_has_told_to_end_is_replaced_while_it_drains() {
     let mut scene = Scene::serving(plan(2, 0));
     scene.pass(seconds(5));
-    scene.find_draining(scene.alive[&1].1);
+    scene.say(1, Message::Draining);
+    scene.pass(Duration::from_millis(1));
     assert!(scene.said(Level::Warn, "drains without being told to"));
     assert_eq!(scene.of(1), [1, 2, 3]);
     scene.all_ready();
