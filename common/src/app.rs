@@ -32,6 +32,15 @@ pub trait App: Send + Sync + 'static {
         let _ = thread;
         None
     }
+
+    /// The stack of a request thread in octets, where the application has a say in that.
+    fn stack_size(&self) -> Option<usize> {
+        None
+    }
+
+    /// A signal may have come to the process's main thread while the application did not run there.
+    /// Called on that thread, for a host whose signal handlers run there alone.
+    fn interrupted(&self) {}
 }
 
 impl<F> App for F

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod app;
 pub mod bell;
+pub mod cgroup;
 pub mod directory_entry;
 pub mod handoff;
 pub mod hooks;

@@ -72,13 +72,19 @@ impl Drop for SignalPipe {
     }
 }
 
-/// Takes back the signals that other code has given handlers of its own since a pipe was installed.
+/// Takes back the signals that other code has given handlers of its own, or blocked in the calling
+/// thread, since a pipe was installed.
 pub fn reclaim() -> io::Result<()> {
-    let caught = CAUGHT.load(Ordering::Relaxed);
-    for signal in Signal::iterator().filter(|&signal| caught & bit(signal) != 0) {
+    for signal in caught() {
         sys::catch(signal)?;
     }
-    unblock_all()
+    Ok(caught().collect::<SigSet>().thread_unblock()?)
+}
+
+/// The signals that a pipe was installed for.
+pub fn caught() -> impl Iterator<Item = Signal> {
+    let caught = CAUGHT.load(Ordering::Relaxed);
+    Signal::iterator().filter(move |&signal| caught & bit(signal) != 0)
 }
 
 /// Blocks every signal in the calling thread, before a fork.

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
@@ -16,9 +17,10 @@ use nix::unistd::{Pid, getpid, getppid};
 use oxicorn_common::hooks::{HookError, Moment};
 use oxicorn_common::message::channel;
 use oxicorn_common::{Message, MessageReceiver, MessageSender, WorkerContext, signals};
-use oxicorn_worker::{Boot, run_runner, run_web};
+use oxicorn_worker::{Boot, End, run_runner, run_web};
 
 use crate::generation::Generation;
+use crate::host::Host;
 use crate::master::Master;
 use crate::supervisor::{ChildId, Kind};
 use crate::{privileges, sys};
@@ -104,13 +106,18 @@ pub(crate) fn fork_to(
     let forked = master.host.around_fork(&mut fork);
     if matches!(forked, Ok(None)) {
         let code = catch_unwind(AssertUnwindSafe(|| life(master)));
-        master.host.leave();
-        log::logger().flush();
-        sys::exit_now(code.unwrap_or(BOOT_ERROR));
+        leave(&*master.host, code.unwrap_or(BOOT_ERROR));
     }
     signals::unblock_all()?;
     let pid = forked?.ok_or(io::ErrorKind::Other)?;
     Ok(pid.as_raw())
+}
+
+/// Ends the process of a child whose work is done.
+fn leave(host: &dyn Host, code: i32) -> ! {
+    host.leave();
+    log::logger().flush();
+    sys::exit_now(code)
 }
 
 /// Tells the config file of a worker to be. What its function raises becomes the reason why that
@@ -131,10 +138,18 @@ pub(crate) fn live(
 ) -> i32 {
     let generation = master.generations.get(&order.generation);
     let hooked = generation.map(Generation::hooked);
-    let code = serve(master, order, sender, parent, refusal);
-    if let (Kind::Web, Some(hooked)) = (order.kind, hooked) {
-        hooked.tell(Moment::WorkerExit { age: order.id });
-    }
+    let conclude = move || {
+        if let (Kind::Web, Some(hooked)) = (order.kind, hooked) {
+            hooked.tell(Moment::WorkerExit { age: order.id });
+        }
+    };
+    let (host, last) = (Arc::clone(&master.host), conclude.clone());
+    let end = Box::new(move |code| {
+        last();
+        leave(&*host, code)
+    });
+    let code = serve(master, order, sender, parent, refusal, end);
+    conclude();
     code
 }
 
@@ -144,6 +159,7 @@ fn serve(
     sender: MessageSender,
     parent: Pid,
     refusal: Option<HookError>,
+    end: End,
 ) -> i32 {
     let kind = order.kind;
     let generation = match prepare(master, order, parent, refusal) {
@@ -171,6 +187,7 @@ fn serve(
         sender,
         handoff: master.shared.handoff.clone(),
         tls: generation.tls,
+        end,
     };
     // These were the last of the master's: what the boot holds are duplicates.
     drop(generation.listeners);

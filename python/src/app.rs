@@ -27,6 +27,8 @@ pub(crate) struct Worker {
     words: Words,
     /// Nothing where another has taken the signal.
     stacks: Option<Stacks>,
+    /// What the application has set with `threading.stack_size`, in octets.
+    stack_size: Option<usize>,
     /// Variables of the environ that the access log wants, in lower case; nearly always none.
     logged: Vec<String>,
     /// Where the application is mounted, percent-encoded as it comes in targets.
@@ -49,6 +51,7 @@ impl Worker {
             errors: Py::new(py, Errors::default())?,
             words: Words::new(py),
             stacks: Stacks::new(py).ok(),
+            stack_size: stack_size(py)?,
             logged,
             script_name,
         })
@@ -133,6 +136,15 @@ impl Worker {
     }
 }
 
+/// The size that Python code has chosen for the threads that it starts.
+fn stack_size(py: Python<'_>) -> PyResult<Option<usize>> {
+    let size: usize = py
+        .import("threading")?
+        .call_method0("stack_size")?
+        .extract()?;
+    Ok((size > 0).then_some(size))
+}
+
 /// The variables that the access log wants and the server does not know.
 fn logged_variables(settings: &Settings) -> Vec<String> {
     let format = AccessFormat::parse(&settings.access_log_format);
@@ -163,5 +175,18 @@ impl App for Worker {
 
     fn stack_of(&self, thread: i32) -> Option<String> {
         self.stacks.as_ref()?.of_thread(thread)
+    }
+
+    fn stack_size(&self) -> Option<usize> {
+        self.stack_size
+    }
+
+    fn interrupted(&self) {
+        Python::attach(|py| {
+            if let Err(exception) = py.check_signals() {
+                let text = trace::text(py, &exception);
+                logging::exception(&format!("Exception in a signal handler:\n{text}"));
+            }
+        });
     }
 }

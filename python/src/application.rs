@@ -6,8 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::anyhow;
 use log::warn;
-use oxicorn_common::logging;
-use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext};
+use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext, logging, signals};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyListMethods};
 
@@ -98,6 +97,7 @@ impl Application for Wsgi {
 
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
         Python::attach(|py| {
+            show_signals(py).map_err(|exception| LoadError::Broken(exception.into()))?;
             let callable = match self.preloaded.get() {
                 Some(callable) => callable.bind(py).clone(),
                 None => self.find(py, &context.settings)?.into_bound(py),
@@ -148,6 +148,14 @@ impl Wsgi {
         };
         Ok(callable.unbind())
     }
+}
+
+/// Has Python code see that the server's signals have handlers, which they keep.
+fn show_signals(py: Python<'_>) -> PyResult<()> {
+    let numbers: Vec<i32> = signals::caught().map(|signal| signal as i32).collect();
+    let module = py.import("oxicorn.signals")?;
+    module.call_method1("install", (numbers,))?;
+    Ok(signals::reclaim()?)
 }
 
 /// Lets code be found in the working directory and where the settings say.

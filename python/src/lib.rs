@@ -51,6 +51,7 @@ mod _oxicorn {
 
     use oxicorn::{Settings, Source};
     use oxicorn_common::settings::{Loaded, SETTINGS};
+    use oxicorn_common::signals;
     use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
@@ -121,6 +122,13 @@ mod _oxicorn {
             ..Source::process()?
         };
         Loaded::config_given(&source).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+
+    /// Takes back what other code has done to the signals of the server; false where `number` is none.
+    #[pyfunction]
+    fn reclaim_signal(number: i32) -> PyResult<bool> {
+        signals::reclaim()?;
+        Ok(signals::caught().any(|signal| signal as i32 == number))
     }
 
     /// The default of each setting by its name; a hook has none.

@@ -1,5 +1,5 @@
 //! The entry points of a child process: makes what a worker, runner or mold needs; the first two say
-//! `ready`, work, and return the exit code.
+//! `ready`, work, and return the exit code. `ready` is said when nothing is left to be made.
 
 use std::io;
 use std::sync::Arc;
@@ -20,10 +20,11 @@ use oxicorn_common::{
     Settings, SignalPipe, WorkerContext, logging, signals,
 };
 
-use crate::crew;
+use crate::crew::{self, End, LaunchError};
 use crate::reactor::Reactor;
 use crate::reload;
 use crate::station::Station;
+use crate::threads::{self, ThreadError};
 use crate::tls::Tls;
 
 /// The worker could not boot; gunicorn's `WORKER_BOOT_ERROR`.
@@ -47,6 +48,8 @@ pub struct Boot {
     pub handoff: Handoff,
     /// Set where clients are to speak TLS.
     pub tls: Option<Tls>,
+    /// Ends the process of a web worker whose main thread is stuck, on another thread.
+    pub end: End,
 }
 
 /// Why a child did not get ready.
@@ -58,6 +61,12 @@ enum BootError {
     AccessFormat(#[from] AccessFormatError),
     #[error("Worker failed to boot: {0}")]
     Io(#[from] io::Error),
+    #[error("Worker failed to boot: {0}")]
+    Launch(#[from] LaunchError),
+    #[error("Worker failed to boot: {0}")]
+    Thread(#[from] ThreadError),
+    #[error("Runner failed to boot: {0}")]
+    Runner(#[source] ThreadError),
     #[error(transparent)]
     Hook(#[from] HookError),
 }
@@ -69,7 +78,7 @@ impl BootError {
                 source: LoadError::Unusable(_),
                 ..
             } => LOAD_ERROR,
-            Self::Load { .. } | Self::AccessFormat(_) | Self::Io(_) | Self::Hook(_) => BOOT_ERROR,
+            _ => BOOT_ERROR,
         }
     }
 
@@ -132,30 +141,34 @@ pub fn run_web(boot: Boot) -> i32 {
                 Arc::clone(&sender),
             )?;
         }
-        station.slot().set_state(SlotState::Ready);
-        station.tell(&Message::Ready);
-        let code = crew::run(Arc::clone(&station), reactor, waker)?;
-        Ok(
-            match Signal::try_from(station.quit_by.load(Ordering::Relaxed)) {
-                Ok(Signal::SIGABRT) => {
-                    station.call_hook(Moment::WorkerAbort { age });
-                    ABORTED
-                }
-                Ok(_) => {
-                    station.call_hook(Moment::WorkerInt { age });
-                    code
-                }
-                Err(_) => code,
-            },
-        )
+        let ready = || {
+            station.slot().set_state(SlotState::Ready);
+            station.tell(&Message::Ready);
+        };
+        let (last, leave) = (Arc::clone(&station), boot.end);
+        let end = Box::new(move |code| leave(conclude(&last, age, code)));
+        let code = crew::run(Arc::clone(&station), reactor, waker, ready, end)?;
+        Ok(conclude(&station, age, code))
     };
-    match serve() {
-        Ok(code) => {
-            info!("Worker exiting (pid: {})", std::process::id());
+    serve().unwrap_or_else(|error| error.report(&sender))
+}
+
+/// Tells of the end of a worker's work; returns the exit code, which `code` is unless a signal has
+/// another.
+fn conclude(station: &Station, age: u64, code: i32) -> i32 {
+    let code = match Signal::try_from(station.quit_by.load(Ordering::Relaxed)) {
+        Ok(Signal::SIGABRT) => {
+            station.call_hook(Moment::WorkerAbort { age });
+            ABORTED
+        }
+        Ok(_) => {
+            station.call_hook(Moment::WorkerInt { age });
             code
         }
-        Err(error) => error.report(&sender),
-    }
+        Err(_) => code,
+    };
+    info!("Worker exiting (pid: {})", std::process::id());
+    code
 }
 
 /// Loads the application in the process that web workers are to be forked from. The error is its exit
@@ -193,12 +206,12 @@ fn work(
         return Ok(0);
     };
     let slot = scoreboard.slot(context.slot);
+    let stop = Stop::default();
+    let work = start(runner, stop.clone()).map_err(BootError::Runner)?;
     slot.beat();
     slot.set_state(SlotState::Ready);
     // A master that is gone takes this process with it.
     let _ = sender.send(&Message::Ready);
-    let stop = Stop::default();
-    let work = start(runner, stop.clone())?;
     let mut give_up_at: Option<Instant> = None;
     while !work.is_finished() {
         slot.beat();
@@ -244,10 +257,12 @@ fn load<T>(
     })
 }
 
-fn start(runner: Runner, stop: Stop) -> io::Result<thread::JoinHandle<anyhow::Result<()>>> {
-    thread::Builder::new()
-        .name("runner".to_owned())
-        .spawn(move || runner(&stop))
+fn start(
+    runner: Runner,
+    stop: Stop,
+) -> Result<thread::JoinHandle<anyhow::Result<()>>, ThreadError> {
+    let what = || "the thread of the runner".to_owned();
+    threads::start("runner", what, threads::stack_size(), move || runner(&stop))
 }
 
 fn wait_for_signals(signals: &mut SignalPipe) -> Vec<Signal> {

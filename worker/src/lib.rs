@@ -38,8 +38,10 @@ mod station;
 mod stream;
 mod sys;
 mod thread_state;
+mod threads;
 mod timers;
 mod tls;
 
 pub use boot::{Boot, preload, run_runner, run_web};
+pub use crew::End;
 pub use tls::{Tls, TlsError};

@@ -87,6 +87,31 @@ fn a_worker_that_dies_while_it_boots_ends_the_start_with_3() {
 }
 
 #[test]
+fn threads_that_cannot_be_made_end_the_start_with_3() {
+    // Of a stack of 64 TiB there is no second one.
+    let stack = format!("--stack={}:", 1_u64 << 46);
+    for (threads, what) in [(1, "the thread that watches"), (3, "request thread 1 of 3")] {
+        let ended = Server::new("no threads")
+            .under(&["prlimit", &stack])
+            .threads(threads)
+            .run();
+        assert_eq!(ended.code, Some(3), "{}", ended.log);
+        let line = format!("Worker failed to boot: cannot start {what}");
+        assert!(ended.log.contains(&line), "{}", ended.log);
+        assert!(ended.log.contains("RLIMIT_STACK"), "{}", ended.log);
+    }
+}
+
+#[test]
+fn stacks_without_a_limit_are_of_the_usual_size() {
+    let server = Server::new("unlimited stacks")
+        .under(&["prlimit", "--stack=unlimited:"])
+        .threads(4)
+        .start();
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
 fn an_application_that_does_not_load_ends_the_start_with_4() {
     let ended = Server::new("load")
         .lab()

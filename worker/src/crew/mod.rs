@@ -4,31 +4,34 @@
 //!   leader     turns the reactor; runs a request itself, its hand off the reactor meanwhile, and
 //!              is the leader again afterwards unless somebody took over
 //!   followers  sleep until they are promoted
-//!   watch      the process's main thread: when the leader has been inside the application for
-//!              about a millisecond, promotes a follower; when there is none, leads itself, but
-//!              accepts nothing and runs nothing
+//!   watch      a thread of its own: when the leader has been inside the application for about a
+//!              millisecond, promotes a follower; when there is none, leads itself, but accepts
+//!              nothing and runs nothing
 //! ```
 //!
 //! Running a short request costs no hand-off and no wake-up. Where the application is known to
 //! block, the leader promotes a follower first. Leading is holding the reactor's mutex.
 
+mod launch;
 mod watch;
 
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
-use std::thread::{self, Thread};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use log::error;
 use mio::Waker;
+use nix::sys::eventfd::EventFd;
 
 use crate::connection::Connection;
 use crate::desk::Desk;
 use crate::estimates::Estimates;
 use crate::reactor::Reactor;
 use crate::station::Station;
+
+pub use launch::End;
+pub(crate) use launch::{LaunchError, run};
 
 /// A turn of the reactor ends after this at the latest.
 const TURN: Duration = Duration::from_secs(1);
@@ -54,10 +57,13 @@ pub(crate) struct Crew {
     led: AtomicBool,
     watch_leads: AtomicBool,
     watch_sleeps: AtomicBool,
-    watch: Thread,
+    /// Set by the watch itself.
+    watch: OnceLock<Thread>,
     estimates: Estimates,
     /// The exit code, once the crew is dismissed.
     dismissed: Mutex<Option<i32>>,
+    /// Readable then, for a main thread that waits.
+    over: EventFd,
 }
 
 #[derive(Debug, Default)]
@@ -70,8 +76,7 @@ struct Bench {
 type Lead<'a> = MutexGuard<'a, Reactor>;
 
 impl Crew {
-    /// To be made by the thread that will be the watch.
-    pub(crate) fn new(station: Arc<Station>, reactor: Reactor, waker: Waker) -> Self {
+    fn new(station: Arc<Station>, reactor: Reactor, waker: Waker, over: EventFd) -> Self {
         Self {
             station,
             reactor: Mutex::new(reactor),
@@ -86,18 +91,17 @@ impl Crew {
             led: AtomicBool::new(true),
             watch_leads: AtomicBool::new(false),
             watch_sleeps: AtomicBool::new(false),
-            watch: thread::current(),
+            watch: OnceLock::new(),
             estimates: Estimates::default(),
             dismissed: Mutex::new(None),
+            over,
         }
     }
 
     /// The life of request thread `index`.
-    pub(crate) fn work(&self, index: usize) {
+    fn work(&self, index: usize) {
         let mut desk = Desk::new(&self.station, index);
-        let mut mine = index == 0;
-        while mine || self.follow() {
-            mine = false;
+        while self.follow() {
             if let Some(reactor) = self.try_lead() {
                 self.lead(reactor, &mut desk);
             }
@@ -139,6 +143,7 @@ impl Crew {
             if !self.turn(&mut reactor, true) {
                 return;
             }
+            self.attend_to_signals(&mut reactor);
         }
     }
 
@@ -147,7 +152,14 @@ impl Crew {
         self.last_seat.store(seat, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::SeqCst);
         if self.watch_sleeps.load(Ordering::SeqCst) {
-            self.watch.unpark();
+            self.wake_watch();
+        }
+    }
+
+    /// One that has not begun yet looks before it sleeps.
+    fn wake_watch(&self) {
+        if let Some(watch) = self.watch.get() {
+            watch.unpark();
         }
     }
 
@@ -249,7 +261,9 @@ impl Crew {
         lock(&self.dismissed).get_or_insert(code);
         lock(&self.bench).dismissed = true;
         self.promoted.notify_all();
-        self.watch.unpark();
+        self.wake_watch();
+        // Full it is readable all the more.
+        let _ = self.over.write(1);
     }
 
     /// Answers for threads that have been inside the application for longer than `timeout`, and
@@ -279,23 +293,4 @@ impl Crew {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Makes the crew of a worker and lives its life; returns the exit code.
-pub(crate) fn run(station: Arc<Station>, reactor: Reactor, waker: Waker) -> io::Result<i32> {
-    let threads = station.settings.threads;
-    let crew = Arc::new(Crew::new(station, reactor, waker));
-    for index in 0..threads {
-        let crew = Arc::clone(&crew);
-        thread::Builder::new()
-            .name(format!("request-{index}"))
-            .spawn(move || {
-                // Panics of the application end in its desk: this is one of the server, and the
-                // event loop cannot be trusted any more. The master replaces the process.
-                if catch_unwind(AssertUnwindSafe(|| crew.work(index))).is_err() {
-                    std::process::abort();
-                }
-            })?;
-    }
-    Ok(crew.watch())
 }

@@ -1,5 +1,5 @@
-//! The watch: the process's main thread, which sees to it that somebody leads while the leader is
-//! inside the application, and leads itself when nobody else can.
+//! The watch: a thread that sees to it that somebody leads while the leader is inside the
+//! application, and leads itself when nobody else can.
 //!
 //! A leader that waits for something is relieved at the next tick. One that computes is given more
 //! time: on a busy machine it may only have lost the processor, and another thread that wants it
@@ -24,8 +24,9 @@ const TICKS_UNTIL_DORMANT: u32 = 20;
 const COMPUTES: Duration = Duration::from_millis(15);
 
 impl Crew {
-    /// The life of the main thread; returns the exit code of the process.
-    pub(crate) fn watch(&self) -> i32 {
+    /// The life of the watch; returns the exit code of the process.
+    pub(super) fn watch(&self) -> i32 {
+        let _ = self.watch.set(thread::current());
         let mut seen = self.begun.load(Ordering::SeqCst);
         let mut quiet = 0;
         let mut calm = TICKS_UNTIL_CALM;

@@ -68,6 +68,10 @@ pub(crate) struct Reactor {
     /// Requests that were answered 504 while their threads are still in the application.
     pub(crate) given_up: usize,
     pub(crate) now: Instant,
+    /// A signal may have come to the thread that waited in the poll.
+    pub(crate) interrupted: bool,
+    /// When signals are to be looked after without an interruption.
+    pub(crate) signals_due: Instant,
     /// The last event came within moments.
     brisk: bool,
     /// Log lines wait for their receiver.
@@ -132,6 +136,8 @@ impl Reactor {
             quit: false,
             given_up: 0,
             now: Instant::now(),
+            interrupted: false,
+            signals_due: Instant::now(),
             brisk: false,
             logs_wait: false,
             accept_after: None,

@@ -37,6 +37,8 @@ impl Reactor {
         }
         if looks == 0 || self.events.is_empty() {
             self.poll_once(patience)?;
+            // A wait that a signal has cut short, or the whole of one: a signal may have come before it.
+            self.interrupted = self.events.is_empty() && !patience.is_zero();
         }
         let now = Instant::now();
         self.brisk = now - self.now < BRISK;

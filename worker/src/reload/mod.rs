@@ -14,7 +14,6 @@ mod directories;
 mod roster;
 mod stamps;
 
-use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -25,6 +24,7 @@ use oxicorn_common::{Application, Message, MessageSender, Settings};
 
 pub(crate) use broken::Broken;
 
+use crate::threads::{self, ThreadError};
 use directories::Directories;
 use roster::Roster;
 use stamps::{Change, Stamps};
@@ -43,7 +43,7 @@ pub(crate) fn start(
     also: Vec<std::path::PathBuf>,
     settings: &Settings,
     sender: Arc<MessageSender>,
-) -> io::Result<()> {
+) -> Result<(), ThreadError> {
     let roster = Roster::new(application, also, &settings.reload.extra_files);
     let directories = match settings.reload.engine {
         ReloadEngine::Poll => None,
@@ -64,9 +64,10 @@ pub(crate) fn start(
         sender,
     };
     watcher.refresh();
-    thread::Builder::new()
-        .name("reload".to_owned())
-        .spawn(move || watcher.watch())?;
+    let what = || "the thread that watches the code for changes (reload)".to_owned();
+    threads::start("reload", what, threads::stack_size(), move || {
+        watcher.watch();
+    })?;
     Ok(())
 }
 

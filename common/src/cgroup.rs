@@ -1,0 +1,84 @@
+//! Where the control groups of this process have their files (cgroups(7), the kernel's cgroup-v2.rst
+//! and those of cgroup-v1).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The places where a file of `controller` may be, the best first: `unified` is its name in the second
+/// version of control groups, `first` in the first.
+pub fn files(controller: &str, unified: &str, first: &str) -> Vec<PathBuf> {
+    let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    candidates(&cgroups, &mounts, controller, unified, first)
+}
+
+fn candidates(
+    cgroups: &str,
+    mounts: &str,
+    controller: &str,
+    unified: &str,
+    first: &str,
+) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for line in cgroups.lines() {
+        let mut parts = line.splitn(3, ':');
+        let (_, Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+            continue;
+        };
+        let (file, mounted) = if controllers.is_empty() {
+            (unified, mount_point(mounts, "cgroup2", None))
+        } else if controllers.split(',').any(|name| name == controller) {
+            (first, mount_point(mounts, "cgroup", Some(controller)))
+        } else {
+            continue;
+        };
+        let Some((root, point)) = mounted else {
+            continue;
+        };
+        // Within a container the path may be the host's, and the mount is our own cgroup.
+        let inner = path.strip_prefix(root.as_str()).unwrap_or("");
+        files.push(point.join(inner.trim_start_matches('/')).join(file));
+        files.push(point.join(file));
+    }
+    files
+}
+
+/// The root and the mount point of a cgroup file system in the text of mountinfo.
+fn mount_point(mounts: &str, kind: &str, controller: Option<&str>) -> Option<(String, PathBuf)> {
+    mounts.lines().find_map(|line| {
+        let (mount, file_system) = line.split_once(" - ")?;
+        let mut file_system = file_system.split(' ');
+        let same_kind = file_system.next() == Some(kind);
+        let options = file_system.nth(1).unwrap_or_default();
+        let controlled = controller.is_none_or(|name| options.split(',').any(|it| it == name));
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        (same_kind && controlled).then(|| {
+            (
+                root.trim_end_matches('/').to_owned(),
+                Path::new(point).into(),
+            )
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V1: &str = "30 23 0:26 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n";
+    const V2: &str = "30 23 0:26 /box /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+
+    #[test]
+    fn both_versions_of_cgroups_are_found() {
+        let names = ("memory", "memory.events", "memory.oom_control");
+        let found =
+            |cgroups, mounts| candidates(cgroups, mounts, names.0, names.1, names.2).remove(0);
+        let first = Path::new("/sys/fs/cgroup/memory/a/b/memory.oom_control");
+        assert_eq!(found("4:memory:/a/b\n0::/x\n", V1), first);
+        let first = Path::new("/sys/fs/cgroup/inner/memory.events");
+        assert_eq!(found("0::/box/inner\n", V2), first);
+        let first = Path::new("/sys/fs/cgroup/memory.events");
+        assert_eq!(found("0::/elsewhere\n", V2), first);
+    }
+}
