@@ -7,15 +7,24 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
+use crate::sys::Mapping;
+
 /// Both ends of one nonblocking `AF_UNIX` socket pair that keeps packets whole.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Handoff {
     pub receiver: Arc<OwnedFd>,
     pub sender: Arc<OwnedFd>,
+    count: Arc<Mapping<Count>>,
 }
+
+/// Packets in the queue, in shared memory.
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Count(AtomicU32);
 
 impl Handoff {
     pub fn new() -> io::Result<Self> {
@@ -24,7 +33,40 @@ impl Handoff {
         Ok(Self {
             receiver: Arc::new(receiver),
             sender: Arc::new(sender),
+            count: Arc::new(Mapping::new()?),
         })
+    }
+
+    /// Whether there is probably something to receive: a look that costs no system call. A process that
+    /// dies between a packet and its count makes the answer wrong until [`Handoff::note_empty`].
+    pub fn may_hold_any(&self) -> bool {
+        self.count.0.load(Ordering::SeqCst) > 0
+    }
+
+    /// To be called before a packet is sent.
+    pub fn note_sent(&self) {
+        self.count.0.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// To be called when a packet has been received, or could not be sent.
+    pub fn note_received(&self) {
+        let less_one = |count: u32| count.checked_sub(1);
+        let _ = self
+            .count
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less_one);
+    }
+
+    /// The queue was found empty when the count said otherwise. A packet that is just being sent is then
+    /// found by whom it wakes.
+    pub fn note_empty(&self) {
+        self.count.0.store(0, Ordering::SeqCst);
+    }
+}
+
+impl std::fmt::Debug for Handoff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handoff").finish_non_exhaustive()
     }
 }
 
@@ -42,5 +84,18 @@ mod tests {
         write(&*handoff.sender, b"two").expect("a write");
         assert_eq!(read(&*handoff.clone().receiver, &mut packet), Ok(3));
         assert_eq!(read(&*handoff.receiver, &mut packet), Ok(3));
+    }
+
+    #[test]
+    fn the_count_never_falls_below_nothing() {
+        let handoff = Handoff::new().expect("a socket pair");
+        assert!(!handoff.may_hold_any());
+        handoff.note_sent();
+        handoff.clone().note_sent();
+        handoff.note_received();
+        assert!(handoff.may_hold_any());
+        handoff.note_empty();
+        handoff.note_received();
+        assert!(!handoff.may_hold_any());
     }
 }

@@ -18,6 +18,7 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{dup2_stderr, dup2_stdout};
 
+use crate::handoff::Count;
 use crate::logging::LossWords;
 use crate::news;
 use crate::outages::Words;
@@ -35,6 +36,8 @@ unsafe impl Shareable for Board {}
 unsafe impl Shareable for Words {}
 // SAFETY: a repr(C) struct of AtomicU64.
 unsafe impl Shareable for news::Words {}
+// SAFETY: a repr(C) struct of one AtomicU32.
+unsafe impl Shareable for Count {}
 // SAFETY: a repr(C) struct of AtomicU32, AtomicI32 and AtomicU64.
 unsafe impl Shareable for LossWords {}
 

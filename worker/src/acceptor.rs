@@ -1,5 +1,5 @@
-//! The listeners as one worker sees them: it is woken alone, accepts only while it can serve, and
-//! goes to the end of the queue after each connection, so that workers take turns.
+//! The listeners as one worker sees them: it is woken alone, and goes to the end of the queue after each
+//! connection, so that workers take turns.
 //!
 //! A listener is put into the poll's own epoll instance with EPOLLEXCLUSIVE, which mio has no
 //! word for. It cannot be behind an inner epoll: the kernel counts an exclusive waiter as woken
@@ -29,7 +29,10 @@ pub(crate) struct Acceptor {
     sockets: Vec<Socket>,
     /// The token of the first socket; the others follow.
     first_token: usize,
-    open: bool,
+    /// Woken by new connections.
+    listens: bool,
+    /// Woken by what siblings have given away.
+    takes_over: bool,
 }
 
 #[derive(Debug)]
@@ -68,7 +71,8 @@ impl Acceptor {
             epoll,
             sockets,
             first_token,
-            open: false,
+            listens: false,
+            takes_over: false,
         })
     }
 
@@ -79,47 +83,71 @@ impl Acceptor {
             .filter(|&index| index < self.sockets.len())
     }
 
-    /// Begins or ceases to be woken by new connections.
-    pub(crate) fn set_open(&mut self, open: bool) -> io::Result<()> {
-        if self.open != open {
-            for index in 0..self.sockets.len() {
-                if open {
-                    self.join(index)?
-                } else {
-                    self.leave(index)?
-                }
-            }
-            self.open = open;
+    /// Begins or ceases to be woken by new connections, and by those that siblings give away.
+    pub(crate) fn set_open(&mut self, listens: bool, takes_over: bool) -> io::Result<()> {
+        if (self.listens, self.takes_over) == (listens, takes_over) {
+            return Ok(());
         }
+        for index in 0..self.sockets.len() {
+            let (before, now) = match self.is_handoff(index) {
+                true => (self.takes_over, takes_over),
+                false => (self.listens, listens),
+            };
+            match (before, now) {
+                (false, true) => self.join(index)?,
+                (true, false) => self.leave(index)?,
+                _ => {}
+            }
+        }
+        (self.listens, self.takes_over) = (listens, takes_over);
         Ok(())
     }
 
-    /// Takes one connection, if there is one, and goes to the end of the queue.
-    pub(crate) fn accept(&mut self, index: usize) -> io::Result<Option<Connection>> {
+    /// Whether socket `index` is where siblings give connections away.
+    pub(crate) fn is_handoff(&self, index: usize) -> bool {
+        matches!(self.sockets.get(index), Some(Socket::Handoff(_)))
+    }
+
+    /// Takes one connection, if there is one.
+    pub(crate) fn accept(&self, index: usize) -> io::Result<Option<Connection>> {
         let Some(socket) = self.sockets.get(index) else {
             return Ok(None);
         };
         match socket.accept() {
-            Ok(Some(connection)) => {
-                if self.open {
-                    self.leave(index)?;
-                    self.join(index)?;
-                }
-                Ok(Some(connection))
-            }
             Err(error) if is_transient(&error) => Ok(None),
             outcome => outcome,
         }
     }
 
-    /// Takes whatever is waiting, for the last time, and lets go of the sockets.
-    pub(crate) fn close(&mut self) -> io::Result<Vec<Connection>> {
-        self.set_open(false)?;
+    /// Goes to the end of the queue of those that socket `index` wakes.
+    pub(crate) fn go_last(&self, index: usize) -> io::Result<()> {
+        let is_in = match self.is_handoff(index) {
+            true => self.takes_over,
+            false => self.listens,
+        };
+        if is_in {
+            self.leave(index)?;
+            self.join(index)?;
+        }
+        Ok(())
+    }
+
+    /// Goes to the end of all queues: whoever has nothing to do is woken first.
+    pub(crate) fn yield_to_siblings(&self) -> io::Result<()> {
+        (0..self.sockets.len()).try_for_each(|index| self.go_last(index))
+    }
+
+    /// Takes what is waiting, for the last time, and lets go of the sockets. Where siblings live on they
+    /// share what was given away, but for the one that this worker may have been woken for alone.
+    pub(crate) fn close(&mut self, siblings: bool) -> io::Result<Vec<Connection>> {
+        self.set_open(false, false)?;
         let mut waiting = Vec::new();
         for socket in std::mem::take(&mut self.sockets) {
-            while let Ok(Some(connection)) = socket.accept() {
-                waiting.push(connection);
-            }
+            let most = match &socket {
+                Socket::Handoff(_) if siblings => 1,
+                _ => usize::MAX,
+            };
+            waiting.extend(std::iter::from_fn(|| socket.accept().ok().flatten()).take(most));
         }
         Ok(waiting)
     }

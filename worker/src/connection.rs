@@ -17,6 +17,8 @@ use crate::outgoing::Outgoing;
 use crate::station::Station;
 use crate::stream::Stream;
 
+/// Where the reactor does not know a connection yet.
+pub(crate) const NO_TOKEN: usize = usize::MAX;
 /// Bytes that one client may send before others have their turn.
 const BUDGET: usize = 256 * 1024;
 
@@ -93,6 +95,14 @@ pub(crate) struct Connection {
     pub(crate) timer: Option<Instant>,
     /// What `deadline` is about.
     pub(crate) awaited: Awaited,
+    /// When its request became whole, or its stream was to go on: who came first is served first.
+    pub(crate) whole_at: Instant,
+    /// A request thread has taken it over from a sibling, without the reactor.
+    pub(crate) adopted: bool,
+    /// Why the request that a sibling has read cannot be served here.
+    pub(crate) refused: Option<RequestError>,
+    /// `whole_at` is from the sibling that read the request.
+    pub(crate) keeps_place: bool,
     /// The request took too long: the client has its 504 and the reactor has written it off.
     pub(crate) given_up: bool,
 }
@@ -140,7 +150,7 @@ impl Phase {
 impl Connection {
     pub(crate) fn new(stream: Stream, peer: Peer, local: Local) -> Self {
         Self {
-            token: usize::MAX,
+            token: NO_TOKEN,
             stream: Arc::new(stream),
             peer,
             local,
@@ -159,13 +169,61 @@ impl Connection {
             deadline: None,
             timer: None,
             awaited: Awaited::Request,
+            whole_at: Instant::now(),
+            adopted: false,
+            refused: None,
+            keeps_place: false,
             given_up: false,
         }
+    }
+
+    /// Its request is whole, or its stream is to go on: from `now` on it waits for a thread.
+    pub(crate) fn begin_waiting(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.keeps_place) {
+            self.whole_at = now;
+        }
+        self.awaited = Awaited::Request;
+    }
+
+    /// Whether the other end of the socket may speak for clients. A PROXY protocol header says who
+    /// the client is, not who sent it; and a socket that was reset tells neither.
+    pub(crate) fn is_trusted(&self, rules: &Rules) -> bool {
+        let sender = match self.proxied {
+            true => self.stream.peer(),
+            false => Some(self.peer),
+        };
+        sender.is_some_and(|peer| rules.fields.trusts(peer))
     }
 
     /// Whether only this process can go on with it.
     pub(crate) fn is_bound(&self) -> bool {
         self.stream.is_tls()
+    }
+
+    /// Reads the request that a sibling has found to be whole; it is, unless this worker has other limits.
+    pub(crate) fn receive_whole(&mut self, rules: &Rules) -> bool {
+        let Some(mut buffers) = self.buffers.take() else {
+            return false;
+        };
+        self.sender.trusted = self.is_trusted(rules);
+        let received = self.receive(&mut buffers, rules);
+        self.buffers = Some(buffers);
+        match received {
+            Received::Request => {
+                self.begin_waiting(self.whole_at);
+                self.phase = Phase::Ready;
+                self.adopted = true;
+            }
+            Received::Refused(error) => self.refused = Some(error),
+            Received::Closed => self.phase = Phase::Dead,
+            Received::Waiting(_) => {}
+        }
+        self.adopted
+    }
+
+    /// Whether a sibling could serve the request that waits here.
+    pub(crate) fn can_move(&self) -> bool {
+        self.phase == Phase::Ready && !self.outgoing.has_pieces() && !self.is_bound()
     }
 
     /// Reads until a request is whole or the socket has no more.

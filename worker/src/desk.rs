@@ -146,6 +146,9 @@ impl<'a> Desk<'a> {
                 false => connection.give_up(),
             };
         }
+        if !begun.keep_alive {
+            self.station.place_wanted.store(false, Ordering::Relaxed);
+        }
         connection.then = match (begun.keep_alive, buffers.inbox.is_empty()) {
             (true, _) => Then::KeepAlive,
             // Over TLS a client may say goodbye too, which closing would answer with a reset.
@@ -243,10 +246,15 @@ fn asked(station: &Station, stream: &Stream, head: &Head, keeps_alive: bool) -> 
     // A sibling can go on with a connection, unless its keys are here.
     let is_leaving =
         station.closing.load(Ordering::Relaxed) || (stream.is_tls() && station.is_draining());
+    // The house is full, and somebody waits at the door.
+    let is_wanted = station.place_wanted.load(Ordering::Relaxed);
     Asked {
         version: head.version,
         head_only: head.method() == "HEAD",
-        keep_alive: keeps_alive && !station.settings.keepalive.is_zero() && !is_leaving,
+        keep_alive: keeps_alive
+            && !station.settings.keepalive.is_zero()
+            && !is_leaving
+            && !is_wanted,
     }
 }
 

@@ -121,6 +121,11 @@ impl Estimates {
             || estimate.waited.load(Ordering::Relaxed) >= WAITS_FROM_MICROS
     }
 
+    /// Whether a request of this kind takes so long that others should look for a thread elsewhere.
+    pub(crate) fn is_long(&self, slot: usize) -> bool {
+        self.0[slot].took.load(Ordering::Relaxed) >= BLOCKS_LONG_FROM_MICROS
+    }
+
     /// A request begins on this thread. Only one that is `alone` waits for nobody but itself: threads
     /// that run Python wait for each other too, and more of them would wait longer.
     pub(crate) fn begin(&self, slot: usize, started: Instant, alone: bool) -> Sample {

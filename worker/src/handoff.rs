@@ -4,11 +4,12 @@
 //!   worker A --(socket, who it is, bytes read but not used)--> one queue in the kernel --> worker B or C ...
 //! ```
 //!
-//! A worker that drains while its siblings live, or whose threads are all stuck, gives away what
-//! it cannot serve, so that a kept-alive connection outlives the worker that accepted it; one
-//! where clients wait gives a sibling that has fewer one of them (`reactor/leveling.rs`). The
-//! queue is a socket pair that the master made: whatever is in it survives the sender. A connection
-//! over TLS has its keys in its worker, and stays.
+//! Requests that are whole and find no idle thread in their worker wait here for the first thread of any
+//! worker that is, in the order in which they came (`crew`). A worker that drains while its siblings
+//! live gives away what it cannot serve, so that a kept-alive connection outlives the worker that
+//! accepted it; one where clients wait gives a sibling that has fewer one of them
+//! (`reactor/leveling.rs`). The queue is a socket pair that the master made: whatever is in it survives
+//! the sender. A connection over TLS has its keys in its worker, and stays.
 //!
 //! Application code runs in the same processes and can write to that socket too. So a packet is
 //! believed as far as the socket in it bears it out: what is none of ours costs that packet and no
@@ -18,10 +19,12 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpStream, UnixStream};
 use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use nix::time::{ClockId, clock_gettime};
 use oxicorn_common::Handoff;
 use oxicorn_common::request::{Body, Local, Peer};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
@@ -40,10 +43,13 @@ const MOST_RUBBISH: usize = 64;
 /// Flags of the first byte of a packet.
 const OPENED: u8 = 1;
 const PROXIED: u8 = 2;
+/// The bytes are a whole request, and more perhaps.
+const WHOLE: u8 = 4;
 /// An address in a packet: IPv6, or IPv4 in its clothes; port; scope.
 const ADDRESS: usize = 16 + 2 + 4;
-/// What a packet begins with: flags, both ends.
-const LABEL: usize = 1 + 2 * (1 + ADDRESS);
+/// What a packet begins with: when its request became whole, in nanoseconds of `CLOCK_MONOTONIC`; flags;
+/// both ends.
+const LABEL: usize = 8 + 1 + 2 * (1 + ADDRESS);
 
 /// Gives a connection and its unused bytes to whichever sibling takes it first. False when the
 /// queue is full, or when it is bound to this process: the connection stays.
@@ -52,7 +58,7 @@ pub(crate) fn pass(handoff: &Handoff, connection: &Connection) -> bool {
         Some(buffers) => buffers.inbox.filled(),
         None => &[],
     };
-    send(handoff, connection, [&[], &[], unread])
+    send(handoff, connection, 0, [&[], &[], unread])
 }
 
 /// Gives away a connection whose request is whole but has not begun: it goes back to bytes.
@@ -66,24 +72,45 @@ pub(crate) fn pass_ready(handoff: &Handoff, connection: &Connection) -> bool {
         return false;
     };
     let parts = [&intake.head.bytes, body.get_ref(), buffers.inbox.filled()];
-    send(handoff, connection, parts)
+    send(handoff, connection, WHOLE, parts)
 }
 
-fn send(handoff: &Handoff, connection: &Connection, bytes: [&[u8]; 3]) -> bool {
+fn send(handoff: &Handoff, connection: &Connection, flags: u8, bytes: [&[u8]; 3]) -> bool {
     if connection.is_bound() || bytes.iter().map(|it| it.len()).sum::<usize>() > MOST_BYTES {
         return false;
     }
-    let label = write_label(connection);
+    let label = write_label(connection, flags);
     let [head, body, rest] = bytes.map(IoSlice::new);
     let parts = [IoSlice::new(&label), head, body, rest];
     let rights = [connection.stream.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&rights)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    handoff.note_sent();
     loop {
         match sendmsg::<()>(handoff.sender.as_raw_fd(), &parts, &control, flags, None) {
             Ok(_) => return true,
             Err(Errno::EINTR) => {}
-            Err(_) => return false,
+            Err(_) => {
+                handoff.note_received();
+                return false;
+            }
+        }
+    }
+}
+
+/// Whether a request waits in the queue that became whole before `other` did; any will do where there is
+/// no other.
+pub(crate) fn holds_older(handoff: &Handoff, other: Option<Instant>) -> bool {
+    let (true, Some(other)) = (handoff.may_hold_any(), other) else {
+        return handoff.may_hold_any();
+    };
+    let mut whole_at = [0; 8];
+    let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+    match recv(handoff.receiver.as_raw_fd(), &mut whole_at, flags) {
+        Ok(8) => instant_of(u64::from_le_bytes(whole_at)) < other,
+        _ => {
+            handoff.note_empty();
+            false
         }
     }
 }
@@ -113,16 +140,25 @@ enum Packet {
 }
 
 fn receive(handoff: &Handoff) -> io::Result<Packet> {
-    let mut bytes = vec![0; LABEL + MOST_BYTES];
+    let mut label = [0; LABEL];
+    let mut buffers = Box::<Buffers>::default();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let mut parts = [
+        IoSliceMut::new(&mut label),
+        IoSliceMut::new(buffers.inbox.space()),
+    ];
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message = match recvmsg(&*handoff.receiver, &mut parts, &mut control, flags) {
         Ok(message) => message,
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(Packet::None),
+        Err(rustix::io::Errno::AGAIN) => {
+            handoff.note_empty();
+            return Ok(Packet::None);
+        }
+        Err(rustix::io::Errno::INTR) => return Ok(Packet::None),
         Err(errno) => return Err(errno.into()),
     };
+    handoff.note_received();
     // Those that are not taken are closed with the buffer.
     let mut sockets: Vec<OwnedFd> = control
         .drain()
@@ -138,7 +174,7 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
     let (Some(socket), true) = (sockets.pop(), sockets.is_empty()) else {
         return Ok(Packet::Rubbish("not one descriptor"));
     };
-    let Some((label, unread)) = bytes[..message.bytes].split_first_chunk() else {
+    let Some(unread) = message.bytes.checked_sub(LABEL) else {
         return Ok(Packet::Rubbish("too few bytes"));
     };
     let look = SockRef::from(&socket);
@@ -148,11 +184,10 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
     {
         return Ok(Packet::Gone);
     }
-    let Some(mut connection) = adopt(socket).and_then(|stream| read_label(label, stream)) else {
+    let Some(mut connection) = adopt(socket).and_then(|stream| read_label(&label, stream)) else {
         return Ok(Packet::Rubbish("no connection of the client that is named"));
     };
-    let mut buffers = Box::<Buffers>::default();
-    buffers.inbox.refill(unread);
+    buffers.inbox.fill(unread);
     connection.buffers = Some(buffers);
     Ok(Packet::Connection(Box::new(connection)))
 }
@@ -173,11 +208,13 @@ fn adopt(socket: OwnedFd) -> Option<Stream> {
     }
 }
 
-fn write_label(connection: &Connection) -> [u8; LABEL] {
+fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
     let mut label = [0; LABEL];
+    label[..8].copy_from_slice(&nanos_of(connection.whole_at).to_le_bytes());
     let flag = |is: bool, flag| if is { flag } else { 0 };
-    label[0] = flag(connection.opening.is_none(), OPENED) | flag(connection.proxied, PROXIED);
-    let (peer, local) = label[1..].split_at_mut(1 + ADDRESS);
+    label[8] =
+        flags | flag(connection.opening.is_none(), OPENED) | flag(connection.proxied, PROXIED);
+    let (peer, local) = label[9..].split_at_mut(1 + ADDRESS);
     if let Peer::Tcp(address) = connection.peer {
         write_address(peer, address);
     }
@@ -190,19 +227,24 @@ fn write_label(connection: &Connection) -> [u8; LABEL] {
 /// What a packet says of its connection. Whoever is said to have come by a proxy is the reactor's to
 /// believe; everybody else is who the socket says.
 fn read_label(label: &[u8; LABEL], stream: Stream) -> Option<Connection> {
-    let (peer, local) = label[1..].split_at(1 + ADDRESS);
+    let (peer, local) = label[9..].split_at(1 + ADDRESS);
     let peer = read_address(peer).map_or(Peer::Unix, Peer::Tcp);
     let local = read_address(local).map_or(Local::Unix, Local::Tcp);
-    let proxied = label[0] & PROXIED != 0;
+    let flags = label[8];
+    let proxied = flags & PROXIED != 0;
     if !proxied && (stream.peer() != Some(peer) || !is_end(&stream, local)) {
         return None;
     }
     let mut connection = Connection::new(stream, peer, local);
     connection.proxied = proxied;
-    connection.opening = match label[0] & OPENED {
+    connection.opening = match flags & OPENED {
         0 => Some(Opening::Entrance),
         _ => None,
     };
+    if let (true, Some(whole_at)) = (flags & WHOLE != 0, label.first_chunk()) {
+        connection.whole_at = instant_of(u64::from_le_bytes(*whole_at));
+        connection.keeps_place = true;
+    }
     Some(connection)
 }
 
@@ -216,6 +258,26 @@ fn is_end(stream: &Stream, local: Local) -> bool {
         }
         _ => false,
     }
+}
+
+/// A moment as a number that means the same in every process.
+fn nanos_of(moment: Instant) -> u64 {
+    let age = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    monotonic_nanos().saturating_sub(age)
+}
+
+fn instant_of(nanos: u64) -> Instant {
+    let age = Duration::from_nanos(monotonic_nanos().saturating_sub(nanos));
+    let now = Instant::now();
+    now.checked_sub(age).unwrap_or(now)
+}
+
+fn monotonic_nanos() -> u64 {
+    // The clock exists on every Linux (clock_gettime(2)).
+    clock_gettime(ClockId::CLOCK_MONOTONIC)
+        .ok()
+        .and_then(|time| u64::try_from(Duration::from(time).as_nanos()).ok())
+        .unwrap_or(0)
 }
 
 fn write_address(out: &mut [u8], address: SocketAddr) {

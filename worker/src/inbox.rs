@@ -48,6 +48,7 @@ impl Inbox {
     }
 
     /// Puts back bytes that were read elsewhere.
+    #[cfg(test)]
     pub(crate) fn refill(&mut self, bytes: &[u8]) {
         self.space()[..bytes.len()].copy_from_slice(bytes);
         self.fill(bytes.len());

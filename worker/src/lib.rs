@@ -30,6 +30,7 @@ pub mod native;
 mod outgoing;
 mod proxy_header;
 mod reactor;
+mod ready;
 mod reload;
 mod seat;
 mod service;

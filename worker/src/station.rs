@@ -2,7 +2,7 @@
 //! counters, and the wire to the master.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use log::{error, info, warn};
@@ -13,6 +13,8 @@ use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
 use crate::exchange::Exchange;
+use crate::http::Rules;
+use crate::ready::ReadyQueue;
 use crate::seat::Seat;
 
 pub(crate) struct Station {
@@ -21,6 +23,13 @@ pub(crate) struct Station {
     pub(crate) scoreboard: Scoreboard,
     pub(crate) slot: usize,
     pub(crate) seats: Vec<Seat>,
+    pub(crate) rules: Rules,
+    pub(crate) ready: ReadyQueue,
+    /// Connections that request threads have taken over from siblings and that the reactor does not
+    /// know yet.
+    pub(crate) adopted: AtomicUsize,
+    /// Somebody waits at the door of a full house: the next response is to make room.
+    pub(crate) place_wanted: AtomicBool,
     /// Responses say `Connection: close`: the whole server is stopping.
     pub(crate) closing: AtomicBool,
     draining: AtomicBool,
@@ -56,6 +65,10 @@ impl Station {
         Ok(Self {
             app,
             seats: (0..settings.threads).map(|_| Seat::default()).collect(),
+            rules: Rules::from(&*settings),
+            ready: ReadyQueue::default(),
+            adopted: AtomicUsize::new(0),
+            place_wanted: AtomicBool::new(false),
             settings,
             scoreboard,
             slot,
@@ -122,11 +135,22 @@ impl Station {
 
     /// How many clients the sibling has that has fewest, of those with an idle thread.
     pub(crate) fn lightest_sibling(&self) -> Option<usize> {
-        let is_idle = |seat: &SeatWords| seat.started.load(Ordering::Relaxed) == 0;
         self.siblings()
-            .filter(|slot| slot.used_seats().iter().any(is_idle))
+            .filter(|slot| has_idle_thread(slot))
             .map(|slot| slot.connections.load(Ordering::Relaxed) as usize)
             .min()
+    }
+
+    /// Whether a thread of another worker has nothing to do.
+    pub(crate) fn has_idle_sibling(&self) -> bool {
+        self.siblings().any(has_idle_thread)
+    }
+
+    /// Whether another worker would take a connection for which there is no room here.
+    pub(crate) fn has_sibling_with_room(&self) -> bool {
+        let most = self.settings.worker_connections;
+        self.siblings()
+            .any(|slot| (slot.connections.load(Ordering::Relaxed) as usize) < most)
     }
 
     /// The other workers that serve the same sockets.
@@ -186,6 +210,11 @@ impl Station {
             warn!("cannot reach the master: {error}");
         }
     }
+}
+
+fn has_idle_thread(slot: &Slot) -> bool {
+    let is_idle = |seat: &SeatWords| seat.started.load(Ordering::Relaxed) == 0;
+    slot.used_seats().iter().any(is_idle)
 }
 
 /// A number that differs between processes, for jitter.

@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::request::Peer;
 use rustix::fs::sendfile;
 use rustix::io::retry_on_intr;
-use rustix::net::{SendFlags, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::tls::Session;
 
@@ -111,6 +111,12 @@ impl Stream {
             Self::Tls(session) => session.flush(),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the client has sent something that has not been read.
+    pub(crate) fn has_input(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(self, &mut [0], flags), Ok((_, 1..)))
     }
 
     /// Whether something of ours waits for room in the socket.

@@ -5,9 +5,13 @@
 //!              is the leader again afterwards unless somebody took over
 //!   followers  sleep until they are promoted
 //!   watch      a thread of its own: when the leader has been inside the application for about a
-//!              millisecond, promotes a follower; when there is none, leads itself, but accepts
-//!              nothing and runs nothing
+//!              millisecond, promotes a follower; when there is none, leads itself, but runs
+//!              nothing. Threads that come back take the next request and leave it the lead
 //! ```
+//!
+//! Requests are run in the order in which they became whole. Between two of them the leader looks for
+//! what else has come, at most a millisecond apart. Those that find no thread here wait in the queue that
+//! all workers share (`handoff`).
 //!
 //! Running a short request costs no hand-off and no wake-up. Where the application is known to
 //! block, the leader promotes a follower first. Leading is holding the reactor's mutex.
@@ -20,13 +24,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockE
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use log::error;
+use log::{error, warn};
 use mio::Waker;
 use nix::sys::eventfd::EventFd;
+use oxicorn_common::Handoff;
 
 use crate::connection::Connection;
 use crate::desk::Desk;
 use crate::estimates::Estimates;
+use crate::gate::Gate;
+use crate::handoff;
 use crate::reactor::Reactor;
 use crate::station::Station;
 
@@ -38,6 +45,8 @@ const TURN: Duration = Duration::from_secs(1);
 
 pub(crate) struct Crew {
     station: Arc<Station>,
+    handoff: Handoff,
+    gate: Arc<Gate>,
     reactor: Mutex<Reactor>,
     waker: Waker,
     /// Connections that threads which do not lead are done with.
@@ -51,6 +60,8 @@ pub(crate) struct Crew {
     begun: AtomicU64,
     /// The seat of whoever began the last one.
     last_seat: AtomicUsize,
+    /// Its kind, as `estimates` tells them apart.
+    last_kind: AtomicUsize,
     /// Turns of the reactor that have ended.
     turns: AtomicU64,
     /// Somebody turns the reactor, rather than runs the application.
@@ -79,6 +90,8 @@ impl Crew {
     fn new(station: Arc<Station>, reactor: Reactor, waker: Waker, over: EventFd) -> Self {
         Self {
             station,
+            handoff: reactor.handoff.clone(),
+            gate: Arc::clone(&reactor.gate),
             reactor: Mutex::new(reactor),
             waker,
             returned: Mutex::default(),
@@ -87,6 +100,7 @@ impl Crew {
             idle: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             last_seat: AtomicUsize::new(0),
+            last_kind: AtomicUsize::new(0),
             turns: AtomicU64::new(0),
             led: AtomicBool::new(true),
             watch_leads: AtomicBool::new(false),
@@ -108,48 +122,136 @@ impl Crew {
         }
     }
 
-    /// Turns the reactor and runs what it brings, until somebody else leads.
+    /// Turns the reactor and runs what it brings, until somebody else leads and nothing waits.
     fn lead<'a>(&'a self, mut reactor: Lead<'a>, desk: &mut Desk<'_>) {
         reactor.now = Instant::now();
         loop {
-            self.take_back(&mut reactor);
-            while let Some(mut connection) = reactor.ready.pop_front() {
-                let estimate = self.estimates.slot_for(&connection);
-                let others_wait = !reactor.ready.is_empty();
-                let idle = self.idle.load(Ordering::Relaxed);
-                let relieve = idle > 0 && self.estimates.blocks(estimate, others_wait);
-                let alone = idle + 1 == self.station.settings.threads;
-                // One look at the clock between two requests is enough for both.
-                let started = reactor.now;
-                self.let_go(reactor);
-                // Not before: a follower that finds somebody leading goes back to sleep.
-                if relieve {
-                    self.promote();
+            let mut next = None;
+            if !reactor.is_due() {
+                next = self.next();
+            }
+            if next.is_none() {
+                self.take_back(&mut reactor);
+                if self.is_over(&reactor) {
+                    return;
                 }
-                self.begin(desk.index());
-                let sample = self.estimates.begin(estimate, started, alone);
-                let ended = desk.serve(&mut connection, started);
-                self.estimates.learn(&sample, ended);
-                let Some(again) = self.try_lead() else {
-                    return self.give_back(connection);
+                let patience = if self.anything_waits() {
+                    Duration::ZERO
+                } else {
+                    TURN
                 };
-                reactor = again;
-                reactor.now = ended;
-                reactor.settle(connection);
+                if !self.turn(&mut reactor, patience, true) {
+                    return;
+                }
+                self.attend_to_signals(&mut reactor);
+                next = self.next();
             }
-            if self.is_over(&reactor) {
-                return;
+            let Some(connection) = next else { continue };
+            match self.run(reactor, connection, desk) {
+                Some(again) => reactor = again,
+                None => return,
             }
-            if !self.turn(&mut reactor, true) {
-                return;
-            }
-            self.attend_to_signals(&mut reactor);
         }
     }
 
+    /// Runs a request, and as long as others lead then, the next ones; leads again when nobody does.
+    fn run<'a>(
+        &'a self,
+        mut reactor: Lead<'a>,
+        mut connection: Box<Connection>,
+        desk: &mut Desk<'_>,
+    ) -> Option<Lead<'a>> {
+        let kind = self.estimates.slot_for(&connection);
+        let others_wait = !self.station.ready.is_empty();
+        let idle = self.idle.load(Ordering::Relaxed);
+        let relieve = idle > 0 && self.estimates.blocks(kind, others_wait);
+        if idle == 0 && others_wait && self.estimates.is_long(kind) {
+            // No thread here will come for them soon.
+            reactor.share_ready();
+        }
+        // One look at the clock between two requests is enough for both.
+        let mut started = reactor.now;
+        self.let_go(reactor);
+        // Not before: a follower that finds somebody leading goes back to sleep.
+        if relieve {
+            self.promote();
+        }
+        loop {
+            let ended = self.serve(&mut connection, started, desk);
+            if let Some(mut reactor) = self.try_lead() {
+                reactor.now = ended;
+                reactor.settle(connection);
+                return Some(reactor);
+            }
+            self.give_back(connection);
+            connection = self.next()?;
+            started = Instant::now();
+        }
+    }
+
+    fn serve(&self, connection: &mut Connection, started: Instant, desk: &mut Desk<'_>) -> Instant {
+        let kind = self.estimates.slot_for(connection);
+        let alone = self.idle.load(Ordering::Relaxed) + 1 == self.station.settings.threads;
+        self.begin(desk.index(), kind);
+        let sample = self.estimates.begin(kind, started, alone);
+        let ended = desk.serve(connection, started);
+        self.estimates.learn(&sample, ended);
+        ended
+    }
+
+    /// The request that has waited longest, here or on its way between workers.
+    fn next(&self) -> Option<Box<Connection>> {
+        let oldest = || self.station.ready.oldest();
+        if self.handoff.may_hold_any() && handoff::holds_older(&self.handoff, oldest()) {
+            match self.take_over() {
+                Some(connection) if oldest().is_none_or(|it| connection.whole_at <= it) => {
+                    return Some(connection);
+                }
+                Some(connection) => self.station.ready.push(connection),
+                None => {}
+            }
+        }
+        self.station.ready.pop()
+    }
+
+    fn anything_waits(&self) -> bool {
+        !self.station.ready.is_empty() || (self.handoff.may_hold_any() && self.may_take_over())
+    }
+
+    fn may_take_over(&self) -> bool {
+        let station = &self.station;
+        let connections = station.slot().connections.load(Ordering::Relaxed) as usize;
+        connections < station.settings.worker_connections && !station.is_draining()
+    }
+
+    /// Takes a request that no thread of its worker had the time for.
+    fn take_over(&self) -> Option<Box<Connection>> {
+        let taken = match self.may_take_over() {
+            true => handoff::take(&self.handoff),
+            false => return None,
+        };
+        let mut connection = match taken {
+            Ok(connection) => Box::new(connection?),
+            Err(error) => {
+                warn!("cannot take over a connection: {error}");
+                return None;
+            }
+        };
+        self.gate.doubt(&mut connection);
+        if connection.keeps_place && connection.receive_whole(&self.station.rules) {
+            self.station.adopted.fetch_add(1, Ordering::SeqCst);
+            return Some(connection);
+        }
+        // It idles, or waits for the rest of a request: that is the reactor's business.
+        lock(&self.returned).push(connection);
+        self.wake_leader();
+        None
+    }
+
     /// Notes that a request begins, and that nobody leads meanwhile.
-    fn begin(&self, seat: usize) {
+    fn begin(&self, seat: usize, kind: usize) {
         self.last_seat.store(seat, Ordering::Relaxed);
+        self.last_kind.store(kind, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::SeqCst);
         if self.watch_sleeps.load(Ordering::SeqCst) {
             self.wake_watch();
@@ -179,9 +281,9 @@ impl Crew {
     }
 
     /// One turn of the reactor; false when that was the last one.
-    fn turn(&self, reactor: &mut Reactor, may_accept: bool) -> bool {
-        let patience = self.check_seats(reactor);
-        let outcome = reactor.turn(patience, may_accept);
+    fn turn(&self, reactor: &mut Reactor, patience: Duration, free: bool) -> bool {
+        let patience = self.check_seats(reactor).min(patience);
+        let outcome = reactor.turn(patience, free);
         self.turns.fetch_add(1, Ordering::SeqCst);
         if let Err(error) = &outcome {
             error!("the event loop failed: {error}");

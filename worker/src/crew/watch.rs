@@ -9,7 +9,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Crew, lock};
+use log::warn;
+
+use super::{Crew, TURN, lock};
 use crate::thread_state;
 
 /// How often the watch looks while requests run and the application has blocked lately.
@@ -43,7 +45,7 @@ impl Crew {
             if begun == seen && !led {
                 quiet = 0;
                 let since = *stalled_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= COMPUTES || self.is_waiting() {
+                if since.elapsed() >= COMPUTES || self.is_waiting() || self.could_run_elsewhere() {
                     calm = 0;
                     if !self.promote() {
                         self.stand_in();
@@ -65,18 +67,19 @@ impl Crew {
         }
     }
 
-    /// Leads in place of the request threads, which are all inside the application: reads, drains,
-    /// keeps deadlines, and gives what is ready to siblings.
+    /// Leads in place of the request threads, which are all inside the application: accepts, reads,
+    /// sends, keeps deadlines. What is whole waits for the first thread of any worker.
     fn stand_in(&self) {
         self.watch_leads.store(true, Ordering::SeqCst);
         if let Some(mut reactor) = self.try_lead() {
             reactor.now = Instant::now();
+            if let Err(error) = reactor.acceptor.yield_to_siblings() {
+                warn!("cannot watch a listener: {error}");
+            }
             while self.idle.load(Ordering::SeqCst) == 0 && !self.is_over(&reactor) {
                 self.take_back(&mut reactor);
-                if self.station.has_siblings() {
-                    reactor.pass_on_ready();
-                }
-                if !self.turn(&mut reactor, false) {
+                reactor.share_ready();
+                if !self.turn(&mut reactor, TURN, false) {
                     break;
                 }
             }
@@ -96,6 +99,12 @@ impl Crew {
             thread::park();
         }
         self.watch_sleeps.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the leader is in for long, while a sibling has a thread for what comes meanwhile.
+    fn could_run_elsewhere(&self) -> bool {
+        let kind = self.last_kind.load(Ordering::Relaxed);
+        self.estimates.is_long(kind) && self.station.has_idle_sibling()
     }
 
     /// Whether the leader waits for something inside the application, rather than computes.

@@ -1,12 +1,22 @@
 //! Which connections get in, and which go when there is no room.
 
+use std::io;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{debug, warn};
 
 use super::{AWAY, Entry, Reactor};
 use crate::connection::{Awaited, Connection};
+
+/// How long a client whom a response has invited to go on, or who has just come, is left alone.
+const INVITED: Duration = Duration::from_secs(1);
+/// When to look again whether somebody waits at the door of a full house.
+const FULL: Duration = Duration::from_millis(50);
+/// The same where siblings have places.
+const LEAVE_IT_TO_SIBLINGS: Duration = Duration::from_millis(10);
+/// The same where the process has no descriptors left.
+const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
 impl Reactor {
     /// Takes in a connection that is new to this worker.
@@ -16,67 +26,124 @@ impl Reactor {
         if connection.opening.is_some() {
             connection.opening = self.gate.first();
         }
-        connection.sender.trusted = self.is_trusted(&connection);
+        connection.sender.trusted = connection.is_trusted(&self.station.rules);
         let awaited = match connection.opening {
             Some(_) => Awaited::Opening,
             None => Awaited::Head,
         };
-        connection.await_within(awaited, self.now, self.station.settings.header_timeout);
+        if !connection.keeps_place {
+            connection.await_within(awaited, self.now, self.station.settings.header_timeout);
+        }
         self.count_connections();
-        self.place(connection);
+        match connection.refused.take() {
+            Some(error) => self.refuse(connection, &error),
+            None => self.place(connection),
+        }
     }
 
-    /// Whether the other end of the socket may speak for clients. A PROXY protocol header says who
-    /// the client is, not who sent it; and a socket that was reset tells neither.
-    fn is_trusted(&self, connection: &Connection) -> bool {
-        let sender = match connection.proxied {
-            true => connection.stream.peer(),
-            false => Some(connection.peer),
-        };
-        sender.is_some_and(|peer| self.rules.fields.trusts(peer))
-    }
-
-    pub(super) fn accept(&mut self, index: usize) {
-        match self.acceptor.accept(index) {
-            Ok(Some(connection)) => self.admit(Box::new(connection)),
-            Ok(None) => {}
-            Err(error) => {
-                warn!("cannot accept: {error}; next attempt in a second");
-                self.accept_after = Some(self.now + Duration::from_secs(1));
+    /// Takes up to `most` of the connections that wait at a listener, or one that a sibling gave away.
+    pub(super) fn accept(&mut self, index: usize, most: usize) {
+        let is_handoff = self.acceptor.is_handoff(index);
+        let most = if is_handoff { 1 } else { most };
+        for _ in 0..most {
+            // What a sibling gave away is not in the way of others: it may wait where it is.
+            if !self.has_place() && (is_handoff || !self.can_make_room()) {
+                break;
+            }
+            match self.acceptor.accept(index) {
+                Ok(Some(connection)) => {
+                    if !self.has_place() {
+                        self.make_room();
+                    }
+                    self.admit(Box::new(connection));
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    if !(is_out_of_descriptors(&error) && self.can_make_room()) {
+                        self.warn_of(&error);
+                        self.shut(OUT_OF_DESCRIPTORS);
+                        break;
+                    }
+                    self.make_room();
+                }
             }
         }
+        if let Err(error) = self.acceptor.go_last(index) {
+            warn!("cannot watch a listener: {error}");
+        }
     }
 
-    /// Whether one more connection fits; makes room where an idle one can go.
-    pub(super) fn has_room(&mut self) -> bool {
-        if self.drain.is_some() || self.accept_after.is_some_and(|at| Instant::now() < at) {
+    /// Whether the door is open: clients that wait there are worth a look.
+    pub(super) fn is_open(&self) -> bool {
+        self.drain.is_none() && self.shut_until.is_none_or(|until| self.now >= until)
+    }
+
+    /// Whether one more connection fits.
+    pub(super) fn has_place(&self) -> bool {
+        let adopted = self.station.adopted.load(Ordering::Relaxed);
+        self.table.len() + adopted < self.station.settings.worker_connections
+    }
+
+    /// Shuts the door until then, or until a place gets free.
+    fn shut(&mut self, patience: Duration) {
+        self.shut_until = Some(self.now + patience);
+    }
+
+    fn warn_of(&mut self, error: &io::Error) {
+        if self.now >= self.warn_after {
+            self.warn_after = self.now + Duration::from_secs(1);
+            warn!(
+                "cannot accept: {error}; {} connections are open here. Clients wait until one is closed.",
+                self.table.len()
+            );
+        }
+    }
+
+    /// A client waits at the door of a full house: whether a place can be had for it. Where none can, the
+    /// next response makes one, unless a sibling has one.
+    fn can_make_room(&mut self) -> bool {
+        if self.station.has_sibling_with_room() {
+            self.shut(LEAVE_IT_TO_SIBLINGS);
             return false;
         }
-        self.accept_after = None;
-        self.table.len() < self.station.settings.worker_connections || self.evict()
+        if self.idlest().is_some() {
+            return true;
+        }
+        self.station.place_wanted.store(true, Ordering::Relaxed);
+        self.shut(FULL);
+        false
     }
 
-    /// Closes the connection that has been idle longest, or else the slowest head or opening.
-    fn evict(&mut self) -> bool {
-        let victim = self
-            .table
-            .iter()
-            .filter_map(|(token, entry)| match entry {
-                Entry::Here(it) if it.awaited == Awaited::Request => Some((0, it.deadline, token)),
-                Entry::Here(it) if matches!(it.awaited, Awaited::Head | Awaited::Opening) => {
-                    Some((1, it.deadline, token))
-                }
-                _ => None,
-            })
-            .min();
-        let Some((_, _, token)) = victim else {
-            return false;
-        };
-        if let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY) {
-            debug!("worker_connections reached: closing an idle connection");
+    /// Closes the connection that has been idle longest.
+    fn make_room(&mut self) {
+        if let Some(token) = self.idlest()
+            && let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY)
+        {
+            debug!("no place for a new connection: closing an idle one");
             self.part(connection);
         }
-        true
+    }
+
+    /// The connection that has been idle longest, or else the slowest head or opening. A client that was
+    /// answered a moment ago, or has come a moment ago, is about to send something.
+    fn idlest(&self) -> Option<usize> {
+        let settings = &self.station.settings;
+        let idle = self.table.iter().filter_map(|(token, entry)| {
+            let Entry::Here(it) = entry else { return None };
+            let (rank, patience) = match it.awaited {
+                Awaited::Request => (0, settings.keepalive),
+                Awaited::Head | Awaited::Opening => {
+                    (u8::from(it.buffers.is_some()), settings.header_timeout)
+                }
+                _ => return None,
+            };
+            let since = it.deadline?.checked_sub(patience)?;
+            let long_enough = self.now.saturating_duration_since(since) >= INVITED;
+            long_enough.then_some((rank, since, token))
+        });
+        let (_, _, token) = idle.min()?;
+        let has_input = |entry: &Entry| matches!(entry, Entry::Here(it) if it.stream.has_input());
+        (!has_input(&self.table[token])).then_some(token)
     }
 
     pub(super) fn count_connections(&self) {
@@ -86,4 +153,8 @@ impl Reactor {
             .connections
             .store(count, Ordering::Relaxed);
     }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }

@@ -35,7 +35,8 @@ impl Reactor {
         let Some(drain) = &self.drain else {
             return self.quit;
         };
-        let idle = self.ready.is_empty() && self.table.len() == self.given_up;
+        let adopted = self.station.adopted.load(Ordering::SeqCst);
+        let idle = self.table.len() + adopted == self.given_up;
         if !idle && self.now >= drain.deadline {
             warn!(
                 "graceful_timeout is over: abandoning {} connections",
@@ -82,7 +83,7 @@ impl Reactor {
             siblings,
         });
         // The wake-up for a waiting connection may have come to us alone.
-        let waiting = self.acceptor.close()?;
+        let waiting = self.acceptor.close(siblings)?;
         info!(
             "Worker draining: {} connections{}",
             self.table.len() + waiting.len(),
@@ -150,22 +151,23 @@ impl Reactor {
         }
     }
 
-    /// Gives away the requests that are whole but that no thread here can serve.
-    pub(crate) fn pass_on_ready(&mut self) {
-        for _ in 0..self.ready.len() {
-            let Some(mut connection) = self.ready.pop_front() else {
-                return;
-            };
-            if connection.outgoing.has_pieces() || connection.is_bound() {
-                self.ready.push_back(connection);
-                continue;
-            }
-            self.unregister(&mut connection);
-            if handoff::pass_ready(&self.handoff, &connection) {
-                self.forget(connection);
-            } else {
-                self.ready.push_back(connection);
-            }
+    /// Gives the requests that wait here for a thread to whichever worker has one first.
+    pub(crate) fn share_ready(&mut self) {
+        if self.station.ready.is_empty() || !self.station.has_siblings() {
+            return;
+        }
+        for connection in self.station.ready.take_all(Connection::can_move) {
+            self.pass_on_ready(connection);
+        }
+    }
+
+    /// Gives away a request that is whole, or keeps it when the queue is full.
+    pub(super) fn pass_on_ready(&mut self, mut connection: Box<Connection>) {
+        self.unregister(&mut connection);
+        if handoff::pass_ready(&self.handoff, &connection) {
+            self.forget(connection);
+        } else {
+            self.station.ready.push(connection);
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Reactor;
-use crate::handoff;
+use crate::connection::Connection;
 
 /// Between two that move: the sibling has taken the first one by then, and the counts are true
 /// again.
@@ -17,7 +17,8 @@ impl Reactor {
     /// Gives the client that would wait longest to a sibling that has the time for it. Only where
     /// that leaves neither with more than the other had.
     pub(super) fn level(&mut self) {
-        let crowded = self.ready.len() > 1 && self.now >= self.level_after && self.drain.is_none();
+        let crowded =
+            self.station.ready.len() > 1 && self.now >= self.level_after && self.drain.is_none();
         if !crowded {
             return;
         }
@@ -26,15 +27,8 @@ impl Reactor {
         if lightest.is_none_or(|clients| clients + 2 > self.table.len()) {
             return;
         }
-        let last = self
-            .ready
-            .pop_back_if(|last| !last.outgoing.has_pieces() && !last.is_bound());
-        let Some(mut connection) = last else { return };
-        self.unregister(&mut connection);
-        if handoff::pass_ready(&self.handoff, &connection) {
-            self.forget(connection);
-        } else {
-            self.ready.push_back(connection);
+        if let Some(connection) = self.station.ready.pop_last_if(Connection::can_move) {
+            self.pass_on_ready(connection);
         }
     }
 }

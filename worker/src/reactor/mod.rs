@@ -11,10 +11,10 @@ mod leveling;
 mod opening;
 mod polling;
 
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
@@ -23,9 +23,9 @@ use oxicorn_common::{Handoff, SignalPipe};
 use slab::Slab;
 
 use crate::acceptor::Acceptor;
-use crate::connection::{Awaited, Buffers, Connection, Phase, Received};
+use crate::connection::{Awaited, Buffers, Connection, NO_TOKEN, Phase, Received};
 use crate::gate::Gate;
-use crate::http::{Rules, Step};
+use crate::http::Step;
 use crate::outgoing::Flushed;
 use crate::station::Station;
 use crate::timers::Timers;
@@ -37,6 +37,11 @@ const WAKER: usize = usize::MAX - 1;
 const SIGNALS: usize = usize::MAX - 2;
 const FIRST_LISTENER: usize = usize::MAX / 2;
 
+/// While requests wait, the poll is looked at again after this: what has come meanwhile gets its place
+/// behind them, and before what comes later.
+const LONGEST_ABSENCE: Duration = Duration::from_millis(1);
+/// Connections that one turn between two requests accepts from one listener.
+const ACCEPTS: usize = 8;
 /// Buffers that are kept for the next request.
 const SPARE_BUFFERS: usize = 64;
 /// How long a client may go on sending after its connection was refused more.
@@ -51,14 +56,12 @@ pub(crate) struct Reactor {
     pub(crate) handoff: Handoff,
     signals: SignalPipe,
     pub(crate) table: Slab<Entry>,
-    pub(crate) ready: VecDeque<Box<Connection>>,
     /// Tokens of connections that stopped to let others have their turn.
     eager: Vec<usize>,
     pub(crate) timers: Timers,
     #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     spare: Vec<Box<Buffers>>,
-    rules: Rules,
-    gate: Gate,
+    pub(crate) gate: Arc<Gate>,
     /// Handshakes that this turn may go on with.
     handshakes_left: usize,
     pub(crate) station: Arc<Station>,
@@ -72,12 +75,17 @@ pub(crate) struct Reactor {
     pub(crate) interrupted: bool,
     /// When signals are to be looked after without an interruption.
     pub(crate) signals_due: Instant,
+    /// When the last turn began.
+    last_turn: Instant,
     /// The last event came within moments.
     brisk: bool,
     /// Log lines wait for their receiver.
     logs_wait: bool,
-    /// Accepting failed for want of descriptors: not before then again.
-    accept_after: Option<Instant>,
+    /// No place could be made for a client that waits at the door: not before then again, unless a
+    /// place gets free.
+    shut_until: Option<Instant>,
+    /// No warning of that before then.
+    warn_after: Instant,
     /// No client moves to a sibling before then.
     level_after: Instant,
 }
@@ -115,7 +123,7 @@ impl Reactor {
             Interest::READABLE,
         )?;
         let mut acceptor = Acceptor::new(&poll, listeners, handoff.clone(), FIRST_LISTENER)?;
-        acceptor.set_open(true)?;
+        acceptor.set_open(true, true)?;
         let reactor = Self {
             poll,
             events: Events::with_capacity(256),
@@ -124,12 +132,10 @@ impl Reactor {
             handoff,
             signals,
             table: Slab::new(),
-            ready: VecDeque::new(),
             eager: Vec::new(),
             timers: Timers::default(),
             spare: Vec::new(),
-            rules: Rules::from(&*station.settings),
-            gate: Gate::new(&station.settings, tls),
+            gate: Arc::new(Gate::new(&station.settings, tls)),
             handshakes_left: 0,
             station,
             drain: None,
@@ -138,21 +144,28 @@ impl Reactor {
             now: Instant::now(),
             interrupted: false,
             signals_due: Instant::now(),
+            last_turn: Instant::now(),
             brisk: false,
             logs_wait: false,
-            accept_after: None,
+            shut_until: None,
+            warn_after: Instant::now(),
             level_after: Instant::now(),
         };
         Ok((reactor, waker))
     }
 
     /// Waits for something to happen, for at most `patience`, and deals with all of it. Requests
-    /// that are whole end up in `ready`. New connections are taken only when `may_accept`.
-    pub(crate) fn turn(&mut self, patience: Duration, may_accept: bool) -> io::Result<()> {
-        let may_accept = may_accept && self.has_room();
-        self.acceptor.set_open(may_accept)?;
+    /// that are whole end up in `ready`. What siblings have given away is taken only when a thread is
+    /// `free` for it.
+    pub(crate) fn turn(&mut self, patience: Duration, free: bool) -> io::Result<()> {
+        let accepts = self.is_open();
+        self.acceptor
+            .set_open(accepts, accepts && free && self.has_place())?;
+        // Workers take turns; one that is busy may not come back for a while.
+        let most = if patience.is_zero() { ACCEPTS } else { 1 };
         let patience = self.patience(patience);
         self.wait(patience)?;
+        self.last_turn = self.now;
         self.station.slot().beat();
         self.handshakes_left = opening::HANDSHAKES;
         let mut signalled = false;
@@ -172,7 +185,7 @@ impl Reactor {
             self.wake(token, false, false);
         }
         for index in std::mem::take(&mut self.knocks) {
-            self.accept(index);
+            self.accept(index, most);
         }
         self.expire();
         self.level();
@@ -183,8 +196,21 @@ impl Reactor {
         Ok(())
     }
 
+    /// Whether events may have waited for a millisecond: other requests were run meanwhile.
+    pub(crate) fn is_due(&self) -> bool {
+        self.now.saturating_duration_since(self.last_turn) >= LONGEST_ABSENCE
+    }
+
     /// Puts a connection that a request thread is done with where it belongs.
     pub(crate) fn settle(&mut self, mut connection: Box<Connection>) {
+        if connection.token == NO_TOKEN {
+            if !std::mem::take(&mut connection.adopted) {
+                return self.admit(connection);
+            }
+            self.station.adopted.fetch_sub(1, Ordering::SeqCst);
+            connection.token = self.table.insert(AWAY);
+            self.count_connections();
+        }
         if let Some(Entry::Away { readable, hung_up }) = self.table.get(connection.token) {
             connection.readable |= readable;
             connection.hung_up |= hung_up;
@@ -204,6 +230,7 @@ impl Reactor {
             self.keep(buffers);
         }
         if self.table.try_remove(connection.token).is_some() {
+            self.shut_until = None;
             self.count_connections();
         }
     }
@@ -219,14 +246,10 @@ impl Reactor {
             // The application's stream is let go of by a request thread, as the application runs
             // nowhere else.
             Phase::Dead if connection.outgoing.has_pieces() && !connection.given_up => {
-                self.table[connection.token] = AWAY;
-                self.ready.push_back(connection);
+                self.wait_for_thread(connection);
             }
             Phase::Dead => self.forget(connection),
-            Phase::Ready => {
-                self.table[connection.token] = AWAY;
-                self.ready.push_back(connection);
-            }
+            Phase::Ready => self.wait_for_thread(connection),
             Phase::Receiving => self.receive(connection),
             Phase::Sending => {
                 let patience = self.station.settings.write_timeout;
@@ -250,6 +273,12 @@ impl Reactor {
         }
     }
 
+    fn wait_for_thread(&mut self, mut connection: Box<Connection>) {
+        self.table[connection.token] = AWAY;
+        connection.begin_waiting(self.now);
+        self.station.ready.push(connection);
+    }
+
     /// Reads what there is of the next request.
     fn receive(&mut self, mut connection: Box<Connection>) {
         let mut buffers = match connection.buffers.take() {
@@ -262,11 +291,10 @@ impl Reactor {
                 None => return,
             }
         }
-        match connection.receive(&mut buffers, &self.rules) {
+        match connection.receive(&mut buffers, &self.station.rules) {
             Received::Request => {
                 connection.buffers = Some(buffers);
                 connection.phase = Phase::Ready;
-                connection.awaited = Awaited::Request;
                 self.place(connection);
             }
             Received::Waiting(Step::Idle) => {

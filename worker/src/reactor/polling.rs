@@ -60,6 +60,10 @@ impl Reactor {
         }
         let next = self.timers.next();
         let until = next.map_or(most, |at| at.saturating_duration_since(self.now));
+        let opens = self.shut_until;
+        let until = opens.map_or(until, |at| {
+            until.min(at.saturating_duration_since(self.now))
+        });
         let longest = if self.logs_wait {
             LOG_TURN
         } else {

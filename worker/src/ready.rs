@@ -1,0 +1,78 @@
+//! The requests of a worker that are whole and wait for a thread, in the order in which they became so.
+//! Streams that are to go on wait here too.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use crate::connection::Connection;
+
+#[derive(Debug, Default)]
+pub(crate) struct ReadyQueue {
+    #[allow(clippy::vec_box, reason = "boxes move on as they are")]
+    queue: Mutex<VecDeque<Box<Connection>>>,
+    /// For a look without the lock.
+    length: AtomicUsize,
+}
+
+impl ReadyQueue {
+    /// Behind all that have waited as long or longer: nearly always at the end.
+    pub(crate) fn push(&self, connection: Box<Connection>) {
+        let mut queue = self.lock();
+        let mut place = queue.len();
+        while place > 0 && queue[place - 1].whole_at > connection.whole_at {
+            place -= 1;
+        }
+        queue.insert(place, connection);
+        self.length.store(queue.len(), Ordering::SeqCst);
+    }
+
+    /// The one that has waited longest.
+    pub(crate) fn pop(&self) -> Option<Box<Connection>> {
+        self.take(VecDeque::pop_front)
+    }
+
+    /// The one that has waited shortest, if it is `fit`.
+    pub(crate) fn pop_last_if(&self, fit: impl Fn(&Connection) -> bool) -> Option<Box<Connection>> {
+        self.take(|queue| queue.pop_back_if(|last| fit(last)))
+    }
+
+    /// All that are `fit`, the longest waiting first.
+    #[allow(clippy::vec_box, reason = "boxes move on as they are")]
+    pub(crate) fn take_all(&self, fit: impl Fn(&Connection) -> bool) -> Vec<Box<Connection>> {
+        self.take(|queue| {
+            let (fitting, rest) = queue.drain(..).partition(|it| fit(it));
+            *queue = rest;
+            Some(Vec::from(VecDeque::from(fitting)))
+        })
+        .unwrap_or_default()
+    }
+
+    /// Since when the first has waited.
+    pub(crate) fn oldest(&self) -> Option<Instant> {
+        self.lock().front().map(|first| first.whole_at)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.length.load(Ordering::SeqCst)
+    }
+
+    fn take<T>(&self, take: impl FnOnce(&mut VecDeque<Box<Connection>>) -> Option<T>) -> Option<T> {
+        if self.is_empty() {
+            return None;
+        }
+        let mut queue = self.lock();
+        let taken = take(&mut queue);
+        self.length.store(queue.len(), Ordering::SeqCst);
+        taken
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Box<Connection>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
