@@ -140,6 +140,9 @@ enum Packet {
 }
 
 fn receive(handoff: &Handoff) -> io::Result<Packet> {
+    // What finds no place in the descriptor table is closed by the kernel (unix(7)): a client would be
+    // lost. Here it stays in the queue, for a sibling that has one.
+    drop(handoff.receiver.try_clone()?);
     let mut label = [0; LABEL];
     let mut buffers = Box::<Buffers>::default();
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];

@@ -10,7 +10,6 @@ use crate::connection::Connection;
 
 #[derive(Debug, Default)]
 pub(crate) struct ReadyQueue {
-    #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     queue: Mutex<VecDeque<Box<Connection>>>,
     /// For a look without the lock.
     length: AtomicUsize,
@@ -39,14 +38,13 @@ impl ReadyQueue {
     }
 
     /// All that are `fit`, the longest waiting first.
-    #[allow(clippy::vec_box, reason = "boxes move on as they are")]
-    pub(crate) fn take_all(&self, fit: impl Fn(&Connection) -> bool) -> Vec<Box<Connection>> {
-        self.take(|queue| {
+    pub(crate) fn take_all(&self, fit: impl Fn(&Connection) -> bool) -> VecDeque<Box<Connection>> {
+        let take = |queue: &mut VecDeque<Box<Connection>>| {
             let (fitting, rest) = queue.drain(..).partition(|it| fit(it));
             *queue = rest;
-            Some(Vec::from(VecDeque::from(fitting)))
-        })
-        .unwrap_or_default()
+            Some(fitting)
+        };
+        self.take(take).unwrap_or_default()
     }
 
     /// Since when the first has waited.
@@ -74,5 +72,41 @@ impl ReadyQueue {
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Box<Connection>>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use oxicorn_common::request::{Local, Peer};
+
+    use super::*;
+    use crate::stream::Stream;
+
+    fn waiting_since(moment: Instant) -> Box<Connection> {
+        let (stream, _) = mio::net::UnixStream::pair().expect("a socket pair");
+        let mut connection = Connection::new(Stream::Unix(stream), Peer::Unix, Local::Unix);
+        connection.whole_at = moment;
+        Box::new(connection)
+    }
+
+    #[test]
+    fn who_came_first_is_first_whenever_it_was_queued() {
+        let queue = ReadyQueue::default();
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        assert!(queue.is_empty() && queue.pop().is_none() && queue.oldest().is_none());
+        for millis in [2, 4, 1, 3, 4] {
+            queue.push(waiting_since(at(millis)));
+        }
+        assert_eq!((queue.len(), queue.oldest()), (5, Some(at(1))));
+        assert!(queue.pop_last_if(|last| last.whole_at < at(4)).is_none());
+        assert!(queue.pop_last_if(|last| last.whole_at == at(4)).is_some());
+        let even = queue.take_all(|it| it.whole_at != at(1) && it.whole_at != at(3));
+        assert!(even.iter().map(|it| it.whole_at).eq([at(2), at(4)]));
+        let left = std::iter::from_fn(|| queue.pop());
+        assert!(left.map(|it| it.whole_at).eq([at(1), at(3)]));
+        assert!(queue.is_empty());
     }
 }

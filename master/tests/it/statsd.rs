@@ -109,6 +109,8 @@ fn connections_that_wait_are_counted() {
     let server = Server::new("backlog")
         .lab()
         .args(&["--statsd-host", host(&receiver), "--enable-backlog-metric"])
+        // Who is let in does not wait at the door, busy as the worker may be.
+        .args(&["--worker-connections", "1"])
         .start();
     receiver.wait_for("gunicorn.backlog:0|h");
     let mut busy = server.client();

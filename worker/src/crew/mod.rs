@@ -28,6 +28,7 @@ use log::{error, warn};
 use mio::Waker;
 use nix::sys::eventfd::EventFd;
 use oxicorn_common::Handoff;
+use oxicorn_common::scoreboard::now_millis;
 
 use crate::connection::Connection;
 use crate::desk::Desk;
@@ -52,6 +53,8 @@ pub(crate) struct Crew {
     /// Connections that threads which do not lead are done with.
     #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     returned: Mutex<Vec<Box<Connection>>>,
+    /// In milliseconds of [`now_millis`]: taking over failed, and is not tried again before.
+    takes_over_from: AtomicU64,
     bench: Mutex<Bench>,
     promoted: Condvar,
     /// Followers asleep; `bench` has the truth, this is for a look in passing.
@@ -95,6 +98,7 @@ impl Crew {
             reactor: Mutex::new(reactor),
             waker,
             returned: Mutex::default(),
+            takes_over_from: AtomicU64::new(0),
             bench: Mutex::default(),
             promoted: Condvar::new(),
             idle: AtomicUsize::new(0),
@@ -221,7 +225,9 @@ impl Crew {
     fn may_take_over(&self) -> bool {
         let station = &self.station;
         let connections = station.slot().connections.load(Ordering::Relaxed) as usize;
-        connections < station.settings.worker_connections && !station.is_draining()
+        connections < station.settings.worker_connections
+            && !station.is_draining()
+            && now_millis() >= self.takes_over_from.load(Ordering::Relaxed)
     }
 
     /// Takes a request that no thread of its worker had the time for.
@@ -233,7 +239,9 @@ impl Crew {
         let mut connection = match taken {
             Ok(connection) => Box::new(connection?),
             Err(error) => {
-                warn!("cannot take over a connection: {error}");
+                warn!("cannot take over a connection: {error}; next attempt in a second");
+                let until = now_millis() + 1000;
+                self.takes_over_from.store(until, Ordering::Relaxed);
                 return None;
             }
         };

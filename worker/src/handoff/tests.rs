@@ -46,6 +46,35 @@ fn a_request_goes_back_to_the_bytes_that_it_was() {
     assert_eq!(passed_on(&long.concat()), None);
 }
 
+#[test]
+fn a_request_keeps_its_place() {
+    let handoff = Handoff::new().expect("a socket pair");
+    assert!(!holds_older(&handoff, None));
+    let start = Instant::now();
+    let (_client, server) = UnixStream::pair().expect("a socket pair");
+    let mut sent = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
+    sent.buffers = Some(Box::default());
+    sent.whole_at = start - Duration::from_secs(5);
+    assert!(pass_ready(&handoff, &sent));
+    assert!(holds_older(&handoff, None));
+    assert!(holds_older(&handoff, Some(start)));
+    assert!(!holds_older(&handoff, Some(start - Duration::from_secs(6))));
+    let got = take(&handoff).expect("no error").expect("a connection");
+    let error = got.whole_at.max(sent.whole_at) - got.whole_at.min(sent.whole_at);
+    assert!(
+        got.keeps_place && error < Duration::from_secs(1),
+        "{error:?}"
+    );
+    assert!(!holds_older(&handoff, None));
+    assert!(pass(&handoff, &sent));
+    let got = take(&handoff).expect("no error").expect("a connection");
+    assert!(!got.keeps_place);
+    // A process died between the count and the packet.
+    handoff.note_sent();
+    assert!(holds_older(&handoff, None) && !holds_older(&handoff, Some(start)));
+    assert!(!handoff.may_hold_any());
+}
+
 fn tcp(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }

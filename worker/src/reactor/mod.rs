@@ -223,6 +223,9 @@ impl Reactor {
         if connection.given_up {
             self.given_up -= 1;
         }
+        if std::mem::take(&mut connection.adopted) {
+            self.station.adopted.fetch_sub(1, Ordering::SeqCst);
+        }
         // The client has gone, or takes nothing any more, in the middle of a response.
         let now = self.now;
         connection.conclude(&self.station, now);

@@ -1,0 +1,106 @@
+//! As many connections as may be open, and more at the door: whoever is let in is served, nobody is cut off
+//! who was invited to go on, and places are made only for those who wait.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use crate::harness::{Client, Server, eventually};
+
+/// A client that has been answered so recently is left alone.
+const INVITED: Duration = Duration::from_millis(1100);
+
+/// Asks `count` times; a new connection is opened only where an answer has said so.
+fn ask(address: SocketAddr, count: usize) -> io::Result<()> {
+    let mut connection = None;
+    for _ in 0..count {
+        let mut client = match connection.take() {
+            Some(client) => client,
+            None => Client::connect(address)?,
+        };
+        let answer = client.get("/sleep?ms=1")?;
+        if !answer.closes() {
+            connection = Some(client);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn more_clients_than_places_share_them_and_none_is_cut_off() {
+    const PLACES: usize = 10;
+    for (workers, threads) in [(1, 1), (2, 2)] {
+        let builder = Server::new("full house")
+            .lab()
+            .workers(workers)
+            .threads(threads);
+        let server = builder
+            .args(&["--worker-connections", &PLACES.to_string()])
+            .args(&["--keep-alive", "60"])
+            .start();
+        let address = server.address();
+        for clients in [PLACES * workers, PLACES * workers + 5] {
+            let asking: Vec<_> = (0..clients)
+                .map(|_| thread::spawn(move || ask(address, 60)))
+                .collect();
+            for client in asking {
+                let outcome = client.join().expect("no panic");
+                outcome.expect("an answer to each request");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_longest_idle_makes_room_and_only_when_somebody_waits() {
+    let server = Server::new("idlest")
+        .lab()
+        .args(&["--worker-connections", "3", "--keep-alive", "60"])
+        .start();
+    let mut clients: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    // Twice: a full house alone costs nobody the connection.
+    for _ in 0..2 {
+        for client in &mut clients {
+            assert_eq!(client.get("/pid").expect("an answer").status, 200);
+        }
+        thread::sleep(INVITED);
+    }
+    for index in [2, 0] {
+        assert_eq!(clients[index].get("/pid").expect("an answer").status, 200);
+    }
+    // The one that has been idle longest goes, and then the next one.
+    let mut newcomer = server.client();
+    assert_eq!(newcomer.get("/pid").expect("an answer").status, 200);
+    assert!(clients[1].get("/pid").is_err(), "it was idle for longest");
+    for index in [0, 2] {
+        assert_eq!(clients[index].get("/pid").expect("an answer").status, 200);
+    }
+    assert_eq!(newcomer.get("/pid").expect("an answer").status, 200);
+}
+
+#[test]
+fn when_descriptors_run_out_the_longest_idle_makes_room() {
+    const CLIENTS: usize = 100;
+    let mut server = Server::new("descriptors")
+        .lab()
+        .under(&["prlimit", "--nofile=64:64", "--"])
+        .args(&["--keep-alive", "60"])
+        .start();
+    server.tolerate("cannot accept");
+    let mut clients: Vec<Client> = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = server.client();
+        assert_eq!(client.get("/pid").expect("an answer").status, 200);
+        clients.push(client);
+    }
+    // The last ones are still there, the first are not.
+    assert!(clients[0].get("/pid").is_err());
+    assert_eq!(
+        clients[CLIENTS - 1].get("/pid").expect("an answer").status,
+        200
+    );
+    eventually("the log says so", || {
+        server.log().text().contains("cannot accept").then_some(())
+    });
+}
