@@ -159,6 +159,20 @@ pub(crate) fn replace_fd(new: BorrowedFd<'_>, current: BorrowedFd<'_>) -> io::Re
     Ok(())
 }
 
+/// As write(2), without waiting whatever the flags of the open file, where its kind and the kernel know
+/// how (RWF_NOWAIT, readv(2)); else the error is `EOPNOTSUPP`.
+pub(crate) fn write_now(file: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+    let part = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: the kernel reads `bytes`, which outlives the call, by way of one iovec that does so too;
+    // the offset -1 means that of the file.
+    let count =
+        unsafe { libc::pwritev2(file.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) };
+    usize::try_from(count).map_err(|_| io::Error::last_os_error())
+}
+
 /// Puts the file behind `new` behind standard output and standard error. They stay open in programs
 /// that the process starts.
 pub(crate) fn replace_standard_streams(new: BorrowedFd<'_>) -> io::Result<()> {

@@ -22,6 +22,8 @@ pub(crate) struct LossWords {
     last_loss: AtomicU64,
     last_delivery: AtomicU64,
     told: AtomicU32,
+    /// The last line that was written is not whole.
+    cut: AtomicU32,
     errno: AtomicI32,
 }
 
@@ -49,6 +51,21 @@ impl Losses {
         words.errno.store(errno, Ordering::Relaxed);
         words.last_loss.store(now_millis(), Ordering::Relaxed);
         words.lost.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn note_cut(&self) {
+        self.0.cut.store(1, Ordering::Release);
+    }
+
+    /// Whether a line was cut since the last call, by whichever process.
+    pub(super) fn take_cut(&self) -> bool {
+        self.0.cut.load(Ordering::Acquire) != 0 && self.0.cut.swap(0, Ordering::AcqRel) != 0
+    }
+
+    /// Whether the last loss is so recent that waiting once more is not worth it.
+    pub(super) fn is_losing(&self) -> bool {
+        let last = self.0.last_loss.load(Ordering::Relaxed);
+        last != 0 && now_millis().saturating_sub(last) < CALM_MILLIS
     }
 
     pub(super) fn note_delivery(&self) {

@@ -20,6 +20,7 @@ mod atoms;
 mod clock;
 mod error_log;
 mod level;
+mod line_writer;
 mod losses;
 mod receivers;
 mod redirect;
@@ -42,6 +43,7 @@ use redirect::Redirected;
 use sink::{Owner, Sink, Stream};
 
 pub(crate) use losses::LossWords;
+use losses::News;
 
 pub use access_format::{AccessFormat, AccessFormatError};
 pub use access_render::AccessEntry;
@@ -89,6 +91,11 @@ pub fn init(settings: &Settings) -> io::Result<()> {
     let captures = settings.capture_output && settings.errorlog != "-";
     CAPTURES.store(captures, Ordering::Release);
     if captures { attach() } else { Ok(()) }
+}
+
+/// Whether [`init`] would find whom the settings name besides files.
+pub fn check(settings: &Settings) -> io::Result<()> {
+    Receivers::prepare(settings).map(drop)
 }
 
 /// Puts the logs where they belong after standard output and standard error were changed, as when
@@ -202,9 +209,22 @@ pub fn note_backlog(count: u64) {
     }
 }
 
-/// Sends what waits for syslog, and tells of lines that are lost. Every process calls it at least
+/// Sends what waits for syslog, and tells of lines that were lost. Every process calls it at least
 /// once a second, and ten times a second while something waits, which is what it returns.
 pub fn tend() -> bool {
+    for (sink, log) in [(&ERROR, "error log"), (&ACCESS, "access log")] {
+        match sink.news() {
+            Some(News::Begun { reason }) => log::warn!(
+                "the {log} takes no more lines ({}: {reason}); they are dropped until it does",
+                sink.name()
+            ),
+            Some(News::Ended { lost }) => log::warn!(
+                "the {log} takes lines again ({}); {lost} were dropped",
+                sink.name()
+            ),
+            None => {}
+        }
+    }
     Receivers::current().is_some_and(|receivers| {
         receivers.tend();
         receivers.syslog.is_some_and(|it| it.is_waiting())

@@ -1,21 +1,23 @@
 //! Where log lines go: a descriptor whose number never changes.
 
 use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use nix::fcntl::OFlag;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
 
+use super::line_writer::{self, Way};
+use super::losses::{Losses, News};
 use crate::{DirectoryEntry, sys};
 
-/// How long a line waits for a full pipe that somebody made nonblocking, in milliseconds.
-const PATIENCE: u16 = 1000;
+/// How long a line waits for the reader of a pipe; not at all while lines are being lost.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// One log.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Sink {
     stream: Stream,
     open: AtomicBool,
     file: OnceLock<File>,
+    way: Way,
+    losses: OnceLock<Losses>,
     /// The file behind the descriptor, unless it is a standard stream.
     named: Mutex<Option<NamedFile>>,
 }
@@ -61,15 +65,20 @@ impl Sink {
             stream,
             open: AtomicBool::new(false),
             file: OnceLock::new(),
+            way: Way::new(),
+            losses: OnceLock::new(),
             named: Mutex::new(None),
         }
     }
 
     /// Opens `target`: a file, `-` for the standard stream, or nothing.
     pub(super) fn prepare(&self, target: Option<&str>, owner: Owner) -> io::Result<Prepared> {
+        if self.losses.get().is_none() {
+            let _ = self.losses.set(Losses::new()?);
+        }
         let (file, named) = match target {
             None => (None, None),
-            Some("-") => (Some(self.stream.duplicate()?.into()), None),
+            Some("-") => (Some(self.stream.duplicate()?), None),
             Some(name) => {
                 let path = std::path::absolute(name)?;
                 let named = NamedFile { path, owner };
@@ -112,20 +121,57 @@ impl Sink {
     pub(super) fn follow_stream(&self) -> io::Result<()> {
         let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
         match self.is_open() && named.is_none() {
-            true => self.put(self.stream.duplicate()?.into()),
+            true => self.put(self.stream.duplicate()?),
             false => Ok(()),
         }
     }
 
-    /// Writes one line; there is nobody to tell if it fails.
+    /// Writes one line. One that is not taken is counted.
     pub(super) fn write(&self, line: &[u8]) {
-        if let Some(file) = self.file.get().filter(|_| self.is_open()) {
-            let _ = write_whole(file, line);
+        let Some(file) = self.file.get().filter(|_| self.is_open()) else {
+            return;
+        };
+        let Some(losses) = self.losses.get() else {
+            return;
+        };
+        let patience = match losses.is_losing() {
+            true => Duration::ZERO,
+            false => PATIENCE,
+        };
+        let outcome = match losses.take_cut() {
+            // Whatever follows half a line is not part of it.
+            true => self.way.write(file, &[b"\n", line].concat(), patience),
+            false => self.way.write(file, line, patience),
+        };
+        match outcome {
+            Ok(()) => losses.note_delivery(),
+            Err((written, error)) => {
+                losses.note_loss(&error);
+                if written > 0 {
+                    losses.note_cut();
+                }
+            }
+        }
+    }
+
+    /// What there is to tell of lines that were lost.
+    pub(super) fn news(&self) -> Option<News> {
+        self.losses.get()?.news()
+    }
+
+    /// As messages name it.
+    pub(super) fn name(&self) -> String {
+        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        match (&*named, self.stream) {
+            (Some(named), _) => named.path.display().to_string(),
+            (None, Stream::Stdout) => "standard output".to_owned(),
+            (None, Stream::Stderr) => "standard error".to_owned(),
         }
     }
 
     /// The first file stays for its number, the others come behind it.
     fn put(&self, file: File) -> io::Result<()> {
+        self.way.note(&file);
         let mut file = Some(file);
         let current = self.file.get_or_init(|| file.take().expect("taken once"));
         match file {
@@ -136,10 +182,10 @@ impl Sink {
 }
 
 impl Stream {
-    fn duplicate(self) -> io::Result<OwnedFd> {
+    fn duplicate(self) -> io::Result<File> {
         match self {
-            Self::Stdout => io::stdout().as_fd().try_clone_to_owned(),
-            Self::Stderr => io::stderr().as_fd().try_clone_to_owned(),
+            Self::Stdout => line_writer::own(io::stdout().as_fd()),
+            Self::Stderr => line_writer::own(io::stderr().as_fd()),
         }
     }
 }
@@ -171,25 +217,6 @@ impl NamedFile {
         let text = format!("cannot open the log file {path}: {error}{advice}");
         io::Error::new(error.kind(), text)
     }
-}
-
-/// One write(2), and more only for what a pipe or a full disk did not take.
-fn write_whole(mut file: &File, mut line: &[u8]) -> io::Result<()> {
-    while !line.is_empty() {
-        match file.write(line) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(count) => line = &line[count..],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let mut fds = [PollFd::new(file.as_fd(), PollFlags::POLLOUT)];
-                if poll(&mut fds, PollTimeout::from(PATIENCE))? == 0 {
-                    return Err(error);
-                }
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
