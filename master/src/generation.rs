@@ -103,6 +103,9 @@ pub(crate) fn warn_of(loaded: &Loaded) {
         log::warn!("{warning}");
     }
     let settings = &loaded.settings;
+    if let Some(concern) = privileges::concern(settings) {
+        log::warn!("{concern}");
+    }
     if settings.preload_app && settings.reload.enabled {
         log::warn!("preload_app has no effect with reload: each worker loads the application");
     }

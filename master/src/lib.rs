@@ -21,8 +21,10 @@
 mod activation;
 mod announcement;
 mod bound;
+mod check;
 mod daemon;
 mod departure;
+mod descriptor_limit;
 mod embed;
 mod generation;
 mod hooked;
@@ -55,7 +57,7 @@ pub use oxicorn_common::request::{Body, Head, Local, Peer, Request, Scheme, Vers
 pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody};
 pub use oxicorn_common::settings::Settings;
 pub use oxicorn_common::settings::Source;
-pub use run::{by_name, serve, serve_in};
+pub use run::{UsageError, by_name, serve, serve_in};
 
 /// The `oxicorn` command: serves what its positional argument names.
 pub fn command() -> std::process::ExitCode {

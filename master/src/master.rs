@@ -26,6 +26,7 @@ use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, lo
 
 use crate::announcement::{Announcement, Tidings};
 use crate::departure::Departure;
+use crate::descriptor_limit::DescriptorLimit;
 use crate::generation::{Generation, Resolve};
 use crate::hooked::Hooked;
 use crate::host::Host;
@@ -85,6 +86,7 @@ pub(crate) struct Master {
     pub(crate) signals: Option<SignalPipe>,
     pub(crate) oom: OomWatch,
     pub(crate) pidfile: Option<Pidfile>,
+    pub(crate) descriptor_limit: DescriptorLimit,
     pub(crate) announcement: Announcement,
     /// What the successor says of its start.
     pub(crate) tidings: Option<Tidings>,
@@ -303,7 +305,7 @@ impl Master {
             }
             Err(error) => Event::ForkFailed {
                 id: order.id,
-                reason: error.to_string(),
+                reason: why_no_fork(&error),
             },
         })
     }
@@ -382,4 +384,19 @@ fn silence(now: u64, beat: u64) -> Duration {
         true => Duration::MAX,
         false => Duration::from_millis(now.saturating_sub(beat)),
     }
+}
+
+/// fork(2) has few errors, of which none says what there is not enough of.
+fn why_no_fork(error: &std::io::Error) -> String {
+    let of = match error.raw_os_error() {
+        Some(libc::EAGAIN) => {
+            " processes: see RLIMIT_NPROC (ulimit -u) of the user, pids.max of the control group, and kernel.pid_max"
+        }
+        Some(libc::ENOMEM) => {
+            " pages of memory: see memory.max of the control group, and vm.overcommit_memory"
+        }
+        Some(libc::EMFILE) => " descriptors: see RLIMIT_NOFILE (ulimit -n)",
+        _ => return error.to_string(),
+    };
+    format!("{error}: too few{of}")
 }

@@ -39,14 +39,16 @@ pub(crate) enum PidfileError {
     },
 }
 
-/// A locked file. Dropping it unlocks; only [`Pidfile::remove`] removes it, as forked children
-/// drop theirs.
+/// A locked file. Dropping it unlocks; only [`Pidfile::remove`] removes one with a pid in it, as forked
+/// children drop theirs.
 #[derive(Debug)]
 pub(crate) struct Pidfile {
     path: PathBuf,
     entry: DirectoryEntry,
     file: File,
     workers: Option<Uid>,
+    /// The process that has made the file, until the pid is in it.
+    empty_by: Option<u32>,
 }
 
 impl Pidfile {
@@ -60,7 +62,7 @@ impl Pidfile {
         let entry = DirectoryEntry::find(path, workers).map_err(failed)?;
         // Whoever held it before may remove it between our open and our lock: look again then.
         loop {
-            let (mut file, _) = entry.open(OFlag::O_RDWR, PRIVATE).map_err(failed)?;
+            let (mut file, is_new) = entry.open(OFlag::O_RDWR, PRIVATE).map_err(failed)?;
             let status = fstat(&file).map_err(|errno| failed(errno.into()))?;
             if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
                 let path = path.to_owned();
@@ -80,6 +82,7 @@ impl Pidfile {
                     entry,
                     file,
                     workers,
+                    empty_by: is_new.then(std::process::id),
                 });
             }
         }
@@ -96,6 +99,7 @@ impl Pidfile {
             path: self.path.clone(),
             source,
         })?;
+        self.empty_by = None;
         Ok(())
     }
 
@@ -134,9 +138,19 @@ impl Pidfile {
     }
 
     /// Removes the file, unless another has taken its place.
-    pub(crate) fn remove(self) {
+    pub(crate) fn remove(mut self) {
+        self.empty_by = None;
         if self.entry.is(&self.file) {
             // A file that cannot be removed is stale, and blocks nobody.
+            let _ = self.entry.remove();
+        }
+    }
+}
+
+impl Drop for Pidfile {
+    /// A start that has failed leaves no empty file.
+    fn drop(&mut self) {
+        if self.empty_by == Some(std::process::id()) && self.entry.is(&self.file) {
             let _ = self.entry.remove();
         }
     }
@@ -200,6 +214,13 @@ mod tests {
         pidfile.remove();
         assert!(!path.exists());
         Pidfile::lock(&path, None).expect("free again").remove();
+    }
+
+    #[test]
+    fn a_start_that_fails_leaves_none() {
+        let path = temporary("failed");
+        drop(Pidfile::lock(&path, None).expect("a pidfile"));
+        assert!(!path.exists());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use nix::errno::Errno;
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
+use nix::unistd::{Gid, Uid, User, getegid, geteuid, initgroups, setgid, setgroups, setuid};
 use oxicorn_common::Settings;
 
 #[derive(Debug, thiserror::Error)]
@@ -41,15 +41,15 @@ pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
     }
     let failed = |what| move |source| PrivilegesError::System { what, source };
     let user = settings.user.filter(|&user| user != geteuid());
-    let group = settings.group.filter(|&group| group != getegid());
+    let group = group(settings).filter(|&group| group != getegid());
     if user.is_none() && group.is_none() {
         return Ok(());
     }
-    let gid = settings.group.unwrap_or_else(getegid);
-    if let Some(name) = settings
-        .user
-        .filter(|_| settings.initgroups)
-        .and_then(name_of)
+    let gid = group.unwrap_or_else(getegid);
+    // Whoever names no group means the user as it logs in.
+    let with_groups = settings.initgroups || settings.group.is_none();
+    if let Some(user) = settings.user.filter(|_| with_groups).and_then(account)
+        && let Ok(name) = CString::new(user.name)
     {
         initgroups(&name, gid).map_err(failed("the supplementary groups"))?;
     } else if geteuid().is_root() {
@@ -65,9 +65,32 @@ pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
     Ok(())
 }
 
-fn name_of(user: Uid) -> Option<CString> {
-    let name = User::from_uid(user).ok()??.name;
-    CString::new(name).ok()
+/// The group of the children: by the settings, or the one that the user logs in with.
+fn group(settings: &Settings) -> Option<Gid> {
+    let of_user = || {
+        let user = settings.user.filter(|&user| user != geteuid())?;
+        Some(account(user)?.gid)
+    };
+    settings.group.or_else(of_user)
+}
+
+fn account(user: Uid) -> Option<User> {
+    User::from_uid(user).ok().flatten()
+}
+
+/// What is to be said about the rights that the children will have.
+pub(crate) fn concern(settings: &Settings) -> Option<String> {
+    let user = settings
+        .user
+        .filter(|user| geteuid().is_root() && !user.is_root())?;
+    if group(settings).is_some() {
+        return None;
+    }
+    let own = getegid();
+    Some(format!(
+        "user {user} is not in the user database, so its group is not known: the children keep group \
+         {own} of the master; set group"
+    ))
 }
 
 #[cfg(test)]

@@ -9,8 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use log::{error, info, warn};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use log::{error, info};
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::Moment;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
@@ -18,7 +17,9 @@ use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, log
 use oxicorn_common::{News, Outages};
 use oxicorn_worker::Tls;
 
+use crate::check::check;
 use crate::daemon::{Side, daemonize};
+use crate::descriptor_limit::DescriptorLimit;
 use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
 use crate::hooked::Hooked;
 use crate::host::{Host, Native};
@@ -40,7 +41,7 @@ const LOAD_ERROR: u8 = 4;
 /// The positional argument is missing, or not wanted.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct UsageError(pub(crate) String);
+pub struct UsageError(pub String);
 
 /// An error and the exit code that goes with it.
 struct Failure {
@@ -90,6 +91,23 @@ fn report(failure: &Failure) -> u8 {
     failure.code
 }
 
+/// Says what a start would trip over, and `ok` where that is nothing; returns the exit code.
+fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application) -> u8 {
+    let concern = privileges::concern(&loaded.settings);
+    for warning in loaded.warnings.iter().chain(&concern) {
+        eprintln!("oxicorn: warning: {warning}");
+    }
+    let problems = check(loaded, source, application);
+    for problem in &problems {
+        eprintln!("oxicorn: {problem}");
+    }
+    match problems.is_empty() {
+        true => println!("oxicorn: ok"),
+        false => return CONFIGURATION_ERROR,
+    }
+    0
+}
+
 fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<u8, Failure> {
     let command = Command::new(&*host, &source);
     let inheritance = Inheritance::take(&mut source.environment)?;
@@ -121,13 +139,10 @@ fn begin(ways: Ways, inheritance: Inheritance) -> Result<u8, Failure> {
         Err(failure) if loaded.settings.check_config => return Err(failure.reason.into()),
         outcome => outcome?,
     };
-    privileges::check(&loaded.settings)?;
     if loaded.settings.check_config {
-        change_directory(&loaded.settings, source)?;
-        Tls::load(&loaded.settings)?;
-        application.check(&loaded.settings)?;
-        return Ok(0);
+        return Ok(report_check(&loaded, source, &*application));
     }
+    privileges::check(&loaded.settings)?;
     if sys::thread_count() > 1 && !host.allows_threads() {
         return Err(anyhow!("the server must be started before any thread is").into());
     }
@@ -176,7 +191,7 @@ fn lead(
     logging::init(&settings).context("cannot open the log")?;
     host.open_logs(&settings)?;
     warn_of(&loaded);
-    raise_descriptor_limit();
+    let descriptor_limit = DescriptorLimit::raise();
     change_environment(&Settings::default(), &settings);
     let place = place_of_pidfile(&settings, succession);
     let mut pidfile = place
@@ -258,6 +273,7 @@ fn lead(
         signals: Some(signals),
         oom: OomWatch::new(),
         pidfile,
+        descriptor_limit,
         announcement,
         tidings: None,
         departure: inheritance.departure,
@@ -268,16 +284,6 @@ fn lead(
     };
     let code = master.run(succession);
     Ok(u8::try_from(code).unwrap_or(CONFIGURATION_ERROR))
-}
-
-/// Each connection is a descriptor; the soft limit is often a thousand, for the sake of programs
-/// that use select(2).
-fn raise_descriptor_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
-    if let Err(error) = raised {
-        warn!("cannot raise the limit of open files: {error}");
-    }
 }
 
 /// Finds what the positional argument of the `oxicorn` command names.

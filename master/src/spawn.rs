@@ -229,6 +229,7 @@ fn prepare(
         let moment = Moment::PostFork { age: order.id };
         generation.hooked().ask(moment)?;
     }
+    master.descriptor_limit.restore();
     privileges::drop_to(&generation.settings)?;
     // A change of user clears the death signal (prctl(2)), so it comes after; and a master that
     // died before it was set has left us to another parent.

@@ -199,6 +199,7 @@ impl Master {
         let descriptors = descriptors.map(|fd| fd.to_string());
         variables.push((HANDOVER, descriptors.join(",")));
         signals::unblock_all()?;
+        self.descriptor_limit.restore();
         self.command.execute(variables)
     }
 

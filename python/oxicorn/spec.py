@@ -3,6 +3,7 @@
 import ast
 import importlib
 import os
+import sys
 
 
 class AppError(Exception):
@@ -46,6 +47,14 @@ def _module(name, expression):
         if name.endswith(".py") and os.path.exists(name):
             better = name[:-3].replace("/", ".") + ":" + (expression or "application")
             raise ImportError(f"{name} is a file; the application is named {better}") from error
+        missing = getattr(error, "name", None)
+        if isinstance(error, ModuleNotFoundError) and missing and f"{name}.".startswith(f"{missing}."):
+            searched = ", ".join(place or "." for place in sys.path)
+            raise ModuleNotFoundError(
+                f"{error.msg}\nThe working directory is {os.getcwd()}, Python looks in {searched}: "
+                "name another directory with --chdir or --pythonpath",
+                name=missing,
+            ) from None
         raise
 
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::anyhow;
 use log::warn;
+use oxicorn::UsageError;
 use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext, logging, signals};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyListMethods};
@@ -26,6 +27,11 @@ pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application
             finds: Finds::Module,
             preloaded: OnceLock::new(),
         })),
+        None => {
+            let text = "no application named: oxicorn MODULE:CALLABLE, such as wsgi:application, or \
+                        wsgi_app in a config file";
+            Err(UsageError(text.to_owned()).into())
+        }
         _ => oxicorn::by_name(settings),
     }
 }

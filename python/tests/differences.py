@@ -255,12 +255,12 @@ DIFFERENCES = [
         "outcomes/config-module-missing", "exceptions", "The traceback says which import of the config module failed.", gunicorn=[],
     ),
     Difference(
-        "outcomes/config-no-python", "says something", "A config file may have any name, and is read without a remark.",
-        gunicorn=True, oxicorn=False,
-    ),
-    Difference(
         "outcomes/pid-file-of-a-living-process", "exit code",
         "A pid file is locked while its master lives: one that is left over blocks no start, whosever number it holds.", 1, "runs on",
+    ),
+    Difference(
+        "outcomes/check-config | outcomes/check-config-file", "says something",
+        "A check that has found nothing says so.", gunicorn=False, oxicorn=True,
     ),
     Difference("outcomes/bad-log-level", "exit code", "An unknown level is a bad setting.", oxicorn=1),
     Difference("outcomes/exits-at-import", "exit code", "No worker could boot: 3; gunicorn forks another for ever.", oxicorn=3),

@@ -18,6 +18,7 @@ mod acceptor;
 mod ahead;
 mod boot;
 mod connection;
+mod connection_limit;
 mod crew;
 mod desk;
 mod estimates;

@@ -12,6 +12,7 @@ use oxicorn_common::request::{Head, Peer};
 use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
+use crate::connection_limit::most_connections;
 use crate::exchange::Exchange;
 use crate::http::Rules;
 use crate::ready::ReadyQueue;
@@ -28,6 +29,8 @@ pub(crate) struct Station {
     /// Connections that request threads have taken over from siblings and that the reactor does not
     /// know yet.
     pub(crate) adopted: AtomicUsize,
+    /// So many it may have.
+    pub(crate) most_connections: usize,
     /// Somebody waits at the door of a full house: the next response is to make room.
     pub(crate) place_wanted: AtomicBool,
     /// Responses say `Connection: close`: the whole server is stopping.
@@ -69,6 +72,7 @@ impl Station {
             ready: ReadyQueue::default(),
             adopted: AtomicUsize::new(0),
             place_wanted: AtomicBool::new(false),
+            most_connections: most_connections(&settings),
             settings,
             scoreboard,
             slot,
@@ -148,7 +152,7 @@ impl Station {
 
     /// Whether another worker would take a connection for which there is no room here.
     pub(crate) fn has_sibling_with_room(&self) -> bool {
-        let most = self.settings.worker_connections;
+        let most = self.most_connections;
         self.siblings()
             .any(|slot| (slot.connections.load(Ordering::Relaxed) as usize) < most)
     }

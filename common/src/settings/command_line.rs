@@ -8,12 +8,42 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::error::SettingsError;
 use super::origin::Origin;
+use super::secrets::mask;
 use super::served::SERVICE;
 use super::setting::{Kind, Section, Setting, Standing};
 use super::table::SETTINGS;
 
 /// Terminals have 80 columns, of which clap takes ten.
 const HELP_WIDTH: usize = 70;
+
+/// Flags of uvicorn, hypercorn, waitress, Flask and uWSGI, and what does the same.
+const OF_OTHERS: [(&str, &str); 22] = [
+    ("--host", "--bind HOST:PORT"),
+    ("--port", "--bind HOST:PORT"),
+    ("--listen", "--bind HOST:PORT"),
+    ("--http", "--bind HOST:PORT"),
+    ("--http-socket", "--bind HOST:PORT"),
+    ("--socket", "--bind unix:PATH"),
+    ("--unix-socket", "--bind unix:PATH"),
+    ("--uds", "--bind unix:PATH"),
+    ("--fd", "--bind fd://N"),
+    ("--processes", "--workers COUNT"),
+    ("--ssl-certfile", "--certfile FILE"),
+    ("--ssl-keyfile", "--keyfile FILE"),
+    ("--ssl-ca-certs", "--ca-certs FILE"),
+    ("--app-dir", "--pythonpath DIRECTORY"),
+    ("--factory", "a call as the application, module:factory()"),
+    ("--module", "the argument without a flag, module:callable"),
+    (
+        "--wsgi-file",
+        "the argument without a flag, module:callable",
+    ),
+    ("--proxy-headers", "--forwarded-allow-ips ADDRESSES"),
+    ("--reload-dir", "--reload-extra-file FILE"),
+    ("--limit-concurrency", "--worker-connections COUNT"),
+    ("--limit-max-requests", "--max-requests COUNT"),
+    ("--timeout-keep-alive", "--keep-alive SECONDS"),
+];
 
 /// What one command line says.
 #[derive(Debug)]
@@ -179,17 +209,21 @@ fn one_line(error: &clap::Error) -> String {
     let flag = flag.escape_debug();
     match error.kind() {
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            if let Some((_, ours)) = OF_OTHERS.iter().find(|(other, _)| *other == argument) {
+                return format!("unknown flag {flag}: here it is {ours}");
+            }
             match context(ContextKind::SuggestedArg) {
                 Some(similar) => format!("unknown flag {flag}: did you mean {similar}?"),
                 None => format!("unknown flag {flag}: --help lists all"),
             }
         }
         ErrorKind::UnknownArgument => {
+            let argument = mask(argument);
             format!("unexpected argument {argument:?}: one application is served")
         }
         ErrorKind::InvalidValue => format!("flag {flag}: a value is missing: {value}"),
         ErrorKind::TooManyValues => {
-            let given = context(ContextKind::InvalidValue).unwrap_or_default();
+            let given = mask(context(ContextKind::InvalidValue).unwrap_or_default());
             format!("flag {flag}: invalid value {given:?}: it takes none")
         }
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8".to_owned(),

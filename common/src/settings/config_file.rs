@@ -9,6 +9,7 @@ use super::error::SettingsError;
 use super::origin::Origin;
 use super::served::Served;
 use super::setting::{Kind, Setting, Standing};
+use super::table::SETTINGS;
 use crate::hooks::Hooks;
 
 /// Looked for in the working directory where no file is named, in this order.
@@ -139,7 +140,7 @@ impl ConfigFile {
             return Err(SettingsError::File {
                 origin,
                 path: path.clone(),
-                source: std::io::ErrorKind::NotFound.into(),
+                source: std::io::Error::from_raw_os_error(libc::ENOENT),
             });
         }
         match reader.read(&place) {
@@ -228,10 +229,36 @@ impl ConfigFile {
                 true => TOO_LATE
                     .contains(&name)
                     .then(|| format!("{place}: {name} has no effect in a config file")),
-                false => nearest(name, served)
+                false => self
+                    .meant(name, served)
                     .map(|it| format!("{place}: {name} is no setting: did you mean {it}?")),
             })
             .collect()
+    }
+
+    /// What a name that is no setting may have been meant for: one in lower case, one whose flag is
+    /// called so, one that is a slip away. What the file sets by its right name too, it has only
+    /// prepared by the other.
+    fn meant(&self, name: &str, served: Served) -> Option<&'static str> {
+        let flag = format!("--{}", name.replace('_', "-"));
+        let mut rows = SETTINGS.iter().filter(|row| served.has(row));
+        let by_flag = rows.find(|row| row.flags.contains(&flag.as_str()));
+        let lower = name.to_ascii_lowercase();
+        let others = [
+            ("host", "bind"),
+            ("port", "bind"),
+            ("ssl_certfile", "certfile"),
+            ("ssl_keyfile", "keyfile"),
+        ];
+        let by_other = others.iter().find(|(other, _)| *other == lower);
+        let meant = served
+            .named(&lower)
+            .or(by_flag.filter(|_| name.len() > 3))
+            .map(|row| row.name)
+            .or(by_other.map(|(_, row)| *row))
+            .or_else(|| nearest(&lower, served))?;
+        let is_set = self.values.iter().any(|(other, _)| other == meant);
+        (!is_set).then_some(meant)
     }
 }
 
@@ -257,7 +284,7 @@ fn text_of(truth: bool, row: &Setting) -> String {
 }
 
 /// The setting whose name is one slip of the hand away: two in a long name.
-fn nearest(name: &str, served: Served) -> Option<&'static str> {
+pub(super) fn nearest(name: &str, served: Served) -> Option<&'static str> {
     let most = if name.len() < 9 { 1 } else { 2 };
     let names = served.rows().map(|row| row.name);
     let near = names.map(|known| (distance(name, known), known));
@@ -265,17 +292,23 @@ fn nearest(name: &str, served: Served) -> Option<&'static str> {
     (name.len() > 3 && slips <= most).then_some(known)
 }
 
-/// How many letters are to be put in, taken out or changed to make one name of the other
-/// (Levenshtein).
+/// How many letters are to be put in, taken out, changed, or swapped with the next, to make one name of
+/// the other (Damerau and Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in other.bytes().enumerate() {
-            let change = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+    for (i, a) in one.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, b) in other.iter().enumerate() {
+            let change = row[j] + usize::from(a != b);
+            let mut least = change.min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
+                least = least.min(before[j - 1] + 1);
+            }
+            next.push(least);
         }
+        before = std::mem::replace(&mut row, next);
     }
     row[other.len()]
 }

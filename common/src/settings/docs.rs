@@ -34,7 +34,7 @@ A setting is read from the first of these sources that has it:
 An empty variable counts as not set. A value that cannot be read stops the start with exit code 1
 and one line that names the source, the value and what would be right. The settings of the built-in service are there where
 `native:eventstreammonitor` is served, and nowhere else: other applications may have a `DATABASE_URL` of their own. An unknown variable that begins
-with `OXICORN_` is reported and ignored. Times are in seconds and may have a fraction. A switch is
+with `OXICORN_` or `GUNICORN_` is reported and ignored. Times are in seconds and may have a fraction. A switch is
 true or false in a variable; on the command line it stands alone. `--print-config` prints every
 setting, its value and its source.
 ";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::config_file::{ConfigError, ConfigPlace};
 use super::origin::Origin;
-use super::show;
+use super::secrets::mask;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -20,7 +20,7 @@ pub enum SettingsError {
         text: String,
     },
 
-    #[error("{origin}: invalid value {:?}: expected {expected}", show::url(value))]
+    #[error("{origin}: invalid value {:?}: expected {expected}", mask(value))]
     Value {
         origin: Origin,
         value: String,

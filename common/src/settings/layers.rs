@@ -11,7 +11,7 @@
 //! Any source down to the config file may name the application.
 
 use super::command_line::CommandLine;
-use super::config_file::ConfigFile;
+use super::config_file::{ConfigFile, nearest};
 use super::env_file::EnvFile;
 use super::error::SettingsError;
 use super::origin::Origin;
@@ -67,8 +67,15 @@ impl<'a> Layers<'a> {
             }
         }
         if let Some((name, origin)) = layers.file_name("env_file") {
+            // As systemd's EnvironmentFile= has it.
+            let (name, is_optional) = match name.strip_prefix('-') {
+                Some(name) => (name, true),
+                None => (name.as_str(), false),
+            };
             let path = source.directory.join(name);
-            layers.env_file = Some(EnvFile::read(&path, origin)?);
+            if !is_optional || path.exists() {
+                layers.env_file = Some(EnvFile::read(&path, origin)?);
+            }
         }
         Ok(layers)
     }
@@ -140,10 +147,18 @@ impl<'a> Layers<'a> {
         let env_file = self.env_file.iter().flat_map(EnvFile::variables);
         environment
             .chain(env_file)
-            .filter(|(name, _)| name.starts_with("OXICORN_") && !is_of_others(name))
+            .filter(|(name, _)| !is_of_others(name))
             .filter_map(|(name, place)| {
+                let mut prefixes = ["OXICORN_", "GUNICORN_"].into_iter();
+                let prefix = prefixes.find(|it| name.starts_with(it))?;
                 let why = self.not_a_setting(name)?;
-                Some(format!("{place}variable {name} is {why} and is ignored"))
+                let setting = name[prefix.len()..].to_ascii_lowercase();
+                let meant = nearest(&setting, self.served)
+                    .map(|it| format!(": did you mean {prefix}{}?", it.to_ascii_uppercase()));
+                let meant = meant.unwrap_or_default();
+                Some(format!(
+                    "{place}variable {name} is {why} and is ignored{meant}"
+                ))
             })
             .chain(self.remarks.iter().cloned())
             .collect()
@@ -168,10 +183,13 @@ fn owner(row: &Setting) -> &'static str {
     }
 }
 
-/// Whether a variable is no setting, but one of Kubernetes, for a Service called `oxicorn`, or of
-/// `scripts/services`.
+/// Whether a variable is no setting, but one of Kubernetes, for a Service of our name, of
+/// `scripts/services`, or of a gunicorn that has started us on SIGUSR2.
 fn is_of_others(name: &str) -> bool {
-    ["OXICORN_PORT", "OXICORN_SERVICES_DIR"].contains(&name)
-        || name.starts_with("OXICORN_SERVICE_")
-        || name.starts_with("OXICORN_PORT_")
+    let known = ["OXICORN_SERVICES_DIR", "GUNICORN_FD", "GUNICORN_PID"];
+    known.contains(&name)
+        || ["OXICORN", "GUNICORN"].iter().any(|of| {
+            let rest = name.strip_prefix(of).unwrap_or_default();
+            rest == "_PORT" || rest.starts_with("_SERVICE_") || rest.starts_with("_PORT_")
+        })
 }

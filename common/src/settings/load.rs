@@ -10,6 +10,7 @@ use super::error::SettingsError;
 use super::layers::Layers;
 use super::origin::Origin;
 use super::parse;
+use super::secrets::mask;
 use super::setting::{Kind, Setting, Standing};
 use super::source::Source;
 use crate::hooks::{Hooks, NoHooks};
@@ -66,7 +67,7 @@ impl Loaded {
         let width = rows.iter().map(|(row, _)| row.name.len()).max();
         let width = width.unwrap_or_default();
         let line = |(row, origin): &&(&Setting, Origin)| {
-            let value = row.shown(&self.settings);
+            let value = mask(&row.shown(&self.settings));
             format!("{:width$} = {value:30} # {origin}\n", row.name)
         };
         rows.iter().map(line).collect()
@@ -106,7 +107,13 @@ impl Loaded {
     /// than one setting to know.
     fn settle(&mut self, start: &Path) -> Result<(), SettingsError> {
         let settings = &mut self.settings;
-        settings.env_file = settings.env_file.take().map(|path| start.join(path));
+        settings.env_file = settings.env_file.take().map(|path| match path.to_str() {
+            Some(optional) if optional.starts_with('-') => {
+                let path = start.join(&optional[1..]);
+                format!("-{}", path.display()).into()
+            }
+            _ => start.join(path),
+        });
         settings.chdir = settings.chdir.take().map(|path| start.join(path));
         let base = settings.chdir.clone().unwrap_or_else(|| start.to_owned());
         settings.tmp_upload_dir = settings.tmp_upload_dir.take().map(|path| base.join(path));

@@ -18,6 +18,7 @@ mod origin;
 mod parse;
 mod peers;
 mod rows;
+mod secrets;
 mod served;
 mod setting;
 mod show;
@@ -48,6 +49,7 @@ pub use groups::{
 pub use load::Loaded;
 pub use origin::Origin;
 pub use peers::Peers;
+pub use secrets::mask;
 pub use served::python_settings;
 pub use setting::{Kind, Section, Setting, Standing};
 pub use source::Source;

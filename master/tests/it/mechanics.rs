@@ -158,6 +158,66 @@ fn initgroups_gives_workers_the_groups_of_their_user() {
     );
 }
 
+/// As the user logs in: no group of root's is left.
+#[test]
+fn a_user_alone_comes_with_its_groups() {
+    if !Uid::effective().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let start = |user: &str| {
+        let builder = Server::new("user alone").lab();
+        let builder = builder.under(&["setpriv", "--groups", "0,4"]);
+        builder.args(&["--user", user]).start()
+    };
+    let server = start("nobody");
+    let worker = server.children()[0];
+    let ids = format!("{} {}", worker.status("Gid"), worker.status("Groups"));
+    assert!(ids.split_whitespace().all(|it| it == "65534"), "{ids}");
+    drop(server);
+    // Whose group nobody knows.
+    let server = start("4711");
+    assert_eq!(server.children()[0].status("Groups"), "0");
+    server
+        .log()
+        .wait_for("user 4711 is not in the user database");
+}
+
+#[test]
+fn workers_have_the_soft_limit_of_descriptors_that_there_was() {
+    let builder = Server::new("descriptors").lab();
+    let server = builder.under(&["prlimit", "--nofile=100:4096"]).start();
+    let limit = |of: Process| {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", of.0)).expect("it lives");
+        let line = limits
+            .lines()
+            .find(|line| line.starts_with("Max open files"));
+        let soft = line.and_then(|line| line.split_whitespace().nth(3));
+        soft.expect("a figure").to_owned()
+    };
+    assert_eq!(limit(server.master()), "4096");
+    let worker = server.children()[0];
+    assert_eq!(limit(worker), "100");
+    // More clients than there are descriptors: the idle ones make room, and nobody is kept waiting.
+    let clients: Vec<Client> = (0..150).map(|_| server.client()).collect();
+    assert_eq!(server.get("/").status, 200);
+    assert_eq!(server.log().count("cannot accept"), 0);
+    drop(clients);
+    let mut server = server;
+    server.signal(Signal::SIGUSR2);
+    let successor = eventually("a successor", || {
+        let children = server.children();
+        children.into_iter().find(|it| *it != worker)
+    });
+    let workers = eventually("its worker", || {
+        Some(successor.children()).filter(|it| !it.is_empty())
+    });
+    assert_eq!(limit(workers[0]), "100");
+    successor.signal(Signal::SIGTERM);
+    eventually("it ends", || (!successor.is_alive()).then_some(()));
+    server.tolerate("");
+}
+
 #[test]
 fn workers_of_another_user_die_with_the_master() {
     if !Uid::effective().is_root() {

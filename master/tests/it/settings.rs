@@ -112,9 +112,82 @@ fn impossible_places_are_refused() {
 fn check_config_binds_nothing() {
     let ended = hello().arg("--check-config").run();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
-    assert!(!ended.log.contains("Listening"), "{}", ended.log);
+    assert_eq!(
+        (ended.out.as_str(), ended.log.as_str()),
+        ("oxicorn: ok", "")
+    );
     let ended = hello().args(&["--check-config", "--threads", "0"]).run();
     assert_eq!(ended.code, Some(1), "{}", ended.log);
+}
+
+/// All that a start would trip over, at once, and nothing of it is done.
+#[test]
+fn check_config_finds_what_a_start_would() {
+    let service = || Server::new("check").app("native:eventstreammonitor");
+    let ended = service()
+        .arg("--check-config")
+        .args(&["--access-logfile", "/nowhere/access.log"])
+        .args(&["--error-logfile", "/", "--pid", "/nowhere/pid"])
+        .args(&[
+            "--bind",
+            "unix:/nowhere/app.sock",
+            "--bind",
+            "203.0.113.7:80",
+        ])
+        .args(&["--certfile", "/nowhere/cert.pem"])
+        .args(&["--log-config", "/nowhere/log.conf"])
+        .env("DATABASE_URL", "sqlite:/nowhere/x.db")
+        .env("OXICORN_WORKRES", "2")
+        .run();
+    assert_eq!(ended.code, Some(1), "{}", ended.log);
+    for slip in [
+        "accesslog: cannot write to /nowhere/access.log",
+        "errorlog: cannot write to /: it is a directory",
+        "pidfile: cannot write to /nowhere/pid",
+        "cannot listen at unix:/nowhere/app.sock",
+        "cannot listen at 203.0.113.7:80",
+        "/nowhere/cert.pem",
+        "database_url: cannot write to /nowhere",
+        "logconfig: cannot read /nowhere/log.conf",
+        "did you mean OXICORN_WORKERS?",
+    ] {
+        let lines = ended.log.lines().filter(|line| line.contains(slip));
+        assert_eq!(lines.count(), 1, "{slip}: {}", ended.log);
+    }
+    assert!(!ended.out.contains("ok"), "{}", ended.out);
+    for (name, value, wrong) in [
+        ("DATABASE_URL", "mysql://h/d", "database_url"),
+        ("DATABASE_URL", "postgres://h/d?sslmode=maybe", "sslmode"),
+        ("REDIS_URL", "redis://h/no-number", "redis_url"),
+    ] {
+        let ended = service().arg("--check-config").env(name, value).run();
+        assert_eq!(ended.code, Some(1), "{value}: {}", ended.log);
+        assert!(ended.log.contains(wrong), "{value}: {}", ended.log);
+    }
+}
+
+/// Beside the server that it is a check of.
+#[test]
+fn check_config_disturbs_no_server_that_runs() {
+    let builder = Server::new("check beside").args(&["--pid", "pid", "--error-logfile", "-"]);
+    let directory = builder.dir().display().to_string();
+    let server = builder.args(&["--bind", "unix:app.sock"]).start();
+    let address = server.address().to_string();
+    let ended = Server::new("check")
+        .no_bind()
+        .args(&["--check-config", "--chdir", &directory, "--pid", "pid"])
+        .args(&["--bind", &address, "--bind", "unix:app.sock"])
+        .run();
+    assert_eq!(
+        (ended.code, ended.out.as_str()),
+        (Some(0), "oxicorn: ok"),
+        "{}",
+        ended.log
+    );
+    assert_eq!(server.get("/").status, 200);
+    let pid = fs::read_to_string(server.dir().join("pid")).expect("it is there");
+    assert_eq!(pid.trim(), server.master().0.to_string());
+    assert!(server.dir().join("app.sock").exists());
 }
 
 #[test]
@@ -132,6 +205,77 @@ fn print_config_shows_each_value_and_its_source() {
         line("threads").contains('3') && line("threads").contains("THREADS"),
         "{}",
         ended.out
+    );
+}
+
+/// Whatever form a URL has, and whatever is wrong with it.
+#[test]
+fn no_password_is_shown() {
+    let secret = "hunter2";
+    let service = || Server::new("secrets").app("native:eventstreammonitor");
+    let assert_silent = |ended: &Ended, what: &str| {
+        for text in [&ended.out, &ended.log] {
+            assert!(!text.contains(secret), "{what}: {text}");
+        }
+    };
+    for url in [
+        "postgres://me:hunter2@db/x",
+        "postgres://me:a/hunter2@db/x",
+        "postgres://me:a@hunter2@db/x",
+        "postgres://me:a?hunter2@db/x",
+        "postgres://db/x?user=me&password=hunter2&sslmode=disable",
+        "host=db user=me password=hunter2",
+        "host=db password = 'a hunter2' user=me",
+        "mysql://me:hunter2@db/x",
+    ] {
+        let ended = service()
+            .env("DATABASE_URL", url)
+            .arg("--print-config")
+            .run();
+        assert!(ended.out.contains("***"), "{url}: {}", ended.out);
+        assert_silent(&ended, url);
+        let places = [
+            service()
+                .env("DATABASE_URL", url)
+                .arg("--check-config")
+                .run(),
+            service().args(&["--bind", url]).run(),
+            service().args(&["--env", "X=1", url]).run(),
+            service().env("KAFKA_BROKERS", url).run(),
+        ];
+        for ended in places {
+            assert_silent(&ended, url);
+        }
+    }
+    for url in ["redis://:hunter2@h/0", "redis://h/0?password=hunter2"] {
+        let ended = service().env("REDIS_URL", url).arg("--print-config").run();
+        assert!(ended.out.contains("***"), "{url}: {}", ended.out);
+        assert_silent(&ended, url);
+    }
+    let ended = service()
+        .env("REDIS_HOST", "h")
+        .env("REDIS_PASSWORD", secret)
+        .args(&["--env", "API_KEY=hunter2", "--print-config"])
+        .run();
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    assert_silent(&ended, "other settings");
+    // What cannot be reached is named without it.
+    let mut server = service()
+        .env("DATABASE_URL", "postgres://me:a/hunter2@127.0.0.1:1/x")
+        .spawn();
+    server.tolerate("");
+    let code = server.wait_for_exit().code();
+    assert!(code.is_some_and(|code| code != 0));
+    server.expect_code(code.unwrap_or_default());
+    assert!(
+        !server.log().text().contains(secret),
+        "{}",
+        server.log().text()
+    );
+    assert!(
+        server.log().text().contains("%2F"),
+        "{}",
+        server.log().text()
     );
 }
 

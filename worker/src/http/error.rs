@@ -1,5 +1,7 @@
 //! What can be wrong with a request, and the one place that maps it to a status.
 
+use std::path::PathBuf;
+
 use http::StatusCode;
 
 use crate::proxy_header::Malformed;
@@ -54,8 +56,11 @@ pub(crate) enum RequestError {
     WithoutTls,
     #[error("the request did not arrive in time")]
     Timeout,
-    #[error("the body could not be spooled")]
-    Spool(#[source] std::io::Error),
+    #[error("the body could not be written to a temporary file in {}: {source}", directory.display())]
+    Spool {
+        directory: PathBuf,
+        source: std::io::Error,
+    },
 }
 
 impl RequestError {
@@ -91,7 +96,7 @@ impl RequestError {
             Self::FieldsTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::TransferCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::Spool(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Spool { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

@@ -2,8 +2,8 @@
 //! longer than [`BODY_IN_MEMORY`]. The file has no name, so nothing is left behind by a crash.
 
 use std::fs::File;
-use std::io::{BufWriter, Cursor, IntoInnerError, Seek, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Cursor, IntoInnerError, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use oxicorn_common::request::Body;
 
@@ -18,6 +18,8 @@ pub(crate) enum Spool {
     File {
         file: BufWriter<File>,
         length: u64,
+        /// Where it would be found if it had a name.
+        directory: PathBuf,
     },
 }
 
@@ -44,15 +46,25 @@ impl Spool {
                 bytes.extend_from_slice(data);
             }
             Self::Memory(bytes) => {
-                let file = open(limits.spool_dir.as_deref()).map_err(RequestError::Spool)?;
-                let mut file = BufWriter::new(file);
-                file.write_all(bytes).map_err(RequestError::Spool)?;
-                let length = bytes.len() as u64;
-                *self = Self::File { file, length };
+                let directory = limits.spool_dir.clone();
+                let directory = directory.unwrap_or_else(std::env::temp_dir);
+                let outcome = tempfile::tempfile_in(&directory).and_then(|file| {
+                    let mut file = BufWriter::new(file);
+                    file.write_all(bytes).map(|()| file)
+                });
+                *self = Self::File {
+                    file: outcome.map_err(failed(&directory))?,
+                    length: bytes.len() as u64,
+                    directory,
+                };
                 return self.push(data, limits);
             }
-            Self::File { file, length } => {
-                file.write_all(data).map_err(RequestError::Spool)?;
+            Self::File {
+                file,
+                length,
+                directory,
+            } => {
+                file.write_all(data).map_err(failed(directory))?;
                 *length += data.len() as u64;
             }
         }
@@ -63,10 +75,14 @@ impl Spool {
     pub(crate) fn finish(self) -> Result<Body, RequestError> {
         Ok(match self {
             Self::Memory(bytes) => Body::Memory(Cursor::new(bytes)),
-            Self::File { file, length } => {
+            Self::File {
+                file,
+                length,
+                directory,
+            } => {
                 let file = file.into_inner().map_err(IntoInnerError::into_error);
-                let mut file = file.map_err(RequestError::Spool)?;
-                file.rewind().map_err(RequestError::Spool)?;
+                let mut file = file.map_err(failed(&directory))?;
+                file.rewind().map_err(failed(&directory))?;
                 Body::Spooled { file, length }
             }
         })
@@ -80,9 +96,9 @@ impl Spool {
     }
 }
 
-fn open(directory: Option<&Path>) -> std::io::Result<File> {
-    match directory {
-        Some(directory) => tempfile::tempfile_in(directory),
-        None => tempfile::tempfile(),
+fn failed(directory: &Path) -> impl Fn(io::Error) -> RequestError {
+    |source| RequestError::Spool {
+        directory: directory.to_owned(),
+        source,
     }
 }

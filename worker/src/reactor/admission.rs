@@ -81,7 +81,7 @@ impl Reactor {
     /// Whether one more connection fits.
     pub(super) fn has_place(&self) -> bool {
         let adopted = self.station.adopted.load(Ordering::Relaxed);
-        self.table.len() + adopted < self.station.settings.worker_connections
+        self.table.len() + adopted < self.station.most_connections
     }
 
     /// Shuts the door until then, or until a place gets free.

@@ -1,6 +1,6 @@
 //! Clients that took too long, and requests that cannot be served.
 
-use log::{debug, warn};
+use log::{debug, error, warn};
 use oxicorn_common::request::{Peer, Scheme};
 use oxicorn_common::response::{Response, ResponseBody};
 
@@ -61,6 +61,8 @@ impl Reactor {
         match (error, connection.peer) {
             // Somebody has typed http for https, as somebody does every day.
             (RequestError::WithoutTls, peer) => debug!("Invalid request from {peer}: {error}"),
+            // Nothing is wrong with the request.
+            (RequestError::Spool { .. }, peer) => error!("Request from {peer}: {error}"),
             (_, Peer::Tcp(address)) => warn!("Invalid request from ip={}: {error}", address.ip()),
             (_, Peer::Unix) => warn!("Invalid request from a local client: {error}"),
         }

@@ -23,7 +23,7 @@ mod runner;
 mod store;
 mod work;
 
-use oxicorn_common::{App, Application, LoadError, Runner, WorkerContext};
+use oxicorn_common::{App, Application, LoadError, Runner, Settings, WorkerContext};
 
 /// The service as the master knows it.
 #[derive(Debug)]
@@ -32,6 +32,11 @@ pub struct EventStreamMonitor;
 impl Application for EventStreamMonitor {
     fn name(&self) -> &str {
         "native:eventstreammonitor"
+    }
+
+    fn check(&self, settings: &Settings) -> Result<(), LoadError> {
+        store::check(settings)?;
+        Ok(cache::check(settings)?)
     }
 
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {

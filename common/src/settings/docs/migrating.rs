@@ -21,7 +21,7 @@ const OURS: [&str; 6] = [
 ];
 
 /// What is otherwise than in gunicorn, and why.
-const DIFFERENCES: [(&str, &str); 25] = [
+const DIFFERENCES: [(&str, &str); 28] = [
     (
         "access_log_format",
         "a format with an atom that cannot be read is refused at the start; control characters in values are escaped",
@@ -35,6 +35,10 @@ const DIFFERENCES: [(&str, &str); 25] = [
         "a directory that is missing is refused with the source of the setting",
     ),
     (
+        "check_config",
+        "files, addresses, certificates and URLs are checked too; it says `ok`",
+    ),
+    (
         "config",
         "`oxicorn.conf.py` is looked for after `gunicorn.conf.py`; a module (`python:NAME`) is executed again on SIGHUP too; slips in names are remarked on",
     ),
@@ -46,6 +50,8 @@ const DIFFERENCES: [(&str, &str); 25] = [
         "graceful_timeout",
         "it holds for SIGHUP, max_requests and SIGTTOU as for SIGTERM",
     ),
+    ("group", "not set is the group of `user`, not the master's"),
+    ("initgroups", "on where `user` is set and `group` is not"),
     (
         "keepalive",
         "default 75 instead of 2: an idle connection holds no thread",

@@ -76,7 +76,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         bare: None,
         standing: Standing::Works,
         help: "The user, by name or number, that the children run as. Not set is the one that \
-               started the master.",
+               started the master. Log and socket files that the master makes become this user's; \
+               links that this user has made are not followed where the master is root.",
         apply: |settings, text| parse::user(text).map(|value| settings.user = value),
         show: |settings| show::optional(settings.user),
     },
@@ -88,8 +89,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The group, by name or number, that the children run as. Not set is the one that \
-               started the master.",
+        help: "The group, by name or number, that the children run as. Not set is the group of user, \
+               with all the groups that the user is in, or else that of the master.",
         apply: |settings, text| parse::group(text).map(|value| settings.group = value),
         show: |settings| show::optional(settings.group),
     },
@@ -101,7 +102,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Give the children all the groups that their user is in, beside their own.",
+        help: "Give the children all the groups that their user is in, beside their own. So it is \
+               without this where group is not set.",
         apply: |settings, text| parse::switch(text).map(|value| settings.initgroups = value),
         show: |settings| settings.initgroups.to_string(),
     },

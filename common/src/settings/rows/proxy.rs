@@ -46,8 +46,9 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         bare: None,
         standing: Standing::Works,
         help: "Whose secure_scheme_headers and forwarder_headers are believed: addresses and \
-               networks such as 10.0.0.0/8 with commas between them, or * for everybody. The \
-               variable FORWARDED_ALLOW_IPS replaces the default.",
+               networks such as 10.0.0.0/8 with commas between them, or * for everybody. Whoever \
+               comes by a Unix socket is believed: the permissions of its file say who can, mode 0777 \
+               less umask, of user and group. The variable FORWARDED_ALLOW_IPS replaces the default.",
         apply: |settings, text| {
             Peers::parse(text).map(|value| settings.proxy.forwarded_peers = value)
         },

@@ -1,7 +1,7 @@
 //! The built-in service: its store, its cache and its sessions.
 
 use crate::settings::setting::{Kind, Section, Setting, Standing};
-use crate::settings::{parse, show};
+use crate::settings::{mask, parse, show};
 
 pub(in crate::settings) const ROWS: [Setting; 21] = [
     Setting {
@@ -16,7 +16,7 @@ pub(in crate::settings) const ROWS: [Setting; 21] = [
         apply: |settings, text| {
             parse::database_url(text).map(|value| settings.database_url = value)
         },
-        show: |settings| show::url(&settings.database_url),
+        show: |settings| mask(&settings.database_url),
     },
     Setting {
         name: "pool_size",
@@ -175,7 +175,7 @@ pub(in crate::settings) const ROWS: [Setting; 21] = [
         help: "The Redis that all workers use as their cache: redis://[USER:PASSWORD@]HOST[:PORT][/DB] or \
                unix:///PATH. Without it and redis_host, each worker has a cache of its own.",
         apply: |settings, text| parse::redis_url(text).map(|value| settings.redis_url = value),
-        show: |settings| show::url(settings.redis_url.as_deref().unwrap_or_default()),
+        show: |settings| mask(settings.redis_url.as_deref().unwrap_or_default()),
     },
     Setting {
         name: "redis_host",

@@ -29,7 +29,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         bare: None,
         standing: Standing::Works,
         help: "A file of NAME=VALUE lines with the same names as the environment, which outranks it. \
-               It is read again on SIGHUP. Its variables are settings only; use raw_env for the \
+               With a - before its name it need not be there. It is read again on SIGHUP. Its variables are settings only; use raw_env for the \
                application's environment.",
         apply: |settings, text| {
             settings.env_file = parse::path(text);

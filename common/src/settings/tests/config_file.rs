@@ -159,6 +159,35 @@ fn names_that_look_like_settings_are_remarked_on() {
 }
 
 #[test]
+fn names_that_mean_a_setting_by_another_name_are_remarked_on() {
+    for (name, meant) in [
+        ("WORKERS", "workers"),
+        ("preload", "preload_app"),
+        ("log_level", "loglevel"),
+        ("access_logfile", "accesslog"),
+        ("port", "bind"),
+        ("Max_Requests", "max_requests"),
+    ] {
+        assert_eq!(
+            read(&[(name, text("1"))], &[]).warnings,
+            [format!(
+                "python:conf: {name} is no setting: did you mean {meant}?"
+            )]
+        );
+    }
+    // What the file makes a setting of is the file's own business.
+    let values = [
+        ("PORT", text("80")),
+        ("host", text("h")),
+        ("bind", text("h:80")),
+        ("cores", text("4")),
+        ("name", text("shop")),
+        ("proc_name", text("shop")),
+    ];
+    assert_eq!(read(&values, &[]).warnings, [""; 0]);
+}
+
+#[test]
 fn the_default_files_are_found_in_the_working_directory() {
     let name = format!("oxicorn-default-{}", std::process::id());
     let directory = std::env::temp_dir().join(name);

@@ -63,6 +63,59 @@ fn bad_usage_is_one_line() {
 }
 
 #[test]
+fn flags_of_other_servers_are_translated() {
+    for (flag, ours) in [
+        ("--host", "--bind"),
+        ("--port", "--bind"),
+        ("--uds", "--bind unix:"),
+        ("--ssl-keyfile", "--keyfile"),
+        ("--ssl-certfile", "--certfile"),
+        ("--processes", "--workers"),
+        ("--factory", "module:factory()"),
+    ] {
+        let text = refusal(&[flag, "1"], &[]);
+        assert!(
+            text.starts_with(&format!("unknown flag {flag}: ")),
+            "{text}"
+        );
+        assert!(text.contains(ours), "{text}");
+    }
+}
+
+#[test]
+fn an_address_that_is_none_says_what_would_be_one() {
+    let text = refusal(&["--bind", "5331"], &[]);
+    assert!(
+        text.contains("127.0.0.1:5331") && text.contains(":5331 for all"),
+        "{text}"
+    );
+    let text = refusal(&["--bind", "localhost:70000"], &[]);
+    assert!(
+        text.contains("\"localhost:70000\"") && text.contains("0 to 65535"),
+        "{text}"
+    );
+    let text = refusal(&["-c", "nowhere.py"], &[]);
+    assert!(
+        text.contains("/nowhere.py") && !text.contains("entity"),
+        "{text}"
+    );
+}
+
+#[test]
+fn unknown_variables_of_gunicorns_are_named() {
+    let environment = [
+        ("GUNICORN_WORKRES", "1"),
+        ("GUNICORN_PID", "1"),
+        ("GUNICORN_SERVICE_HOST", "10.0.0.1"),
+        ("GUNICORN_CMD_ARGS", "-w 2"),
+    ];
+    assert_eq!(
+        load(&[], &environment).warnings,
+        ["variable GUNICORN_WORKRES is no setting and is ignored: did you mean GUNICORN_WORKERS?"]
+    );
+}
+
+#[test]
 fn unknown_variables_of_ours_are_named() {
     let environment = [
         ("OXICORN_WORKER", "1"),
@@ -73,7 +126,7 @@ fn unknown_variables_of_ours_are_named() {
     ];
     assert_eq!(
         load(&[], &environment).warnings,
-        ["variable OXICORN_WORKER is no setting and is ignored"]
+        ["variable OXICORN_WORKER is no setting and is ignored: did you mean OXICORN_WORKERS?"]
     );
 }
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use oxicorn_common::WorkerContext;
+use oxicorn_common::{Settings, WorkerContext};
 
 use super::problem::Problem;
 use super::store::{Invalidate, Store};
@@ -57,6 +57,11 @@ pub(crate) fn open(context: &WorkerContext) -> anyhow::Result<Arc<dyn Cache>> {
         Some(redis) => Ok(Arc::new(redis)),
         None => Ok(Arc::new(memory::Memory::new(context)?)),
     }
+}
+
+/// Whether the settings of a Redis can be meant.
+pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
+    redis::check(settings)
 }
 
 /// Bytes that count as one entry.

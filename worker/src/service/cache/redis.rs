@@ -53,6 +53,11 @@ use super::{Cache, Found, Made, Make, Shared, shortened};
 use crate::service::health::Health;
 use crate::service::store::{Invalidate, Store};
 
+/// Whether there may be such a Redis: nobody is asked.
+pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
+    Address::of(settings).map(drop)
+}
+
 #[derive(Debug)]
 pub(super) struct Redis {
     client: Arc<Client>,

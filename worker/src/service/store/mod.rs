@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
+use oxicorn_common::settings::mask;
 use oxicorn_common::{Settings, WorkerContext};
 use serde_json::{Map, Value};
 
@@ -184,7 +185,7 @@ pub(crate) fn open(
         "postgres" | "postgresql" => {
             Ok(Arc::new(postgres::Postgres::open(context, shape, caches)?))
         }
-        other => bail!("database_url: {other}: is not supported; {USAGE}"),
+        other => bail!("database_url: {}: is not supported; {USAGE}", mask(other)),
     }
 }
 
@@ -194,7 +195,16 @@ pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker
     match scheme(&settings.database_url) {
         "sqlite" => Ok(Box::new(sqlite::DataVersion::new(settings)?)),
         "postgres" | "postgresql" => Ok(Box::new(postgres::Listener::new(settings)?)),
-        other => bail!("database_url: {other}: is not supported; {USAGE}"),
+        other => bail!("database_url: {}: is not supported; {USAGE}", mask(other)),
+    }
+}
+
+/// Whether the URL can be meant: what answers there is found at the start.
+pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
+    match scheme(&settings.database_url) {
+        "sqlite" => sqlite::check(settings),
+        "postgres" | "postgresql" => postgres::check(settings),
+        other => bail!("database_url: {}: is not supported; {USAGE}", mask(other)),
     }
 }
 

@@ -41,6 +41,11 @@ const CHECK: Duration = Duration::from_secs(2);
 /// Connections that may turn out dead one after the other before the server counts as gone.
 const DEAD: usize = 64;
 
+/// Whether there may be such a server: nobody is asked.
+pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
+    Manager::new(Target::parse(&settings.database_url)?).map(drop)
+}
+
 #[derive(Debug)]
 pub(crate) struct Postgres {
     pool: Pool<Manager>,

@@ -32,6 +32,14 @@ impl std::fmt::Debug for Target {
 impl Target {
     pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
+        // The rest of a password would be taken for a name of a database, and end up in messages.
+        let authority = base.split_once("://").map_or("", |(_, rest)| rest);
+        if let Some((before, _)) = authority.split_once('/')
+            && !before.contains('@')
+            && authority.contains('@')
+        {
+            return refuse("a / in its user or password has to be written %2F, an @ %40");
+        }
         let (mut mode, mut root, mut kept) = ("prefer", None, Vec::new());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
@@ -133,6 +141,7 @@ mod tests {
             ("postgres://a:secret@h/x?sslmode=maybe", "sslmode=maybe"),
             ("postgres://a:secret@h/x?nonsense=1", "nonsense"),
             ("postgres://a:secret@h:port/x", "port"),
+            ("postgres://a:12/secret@h/x", "%2F"),
         ] {
             let text = format!("{:#}", Target::parse(url).expect_err("no target"));
             assert!(

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::bail;
+use oxicorn_common::settings::mask;
 use rusqlite::Connection;
 
 /// How long a writer waits for the other writers of all processes.
@@ -21,7 +22,10 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// The file of `sqlite:PATH` or `sqlite:///PATH`.
 pub(super) fn path_of(database_url: &str) -> anyhow::Result<PathBuf> {
     let Some(path) = database_url.strip_prefix("sqlite:") else {
-        bail!("database_url: {database_url}: names no file; use sqlite:PATH");
+        bail!(
+            "database_url: {}: names no file; use sqlite:PATH",
+            mask(database_url)
+        );
     };
     let path = match path.strip_prefix("//") {
         Some(rest) => rest.strip_prefix('/').map_or(rest, |_| rest),

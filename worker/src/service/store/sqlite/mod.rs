@@ -16,6 +16,8 @@ mod users;
 
 use std::sync::Arc;
 
+use anyhow::Context;
+use nix::unistd::{AccessFlags, access};
 use oxicorn_common::Settings;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::TransactionBehavior;
@@ -33,6 +35,18 @@ pub(crate) struct Sqlite {
     pool: Pool<SqliteConnectionManager>,
     turns: Turns,
     caches: Arc<dyn Invalidate>,
+}
+
+/// Whether the file can be there: nothing is made.
+pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
+    let path = connection::path_of(&settings.database_url)?;
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+        _ => std::env::current_dir()?,
+    };
+    // SQLite writes two more files beside it.
+    access(&folder, AccessFlags::W_OK | AccessFlags::X_OK)
+        .with_context(|| format!("database_url: cannot write to {}", folder.display()))
 }
 
 impl Sqlite {

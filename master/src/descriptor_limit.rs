@@ -1,0 +1,36 @@
+//! How many files may be open: much for the master, what it was for everybody else.
+//!
+//! The soft limit is often a thousand, for the sake of programs that use select(2), which cannot name
+//! higher descriptors; an application may be one. The master has a pipe for each child and uses
+//! poll(2).
+
+use log::warn;
+use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
+
+/// The soft limit of before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DescriptorLimit(Option<rlim_t>);
+
+impl DescriptorLimit {
+    /// Raises the soft limit to the hard one.
+    pub(crate) fn raise() -> Self {
+        let raised = getrlimit(Resource::RLIMIT_NOFILE).and_then(|(soft, hard)| {
+            setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+            Ok(soft)
+        });
+        if let Err(error) = raised {
+            warn!("cannot raise the limit of open files: {error}");
+        }
+        Self(raised.ok())
+    }
+
+    /// Gives this process, and what it executes, the soft limit of before.
+    pub(crate) fn restore(self) {
+        let Some(soft) = self.0 else { return };
+        let lowered = getrlimit(Resource::RLIMIT_NOFILE)
+            .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard), hard));
+        if let Err(error) = lowered {
+            warn!("cannot lower the limit of open files again: {error}");
+        }
+    }
+}
