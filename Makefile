@@ -7,6 +7,7 @@ WORKERS ?= 4
 THREADS ?= 2
 APP ?= native:eventstreammonitor
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 BINARY := target/release/oxicorn
 # Theirs alone: what `make services` has started stays as it is.
 TEST_SERVICES := $(CURDIR)/target/services
@@ -56,6 +57,10 @@ bench-service: build ## the task service beside redis-benchmark and pgbench
 services: ## start PostgreSQL, Redis and Kafka on loopback, for development
 	scripts/services up
 
-install: build ## install the binary and the systemd unit under PREFIX
+install: build ## install the binary, its systemd unit and its file of settings under PREFIX and SYSCONFDIR
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/oxicorn
-	install -D -m 644 etc/oxicorn.service $(DESTDIR)$(PREFIX)/lib/systemd/system/oxicorn.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)
+	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's|=-/etc/|=-$(SYSCONFDIR)/|' etc/oxicorn.service \
+		> $(DESTDIR)$(PREFIX)/lib/systemd/system/oxicorn.service
+	# What somebody has written there stays.
+	test -e $(DESTDIR)$(SYSCONFDIR)/oxicorn.env || install -m 640 etc/oxicorn.env $(DESTDIR)$(SYSCONFDIR)/oxicorn.env
