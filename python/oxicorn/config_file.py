@@ -56,7 +56,9 @@ def _values(found, hooks):
                 functions[name] = function
         else:
             kind, text = convert(name, value)
-        if name.islower() and not name.startswith("_") and not isinstance(value, types.ModuleType):
+        # Settings are lower case; whoever writes one in capitals is told so.
+        counts = name.islower() or kind != "other"
+        if counts and not name.startswith("_") and not isinstance(value, types.ModuleType):
             values.append((name, kind, text))
     return values, functions
 

@@ -259,7 +259,7 @@ DIFFERENCES = [
         "A pid file is locked while its master lives: one that is left over blocks no start, whosever number it holds.", 1, "runs on",
     ),
     Difference(
-        "outcomes/check-config | outcomes/check-config-file", "says something",
+        "outcomes/check-config | outcomes/check-config-file | outcomes/config-unknown-name", "says something",
         "A check that has found nothing says so.", gunicorn=False, oxicorn=True,
     ),
     Difference("outcomes/bad-log-level", "exit code", "An unknown level is a bad setting.", oxicorn=1),
