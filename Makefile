@@ -1,6 +1,8 @@
-# What a person types; .ci/run types the same. `make` alone lists the targets.
+# What a person types; .ci/run types the same. `make` alone lists the targets. Each installs what it needs first.
 
 CARGO ?= cargo
+# Where rustup puts cargo, for a shell that was open before.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
 # The guide's own ab and wrk lines work against this address.
 BIND ?= 127.0.0.1:5002
 WORKERS ?= 4
@@ -18,28 +20,33 @@ TEST_SERVICES := $(CURDIR)/target/services
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-build: ## the release binary: target/release/oxicorn
+# Says nothing where nothing is missing.
+need-%:
+	@scripts/install-deps $*
+
+build: need-build ## the release binary: target/release/oxicorn
 	$(CARGO) build --locked --release --package oxicorn --bin oxicorn
 
 run: build ## serve the task service, 4 workers x 2 threads, on 127.0.0.1:5002
 	exec $(BINARY) --bind $(BIND) --workers $(WORKERS) --threads $(THREADS) $(APP)
 
 test: export OXICORN_SERVICES_DIR = $(TEST_SERVICES)
-test: ## every test: units, request corpus, the real binary over real PostgreSQL, Redis and Kafka, the wheel
+test: need-test ## every test: units, request corpus, the real binary over real PostgreSQL, Redis and Kafka, the wheel
 	trap 'scripts/services down' EXIT && trap 'exit 130' INT TERM && \
 		scripts/services up && $(CARGO) test --locked --workspace
+	python3 -B tests/install_deps_test.py
 	python3 -B tests/services_test.py
 	$(MAKE) --no-print-directory python-test
 
-python: ## the wheel, in release, into .venv/: .venv/bin/oxicorn
+python: need-python ## the wheel, in release, into .venv/: .venv/bin/oxicorn
 	test -x .venv/bin/python || python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check ./python
 
-python-test: ## the wheel beside gunicorn: python/tests, on every CPython of this machine
+python-test: need-python ## the wheel beside gunicorn: python/tests, on every CPython of this machine
 	python="$$(scripts/python-env)" && OXICORN_TESTS_PYTHONS="$$python" \
 		"$$(echo "$$python" | head -1)/bin/python" -B -m pytest --numprocesses 2 --dist loadgroup python/tests
 
-lint: ## formatting, clippy, documentation, licences
+lint: need-lint ## formatting, clippy, documentation, licences
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps
@@ -48,10 +55,10 @@ lint: ## formatting, clippy, documentation, licences
 fmt: ## format the code
 	$(CARGO) fmt --all
 
-bench: build ## native:hello beside nginx, both on one core
+bench: need-bench build ## native:hello beside nginx, both on one core
 	scripts/bench
 
-bench-service: build ## the task service beside redis-benchmark and pgbench
+bench-service: need-bench build ## the task service beside redis-benchmark and pgbench
 	scripts/bench-service
 
 services: ## start PostgreSQL, Redis and Kafka on loopback, for development

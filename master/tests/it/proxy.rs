@@ -35,7 +35,7 @@ impl Proxy {
             .arg(&file)
             .stdin(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}: scripts/install-deps proxies"));
+            .unwrap_or_else(|error| panic!("{program}: {error}: scripts/install-deps test"));
         let proxy = Self {
             child,
             address,

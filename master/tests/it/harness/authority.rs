@@ -123,7 +123,7 @@ fn create(identity: &Identity, kind: &[&str], arguments: &[&str]) {
         .arg(&identity.key)
         .args(arguments)
         .output()
-        .expect("openssl is installed: scripts/install-deps services");
+        .expect("openssl is installed: scripts/install-deps test");
     assert!(
         output.status.success(),
         "{}",

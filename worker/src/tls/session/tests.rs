@@ -49,7 +49,7 @@ fn certify(certificate: &Path, key: &Path) {
         .arg("-keyout")
         .arg(key)
         .output()
-        .expect("openssl is installed: scripts/install-deps services")
+        .expect("openssl is installed: scripts/install-deps test")
         .status;
     assert!(status.success());
 }
