@@ -10,12 +10,16 @@ THREADS ?= 2
 APP ?= native:eventstreammonitor
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
+# Of `make bench`: all without a name, see scripts/bench --list.
+WORKLOADS ?=
+ROUNDS ?= 5
+SECONDS ?= 2
 BINARY := target/release/oxicorn
 # Theirs alone: what `make services` has started stays as it is.
 TEST_SERVICES := $(CURDIR)/target/services
 
 .DEFAULT_GOAL := help
-.PHONY: help build run python test python-test lint fmt bench bench-service services install
+.PHONY: help build run python test python-test lint fmt bench services install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +39,7 @@ test: need-test ## every test: units, request corpus, the real binary over real 
 	trap 'scripts/services down' EXIT && trap 'exit 130' INT TERM && \
 		scripts/services up && $(CARGO) test --locked --workspace
 	python3 -B tests/install_deps_test.py
+	python3 -B tests/bench_test.py
 	python3 -B tests/services_test.py
 	$(MAKE) --no-print-directory python-test
 
@@ -55,11 +60,8 @@ lint: need-lint ## formatting, clippy, documentation, licences
 fmt: ## format the code
 	$(CARGO) fmt --all
 
-bench: need-bench build ## native:hello beside nginx, both on one core
-	scripts/bench
-
-bench-service: need-bench build ## the task service beside redis-benchmark and pgbench
-	scripts/bench-service
+bench: need-bench build ## oxicorn beside its peers: docs/performance.md; WORKLOADS="hello sleep-20" for a part
+	scripts/bench --rounds $(ROUNDS) --seconds $(SECONDS) $(WORKLOADS)
 
 services: ## start PostgreSQL, Redis and Kafka on loopback, for development
 	scripts/services up

@@ -20,23 +20,30 @@ def free_port():
 
 
 class Tree:
-    """A server process and all its descendants."""
+    """A server process and all its descendants. It is there when `ready` has returned."""
 
     def __init__(self, command, port, directory, variables=None):
-        self.port = port
+        self.command, self.port = [str(word) for word in command], port
+        self.said = pathlib.Path(directory, f"said-{port}")
         environment = {**os.environ, **(variables or {})}
-        self.process = subprocess.Popen(command, cwd=directory, stdout=subprocess.DEVNULL, env=environment)
-        deadline = time.monotonic() + 10
+        with self.said.open("wb") as said:
+            self.process = subprocess.Popen(
+                self.command, cwd=directory, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=environment,
+                start_new_session=True,
+            )
+
+    def ready(self):
+        deadline = time.monotonic() + 30
         while True:
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5).read()
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=5).read()
                 return
             except urllib.error.HTTPError:
                 return
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    sys.exit(f"{command} does not serve")
-                time.sleep(0.05)
+                    sys.exit(f"{' '.join(self.command)} does not serve:\n{self.said.read_text(errors='replace')[-2000:]}")
+                time.sleep(0.02)
 
     def pids(self):
         parents = {}
@@ -52,31 +59,52 @@ class Tree:
         return found
 
     def cpu_seconds(self):
-        self.check()
-        nanoseconds = 0
+        """Of the processes that live, and of those that have ended and were waited for."""
+        if self.process.poll() is not None:
+            sys.exit(f"{self.command[0]} has ended with {self.process.returncode} while it was measured")
+        ticks = os.sysconf("SC_CLK_TCK")
+        seconds = 0
         for pid in self.pids():
+            with contextlib.suppress(OSError):
+                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+                seconds += (int(fields[13]) + int(fields[14])) / ticks
             for task in pathlib.Path(f"/proc/{pid}/task").glob("*"):
                 with contextlib.suppress(OSError):
-                    nanoseconds += int((task / "schedstat").read_text().split()[0])
-        return nanoseconds / 1e9
+                    seconds += int((task / "schedstat").read_text().split()[0]) / 1e9
+        return seconds
 
     def pss_mib(self):
-        kib = 0
+        """The proportional set size as if nobody else were there.
+
+        Anonymous memory is the tree's own. The pages of a file count once for the tree, and not by the share that the
+        kernel gives to each of its users: several servers use the same interpreter at the same time here.
+        """
+        own, files = 0, {}
         for pid in self.pids():
             # A worker may be replaced meanwhile.
             with contextlib.suppress(OSError):
-                text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()
-                kib += int(re.search(r"^Pss:\s+(\d+)", text, re.M).group(1))
-        return kib / 1024
-
-    def check(self):
-        if self.process.poll() is not None:
-            sys.exit(f"the server has ended with {self.process.returncode} while it was measured")
+                process = pathlib.Path(f"/proc/{pid}")
+                own += sizes("Pss_Anon", (process / "smaps_rollup").read_text())
+                mine = {}
+                for mapping in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", (process / "smaps").read_text()):
+                    _, _, offset, device, inode, *_ = mapping.split("\n", 1)[0].split(maxsplit=5)
+                    if inode != "0":
+                        place = (device, inode, offset)
+                        mine[place] = mine.get(place, 0) + sizes("Rss", mapping) - sizes("Anonymous", mapping)
+                for place, size in mine.items():
+                    files[place] = max(files.get(place, 0), size)
+        return (own + sum(files.values())) / 1024
 
     def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+        # What is left of its process group.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def sizes(name, text):
+    return sum(map(int, re.findall(rf"^{name}:\s+(\d+)", text, re.M)))

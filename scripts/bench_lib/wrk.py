@@ -1,10 +1,21 @@
-"""wrk, and what it says."""
+"""wrk: as many requests as a number of connections can carry, from one thread, pinned where that is wanted."""
 
 import os
-import re
+import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
+
+# `done` runs once, after the load: it costs no request anything.
+DONE = """
+done = function(summary, latency, requests)
+    local e = summary.errors
+    io.write(string.format("\\nRESULT %d %d %d %d %d %d\\n", summary.requests, summary.duration,
+        e.connect + e.read + e.write + e.status + e.timeout,
+        latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+end
+"""
 
 
 def find(program):
@@ -14,27 +25,30 @@ def find(program):
     return path
 
 
-UNITS = {"us": 1, "ms": 1e3, "s": 1e6, "m": 6e7}
+class Wrk:
+    def __init__(self, connections=64, path="/", body=0, fields=None, script="", cpu=None, threads=1):
+        """`body` is how many octets each request brings; `script` is Lua that goes before all else."""
+        self.connections, self.path, self.cpu, self.threads = connections, path, cpu, threads
+        lines = [script, *(f'wrk.headers["{name}"] = "{value}"' for name, value in (fields or {}).items())]
+        if body:
+            lines += ['wrk.method = "POST"', f'wrk.body = string.rep("x", {body})']
+        self.script = "\n".join([*lines, DONE])
 
-
-def microseconds(text):
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
-    return float(number) * UNITS[unit]
-
-
-def wrk(url, threads, connections, seconds, cpu=None, script=None):
-    """Runs wrk; `script` is a file of Lua."""
-    command = [find("wrk"), f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--latency"]
-    command += [*(["-s", str(script)] if script else []), url]
-    if cpu is not None:
-        command = [find("taskset"), "-c", str(cpu), *command]
-    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    percentile = lambda p: microseconds(re.search(rf"^\s+{p}%\s+(\S+)", out, re.M).group(1))
-    bad = re.findall(r"Socket errors.*|Non-2xx.*", out)
-    return {
-        "requests": int(re.search(r"(\d+) requests in", out).group(1)),
-        "req/s": float(re.search(r"Requests/sec:\s+([\d.]+)", out).group(1)),
-        "p50 us": percentile(50),
-        "p99 us": percentile(99),
-        "errors": "; ".join(bad),
-    }
+    def run(self, port, seconds):
+        """Rate, latencies in milliseconds, and how many requests got no answer or one of an error."""
+        with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
+            script.write(self.script)
+            script.flush()
+            command = [
+                find("wrk"), f"-t{self.threads}", f"-c{self.connections}", f"-d{seconds}s", "-s", script.name,
+                f"http://127.0.0.1:{port}{self.path}",
+            ]
+            if self.cpu is not None:
+                command = [find("taskset"), "-c", str(self.cpu), *command]
+            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        line = next(line for line in out.splitlines() if line.startswith("RESULT"))
+        requests, duration, broken, p50, p99, p999 = map(int, line.split()[1:])
+        return {
+            "requests": requests, "rate": requests * 1e6 / duration, "p50": p50 / 1e3, "p99": p99 / 1e3,
+            "p999": p999 / 1e3, "broken": broken,
+        }

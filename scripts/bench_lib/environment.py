@@ -1,0 +1,36 @@
+"""What a measurement belongs to: the machine, the code, the time."""
+
+import datetime
+import functools
+import os
+import pathlib
+import platform
+import re
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+@functools.cache
+def machine():
+    text = pathlib.Path("/proc/cpuinfo").read_text()
+    model = re.search(r"^model name\s*:\s*(.*)$", text, re.M)
+    memory = int(re.search(r"^MemTotal:\s+(\d+)", pathlib.Path("/proc/meminfo").read_text(), re.M).group(1))
+    return {
+        "processor": model.group(1) if model else platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory": f"{memory / 2**20:.0f} GiB",
+        "kernel": platform.release(),
+        "virtual": "hypervisor" in text,
+    }
+
+
+@functools.cache
+def commit():
+    git = lambda *words: subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":!docs", ":!README.md")
+    return (git("rev-parse", "--short=10", "HEAD") or "unknown") + (" and changes" if changed else "")
+
+
+def today():
+    return datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d")
