@@ -24,7 +24,7 @@ impl ReadyQueue {
             place -= 1;
         }
         queue.insert(place, connection);
-        self.length.store(queue.len(), Ordering::SeqCst);
+        self.length.store(queue.len(), Ordering::Release);
     }
 
     /// The one that has waited longest.
@@ -57,7 +57,7 @@ impl ReadyQueue {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.length.load(Ordering::SeqCst)
+        self.length.load(Ordering::Acquire)
     }
 
     fn take<T>(&self, take: impl FnOnce(&mut VecDeque<Box<Connection>>) -> Option<T>) -> Option<T> {
@@ -66,7 +66,7 @@ impl ReadyQueue {
         }
         let mut queue = self.lock();
         let taken = take(&mut queue);
-        self.length.store(queue.len(), Ordering::SeqCst);
+        self.length.store(queue.len(), Ordering::Release);
         taken
     }
 

@@ -165,7 +165,7 @@ impl Crew {
         mut connection: Box<Connection>,
         desk: &mut Desk<'_>,
     ) -> Option<Lead<'a>> {
-        let kind = self.estimates.slot_for(&connection);
+        let mut kind = self.estimates.slot_for(&connection);
         let others_wait = !self.station.ready.is_empty();
         let idle = self.idle.load(Ordering::Relaxed);
         let relieve = idle > 0 && self.estimates.blocks(kind, others_wait);
@@ -181,7 +181,7 @@ impl Crew {
             self.promote();
         }
         loop {
-            let ended = self.serve(&mut connection, started, desk);
+            let ended = self.serve(&mut connection, kind, started, desk);
             if let Some(mut reactor) = self.try_lead() {
                 reactor.now = ended;
                 reactor.settle(connection);
@@ -189,12 +189,18 @@ impl Crew {
             }
             self.give_back(connection);
             connection = self.next()?;
+            kind = self.estimates.slot_for(&connection);
             started = Instant::now();
         }
     }
 
-    fn serve(&self, connection: &mut Connection, started: Instant, desk: &mut Desk<'_>) -> Instant {
-        let kind = self.estimates.slot_for(connection);
+    fn serve(
+        &self,
+        connection: &mut Connection,
+        kind: usize,
+        started: Instant,
+        desk: &mut Desk<'_>,
+    ) -> Instant {
         let alone = self.idle.load(Ordering::Relaxed) + 1 == self.station.settings.threads;
         self.begin(desk.index(), kind);
         let sample = self.estimates.begin(kind, started, alone);

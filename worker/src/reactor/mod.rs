@@ -40,6 +40,9 @@ const FIRST_LISTENER: usize = usize::MAX / 2;
 /// While requests wait, the poll is looked at again after this: what has come meanwhile gets its place
 /// behind them, and before what comes later.
 const LONGEST_ABSENCE: Duration = Duration::from_millis(1);
+/// Events that one turn deals with. As many requests wait then with their buffers, which had better be
+/// fewer than the cache has room for; who came first is told of first.
+const EVENTS: usize = 32;
 /// Connections that one turn between two requests accepts from one listener.
 const ACCEPTS: usize = 8;
 /// Buffers that are kept for the next request.
@@ -79,6 +82,8 @@ pub(crate) struct Reactor {
     last_turn: Instant,
     /// The last event came within moments.
     brisk: bool,
+    /// There is a processor for each worker.
+    has_processor: bool,
     /// Log lines wait for their receiver.
     logs_wait: bool,
     /// No place could be made for a client that waits at the door: not before then again, unless a
@@ -99,6 +104,12 @@ pub(crate) enum Entry {
         readable: bool,
         hung_up: bool,
     },
+}
+
+/// Whether there is a processor for each of `workers`: looking into the poll again and again is then
+/// nobody else's loss.
+fn has_processor(workers: usize) -> bool {
+    std::thread::available_parallelism().is_ok_and(|count| workers <= count.get())
 }
 
 const AWAY: Entry = Entry::Away {
@@ -126,7 +137,8 @@ impl Reactor {
         acceptor.set_open(true, true)?;
         let reactor = Self {
             poll,
-            events: Events::with_capacity(256),
+            events: Events::with_capacity(EVENTS),
+            has_processor: has_processor(station.settings.workers),
             acceptor,
             knocks: Vec::new(),
             handoff,

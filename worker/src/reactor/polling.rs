@@ -22,9 +22,10 @@ const LOOKS: usize = 48;
 
 impl Reactor {
     /// Waits in the poll. Under load the next event is often so near that going to sleep, and being
-    /// woken by the client's processor, costs both sides more than looking again a few times.
+    /// woken by the client's processor, costs both sides more than looking again a few times. Not where
+    /// workers share processors: others could use the time.
     pub(super) fn wait(&mut self, patience: Duration) -> io::Result<()> {
-        let looks = if self.brisk && !patience.is_zero() {
+        let looks = if self.brisk && self.has_processor && !patience.is_zero() {
             LOOKS
         } else {
             0
