@@ -28,9 +28,12 @@ const LOOK_FROM_MICROS: u32 = 80;
 /// of their kind wait at all.
 const MOST_UNKNOWN: u32 = 512;
 
-/// A sample counts for no more than this: a thread that lost the processor once was slow once, and
-/// its kind of request does not block.
+/// A sample counts for no more than this.
 const MOST_MICROS: u32 = 1_000;
+/// Nor for more than so many times the average before, and this: a thread that lost the processor once was
+/// slow once, and its kind of request does not block. A kind that does is known after some 15 requests.
+const MOST_TIMES: u32 = 8;
+const MOST_BEYOND_MICROS: u32 = 50;
 
 #[derive(Debug)]
 pub(crate) struct Estimates([Estimate; KINDS]);
@@ -207,8 +210,8 @@ impl Estimate {
 /// Takes one more sample in, with a weight of an eighth.
 fn take_in(average: &AtomicU32, sample: Duration) {
     let micros = u32::try_from(sample.as_micros()).unwrap_or(u32::MAX);
-    let sample = micros.min(MOST_MICROS);
     let before = average.load(Ordering::Relaxed);
+    let sample = micros.min(MOST_MICROS.min(before * MOST_TIMES + MOST_BEYOND_MICROS));
     average.store(before - before / 8 + sample / 8, Ordering::Relaxed);
 }
 
@@ -235,6 +238,16 @@ mod tests {
         assert!(estimates.blocks(3, true) && !estimates.blocks(3, false));
         learn(&estimates, 60, 10, Finding::NotLooked);
         assert!(!estimates.blocks(3, true));
+    }
+
+    #[test]
+    fn one_in_many_that_lost_the_processor_changes_nothing() {
+        let estimates = Estimates::default();
+        for _ in 0..100 {
+            learn(&estimates, 20, 10, Finding::NotLooked);
+            learn(&estimates, 1, 5000, Finding::NotLooked);
+            assert!(estimates.0[3].took.load(Ordering::Relaxed) < LOOK_FROM_MICROS);
+        }
     }
 
     #[test]

@@ -285,12 +285,12 @@ impl Crew {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        self.led.store(true, Ordering::SeqCst);
+        self.led.store(true, Ordering::Release);
         Some(lead)
     }
 
     fn let_go(&self, lead: Lead<'_>) {
-        self.led.store(false, Ordering::SeqCst);
+        self.led.store(false, Ordering::Release);
         drop(lead);
     }
 
