@@ -26,6 +26,12 @@ pub trait App: Send + Sync + 'static {
     /// a head, only the body of what is returned counts, and goes on where the outlet ended.
     fn call(&self, request: &mut Request, outlet: &mut Outlet<'_>) -> Response;
 
+    /// The longest body that it takes, in bytes, where `limit_request_body` sets no limit. Longer ones are
+    /// refused before they are read.
+    fn body_limit(&self) -> Option<u64> {
+        None
+    }
+
     /// Where `thread`, which has been in the application for too long, is: one call a line, for the
     /// log. `None` where the application has no stack of its own. Called from another thread.
     fn stack_of(&self, thread: i32) -> Option<String> {

@@ -115,7 +115,7 @@ pub fn run_web(boot: Boot) -> i32 {
             }
             outcome => outcome?,
         };
-        let settings = Arc::clone(&context.settings);
+        let settings = limited(&context.settings, app.body_limit());
         let (board, slot) = (boot.scoreboard, context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
         let station = Arc::new(station.with_hooks(&context));
@@ -243,6 +243,17 @@ fn work(
         }
         // The panic hook has written it down.
         Err(_) => Ok(1),
+    }
+}
+
+/// The settings, with the application's own limit where they have none.
+fn limited(settings: &Arc<Settings>, body: Option<u64>) -> Arc<Settings> {
+    match body {
+        Some(limit) if settings.limit_request_body == 0 => Arc::new(Settings {
+            limit_request_body: limit,
+            ..(**settings).clone()
+        }),
+        _ => Arc::clone(settings),
     }
 }
 

@@ -147,11 +147,14 @@ pub struct Settings {
     pub redis_host: Option<String>,
     pub redis_port: u16,
     pub redis_db: i64,
+    pub redis_username: Option<String>,
     pub redis_password: Option<String>,
     pub redis_timeout: Duration,
     pub kafka_brokers: Vec<String>,
     pub kafka_topic: String,
     pub kafka_group: String,
+    /// Bytes; 0 is no limit.
+    pub service_body_limit: u64,
 }
 
 impl Settings {
@@ -233,11 +236,13 @@ impl Settings {
             redis_host: None,
             redis_port: 0,
             redis_db: 0,
+            redis_username: None,
             redis_password: None,
             redis_timeout: Duration::ZERO,
             kafka_brokers: Vec::new(),
             kafka_topic: String::new(),
             kafka_group: String::new(),
+            service_body_limit: 0,
         }
     }
 }

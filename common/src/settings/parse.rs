@@ -167,14 +167,14 @@ pub(super) fn database_url(text: &str) -> Parsed<String> {
 
 /// A Redis by its URL.
 pub(super) fn redis_url(text: &str) -> Parsed<Option<String>> {
-    let known = ["redis://", "unix://", "redis+unix://"];
+    let known = ["redis://", "rediss://", "unix://", "redis+unix://"];
     if text.is_empty() {
         return Ok(None);
     }
     if known.iter().any(|scheme| text.starts_with(scheme)) {
         return Ok(Some(text.to_owned()));
     }
-    Err("redis://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH".to_owned())
+    Err("redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://.. or unix:///PATH".to_owned())
 }
 
 /// A port, or the URL that Kubernetes makes of one.
@@ -191,6 +191,9 @@ pub(super) fn brokers(text: &str) -> Parsed<Vec<String>> {
     let items = text.split(',').map(str::trim).filter(|it| !it.is_empty());
     items
         .map(|item| match item.rsplit_once(':') {
+            _ if item.contains("://") => {
+                Err("HOST:PORT without a scheme, as brokers are reached in the clear".to_owned())
+            }
             Some((host, digits)) if !host.is_empty() && number(digits, 1..=u16::MAX).is_ok() => {
                 Ok(item.to_owned())
             }

@@ -46,7 +46,7 @@ pub(crate) enum RequestError {
     LineTooLong,
     #[error("the header fields exceed limit_request_fields or limit_request_field_size")]
     FieldsTooLarge,
-    #[error("the body is longer than limit_request_body")]
+    #[error("the body is longer than limit_request_body, or the limit of the application")]
     BodyTooLarge,
     #[error("the PROXY protocol header is malformed: {0}")]
     ProxyHeader(Malformed),

@@ -20,6 +20,8 @@ use super::store::{self, PoolShape, Store, TaskPage};
 /// Tasks that one list may have.
 const MAX_LIMIT: u32 = 1000;
 const DEFAULT_LIMIT: u32 = 50;
+/// What a user is made of.
+const USER: [&str; 3] = ["username", "email", "fullName"];
 
 type Answer = Result<Response, Problem>;
 
@@ -39,6 +41,10 @@ impl App for Service {
     fn call(&self, request: &mut Request, _outlet: &mut Outlet<'_>) -> Response {
         let answer = self.answer(request);
         answer.unwrap_or_else(|problem| problem.into_response(request.method(), request.path()))
+    }
+
+    fn body_limit(&self) -> Option<u64> {
+        Some(self.settings.service_body_limit).filter(|limit| *limit > 0)
     }
 }
 
@@ -91,7 +97,8 @@ impl Service {
     }
 
     fn create_task(&self, request: &mut Request) -> Answer {
-        let mut input = Input::from_body(request)?;
+        let names = ["userId", "taskType", "priority", "parameters"];
+        let mut input = Input::from_body(request, &names)?;
         let user_id = input.required("userId");
         let task_type = input.optional("taskType").unwrap_or_default();
         let priority = input.optional("priority").unwrap_or_default();
@@ -112,7 +119,8 @@ impl Service {
         // Before the query is read: the same text is the same list.
         let query = request.query().unwrap_or_default();
         let body = self.cache.read_list(query, &mut || {
-            let mut input = Input::from_query(request);
+            let names = ["status", "taskType", "userId", "limit", "offset"];
+            let mut input = Input::from_query(request, &names);
             let filter = TaskFilter {
                 status: input.optional("status"),
                 task_type: input.optional("taskType"),
@@ -143,7 +151,7 @@ impl Service {
     }
 
     fn create_user(&self, request: &mut Request) -> Answer {
-        let mut input = Input::from_body(request)?;
+        let mut input = Input::from_body(request, &USER)?;
         let names = (
             input.required_text("username"),
             input.required_text("email"),
@@ -163,7 +171,7 @@ impl Service {
     }
 
     fn change_user(&self, id: i64, request: &mut Request) -> Answer {
-        let mut input = Input::from_body(request)?;
+        let mut input = Input::from_body(request, &USER)?;
         let change = UserChange {
             username: input.text("username"),
             email: input.text("email"),
@@ -179,7 +187,7 @@ impl Service {
     }
 
     fn create_session(&self, request: &mut Request) -> Answer {
-        let mut input = Input::from_body(request)?;
+        let mut input = Input::from_body(request, &["userId", "data"])?;
         let user_id = input.integer("userId");
         let data = input.object("data").unwrap_or_default();
         let user_id = input.finish(user_id)?;
@@ -209,7 +217,7 @@ impl Service {
         let data = if request.body.length() == 0 {
             None
         } else {
-            let mut input = Input::from_body(request)?;
+            let mut input = Input::from_body(request, &["data"])?;
             let data = input.object("data");
             input.finish(Some(data))?
         };

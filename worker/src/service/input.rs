@@ -1,27 +1,35 @@
 //! What clients send: JSON bodies and query strings, read field by field so that the answer can
 //! list everything that is wrong. Fields that are not known are ignored.
 
-use std::borrow::Cow;
 use std::str::FromStr;
 
 use garde::Validate;
 use oxicorn_common::Request;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::to_raw_value;
 
+use super::model::{Fields, StoredJson, check, fields, scalar};
 use super::problem::{FieldProblem, Problem};
+
+/// What is wrong with a text that holds U+0000: PostgreSQL cannot keep it.
+const ZERO: &str = "has the character U+0000";
 
 /// The fields of a body or a query, and what was wrong with those taken so far.
 #[derive(Debug)]
 pub(crate) struct Input {
     what: &'static str,
-    fields: Map<String, Value>,
+    fields: Fields,
     problems: Vec<FieldProblem>,
 }
 
 impl Input {
-    /// The body, which must be a JSON object.
-    pub(crate) fn from_body(request: &mut Request) -> Result<Self, Problem> {
+    /// These fields of the body, which must be a JSON object.
+    pub(crate) fn from_body(request: &mut Request, names: &[&str]) -> Result<Self, Problem> {
+        let coding = request.field("content-encoding").unwrap_or_default();
+        if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+            return Err(Problem::Coding);
+        }
         if !is_json(request.field("content-type").unwrap_or_default()) {
             return Err(Problem::MediaType);
         }
@@ -29,9 +37,9 @@ impl Input {
             .body
             .read_all()
             .map_err(|error| Problem::Internal(error.into()))?;
-        let value: Value = serde_json::from_slice(&body).map_err(Problem::Json)?;
+        check(&body).map_err(Problem::Json)?;
         let mut input = Self::new("the body");
-        let Value::Object(fields) = value else {
+        let Some(fields) = fields(&body, names).map_err(Problem::Json)? else {
             input.refuse("", "must be a JSON object");
             return input.finish(None);
         };
@@ -39,15 +47,20 @@ impl Input {
         Ok(input)
     }
 
-    /// The query string, of which the last of several values counts.
-    pub(crate) fn from_query(request: &Request) -> Self {
+    /// These fields of the query string, of which the last of several values counts.
+    pub(crate) fn from_query(request: &Request, names: &[&str]) -> Self {
         let mut input = Self::new("the query");
         let query = request.query().unwrap_or_default().as_bytes();
         for (name, value) in form_urlencoded::parse(query) {
-            if !value.is_empty() {
-                input
-                    .fields
-                    .insert(name.into_owned(), Cow::into_owned(value).into());
+            if value.is_empty() || !names.contains(&&*name) {
+                continue;
+            }
+            if value.contains('\0') {
+                input.refuse(&name, ZERO);
+            }
+            // A text can always be written down.
+            if let Ok(raw) = to_raw_value(&value) {
+                input.fields.insert(name.into_owned(), raw);
             }
         }
         input
@@ -56,7 +69,7 @@ impl Input {
     fn new(what: &'static str) -> Self {
         Self {
             what,
-            fields: Map::new(),
+            fields: Fields::new(),
             problems: Vec::new(),
         }
     }
@@ -76,28 +89,31 @@ impl Input {
     /// A field that holds an integer and must be there.
     pub(crate) fn integer(&mut self, name: &str) -> Option<i64> {
         self.demand(name);
-        self.take(name, "must be an integer", |value| value.as_i64())
+        self.take(name, |value| value.as_i64().ok_or("must be an integer"))
     }
 
     /// A field of text that may be absent or null.
     pub(crate) fn text(&mut self, name: &str) -> Option<String> {
-        self.take(name, "must be a text", |value| match value {
-            Value::String(text) => Some(text),
-            _ => None,
+        self.take(name, |value| match value {
+            Value::String(text) if text.contains('\0') => Err(ZERO),
+            Value::String(text) => Ok(text),
+            _ => Err("must be a text"),
         })
     }
 
     /// A field that holds an object, or may be absent or null.
-    pub(crate) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
-        self.take(name, "must be a JSON object", |value| match value {
-            Value::Object(fields) => Some(fields),
-            _ => None,
-        })
+    pub(crate) fn object(&mut self, name: &str) -> Option<StoredJson> {
+        let raw = self.fields.remove(name).filter(|raw| raw.get() != "null")?;
+        let object = StoredJson::object(raw);
+        if object.is_none() {
+            self.refuse(name, "must be a JSON object");
+        }
+        object
     }
 
-    /// A field that may be absent or null.
+    /// A field that holds a scalar, or may be absent or null.
     pub(crate) fn optional<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
-        let value = self.fields.remove(name).filter(|value| !value.is_null())?;
+        let value = self.remove(name)?;
         match serde_json::from_value(value) {
             Ok(value) => Some(value),
             Err(error) => {
@@ -143,23 +159,31 @@ impl Input {
     }
 
     fn demand(&mut self, name: &str) {
-        if self.fields.get(name).is_none_or(Value::is_null) {
+        if self.fields.get(name).is_none_or(|raw| raw.get() == "null") {
             self.refuse(name, "is missing");
         }
+    }
+
+    /// A scalar, or for anything else a list without items.
+    fn remove(&mut self, name: &str) -> Option<Value> {
+        let raw = self.fields.remove(name)?;
+        // It was read before.
+        let value: Value = serde_json::from_str(scalar(&raw)).ok()?;
+        Some(value).filter(|value| !value.is_null())
     }
 
     fn take<T>(
         &mut self,
         name: &str,
-        rule: &str,
-        read: impl FnOnce(Value) -> Option<T>,
+        read: impl FnOnce(Value) -> Result<T, &'static str>,
     ) -> Option<T> {
-        let value = self.fields.remove(name).filter(|value| !value.is_null())?;
-        let read = read(value);
-        if read.is_none() {
-            self.refuse(name, rule);
+        match read(self.remove(name)?) {
+            Ok(read) => Some(read),
+            Err(rule) => {
+                self.refuse(name, rule);
+                None
+            }
         }
-        read
     }
 
     fn refuse(&mut self, field: &str, problem: &str) {
@@ -201,6 +225,10 @@ fn camel_case(name: &str) -> String {
 mod tests {
     use super::*;
 
+    fn raw(text: &str) -> Box<serde_json::value::RawValue> {
+        serde_json::from_str(text).expect("JSON")
+    }
+
     #[test]
     fn json_has_many_names() {
         for good in [
@@ -223,7 +251,7 @@ mod tests {
     #[test]
     fn everything_wrong_is_listed() {
         let mut input = Input::new("the body");
-        input.fields.insert("a".to_owned(), Value::from("x"));
+        input.fields.insert("a".to_owned(), raw("\"x\""));
         let a: Option<u32> = input.optional("a");
         let b: Option<u32> = input.required("b");
         match input.finish(a.zip(b)) {
@@ -240,7 +268,7 @@ mod tests {
     fn null_is_as_good_as_absent() {
         let mut input = Input::new("the body");
         for name in ["a", "b", "c"] {
-            input.fields.insert(name.to_owned(), Value::Null);
+            input.fields.insert(name.to_owned(), raw("null"));
         }
         let required: Option<u32> = input.required("a");
         assert_eq!(

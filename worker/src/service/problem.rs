@@ -23,6 +23,8 @@ pub(crate) enum Problem {
     MethodNotAllowed { allow: &'static str },
     #[error("the body must be of type application/json")]
     MediaType,
+    #[error("the body must not be compressed: no Content-Encoding but identity is taken")]
+    Coding,
     #[error("the body is not JSON: {0}")]
     Json(serde_json::Error),
     #[error("{0} cannot be accepted")]
@@ -35,6 +37,8 @@ pub(crate) enum Problem {
     Busy,
     #[error("the database cannot be reached; try again in a few seconds")]
     Unreachable,
+    #[error("the database takes no changes for now; try again in a few seconds")]
+    NoChanges,
     #[error("the connection to the database was lost; the change may have been made or not")]
     Unknown(#[source] anyhow::Error),
     #[error("the server failed; its log has the reason")]
@@ -63,13 +67,16 @@ impl Problem {
         match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, "NOT_FOUND"),
             Self::MethodNotAllowed { .. } => (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED"),
-            Self::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE"),
+            Self::MediaType | Self::Coding => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE")
+            }
             Self::Json(_) => (StatusCode::BAD_REQUEST, "BAD_JSON"),
             Self::Invalid(..) => (StatusCode::BAD_REQUEST, "VALIDATION_ERROR"),
             Self::Taken(_) => (StatusCode::CONFLICT, "CONFLICT"),
             Self::Final(_) => (StatusCode::BAD_REQUEST, "TASK_NOT_CANCELLABLE"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
             Self::Unreachable => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
+            Self::NoChanges => (StatusCode::SERVICE_UNAVAILABLE, "SERVICE_UNAVAILABLE"),
             Self::Unknown(_) => (StatusCode::INTERNAL_SERVER_ERROR, "OUTCOME_UNKNOWN"),
             Self::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
         }
@@ -102,8 +109,10 @@ impl Problem {
         let response = Response::json(status, serde_json::to_vec(&body).unwrap_or_default());
         match self {
             Self::MethodNotAllowed { allow } => response.field("Allow", allow),
+            // RFC 9110 section 15.5.16.
+            Self::Coding => response.field("Accept-Encoding", "identity"),
             Self::Busy => response.field("Retry-After", "1"),
-            Self::Unreachable => response.field("Retry-After", "5"),
+            Self::Unreachable | Self::NoChanges => response.field("Retry-After", "5"),
             _ => response,
         }
     }
@@ -114,6 +123,8 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Busy(_) | StoreError::Conflict(_) => Self::Busy,
             StoreError::Unreachable(_) | StoreError::Lost(_) => Self::Unreachable,
+            StoreError::NoChanges(_) => Self::NoChanges,
+            StoreError::Text => Self::field("", "has a character that the database cannot hold"),
             StoreError::Unknown(cause) => Self::Unknown(cause),
             StoreError::Taken(field) => Self::Taken(field),
             other => Self::Internal(other.into()),
@@ -142,6 +153,7 @@ mod tests {
                 Some("5"),
             ),
             (StoreError::Lost(anyhow::anyhow!("closed")), 503, Some("5")),
+            (StoreError::NoChanges("full".to_owned()), 503, Some("5")),
             // To come back might do it twice.
             (StoreError::Unknown(anyhow::anyhow!("closed")), 500, None),
         ] {

@@ -3,7 +3,7 @@
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{mask, parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 21] = [
+pub(in crate::settings) const ROWS: [Setting; 23] = [
     Setting {
         name: "database_url",
         section: Section::Service,
@@ -63,11 +63,11 @@ pub(in crate::settings) const ROWS: [Setting; 21] = [
         section: Section::Service,
         flags: &["--pool-timeout"],
         kind: Kind::Value("SECONDS"),
-        default: "30",
+        default: "10",
         bare: Some("POOL_TIMEOUT"),
         standing: Standing::Works,
         help: "How long a request waits for a database connection, in seconds. Then it is answered \
-               503.",
+               503. Two thirds of timeout at the most.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.pool_timeout = value),
         show: |settings| show::seconds(settings.pool_timeout),
     },
@@ -90,7 +90,7 @@ pub(in crate::settings) const ROWS: [Setting; 21] = [
         section: Section::Service,
         flags: &["--task-cache-ttl"],
         kind: Kind::Value("SECONDS"),
-        default: "300",
+        default: "600",
         bare: None,
         standing: Standing::Works,
         help: "How long a task stays in the cache, in seconds.",
@@ -114,7 +114,7 @@ pub(in crate::settings) const ROWS: [Setting; 21] = [
         section: Section::Service,
         flags: &["--session-cache-ttl"],
         kind: Kind::Value("SECONDS"),
-        default: "300",
+        default: "600",
         bare: None,
         standing: Standing::Works,
         help: "How long a session stays in the cache, in seconds.",
@@ -172,8 +172,8 @@ pub(in crate::settings) const ROWS: [Setting; 21] = [
         default: "",
         bare: Some("REDIS_URL"),
         standing: Standing::Works,
-        help: "The Redis that all workers use as their cache: redis://[USER:PASSWORD@]HOST[:PORT][/DB] or \
-               unix:///PATH. Without it and redis_host, each worker has a cache of its own.",
+        help: "The Redis that all workers use as their cache: redis://[USER:PASSWORD@]HOST[:PORT][/DB], with TLS \
+               rediss://..[?ssl_ca_certs=PATH], or unix:///PATH. Without it and redis_host, each worker has a cache of its own.",
         apply: |settings, text| parse::redis_url(text).map(|value| settings.redis_url = value),
         show: |settings| mask(settings.redis_url.as_deref().unwrap_or_default()),
     },
@@ -218,6 +218,21 @@ pub(in crate::settings) const ROWS: [Setting; 21] = [
             parse::number(text, 0..=i64::from(u16::MAX)).map(|value| settings.redis_db = value)
         },
         show: |settings| settings.redis_db.to_string(),
+    },
+    Setting {
+        name: "redis_username",
+        section: Section::Service,
+        flags: &["--redis-username"],
+        kind: Kind::Value("NAME"),
+        default: "",
+        bare: Some("REDIS_USERNAME"),
+        standing: Standing::Works,
+        help: "The ACL user that goes with redis_host and redis_password. Without it the default user.",
+        apply: |settings, text| {
+            settings.redis_username = parse::optional(text);
+            Ok(())
+        },
+        show: |settings| settings.redis_username.clone().unwrap_or_default(),
     },
     Setting {
         name: "redis_password",
@@ -283,5 +298,20 @@ pub(in crate::settings) const ROWS: [Setting; 21] = [
         help: "The consumer group of the runners.",
         apply: |settings, text| parse::kafka_name(text).map(|value| settings.kafka_group = value),
         show: |settings| settings.kafka_group.clone(),
+    },
+    Setting {
+        name: "service_body_limit",
+        section: Section::Service,
+        flags: &["--service-body-limit"],
+        kind: Kind::Value("BYTES"),
+        default: "1048576",
+        bare: None,
+        standing: Standing::Works,
+        help: "The longest body that the task service takes, in bytes, where limit_request_body is 0; longer ones are \
+               answered 413. Raise it for uploads and images. 0 is no limit.",
+        apply: |settings, text| {
+            parse::number(text, 0..=u64::MAX).map(|value| settings.service_body_limit = value)
+        },
+        show: |settings| settings.service_body_limit.to_string(),
     },
 ];

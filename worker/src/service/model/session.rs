@@ -1,9 +1,8 @@
 //! A session: data of a user that is kept for a while.
 
 use serde::Serialize;
-use serde_json::{Map, Value};
 
-use super::{Timestamp, UserId};
+use super::{StoredJson, Timestamp, UserId};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -11,7 +10,7 @@ pub(crate) struct Session {
     /// 128 random bits, hexadecimal.
     pub(crate) session_id: String,
     pub(crate) user_id: UserId,
-    pub(crate) data: Map<String, Value>,
+    pub(crate) data: StoredJson,
     pub(crate) created_at: Timestamp,
     pub(crate) expires_at: Timestamp,
 }

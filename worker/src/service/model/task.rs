@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{StoredJson, Timestamp};
 
@@ -165,7 +165,9 @@ impl<'de> Deserialize<'de> for UserRef {
         use serde::de::Error;
         match Value::deserialize(deserializer)? {
             Value::Number(number) if number.is_i64() => Ok(Self(Value::Number(number))),
-            Value::String(name) if (1..=64).contains(&name.chars().count()) => {
+            Value::String(name)
+                if (1..=64).contains(&name.chars().count()) && !name.contains('\0') =>
+            {
                 Ok(Self(Value::String(name)))
             }
             _ => Err(D::Error::custom(
@@ -186,7 +188,7 @@ pub(crate) struct NewTask {
     pub(crate) user_id: UserRef,
     pub(crate) task_type: TaskType,
     pub(crate) priority: Priority,
-    pub(crate) parameters: Map<String, Value>,
+    pub(crate) parameters: StoredJson,
 }
 
 /// What lists and `POST` tell of a task.

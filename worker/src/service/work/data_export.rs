@@ -29,12 +29,13 @@ pub(super) fn perform(
     parameters: Parameters<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<Value, WorkError> {
-    let format = parameters.text("format")?.unwrap_or("json");
+    let format = parameters.text("format")?;
+    let format = format.as_deref().unwrap_or("json");
     let limit = parameters.number("limit", MOST)?.unwrap_or(MOST) as usize;
-    let user: Option<UserRef> = parameters.optional("userId")?;
+    let user: Option<UserRef> = parameters.scalar("userId")?;
     let filter = TaskFilter {
-        status: parameters.optional("status")?,
-        task_type: parameters.optional("taskType")?,
+        status: parameters.scalar("status")?,
+        task_type: parameters.scalar("taskType")?,
         user_id: user.map(|user| UserRef::stored_forms(&user.to_string())),
     };
     let mut tasks = (assignment.lookup)(&filter, limit + 1)?;

@@ -14,7 +14,7 @@ pub(super) fn perform(
     progress: &mut Progress<'_>,
 ) -> Result<Value, WorkError> {
     if let Some(csv) = parameters.text("csv")? {
-        let columns = read_columns(csv, parameters.optional("columns")?)?;
+        let columns = read_columns(&csv, parameters.optional("columns")?)?;
         progress(50)?;
         return of_columns(columns);
     }
@@ -25,6 +25,9 @@ pub(super) fn perform(
         Statistics::of(numbers).map_err(|problem| wrong("numbers", &problem.to_string()))?;
     Ok(json!({ "statistics": statistics }))
 }
+
+/// Columns that one text may have.
+const MOST_COLUMNS: usize = 10_000;
 
 #[derive(Debug, Default)]
 struct Column {
@@ -45,6 +48,13 @@ fn read_columns(text: &str, wanted: Option<Vec<String>>) -> Result<Vec<Column>, 
         .headers()
         .map_err(|error| malformed(text, &error))?
         .clone();
+    if header.len() > MOST_COLUMNS {
+        let problem = format!(
+            "has {} columns, at most {MOST_COLUMNS} are taken",
+            header.len()
+        );
+        return Err(wrong("csv", &problem));
+    }
     let column = |(at, name): (usize, &str)| Column {
         name: name.to_owned(),
         at,
@@ -228,6 +238,7 @@ mod tests {
                 "line 3, column \"a\"",
             ),
             (json!({"csv": 5}), "must be a text"),
+            (json!({"csv": ",".repeat(10_000)}), "has 10001 columns"),
         ] {
             let error = process(parameters.clone()).expect_err("refused");
             assert!(error.contains(part), "{parameters}: {error}");

@@ -8,9 +8,10 @@ use super::WorkError;
 use super::parameters::{Parameters, wrong};
 
 pub(super) fn perform(parameters: Parameters<'_>) -> Result<Value, WorkError> {
-    let content = match parameters.text("encoding")?.unwrap_or("base64") {
+    let encoding = parameters.text("encoding")?;
+    let content = match encoding.as_deref().unwrap_or("base64") {
         "base64" => parameters.bytes("content")?,
-        "text" => parameters.required::<String>("content")?.into_bytes(),
+        "text" => parameters.required_text("content")?.into_bytes(),
         _ => return Err(wrong("encoding", "must be base64 or text")),
     };
     let sha256 = hex_digest(&content);

@@ -6,7 +6,7 @@ use std::io::Cursor;
 
 use anyhow::Context;
 use image::imageops::FilterType;
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use serde_json::{Value, json};
 
 use super::parameters::{Parameters, to_base64, wrong};
@@ -26,7 +26,7 @@ pub(super) fn perform(
     progress: &mut Progress<'_>,
 ) -> Result<Value, WorkError> {
     let (image, came_as) = decode(parameters.bytes("image")?)?;
-    let format = match parameters.text("format")? {
+    let format = match parameters.text("format")?.as_deref() {
         None => came_as,
         Some("png") => ImageFormat::Png,
         Some("jpeg" | "jpg") => ImageFormat::Jpeg,
@@ -53,13 +53,29 @@ pub(super) fn perform(
 
 fn decode(bytes: Vec<u8>) -> Result<(DynamicImage, ImageFormat), WorkError> {
     let unreadable = |problem: &str| wrong("image", &format!("cannot be read: {problem}"));
-    let mut reader = ImageReader::new(Cursor::new(bytes))
-        .with_guessed_format()
-        .context("the image's first bytes")?;
+    let open = || {
+        let reader = ImageReader::new(Cursor::new(&bytes[..]));
+        reader
+            .with_guessed_format()
+            .context("the image's first bytes")
+    };
+    let mut reader = open()?;
     let format = reader
         .format()
         .filter(|format| matches!(format, ImageFormat::Png | ImageFormat::Jpeg))
         .ok_or_else(|| unreadable("it is neither PNG nor JPEG"))?;
+    let head = open()?
+        .into_decoder()
+        .map_err(|error| unreadable(&error.to_string()))?;
+    let (width, height) = head.dimensions();
+    // Each kind takes its own number of bytes.
+    let most = MEMORY / u64::from(head.color_type().bytes_per_pixel());
+    if width.max(height) > MOST_IN || u64::from(width) * u64::from(height) > most {
+        let problem = format!(
+            "has {width} x {height} pixels; at most {MOST_IN} each way are taken, and of this kind {most} in all"
+        );
+        return Err(wrong("image", &problem));
+    }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MOST_IN);
     limits.max_image_height = Some(MOST_IN);
@@ -95,8 +111,8 @@ impl Target {
     fn read(parameters: Parameters<'_>) -> Result<Self, WorkError> {
         let side = |name| parameters.number(name, MOST_OUT);
         let (width, height) = (side("width")?, side("height")?);
-        let fit = parameters.text("fit")?.unwrap_or("contain");
-        match (width, height, fit) {
+        let fit = parameters.text("fit")?;
+        match (width, height, fit.as_deref().unwrap_or("contain")) {
             (None, None, _) => Err(wrong("width", "or height must be there")),
             (Some(width), Some(height), "contain") => Ok(Self::Within(width, height)),
             (Some(width), Some(height), "exact") => Ok(Self::Exact(width, height)),
@@ -157,6 +173,21 @@ mod tests {
             let again = process(again).expect("a picture that can be read");
             assert_eq!(again["format"], result["format"], "{asked}");
         }
+    }
+
+    #[test]
+    fn a_limit_is_told_in_pixels() {
+        let image = DynamicImage::new_luma8(10_001, 1);
+        let wide = to_base64(&encode(&image, ImageFormat::Png).expect("a PNG"));
+        let error = process(json!({"image": wide, "width": 1})).expect_err("refused");
+        assert!(
+            error.contains("has 10001 x 1 pixels; at most 10000 each way"),
+            "{error}"
+        );
+        let image = DynamicImage::new_rgba16(4_000, 4_000);
+        let heavy = to_base64(&encode(&image, ImageFormat::Png).expect("a PNG"));
+        let error = process(json!({"image": heavy, "width": 1})).expect_err("refused");
+        assert!(error.contains("of this kind 8388608 in all"), "{error}");
     }
 
     #[test]

@@ -9,9 +9,9 @@ mod parameters;
 mod report_generation;
 mod statistics;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::model::{TaskFilter, TaskRecord, TaskType, UserRef};
+use super::model::{StoredJson, TaskFilter, TaskRecord, TaskType, UserRef};
 use parameters::Parameters;
 
 /// Looks up tasks for reports and exports: newest first, at most so many.
@@ -24,7 +24,7 @@ pub(crate) type Progress<'a> = dyn FnMut(u8) -> Result<(), WorkError> + 'a;
 pub(crate) struct Assignment<'a> {
     pub(crate) task_type: TaskType,
     pub(crate) user_id: &'a UserRef,
-    pub(crate) parameters: &'a Map<String, Value>,
+    pub(crate) parameters: &'a StoredJson,
     pub(crate) lookup: &'a Lookup<'a>,
 }
 
@@ -47,7 +47,8 @@ pub(crate) fn perform(
     assignment: &Assignment<'_>,
     progress: &mut Progress<'_>,
 ) -> Result<Value, WorkError> {
-    let parameters = Parameters(assignment.parameters);
+    let fields = parameters::read(assignment.parameters)?;
+    let parameters = Parameters(&fields);
     match assignment.task_type {
         TaskType::DataProcessing => data_processing::perform(parameters, progress),
         TaskType::FileUpload => file_upload::perform(parameters),
@@ -101,7 +102,7 @@ pub(crate) mod testing {
         let assignment = Assignment {
             task_type,
             user_id: &user_id,
-            parameters: parameters.as_object().ok_or("not an object")?,
+            parameters: &serde_json::from_value(parameters).map_err(|error| error.to_string())?,
             lookup: &lookup,
         };
         let mut last = 0;

@@ -3,25 +3,39 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::WorkError;
+use crate::service::model::{Fields, StoredJson, scalar};
 
 /// Characters of a problem that are kept.
 const MOST_CHARACTERS: usize = 300;
 
+/// All that any work knows; others are ignored.
+const NAMES: [&str; 18] = [
+    "columns", "content", "csv", "encoding", "filename", "fit", "format", "from", "height",
+    "image", "limit", "numbers", "sha256", "status", "taskType", "to", "userId", "width",
+];
+
+pub(super) fn read(parameters: &StoredJson) -> Result<Fields, WorkError> {
+    let fields = parameters.fields(&NAMES);
+    let fields = fields.map_err(|error| WorkError::Parameters(format!("parameters: {error}")))?;
+    Ok(fields.unwrap_or_default())
+}
+
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parameters<'a>(pub(super) &'a Map<String, Value>);
+pub(super) struct Parameters<'a>(pub(super) &'a Fields);
 
 impl<'a> Parameters<'a> {
     /// A parameter that may be absent or null.
     pub(super) fn optional<T: DeserializeOwned>(self, name: &str) -> Result<Option<T>, WorkError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => T::deserialize(value)
-                .map(Some)
-                .map_err(|error| wrong(name, &error.to_string())),
-        }
+        let Some(raw) = self.find(name) else {
+            return Ok(None);
+        };
+        let read = serde_json::from_str(raw.get());
+        read.map(Some)
+            .map_err(|error| wrong(name, &error.to_string()))
     }
 
     pub(super) fn required<T: DeserializeOwned>(self, name: &str) -> Result<T, WorkError> {
@@ -29,10 +43,20 @@ impl<'a> Parameters<'a> {
             .ok_or_else(|| wrong(name, "is missing"))
     }
 
+    /// As [`Parameters::optional`], of a type that neither list nor object is: they are not built up to be refused.
+    pub(super) fn scalar<T: DeserializeOwned>(self, name: &str) -> Result<Option<T>, WorkError> {
+        let Some(value) = self.value(name) else {
+            return Ok(None);
+        };
+        let read = serde_json::from_value(value);
+        read.map(Some)
+            .map_err(|error| wrong(name, &error.to_string()))
+    }
+
     /// A whole number from 1 to `most`.
     pub(super) fn number(self, name: &str, most: u32) -> Result<Option<u32>, WorkError> {
-        let number = match self.0.get(name) {
-            None | Some(Value::Null) => return Ok(None),
+        let number = match self.value(name) {
+            None => return Ok(None),
             Some(value) => value.as_u64().and_then(|number| u32::try_from(number).ok()),
         };
         match number {
@@ -41,17 +65,31 @@ impl<'a> Parameters<'a> {
         }
     }
 
-    pub(super) fn text(self, name: &str) -> Result<Option<&'a str>, WorkError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
+    pub(super) fn text(self, name: &str) -> Result<Option<String>, WorkError> {
+        match self.value(name) {
+            None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(wrong(name, "must be a text")),
         }
     }
 
+    pub(super) fn required_text(self, name: &str) -> Result<String, WorkError> {
+        self.text(name)?.ok_or_else(|| wrong(name, "is missing"))
+    }
+
+    fn find(self, name: &str) -> Option<&'a RawValue> {
+        let raw = self.0.get(name).filter(|raw| raw.get() != "null")?;
+        Some(raw)
+    }
+
+    fn value(self, name: &str) -> Option<Value> {
+        // It was read before it was stored.
+        serde_json::from_str(scalar(self.find(name)?)).ok()
+    }
+
     /// Bytes that came as base64.
     pub(super) fn bytes(self, name: &str) -> Result<Vec<u8>, WorkError> {
-        let text = self.text(name)?.ok_or_else(|| wrong(name, "is missing"))?;
+        let text = self.required_text(name)?;
         STANDARD
             .decode(text)
             .map_err(|error| wrong(name, &format!("is not base64: {error}")))
@@ -76,15 +114,16 @@ mod tests {
 
     use super::*;
 
+    fn fields(parameters: Value) -> Fields {
+        let stored = serde_json::from_value(parameters).expect("JSON");
+        read(&stored).expect("an object")
+    }
+
     #[test]
     fn numbers_have_bounds() {
-        let map = Map::from_iter([
-            ("least".to_owned(), json!(1)),
-            ("most".to_owned(), json!(9)),
-            ("null".to_owned(), Value::Null),
-        ]);
-        let numbers =
-            ["least", "most", "null", "absent"].map(|name| Parameters(&map).number(name, 9).ok());
+        let fields_of = fields(json!({"limit": 1, "width": 9, "height": null}));
+        let numbers = ["limit", "width", "height", "format"]
+            .map(|name| Parameters(&fields_of).number(name, 9).ok());
         assert_eq!(
             numbers,
             [Some(Some(1)), Some(Some(9)), Some(None), Some(None)]
@@ -96,12 +135,13 @@ mod tests {
             json!(1.5),
             json!("1"),
             json!(1_u64 << 32),
+            json!([1]),
         ] {
-            let map = Map::from_iter([("it".to_owned(), bad.clone())]);
-            let error = Parameters(&map).number("it", 9).expect_err("refused");
+            let map = fields(json!({"limit": bad}));
+            let error = Parameters(&map).number("limit", 9).expect_err("refused");
             assert_eq!(
                 error.to_string(),
-                "parameters.it: must be a number from 1 to 9",
+                "parameters.limit: must be a number from 1 to 9",
                 "{bad}"
             );
         }

@@ -18,7 +18,7 @@ pub(super) fn perform(
     progress: &mut Progress<'_>,
 ) -> Result<Value, WorkError> {
     let user: UserRef = parameters
-        .optional("userId")?
+        .scalar("userId")?
         .unwrap_or_else(|| assignment.user_id.clone());
     let (from, to) = (moment(parameters, "from")?, moment(parameters, "to")?);
     let filter = TaskFilter {
