@@ -21,6 +21,7 @@ mod readiness;
 mod routes;
 mod runner;
 mod store;
+mod trust;
 mod work;
 
 use oxicorn_common::{App, Application, LoadError, Runner, Settings, WorkerContext};

@@ -17,6 +17,8 @@
 //! told. For other processes, and for the case that this one dies, the store has the keys written
 //! down (`Store::stale_keys`).
 //!
+//! Each key ends with what tells the store from others (`Store::identity`): what was read from one is never shown for another.
+//!
 //! `near` keeps copies of what Redis holds in this process; `ear` hears what other servers change.
 
 mod address;
@@ -28,6 +30,7 @@ mod keeper;
 mod link;
 mod marker;
 mod near;
+mod neighbours;
 mod owed;
 #[cfg(test)]
 mod testing;
@@ -48,6 +51,7 @@ use self::holding::Holding;
 use self::keeper::Keeper;
 use self::marker::Marker;
 use self::near::Near;
+use self::neighbours::Neighbours;
 use super::flights::Flights;
 use super::{Cache, Found, Made, Make, Shared, shortened};
 use crate::service::health::Health;
@@ -64,6 +68,8 @@ pub(super) struct Redis {
     near: Near,
     /// Differs between the processes of a server.
     age: u64,
+    /// This process tells of what concerns the whole server.
+    tells: bool,
     flights: Flights,
     health: Arc<Health>,
     jitter_per_cent: u32,
@@ -88,11 +94,13 @@ impl Redis {
             patience: settings.redis_timeout,
             breaker: Breaker::new(settings.threads),
             marker: Marker::new()?,
+            space: Default::default(),
         };
         Ok(Some(Self {
             client: Arc::new(client),
             near: Near::new(settings, &context.news),
             age: context.age,
+            tells: context.slot == 0,
             flights: Flights::default(),
             health: Arc::new(health),
             jitter_per_cent: settings.cache_ttl_jitter,
@@ -101,18 +109,15 @@ impl Redis {
 
     /// As if nobody could be asked, Redis shuts a key.
     fn look(&self, key: &str) -> Holding {
-        let answer = self.client.ask(&holding::read(key));
+        let answer = self.client.ask(&holding::read(&self.client.name(key)));
         answer.map_or(Holding::Shut, Holding::of)
     }
 
     /// Makes what is under `key` and lets Redis keep it, where nobody else is about to.
     fn fill(&self, key: &str, make: &mut Make<'_>) -> Found {
-        let token = self.client.marker.token();
-        match self
-            .client
-            .ask(&holding::reserve(key, &token))
-            .map(Holding::of)
-        {
+        let (token, name) = (self.client.marker.token(), self.client.name(key));
+        let reserved = self.client.ask(&holding::reserve(&name, &token));
+        match reserved.map(Holding::of) {
             Some(Holding::Nothing) => {}
             Some(Holding::Body(body)) => return Ok(Some(body.into())),
             _ => return from_store(make),
@@ -123,9 +128,9 @@ impl Redis {
             Ok(Some(Made { body, ttl })) if *ttl > began.elapsed() => {
                 // Its time has begun when the store was asked.
                 let left = shortened(*ttl, self.jitter_per_cent).saturating_sub(began.elapsed());
-                holding::fill(key, &token, body, left)
+                holding::fill(&name, &token, body, left)
             }
-            _ => holding::release(key, &token),
+            _ => holding::release(&name, &token),
         };
         // Without an answer the reservation ends by itself.
         let _ = self.client.ask(&step);
@@ -163,6 +168,8 @@ impl Cache for Redis {
             client: Arc::clone(&self.client),
             health: Arc::clone(&self.health),
             store: Arc::downgrade(store),
+            news: self.near.news.clone(),
+            neighbours: Neighbours::new(self.tells),
         };
         let thread = std::thread::Builder::new().name("redis".to_owned());
         if let Err(problem) = thread.spawn(|| keeper.run()) {
@@ -193,7 +200,8 @@ impl Cache for Redis {
 impl Invalidate for Redis {
     fn announce(&self, keys: &[String]) -> bool {
         let mark = self.client.marker.mark();
-        let told = self.client.ask(&holding::announce(keys, &mark)).is_some();
+        let names = self.client.names(keys);
+        let told = self.client.ask(&holding::announce(&names, &mark)).is_some();
         // After the mark: what is copied from now on was not in Redis before it.
         self.near.spoil(keys);
         if !told {

@@ -113,7 +113,7 @@ impl Ear {
                     for key in keys {
                         match key {
                             Value::BulkString(key) => {
-                                self.news.changed(&String::from_utf8_lossy(&key));
+                                self.news.changed(key_of(&String::from_utf8_lossy(&key)));
                             }
                             _ => self.news.all_changed(),
                         }
@@ -124,6 +124,11 @@ impl Ear {
             }
         }
     }
+}
+
+/// The key that a name in Redis is made of; of another store's too, which costs a question.
+fn key_of(name: &str) -> &str {
+    name.rsplit_once(':').map_or(name, |(key, _)| key)
 }
 
 /// A link that says things of itself. Its parser is fed a byte at a time, so that it holds no value
@@ -143,7 +148,7 @@ impl Stream {
 
     /// Asks, and hears what comes before the answer.
     fn ping(&mut self, mut hear: impl FnMut(Value)) -> Result<(), LinkError> {
-        self.bytes.get_ref().send(&redis::cmd("PING"))?;
+        self.bytes.get_mut().send(&redis::cmd("PING"))?;
         loop {
             match self.next()? {
                 push @ Value::Push { .. } => hear(push),
@@ -154,11 +159,13 @@ impl Stream {
     }
 
     /// Whether something comes within the time.
-    fn is_ready(&self, patience: Duration) -> bool {
+    fn is_ready(&mut self, patience: Duration) -> bool {
+        if !self.bytes.buffer().is_empty() || self.bytes.get_mut().has_more() {
+            return true;
+        }
         let timeout = PollTimeout::try_from(patience + Duration::from_millis(1));
         let mut fds = [PollFd::new(self.bytes.get_ref().as_fd(), PollFlags::POLLIN)];
-        !self.bytes.buffer().is_empty()
-            || poll(&mut fds, timeout.unwrap_or(PollTimeout::ZERO)).is_ok_and(|count| count > 0)
+        poll(&mut fds, timeout.unwrap_or(PollTimeout::ZERO)).is_ok_and(|count| count > 0)
     }
 
     fn next(&mut self) -> Result<Value, LinkError> {

@@ -81,6 +81,18 @@ pub(super) fn forget<K: AsRef<str>>(keys: &[K], marks: &[&str]) -> Cmd {
     script(FORGET, keys, marks)
 }
 
+/// Notes that the store of this `space` is in use; answers the time, and who else has done so lately.
+pub(super) fn sign(space: &str, store: &str) -> Cmd {
+    script(SIGN, &["oxicorn:stores"], &[&format!("{space} {store}")])
+}
+
+const SIGN: &str = "\
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - 10)
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('EXPIRE', KEYS[1], 60)
+return {now, redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')}";
+
 const RESERVE: &str = "\
 local held = redis.call('GET', KEYS[1])
 if held then return held end

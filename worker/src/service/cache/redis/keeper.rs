@@ -1,11 +1,13 @@
 //! The thread that looks after Redis for one process: finds it, makes sure that what it holds is
 //! not from an earlier time, tells it what it has missed, and only then closes the breaker.
 //!
-//! Also, while all is well, it looks now and then for keys that another process could not tell.
+//! Also, while all is well, it looks now and then for keys that another process could not tell, and whether the store is
+//! still the one that it was.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use oxicorn_common::News;
 use redis::Value;
 use socket2::SockAddr;
 
@@ -13,6 +15,7 @@ use super::breaker::LATE;
 use super::client::Client;
 use super::holding;
 use super::link::{Link, LinkError};
+use super::neighbours::Neighbours;
 use super::owed::Owed;
 use crate::service::health::Health;
 use crate::service::store::{Store, StoreError};
@@ -25,13 +28,15 @@ const LOOK: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Keys told in one command: Redis does nothing else meanwhile.
 const BATCH: usize = 500;
-/// The key that says which start of Redis our keys were last checked for.
+/// The key that says which start of Redis the keys of this store were last checked for.
 const CHECKED: &str = "oxicorn:run_id";
 
 pub(super) struct Keeper {
     pub(super) client: Arc<Client>,
     pub(super) health: Arc<Health>,
     pub(super) store: Weak<dyn Store>,
+    pub(super) news: News,
+    pub(super) neighbours: Neighbours,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -46,8 +51,9 @@ enum KeeperError {
 
 impl Keeper {
     /// Until the cache or the store is gone.
-    pub(super) fn run(self) {
-        let breaker = &self.client.breaker;
+    pub(super) fn run(mut self) {
+        let client = Arc::clone(&self.client);
+        let breaker = &client.breaker;
         let mut late = 0;
         while breaker.wait_open(LOOK) {
             let Some(store) = self.store.upgrade() else {
@@ -81,16 +87,21 @@ impl Keeper {
 
     fn recover(&self, store: &dyn Store) -> Result<(), KeeperError> {
         let (address, mut link) = self.find()?;
+        if self.client.set_space(&store.identity()?) {
+            // Copies are called as they were.
+            self.news.all_changed();
+        }
+        let mark_of_check = self.client.name(CHECKED);
         // As fast as a request needs it, or not at all.
         link.set_patience(self.client.patience)?;
         let run_id = link.run_id()?;
-        let checked = link.ask(&holding::read(CHECKED))?;
+        let checked = link.ask(&holding::read(&mark_of_check))?;
         link.set_patience(PATIENCE)?;
         if checked != Value::BulkString(run_id.clone().into_bytes()) {
             self.purge(&mut link)?;
         }
         // In any case: a Redis that takes nothing new is of no use.
-        link.ask(redis::cmd("SET").arg(CHECKED).arg(&run_id))?;
+        link.ask(redis::cmd("SET").arg(&mark_of_check).arg(&run_id))?;
         self.drain(store, |keys| {
             self.tell(&mut link, keys)?;
             Ok(())
@@ -124,8 +135,9 @@ impl Keeper {
         loop {
             let page = link.ask(redis::cmd("SCAN").arg(&cursor).arg("COUNT").arg(BATCH))?;
             let (next, found) = read_page(page).ok_or(LinkError::Gibberish)?;
-            let ours: Vec<String> = found.into_iter().filter(|key| is_ours(key)).collect();
-            self.tell(link, &ours)?;
+            let space = self.client.space();
+            let ours: Vec<String> = found.into_iter().filter(|it| is_of(it, &space)).collect();
+            self.forget(link, &ours)?;
             if next == b"0" {
                 return Ok(());
             }
@@ -150,26 +162,38 @@ impl Keeper {
         for debts in owed.debts().chunks(BATCH) {
             let (keys, marks): (Vec<&str>, Vec<&str>) =
                 debts.iter().map(|(key, mark)| (&**key, &**mark)).unzip();
-            link.ask(&holding::forget(&keys, &marks))?;
+            link.ask(&holding::forget(&self.client.names(&keys), &marks))?;
         }
         Ok(())
     }
 
     fn tell(&self, link: &mut Link, keys: &[String]) -> Result<(), LinkError> {
+        self.forget(link, &self.client.names(keys))
+    }
+
+    fn forget(&self, link: &mut Link, names: &[String]) -> Result<(), LinkError> {
         let mark = self.client.marker.mark();
-        for keys in keys.chunks(BATCH) {
-            link.ask(&holding::forget(keys, &vec![mark.as_str(); keys.len()]))?;
+        for names in names.chunks(BATCH) {
+            link.ask(&holding::forget(names, &vec![mark.as_str(); names.len()]))?;
         }
         Ok(())
     }
 
-    fn look(&self, store: &dyn Store) -> Result<(), KeeperError> {
+    fn look(&mut self, store: &dyn Store) -> Result<(), KeeperError> {
+        if *store.identity()? != *self.client.space() {
+            // To be known by another name before anybody reads.
+            self.client.breaker.trip();
+            return Ok(());
+        }
         let mark = self.client.marker.mark();
         self.drain(store, |keys| {
-            let question = holding::forget(keys, &vec![mark.as_str(); keys.len()]);
+            let names = self.client.names(keys);
+            let question = holding::forget(&names, &vec![mark.as_str(); names.len()]);
             let told = self.client.ask(&question);
             told.map(|_| ()).ok_or(KeeperError::Open)
-        })
+        })?;
+        self.neighbours.look(&self.client, &store.name());
+        Ok(())
     }
 
     /// Has the keys told that processes have written down, and strikes them off.
@@ -206,8 +230,8 @@ fn read_page(page: Value) -> Option<(Vec<u8>, Vec<String>)> {
     Some((next, keys.into_iter().filter_map(text).collect()))
 }
 
-fn is_ours(key: &str) -> bool {
-    ["task:", "user:", "session:"]
-        .iter()
-        .any(|kind| key.starts_with(kind))
+fn is_of(name: &str, space: &str) -> bool {
+    let key = name.strip_suffix(space).and_then(|it| it.strip_suffix(':'));
+    let kinds = ["task:", "user:", "session:"];
+    key.is_some_and(|key| kinds.iter().any(|kind| key.starts_with(kind)))
 }

@@ -7,9 +7,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, Parser, Value};
+use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::address::Login;
+use super::address::{Login, Tls};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LinkError {
@@ -21,6 +22,8 @@ pub(super) enum LinkError {
     Late(Duration),
     #[error("it says {0}")]
     Refused(String),
+    #[error("no TLS can be spoken with it: {0}")]
+    Tls(String),
     #[error("it refuses the login ({0})")]
     Login(String),
     #[error("what answers is no Redis")]
@@ -32,8 +35,12 @@ pub(super) enum LinkError {
     Foreign,
 }
 
+/// A handshake takes more than a question: it may take so many times as long, or so long where that is more.
+const HANDSHAKE: u32 = 20;
+const HANDSHAKE_AT_MOST: Duration = Duration::from_secs(1);
+
 pub(super) struct Link {
-    socket: Socket,
+    stream: Stream,
     parser: Parser,
     /// How long each answer is waited for.
     patience: Duration,
@@ -52,8 +59,16 @@ impl Link {
             io::ErrorKind::TimedOut => LinkError::Late(patience),
             _ => LinkError::Unreachable(error),
         })?;
+        let stream = match &login.tls {
+            None => Stream::Plain(socket),
+            Some(tls) => {
+                let stream = shake_hands(socket, tls, patience)?;
+                limit(&stream.sock, patience).map_err(LinkError::Lost)?;
+                Stream::Tls(Box::new(stream))
+            }
+        };
         let mut link = Self {
-            socket,
+            stream,
             parser: Parser::new(),
             patience,
         };
@@ -64,7 +79,7 @@ impl Link {
     /// Has later answers waited for as long as this.
     pub(super) fn set_patience(&mut self, patience: Duration) -> Result<(), LinkError> {
         self.patience = patience.max(Duration::from_micros(1));
-        limit(&self.socket, self.patience).map_err(LinkError::Lost)
+        limit(self.stream.socket(), self.patience).map_err(LinkError::Lost)
     }
 
     /// The answer, which is never an error of Redis.
@@ -72,7 +87,7 @@ impl Link {
         let patience = self.patience;
         self.send(question)?;
         let mut answer = Answer {
-            socket: &self.socket,
+            stream: &mut self.stream,
             deadline: Instant::now() + patience,
             begun: false,
             failure: None,
@@ -94,9 +109,20 @@ impl Link {
     }
 
     /// Asks without waiting for the answer.
-    pub(super) fn send(&self, question: &Cmd) -> Result<(), LinkError> {
-        let sent = (&self.socket).write_all(&question.get_packed_command());
+    pub(super) fn send(&mut self, question: &Cmd) -> Result<(), LinkError> {
+        let sent = self.stream.send(&question.get_packed_command());
         sent.map_err(|error| lost(error, self.patience))
+    }
+
+    /// Whether bytes have come that were decrypted and not read: the socket does not know of them.
+    pub(super) fn has_more(&mut self) -> bool {
+        match &mut self.stream {
+            Stream::Plain(_) => false,
+            Stream::Tls(stream) => {
+                let state = stream.conn.process_new_packets();
+                state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
+            }
+        }
     }
 
     /// What each start of a Redis gives itself, and no other has.
@@ -132,28 +158,94 @@ impl Link {
 /// For who listens to what is said without a question.
 impl Read for Link {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        (&self.socket).read(into)
+        self.stream.read(into)
     }
 }
 
 impl AsFd for Link {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.stream.socket().as_fd()
     }
 }
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link")
-            .field("socket", &self.socket)
+            .field("socket", self.stream.socket())
             .finish_non_exhaustive()
     }
+}
+
+enum Stream {
+    Plain(Socket),
+    Tls(Box<StreamOwned<ClientConnection, Socket>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &stream.sock,
+        }
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(into),
+            Self::Tls(stream) => stream.read(into),
+        }
+    }
+}
+
+/// A Redis without TLS takes a handshake for the begin of a command, and waits for the rest.
+fn silent(patience: Duration) -> LinkError {
+    let millis = patience.as_millis();
+    LinkError::Tls(format!(
+        "no answer to a handshake within {millis} ms; is it a port for TLS (tls-port)?"
+    ))
+}
+
+fn shake_hands(
+    mut socket: Socket,
+    tls: &Tls,
+    patience: Duration,
+) -> Result<StreamOwned<ClientConnection, Socket>, LinkError> {
+    let patience = patience.max((patience * HANDSHAKE).min(HANDSHAKE_AT_MOST));
+    limit(&socket, patience).map_err(LinkError::Lost)?;
+    let deadline = Instant::now() + patience;
+    let connection = ClientConnection::new(tls.config.clone(), tls.name.clone());
+    let mut connection = connection.map_err(|error| LinkError::Tls(error.to_string()))?;
+    while connection.is_handshaking() {
+        if Instant::now() >= deadline {
+            return Err(silent(patience));
+        }
+        connection
+            .complete_io(&mut socket)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => LinkError::Tls(error.to_string()),
+                io::ErrorKind::UnexpectedEof => {
+                    LinkError::Tls("it closes the connection".to_owned())
+                }
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => silent(patience),
+                _ => LinkError::Lost(error),
+            })?;
+    }
+    Ok(StreamOwned::new(connection, socket))
 }
 
 /// Reads one answer. The socket's own limit is for one read; an answer that comes in many parts
 /// has no more time than one that comes whole.
 struct Answer<'a> {
-    socket: &'a Socket,
+    stream: &'a mut Stream,
     deadline: Instant,
     begun: bool,
     /// Why there is no more of it: the parser keeps that to itself.
@@ -165,9 +257,8 @@ impl Answer<'_> {
         if std::mem::replace(&mut self.begun, true) && Instant::now() >= self.deadline {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        let mut socket = self.socket;
         loop {
-            match socket.read(buffer) {
+            match self.stream.read(buffer) {
                 Ok(0) => {
                     let kind = io::ErrorKind::UnexpectedEof;
                     return Err(io::Error::new(kind, "closed at the other end"));

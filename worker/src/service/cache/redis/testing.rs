@@ -155,6 +155,15 @@ impl Ground {
         }
     }
 
+    /// What a task is called in Redis.
+    pub(super) fn place(&self, id: TaskId) -> String {
+        self.name(&key(id))
+    }
+
+    pub(super) fn name(&self, key: &str) -> String {
+        format!("{key}:{}", self.bare.identity().expect("no error"))
+    }
+
     /// Later processes are of another server, over the same database and the same Redis.
     pub(super) fn forget_news(&mut self) {
         self.news = News::new().expect("memory");

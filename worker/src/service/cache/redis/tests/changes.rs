@@ -94,7 +94,7 @@ fn while_a_change_is_announced_nobody_keeps_anything() {
         !one.remembers(id) && !one.remembers(id),
         "the second is not settled"
     );
-    let left: i64 = ground.server.ask(cmd("PTTL").arg(key(id)));
+    let left: i64 = ground.server.ask(cmd("PTTL").arg(ground.place(id)));
     assert!((1..=60_000).contains(&left), "{left}");
 }
 

@@ -96,7 +96,7 @@ fn a_change_of_another_server_is_heard() {
     }
     // And whatever else takes a key away: all of them, or one.
     let id = ground.add_task();
-    for step in [cmd("FLUSHALL"), cmd("DEL").arg(key(id)).clone()] {
+    for step in [cmd("FLUSHALL"), cmd("DEL").arg(ground.place(id)).clone()] {
         wait_copied(&ground, &here, id);
         let () = ground.server.ask(&step);
         until("Redis is asked again", || {

@@ -67,7 +67,9 @@ fn an_old_snapshot_brings_nothing_back() {
     assert_eq!(two.status(id), "cancelled");
     ground.server.kill();
     ground.server.start_again();
-    let old: Option<String> = ground.server.ask(cmd("GET").arg("oxicorn:run_id"));
+    let old: Option<String> = ground
+        .server
+        .ask(cmd("GET").arg(ground.name("oxicorn:run_id")));
     assert!(old.is_some(), "the snapshot was loaded");
     for process in [&two, &one] {
         assert_eq!(process.status(id), "cancelled");
@@ -87,14 +89,14 @@ fn processes_that_find_an_old_snapshot_together_show_nothing_of_it() {
             .cancel_task(id, crate::service::model::Timestamp::now())
             .expect("a change");
         let old = r#"{"status":"pending"}"#;
-        let _: () = ground.server.ask(cmd("SET").arg(key(id)).arg(old));
+        let _: () = ground.server.ask(cmd("SET").arg(ground.place(id)).arg(old));
         for number in 0..200 {
-            let other = key(1_000_000 + number);
+            let other = ground.place(1_000_000 + number);
             let _: () = ground.server.ask(cmd("SET").arg(other).arg(old));
         }
         let _: () = ground
             .server
-            .ask(cmd("SET").arg("oxicorn:run_id").arg("another"));
+            .ask(cmd("SET").arg(ground.name("oxicorn:run_id")).arg("another"));
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| {
@@ -116,7 +118,9 @@ fn forgetting_everything_leaves_announcements() {
     let (id, old) = (ground.add_task(), ground.add_task());
     one.status(old);
     assert!(one.cache.announce(&[key(id)]));
-    let _: i64 = ground.server.ask(cmd("DEL").arg("oxicorn:run_id"));
+    let _: i64 = ground
+        .server
+        .ask(cmd("DEL").arg(ground.name("oxicorn:run_id")));
     let two = ground.process();
     assert!(!two.remembers(old), "forgotten");
     assert!(!two.remembers(id) && !two.remembers(id), "still announced");
@@ -133,7 +137,7 @@ fn a_link_to_another_redis_than_was_checked_is_not_used() {
     assert!(client.breaker.close(&places[0], "another").is_some());
     let id = ground.add_task();
     let old = r#"{"status":"completed"}"#;
-    let _: () = ground.server.ask(cmd("SET").arg(key(id)).arg(old));
+    let _: () = ground.server.ask(cmd("SET").arg(ground.place(id)).arg(old));
     assert_eq!(process.status(id), "pending");
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use redis::cmd;
 
-use super::super::testing::{Ground, key};
+use super::super::testing::Ground;
 use super::super::*;
 use crate::service::problem::Problem;
 
@@ -48,7 +48,7 @@ fn times_to_live_are_shortened_at_random() {
         .map(|_| {
             let id = ground.add_task();
             process.status(id);
-            ground.server.ask(cmd("PTTL").arg(key(id)))
+            ground.server.ask(cmd("PTTL").arg(ground.place(id)))
         })
         .collect();
     // Of 60 s; a slow machine may have spent some.
@@ -73,7 +73,7 @@ fn what_does_not_exist_or_cannot_be_read_is_not_remembered() {
         .cache
         .read_through("task:1", &mut || Err(Problem::Busy));
     assert!(failed.is_err());
-    let left: i64 = ground.server.ask(cmd("EXISTS").arg("task:1"));
+    let left: i64 = ground.server.ask(cmd("EXISTS").arg(ground.name("task:1")));
     assert_eq!(left, 0, "not even a reservation");
     let made = || Made {
         body: b"{}".to_vec().into(),
@@ -83,7 +83,7 @@ fn what_does_not_exist_or_cannot_be_read_is_not_remembered() {
         .cache
         .read_through("task:1", &mut || Ok(Some(made())));
     assert_eq!(none.expect("no error").as_deref(), Some(&b"{}"[..]));
-    let left: i64 = ground.server.ask(cmd("EXISTS").arg("task:1"));
+    let left: i64 = ground.server.ask(cmd("EXISTS").arg(ground.name("task:1")));
     assert_eq!(left, 0, "no time to live");
 }
 
@@ -92,9 +92,11 @@ fn a_key_of_somebody_else_is_left_alone() {
     let ground = Ground::new();
     let process = ground.process();
     let id = ground.add_task();
-    let _: i64 = ground.server.ask(cmd("RPUSH").arg(key(id)).arg("x"));
+    let _: i64 = ground
+        .server
+        .ask(cmd("RPUSH").arg(ground.place(id)).arg("x"));
     assert!(!process.remembers(id) && !process.remembers(id));
     assert!(process.cache.is_up());
-    let kind: String = ground.server.ask(cmd("TYPE").arg(key(id)));
+    let kind: String = ground.server.ask(cmd("TYPE").arg(ground.place(id)));
     assert_eq!(kind, "list");
 }

@@ -1,5 +1,5 @@
-//! TLS to the server, in libpq's modes: those that only encrypt do not say with whom, the two that
-//! verify do.
+//! TLS to the servers that the service keeps its data in, in libpq's modes: those that only encrypt do
+//! not say with whom, the two that verify do.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,11 +13,10 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 /// Whom the server has to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(crate) enum Trust {
     NoTls,
     /// Whoever answers: encrypted, where the server can or where it is required.
     Anybody {
@@ -31,7 +30,7 @@ pub(super) enum Trust {
 }
 
 impl Trust {
-    pub(super) fn new(sslmode: &str, root: Option<PathBuf>) -> Option<Self> {
+    pub(crate) fn new(sslmode: &str, root: Option<PathBuf>) -> Option<Self> {
         Some(match sslmode {
             "disable" => Self::NoTls,
             // libpq would try without TLS first: to try with TLS first allows no less.
@@ -50,7 +49,8 @@ impl Trust {
         })
     }
 
-    pub(super) fn connector(&self) -> anyhow::Result<MakeRustlsConnect> {
+    /// `setting` is where it was said, for messages.
+    pub(crate) fn client_config(&self, setting: &str) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match self {
             Self::NoTls | Self::Anybody { .. } => Arc::new(Lenient {
@@ -58,11 +58,11 @@ impl Trust {
                 authority: None,
             }),
             Self::Authority { root, checks_name } => {
-                let roots = Arc::new(roots(root.as_deref())?);
+                let roots = Arc::new(roots(root.as_deref(), setting)?);
                 let authority =
                     WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider))
                         .build()
-                        .context("database_url: no usable certificate authority")?;
+                        .with_context(|| format!("{setting}: no usable certificate authority"))?;
                 match checks_name {
                     true => authority,
                     false => Arc::new(Lenient {
@@ -72,28 +72,31 @@ impl Trust {
                 }
             }
         };
-        let config = ClientConfig::builder_with_provider(provider)
+        Ok(ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        Ok(MakeRustlsConnect::new(config))
+            .with_no_client_auth())
     }
 }
 
-fn roots(file: Option<&Path>) -> anyhow::Result<RootCertStore> {
+fn roots(file: Option<&Path>, setting: &str) -> anyhow::Result<RootCertStore> {
+    let parameter = match setting {
+        "redis_url" => "ssl_ca_certs",
+        _ => "sslrootcert",
+    };
     let mut store = RootCertStore::empty();
     let Some(file) = file else {
         let (found, _) =
             store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if found == 0 {
             bail!(
-                "database_url: this system trusts no certificate authority; name one with sslrootcert=PATH"
+                "{setting}: this system trusts no certificate authority; name one with {parameter}=PATH"
             );
         }
         return Ok(store);
     };
-    let context = || format!("database_url: sslrootcert: cannot read {}", file.display());
+    let context = || format!("{setting}: {parameter}: cannot read {}", file.display());
     for certificate in CertificateDer::pem_file_iter(file).with_context(context)? {
         store
             .add(certificate.with_context(context)?)
@@ -101,7 +104,7 @@ fn roots(file: Option<&Path>) -> anyhow::Result<RootCertStore> {
     }
     if store.is_empty() {
         bail!(
-            "database_url: sslrootcert: {} has no certificate",
+            "{setting}: {parameter}: {} has no certificate",
             file.display()
         );
     }
