@@ -12,6 +12,25 @@ pub(crate) enum EventsError {
     NoTopic(String),
     #[error("not every event was acknowledged in time")]
     Unacknowledged,
+    /// As [`EventsError::Unacknowledged`], and what the client last had to say.
+    #[error("not every event was acknowledged in time: {0}")]
+    Said(String),
+    #[error(
+        "it answers, and closes the connection at the next request: it may want SASL or TLS, which are not supported ({0})"
+    )]
+    Closed(#[source] kafka::Error),
+    #[error(
+        "the brokers send clients to {broker} (advertised.listeners), which cannot be reached: {source}"
+    )]
+    Advertised {
+        broker: String,
+        source: Box<EventsError>,
+    },
+    /// Of one event, or of a batch that may be sent in parts.
+    #[error(
+        "the broker takes no message so large (message.max.bytes, max.message.bytes of the topic)"
+    )]
+    TooLarge,
     #[error("{0}")]
     Legacy(#[from] kafka::Error),
     #[error("refused: {0:?}")]

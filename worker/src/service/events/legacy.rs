@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use kafka::client::{FetchOffset, GroupOffsetStorage, KafkaClient, ProduceMessage, RequiredAcks};
 use kafka::consumer::Consumer;
+use kafka::error::KafkaCode;
 
 use super::partition::partition_of;
+use super::probe::offers;
 use super::{EventsError, Message, OutboxEvent, Position, Published, Publisher, Subscriber, Topic};
 
 /// How long a new topic may take to get its leaders.
@@ -128,6 +130,9 @@ impl Client {
         for confirm in confirms.iter().flat_map(|one| &one.partition_confirms) {
             match &confirm.offset {
                 Ok(_) => _ = took.insert(confirm.partition),
+                Err(KafkaCode::MessageSizeTooLarge | KafkaCode::RecordListTooLarge) => {
+                    problem = Some(EventsError::TooLarge);
+                }
                 Err(code) => problem = Some(EventsError::Refused(*code)),
             }
         }
@@ -208,11 +213,13 @@ fn client(topic: &Topic) -> Result<(KafkaClient, u32), EventsError> {
     client.set_client_id(CLIENT.to_owned());
     let deadline = Instant::now() + SETTLING;
     loop {
-        client.load_metadata(&[&topic.name])?;
+        client.load_metadata(&[&topic.name]).map_err(closed)?;
         if let Some(partitions) = client.topics().partitions(&topic.name) {
-            let led = partitions.iter().filter(|one| one.is_available()).count();
-            if led > 0 && led == partitions.len() {
-                let count = u32::try_from(led).unwrap_or(u32::MAX);
+            let leaders: Vec<_> = partitions.iter().filter_map(|one| one.leader()).collect();
+            if !leaders.is_empty() && leaders.len() == partitions.len() {
+                let hosts: HashSet<&str> = leaders.iter().map(|leader| leader.host()).collect();
+                hosts.into_iter().try_for_each(reach)?;
+                let count = u32::try_from(leaders.len()).unwrap_or(u32::MAX);
                 return Ok((client, count));
             }
         }
@@ -221,4 +228,23 @@ fn client(topic: &Topic) -> Result<(KafkaClient, u32), EventsError> {
         }
         thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// A broker that has answered the probe and hangs up now wants something else first.
+fn closed(error: kafka::Error) -> EventsError {
+    match &error {
+        kafka::Error::Io(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
+            EventsError::Closed(error)
+        }
+        _ => error.into(),
+    }
+}
+
+/// Makes sure of a broker that another one has named; the crate would not say which it cannot reach.
+fn reach(host: &str) -> Result<(), EventsError> {
+    let found = offers(host).map(|_| ());
+    found.map_err(|source| EventsError::Advertised {
+        broker: host.to_owned(),
+        source: Box::new(source),
+    })
 }

@@ -1,7 +1,7 @@
 //! Events by way of `rdkafka`, for brokers of the present generation; it speaks with older ones too.
 //!
-//! The client works in threads of its own and reconnects by itself. What it would log is dropped:
-//! the outage is told once, by the relay.
+//! The client works in threads of its own and reconnects by itself. What it would log is dropped, but for the last word on
+//! why it cannot do what it should: the outage is told once, by the relay.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -26,7 +26,10 @@ const SESSION: Duration = Duration::from_secs(6);
 
 /// Takes what the producer has to tell: which events the broker acknowledged.
 #[derive(Default)]
-struct Reports(Mutex<Report>);
+struct Reports {
+    report: Mutex<Report>,
+    said: Mutex<Option<String>>,
+}
 
 #[derive(Default)]
 struct Report {
@@ -38,14 +41,21 @@ struct Report {
 impl ClientContext for Reports {
     fn log(&self, _level: RDKafkaLogLevel, _facility: &str, _message: &str) {}
 
-    fn error(&self, _error: KafkaError, _reason: &str) {}
+    fn error(&self, error: KafkaError, reason: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        // It follows the reason why each of them is.
+        let is_summary = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
+        if !is_summary || said.is_none() {
+            *said = Some(reason.to_owned());
+        }
+    }
 }
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Box<i64>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, event: Self::DeliveryOpaque) {
-        let mut report = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.answered += 1;
         match result {
             Ok(_) => report.acknowledged.push(*event),
@@ -69,6 +79,11 @@ impl ModernPublisher {
         config.set("linger.ms", "0");
         config.set("message.timeout.ms", ACK_TIMEOUT.as_millis().to_string());
         config.set("request.timeout.ms", ACK_TIMEOUT.as_millis().to_string());
+        // A topic that the broker is to create now is there before.
+        config.set(
+            "topic.metadata.propagation.max.ms",
+            (ACK_TIMEOUT / 2).as_millis().to_string(),
+        );
         Ok(Self {
             producer: config.create_with_context(Reports::default())?,
             topic: topic.name.clone(),
@@ -76,8 +91,8 @@ impl ModernPublisher {
     }
 
     fn report(&self) -> std::sync::MutexGuard<'_, Report> {
-        let reports = &self.producer.context().0;
-        reports.lock().unwrap_or_else(PoisonError::into_inner)
+        let report = &self.producer.context().report;
+        report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn explain(&self, error: KafkaError) -> EventsError {
@@ -87,9 +102,30 @@ impl ModernPublisher {
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownPartition,
             ) => EventsError::NoTopic(self.topic.clone()),
-            Some(RDKafkaErrorCode::MessageTimedOut) => EventsError::Unacknowledged,
+            Some(RDKafkaErrorCode::MessageSizeTooLarge) => EventsError::TooLarge,
+            Some(RDKafkaErrorCode::MessageTimedOut) => self.last_word(),
             _ => error.into(),
         }
+    }
+
+    /// Why nothing was acknowledged: what is wrong with the topic, or else what the client last said.
+    fn last_word(&self) -> EventsError {
+        let client = self.producer.client();
+        let asked = client.fetch_metadata(Some(&self.topic), ACK_GRACE);
+        let problem = asked.ok().and_then(|found| {
+            let topic = found.topics().first()?;
+            topic.error().map(RDKafkaErrorCode::from)
+        });
+        match problem {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                return EventsError::NoTopic(self.topic.clone());
+            }
+            Some(code) => return EventsError::Said(code.to_string()),
+            None => {}
+        }
+        let said = &self.producer.context().said;
+        let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
+        said.map_or(EventsError::Unacknowledged, EventsError::Said)
     }
 }
 
@@ -119,7 +155,7 @@ impl Publisher for ModernPublisher {
         let report = std::mem::take(&mut *self.report());
         if problem.is_none() && report.acknowledged.len() < batch.len() {
             let refused = report.refused.map(|error| self.explain(error));
-            problem = refused.or(Some(EventsError::Unacknowledged));
+            problem = Some(refused.unwrap_or_else(|| self.last_word()));
         }
         Published {
             acknowledged: report.acknowledged,

@@ -22,6 +22,8 @@ use crate::service::store::{RelayTurn, Store, StoreError};
 
 /// How many events are looked at together.
 const BATCH: usize = 500;
+/// How long a batch stays as small as the broker wanted it.
+const SMALL_FOR: Duration = Duration::from_secs(60);
 /// How often the outbox is looked at when no bell rings: another process may have filled it.
 const LOOK_AFTER: Duration = Duration::from_millis(200);
 /// How often others ask for the turn.
@@ -83,6 +85,8 @@ impl Relay {
             relay: self,
             publisher: None,
             heard_at: None,
+            most: BATCH,
+            halved_at: None,
         };
         let mut pause = RETRY_AFTER;
         let mut give_up_at = None;
@@ -143,6 +147,10 @@ struct Desk<'a> {
     publisher: Option<Box<dyn Publisher>>,
     /// When the brokers last answered.
     heard_at: Option<Instant>,
+    /// Events that are sent together.
+    most: usize,
+    /// When a broker last found that too many.
+    halved_at: Option<Instant>,
 }
 
 impl Desk<'_> {
@@ -161,6 +169,10 @@ impl Desk<'_> {
 
     /// The ids of those events that arrived, and whether all did.
     fn publish(&mut self, batch: &[OutboxEvent]) -> (Vec<i64>, Result<bool, EventsError>) {
+        if self.halved_at.is_some_and(|at| at.elapsed() >= SMALL_FOR) {
+            (self.most, self.halved_at) = (BATCH, None);
+        }
+        let batch = &batch[..batch.len().min(self.most)];
         let publisher = match &mut self.publisher {
             Some(publisher) => publisher,
             empty => match self.relay.topic.publisher() {
@@ -172,6 +184,16 @@ impl Desk<'_> {
         let outcome = match published.problem {
             None => {
                 self.heard_at = Some(Instant::now());
+                Ok(false)
+            }
+            Some(EventsError::TooLarge) if batch.len() > 1 => {
+                self.most = batch.len() / 2;
+                self.halved_at = Some(Instant::now());
+                debug!(
+                    "Relay: a batch is too large for the broker: at most {} events",
+                    self.most
+                );
+                self.forget();
                 Ok(false)
             }
             Some(problem) => {

@@ -42,7 +42,7 @@ impl Source {
             user_id: UserRef::from_stored("1"),
             task_type: TaskType::DataProcessing,
             priority: Priority::default(),
-            parameters: serde_json::Map::new(),
+            parameters: Default::default(),
         };
         let task = self.store.create_task(&new, Timestamp::now());
         self.context.bell.ring();
