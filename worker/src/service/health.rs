@@ -53,6 +53,17 @@ impl Health {
         }
     }
 
+    /// The backend answers, but takes no changes.
+    pub(crate) fn refuses(&self, why: &dyn Display) {
+        if self.state.swap(DOWN, Ordering::AcqRel) != DOWN && self.outages.begin(self.backend) {
+            log!(
+                self.level,
+                "{} takes no changes: {why}; they are answered 503",
+                self.name
+            );
+        }
+    }
+
     /// The backend did what it was asked to.
     pub(crate) fn works(&self) {
         if self.state.load(Ordering::Relaxed) == UP {

@@ -4,6 +4,7 @@
 //! With Kafka it hears of tasks from there, and a thread beside it relays the outbox.
 
 mod delivery;
+mod unsent;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,10 +19,11 @@ use serde_json::Value;
 
 use super::cache;
 use super::events::{Feed, Relay, Topic};
-use super::model::{TaskFilter, Timestamp};
-use super::store::{self, LEASE, Lease, PoolShape, Store, StoreError};
+use super::model::TaskFilter;
+use super::store::{self, LEASE, Lease, Now, PoolShape, Store, StoreError};
 use super::work::{self, Assignment, Progress, WorkError};
 use delivery::Delivery;
+use unsent::UnsentEvents;
 
 /// A lease is renewed so often that it survives one renewal that fails.
 const RENEW_AFTER: Duration = LEASE.checked_div(3).expect("three is not zero");
@@ -68,8 +70,13 @@ struct Workshop {
 impl Workshop {
     fn run(&self, stop: &Stop) {
         let mut trouble = Trouble::default();
+        let mut unsent = UnsentEvents::default();
         while !stop.requested() {
-            match self.round(stop) {
+            let round = self.round(stop).and_then(|wait| {
+                unsent.look(&*self.store)?;
+                Ok(wait)
+            });
+            match round {
                 Ok(wait) => {
                     trouble.over();
                     self.bell.wait(wait.min(RUNNER_PATIENCE));
@@ -85,14 +92,12 @@ impl Workshop {
     /// Works until nothing is due; returns how long until something may be.
     fn round(&self, stop: &Stop) -> Result<Duration, StoreError> {
         while !stop.requested() {
-            let now = Timestamp::now();
-            let Some(lease) = self.store.take_task(now, now)? else {
+            let Some(lease) = self.store.take_task(Now::Store, Duration::ZERO)? else {
                 break;
             };
             self.attempt(&lease)?;
         }
-        self.store.drop_events()?;
-        let next = self.store.next_work(Timestamp::now())?;
+        let next = self.store.next_work(Now::Store)?;
         Ok(next.unwrap_or(RUNNER_PATIENCE))
     }
 
@@ -105,7 +110,7 @@ impl Workshop {
             drop(done);
             outcome
         });
-        let (seconds, now) = (began.elapsed().as_secs_f64(), Timestamp::now());
+        let (seconds, now) = (began.elapsed().as_secs_f64(), Now::Store);
         let reference = &lease.task.summary.task_reference;
         let counted = match outcome {
             Ok(result) => store.complete_task(lease, &result, seconds, now)?,
@@ -125,16 +130,15 @@ impl Workshop {
 
     fn work_on(&self, lease: &Lease) -> Result<Value, WorkError> {
         let (store, summary) = (&*self.store, &lease.task.summary);
-        let parameters = lease.task.parameters.parse().map_err(anyhow::Error::from)?;
         let lookup = |filter: &TaskFilter, limit: usize| Ok(store.task_records(filter, limit)?);
         let assignment = Assignment {
             task_type: summary.task_type,
             user_id: &summary.user_id,
-            parameters: &parameters,
+            parameters: &lease.task.parameters,
             lookup: &lookup,
         };
         let mut progress = |percent| {
-            let noted = store.note_progress(lease, percent, Timestamp::now());
+            let noted = store.note_progress(lease, percent, Now::Store);
             match noted.map_err(anyhow::Error::from)? {
                 true => Ok(()),
                 false => Err(WorkError::Abandoned),
@@ -172,7 +176,7 @@ impl Trouble {
 /// Renews the lease until the work is done.
 fn keep_lease(store: &dyn Store, lease: &Lease, until_done: &Receiver<()>) {
     while let Err(RecvTimeoutError::Timeout) = until_done.recv_timeout(RENEW_AFTER) {
-        if let Err(problem) = store.renew_lease(lease, Timestamp::now()) {
+        if let Err(problem) = store.renew_lease(lease, Now::Store) {
             warn!("Runner: cannot renew a lease: {problem}");
         }
     }
@@ -182,7 +186,7 @@ fn keep_lease(store: &dyn Store, lease: &Lease, until_done: &Receiver<()>) {
 mod tests {
     use serde_json::json;
 
-    use super::super::model::{NewTask, Status, Task, TaskId, TaskType, UserRef};
+    use super::super::model::{NewTask, Status, Task, TaskId, TaskType, Timestamp, UserRef};
     use super::super::store::testing::{self, Guard};
     use super::*;
 
@@ -201,7 +205,7 @@ mod tests {
             user_id: UserRef::from_stored("1"),
             task_type: TaskType::DataProcessing,
             priority: Default::default(),
-            parameters: parameters.as_object().cloned().unwrap_or_default(),
+            parameters: serde_json::from_value(parameters).expect("JSON"),
         };
         let task = store.create_task(&new, Timestamp::now()).expect("a task");
         task.task_id
@@ -215,8 +219,9 @@ mod tests {
     fn exhaust(workshop: &Workshop) -> u32 {
         let mut attempts = 0;
         loop {
-            let later = Timestamp(Timestamp::now().0 + 60_000);
-            let Some(lease) = workshop.store.take_task(later, later).expect("no error") else {
+            let later = Now::At(Timestamp(Timestamp::now().0 + 60_000));
+            let taken = workshop.store.take_task(later, Duration::ZERO);
+            let Some(lease) = taken.expect("no error") else {
                 return attempts;
             };
             workshop.attempt(&lease).expect("no error");

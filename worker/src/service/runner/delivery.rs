@@ -9,8 +9,8 @@ use oxicorn_common::{Backend, Outages};
 
 use super::{Trouble, Workshop};
 use crate::service::events::{EventType, Feed, Message, Notice};
-use crate::service::model::{TaskId, Timestamp};
-use crate::service::store::StoreError;
+use crate::service::model::TaskId;
+use crate::service::store::{Now, StoreError};
 
 /// How many messages are taken at once, so that the most urgent of them is done first.
 const BATCH: usize = 16;
@@ -73,7 +73,7 @@ impl Workshop {
             if stop.requested() {
                 return Ok(false);
             }
-            if let Some(lease) = self.store.take_task_by_id(id, Timestamp::now())? {
+            if let Some(lease) = self.store.take_task_by_id(id, Now::Store)? {
                 self.attempt(&lease)?;
                 self.bell.ring();
             }
@@ -84,10 +84,8 @@ impl Workshop {
     /// Does what no message has brought. While Kafka is down, that is everything.
     fn catch_up(&self, down: bool, stop: &Stop) -> Result<(), StoreError> {
         let late = if down { Duration::ZERO } else { LATE };
-        let late = i64::try_from(late.as_millis()).unwrap_or(i64::MAX);
         while !stop.requested() {
-            let now = Timestamp::now();
-            let Some(lease) = self.store.take_task(now, Timestamp(now.0 - late))? else {
+            let Some(lease) = self.store.take_task(Now::Store, late)? else {
                 break;
             };
             self.attempt(&lease)?;

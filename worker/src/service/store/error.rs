@@ -24,10 +24,25 @@ pub(crate) enum StoreError {
     /// Another user has the value of this field.
     #[error("{0} is taken")]
     Taken(&'static str),
+    /// It can be read, and takes no changes for now; why.
+    #[error("the database takes no changes: {0}")]
+    NoChanges(String),
+    /// A text has a character that the database cannot hold.
+    #[error("a text has a character that the database cannot hold")]
+    Text,
     #[error("the database failed")]
     Sqlite(#[source] rusqlite::Error),
-    #[error("the queue of writers failed")]
-    Turn(#[source] std::io::Error),
+    /// As [`StoreError::Sqlite`], of a file that is known.
+    #[error("the database in {path} failed")]
+    File {
+        path: String,
+        source: rusqlite::Error,
+    },
+    #[error("{path} cannot be locked: {source}")]
+    Lock {
+        path: String,
+        source: std::io::Error,
+    },
     #[error("a column holds what it cannot hold")]
     Json(#[from] serde_json::Error),
     #[error("the database holds what it cannot hold: {0}")]
@@ -40,6 +55,10 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(Some(error)),
+            Some(ErrorCode::DiskFull) => Self::NoChanges("its disk is full".to_owned()),
+            Some(ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen) => {
+                Self::NoChanges(error.to_string())
+            }
             _ => Self::Sqlite(error),
         }
     }

@@ -9,8 +9,8 @@
 
 use std::time::Duration;
 
-use super::{Store, StoreError};
-use crate::service::model::{Task, TaskId, Timestamp};
+use super::{Now, Store, StoreError};
+use crate::service::model::{Task, TaskId};
 
 /// Attempts after which a task is failed.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
@@ -43,7 +43,7 @@ impl Lease {
     pub(super) fn unless_exhausted(
         self,
         store: &dyn Store,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<Self>, StoreError> {
         if self.attempt <= MAX_ATTEMPTS {
             return Ok(Some(self));

@@ -21,7 +21,7 @@ use std::time::Duration;
 use anyhow::bail;
 use oxicorn_common::settings::mask;
 use oxicorn_common::{Settings, WorkerContext};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub(crate) use error::StoreError;
 pub(crate) use invalidation::{Changes, Invalidate, Tracker};
@@ -30,8 +30,8 @@ pub(crate) use pool::PoolShape;
 
 use super::events::OutboxEvent;
 use super::model::{
-    NewTask, NewUser, Session, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, Timestamp, User,
-    UserChange, UserId,
+    NewTask, NewUser, Session, StoredJson, Task, TaskFilter, TaskId, TaskRecord, TaskSummary,
+    Timestamp, User, UserChange, UserId,
 };
 
 /// A part of a list, newest first, and how long the list is.
@@ -83,7 +83,7 @@ pub(crate) trait Sessions {
     fn create_session(
         &self,
         user: UserId,
-        data: &Map<String, Value>,
+        data: &StoredJson,
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError>;
@@ -92,7 +92,7 @@ pub(crate) trait Sessions {
     fn refresh_session(
         &self,
         id: &str,
-        data: Option<&Map<String, Value>>,
+        data: Option<&StoredJson>,
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError>;
@@ -100,33 +100,48 @@ pub(crate) trait Sessions {
     fn delete_session(&self, id: &str, now: Timestamp) -> Result<bool, StoreError>;
 }
 
+/// The present, for what servers decide by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Now {
+    /// By the store's own clock, which is one for all servers.
+    Store,
+    /// As it was looked up before.
+    At(Timestamp),
+}
+
+impl Now {
+    /// The moment, unless it is for the store to tell.
+    fn given(self) -> Option<i64> {
+        match self {
+            Self::Store => None,
+            Self::At(moment) => Some(moment.0),
+        }
+    }
+
+    /// For a store that has the clock of this machine.
+    fn here(self) -> Timestamp {
+        self.given().map_or_else(Timestamp::now, Timestamp)
+    }
+}
+
 /// Tasks as runners work them off.
 pub(crate) trait Queue {
-    /// Takes the most urgent task that waits since `created_before`, that is due for another
-    /// attempt, or that a dead runner has left.
-    fn take_task(
-        &self,
-        now: Timestamp,
-        created_before: Timestamp,
-    ) -> Result<Option<Lease>, StoreError>;
+    /// Takes the most urgent task that has waited for `late`, that is due for another attempt, or
+    /// that a dead runner has left.
+    fn take_task(&self, now: Now, late: Duration) -> Result<Option<Lease>, StoreError>;
     /// Takes this task, if it may be taken.
-    fn take_task_by_id(&self, id: TaskId, now: Timestamp) -> Result<Option<Lease>, StoreError>;
+    fn take_task_by_id(&self, id: TaskId, now: Now) -> Result<Option<Lease>, StoreError>;
     /// Prolongs the lease; false when the task is no longer wanted of this runner.
-    fn renew_lease(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError>;
+    fn renew_lease(&self, lease: &Lease, now: Now) -> Result<bool, StoreError>;
     /// Notes how far the work has come, in per cent; false as for [`Queue::renew_lease`].
-    fn note_progress(
-        &self,
-        lease: &Lease,
-        progress: u8,
-        now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    fn note_progress(&self, lease: &Lease, progress: u8, now: Now) -> Result<bool, StoreError>;
     /// False when the task was cancelled meanwhile or is another runner's.
     fn complete_task(
         &self,
         lease: &Lease,
         result: &Value,
         seconds: f64,
-        now: Timestamp,
+        now: Now,
     ) -> Result<bool, StoreError>;
     /// Ends an attempt without a result. The task waits for the next one, unless this was the last
     /// or `finally` says that another would end the same. False as for [`Queue::complete_task`].
@@ -136,25 +151,37 @@ pub(crate) trait Queue {
         reason: &str,
         finally: bool,
         seconds: f64,
-        now: Timestamp,
+        now: Now,
     ) -> Result<bool, StoreError>;
     /// How long until [`Queue::take_task`] can find something it does not find now: an attempt
     /// that is put off, or a lease that may run out. `None` when nothing waits at all.
-    fn next_work(&self, now: Timestamp) -> Result<Option<Duration>, StoreError>;
+    fn next_work(&self, now: Now) -> Result<Option<Duration>, StoreError>;
+}
+
+/// Events that nobody has published yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Unsent {
+    pub(crate) count: usize,
+    /// A server with a broker has been here, and will be again: nobody else may drop them.
+    pub(crate) are_awaited: bool,
 }
 
 /// What has happened to tasks, written in the transaction that made it happen.
 pub(crate) trait Outbox {
     /// The oldest events of the outbox, in the order in which they were written.
     fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>, StoreError>;
-    /// Takes events out of the outbox, by their ids.
+    /// Takes events out of the outbox, by their ids: they were published.
     fn remove_events(&self, ids: &[i64]) -> Result<(), StoreError>;
-    /// Empties the outbox: the runners, who read the tasks themselves, are all who listen when no
-    /// broker is configured. Returns how many events there were.
-    fn drop_events(&self) -> Result<usize, StoreError>;
+    fn unsent_events(&self) -> Result<Unsent, StoreError>;
+    /// Drops events that are so old and that nobody will publish, `most` at a time: no server of this
+    /// database has ever had a broker. Returns how many there were.
+    fn drop_events(&self, older_than: Duration, most: usize) -> Result<usize, StoreError>;
     /// The turn to publish, unless another process has it.
     fn relay_turn(&self) -> Result<Option<Box<dyn RelayTurn>>, StoreError>;
 }
+
+/// Digits of [`Store::identity`], which no two stores have in common.
+const IDENTITY_DIGITS: usize = 16;
 
 /// What the service asks of its database.
 pub(crate) trait Store:
@@ -169,8 +196,13 @@ pub(crate) trait Store:
     fn ping(&self) -> Result<(), StoreError>;
     /// Whether the last that was asked of it was answered, good or bad.
     fn is_up(&self) -> bool;
-    /// What it is, as messages and `/ready` name it.
+    /// What it is, as `/ready` names it.
     fn kind(&self) -> &'static str;
+    /// Where it is, as messages name it; without passwords.
+    fn name(&self) -> String;
+    /// What tells this store from all others, also from a copy of itself, and from itself when it was put back to an
+    /// earlier state. Another one at each look where that cannot be told apart: when the database was started again.
+    fn identity(&self) -> Result<String, StoreError>;
 }
 
 /// Opens the database that `database_url` names and brings its tables up to date.
@@ -181,7 +213,7 @@ pub(crate) fn open(
 ) -> anyhow::Result<Arc<dyn Store>> {
     let settings: &Settings = &context.settings;
     match scheme(&settings.database_url) {
-        "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(settings, shape, caches)?)),
+        "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(context, shape, caches)?)),
         "postgres" | "postgresql" => {
             Ok(Arc::new(postgres::Postgres::open(context, shape, caches)?))
         }
@@ -194,7 +226,7 @@ pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker
     let settings: &Settings = &context.settings;
     match scheme(&settings.database_url) {
         "sqlite" => Ok(Box::new(sqlite::DataVersion::new(settings)?)),
-        "postgres" | "postgresql" => Ok(Box::new(postgres::Listener::new(settings)?)),
+        "postgres" | "postgresql" => Ok(Box::new(postgres::Listener::new(context)?)),
         other => bail!("database_url: {}: is not supported; {USAGE}", mask(other)),
     }
 }

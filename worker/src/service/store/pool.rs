@@ -43,7 +43,7 @@ impl PoolShape {
             size: settings.pool_size,
             overflow: settings.max_overflow,
             recycle: (!recycle.is_zero()).then_some(recycle),
-            timeout: settings.pool_timeout,
+            timeout: pool_timeout(settings),
         }
     }
 
@@ -57,15 +57,28 @@ impl PoolShape {
     }
 }
 
+/// Shorter than a request may take: it is to be answered 503 rather than cut off, with its worker replaced.
+fn pool_timeout(settings: &Settings) -> Duration {
+    match settings.timeout {
+        Duration::ZERO => settings.pool_timeout,
+        timeout => settings.pool_timeout.min(timeout * 2 / 3),
+    }
+}
+
 /// A connection that knows when its time is over.
 #[derive(Debug)]
 pub(super) struct Aged<C> {
     connection: C,
+    opened: Instant,
     retires: Option<Instant>,
     doomed: bool,
 }
 
 impl<C> Aged<C> {
+    pub(super) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
     /// Has the connection closed instead of given back.
     pub(super) fn doom(&mut self) {
         self.doomed = true;
@@ -117,6 +130,7 @@ impl<M: ManageConnection> ManageConnection for Shared<M> {
             .unwrap_or_else(PoisonError::into_inner) = failure;
         Ok(Aged {
             connection: opened?,
+            opened: Instant::now(),
             retires: self.0.recycle.map(|age| Instant::now() + shortened(age)),
             doomed: false,
         })
@@ -229,10 +243,12 @@ impl<M: ManageConnection> Pool<M> {
         }
     }
 
-    /// How many connections are open.
-    pub(super) fn open(&self) -> u32 {
-        let overflow = self.overflow.as_ref();
-        self.kept.state().connections + overflow.map_or(0, |it| it.state().connections)
+    /// Whether an attempt to connect has failed since, and none has succeeded after it. What failed before says nothing of
+    /// now: another process may have seen the end of it.
+    pub(super) fn has_failed_since(&self, began: Instant) -> bool {
+        let failure = self.opener.failure.lock();
+        let failure = failure.unwrap_or_else(PoisonError::into_inner);
+        failure.as_ref().is_some_and(|(at, _)| *at >= began)
     }
 
     pub(super) fn manager(&self) -> &M {
@@ -256,8 +272,9 @@ impl<M: ManageConnection> Pool<M> {
                 lent.doom();
                 continue;
             }
-            // Somebody may give one back; nobody can where there is none.
-            if is_overflow || self.open() == 0 {
+            // Somebody may give one of these back; nobody can where there is none. What the other pool has
+            // open is of no use here.
+            if is_overflow || pool.state().connections == 0 {
                 let failure = self.opener.failure.lock();
                 let failure = failure.unwrap_or_else(PoisonError::into_inner);
                 if let Some((at, why)) = failure.as_ref()

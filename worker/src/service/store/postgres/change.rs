@@ -4,8 +4,8 @@ use std::fmt;
 
 use postgres::{Row, Transaction};
 
-use super::connection::{Statements, Values, prepared};
 use super::error;
+use super::statements::{Statements, Values};
 use crate::service::store::StoreError;
 
 pub(super) struct Change<'a> {
@@ -32,8 +32,8 @@ impl<'a> Change<'a> {
     }
 
     pub(super) fn rows(&mut self, sql: &str, values: Values<'_>) -> Result<Vec<Row>, StoreError> {
-        let statement = prepared(&mut self.transaction, self.statements, sql)?;
-        Ok(self.transaction.query(&statement, values)?)
+        let outcome = self.statements.query(&mut self.transaction, sql, values);
+        outcome.map_err(|error| self.sort(error))
     }
 
     pub(super) fn row(&mut self, sql: &str, values: Values<'_>) -> Result<Option<Row>, StoreError> {
@@ -42,8 +42,8 @@ impl<'a> Change<'a> {
 
     /// Returns how many rows there were.
     pub(super) fn execute(&mut self, sql: &str, values: Values<'_>) -> Result<u64, StoreError> {
-        let statement = prepared(&mut self.transaction, self.statements, sql)?;
-        Ok(self.transaction.execute(&statement, values)?)
+        let outcome = self.statements.execute(&mut self.transaction, sql, values);
+        outcome.map_err(|error| self.sort(error))
     }
 
     /// What is cached under `key` is no longer good.
@@ -57,5 +57,13 @@ impl<'a> Change<'a> {
 
     pub(super) fn commit(self) -> Result<(), StoreError> {
         self.transaction.commit().map_err(error::of_commit)
+    }
+
+    /// The transaction is undone where its statements have to be prepared again.
+    fn sort(&mut self, error: postgres::Error) -> StoreError {
+        match self.statements.are_stale(&error) {
+            true => StoreError::Conflict(anyhow::Error::new(error)),
+            false => error.into(),
+        }
     }
 }

@@ -8,11 +8,11 @@ use crate::service::model::{
 };
 use crate::service::store::StoreError;
 
-pub(super) const TASK_SUMMARY: &str =
-    "task_id, task_reference, task_type, user_id, priority, status, progress, created_at";
-pub(super) const TASK: &str = "task_id, task_reference, task_type, user_id, priority, status, progress, created_at, \
+// Numbers are cast: a column may be made wider while the service runs.
+pub(super) const TASK_SUMMARY: &str = "task_id::int8, task_reference, task_type, user_id, priority::int2, status, progress::int2, created_at::int8";
+pub(super) const TASK: &str = "task_id::int8, task_reference, task_type, user_id, priority::int2, status, progress::int2, created_at::int8, \
      parameters, result, error_message, processing_time, started_at, completed_at, updated_at";
-pub(super) const TASK_RECORD: &str = "task_id, task_reference, task_type, user_id, priority, status, progress, created_at, \
+pub(super) const TASK_RECORD: &str = "task_id::int8, task_reference, task_type, user_id, priority::int2, status, progress::int2, created_at::int8, \
      error_message, processing_time, started_at, completed_at, updated_at";
 pub(super) const USER: &str = "user_id, username, email, full_name, created_at, updated_at";
 pub(super) const SESSION: &str = "session_id, user_id, data, created_at, expires_at";

@@ -1,25 +1,19 @@
 //! A connection with the statements that it has prepared, and how one is made.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use postgres::types::ToSql;
-use postgres::{Client, GenericClient, Row, Statement};
+use postgres::{Client, GenericClient, Row};
 use r2d2::ManageConnection;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::change::Change;
+use super::statements::{Preparing, Statements, Values};
 use super::target::Target;
 use super::{error, migrations};
 use crate::service::store::StoreError;
-
-/// Parameters of a statement.
-pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
-
-/// By their text.
-pub(super) type Statements = HashMap<String, Statement>;
 
 pub(super) struct Connection {
     client: Client,
@@ -42,8 +36,12 @@ impl Connection {
         sql: &str,
         values: Values<'_>,
     ) -> Result<Vec<Row>, postgres::Error> {
-        let statement = prepared(&mut self.client, &mut self.statements, sql)?;
-        self.client.query(&statement, values)
+        match self.statements.query(&mut self.client, sql, values) {
+            Err(error) if self.statements.are_stale(&error) => {
+                self.statements.query(&mut self.client, sql, values)
+            }
+            outcome => outcome,
+        }
     }
 
     pub(super) fn row(
@@ -65,11 +63,18 @@ impl Connection {
         self.client.is_valid(within).is_ok()
     }
 
+    /// Whether the server may be written to: it is no standby, and not read-only.
+    pub(super) fn takes_changes(&mut self) -> Result<bool, postgres::Error> {
+        let sql =
+            "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";
+        Ok(self.client.query_typed_one(sql, &[])?.get(0))
+    }
+
     /// How many connections the server gives, and how many of them it keeps for itself.
     pub(super) fn limits(&mut self) -> Result<(u64, u64), StoreError> {
         let sql = "SELECT current_setting('max_connections')::int8,
                        current_setting('superuser_reserved_connections')::int8";
-        let row = self.client.query_one(sql, &[])?;
+        let row = self.client.query_typed_one(sql, &[])?;
         let number = |at| u64::try_from(row.get::<_, i64>(at)).unwrap_or_default();
         Ok((number(0), number(1)))
     }
@@ -80,20 +85,6 @@ impl Connection {
     }
 }
 
-/// The statement, prepared on this connection if it was not yet.
-pub(super) fn prepared(
-    client: &mut impl GenericClient,
-    statements: &mut Statements,
-    sql: &str,
-) -> Result<Statement, postgres::Error> {
-    if let Some(statement) = statements.get(sql) {
-        return Ok(statement.clone());
-    }
-    let statement = client.prepare(sql)?;
-    statements.insert(sql.to_owned(), statement.clone());
-    Ok(statement)
-}
-
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
@@ -101,6 +92,8 @@ pub(super) enum ConnectError {
     Connect(postgres::Error),
     #[error("the tables cannot be made or brought up to date")]
     Migration(#[source] postgres::Error),
+    #[error("its encoding is {0}, in which not every text can be kept")]
+    Encoding(String),
 }
 
 impl ConnectError {
@@ -108,7 +101,8 @@ impl ConnectError {
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Connect(error) => error::is_temporary(error),
-            Self::Migration(error) => error::is_loss(error),
+            Self::Migration(error) => error::is_loss(error) || error::is_temporary_answer(error),
+            Self::Encoding(_) => false,
         }
     }
 
@@ -117,6 +111,9 @@ impl ConnectError {
         match self {
             Self::Connect(error) => error::advice(error),
             Self::Migration(_) => None,
+            Self::Encoding(_) => {
+                Some("make another: CREATE DATABASE NAME ENCODING 'UTF8' TEMPLATE template0")
+            }
         }
     }
 }
@@ -125,7 +122,11 @@ impl ConnectError {
 pub(super) struct Manager {
     target: Target,
     connector: MakeRustlsConnect,
-    is_migrated: AtomicBool,
+    preparing: Arc<Preparing>,
+    /// The server has a broker for the events of this database.
+    publishes: bool,
+    is_prepared: AtomicBool,
+    is_pooled: OnceLock<bool>,
 }
 
 impl fmt::Debug for Manager {
@@ -135,17 +136,69 @@ impl fmt::Debug for Manager {
 }
 
 impl Manager {
-    pub(super) fn new(target: Target) -> anyhow::Result<Self> {
+    pub(super) fn new(target: Target, publishes: bool) -> anyhow::Result<Self> {
         Ok(Self {
-            connector: target.trust.connector()?,
+            connector: MakeRustlsConnect::new(target.trust.client_config("database_url")?),
+            preparing: Arc::new(Preparing::new(target.name())),
             target,
-            is_migrated: AtomicBool::new(false),
+            publishes,
+            is_prepared: AtomicBool::new(false),
+            is_pooled: OnceLock::new(),
         })
     }
 
     pub(super) fn target(&self) -> &Target {
         &self.target
     }
+
+    /// Whether a pooler gives each transaction another session, which keeps no lock and hears no
+    /// notification. Looked for once: while one client is inside a transaction, does the session of
+    /// another change, or do the two have the same?
+    pub(super) fn is_pooled(&self, one: &mut Connection) -> Result<bool, ConnectError> {
+        const LOOKS: usize = 6;
+        if let Some(&known) = self.is_pooled.get() {
+            return Ok(known);
+        }
+        let look = |one: &mut Connection, other: &mut Connection| {
+            let mut sessions = [0; 3];
+            sessions[0] = session(&mut one.client)?;
+            let mut transaction = other.client.transaction()?;
+            sessions[1] = session(&mut transaction)?;
+            sessions[2] = session(&mut one.client)?;
+            transaction.rollback()?;
+            Ok::<_, postgres::Error>(sessions[0] != sessions[2] || sessions[1] == sessions[0])
+        };
+        let mut other = self.connect()?;
+        let mut found = false;
+        for _ in 0..LOOKS {
+            found = found || look(one, &mut other).map_err(ConnectError::Connect)?;
+        }
+        Ok(*self.is_pooled.get_or_init(|| found))
+    }
+
+    /// What the first connection of a process does for all of them.
+    fn prepare(&self, client: &mut Client) -> Result<(), ConnectError> {
+        let sql = "SELECT current_setting('server_encoding')";
+        let row = client
+            .query_typed_one(sql, &[])
+            .map_err(ConnectError::Connect)?;
+        let encoding: String = row.get(0);
+        if encoding != "UTF8" {
+            return Err(ConnectError::Encoding(encoding));
+        }
+        migrations::run(client).map_err(ConnectError::Migration)?;
+        if self.publishes {
+            migrations::note_publishing(client).map_err(ConnectError::Migration)?;
+        }
+        Ok(())
+    }
+}
+
+/// The process id of the server's end.
+fn session(client: &mut impl GenericClient) -> Result<i32, postgres::Error> {
+    Ok(client
+        .query_typed_one("SELECT pg_backend_pid()", &[])?
+        .get(0))
 }
 
 impl ManageConnection for Manager {
@@ -155,13 +208,13 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Connection, ConnectError> {
         let connected = self.target.config.connect(self.connector.clone());
         let mut client = connected.map_err(ConnectError::Connect)?;
-        if !self.is_migrated.load(Ordering::Acquire) {
-            migrations::run(&mut client).map_err(ConnectError::Migration)?;
-            self.is_migrated.store(true, Ordering::Release);
+        if !self.is_prepared.load(Ordering::Acquire) {
+            self.prepare(&mut client)?;
+            self.is_prepared.store(true, Ordering::Release);
         }
         Ok(Connection {
             client,
-            statements: HashMap::new(),
+            statements: Statements::new(Arc::clone(&self.preparing)),
         })
     }
 

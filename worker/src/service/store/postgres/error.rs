@@ -3,15 +3,16 @@
 use std::error::Error;
 use std::io;
 
-use postgres::error::{DbError, SqlState};
+use postgres::error::{DbError, Severity, SqlState};
 use rustls::CertificateError;
 
 use crate::service::store::StoreError;
 
-/// Whether the connection is gone, or will be: the server says good-bye with a code of its own.
+/// Whether the connection is gone, or will be. The server ends it after an error of the severity FATAL or PANIC, whatever
+/// the code ("Error Message Fields" in its manual), and so do poolers.
 pub(super) fn is_loss(error: &postgres::Error) -> bool {
     match error.as_db_error() {
-        Some(error) => is_farewell(error.code()),
+        Some(answer) => is_fatal(answer) || is_farewell(answer.code()),
         None => error.is_closed() || is_io(error),
     }
 }
@@ -35,16 +36,36 @@ pub(super) fn of_commit(error: postgres::Error) -> StoreError {
     }
 }
 
-/// Whether another attempt may succeed without anybody changing a setting.
+/// Whether another attempt to connect may succeed without anybody changing a setting.
 pub(super) fn is_temporary(error: &postgres::Error) -> bool {
-    match error.as_db_error() {
-        Some(answer) => is_farewell(answer.code()) || is_full(answer.code()),
-        // The crate tells these apart by their texts only.
-        None if error.to_string().starts_with("error performing TLS") => was_cut_off(error),
-        None => ["invalid configuration", "authentication"]
-            .iter()
-            .all(|text| !error.to_string().starts_with(text)),
+    if error.as_db_error().is_some() {
+        return is_temporary_answer(error);
     }
+    let text = error.to_string();
+    // The crate tells these apart by their texts only.
+    match text.starts_with("error performing TLS") {
+        true => was_cut_off(error),
+        false => ["invalid configuration", "authentication"]
+            .iter()
+            .all(|kind| !text.starts_with(kind)),
+    }
+}
+
+/// As [`is_temporary`], of what the server says: it has no room, starts, stops, or is read-only.
+pub(super) fn is_temporary_answer(error: &postgres::Error) -> bool {
+    let Some(answer) = error.as_db_error() else {
+        return false;
+    };
+    let code = answer.code();
+    if *code == SqlState::PROTOCOL_VIOLATION {
+        // The one code that pgbouncer has for all that it says at a login.
+        let settings = ["no such", "unsupported startup parameter"];
+        return !settings.iter().any(|it| answer.message().contains(it));
+    }
+    // Connections, resources, conflicts, an operator, the system.
+    let classes = ["08", "40", "53", "55P03", "57", "58"];
+    *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        || classes.iter().any(|class| code.code().starts_with(class))
 }
 
 /// What an operator may do where no connection can be made, for errors that do not pass.
@@ -120,7 +141,33 @@ fn of_answer(answer: &DbError) -> Option<StoreError> {
     {
         return Some(StoreError::Conflict(anyhow::anyhow!("{answer}")));
     }
+    if *code == SqlState::READ_ONLY_SQL_TRANSACTION {
+        return Some(StoreError::NoChanges("it is read-only".to_owned()));
+    }
+    if *code == SqlState::DISK_FULL {
+        return Some(StoreError::NoChanges("its disk is full".to_owned()));
+    }
+    // A time limit that the URL's `options` or the role sets.
+    if [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE].contains(code) {
+        return Some(StoreError::Busy(None));
+    }
+    if [
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+        SqlState::UNTRANSLATABLE_CHARACTER,
+    ]
+    .contains(code)
+    {
+        return Some(StoreError::Text);
+    }
     is_full(code).then(|| StoreError::Unreachable(answer.to_string()))
+}
+
+fn is_fatal(answer: &DbError) -> bool {
+    match answer.parsed_severity() {
+        Some(severity) => [Severity::Fatal, Severity::Panic].contains(&severity),
+        // Poolers leave out the field that is never translated.
+        None => ["FATAL", "PANIC"].contains(&answer.severity()),
+    }
 }
 
 /// Class 57: an operator ends the connection, or the server is starting or stopping.

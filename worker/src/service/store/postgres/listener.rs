@@ -6,7 +6,8 @@ use std::thread;
 use std::time::Duration;
 
 use fallible_iterator::FallibleIterator;
-use oxicorn_common::Settings;
+use log::warn;
+use oxicorn_common::WorkerContext;
 use r2d2::ManageConnection;
 
 use super::change::Change;
@@ -42,8 +43,10 @@ enum Heard {
 pub(crate) struct Listener(Arc<Mutex<Heard>>);
 
 impl Listener {
-    pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let manager = Manager::new(Target::parse(&settings.database_url)?)?;
+    pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
+        let target = Target::parse(&context.settings.database_url)?;
+        let manager = Manager::new(target, false)?;
+        let tells = context.slot == 0 && context.settings.cache_entries > 0;
         let heard = Arc::new(Mutex::new(Heard::Deaf));
         let weak = Arc::downgrade(&heard);
         thread::Builder::new()
@@ -51,8 +54,14 @@ impl Listener {
             .spawn(move || {
                 while weak.strong_count() > 0 {
                     // The store tells of outages; here there is nothing to add.
-                    let _ = listen(&manager, &weak);
+                    let listened = listen(&manager, &weak);
                     set(&weak, Heard::Deaf);
+                    if let Ok(End::Pooled) = listened {
+                        if tells {
+                            tell_of_pooler(&manager);
+                        }
+                        return;
+                    }
                     thread::sleep(TICK);
                 }
             })?;
@@ -79,9 +88,29 @@ impl Tracker for Listener {
     }
 }
 
+/// Why nobody listens any more.
+enum End {
+    /// Nobody follows.
+    Over,
+    /// Behind a pooler that lends a session for a transaction only, notifications come to whoever has
+    /// it then.
+    Pooled,
+}
+
+fn tell_of_pooler(manager: &Manager) {
+    warn!(
+        "{} is reached through a pooler that lends a session for one transaction: workers do not hear what others \
+         change (LISTEN), so they keep nothing in memory; let it pool by session, or set redis_url",
+        manager.target().name()
+    );
+}
+
 /// Until the connection is lost, or nobody follows any more.
-fn listen(manager: &Manager, weak: &Weak<Mutex<Heard>>) -> anyhow::Result<()> {
+fn listen(manager: &Manager, weak: &Weak<Mutex<Heard>>) -> anyhow::Result<End> {
     let mut connection = manager.connect()?;
+    if manager.is_pooled(&mut connection)? {
+        return Ok(End::Pooled);
+    }
     let client = connection.client();
     client.batch_execute(&format!("LISTEN {CHANNEL}"))?;
     set(weak, Heard::Everything);
@@ -91,7 +120,7 @@ fn listen(manager: &Manager, weak: &Weak<Mutex<Heard>>) -> anyhow::Result<()> {
         }
         anyhow::ensure!(!client.is_closed(), "the connection was lost");
     }
-    Ok(())
+    Ok(End::Over)
 }
 
 fn hear(weak: &Weak<Mutex<Heard>>, key: &str) {

@@ -1,10 +1,14 @@
 //! The tables and their versions. Whichever process comes first brings them up to date; the others
-//! wait at an advisory lock.
+//! wait at an advisory lock. No statement is prepared: see [`super::statements`].
 
-use postgres::Client;
+use postgres::types::Type;
+use postgres::{Client, GenericClient};
 
 /// In order, and never changed once released: a new version is a new file.
-const VERSIONS: &[&str] = &[include_str!("migrations/1-all.sql")];
+const VERSIONS: &[&str] = &[
+    include_str!("migrations/1-all.sql"),
+    include_str!("migrations/2-store.sql"),
+];
 
 /// Of the advisory lock: the letters `oxicorn1`.
 const LOCK: i64 = i64::from_be_bytes(*b"oxicorn1");
@@ -14,7 +18,7 @@ pub(super) fn run(client: &mut Client) -> Result<(), postgres::Error> {
         return Ok(());
     }
     let mut transaction = client.transaction()?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK])?;
+    transaction.execute_typed("SELECT pg_advisory_xact_lock($1)", &[(&LOCK, Type::INT8)])?;
     transaction.batch_execute(
         "CREATE TABLE IF NOT EXISTS oxicorn_migrations (
              version    INTEGER PRIMARY KEY,
@@ -26,27 +30,37 @@ pub(super) fn run(client: &mut Client) -> Result<(), postgres::Error> {
     for (at, sql) in VERSIONS.iter().enumerate().skip(applied) {
         transaction.batch_execute(sql)?;
         let version = i32::try_from(at + 1).unwrap_or(i32::MAX);
-        transaction.execute(
+        transaction.execute_typed(
             "INSERT INTO oxicorn_migrations (version) VALUES ($1)",
-            &[&version],
+            &[(&version, Type::INT4)],
         )?;
     }
     transaction.commit()
 }
 
+/// Notes that this database's events are for Kafka: nobody drops them from now on.
+pub(super) fn note_publishing(client: &mut Client) -> Result<(), postgres::Error> {
+    let sql = "SELECT bool_and(publishes) FROM oxicorn_store";
+    let noted: Option<bool> = client.query_typed_one(sql, &[])?.get(0);
+    match noted {
+        Some(true) => Ok(()),
+        _ => client.batch_execute("UPDATE oxicorn_store SET publishes = true"),
+    }
+}
+
 /// 0 where there are no tables yet.
 fn version(client: &mut Client) -> Result<usize, postgres::Error> {
     let sql = "SELECT to_regclass('oxicorn_migrations') IS NOT NULL";
-    match client.query_one(sql, &[])?.get(0) {
+    match client.query_typed_one(sql, &[])?.get(0) {
         true => applied(client),
         false => Ok(0),
     }
 }
 
 /// 0 where none was made.
-fn applied(client: &mut impl postgres::GenericClient) -> Result<usize, postgres::Error> {
+fn applied(client: &mut impl GenericClient) -> Result<usize, postgres::Error> {
     let sql = "SELECT coalesce(max(version), 0) FROM oxicorn_migrations";
-    let version: i32 = client.query_one(sql, &[])?.get(0);
+    let version: i32 = client.query_typed_one(sql, &[])?.get(0);
     Ok(usize::try_from(version).unwrap_or(0))
 }
 
@@ -79,8 +93,8 @@ mod tests {
             FROM oxicorn_migrations";
         let row = client.query_one(sql, &[]).expect("an answer");
         let versions = i64::try_from(VERSIONS.len()).expect("a few");
-        // tasks, users, sessions, events, stale_keys, task_counts, and the versions.
+        // tasks, users, sessions, events, stale_keys, task_counts, the store, and the versions.
         let found: (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
-        assert_eq!(found, (versions, versions, 7));
+        assert_eq!(found, (versions, versions, 8));
     }
 }

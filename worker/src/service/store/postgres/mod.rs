@@ -5,6 +5,7 @@
 //! told before it is committed; one that spoils none is a single statement.
 
 mod change;
+mod clock;
 mod columns;
 mod connection;
 mod error;
@@ -15,13 +16,14 @@ mod queue;
 mod relay_turn;
 mod sessions;
 mod stale_keys;
+mod statements;
 mod target;
 mod tasks;
-mod tls;
 mod users;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use log::warn;
@@ -30,7 +32,7 @@ use oxicorn_common::{Backend, Settings, WorkerContext};
 pub(crate) use listener::Listener;
 
 use super::pool::{Lent, Pool, PoolShape};
-use super::{Invalidate, Store, StoreError};
+use super::{IDENTITY_DIGITS, Invalidate, Store, StoreError};
 use crate::service::health::Health;
 use change::Change;
 use connection::{Connection, Manager};
@@ -40,10 +42,15 @@ use target::Target;
 const CHECK: Duration = Duration::from_secs(2);
 /// Connections that may turn out dead one after the other before the server counts as gone.
 const DEAD: usize = 64;
+/// How often a change is begun in all.
+const ATTEMPTS: usize = 3;
+/// A connection to a server that takes no changes is given up when it is so old: where there is
+/// another server by now, the next one leads there.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Whether there may be such a server: nobody is asked.
 pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
-    Manager::new(Target::parse(&settings.database_url)?).map(drop)
+    Manager::new(Target::parse(&settings.database_url)?, false).map(drop)
 }
 
 #[derive(Debug)]
@@ -53,6 +60,8 @@ pub(crate) struct Postgres {
     caches: Arc<dyn Invalidate>,
     /// Other processes have caches of their own, which hear of changes by NOTIFY.
     notifies: bool,
+    /// The last change was refused, because the server takes none.
+    refuses: AtomicBool,
 }
 
 impl Postgres {
@@ -69,19 +78,23 @@ impl Postgres {
             "requests that need it are answered 503",
             &context.outages,
         ));
-        let manager = Manager::new(target)?;
-        first_look(&manager, &health, context)?;
+        let manager = Manager::new(target, !settings.kafka_brokers.is_empty())?;
+        let refuses = first_look(&manager, &health, context)?;
         Ok(Self {
             pool: Pool::new(manager, shape),
             health,
             caches,
             notifies: settings.redis_url.is_none() && settings.redis_host.is_none(),
+            refuses: AtomicBool::new(refuses),
         })
     }
 
     fn take(&self) -> Result<Lent<'_, Manager>, StoreError> {
+        let began = Instant::now();
         let taken = self.pool.take();
-        if let Err(StoreError::Unreachable(why)) = &taken {
+        if let Err(StoreError::Unreachable(why)) = &taken
+            && self.pool.has_failed_since(began)
+        {
             self.health.failed(why);
         }
         taken
@@ -125,14 +138,14 @@ impl Postgres {
         make: impl Fn(&mut Change<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let first = self.take()?;
-        let outcome = match self.attempt(first, &make) {
-            Err(StoreError::Lost(_) | StoreError::Conflict(_)) => {
-                let checked = self.take_checked()?;
-                self.attempt(checked, &make)
+        let mut outcome = self.attempt(first, &make);
+        for _ in 1..ATTEMPTS {
+            if !matches!(outcome, Err(StoreError::Lost(_) | StoreError::Conflict(_))) {
+                break;
             }
-            outcome => outcome,
-        };
-        self.note(outcome)
+            outcome = self.attempt(self.take_checked()?, &make);
+        }
+        self.note_change(outcome)
     }
 
     fn attempt<T>(
@@ -141,8 +154,10 @@ impl Postgres {
         make: &impl Fn(&mut Change<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let outcome = self.transact(&mut lent, make);
-        if matches!(outcome, Err(StoreError::Lost(_) | StoreError::Unknown(_))) {
-            lent.doom();
+        match outcome {
+            Err(StoreError::Lost(_) | StoreError::Unknown(_)) => lent.doom(),
+            Err(StoreError::NoChanges(_)) if lent.age() > SETTLED => lent.doom(),
+            _ => {}
         }
         outcome
     }
@@ -180,9 +195,46 @@ impl Postgres {
                 | StoreError::Unreachable(_)
                 | StoreError::Busy(_),
             ) => {}
+            // That it can be read does not mean that it can be written.
+            _ if self.refuses.load(Ordering::Acquire) => {}
             _ => self.health.works(),
         }
         outcome
+    }
+
+    /// As [`Postgres::note`], of what was to change something.
+    fn note_change<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        match &outcome {
+            Ok(_) => self.refuses.store(false, Ordering::Release),
+            Err(StoreError::NoChanges(why)) => {
+                self.refuses.store(true, Ordering::Release);
+                self.health.refuses(why);
+            }
+            Err(_) => {}
+        }
+        self.note(outcome)
+    }
+
+    /// Asks whether changes are taken.
+    fn ask(&self) -> Result<(), StoreError> {
+        let ask = |lent: &mut Lent<'_, Manager>| lent.takes_changes();
+        let mut lent = self.take()?;
+        let mut outcome = ask(&mut lent);
+        if outcome.as_ref().is_err_and(error::is_loss) {
+            lent.doom();
+            drop(lent);
+            lent = self.take_checked()?;
+            outcome = ask(&mut lent);
+        }
+        match outcome.map_err(error::of_read)? {
+            true => Ok(()),
+            false => {
+                if lent.age() > SETTLED {
+                    lent.doom();
+                }
+                Err(StoreError::NoChanges("it is read-only".to_owned()))
+            }
+        }
     }
 }
 
@@ -196,7 +248,7 @@ impl Store for Postgres {
     }
 
     fn ping(&self) -> Result<(), StoreError> {
-        self.read(|connection| connection.rows("SELECT 1", &[]).map(drop))
+        self.note_change(self.ask())
     }
 
     fn is_up(&self) -> bool {
@@ -206,18 +258,42 @@ impl Store for Postgres {
     fn kind(&self) -> &'static str {
         "PostgreSQL"
     }
+
+    fn name(&self) -> String {
+        self.pool.manager().target().full_name()
+    }
+
+    /// The row goes with every copy and backup of the database. A database that was made anew from one is another, and so
+    /// are its tables; a server that was started again may have another past than it had, as the standby has that takes
+    /// its place.
+    fn identity(&self) -> Result<String, StoreError> {
+        let sql = "SELECT md5(concat_ws('/', (SELECT min(id) FROM oxicorn_store),
+                extract(epoch FROM pg_postmaster_start_time()),
+                (SELECT oid FROM pg_database WHERE datname = current_database()),
+                pg_relation_filenode('tasks'), pg_relation_filenode('users'),
+                pg_relation_filenode('sessions')))";
+        let row = self.read(|connection| connection.row(sql, &[]))?;
+        let row = row.ok_or(StoreError::Column("oxicorn_store"))?;
+        let whole: String = row.try_get(0)?;
+        Ok(whole.chars().take(IDENTITY_DIGITS).collect())
+    }
 }
 
 /// Finds out at once what waiting would not mend, such as a wrong password. A server that is not
-/// there yet is waited for: its absence is told, and requests are answered 503 until it comes.
-fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> anyhow::Result<()> {
+/// there yet is waited for: its absence is told, and requests are answered 503 until it comes. Returns
+/// whether it is there and takes no changes.
+fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> anyhow::Result<bool> {
     use r2d2::ManageConnection;
     match manager.connect() {
         Ok(mut connection) => {
-            health.works();
             if context.slot == 0 {
                 warn_of_too_many(&mut connection, &context.settings);
             }
+            if let Ok(false) = connection.takes_changes() {
+                health.refuses(&"it is read-only");
+                return Ok(true);
+            }
+            health.works();
         }
         Err(error) if error.is_temporary() => {
             health.failed(&format!("{:#}", anyhow::Error::from(error)));
@@ -230,7 +306,7 @@ fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> an
                 .with_context(|| format!("database_url: {place} cannot be used{advice}"));
         }
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Tells when all workers together may want more connections than the server gives.

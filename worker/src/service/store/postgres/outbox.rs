@@ -1,10 +1,13 @@
 //! The outbox, in SQL.
 
+use std::time::Duration;
+
 use super::change::Change;
+use super::clock::{STORE_NOW, millis};
 use super::{Postgres, relay_turn};
 use crate::service::events::{EventType, OutboxEvent, payload};
 use crate::service::model::{TaskSummary, Timestamp};
-use crate::service::store::{Outbox, RelayTurn, StoreError};
+use crate::service::store::{Outbox, RelayTurn, StoreError, Unsent};
 
 pub(super) fn put(
     change: &mut Change<'_>,
@@ -47,13 +50,35 @@ impl Outbox for Postgres {
         })
     }
 
-    fn drop_events(&self) -> Result<usize, StoreError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM events)";
+    fn unsent_events(&self) -> Result<Unsent, StoreError> {
+        let sql =
+            "SELECT (SELECT count(*) FROM events), (SELECT bool_or(publishes) FROM oxicorn_store)";
         let row = self.read(|connection| connection.row(sql, &[]))?;
-        if !row.is_some_and(|row| row.get(0)) {
+        let row = row.ok_or(StoreError::Column("events"))?;
+        let count: i64 = row.try_get(0)?;
+        Ok(Unsent {
+            count: usize::try_from(count).unwrap_or_default(),
+            are_awaited: row.try_get::<_, Option<bool>>(1)?.unwrap_or(true),
+        })
+    }
+
+    fn drop_events(&self, older_than: Duration, most: usize) -> Result<usize, StoreError> {
+        let (age, most) = (millis(older_than), i64::try_from(most).unwrap_or(i64::MAX));
+        let old = format!("created_at < {STORE_NOW} - $1");
+        // Looking costs little; most looks find nothing.
+        let look = format!("SELECT 1 FROM events WHERE {old} ORDER BY event_id LIMIT 1");
+        if self
+            .read(|connection| connection.row(&look, &[&age]))?
+            .is_none()
+        {
             return Ok(0);
         }
-        let dropped = self.write(|change| change.execute("DELETE FROM events", &[]))?;
+        let sql = format!(
+            "DELETE FROM events WHERE event_id IN (
+                 SELECT event_id FROM events WHERE {old} ORDER BY event_id LIMIT $2
+             ) AND NOT EXISTS (SELECT 1 FROM oxicorn_store WHERE publishes)"
+        );
+        let dropped = self.write(|change| change.execute(&sql, &[&age, &most]))?;
         Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
     }
 

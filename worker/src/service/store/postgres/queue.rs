@@ -1,37 +1,39 @@
-//! The queue, in SQL.
+//! The queue, in SQL. Who may take what is decided by the clock of the database: those of servers
+//! differ, and a lease that one gives must not have run out for another.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::change::Change;
+use super::clock::{self, millis};
 use super::columns::{TASK, task};
+use super::statements::Values;
 use super::{Postgres, outbox};
 use crate::service::events::EventType;
 use crate::service::keys::task_key;
-use crate::service::model::{Status, TaskId, Timestamp, after};
+use crate::service::model::{Status, TaskId};
 use crate::service::store::lease::{LEASE, MAX_ATTEMPTS, RETRY_AFTER};
-use crate::service::store::{Lease, Queue, StoreError};
+use crate::service::store::{Lease, Now, Queue, StoreError};
 
 impl Queue for Postgres {
-    fn take_task(
-        &self,
-        now: Timestamp,
-        created_before: Timestamp,
-    ) -> Result<Option<Lease>, StoreError> {
+    fn take_task(&self, now: Now, late: Duration) -> Result<Option<Lease>, StoreError> {
+        let present = clock::now(1);
         let look = format!(
-            "SELECT task_id FROM tasks WHERE {DUE} AND (attempts > 0 OR created_at <= $2)
-             ORDER BY priority DESC, task_id LIMIT 1"
+            "SELECT task_id::int8 FROM tasks WHERE {} AND (attempts > 0 OR available_at <= {present} - $2::int8)
+             ORDER BY priority DESC, task_id LIMIT 1",
+            due()
         );
         let choose = format!("{look} FOR UPDATE SKIP LOCKED");
+        let (moment, late) = (now.given(), millis(late));
         // Looking costs little; most looks of an idle runner find nothing.
         while self
-            .read(|connection| connection.row(&look, &[&now.0, &created_before.0]))?
+            .read(|connection| connection.row(&look, &[&moment, &late]))?
             .is_some()
         {
             let owner = Lease::new_owner()?;
             let taken = self.write(|change| {
-                let row = change.row(&choose, &[&now.0, &created_before.0])?;
+                let row = change.row(&choose, &[&moment, &late])?;
                 let id = row.map(|row| row.try_get(0)).transpose()?;
                 id.map_or(Ok(None), |id| give(change, id, &owner, now))
             })?;
@@ -45,42 +47,46 @@ impl Queue for Postgres {
         Ok(None)
     }
 
-    fn take_task_by_id(&self, id: TaskId, now: Timestamp) -> Result<Option<Lease>, StoreError> {
-        let look = format!("SELECT 1 FROM tasks WHERE {DUE} AND task_id = $2");
+    fn take_task_by_id(&self, id: TaskId, now: Now) -> Result<Option<Lease>, StoreError> {
+        let look = format!("SELECT 1 FROM tasks WHERE {} AND task_id = $2", due());
+        let moment = now.given();
         if self
-            .read(|connection| connection.row(&look, &[&now.0, &id]))?
+            .read(|connection| connection.row(&look, &[&moment, &id]))?
             .is_none()
         {
             return Ok(None);
         }
         let choose = format!("{look} FOR UPDATE SKIP LOCKED");
         let owner = Lease::new_owner()?;
-        let taken = self.write(|change| match change.row(&choose, &[&now.0, &id])? {
+        let taken = self.write(|change| match change.row(&choose, &[&moment, &id])? {
             Some(_) => give(change, id, &owner, now),
             None => Ok(None),
         })?;
         taken.map_or(Ok(None), |lease| lease.unless_exhausted(self, now))
     }
 
-    fn renew_lease(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
-        let sql = "UPDATE tasks SET lease_until = $3 WHERE task_id = $1 AND lease_owner = $2";
-        let until = after(now, LEASE).0;
-        self.write(|change| Ok(change.execute(sql, &[&lease.id(), &lease.owner, &until])? > 0))
+    fn renew_lease(&self, lease: &Lease, now: Now) -> Result<bool, StoreError> {
+        let sql = format!(
+            "UPDATE tasks SET lease_until = {} + $4 WHERE task_id = $1 AND lease_owner = $2",
+            clock::now(3)
+        );
+        let (moment, time) = (now.given(), millis(LEASE));
+        self.write(|change| {
+            let renewed = change.execute(&sql, &[&lease.id(), &lease.owner, &moment, &time])?;
+            Ok(renewed > 0)
+        })
     }
 
-    fn note_progress(
-        &self,
-        lease: &Lease,
-        progress: u8,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let sql = "UPDATE tasks SET progress = $3, lease_until = $4, updated_at = $5
-                   WHERE task_id = $1 AND lease_owner = $2";
-        let (progress, until) = (i16::from(progress.min(100)), after(now, LEASE).0);
+    fn note_progress(&self, lease: &Lease, progress: u8, now: Now) -> Result<bool, StoreError> {
+        let present = clock::now(4);
+        let sql = format!(
+            "UPDATE tasks SET progress = $3::int2, lease_until = {present} + $5, updated_at = {present}
+             WHERE task_id = $1 AND lease_owner = $2"
+        );
+        let (progress, moment, time) = (i16::from(progress.min(100)), now.given(), millis(LEASE));
         self.write(|change| {
-            let values: &[&(dyn postgres::types::ToSql + Sync)] =
-                &[&lease.id(), &lease.owner, &progress, &until, &now.0];
-            let noted = change.execute(sql, values)? > 0;
+            let values: Values<'_> = &[&lease.id(), &lease.owner, &progress, &moment, &time];
+            let noted = change.execute(&sql, values)? > 0;
             if noted {
                 change.spoils(task_key(lease.id()));
             }
@@ -93,24 +99,23 @@ impl Queue for Postgres {
         lease: &Lease,
         result: &Value,
         seconds: f64,
-        now: Timestamp,
+        now: Now,
     ) -> Result<bool, StoreError> {
         let result = serde_json::to_string(result)?;
+        let (present, moment) = (clock::now(5), now.given());
         let sql = format!(
             "UPDATE tasks SET status = 'completed', progress = 100, result = $3,
-                 error_message = NULL, processing_time = $4, completed_at = $5, updated_at = $5,
-                 lease_owner = NULL, lease_until = NULL
+                 error_message = NULL, processing_time = $4, completed_at = {present},
+                 updated_at = {present}, lease_owner = NULL, lease_until = NULL
              WHERE task_id = $1 AND lease_owner = $2 RETURNING {TASK}"
         );
         self.write(|change| {
-            let row = change.row(
-                &sql,
-                &[&lease.id(), &lease.owner, &result, &seconds, &now.0],
-            )?;
-            let Some(row) = row else {
+            let values: Values<'_> = &[&lease.id(), &lease.owner, &result, &seconds, &moment];
+            let Some(row) = change.row(&sql, values)? else {
                 return Ok(false);
             };
-            outbox::put(change, EventType::Completed, &task(&row)?.summary, now)?;
+            let task = task(&row)?;
+            outbox::put(change, EventType::Completed, &task.summary, task.updated_at)?;
             change.spoils(task_key(lease.id()));
             Ok(true)
         })
@@ -122,7 +127,7 @@ impl Queue for Postgres {
         reason: &str,
         finally: bool,
         seconds: f64,
-        now: Timestamp,
+        now: Now,
     ) -> Result<bool, StoreError> {
         let failed = finally || lease.attempt >= MAX_ATTEMPTS;
         let status = if failed {
@@ -130,72 +135,81 @@ impl Queue for Postgres {
         } else {
             Status::Pending
         };
-        let completed = failed.then_some(now.0);
-        let available = after(now, RETRY_AFTER * lease.attempt).0;
+        let (present, moment) = (clock::now(7), now.given());
+        let delay = millis(RETRY_AFTER * lease.attempt);
         let sql = format!(
             "UPDATE tasks SET status = $3, error_message = $4, processing_time = $5,
-                 completed_at = $6, available_at = $7, updated_at = $8,
+                 completed_at = CASE WHEN $6::bool THEN {present} END,
+                 available_at = {present} + $8, updated_at = {present},
                  lease_owner = NULL, lease_until = NULL
              WHERE task_id = $1 AND lease_owner = $2 RETURNING {TASK}"
         );
         // PostgreSQL's texts have no zero octet.
         let reason = reason.replace('\0', " ");
         self.write(|change| {
-            let row = change.row(
-                &sql,
-                &[
-                    &lease.id(),
-                    &lease.owner,
-                    &status.as_str(),
-                    &reason,
-                    &seconds,
-                    &completed,
-                    &available,
-                    &now.0,
-                ],
-            )?;
-            let Some(row) = row else {
+            let values: Values<'_> = &[
+                &lease.id(),
+                &lease.owner,
+                &status.as_str(),
+                &reason,
+                &seconds,
+                &failed,
+                &moment,
+                &delay,
+            ];
+            let Some(row) = change.row(&sql, values)? else {
                 return Ok(false);
             };
             if failed {
-                outbox::put(change, EventType::Failed, &task(&row)?.summary, now)?;
+                let task = task(&row)?;
+                outbox::put(change, EventType::Failed, &task.summary, task.updated_at)?;
             }
             change.spoils(task_key(lease.id()));
             Ok(true)
         })
     }
 
-    fn next_work(&self, now: Timestamp) -> Result<Option<Duration>, StoreError> {
-        let sql = "SELECT min(coalesce(lease_until, available_at)) FROM tasks
-                   WHERE status IN ('pending', 'processing')";
-        let row = self.read(|connection| connection.row(sql, &[]))?;
-        let at: Option<i64> = row.map_or(Ok(None), |row| row.try_get(0))?;
-        Ok(at.map(|at| Duration::from_millis(u64::try_from(at - now.0).unwrap_or(0))))
+    fn next_work(&self, now: Now) -> Result<Option<Duration>, StoreError> {
+        let sql = format!(
+            "SELECT min(coalesce(lease_until, available_at)) - {} FROM tasks
+             WHERE status IN ('pending', 'processing')",
+            clock::now(1)
+        );
+        let row = self.read(|connection| connection.row(&sql, &[&now.given()]))?;
+        let wait: Option<i64> = row.map_or(Ok(None), |row| row.try_get(0))?;
+        Ok(wait.map(|wait| Duration::from_millis(u64::try_from(wait).unwrap_or(0))))
     }
 }
 
-/// Tasks that may be taken at moment `$1`.
-const DUE: &str = "status IN ('pending', 'processing')
-    AND CASE status WHEN 'pending' THEN available_at ELSE lease_until END <= $1";
+/// Tasks that may be taken at moment `$1`, or now.
+fn due() -> String {
+    let present = clock::now(1);
+    format!(
+        "status IN ('pending', 'processing')
+         AND CASE status WHEN 'pending' THEN available_at ELSE lease_until END <= {present}"
+    )
+}
 
 /// Gives a task, whose row is locked, to `owner`.
 fn give(
     change: &mut Change<'_>,
     id: TaskId,
     owner: &str,
-    now: Timestamp,
+    now: Now,
 ) -> Result<Option<Lease>, StoreError> {
+    let (present, moment, time) = (clock::now(1), now.given(), millis(LEASE));
     let sql = format!(
         "UPDATE tasks SET status = 'processing', progress = 0, attempts = attempts + 1,
-             started_at = $1, updated_at = $1, lease_owner = $2, lease_until = $3
-         WHERE task_id = $4 RETURNING {TASK}, attempts"
+             started_at = {present}, updated_at = {present}, lease_owner = $2,
+             lease_until = {present} + $3
+         WHERE task_id = $4 RETURNING {TASK}, attempts::int8"
     );
-    let row = change.row(&sql, &[&now.0, &owner, &after(now, LEASE).0, &id])?;
+    let row = change.row(&sql, &[&moment, &owner, &time, &id])?;
     let Some(row) = row else {
         return Ok(None);
     };
     change.spoils(task_key(id));
-    let attempt: i32 = row.try_get("attempts")?;
+    let attempt: i64 = row.try_get("attempts")?;
     Ok(Some(Lease {
         task: task(&row)?,
         attempt: u32::try_from(attempt).unwrap_or_default(),

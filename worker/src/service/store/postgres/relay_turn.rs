@@ -1,8 +1,10 @@
 //! Which process publishes: the one whose connection has an advisory lock. The server takes it back
-//! when the connection ends.
+//! when the connection ends. Behind a pooler that lends a session for a transaction only, it is a
+//! transaction that has the lock, and stays open.
 
 use std::time::Duration;
 
+use postgres::types::Type;
 use r2d2::ManageConnection;
 
 use super::Postgres;
@@ -25,14 +27,20 @@ impl RelayTurn for Locked {
 
 pub(super) fn take(store: &Postgres) -> Result<Option<Box<dyn RelayTurn>>, StoreError> {
     // Not from the pool: it is kept for as long as the process lives.
-    let mut connection = match store.pool.manager().connect() {
-        Ok(connection) => connection,
-        Err(ConnectError::Connect(error) | ConnectError::Migration(error)) => {
-            return Err(StoreError::Unreachable(error.to_string()));
+    let manager = store.pool.manager();
+    let unreachable = |error: ConnectError| StoreError::Unreachable(error.to_string());
+    let mut connection = manager.connect().map_err(unreachable)?;
+    let sql = match manager.is_pooled(&mut connection).map_err(unreachable)? {
+        true => {
+            connection.client().batch_execute("BEGIN")?;
+            "SELECT pg_try_advisory_xact_lock($1)"
         }
+        false => "SELECT pg_try_advisory_lock($1)",
     };
-    let row = connection.row("SELECT pg_try_advisory_lock($1)", &[&LOCK])?;
-    match row.is_some_and(|row| row.get(0)) {
+    let locked = connection
+        .client()
+        .query_typed_one(sql, &[(&LOCK, Type::INT8)])?;
+    match locked.get(0) {
         true => Ok(Some(Box::new(Locked(connection)))),
         false => Ok(None),
     }

@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use super::Postgres;
 use super::columns::{SESSION, session};
 use crate::service::keys::session_key;
-use crate::service::model::{Session, Timestamp, UserId, after, new_session_id};
+use crate::service::model::{Session, StoredJson, Timestamp, UserId, after, new_session_id};
 use crate::service::store::{Sessions, StoreError};
 
 impl Sessions for Postgres {
     fn create_session(
         &self,
         user: UserId,
-        data: &Map<String, Value>,
+        data: &StoredJson,
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
@@ -48,7 +46,7 @@ impl Sessions for Postgres {
     fn refresh_session(
         &self,
         id: &str,
-        data: Option<&Map<String, Value>>,
+        data: Option<&StoredJson>,
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {

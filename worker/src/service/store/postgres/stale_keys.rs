@@ -48,7 +48,7 @@ mod tests {
 
     fn connect(settings: &Settings) -> Connection {
         let target = Target::parse(&settings.database_url).expect("a target");
-        let manager = Manager::new(target).expect("a manager");
+        let manager = Manager::new(target, false).expect("a manager");
         manager.connect().expect("a connection")
     }
 

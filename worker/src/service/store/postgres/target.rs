@@ -10,7 +10,7 @@ use postgres::Config;
 use postgres::config::{Host, SslMode};
 
 use super::refuse;
-use super::tls::Trust;
+use crate::service::trust::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long sent bytes may stay unacknowledged: a server whose machine is gone is noticed then.
@@ -99,6 +99,14 @@ impl Target {
             }
         });
         format!("PostgreSQL at {}", places.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl Target {
+    /// With the database, for who may have several on one server.
+    pub(super) fn full_name(&self) -> String {
+        let database = self.config.get_dbname().or(self.config.get_user());
+        format!("{}, database {}", self.name(), database.unwrap_or_default())
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
-use postgres::types::ToSql;
-
+use super::clock::STORE_NOW;
 use super::columns::{TASK, TASK_RECORD, TASK_SUMMARY, rank, task, task_record, task_summary};
 use super::connection::Connection;
+use super::statements::Parameter;
 use super::{Postgres, error, outbox};
 use crate::service::events::{EventType, payload_without_id};
 use crate::service::keys::task_key;
@@ -33,7 +33,7 @@ impl Tasks for Postgres {
         let (before, after) = payload_without_id(EventType::Created, &task, now)?;
         let insert = |connection: &mut Connection| {
             connection.row(
-                INSERT,
+                &INSERT,
                 &[
                     &task.task_reference,
                     &task.task_type.as_str(),
@@ -54,7 +54,7 @@ impl Tasks for Postgres {
             drop(lent);
             outcome = insert(&mut *self.take_checked()?);
         }
-        let created = self.note(outcome.map_err(error::of_commit))?;
+        let created = self.note_change(outcome.map_err(error::of_commit))?;
         let task_id = match created {
             Some(row) => row.try_get(0)?,
             // The first one had done it.
@@ -88,7 +88,7 @@ impl Tasks for Postgres {
         let limit = i64::from(limit);
         let rows = self.read(|connection| {
             let mut values = conditions.values();
-            values.extend([&limit as &(dyn ToSql + Sync), &offset]);
+            values.extend([&limit as &dyn Parameter, &offset]);
             connection.rows(&sql, &values)
         })?;
         let total = match rows.first() {
@@ -146,7 +146,7 @@ impl Tasks for Postgres {
 
 impl Postgres {
     fn id_of(&self, reference: &str) -> Result<TaskId, StoreError> {
-        let sql = "SELECT task_id FROM tasks WHERE task_reference = $1";
+        let sql = "SELECT task_id::int8 FROM tasks WHERE task_reference = $1";
         let row = self.read(|connection| connection.row(sql, &[&reference]))?;
         let row = row.ok_or(StoreError::Column("task_reference"))?;
         Ok(row.try_get(0)?)
@@ -156,22 +156,27 @@ impl Postgres {
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {TASK} FROM tasks WHERE task_id = $1"));
 
-const INSERT: &str = "WITH task AS (
-         INSERT INTO tasks (task_reference, task_type, user_id, priority, status, parameters,
-             available_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $7)
-         ON CONFLICT (task_reference) DO NOTHING
-         RETURNING task_id
-     ), event AS (
-         INSERT INTO events (event_type, task_id, payload, created_at)
-         SELECT 'task_created', task_id, $8::text || task_id || $9::text, $7 FROM task
-     )
-     SELECT task_id FROM task";
+/// Taken by the database's clock: the creator's may be ahead of it.
+static INSERT: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "WITH task AS (
+             INSERT INTO tasks (task_reference, task_type, user_id, priority, status, parameters,
+                 available_at, created_at, updated_at)
+             VALUES ($1, $2, $3, $4::int2, $5, $6, least($7, {STORE_NOW}), $7, $7)
+             ON CONFLICT (task_reference) DO NOTHING
+             RETURNING task_id
+         ), event AS (
+             INSERT INTO events (event_type, task_id, payload, created_at)
+             SELECT 'task_created', task_id, $8::text || task_id || $9::text, $7 FROM task
+         )
+         SELECT task_id::int8 FROM task"
+    )
+});
 
 /// The WHERE clause of a filter, and its values.
 struct Conditions {
     clauses: Vec<String>,
-    values: Vec<Box<dyn ToSql + Sync>>,
+    values: Vec<Box<dyn Parameter>>,
 }
 
 impl Conditions {
@@ -192,7 +197,7 @@ impl Conditions {
         conditions
     }
 
-    fn equal(&mut self, column: &str, value: Box<dyn ToSql + Sync>) {
+    fn equal(&mut self, column: &str, value: Box<dyn Parameter>) {
         self.values.push(value);
         let at = self.values.len();
         self.clauses.push(match column {
@@ -210,7 +215,7 @@ impl Conditions {
         format!("{keyword}{}", self.clauses.join(" AND "))
     }
 
-    fn values(&self) -> Vec<&(dyn ToSql + Sync)> {
+    fn values(&self) -> Vec<&dyn Parameter> {
         self.values.iter().map(|value| &**value).collect()
     }
 }

@@ -2,12 +2,13 @@
 //! follows what all of them write, and asks SQLite whether there is anything new before it trusts
 //! its cache (`PRAGMA data_version`), so that no reader ever sees the past.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oxicorn_common::Settings;
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 
 use super::change::Change;
+use super::file::{FileId, Opened};
 use super::{connection, migrations};
 use crate::service::store::{Changes, StoreError, Tracker};
 
@@ -19,7 +20,8 @@ const SWEEP: i64 = 1_000;
 /// A place in the sequence of changes, and the connection that watches it.
 #[derive(Debug)]
 pub(crate) struct DataVersion {
-    connection: Connection,
+    path: PathBuf,
+    connection: Opened,
     data_version: i64,
     last: i64,
 }
@@ -27,14 +29,15 @@ pub(crate) struct DataVersion {
 impl DataVersion {
     pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
         let path = connection::path_of(&settings.database_url)?;
-        // Whoever comes first makes the tables.
-        migrations::run(&path)?;
         Self::open(&path)
     }
 
     fn open(path: &Path) -> anyhow::Result<Self> {
-        let connection = connection::connect(path)?;
+        // Whoever comes first makes the tables.
+        migrations::run(path)?;
+        let connection = Opened::new(path)?;
         let mut tracker = Self {
+            path: path.to_owned(),
             connection,
             data_version: 0,
             last: 0,
@@ -66,6 +69,15 @@ impl DataVersion {
 
 impl Tracker for DataVersion {
     fn follow(&mut self) -> Result<Changes, StoreError> {
+        let gone = |error: &dyn std::fmt::Display| {
+            StoreError::Unreachable(format!("{}: {error}", self.path.display()))
+        };
+        let file = FileId::of(&self.path).map_err(|error| gone(&error))?;
+        if file != self.connection.file {
+            let opened = Self::open(&self.path);
+            *self = opened.map_err(|error| gone(&format!("{error:#}")))?;
+            return Ok(Changes::Everything);
+        }
         let version: i64 = self
             .connection
             .prepare_cached("PRAGMA data_version")?

@@ -7,8 +7,8 @@ use anyhow::bail;
 use oxicorn_common::settings::mask;
 use rusqlite::Connection;
 
-/// How long a writer waits for the other writers of all processes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a writer waits for the other writers of all processes, whoever they are.
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 64;
 

@@ -15,6 +15,7 @@ const VERSIONS: &[M<'_>] = &[
     M::up(include_str!("migrations/1-tasks-users-sessions.sql")),
     M::up(include_str!("migrations/2-task-counts.sql")),
     M::up(include_str!("migrations/3-stale-keys.sql")),
+    M::up(include_str!("migrations/4-store.sql")),
 ];
 
 /// Several workers start at once, and one of them creates the file.

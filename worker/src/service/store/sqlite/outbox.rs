@@ -1,10 +1,12 @@
 //! The outbox, in SQL.
 
+use std::time::Duration;
+
 use super::change::Change;
 use super::{Sqlite, relay_turn};
 use crate::service::events::{EventType, OutboxEvent, payload};
 use crate::service::model::{TaskSummary, Timestamp};
-use crate::service::store::{Outbox, RelayTurn, StoreError};
+use crate::service::store::{Outbox, RelayTurn, StoreError, Unsent};
 
 pub(super) fn put(
     change: &Change<'_>,
@@ -24,18 +26,19 @@ pub(super) fn put(
 impl Outbox for Sqlite {
     fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let connection = self.read()?;
-        let mut statement = connection.prepare_cached(
-            "SELECT event_id, task_id, payload FROM events ORDER BY event_id LIMIT ?",
-        )?;
-        let rows = statement.query_map((limit,), |row| {
-            Ok(OutboxEvent {
-                event_id: row.get(0)?,
-                task_id: row.get(1)?,
-                payload: row.get(2)?,
-            })
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT event_id, task_id, payload FROM events ORDER BY event_id LIMIT ?",
+            )?;
+            let rows = statement.query_map((limit,), |row| {
+                Ok(OutboxEvent {
+                    event_id: row.get(0)?,
+                    task_id: row.get(1)?,
+                    payload: row.get(2)?,
+                })
+            })?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     fn remove_events(&self, ids: &[i64]) -> Result<(), StoreError> {
@@ -48,15 +51,41 @@ impl Outbox for Sqlite {
         })
     }
 
-    fn drop_events(&self) -> Result<usize, StoreError> {
-        let waiting: bool = self
-            .read()?
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM events)")?
-            .query_row((), |row| row.get(0))?;
+    fn unsent_events(&self) -> Result<Unsent, StoreError> {
+        self.read(|connection| {
+            let sql = "SELECT (SELECT count(*) FROM events), (SELECT max(publishes) FROM store)";
+            let found = connection.prepare_cached(sql)?.query_row((), |row| {
+                Ok(Unsent {
+                    count: usize::try_from(row.get::<_, i64>(0)?).unwrap_or_default(),
+                    are_awaited: row.get::<_, Option<bool>>(1)?.unwrap_or(true),
+                })
+            })?;
+            Ok(found)
+        })
+    }
+
+    fn drop_events(&self, older_than: Duration, most: usize) -> Result<usize, StoreError> {
+        let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
+        let before = Timestamp::now().0.saturating_sub(age);
+        let waiting: bool = self.read(|connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE created_at < ? LIMIT 1)";
+            let mut statement = connection.prepare_cached(sql)?;
+            Ok(statement.query_row((before,), |row| row.get(0))?)
+        })?;
         if !waiting {
             return Ok(0);
         }
-        self.write(|change| Ok(change.execute("DELETE FROM events", ())?))
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.write(|change| {
+            let dropped = change
+                .prepare_cached(
+                    "DELETE FROM events WHERE event_id IN (
+                         SELECT event_id FROM events WHERE created_at < ? ORDER BY event_id LIMIT ?
+                     ) AND NOT EXISTS (SELECT 1 FROM store WHERE publishes)",
+                )?
+                .execute((before, most))?;
+            Ok(dropped)
+        })
     }
 
     fn relay_turn(&self) -> Result<Option<Box<dyn RelayTurn>>, StoreError> {

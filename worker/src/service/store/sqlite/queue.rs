@@ -12,29 +12,27 @@ use crate::service::events::EventType;
 use crate::service::keys::task_key;
 use crate::service::model::{Status, TaskId, Timestamp, after};
 use crate::service::store::lease::{LEASE, MAX_ATTEMPTS, RETRY_AFTER};
-use crate::service::store::{Lease, Queue, StoreError};
+use crate::service::store::{Lease, Now, Queue, StoreError};
 
 impl Queue for Sqlite {
-    fn take_task(
-        &self,
-        now: Timestamp,
-        created_before: Timestamp,
-    ) -> Result<Option<Lease>, StoreError> {
+    fn take_task(&self, now: Now, late: Duration) -> Result<Option<Lease>, StoreError> {
+        let now = now.here();
+        let since = Timestamp(now.0.saturating_sub(millis(late)));
         // Looking costs the other writers nothing; taking does.
-        while self.has_work(now, created_before)? {
+        while self.has_work(now, since)? {
             let owner = Lease::new_owner()?;
-            let Some(lease) = self.write(|change| take(change, &owner, now, created_before))?
-            else {
+            let Some(lease) = self.write(|change| take(change, &owner, now, since))? else {
                 break;
             };
-            if let Some(lease) = lease.unless_exhausted(self, now)? {
+            if let Some(lease) = lease.unless_exhausted(self, Now::At(now))? {
                 return Ok(Some(lease));
             }
         }
         Ok(None)
     }
 
-    fn take_task_by_id(&self, id: TaskId, now: Timestamp) -> Result<Option<Lease>, StoreError> {
+    fn take_task_by_id(&self, id: TaskId, now: Now) -> Result<Option<Lease>, StoreError> {
+        let now = now.here();
         let due = |connection: &Connection| {
             connection
                 .prepare_cached(&format!(
@@ -42,7 +40,7 @@ impl Queue for Sqlite {
                 ))?
                 .query_row((now, id), |row| row.get(0))
         };
-        if !due(&*self.read()?)? {
+        if !self.read(|connection| Ok(due(connection)?))? {
             return Ok(None);
         }
         let owner = Lease::new_owner()?;
@@ -50,26 +48,23 @@ impl Queue for Sqlite {
             true => give(change, id, &owner, now),
             false => Ok(None),
         })?;
-        taken.map_or(Ok(None), |lease| lease.unless_exhausted(self, now))
+        taken.map_or(Ok(None), |lease| lease.unless_exhausted(self, Now::At(now)))
     }
 
-    fn renew_lease(&self, lease: &Lease, now: Timestamp) -> Result<bool, StoreError> {
+    fn renew_lease(&self, lease: &Lease, now: Now) -> Result<bool, StoreError> {
+        let until = after(now.here(), LEASE);
         self.write(|change| {
             let renewed = change
                 .prepare_cached(
                     "UPDATE tasks SET lease_until = ?3 WHERE task_id = ?1 AND lease_owner = ?2",
                 )?
-                .execute((lease.id(), &lease.owner, after(now, LEASE)))?;
+                .execute((lease.id(), &lease.owner, until))?;
             Ok(renewed > 0)
         })
     }
 
-    fn note_progress(
-        &self,
-        lease: &Lease,
-        progress: u8,
-        now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    fn note_progress(&self, lease: &Lease, progress: u8, now: Now) -> Result<bool, StoreError> {
+        let now = now.here();
         self.write(|change| {
             let noted = change
                 .prepare_cached(
@@ -93,8 +88,9 @@ impl Queue for Sqlite {
         lease: &Lease,
         result: &Value,
         seconds: f64,
-        now: Timestamp,
+        now: Now,
     ) -> Result<bool, StoreError> {
+        let now = now.here();
         let result = serde_json::to_string(result)?;
         self.write(|change| {
             let ended = change
@@ -130,8 +126,9 @@ impl Queue for Sqlite {
         reason: &str,
         finally: bool,
         seconds: f64,
-        now: Timestamp,
+        now: Now,
     ) -> Result<bool, StoreError> {
+        let now = now.here();
         let failed = finally || lease.attempt >= MAX_ATTEMPTS;
         let status = if failed {
             Status::Failed
@@ -168,28 +165,33 @@ impl Queue for Sqlite {
         })
     }
 
-    fn next_work(&self, now: Timestamp) -> Result<Option<Duration>, StoreError> {
-        let at: Option<i64> = self
-            .read()?
-            .prepare_cached(&format!(
+    fn next_work(&self, now: Now) -> Result<Option<Duration>, StoreError> {
+        let at: Option<i64> = self.read(|connection| {
+            let sql = format!(
                 "SELECT min(coalesce(lease_until, available_at)) FROM {TO_DO}
                  WHERE status IN ('pending', 'processing')"
-            ))?
-            .query_row((), |row| row.get(0))?;
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            Ok(statement.query_row((), |row| row.get(0))?)
+        })?;
+        let now = now.here();
         Ok(at.map(|at| Duration::from_millis(u64::try_from(at - now.0).unwrap_or(0))))
     }
 }
 
 impl Sqlite {
     /// Whether [`Queue::take_task`] would find something.
-    fn has_work(&self, now: Timestamp, created_before: Timestamp) -> Result<bool, StoreError> {
-        Ok(self
-            .read()?
-            .prepare_cached(&format!(
-                "SELECT EXISTS (SELECT 1 FROM {TO_DO} WHERE {DUE} AND {OLD_ENOUGH})"
-            ))?
-            .query_row((now, created_before), |row| row.get(0))?)
+    fn has_work(&self, now: Timestamp, since: Timestamp) -> Result<bool, StoreError> {
+        self.read(|connection| {
+            let sql = format!("SELECT EXISTS (SELECT 1 FROM {TO_DO} WHERE {DUE} AND {OLD_ENOUGH})");
+            let mut statement = connection.prepare_cached(&sql)?;
+            Ok(statement.query_row((now, since), |row| row.get(0))?)
+        })
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The index that has only what waits, in the order in which it is taken. Left to itself, SQLite
@@ -200,21 +202,21 @@ const TO_DO: &str = "tasks INDEXED BY tasks_to_do";
 const DUE: &str = "status IN ('pending', 'processing')
     AND iif(status = 'pending', available_at, lease_until) <= ?1";
 
-/// Tasks that were not created after moment `?2`, or have been attempted.
-const OLD_ENOUGH: &str = "(attempts > 0 OR created_at <= ?2)";
+/// Tasks that have waited since moment `?2`, or have been attempted.
+const OLD_ENOUGH: &str = "(attempts > 0 OR available_at <= ?2)";
 
 fn take(
     change: &Change<'_>,
     owner: &str,
     now: Timestamp,
-    created_before: Timestamp,
+    since: Timestamp,
 ) -> Result<Option<Lease>, StoreError> {
     let first: Option<TaskId> = change
         .prepare_cached(&format!(
             "SELECT task_id FROM {TO_DO} WHERE {DUE} AND {OLD_ENOUGH}
              ORDER BY priority DESC, task_id LIMIT 1"
         ))?
-        .query_row((now, created_before), |row| row.get(0))
+        .query_row((now, since), |row| row.get(0))
         .optional()?;
     first.map_or(Ok(None), |id| give(change, id, owner, now))
 }

@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 
 use super::Sqlite;
+use super::turns::beside;
 use crate::service::store::{RelayTurn, StoreError};
 
 #[derive(Debug)]
@@ -15,13 +16,10 @@ impl RelayTurn for Locked {
 }
 
 pub(super) fn take(store: &Sqlite) -> Result<Option<Box<dyn RelayTurn>>, StoreError> {
-    let mut name = store.path.as_os_str().to_owned();
-    name.push("-relay");
-    let file = File::options().create(true).append(true).open(name);
-    let file = file.map_err(StoreError::Turn)?;
+    let (path, file) = beside(&store.path, "-relay")?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Box::new(Locked(file)))),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(StoreError::Turn(error)),
+        Err(TryLockError::Error(source)) => Err(StoreError::Lock { path, source }),
     }
 }

@@ -2,20 +2,18 @@
 
 use std::time::Duration;
 
-use rusqlite::OptionalExtension;
-use serde_json::{Map, Value};
-
 use super::Sqlite;
 use super::columns::{SESSION, session};
 use crate::service::keys::session_key;
-use crate::service::model::{Session, Timestamp, UserId, after, new_session_id};
+use crate::service::model::{Session, StoredJson, Timestamp, UserId, after, new_session_id};
 use crate::service::store::{Sessions, StoreError};
+use rusqlite::OptionalExtension;
 
 impl Sessions for Sqlite {
     fn create_session(
         &self,
         user: UserId,
-        data: &Map<String, Value>,
+        data: &StoredJson,
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {
@@ -37,17 +35,18 @@ impl Sessions for Sqlite {
     }
 
     fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        let connection = self.read()?;
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {SESSION} FROM sessions WHERE session_id = ? AND expires_at > ?"
-        ))?;
-        Ok(statement.query_row((id, now), session).optional()?)
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {SESSION} FROM sessions WHERE session_id = ? AND expires_at > ?"
+            ))?;
+            Ok(statement.query_row((id, now), session).optional()?)
+        })
     }
 
     fn refresh_session(
         &self,
         id: &str,
-        data: Option<&Map<String, Value>>,
+        data: Option<&StoredJson>,
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError> {

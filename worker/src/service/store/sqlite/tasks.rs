@@ -42,34 +42,36 @@ impl Tasks for Sqlite {
     }
 
     fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
-        let connection = self.read()?;
-        let mut statement =
-            connection.prepare_cached(&format!("SELECT {TASK} FROM tasks WHERE task_id = ?"))?;
-        Ok(statement.query_row((id,), task).optional()?)
+        self.read(|connection| {
+            let sql = format!("SELECT {TASK} FROM tasks WHERE task_id = ?");
+            let mut statement = connection.prepare_cached(&sql)?;
+            Ok(statement.query_row((id,), task).optional()?)
+        })
     }
 
     fn tasks(&self, filter: &TaskFilter, limit: u32, offset: i64) -> Result<TaskPage, StoreError> {
-        let (conditions, mut values) = conditions(filter);
-        let connection = self.read()?;
-        // One snapshot, so that the total belongs to the page.
-        let snapshot = connection.unchecked_transaction()?;
+        let (conditions, values) = conditions(filter);
         let count = match filter.user_id {
             Some(_) => format!("SELECT count(*) FROM tasks {conditions}"),
             None => format!("SELECT coalesce(sum(count), 0) FROM task_counts {conditions}"),
         };
-        let total = snapshot
-            .prepare_cached(&count)?
-            .query_row(params_from_iter(&values), |row| row.get(0))?;
-        values.push(Box::new(limit));
-        values.push(Box::new(offset));
-        let tasks = snapshot
-            .prepare_cached(&format!(
-                "SELECT {TASK_SUMMARY} FROM tasks {conditions}
-                 ORDER BY task_id DESC LIMIT ? OFFSET ?"
-            ))?
-            .query_map(params_from_iter(&values), task_summary)?
-            .collect::<Result<_, _>>()?;
-        Ok(TaskPage { tasks, total })
+        let page = format!(
+            "SELECT {TASK_SUMMARY} FROM tasks {conditions} ORDER BY task_id DESC LIMIT ? OFFSET ?"
+        );
+        let bounds: [&dyn ToSql; 2] = [&limit, &offset];
+        self.read(|connection| {
+            // One snapshot, so that the total belongs to the page.
+            let snapshot = connection.unchecked_transaction()?;
+            let total = snapshot
+                .prepare_cached(&count)?
+                .query_row(params_from_iter(&values), |row| row.get(0))?;
+            let values = values.iter().map(|value| &**value).chain(bounds);
+            let tasks = snapshot
+                .prepare_cached(&page)?
+                .query_map(params_from_iter(values), task_summary)?
+                .collect::<Result<_, _>>()?;
+            Ok(TaskPage { tasks, total })
+        })
     }
 
     fn task_records(
@@ -79,12 +81,13 @@ impl Tasks for Sqlite {
     ) -> Result<Vec<TaskRecord>, StoreError> {
         let (conditions, mut values) = conditions(filter);
         values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
-        let connection = self.read()?;
-        let mut statement = connection.prepare_cached(&format!(
-            "SELECT {TASK_RECORD} FROM tasks {conditions} ORDER BY task_id DESC LIMIT ?"
-        ))?;
-        let rows = statement.query_map(params_from_iter(&values), task_record)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(&format!(
+                "SELECT {TASK_RECORD} FROM tasks {conditions} ORDER BY task_id DESC LIMIT ?"
+            ))?;
+            let rows = statement.query_map(params_from_iter(&values), task_record)?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
     }
 
     fn cancel_task(&self, id: TaskId, now: Timestamp) -> Result<Option<(Task, bool)>, StoreError> {

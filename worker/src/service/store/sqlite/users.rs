@@ -25,10 +25,11 @@ impl Users for Sqlite {
     }
 
     fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let connection = self.read()?;
-        let mut statement =
-            connection.prepare_cached(&format!("SELECT {USER} FROM users WHERE user_id = ?"))?;
-        Ok(statement.query_row((id,), columns::user).optional()?)
+        self.read(|connection| {
+            let sql = format!("SELECT {USER} FROM users WHERE user_id = ?");
+            let mut statement = connection.prepare_cached(&sql)?;
+            Ok(statement.query_row((id,), columns::user).optional()?)
+        })
     }
 
     fn change_user(

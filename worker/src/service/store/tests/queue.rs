@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::service::model::{NewTask, Priority, Status, TaskId, TaskType, Timestamp, UserRef};
 use crate::service::store::testing::each;
-use crate::service::store::{Lease, Store};
+use crate::service::store::{Lease, Now, Store};
 use std::time::Duration;
 
 fn add(store: &dyn Store, priority: Priority) -> TaskId {
@@ -22,7 +22,8 @@ fn at(seconds: i64) -> Timestamp {
 }
 
 fn take(store: &dyn Store, now: Timestamp) -> Option<Lease> {
-    store.take_task(now, now).expect("no error")
+    let taken = store.take_task(Now::At(now), Duration::ZERO);
+    taken.expect("no error")
 }
 
 fn status(store: &dyn Store, id: TaskId) -> Status {
@@ -48,14 +49,14 @@ fn a_task_is_taken_again_when_its_runner_is_gone_and_failed_the_fourth_time() {
         let id = add(store, Priority::Medium);
         let dead = take(store, at(0)).expect("a lease");
         assert_eq!(take(store, at(9)), None);
-        assert!(store.renew_lease(&dead, at(9)).expect("no error"));
+        assert!(store.renew_lease(&dead, Now::At(at(9))).expect("no error"));
         assert_eq!(take(store, at(18)), None);
         let next = take(store, at(19)).expect("a lease");
         assert_eq!((next.id(), next.attempt), (id, 2));
-        assert!(!store.renew_lease(&dead, at(20)).expect("no error"));
+        assert!(!store.renew_lease(&dead, Now::At(at(20))).expect("no error"));
         assert!(
             !store
-                .complete_task(&dead, &json!(1), 0.1, at(20))
+                .complete_task(&dead, &json!(1), 0.1, Now::At(at(20)))
                 .expect("no error")
         );
         assert!(take(store, at(30)).is_some());
@@ -76,19 +77,19 @@ fn three_failures_are_the_end_and_one_is_when_it_is_final() {
             assert_eq!(lease.attempt, attempt);
             assert!(
                 store
-                    .fail_task(&lease, "why", false, 0.5, at(second))
+                    .fail_task(&lease, "why", false, 0.5, Now::At(at(second)))
                     .expect("no error")
             );
         }
         let task = store.task(id).expect("no error").expect("a task");
         assert_eq!(task.summary.status, Status::Failed);
         assert_eq!(task.error_message.as_deref(), Some("why"));
-        assert_eq!(store.next_work(at(9)).expect("no error"), None);
+        assert_eq!(store.next_work(Now::At(at(9))).expect("no error"), None);
 
         let id = add(store, Priority::Medium);
         let lease = take(store, at(4)).expect("a lease");
         store
-            .fail_task(&lease, "never", true, 0.5, at(4))
+            .fail_task(&lease, "never", true, 0.5, Now::At(at(4)))
             .expect("no error");
         assert_eq!(status(store, id), Status::Failed);
     });
@@ -99,12 +100,20 @@ fn what_was_cancelled_meanwhile_stays_so() {
     each(|store| {
         let id = add(store, Priority::Medium);
         let lease = take(store, at(0)).expect("a lease");
-        assert!(store.note_progress(&lease, 40, at(1)).expect("no error"));
+        assert!(
+            store
+                .note_progress(&lease, 40, Now::At(at(1)))
+                .expect("no error")
+        );
         store.cancel_task(id, at(2)).expect("no error");
-        assert!(!store.note_progress(&lease, 80, at(3)).expect("no error"));
         assert!(
             !store
-                .complete_task(&lease, &json!({}), 1.0, at(4))
+                .note_progress(&lease, 80, Now::At(at(3)))
+                .expect("no error")
+        );
+        assert!(
+            !store
+                .complete_task(&lease, &json!({}), 1.0, Now::At(at(4)))
                 .expect("no error")
         );
         assert_eq!(status(store, id), Status::Cancelled);
@@ -115,13 +124,15 @@ fn what_was_cancelled_meanwhile_stays_so() {
 fn a_result_is_kept() {
     each(|store| {
         let id = add(store, Priority::Medium);
-        let wait = store.next_work(Timestamp(at(0).0 - 500)).expect("no error");
+        let wait = store
+            .next_work(Now::At(Timestamp(at(0).0 - 500)))
+            .expect("no error");
         assert_eq!(wait, Some(Duration::from_millis(500)));
         let lease = take(store, at(0)).expect("a lease");
         let result = json!({"sum": 3});
         assert!(
             store
-                .complete_task(&lease, &result, 0.25, at(1))
+                .complete_task(&lease, &result, 0.25, Now::At(at(1)))
                 .expect("no error")
         );
         let task = store.task(id).expect("no error").expect("a task");

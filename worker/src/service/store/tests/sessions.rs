@@ -3,9 +3,7 @@
 use crate::service::store::testing::each;
 use std::time::Duration;
 
-use serde_json::Map;
-
-use crate::service::model::{NewUser, Timestamp};
+use crate::service::model::{NewUser, StoredJson, Timestamp};
 
 #[test]
 fn sessions_end_with_their_time_or_their_user() {
@@ -18,7 +16,7 @@ fn sessions_end_with_their_time_or_their_user() {
         };
         let user = store.create_user(&user, now).expect("a user").user_id;
         let minute = Duration::from_secs(60);
-        let create = |user| store.create_session(user, &Map::new(), minute, now);
+        let create = |user| store.create_session(user, &StoredJson::default(), minute, now);
         assert_eq!(create(user + 1).expect("no error"), None);
         let session = create(user).expect("no error").expect("a session");
         assert_eq!(session.session_id.len(), 32);

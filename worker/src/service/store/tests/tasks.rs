@@ -4,6 +4,8 @@ use serde_json::json;
 
 use crate::service::model::{NewTask, Status, TaskFilter, TaskType, Timestamp, UserRef};
 use crate::service::store::testing::each;
+use crate::service::store::{Now, Unsent};
+use std::time::Duration;
 
 fn new(user: serde_json::Value, task_type: TaskType) -> NewTask {
     NewTask {
@@ -69,7 +71,13 @@ fn a_task_is_cancelled_once() {
         assert_eq!(cancel(id), Some((Status::Cancelled, true)));
         assert_eq!(cancel(id), Some((Status::Cancelled, false)));
         assert_eq!(cancel(id + 1), None);
-        assert_eq!(store.drop_events().expect("events"), 2);
+        let unsent = Unsent {
+            count: 2,
+            are_awaited: false,
+        };
+        assert_eq!(store.unsent_events().expect("no error"), unsent);
+        let drop = |age| store.drop_events(Duration::from_secs(age), 10);
+        assert_eq!(drop(60).expect("no error"), 0);
     });
 }
 
@@ -88,7 +96,7 @@ fn totals_follow_every_change() {
         }
         store.cancel_task(1000, now).expect("no error");
         let lease = store
-            .take_task(now, now)
+            .take_task(Now::At(now), Duration::ZERO)
             .expect("no error")
             .expect("a lease");
         let filters = |user_id: Option<[String; 2]>| {

@@ -1,0 +1,15 @@
+//! The database's own clock, which is one for all servers.
+
+use std::time::Duration;
+
+/// Milliseconds of Unix time when the statement began.
+pub(super) const STORE_NOW: &str = "(extract(epoch FROM statement_timestamp()) * 1000)::int8";
+
+/// The moment that parameter `at` gives, or else the present.
+pub(super) fn now(at: usize) -> String {
+    format!("coalesce(${at}::int8, {STORE_NOW})")
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

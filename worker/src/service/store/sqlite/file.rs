@@ -1,0 +1,103 @@
+//! The database file: which one a path leads to, and connections that know which one they are to.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use r2d2::ManageConnection;
+use rusqlite::{Connection, OpenFlags};
+
+use super::connection;
+
+/// Which file it is, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let found = path.metadata()?;
+        Ok(Self {
+            device: found.dev(),
+            inode: found.ino(),
+        })
+    }
+}
+
+impl std::fmt::Display for FileId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:x}:{:x}", self.device, self.inode)
+    }
+}
+
+/// A connection, and the file that it is to.
+#[derive(Debug)]
+pub(super) struct Opened {
+    connection: Connection,
+    pub(super) file: FileId,
+}
+
+impl Opened {
+    /// Never makes the file: where it is gone, an empty one in its place would hide that.
+    pub(super) fn new(path: &Path) -> Result<Self, OpenError> {
+        let missing = |source| OpenError::Missing {
+            path: path.display().to_string(),
+            source,
+        };
+        let file = FileId::of(path).map_err(missing)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags)?;
+        connection::prepare(&mut connection)?;
+        match FileId::of(path).map_err(missing)? == file {
+            true => Ok(Self { connection, file }),
+            // It was replaced just now.
+            false => Self::new(path),
+        }
+    }
+}
+
+impl Deref for Opened {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Opened {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error("{path}: {source}")]
+    Missing { path: String, source: io::Error },
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// Opens connections to whatever file the path leads to at that moment.
+#[derive(Debug)]
+pub(super) struct Opener(pub(super) PathBuf);
+
+impl ManageConnection for Opener {
+    type Connection = Opened;
+    type Error = OpenError;
+
+    fn connect(&self) -> Result<Opened, OpenError> {
+        Opened::new(&self.0)
+    }
+
+    fn is_valid(&self, connection: &mut Opened) -> Result<(), OpenError> {
+        Ok(connection.execute_batch("")?)
+    }
+
+    fn has_broken(&self, _connection: &mut Opened) -> bool {
+        false
+    }
+}
