@@ -62,6 +62,11 @@ impl Keyspace {
         keys
     }
 
+    /// What a key is called: it ends with what tells its store from others.
+    pub(crate) fn find(&self, key: &str) -> Option<String> {
+        self.keys(&format!("{key}:*")).into_iter().next()
+    }
+
     pub(crate) fn text(&self, key: &str) -> Option<String> {
         self.ask(&["GET", key]).as_str().map(str::to_owned)
     }

@@ -3,6 +3,7 @@
 mod answer;
 mod authority;
 mod backends;
+mod bouncer;
 mod client;
 mod database;
 mod deadline;
@@ -19,6 +20,7 @@ mod topic;
 pub(crate) use answer::Answer;
 pub(crate) use authority::{Authority, Identity};
 pub(crate) use backends::{Backends, CacheKind, EventsKind, StoreKind};
+pub(crate) use bouncer::Bouncer;
 pub(crate) use client::Client;
 pub(crate) use database::Database;
 pub(crate) use deadline::{PATIENCE, eventually, eventually_within};

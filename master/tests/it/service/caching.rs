@@ -7,8 +7,11 @@ use serde_json::json;
 use super::*;
 use crate::harness::{Keyspace, Server};
 
+/// The guide's bounds for what is kept.
+const LEAST: Duration = Duration::from_secs(5 * 60);
+const MOST: Duration = Duration::from_secs(60 * 60);
 /// What the settings have by default, and how much of it an entry may lose.
-const TASK_TTL: Duration = Duration::from_secs(300);
+const TASK_TTL: Duration = Duration::from_secs(600);
 const USER_TTL: Duration = Duration::from_secs(3600);
 const JITTER_PERCENT: u64 = 10;
 /// Between the writing of a key and our look at it.
@@ -65,7 +68,7 @@ fn the_times_differ(server: &Server, keyspace: &Keyspace) {
     }
     let times = ids
         .iter()
-        .map(|id| keyspace.time_left_ms(&format!("task:{id}")));
+        .map(|id| time_left_ms(keyspace, &format!("task:{id}")));
     let times: Vec<i64> = times.collect();
     let least = times.iter().min().expect("some");
     let most = times.iter().max().expect("some");
@@ -74,15 +77,24 @@ fn the_times_differ(server: &Server, keyspace: &Keyspace) {
 }
 
 fn assert_time_left(keyspace: &Keyspace, key: &str, ttl: Duration) {
-    let left = u64::try_from(keyspace.time_left_ms(key)).expect("a key with a time to live");
+    let left = u64::try_from(time_left_ms(keyspace, key)).expect("a key with a time to live");
     let most = u64::try_from(ttl.as_millis()).expect("a time to live");
     let least = most * (100 - JITTER_PERCENT) / 100 - LATE.as_secs() * 1000;
     assert!((least..=most).contains(&left), "{key}: {left} of {most} ms");
+    let shortest = ttl * (100 - JITTER_PERCENT as u32) / 100;
+    assert!(
+        shortest >= LEAST && ttl <= MOST,
+        "{key}: {shortest:?} to {ttl:?}"
+    );
+}
+
+fn time_left_ms(keyspace: &Keyspace, key: &str) -> i64 {
+    keyspace.time_left_ms(&keyspace.find(key).expect("a key"))
 }
 
 /// The answer under a key. What a reader or a writer leaves there meanwhile is no JSON.
 pub(super) fn holds(keyspace: &Keyspace, key: &str) -> Option<Value> {
-    serde_json::from_str(&keyspace.text(key)?).ok()
+    serde_json::from_str(&keyspace.text(&keyspace.find(key)?)?).ok()
 }
 
 /// The answers under these keys.

@@ -245,7 +245,8 @@ fn eight_workers_may_find_an_empty_database() {
             .collect();
         assert_eq!(ids, (1000..1016).collect::<Vec<_>>());
         if let Some(database) = &backends.store {
-            assert_eq!(database.sql("SELECT count(*) FROM oxicorn_migrations"), "1");
+            let versions = "SELECT count(*) = max(version) FROM oxicorn_migrations";
+            assert_eq!(database.sql(versions), "t");
         }
     }
 }
