@@ -5,7 +5,7 @@ use super::*;
 const PYTHON: &str = "shop.wsgi:application";
 
 /// Variables that applications have for themselves, in forms that no setting takes.
-const OF_APPLICATIONS: [(&str, &str); 20] = [
+const OF_APPLICATIONS: [(&str, &str); 21] = [
     ("DATABASE_URL", "mysql+pymysql://u:secret@h/d"),
     ("POOL_SIZE", "0"),
     ("MAX_OVERFLOW", "-1"),
@@ -15,6 +15,7 @@ const OF_APPLICATIONS: [(&str, &str); 20] = [
     ("REDIS_HOST", ""),
     ("REDIS_PORT", "none"),
     ("REDIS_DB", "cache"),
+    ("REDIS_USERNAME", "x"),
     ("REDIS_PASSWORD", "x"),
     ("KAFKA_BROKERS", "kafka"),
     ("KAFKA_TOPIC", "a b"),

@@ -172,7 +172,7 @@ fn columns_may_change_their_types_under_load() {
             .collect();
         for change in [
             "tasks ALTER error_message TYPE varchar(4000)",
-            "tasks ALTER task_type TYPE varchar(100)",
+            "tasks ALTER progress TYPE integer",
             "tasks ALTER priority TYPE integer",
             "events ALTER payload TYPE varchar(100000)",
         ] {
