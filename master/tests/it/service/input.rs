@@ -104,6 +104,7 @@ fn a_list_of_zeros_takes_a_few_times_its_size() {
             "0,".repeat(SIZE / 2)
         ),
     ] {
+        let before: u64 = children.iter().map(|it| it.pss_kib()).sum();
         let peak = peak_kib(&children, || {
             let status = post(&mut server.client(), JSON, &body).status;
             assert!([201, 400].contains(&status), "{status}");
