@@ -1,5 +1,6 @@
 """Python's logging by logconfig, and wsgi.errors and print beside it: the same files from both servers."""
 
+import fcntl
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from harness import GUNICORN, OXICORN, Server, environment_of, until
+from harness import GUNICORN, OXICORN, Server, environment_of, processes, until
 from harness.server import program
 
 BOTH = pytest.mark.parametrize("kind", [GUNICORN, OXICORN])
@@ -211,3 +212,43 @@ def test_variables_that_the_application_sets_are_atoms(kind):
     with serve(kind, *flags, files={"app.py": app}) as server:
         server.get("/who")
         wait_for(server, "access.log", r"^/who\|jo\|http\|-\|HTTP/1\.1\|42$")
+
+
+CONSOLE = """
+workers = 2
+graceful_timeout = 2
+logconfig_dict = {
+    "version": 1,
+    "handlers": {"console": {"class": "logging.StreamHandler", "stream": "ext://sys.stderr"}},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["console"], "propagate": False}},
+}
+"""
+
+
+def test_a_console_that_nobody_reads_does_not_hold_up_the_master(tmp_path):
+    (tmp_path / "app.py").write_text(APP)
+    (tmp_path / "gunicorn.conf.py").write_text(CONSOLE)
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, 1031, 4096)  # F_SETPIPE_SZ
+    command = [*program(OXICORN), "--bind", f"unix:{tmp_path}/socket", "app:application"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment_of(), stdout=writer, stderr=writer) as process:
+        try:
+            until("two workers", lambda: len(processes.children(process.pid)) == 2)
+            # Full it is, whatever they have to say.
+            own = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
+            with pytest.raises(BlockingIOError):
+                while True:
+                    os.write(own, b"x")
+            os.close(own)
+            before = processes.children(process.pid)
+            for _ in range(20):
+                process.send_signal(signal.SIGTTIN)
+                process.send_signal(signal.SIGTTOU)
+            process.send_signal(signal.SIGHUP)
+            until("other workers", lambda: (now := processes.children(process.pid)) and not {*now} & {*before}, 30)
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
+            os.close(reader)
+            os.close(writer)

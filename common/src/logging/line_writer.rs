@@ -89,6 +89,16 @@ pub(super) fn own(stream: BorrowedFd<'_>) -> io::Result<File> {
     Ok(stream.try_clone_to_owned()?.into())
 }
 
+/// Whether writing to a standard stream would have to wait for its reader.
+pub(super) fn is_full(stream: BorrowedFd<'_>) -> bool {
+    let waits = fstat(stream).is_ok_and(|it| match kind(it.st_mode) {
+        SFlag::S_IFIFO | SFlag::S_IFSOCK => true,
+        SFlag::S_IFCHR => isatty(stream).unwrap_or(false),
+        _ => false,
+    });
+    waits && !is_writable(stream, Duration::ZERO)
+}
+
 fn way(file: &File) -> nix::Result<u8> {
     let flags = OFlag::from_bits_truncate(fcntl(file, FcntlArg::F_GETFL)?);
     Ok(match kind(fstat(file)?.st_mode) {
@@ -189,6 +199,19 @@ mod tests {
         fill_and_read(writer.into(), File::from(reader), BLOCKING);
         let (reader, writer) = UnixStream::pair().expect("a pair");
         fill_and_read(std::os::fd::OwnedFd::from(writer).into(), reader, SOCKET);
+    }
+
+    #[test]
+    fn a_pipe_is_full_until_it_is_read() {
+        let (reader, writer) = pipe().expect("a pipe");
+        let ours = own(writer.as_fd()).expect("an open file of our own");
+        assert!(!is_full(writer.as_fd()) && !is_full(ours.as_fd()));
+        while (&ours).write(&[b'x'; 4096]).is_ok() {}
+        assert!(is_full(writer.as_fd()));
+        File::from(reader)
+            .read_exact(&mut [0; 4096])
+            .expect("some of it");
+        assert!(!is_full(writer.as_fd()));
     }
 
     #[test]

@@ -31,6 +31,7 @@ mod wire;
 
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -96,6 +97,11 @@ pub fn init(settings: &Settings) -> io::Result<()> {
 /// Whether [`init`] would find whom the settings name besides files.
 pub fn check(settings: &Settings) -> io::Result<()> {
     Receivers::prepare(settings).map(drop)
+}
+
+/// Whether whoever writes to standard output or error now would wait for a reader that has stopped.
+pub fn streams_are_full() -> bool {
+    line_writer::is_full(io::stdout().as_fd()) || line_writer::is_full(io::stderr().as_fd())
 }
 
 /// Puts the logs where they belong after standard output and standard error were changed, as when

@@ -191,9 +191,10 @@ pub(super) fn brokers(text: &str) -> Parsed<Vec<String>> {
     let items = text.split(',').map(str::trim).filter(|it| !it.is_empty());
     items
         .map(|item| match item.rsplit_once(':') {
-            _ if item.contains("://") => {
-                Err("HOST:PORT without a scheme, as brokers are reached in the clear".to_owned())
-            }
+            _ if item.contains("://") || item.contains('@') => Err(
+                "HOST:PORT without a scheme or a user, as brokers are reached in the clear"
+                    .to_owned(),
+            ),
             Some((host, digits)) if !host.is_empty() && number(digits, 1..=u16::MAX).is_ok() => {
                 Ok(item.to_owned())
             }
@@ -297,7 +298,7 @@ mod tests {
         assert_eq!(assignment("A=b=c"), Ok(("A".into(), "b=c".into())));
         assert!(assignment("=b").is_err() && assignment("A").is_err());
         assert!(brokers("a:1, b:2").is_ok_and(|all| all == ["a:1", "b:2"]));
-        assert!(brokers("a").is_err() && brokers("a:0").is_err());
+        assert!(brokers("a").is_err() && brokers("a:0").is_err() && brokers("u:p@a:1").is_err());
         assert_eq!(
             (port("6379"), port("tcp://10.0.0.1:6379")),
             (Ok(6379), Ok(6379))

@@ -20,6 +20,7 @@ const LAST_RECORDS: Duration = Duration::from_secs(2);
 /// The thread of this process, once it has one.
 static THREAD: Mutex<Option<Thread>> = Mutex::new(None);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
+static DROPPED_BY_MASTER: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
 struct Thread {
@@ -46,7 +47,7 @@ impl Queue {
 
     pub(super) fn put(&self, record: Record) {
         if std::process::id() == self.master {
-            return Python::attach(|py| record.hand_over(py, self.loggers.bind(py)));
+            return self.put_in_master(record);
         }
         let mut thread = lock();
         if thread
@@ -67,6 +68,22 @@ impl Queue {
                 logging::write_error(Level::Warning, text);
             }
         }
+    }
+
+    /// Handlers write to the standard streams more often than not, and wait for whoever reads them: the
+    /// master must not.
+    fn put_in_master(&self, record: Record) {
+        if logging::streams_are_full() {
+            DROPPED_BY_MASTER.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let dropped = DROPPED_BY_MASTER.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            let text =
+                format!("standard output or error is read again; {dropped} records were dropped");
+            logging::write_error(Level::Warning, &text);
+        }
+        Python::attach(|py| record.hand_over(py, self.loggers.bind(py)));
     }
 
     fn start(&self) -> Option<Thread> {
