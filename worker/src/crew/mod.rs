@@ -17,6 +17,7 @@
 //! block, the leader promotes a follower first. Leading is holding the reactor's mutex.
 
 mod launch;
+mod next;
 mod watch;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -24,17 +25,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockE
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use log::{error, warn};
+use log::error;
 use mio::Waker;
 use nix::sys::eventfd::EventFd;
 use oxicorn_common::Handoff;
-use oxicorn_common::scoreboard::now_millis;
 
 use crate::connection::Connection;
 use crate::desk::Desk;
 use crate::estimates::Estimates;
 use crate::gate::Gate;
-use crate::handoff;
 use crate::reactor::Reactor;
 use crate::station::Station;
 
@@ -207,59 +206,6 @@ impl Crew {
         let ended = desk.serve(connection, started);
         self.estimates.learn(&sample, ended);
         ended
-    }
-
-    /// The request that has waited longest, here or on its way between workers.
-    fn next(&self) -> Option<Box<Connection>> {
-        let oldest = || self.station.ready.oldest();
-        if self.handoff.may_hold_any() && handoff::holds_older(&self.handoff, oldest()) {
-            match self.take_over() {
-                Some(connection) if oldest().is_none_or(|it| connection.whole_at <= it) => {
-                    return Some(connection);
-                }
-                Some(connection) => self.station.ready.push(connection),
-                None => {}
-            }
-        }
-        self.station.ready.pop()
-    }
-
-    fn anything_waits(&self) -> bool {
-        !self.station.ready.is_empty() || (self.handoff.may_hold_any() && self.may_take_over())
-    }
-
-    fn may_take_over(&self) -> bool {
-        let station = &self.station;
-        let connections = station.slot().connections.load(Ordering::Relaxed) as usize;
-        connections < station.most_connections
-            && !station.is_draining()
-            && now_millis() >= self.takes_over_from.load(Ordering::Relaxed)
-    }
-
-    /// Takes a request that no thread of its worker had the time for.
-    fn take_over(&self) -> Option<Box<Connection>> {
-        let taken = match self.may_take_over() {
-            true => handoff::take(&self.handoff),
-            false => return None,
-        };
-        let mut connection = match taken {
-            Ok(connection) => Box::new(connection?),
-            Err(error) => {
-                warn!("cannot take over a connection: {error}; next attempt in a second");
-                let until = now_millis() + 1000;
-                self.takes_over_from.store(until, Ordering::Relaxed);
-                return None;
-            }
-        };
-        self.gate.doubt(&mut connection);
-        if connection.keeps_place && connection.receive_whole(&self.station.rules) {
-            self.station.adopted.fetch_add(1, Ordering::SeqCst);
-            return Some(connection);
-        }
-        // It idles, or waits for the rest of a request: that is the reactor's business.
-        lock(&self.returned).push(connection);
-        self.wake_leader();
-        None
     }
 
     /// Notes that a request begins, and that nobody leads meanwhile.
