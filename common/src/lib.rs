@@ -9,6 +9,7 @@ pub mod app;
 pub mod bell;
 pub mod cgroup;
 pub mod directory_entry;
+pub mod forks;
 pub mod handoff;
 pub mod hooks;
 pub mod listener;

@@ -149,6 +149,26 @@ extern "C" fn note_signal(number: c_int) {
     Errno::set_raw(errno);
 }
 
+/// Has the three called by each fork(3) of this process, and of its copies, on the thread that forks. They
+/// may do what a signal handler may (pthread_atfork(3)).
+pub(crate) fn at_fork(
+    before: extern "C" fn(),
+    in_parent: extern "C" fn(),
+    in_child: extern "C" fn(),
+) -> io::Result<()> {
+    // SAFETY: these are functions of the program, which is never unloaded.
+    match unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
+}
+
+/// Ends the process without destructors.
+pub(crate) fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit(2) does not return and touches no memory of the process.
+    unsafe { libc::_exit(code) }
+}
+
 /// Puts the file behind `new` behind the number of `current` too, in one step (dup2(2)): whoever
 /// writes there meanwhile writes to the one or the other.
 pub(crate) fn replace_fd(new: BorrowedFd<'_>, current: BorrowedFd<'_>) -> io::Result<()> {

@@ -16,6 +16,7 @@ use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
 use crate::exchange::Exchange;
 use crate::file_wrapper::FileWrapper;
+use crate::forked;
 use crate::head::Head;
 use crate::trace;
 
@@ -227,7 +228,9 @@ impl Source {
             }
             Ok(())
         };
-        if let Err(exception) = close() {
+        let outcome = close();
+        forked::end_child(py, &outcome);
+        if let Err(exception) = outcome {
             let text = trace::text(py, &exception);
             logging::exception(&format!("Exception in close() of a response body\n{text}"));
         }
@@ -239,16 +242,20 @@ impl Iterator for Source {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.iterable.as_ref()?;
-        Python::attach(|py| match self.pull(py) {
-            Ok(Some(piece)) => Some(Ok(piece)),
-            Ok(None) => {
-                self.close(py);
-                None
-            }
-            Err(exception) => {
-                let text = trace::text(py, &exception);
-                self.close(py);
-                Some(Err(io::Error::other(format!("an exception\n{text}"))))
+        Python::attach(|py| {
+            let pulled = self.pull(py);
+            forked::end_child(py, &pulled);
+            match pulled {
+                Ok(Some(piece)) => Some(Ok(piece)),
+                Ok(None) => {
+                    self.close(py);
+                    None
+                }
+                Err(exception) => {
+                    let text = trace::text(py, &exception);
+                    self.close(py);
+                    Some(Err(io::Error::other(format!("an exception\n{text}"))))
+                }
             }
         })
     }

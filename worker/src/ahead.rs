@@ -4,8 +4,8 @@
 use std::io;
 use std::time::Instant;
 
-use oxicorn_common::Early;
 use oxicorn_common::response::{Fields, Response, ResponseBody};
+use oxicorn_common::{Early, forks};
 
 use crate::http::date::DateCache;
 use crate::http::encode::{Asked, Framed, encode_head, encode_hints};
@@ -45,7 +45,8 @@ pub(crate) struct Begun {
 
 impl Ahead<'_> {
     pub(crate) fn send(&mut self, early: Early<'_>) -> io::Result<()> {
-        if self.lost {
+        // The client is the worker's, not that of a process which the application has forked.
+        if self.lost || forks::is_child() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let outcome = match early {

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use oxicorn_common::forks;
 use oxicorn_common::request::{Local, Peer};
 
 use crate::exchange::Exchange;
@@ -103,6 +104,8 @@ pub(crate) struct Connection {
     pub(crate) refused: Option<RequestError>,
     /// `whole_at` is from the sibling that read the request.
     pub(crate) keeps_place: bool,
+    /// A sibling has given it away while another process had the socket too.
+    pub(crate) was_shared: bool,
     /// The request took too long: the client has its 504 and the reactor has written it off.
     pub(crate) given_up: bool,
 }
@@ -173,6 +176,7 @@ impl Connection {
             adopted: false,
             refused: None,
             keeps_place: false,
+            was_shared: false,
             given_up: false,
         }
     }
@@ -193,6 +197,12 @@ impl Connection {
             false => Some(self.peer),
         };
         sender.is_some_and(|peer| rules.fields.trusts(peer))
+    }
+
+    /// Whether a process that the application has forked may have the socket: closing ours does not end
+    /// the connection then.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.was_shared || forks::has_children()
     }
 
     /// Whether only this process can go on with it.

@@ -4,14 +4,13 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::{debug, error, warn};
 use oxicorn_common::logging::EXCEPTION;
 use oxicorn_common::request::{Body, Head, Request};
 use oxicorn_common::response::{Response, ResponseBody};
-use oxicorn_common::{Early, Outlet};
-use socket2::SockRef;
+use oxicorn_common::{Early, Outlet, forks};
 
 use crate::ahead::{Ahead, Begun};
 use crate::connection::{Connection, Phase, Then};
@@ -213,6 +212,7 @@ impl<'a> Desk<'a> {
                 }
             }
             let made = catch_unwind(AssertUnwindSafe(|| connection.outgoing.make_piece()));
+            forks::end_child(i32::from(!matches!(made, Ok(Ok(_)))));
             let reason = match made {
                 Ok(Ok(Made::Piece(octets))) => {
                     if let Some(exchange) = &mut connection.exchange {
@@ -234,7 +234,7 @@ impl<'a> Desk<'a> {
             );
             if connection.outgoing.ends_with_connection() {
                 // Nothing but a reset tells this client that there should be more.
-                let _ = SockRef::from(&*connection.stream).set_linger(Some(Duration::ZERO));
+                connection.stream.reset();
             }
             break abandon(connection);
         };
@@ -264,6 +264,7 @@ fn call(station: &Station, request: &mut Request, ahead: &mut Ahead<'_>) -> Opti
     let mut send = |early: Early<'_>| ahead.send(early);
     let mut outlet = Outlet::new(&mut send);
     let called = catch_unwind(AssertUnwindSafe(|| app.call(request, &mut outlet)));
+    forks::end_child(i32::from(called.is_err()));
     called
         .inspect_err(|panic| {
             let (method, path) = (request.head.method(), request.head.path());
@@ -302,6 +303,7 @@ fn encode(
 /// Nobody wants the rest of this response.
 fn abandon(connection: &mut Connection) -> Phase {
     let outcome = catch_unwind(AssertUnwindSafe(|| connection.outgoing.abandon()));
+    forks::end_child(i32::from(outcome.is_err()));
     if let Err(panic) = outcome {
         error!("Error ending a response: panic: {}", panic_text(&*panic));
     }

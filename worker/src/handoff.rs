@@ -45,6 +45,8 @@ const OPENED: u8 = 1;
 const PROXIED: u8 = 2;
 /// The bytes are a whole request, and more perhaps.
 const WHOLE: u8 = 4;
+/// A process that the application of a worker has forked has the socket too.
+const SHARED: u8 = 8;
 /// An address in a packet: IPv6, or IPv4 in its clothes; port; scope.
 const ADDRESS: usize = 16 + 2 + 4;
 /// What a packet begins with: when its request became whole, in nanoseconds of `CLOCK_MONOTONIC`; flags;
@@ -215,8 +217,10 @@ fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
     let mut label = [0; LABEL];
     label[..8].copy_from_slice(&nanos_of(connection.whole_at).to_le_bytes());
     let flag = |is: bool, flag| if is { flag } else { 0 };
-    label[8] =
-        flags | flag(connection.opening.is_none(), OPENED) | flag(connection.proxied, PROXIED);
+    label[8] = flags
+        | flag(connection.opening.is_none(), OPENED)
+        | flag(connection.proxied, PROXIED)
+        | flag(connection.is_shared(), SHARED);
     let (peer, local) = label[9..].split_at_mut(1 + ADDRESS);
     if let Peer::Tcp(address) = connection.peer {
         write_address(peer, address);
@@ -240,6 +244,7 @@ fn read_label(label: &[u8; LABEL], stream: Stream) -> Option<Connection> {
     }
     let mut connection = Connection::new(stream, peer, local);
     connection.proxied = proxied;
+    connection.was_shared = flags & SHARED != 0;
     connection.opening = match flags & OPENED {
         0 => Some(Opening::Entrance),
         _ => None,

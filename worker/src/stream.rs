@@ -147,6 +147,12 @@ impl Stream {
         }
     }
 
+    /// Ends the connection in a way that the peer takes for a failure (RFC 9293 section 3.10.5), also where
+    /// another process has the socket. Only TCP has one.
+    pub(crate) fn reset(&self) {
+        let _ = rustix::net::connect_unspec(self);
+    }
+
     /// Ends one or both directions of the socket; a peer that is gone already is no error.
     pub(crate) fn shutdown(&self, how: Shutdown) {
         let _ = match self {

@@ -24,7 +24,7 @@ use mio::Waker;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use oxicorn_common::signals;
+use oxicorn_common::{forks, signals};
 
 use super::{Crew, TURN, lock};
 use crate::reactor::Reactor;
@@ -128,7 +128,10 @@ impl Crew {
         while lock(&self.dismissed).is_none() {
             match poll(&mut fds, patience) {
                 // One may have come between two polls.
-                Ok(0) | Err(Errno::EINTR) => self.station.app.interrupted(),
+                Ok(0) | Err(Errno::EINTR) => {
+                    self.station.app.interrupted();
+                    forks::end_child(0);
+                }
                 Ok(_) => {}
                 Err(error) => {
                     error!("the main thread cannot wait: {error}");
@@ -151,6 +154,7 @@ impl Crew {
             error!("the signals of the server cannot be taken back: {error}");
         }
         self.station.app.interrupted();
+        forks::end_child(0);
     }
 
     /// Whether the application holds the thread that else ends the process.

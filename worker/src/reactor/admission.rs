@@ -146,6 +146,42 @@ impl Reactor {
         (!has_input(&self.table[token])).then_some(token)
     }
 
+    /// Ends a connection and forgets it.
+    pub(crate) fn forget(&mut self, mut connection: Box<Connection>) {
+        // Closing would neither tell the client nor the poll, where another process has the socket.
+        if connection.is_shared() {
+            self.unregister(&mut connection);
+            connection.stream.shutdown(std::net::Shutdown::Both);
+        }
+        self.let_go(connection);
+    }
+
+    /// Forgets a connection, which may live on in a sibling; dropping the last handle closes the socket.
+    pub(crate) fn let_go(&mut self, mut connection: Box<Connection>) {
+        if connection.given_up {
+            self.given_up -= 1;
+        }
+        if std::mem::take(&mut connection.adopted) {
+            self.station.adopted.fetch_sub(1, Ordering::SeqCst);
+        }
+        // The client has gone, or takes nothing any more, in the middle of a response.
+        let now = self.now;
+        connection.conclude(&self.station, now);
+        if let Some(buffers) = connection.buffers.take() {
+            self.keep(buffers);
+        }
+        if self.table.try_remove(connection.token).is_some() {
+            self.shut_until = None;
+            self.count_connections();
+        }
+    }
+
+    /// Says goodbye to a client that waits for nothing, and forgets it.
+    pub(crate) fn part(&mut self, connection: Box<Connection>) {
+        connection.stream.finish();
+        self.forget(connection);
+    }
+
     pub(super) fn count_connections(&self) {
         let count = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
         self.station

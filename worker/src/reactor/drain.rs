@@ -47,6 +47,18 @@ impl Reactor {
         self.quit || idle
     }
 
+    /// Ends the connections that would else live on in processes that the application has forked: this
+    /// one is about to end.
+    pub(crate) fn end_shared(&self) {
+        for (_, entry) in &self.table {
+            if let Entry::Here(connection) = entry
+                && connection.is_shared()
+            {
+                connection.stream.shutdown(std::net::Shutdown::Both);
+            }
+        }
+    }
+
     pub(super) fn obey_signals(&mut self) -> io::Result<()> {
         for signal in self.signals.take() {
             match signal {
@@ -145,7 +157,7 @@ impl Reactor {
     fn pass_on(&mut self, mut connection: Box<Connection>) {
         self.unregister(&mut connection);
         if handoff::pass(&self.handoff, &connection) {
-            self.forget(connection);
+            self.let_go(connection);
         } else {
             self.hold(connection, false);
         }
@@ -165,7 +177,7 @@ impl Reactor {
     pub(super) fn pass_on_ready(&mut self, mut connection: Box<Connection>) {
         self.unregister(&mut connection);
         if handoff::pass_ready(&self.handoff, &connection) {
-            self.forget(connection);
+            self.let_go(connection);
         } else {
             self.station.ready.push(connection);
         }

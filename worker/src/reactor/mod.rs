@@ -230,32 +230,6 @@ impl Reactor {
         self.place(connection);
     }
 
-    /// Forgets a connection; dropping the last handle closes the socket.
-    pub(crate) fn forget(&mut self, mut connection: Box<Connection>) {
-        if connection.given_up {
-            self.given_up -= 1;
-        }
-        if std::mem::take(&mut connection.adopted) {
-            self.station.adopted.fetch_sub(1, Ordering::SeqCst);
-        }
-        // The client has gone, or takes nothing any more, in the middle of a response.
-        let now = self.now;
-        connection.conclude(&self.station, now);
-        if let Some(buffers) = connection.buffers.take() {
-            self.keep(buffers);
-        }
-        if self.table.try_remove(connection.token).is_some() {
-            self.shut_until = None;
-            self.count_connections();
-        }
-    }
-
-    /// Says goodbye to a client that waits for nothing, and forgets it.
-    pub(crate) fn part(&mut self, connection: Box<Connection>) {
-        connection.stream.finish();
-        self.forget(connection);
-    }
-
     fn place(&mut self, mut connection: Box<Connection>) {
         match connection.phase {
             // The application's stream is let go of by a request thread, as the application runs
