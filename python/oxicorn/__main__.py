@@ -2,11 +2,12 @@
 
 import sys
 
-from . import _oxicorn
+from . import _oxicorn, streams
 
 
 def main():
     """Serve as the command line says, and exit."""
+    streams.open_missing()
     sys.exit(_oxicorn.main(sys.argv))
 
 

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import os
 import sys
 
@@ -26,7 +27,47 @@ def load(spec):
         raise AppError(f"{spec} is None")
     if not callable(found):
         raise AppError(f"{spec} is not callable, but of {type(found)}")
+    _check_interface(found, spec, called=call is not None)
     return found
+
+
+def _check_interface(found, spec, called):
+    """Recognise what is often named in place of a WSGI application; what cannot be told is taken for one."""
+    is_class = inspect.isclass(found)
+    is_coroutine = inspect.iscoroutinefunction
+    if is_coroutine(found) or (not is_class and is_coroutine(getattr(type(found), "__call__", None))):
+        raise AppError(
+            f"{spec} is an ASGI application, and there are WSGI applications only: serve it with uvicorn, or wrap it "
+            "(a2wsgi.ASGIMiddleware)"
+        )
+    # What an object's __call__ takes is its own business: decorators and proxies say anything.
+    if not (inspect.isfunction(found) or is_class):
+        return
+    try:
+        signature = inspect.signature(found, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return
+    variable = any(it.kind is inspect.Parameter.VAR_POSITIONAL for it in signature.parameters.values())
+    makes_one = not variable and "environ" not in signature.parameters and _takes(signature, 0)
+    if _takes(signature, 2) and not makes_one:
+        return
+    if not called and makes_one:
+        raise AppError(
+            f"{spec} takes no request, so it seems to make the application instead of being one: write '{spec}()'"
+        )
+    if _takes(signature, 3) or (is_class and _takes(signature, 1)):
+        raise AppError(
+            f"{spec} has not the two arguments of a WSGI application, environ and start_response; an ASGI application "
+            "is served with uvicorn"
+        )
+
+
+def _takes(signature, count):
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
 
 
 def load_paste(place, variables):

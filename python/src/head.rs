@@ -79,7 +79,7 @@ impl Head {
 
     fn read_fields(&mut self, headers: &Bound<'_, PyAny>) -> PyResult<()> {
         for field in PyIterator::from_object(headers)? {
-            let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
+            let (name, value) = pair(field?)?;
             let (name, value) = (string(&name)?, string(&value)?);
             let name = known_name(name)?;
             let value = text::to_latin1(value).map_err(|_| bad_value(&name))?;
@@ -96,11 +96,20 @@ impl Head {
     }
 }
 
+/// Name and value. PEP 3333 asks for tuples, and whoever takes these apart takes lists too.
+fn pair(field: Bound<'_, PyAny>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
+    field.extract().or_else(|wrong: PyErr| {
+        let items: Vec<Bound<'_, PyAny>> = field.extract()?;
+        let [name, value] = <[_; 2]>::try_from(items).map_err(|_| wrong)?;
+        Ok((name, value))
+    })
+}
+
 /// Fields of early hints, which may also be given as bytes.
 pub(crate) fn read_hints(headers: &Bound<'_, PyAny>) -> PyResult<Fields> {
     let mut fields = Fields::new();
     for field in PyIterator::from_object(headers)? {
-        let (name, value): (Bound<'_, PyAny>, Bound<'_, PyAny>) = field?.extract()?;
+        let (name, value) = pair(field?)?;
         let name = decoded(name)?;
         let name = read_name(string(&name)?)?;
         let value = decoded(value)?;

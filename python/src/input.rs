@@ -39,18 +39,18 @@ impl Input {
 
 #[pymethods]
 impl Input {
-    #[pyo3(signature = (size = None, /))]
+    #[pyo3(signature = (size = None))]
     fn read<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
         self.take(py, size, Source::read)
     }
 
-    #[pyo3(signature = (size = None, /))]
+    #[pyo3(signature = (size = None))]
     fn readline<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
         self.take(py, size, Source::read_line)
     }
 
     /// All lines that are left; about `hint` bytes of them where there is a hint.
-    #[pyo3(signature = (hint = None, /))]
+    #[pyo3(signature = (hint = None))]
     fn readlines<'py>(&self, py: Python<'py>, hint: Option<isize>) -> PyResult<Bound<'py, PyList>> {
         let lines = PyList::empty(py);
         let mut length = 0;

@@ -21,6 +21,8 @@ struct Occupancy {
     /// Bytes of a response have left.
     answered: bool,
     expired: bool,
+    /// The log has a line on how long this takes.
+    remarked: bool,
     /// What was asked, in buffers that are used again.
     head: Head,
     peer: Peer,
@@ -66,6 +68,7 @@ impl Seat {
         seat.stream = Some(Arc::clone(stream));
         seat.since = Some(since);
         seat.answered = false;
+        seat.remarked = false;
         seat.head.copy_from(head);
         (seat.peer, seat.scheme) = (peer, scheme);
     }
@@ -113,6 +116,24 @@ impl Seat {
         })
     }
 
+    /// Remarks, once, on a request that takes longer than `limit` and is left alone: somebody may be in
+    /// a debugger.
+    pub(crate) fn remark(&self, limit: Duration, station: &Station) {
+        let mut seat = self.lock();
+        let is_late = seat.since.is_some_and(|since| since.elapsed() >= limit);
+        if !is_late || std::mem::replace(&mut seat.remarked, true) {
+            return;
+        }
+        let line = format!("{} {}", seat.head.method(), seat.head.path());
+        let thread = seat.thread.unwrap_or(0);
+        drop(seat);
+        log::warn!(
+            "{line} takes longer than timeout ({} s), and is left alone because of reload; thread {thread} is at:\n{}",
+            limit.as_secs_f64(),
+            stack_of(thread, station)
+        );
+    }
+
     fn lock(&self) -> MutexGuard<'_, Occupancy> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -146,11 +167,13 @@ impl Expired {
             self.age.as_secs_f64(),
             format_args!("{} {}", self.head.method(), self.head.path()),
             self.thread,
-            station
-                .app
-                .stack_of(self.thread)
-                .unwrap_or_else(|| crate::stack::of_thread(self.thread))
+            stack_of(self.thread, station)
         );
         station.ask_for_replacement("a request took longer than timeout");
     }
+}
+
+fn stack_of(thread: libc::pid_t, station: &Station) -> String {
+    let known = station.app.stack_of(thread);
+    known.unwrap_or_else(|| crate::stack::of_thread(thread))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::config_file::{ConfigReader, NoInterpreter};
@@ -42,20 +42,66 @@ impl Source {
                 Some((name.into_string().ok()?, value))
             })
             .collect();
+        let arguments: Vec<OsString> = std::env::args_os().collect();
         Ok(Self {
-            arguments: std::env::args_os().collect(),
+            directory: working_directory(&arguments)?,
+            arguments,
             environment,
-            directory: working_directory()?,
             ..Self::default()
         })
     }
 }
 
-/// As PWD has it, if that is still the same directory (getcwd(3) follows links).
-fn working_directory() -> io::Result<PathBuf> {
+/// By the name under which it was come to, so that a reload follows a link which leads to another
+/// release by then: getcwd(3) has followed it already.
+fn working_directory(arguments: &[OsString]) -> io::Result<PathBuf> {
     let actual = std::env::current_dir()?;
-    let named = std::env::var_os("PWD").map(PathBuf::from);
-    let id = |path: &PathBuf| path.metadata().map(|it| (it.dev(), it.ino())).ok();
-    let named = named.filter(|path| path.is_absolute() && id(path) == id(&actual));
-    Ok(named.unwrap_or(actual))
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let is_it = |path: &Path| path.is_absolute() && is_same(path, &actual);
+    if let Some(named) = variable("PWD").filter(|path| is_it(path)) {
+        return Ok(named);
+    }
+    // A service manager does not say it (systemd.exec(5)), but what it starts may be in there.
+    let files = arguments.iter().map(PathBuf::from);
+    let mut files = files.chain(variable("VIRTUAL_ENV"));
+    let above = |file: PathBuf| {
+        let mut places = file.ancestors().filter(|place| is_it(place));
+        places.find(|place| *place != actual).map(Path::to_owned)
+    };
+    if let Some(named) = files.find_map(above) {
+        return Ok(named);
+    }
+    Ok(link_beside(&actual).unwrap_or(actual))
+}
+
+/// A link called `current` to `directory`, in one of the two folders above it.
+fn link_beside(directory: &Path) -> Option<PathBuf> {
+    let above = directory.ancestors().skip(1).take(2);
+    let mut links = above.map(|folder| folder.join("current"));
+    links.find(|link| link.is_symlink() && is_same(link, directory))
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| path.metadata().map(|it| (it.dev(), it.ino())).ok();
+    id(one).is_some() && id(one) == id(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_to_the_directory_is_found_beside_it() {
+        let root = std::env::temp_dir().join(format!("oxicorn-source-{}", std::process::id()));
+        let release = root.join("releases/1");
+        std::fs::create_dir_all(&release).expect("a directory");
+        assert_eq!(link_beside(&release), None);
+        symlink("releases/1", root.join("other")).expect("a link");
+        assert_eq!(link_beside(&release), None, "it may be meant for anything");
+        symlink("releases/1", root.join("current")).expect("a link");
+        assert_eq!(link_beside(&release), Some(root.join("current")));
+        std::fs::remove_dir_all(&root).expect("removed");
+    }
 }

@@ -16,6 +16,7 @@
 //! Running a short request costs no hand-off and no wake-up. Where the application is known to
 //! block, the leader promotes a follower first. Leading is holding the reactor's mutex.
 
+mod deadlines;
 mod launch;
 mod next;
 mod watch;
@@ -245,6 +246,9 @@ impl Crew {
         let patience = self.check_seats(reactor).min(patience);
         let outcome = reactor.turn(patience, free);
         self.turns.fetch_add(1, Ordering::SeqCst);
+        if self.station.app.retires() {
+            self.station.ask_for_replacement("its application wants it");
+        }
         if let Err(error) = &outcome {
             error!("the event loop failed: {error}");
             self.dismiss(1);
@@ -313,6 +317,7 @@ impl Crew {
     fn is_over(&self, reactor: &Reactor) -> bool {
         let over = reactor.is_finished() || lock(&self.bench).dismissed;
         if over {
+            reactor.end_shared();
             self.dismiss(0);
         }
         over
@@ -326,30 +331,6 @@ impl Crew {
         self.wake_watch();
         // Full it is readable all the more.
         let _ = self.over.write(1);
-    }
-
-    /// Answers for threads that have been inside the application for longer than `timeout`, and
-    /// returns how long until the next one will have been.
-    fn check_seats(&self, reactor: &mut Reactor) -> Duration {
-        let limit = self.station.settings.timeout;
-        if limit.is_zero() {
-            return TURN;
-        }
-        let mut oldest = None;
-        for seat in &self.station.seats {
-            let Some(since) = seat.since() else { continue };
-            match seat.expire(limit) {
-                Some(expired) => {
-                    reactor.given_up += 1;
-                    expired.answer(&self.station);
-                    self.station.tell_of_timeout();
-                }
-                None => oldest = Some(oldest.map_or(since, |other: Instant| other.min(since))),
-            }
-        }
-        oldest.map_or(TURN, |since| {
-            TURN.min(limit.saturating_sub(since.elapsed()))
-        })
     }
 }
 

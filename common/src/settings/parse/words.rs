@@ -19,7 +19,7 @@ pub(in crate::settings) fn one_of(text: &str, words: &[&'static str]) -> Parsed<
 
 /// A class of worker. The module is of no account, so that gunicorn's full names are taken.
 pub(in crate::settings) fn worker_class(text: &str) -> Parsed<String> {
-    let class = text.rsplit(['.', ':']).next().unwrap_or(text);
+    let class = text.rsplit(['.', ':', '#']).next().unwrap_or(text);
     match class {
         "sync" | "gthread" | "threads" | "SyncWorker" | "ThreadWorker" => {
             return Ok(text.to_owned());
@@ -145,7 +145,9 @@ mod tests {
             "sync",
             "gthread",
             "gunicorn.workers.sync.SyncWorker",
-            "egg:gunicorn.gthread",
+            "egg:gunicorn#sync",
+            "egg:gunicorn#gthread",
+            "gunicorn.workers.gthread:ThreadWorker",
         ] {
             assert!(worker_class(text).is_ok(), "{text}");
         }
