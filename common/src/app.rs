@@ -16,6 +16,7 @@ use crate::news::News;
 use crate::outages::Outages;
 use crate::request::Request;
 use crate::response::{Fields, Response};
+use crate::scoreboard::Scoreboard;
 use crate::settings::Settings;
 
 /// Answers requests; shared by all request threads of one worker.
@@ -42,6 +43,12 @@ pub trait App: Send + Sync + 'static {
     /// The stack of a request thread in octets, where the application has a say in that.
     fn stack_size(&self) -> Option<usize> {
         None
+    }
+
+    /// Whether this worker is to be replaced, because the application or a hook says so. Asked each time
+    /// that the event loop goes round.
+    fn retires(&self) -> bool {
+        false
     }
 
     /// A signal may have come to the process's main thread while the application did not run there.
@@ -155,6 +162,7 @@ pub struct WorkerContext {
     /// Shared by all children.
     pub news: News,
     pub hooks: Arc<dyn Hooks>,
+    pub scoreboard: Scoreboard,
 }
 
 /// Why an application could not be made.

@@ -52,6 +52,10 @@ pub enum Moment {
     ChildExit {
         age: u64,
     },
+    /// A mold has ended: no worker, but a process of the application too.
+    MoldExit {
+        pid: i32,
+    },
     /// No function is called: another master has come or gone, by its pid; 0 is none.
     Succession {
         predecessor: i32,
@@ -90,7 +94,7 @@ impl Moment {
             Self::WorkersChanged { .. } => "nworkers_changed",
             Self::PreFork { .. } => "pre_fork",
             Self::Forked { .. } | Self::Succession { .. } => return None,
-            Self::ChildExit { .. } => "child_exit",
+            Self::ChildExit { .. } | Self::MoldExit { .. } => "child_exit",
             Self::Exit => "on_exit",
             Self::PreExec => "pre_exec",
             Self::PostFork { .. } => "post_fork",

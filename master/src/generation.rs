@@ -111,6 +111,15 @@ pub(crate) fn warn_of(loaded: &Loaded) {
     }
 }
 
+/// The directory that code is loaded from, and where that is a link, what it leads to.
+pub(crate) fn describe_directory(settings: &Settings, source: &Source) -> String {
+    let named = settings.chdir.as_ref().unwrap_or(&source.directory);
+    match std::env::current_dir() {
+        Ok(actual) if actual != *named => format!("{} ({})", named.display(), actual.display()),
+        _ => named.display().to_string(),
+    }
+}
+
 /// Goes to the directory that relative paths count from: that of the start may be a link that leads to
 /// another release by now.
 pub(crate) fn change_directory(settings: &Settings, source: &Source) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@ use log::error;
 use oxicorn_common::Settings;
 use oxicorn_common::hooks::{HookError, Hooks, Moment};
 
+use crate::reap::sparing;
 use crate::supervisor::Succession;
 
 #[derive(Debug, Clone)]
@@ -17,7 +18,7 @@ pub(crate) struct Hooked {
 impl Hooked {
     /// Calls the function for `moment` where something depends on it.
     pub(crate) fn ask(&self, moment: Moment) -> Result<(), HookError> {
-        self.hooks.call(moment, &self.settings)
+        sparing(|| self.hooks.call(moment, &self.settings))
     }
 
     /// Tells that the server starts, in the process that will be the master.

@@ -34,6 +34,7 @@ use crate::mold::Mold;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
+use crate::reap::spare_all;
 use crate::spawn::{Order, Process, spawn};
 use crate::succession::{Command, look_for_predecessor};
 use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Succession, Supervisor};
@@ -105,6 +106,8 @@ impl Master {
         let Some(first) = self.generations.values().next() else {
             return 1;
         };
+        // The config file was executed before there was any of ours.
+        spare_all();
         let (mut supervisor, actions) = Supervisor::new(first.plan(), succession, Instant::now());
         let mut over = self.carry_out(&mut supervisor, actions);
         while over.is_none() {

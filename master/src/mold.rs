@@ -25,6 +25,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Pid, getpid};
+use oxicorn_common::hooks::Moment;
 use oxicorn_common::message::channel;
 use oxicorn_common::{Message, MessageReceiver};
 
@@ -218,6 +219,10 @@ impl Master {
         Some(called_off(id))
     }
 
+    pub(crate) fn pids_of_molds(&self) -> impl Iterator<Item = i32> {
+        self.molds.values().map(|mold| mold.pid)
+    }
+
     pub(crate) fn is_mold(&self, pid: i32) -> bool {
         self.molds.values().any(|mold| mold.pid == pid)
     }
@@ -238,6 +243,7 @@ impl Master {
         } else if !mold.retired && death.exit_code().is_none() {
             error!("Mold (pid: {pid}) {death} before it was ready");
         }
+        self.hooked.tell(Moment::MoldExit { pid });
         for (id, unborn) in mold.unborn {
             self.shared.scoreboard.fold(unborn.order.slot);
             events.push(Event::Died { id, death });

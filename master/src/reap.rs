@@ -1,8 +1,13 @@
-//! Reaping: every child of this process that has ended, whoever started it.
+//! Reaping: each child of the master's that has ended, and orphans.
 //!
-//! As pid 1 of a container the master also inherits orphans that it has never heard of; they are
-//! reaped without a word.
+//! As pid 1 of a container, and as the subreaper of what molds fork, the master inherits orphans that it
+//! has never heard of; they are reaped without a word. The children that the config file's own code has
+//! started are not: it waits for their status itself.
 
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use nix::sys::prctl;
 use oxicorn_common::hooks::Moment;
 
 use crate::master::Master;
@@ -13,12 +18,13 @@ use crate::sys;
 impl Master {
     /// The deaths, each after the last words of the dead.
     pub(crate) fn collect_dead(&mut self, succession: Succession) -> Vec<Event> {
-        let ended = ended();
-        // Among them may be workers that have told of their birth since the last look.
-        let mut events = match ended.is_empty() {
-            true => Vec::new(),
-            false => self.listen_to_molds(),
+        // Before the look at the pipes: those among them that have just been born are known then.
+        let strangers = match self.adopts_orphans() {
+            true => strangers(),
+            false => Vec::new(),
         };
+        let mut events = self.listen_to_molds();
+        let ended = self.reap(succession.successor, strangers);
         let mut ours = 0;
         for (pid, end) in ended {
             let is_mold = self.is_mold(pid);
@@ -53,6 +59,21 @@ impl Master {
         events
     }
 
+    /// Whether processes become children of this one that others have started.
+    fn adopts_orphans(&self) -> bool {
+        std::process::id() == 1 || prctl::get_child_subreaper().unwrap_or(false)
+    }
+
+    /// Takes the status of each child of ours that has ended, and of `strangers`, who have. Never waits.
+    fn reap(&self, successor: Option<i32>, strangers: Vec<i32>) -> Vec<(i32, End)> {
+        let mut pids: BTreeSet<i32> = self.children.values().map(|child| child.pid).collect();
+        pids.extend(self.pids_of_molds());
+        pids.extend(successor);
+        pids.extend(strangers);
+        let status = |pid| Some((pid, sys::reap(pid)?));
+        pids.into_iter().filter_map(status).collect()
+    }
+
     fn id_of(&self, pid: i32) -> Option<ChildId> {
         let mut children = self.children.iter();
         children
@@ -61,9 +82,35 @@ impl Master {
     }
 }
 
-/// Those that have ended, in the order the kernel tells. Never waits.
-pub(crate) fn ended() -> Vec<(i32, End)> {
-    std::iter::from_fn(sys::reap_one).collect()
+/// Children that the config file's own code has started.
+static SPARED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn spared() -> MutexGuard<'static, BTreeSet<i32>> {
+    SPARED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs code of the config file; children that it starts are its own to wait for.
+pub(crate) fn sparing<T>(code: impl FnOnce() -> T) -> T {
+    let before = sys::children().unwrap_or_default();
+    let result = code();
+    let after = sys::children().unwrap_or_default();
+    spared().extend(after.difference(&before));
+    result
+}
+
+/// Leaves those that there are to whoever has started them.
+pub(crate) fn spare_all() {
+    spared().extend(sys::children().unwrap_or_default());
+}
+
+/// The children that have ended and that the config file's code has not started. Where the kernel does not
+/// list children that is nobody: better a zombie than a status that is taken away.
+fn strangers() -> Vec<i32> {
+    let children = sys::children().unwrap_or_default();
+    let mut spared = spared();
+    spared.retain(|pid| children.contains(pid));
+    let others = children.difference(&spared).copied();
+    others.filter(|&pid| sys::has_ended(pid)).collect()
 }
 
 /// How a child of ours came to its end.

@@ -9,9 +9,10 @@ use nix::unistd::Uid;
 use oxicorn_common::hooks::Moment;
 use oxicorn_common::logging;
 
-use crate::generation::{Generation, change_environment};
+use crate::generation::{Generation, change_environment, describe_directory};
 use crate::master::Master;
 use crate::pidfile::Pidfile;
+use crate::reap::sparing;
 use crate::succession::{place_of_pidfile, title_of};
 use crate::supervisor::{Action, Event, Succession, Supervisor};
 
@@ -23,7 +24,7 @@ impl Master {
             return Vec::new();
         };
         self.notifier.reloading();
-        let next = newest.next(&self.source, &self.resolve);
+        let next = sparing(|| newest.next(&self.source, &self.resolve));
         let succession = supervisor.succession();
         let next = next.and_then(|next| self.adopt(next, succession));
         match next {
@@ -85,6 +86,10 @@ impl Master {
             let pid = std::process::id();
             info!("Listening at: {} ({pid})", next.describe());
         }
+        info!(
+            "Loading from: {}",
+            describe_directory(settings, &self.source)
+        );
         self.title.rename(&title_of(next.name(), succession));
         self.title.show("master");
         Ok(next)

@@ -20,7 +20,9 @@ use oxicorn_worker::Tls;
 use crate::check::check;
 use crate::daemon::{Side, daemonize};
 use crate::descriptor_limit::DescriptorLimit;
-use crate::generation::{Generation, Resolve, change_directory, change_environment, warn_of};
+use crate::generation::{
+    Generation, Resolve, change_directory, change_environment, describe_directory, warn_of,
+};
 use crate::hooked::Hooked;
 use crate::host::{Host, Native};
 use crate::listeners::Listeners;
@@ -249,6 +251,10 @@ fn lead(
     let pid = std::process::id();
     info!("Listening at: {} ({pid})", generation.describe());
     info!("Using worker: {}", generation.settings.worker_class());
+    info!(
+        "Loading from: {}",
+        describe_directory(&generation.settings, &source)
+    );
     host.share();
     hooked.ask(Moment::Ready)?;
     let mut title = Title::new(&title_of(generation.name(), succession));

@@ -30,7 +30,6 @@ use crate::announcement::{Announcement, Tidings, announcement};
 use crate::departure::Departure;
 use crate::host::Host;
 use crate::master::Master;
-use crate::reap::ended;
 use crate::spawn::fork_to;
 use crate::supervisor::{Death, Event, Succession};
 use crate::sys;
@@ -230,7 +229,7 @@ impl Master {
 
     /// The last look, before what only one of two masters may remove is removed, or left to the other.
     pub(crate) fn look_around(&mut self, succession: Succession) -> Succession {
-        let gone = |pid| ended().iter().any(|&(other, _)| other == pid);
+        let gone = |pid| sys::reap(pid).is_some();
         let successor = succession.successor.filter(|&pid| !gone(pid));
         let predecessor = succession.predecessor;
         let now = Succession {

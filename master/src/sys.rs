@@ -4,13 +4,14 @@
     reason = "fork, setenv and descriptors given by number have no safe interface"
 )]
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
 use crate::supervisor::End;
@@ -64,14 +65,34 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// One child that has ended, if any has. Never waits.
+/// The children of this thread, those that have ended included (proc_pid_task(5)): `None` where the kernel
+/// does not list them.
+pub(crate) fn children() -> Option<BTreeSet<i32>> {
+    let thread = nix::unistd::gettid();
+    let list = std::fs::read_to_string(format!("/proc/self/task/{thread}/children")).ok()?;
+    Some(
+        list.split_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect(),
+    )
+}
+
+/// Whether a child has ended, and waits to be reaped.
+pub(crate) fn has_ended(pid: i32) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let found = waitid(Id::Pid(Pid::from_raw(pid)), flags);
+    // A death by a real-time signal is an error without a pid.
+    !matches!(found, Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD))
+}
+
+/// The end of a child, if it has ended. Never waits.
 ///
-/// Not nix's: it reports a death by a real-time signal as an error without a pid.
-pub(crate) fn reap_one() -> Option<(i32, End)> {
+/// Not nix's: it reports a death by a real-time signal as an error.
+pub(crate) fn reap(pid: i32) -> Option<End> {
     let mut status = 0;
     // SAFETY: waitpid(2) writes to `status`, which outlives the call.
-    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
-    if pid <= 0 {
+    let found = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) };
+    if pid <= 0 || found != pid {
         return None;
     }
     let end = if libc::WIFSIGNALED(status) {
@@ -84,7 +105,7 @@ pub(crate) fn reap_one() -> Option<(i32, End)> {
             code: libc::WEXITSTATUS(status),
         }
     };
-    Some((pid, end))
+    Some(end)
 }
 
 /// How many connections wait at a TCP socket that listens: for such a socket the kernel's

@@ -3,81 +3,26 @@
 import os
 import sys
 
+from . import _oxicorn
+from .cfg import Values
+from .listener import Listener
 from .log import Log
 
-class Setting:
-    """One setting, as ``cfg.settings`` has them."""
-
-    def __init__(self, name, value):
-        self.name = name
-        self.value = value
-
-    def get(self):
-        """Return the value."""
-        return self.value
 
 
-class Config:
-    """The settings by their names, with values of gunicorn's types."""
-
-    def __init__(self, values):
-        self.__dict__["settings"] = {name: Setting(name, value) for name, value in values.items()}
-
-    def __getattr__(self, name):
-        try:
-            return self.__dict__["settings"][name].value
-        except KeyError:
-            raise AttributeError(f"there is no setting called {name}") from None
+class Config(Values):
+    """The settings that the server runs by."""
 
     def __setattr__(self, name, value):
         raise AttributeError(f"{name} cannot be set any more: the server runs by its settings already")
 
-    def __str__(self):
-        width = max(map(len, self.settings))
-        return "\n".join(f"{name:{width}} = {setting.value}" for name, setting in sorted(self.settings.items()))
-
-    @property
-    def address(self):
-        """Where the server listens: pairs of host and port, paths and descriptors."""
-        return [_address(text) for text in self.bind]
-
-    @property
-    def env(self):
-        """The variables of ``raw_env``."""
-        return dict(text.split("=", 1) for text in self.raw_env)
-
-    @property
-    def is_ssl(self):
-        """Whether there is a certificate."""
-        return self.certfile or self.keyfile
-
-    @property
-    def uid(self):
-        """The user of the workers."""
-        return self.user
-
-    @property
-    def gid(self):
-        """The group of the workers."""
-        return self.group
-
-    @property
-    def worker_class_str(self):
-        """What gunicorn calls the kind of worker."""
-        return "gthread" if self.threads > 1 else self.worker_class
+    def set(self, name, value):
+        """Refuse, as any other way to set something."""
+        setattr(self, name, value)
 
 
 def _nothing(*_arguments):
     """The hook that is not set."""
-
-
-def _address(text):
-    if text.startswith("unix:"):
-        return text[len("unix:") :]
-    if text.startswith("fd://"):
-        return int(text[len("fd://") :])
-    host, _, port = text.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 class Worker:
@@ -94,13 +39,30 @@ class Worker:
         self.wsgi = None
         self.booted = False
         self.aborted = False
-        self.alive = True
+        self._alive = True
+        self._connections = None
         # Requests that it has begun.
         self.nr = 0
         self.max_requests = server.cfg.max_requests or sys.maxsize
 
     def __str__(self):
         return f"<Worker {self.pid}>"
+
+    @property
+    def alive(self):
+        """Whether it goes on; one that is set to false is replaced."""
+        return self._alive
+
+    @alive.setter
+    def alive(self, value):
+        self._alive = value
+        if not value and self.pid == os.getpid():
+            _oxicorn.retire()
+
+    @property
+    def nr_conns(self):
+        """How many clients are connected to it."""
+        return self._connections() if self._connections else 0
 
     def notify(self):
         """Nothing to do: the heartbeat is the event loop's, not the application's."""
@@ -135,16 +97,6 @@ class Response:
         self.sent = 0
 
 
-class Listener:
-    """A socket that the server listens on."""
-
-    def __init__(self, address):
-        self.cfg_addr = address
-
-    def __str__(self):
-        return self.cfg_addr if isinstance(self.cfg_addr, str) else str(self.cfg_addr)
-
-
 class Server:
     """The master, which gunicorn calls the arbiter."""
 
@@ -164,7 +116,7 @@ class Server:
     def adopt(self, cfg):
         """Go by other settings, after a reload."""
         self.cfg = cfg
-        self.LISTENERS = [Listener(address) for address in cfg.address]
+        self.LISTENERS = [Listener(cfg.address, place) for place in range(len(cfg.address))]
         self.timeout = cfg.timeout
         self.proc_name = cfg.proc_name
         self.log.set_level(cfg.loglevel)
@@ -230,6 +182,12 @@ class Hooks:
                 self._call("child_exit", self.server, worker)
                 return
 
+    def mold_exit(self, pid):
+        """The process has ended that the workers of a preloaded application came out of."""
+        worker = Worker(0, self.server)
+        worker.pid, worker._alive = pid, False
+        self._call("child_exit", self.server, worker)
+
     def pre_exec(self):
         self._call("pre_exec", self.server)
 
@@ -255,23 +213,24 @@ class Hooks:
 
     def worker_int(self, age):
         worker = self._of(age)
-        worker.alive = False
+        worker._alive = False
         self._call("worker_int", worker)
 
     def worker_abort(self, age):
         worker = self._of(age)
-        worker.alive = False
+        worker._alive = False
         worker.aborted = True
         self._call("worker_abort", worker)
 
     def worker_exit(self, age):
         worker = self._of(age)
-        worker.alive = False
+        worker._alive = False
         self._call("worker_exit", self.server, worker)
 
-    def loaded(self, age, application):
-        """The worker has its application."""
-        self._of(age).wsgi = application
+    def loaded(self, age, application, connections):
+        """The worker has its application; ``connections`` counts its clients."""
+        worker = self._of(age)
+        worker.wsgi, worker._connections = application, connections
 
     def pre_request(self, request):
         worker = self.server.worker

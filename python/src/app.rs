@@ -1,6 +1,7 @@
 //! One request: environ in, response out, with the interpreter's lock taken once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::error;
 use oxicorn_common::logging::{self, AccessFormat};
@@ -12,10 +13,19 @@ use pyo3::types::PyDict;
 use crate::body::{self, Terms};
 use crate::environ::Words;
 use crate::errors::Errors;
+use crate::forked;
 use crate::place::{Place, at_place};
 use crate::request_hooks::{End, RequestHooks};
 use crate::stacks::Stacks;
 use crate::trace;
+
+/// A hook has said that this worker is not to go on.
+static RETIRES: AtomicBool = AtomicBool::new(false);
+
+/// Has this worker replaced.
+pub(crate) fn retire() {
+    RETIRES.store(true, Ordering::Relaxed);
+}
 
 /// The application of a worker, and what all of its threads share.
 #[derive(Debug)]
@@ -90,6 +100,7 @@ impl Worker {
                 .begin(py, request, &mut end)
                 .and_then(|()| self.ask(py, place, request, terms, &mut end)),
         };
+        forked::end_child(py, &outcome);
         drop(connected);
         let response = outcome.unwrap_or_else(|exception| {
             let text = trace::text(py, &exception);
@@ -181,9 +192,15 @@ impl App for Worker {
         self.stack_size
     }
 
+    fn retires(&self) -> bool {
+        RETIRES.load(Ordering::Relaxed)
+    }
+
     fn interrupted(&self) {
         Python::attach(|py| {
-            if let Err(exception) = py.check_signals() {
+            let outcome = py.check_signals();
+            forked::end_child(py, &outcome);
+            if let Err(exception) = outcome {
                 let text = trace::text(py, &exception);
                 logging::exception(&format!("Exception in a signal handler:\n{text}"));
             }

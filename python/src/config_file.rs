@@ -3,15 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use oxicorn_common::Settings;
 use oxicorn_common::hooks::{Hooks, NoHooks};
 use oxicorn_common::settings::{
-    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, Kind, SETTINGS,
+    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, Kind, SETTINGS, Setting,
 };
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::hooks::PythonHooks;
-use crate::trace;
+use crate::{trace, values};
 
 /// Name, kind and what there is of it.
 type Variable<'py> = (String, String, Bound<'py, PyAny>);
@@ -79,6 +81,16 @@ pub(crate) fn file(place: &ConfigPlace, read: &Bound<'_, PyAny>) -> PyResult<Con
         false => Arc::new(PythonHooks::new(functions)?),
     };
     Ok(ConfigFile::new(place.clone(), values, hooks))
+}
+
+/// The value of one setting of a program's own, as the server reads it.
+pub(crate) fn checked<'py>(
+    row: &Setting,
+    kind: &str,
+    what: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let read = Settings::with(row, value(kind, what)?);
+    values::value(what.py(), row, &read.map_err(PyValueError::new_err)?)
 }
 
 fn value(kind: &str, what: &Bound<'_, PyAny>) -> PyResult<ConfigValue> {

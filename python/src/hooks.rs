@@ -60,6 +60,7 @@ impl PythonHooks {
                 predecessor,
                 successor,
             } => table.call_method1("succession", (predecessor, successor))?,
+            Moment::MoldExit { pid } => table.call_method1("mold_exit", (pid,))?,
             Moment::WorkersChanged { new, old } => table.call_method1(name, (new, old))?,
             Moment::Forked { age, pid } => table.call_method1(name, (age, pid))?,
             Moment::PreFork { age }

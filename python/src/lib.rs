@@ -12,6 +12,7 @@
 //!   exchange     start_response, write and early hints
 //!   logs         Python's logging in place of the log files
 //!   body         what the callable returns, as a body
+//!   forked       processes that the application forks
 //! ```
 //!
 //! The interpreter's lock is held while Python code runs, and never while bytes move or the event
@@ -29,6 +30,7 @@ mod environ;
 mod errors;
 mod exchange;
 mod file_wrapper;
+mod forked;
 mod head;
 mod hooks;
 mod input;
@@ -129,6 +131,29 @@ mod _oxicorn {
     fn reclaim_signal(number: i32) -> PyResult<bool> {
         signals::reclaim()?;
         Ok(signals::caught().any(|signal| signal as i32 == number))
+    }
+
+    /// Has this worker replaced.
+    #[pyfunction]
+    fn retire() {
+        crate::app::retire();
+    }
+
+    /// The `value` of the setting called `name` as the server reads it; `kind` and `what` are what
+    /// `oxicorn.config_file` makes of it.
+    #[pyfunction]
+    fn checked<'py>(
+        name: &str,
+        kind: &str,
+        what: &Bound<'py, PyAny>,
+        value: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let row = SETTINGS.iter().find(|row| row.name == name);
+        match row.filter(|row| !row.is_hook()) {
+            Some(row) => crate::config_file::checked(row, kind, what),
+            None if value.is_none() || value.is_callable() => Ok(value.clone()),
+            None => Err(PyValueError::new_err(format!("{name} is no function"))),
+        }
     }
 
     /// The default of each setting by its name; a hook has none.

@@ -58,6 +58,9 @@ pub(crate) fn at_place<T>(
         None => Some(ThreadState::new()),
     };
     Python::attach(|py| {
+        if state.is_some() {
+            py.import("oxicorn.threads")?.call_method0("begin")?;
+        }
         let mut place = match (known, state) {
             (Some(place), _) => place,
             (None, Some(state)) => Place::new(py, worker, state)?,

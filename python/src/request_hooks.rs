@@ -2,11 +2,12 @@
 
 use std::any::Any;
 use std::io;
+use std::sync::atomic::Ordering;
 
 use oxicorn_common::logging;
 use oxicorn_common::request::{Peer, Request, Version};
 use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
-use oxicorn_common::{Settings, WorkerContext};
+use oxicorn_common::{Scoreboard, Settings, WorkerContext};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
@@ -37,7 +38,11 @@ impl RequestHooks {
         let settings: &Settings = &context.settings;
         let has = |name| settings.hooks.has(name);
         let table = hooks.table(py, settings)?;
-        table.call_method1("loaded", (context.age, application))?;
+        let connections = Connections {
+            board: context.scoreboard.clone(),
+            slot: context.slot,
+        };
+        table.call_method1("loaded", (context.age, application, connections))?;
         Ok(Some(Self {
             table: table.clone().unbind(),
             wants_request: has("pre_request") || has("post_request"),
@@ -94,6 +99,22 @@ impl RequestHooks {
             address,
             if self.secure { "https" } else { "http" },
         ))
+    }
+}
+
+/// Counts the clients of this worker when it is called.
+#[pyclass(frozen)]
+#[derive(Debug)]
+struct Connections {
+    board: Scoreboard,
+    slot: usize,
+}
+
+#[pymethods]
+impl Connections {
+    fn __call__(&self) -> u32 {
+        let slot = self.board.slot(self.slot);
+        slot.connections.load(Ordering::Relaxed)
     }
 }
 

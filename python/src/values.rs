@@ -18,7 +18,11 @@ pub(crate) fn of<'py>(py: Python<'py>, settings: &Settings) -> PyResult<Bound<'p
     Ok(values)
 }
 
-fn value<'py>(py: Python<'py>, row: &Setting, settings: &Settings) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn value<'py>(
+    py: Python<'py>,
+    row: &Setting,
+    settings: &Settings,
+) -> PyResult<Bound<'py, PyAny>> {
     let shown = row.shown(settings);
     match row.name {
         "user" => {

@@ -16,8 +16,8 @@ use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::message::PROBE;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
-    Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Scoreboard,
-    Settings, SignalPipe, WorkerContext, logging, signals,
+    Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Settings,
+    SignalPipe, WorkerContext, forks, logging, signals,
 };
 
 use crate::crew::{self, End, LaunchError};
@@ -43,7 +43,6 @@ pub struct Boot {
     pub context: WorkerContext,
     pub application: Arc<dyn Application>,
     pub listeners: Vec<Listener>,
-    pub scoreboard: Scoreboard,
     pub sender: MessageSender,
     pub handoff: Handoff,
     /// Set where clients are to speak TLS.
@@ -101,6 +100,7 @@ pub fn run_web(boot: Boot) -> i32 {
     let context = boot.context;
     let serve = || -> Result<i32, BootError> {
         let signals = install_signals(&context.settings)?;
+        forks::notice()?;
         let reloads = context.settings.reload.enabled;
         let mut also = Vec::new();
         let app = match load(&*boot.application, |application| application.load(&context)) {
@@ -116,7 +116,7 @@ pub fn run_web(boot: Boot) -> i32 {
             outcome => outcome?,
         };
         let settings = limited(&context.settings, app.body_limit());
-        let (board, slot) = (boot.scoreboard, context.slot);
+        let (board, slot) = (context.scoreboard.clone(), context.slot);
         let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
         let station = Arc::new(station.with_hooks(&context));
         let (reactor, waker) = Reactor::new(
@@ -128,7 +128,9 @@ pub fn run_web(boot: Boot) -> i32 {
         )?;
         let age = context.age;
         let moment = Moment::PostWorkerInit { age };
-        context.hooks.call(moment, &context.settings)?;
+        let initialized = context.hooks.call(moment, &context.settings);
+        forks::end_child(i32::from(initialized.is_err()));
+        initialized?;
         // Whatever the application's code has done to them meanwhile.
         signals::reclaim()?;
         station.slot().beat();
@@ -189,14 +191,12 @@ pub fn run_runner(boot: Boot) -> i32 {
     log_panics();
     drop(boot.listeners);
     let sender = boot.sender;
-    work(&boot.application, &boot.context, &boot.scoreboard, &sender)
-        .unwrap_or_else(|error| error.report(&sender))
+    work(&boot.application, &boot.context, &sender).unwrap_or_else(|error| error.report(&sender))
 }
 
 fn work(
     application: &Arc<dyn Application>,
     context: &WorkerContext,
-    scoreboard: &Scoreboard,
     sender: &MessageSender,
 ) -> Result<i32, BootError> {
     let mut signals = install_signals(&context.settings)?;
@@ -205,7 +205,7 @@ fn work(
     let Some(runner) = runner else {
         return Ok(0);
     };
-    let slot = scoreboard.slot(context.slot);
+    let slot = context.scoreboard.slot(context.slot);
     let stop = Stop::default();
     let work = start(runner, stop.clone()).map_err(BootError::Runner)?;
     slot.beat();
@@ -262,7 +262,11 @@ fn load<T>(
     application: &dyn Application,
     make: impl FnOnce(&dyn Application) -> Result<T, LoadError>,
 ) -> Result<T, BootError> {
-    make(application).map_err(|source| BootError::Load {
+    let pid = std::process::id();
+    let made = make(application);
+    // What the application's code has forked is not to become a second worker, or mold.
+    forks::end_copy_of(pid, i32::from(made.is_err()));
+    made.map_err(|source| BootError::Load {
         name: application.name().to_owned(),
         source,
     })

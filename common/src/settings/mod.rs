@@ -17,6 +17,7 @@ mod load;
 mod origin;
 mod parse;
 mod peers;
+mod program;
 mod rows;
 mod secrets;
 mod served;
@@ -161,6 +162,11 @@ impl Settings {
     /// Reads all settings from `source`, which a reload may read again.
     pub fn load(source: &Source) -> Result<Loaded, SettingsError> {
         Loaded::read(source)
+    }
+
+    /// The defaults, and `value` for one setting; the error says what would be right.
+    pub fn with(row: &Setting, value: ConfigValue) -> Result<Self, String> {
+        program::read_one(row, value)
     }
 
     /// Every field at nothing, for the rows to fill.

@@ -14,49 +14,40 @@ import argparse
 import os
 import sys
 
-from .. import _oxicorn
-from ..config_file import default_file, variables
-from ..hooks import Setting
+from .. import _oxicorn, streams
+from ..cfg import Values
+from ..config_file import convert, default_file, variables
 
 
-class Config:
-    """The settings of a program: those that it sets, over the defaults. The server checks the values."""
+class Config(Values):
+    """The settings of a program: those that it sets, over the defaults."""
 
     def __init__(self, usage=None, prog=None):
+        super().__init__(_oxicorn.defaults())
         self.usage = usage
         self.prog = prog or os.path.basename(sys.argv[0])
         self.env_orig = os.environ.copy()
-        self.settings = {name: Setting(name, value) for name, value in _oxicorn.defaults().items()}
         # What was set, in the order of setting.
         self.chosen = {}
 
     def set(self, name, value):
-        """Set one setting by its name."""
+        """Set one setting by its name. A ``ValueError`` says what would be right."""
         if name not in self.settings:
             raise AttributeError(f"there is no setting called {name}")
-        self.settings[name].value = value
+        self.settings[name].value = _oxicorn.checked(name, *convert(name, value), value)
         self.chosen[name] = value
 
-    def __getattr__(self, name):
-        try:
-            return self.__dict__["settings"][name].value
-        except KeyError:
-            raise AttributeError(f"there is no setting called {name}") from None
-
     def __setattr__(self, name, value):
-        if name in self.__dict__.get("settings", ()):
+        if name in self.settings:
             raise AttributeError(f"{name} is set by cfg.set({name!r}, ...)")
         super().__setattr__(name, value)
-
-    def __str__(self):
-        width = max(map(len, self.settings))
-        return "\n".join(f"{name:{width}} = {setting.value}" for name, setting in sorted(self.settings.items()))
 
 
 class BaseApplication:
     """An application and its settings. A subclass has ``load_config`` and ``load``."""
 
     def __init__(self, usage=None, prog=None):
+        streams.open_missing()
         self.usage = usage
         self.prog = prog
         self.cfg = None

@@ -77,7 +77,10 @@ const DIFFERENCES: [(&str, &str); 28] = [
         "on_starting",
         "as in gunicorn before anything is bound, with `daemon` after the fork",
     ),
-    ("child_exit", "what it raises is logged; gunicorn ends"),
+    (
+        "child_exit",
+        "called for the mold too; what it raises is logged; gunicorn ends",
+    ),
     (
         "pidfile",
         "it is locked while the server lives, so that a stale one is never in the way",
@@ -108,7 +111,7 @@ const DIFFERENCES: [(&str, &str); 28] = [
     ),
     (
         "timeout",
-        "a deadline for each request, answered 504, beside the heartbeat of the worker",
+        "a deadline for each request, answered 504, beside the heartbeat of the worker; with `reload` it is only logged",
     ),
     (
         "umask",

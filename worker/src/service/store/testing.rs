@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::NoHooks;
-use oxicorn_common::{News, Outages, Settings, WorkerContext};
+use oxicorn_common::{News, Outages, Scoreboard, Settings, WorkerContext};
 use tempfile::TempDir;
 
 use super::{Invalidate, PoolShape, Store};
@@ -112,6 +112,7 @@ pub(crate) fn context(settings: &Settings) -> WorkerContext {
         bell: Bell::new().expect("an eventfd"),
         outages: Outages::new().expect("memory"),
         news: News::new().expect("memory"),
+        scoreboard: Scoreboard::new().expect("memory"),
     }
 }
 
