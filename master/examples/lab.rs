@@ -73,10 +73,7 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
         "/upload" => upload(request),
         "/stream" => stream(&query),
         "/big" => bytes(vec![b'x'; value(&query, "bytes", 0)]),
-        "/status" => {
-            let status = StatusCode::from_u16(value(&query, "code", 200));
-            Response::new(status.unwrap_or(StatusCode::OK))
-        }
+        "/status" => status(&query),
         "/bad-header" => text("x").field("X-Bad", "a\r\nSmuggled: yes"),
         "/fields" => text("x")
             .field("X-Answer", "42")
@@ -101,6 +98,22 @@ fn bytes(content: Vec<u8>) -> Response {
     Response::new(StatusCode::OK)
         .field("Content-Type", "text/plain")
         .body(ResponseBody::Bytes(content))
+}
+
+/// `code`, with as many `bytes` of body, and with the fields `connection` and `upgrade`.
+fn status(query: &str) -> Response {
+    let status = StatusCode::from_u16(value(query, "code", 200));
+    let mut response = Response::new(status.unwrap_or(StatusCode::OK));
+    for name in ["Connection", "Upgrade"] {
+        let said = word(query, &name.to_ascii_lowercase());
+        if !said.is_empty() {
+            response = response.field(name, said.to_owned());
+        }
+    }
+    match value(query, "bytes", 0) {
+        0 => response,
+        size => response.body(ResponseBody::Bytes(vec![b'x'; size])),
+    }
 }
 
 /// How many calls were here while this one slept.

@@ -271,10 +271,6 @@ impl Outgoing {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
             outcome => outcome?,
         }
-        match stream.flush() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
-            outcome => outcome?,
-        }
         if self.pieces.is_some() {
             return Ok(Flushed::NeedsPiece);
         }

@@ -3,9 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use oxicorn_common::request::{Head, Peer, Scheme};
 
 use crate::exchange::Exchange;
+use crate::http::Refusal;
+use crate::http::date::DateCache;
 use crate::station::Station;
 use crate::stream::Stream;
 
@@ -143,23 +146,22 @@ impl Expired {
     /// Tells the client, the log and the master. The thread is left to itself: when it comes back
     /// it finds its seat given up.
     pub(crate) fn answer(self, station: &Station) {
-        const BODY: &str = "504 Gateway Timeout\n";
-        const ANSWER: &[u8] = b"HTTP/1.1 504 Gateway Timeout\r\nServer: oxicorn\r\n\
-            Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 20\r\n\r\n\
-            504 Gateway Timeout\n";
         if !self.answered {
+            let status = StatusCode::GATEWAY_TIMEOUT;
+            let now = self.since + self.age;
+            let mut refusal = Refusal::new(status, "", Some(&self.head), DateCache::new().at(now));
             // A socket that takes no hundred bytes belongs to a client that reads nothing.
-            let _ = self.stream.write(ANSWER);
+            let _ = refusal.outgoing.flush(&self.stream);
             self.stream.finish();
             let exchange = Exchange {
                 started: self.since,
                 scheme: self.scheme,
                 variables: Vec::new(),
-                status: 504,
-                fields: Vec::new(),
-                body_bytes: BODY.len() as u64,
+                status: status.as_u16(),
+                fields: refusal.response.fields,
+                body_bytes: refusal.body_bytes,
             };
-            station.log_access(&self.head, &self.peer, &exchange, self.since + self.age);
+            station.log_access(&self.head, &self.peer, &exchange, now);
         }
         self.stream.shutdown(std::net::Shutdown::Both);
         log::error!(

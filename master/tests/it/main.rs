@@ -11,6 +11,7 @@ mod corpus;
 mod deadlines;
 mod deaths;
 mod fairness;
+mod framing;
 mod full_house;
 mod logs;
 mod mechanics;

@@ -1,7 +1,7 @@
 //! The chunked transfer coding (RFC 9112 section 7.1), decoded a run of bytes at a time.
 //!
 //! Lines end in CRLF and nothing else; sizes are hexadecimal digits and nothing else. Extensions
-//! and trailer fields are checked, bounded and dropped.
+//! and trailer fields are checked by their grammar, bounded and dropped.
 
 use memchr::memchr;
 
@@ -10,6 +10,11 @@ use super::token::{is_forbidden_in_value, is_token_byte};
 
 /// Octets that all chunk extensions of one body, and its trailer section, may have.
 const EXTRAS: usize = 16 * 1024;
+/// Fields that frame or route the message: in a trailer section they come too late to do either
+/// (RFC 9110 section 6.5.1), and whoever takes them all the same disagrees with everybody else.
+const NOT_IN_TRAILERS: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
+/// The longest name of those.
+const LONGEST: usize = 17;
 
 /// A decoder for one body.
 #[derive(Debug, Default)]
@@ -18,6 +23,8 @@ pub(crate) struct Chunked {
     /// Octets left of the chunk, or its size so far while the size line is read.
     remaining: u64,
     extras: usize,
+    /// The name of the trailer field that is being read, or what suffices of it.
+    name: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,9 +32,20 @@ enum State {
     #[default]
     SizeStart,
     Size,
-    /// White space after the size: only an extension may follow.
+    /// White space after the size, or after an extension: only an extension may follow.
     SizeSpace,
-    Extension,
+    /// After the semicolon.
+    ExtensionStart,
+    ExtensionName,
+    /// White space after the name: a value or another extension may follow.
+    ExtensionNameSpace,
+    /// After the equals sign.
+    ExtensionEquals,
+    ExtensionToken,
+    ExtensionQuoted,
+    /// After a backslash.
+    ExtensionQuotedPair,
+    ExtensionQuotedEnd,
     SizeLf,
     Data,
     DataCr,
@@ -65,17 +83,17 @@ impl Chunked {
                         self.state = State::DataCr;
                     }
                 }
-                State::Extension | State::TrailerValue => {
+                State::TrailerValue => {
                     let rest = &input[at..];
                     let run = memchr(b'\r', rest).unwrap_or(rest.len());
-                    self.check_extra(&rest[..run])?;
+                    if rest[..run].iter().copied().any(is_forbidden_in_value) {
+                        return Err(RequestError::Chunk);
+                    }
+                    self.count_extra(run)?;
                     at += run;
                     if run < rest.len() {
                         at += 1;
-                        self.state = match self.state {
-                            State::Extension => State::SizeLf,
-                            _ => State::TrailerLf,
-                        };
+                        self.state = State::TrailerLf;
                     }
                 }
                 _ => {
@@ -100,10 +118,13 @@ impl Chunked {
                 State::Size
             }
             (State::Size, b'\r') => State::SizeLf,
-            (State::Size | State::SizeSpace, b';') => State::Extension,
             (State::Size | State::SizeSpace, b' ' | b'\t') => {
                 self.count_extra(1)?;
                 State::SizeSpace
+            }
+            (State::Size | State::SizeSpace, b';') => {
+                self.count_extra(1)?;
+                State::ExtensionStart
             }
             (State::SizeLf, b'\n') if self.remaining == 0 => State::TrailerStart,
             (State::SizeLf, b'\n') => {
@@ -116,21 +137,48 @@ impl Chunked {
             (State::TrailerStart, b'\r') => State::EndLf,
             (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => {
                 self.count_extra(1)?;
+                if self.name.len() <= LONGEST {
+                    self.name.push(byte.to_ascii_lowercase());
+                }
                 State::TrailerName
             }
-            (State::TrailerName, b':') => State::TrailerValue,
+            (State::TrailerName, b':') => {
+                if NOT_IN_TRAILERS.contains(&self.name.as_slice()) {
+                    return Err(RequestError::Trailer);
+                }
+                self.name.clear();
+                State::TrailerValue
+            }
             (State::TrailerLf, b'\n') => State::TrailerStart,
             (State::EndLf, b'\n') => State::End,
-            _ => return Err(RequestError::Chunk),
+            (state, _) => self.step_in_extension(state, byte)?,
         };
         Ok(())
     }
 
-    fn check_extra(&mut self, run: &[u8]) -> Result<(), RequestError> {
-        if run.iter().copied().any(is_forbidden_in_value) {
-            return Err(RequestError::Chunk);
-        }
-        self.count_extra(run.len())
+    /// `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112 section 7.1.1).
+    fn step_in_extension(&mut self, state: State, byte: u8) -> Result<State, RequestError> {
+        use State::*;
+        self.count_extra(1)?;
+        Ok(match (state, byte) {
+            (ExtensionQuoted, b'"') => ExtensionQuotedEnd,
+            (ExtensionQuoted, b'\\') => ExtensionQuotedPair,
+            (ExtensionQuoted | ExtensionQuotedPair, _) if !is_forbidden_in_value(byte) => {
+                ExtensionQuoted
+            }
+            (ExtensionStart | ExtensionEquals, b' ' | b'\t') => state,
+            (ExtensionName | ExtensionNameSpace, b' ' | b'\t') => ExtensionNameSpace,
+            (ExtensionToken | ExtensionQuotedEnd, b' ' | b'\t') => SizeSpace,
+            (ExtensionStart | ExtensionName, _) if is_token_byte(byte) => ExtensionName,
+            (ExtensionEquals | ExtensionToken, _) if is_token_byte(byte) => ExtensionToken,
+            (ExtensionEquals, b'"') => ExtensionQuoted,
+            (ExtensionName | ExtensionNameSpace, b'=') => ExtensionEquals,
+            (ExtensionName | ExtensionNameSpace | ExtensionToken | ExtensionQuotedEnd, b';') => {
+                ExtensionStart
+            }
+            (ExtensionName | ExtensionToken | ExtensionQuotedEnd, b'\r') => SizeLf,
+            _ => return Err(RequestError::Chunk),
+        })
     }
 
     fn count_extra(&mut self, octets: usize) -> Result<(), RequestError> {
@@ -213,6 +261,9 @@ mod tests {
             b"1\r\nx0\r\n\r\n",
             b"1;a\n\r\nx\r\n0\r\n\r\n",
             b"1;\x00\r\nx\r\n0\r\n\r\n",
+            b"0\r\nContent-Length: 0\r\n\r\n",
+            b"0\r\na: b\r\ntransfer-encoding:\r\n\r\n",
+            b"0\r\nHOST: a\r\n\r\n",
             b"0\r\nno colon\r\n\r\n",
             b"0\r\n: b\r\n\r\n",
             b"0\r\nA : b\r\n\r\n",
@@ -222,6 +273,80 @@ mod tests {
         ];
         for input in bad {
             assert_eq!(both_ways(input), None, "{}", input.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn extensions_have_a_grammar() {
+        let chunk = |extension: &str| {
+            let input = format!("1{extension}\r\nx\r\n0{extension}\r\n\r\n");
+            both_ways(input.as_bytes()).is_some()
+        };
+        for good in [
+            "",
+            ";a",
+            ";a;b",
+            ";a=b",
+            ";a=\"\"",
+            ";a=\"b;\\\"=\t\u{e4}\\\\\"",
+            " ; a = b ; c\t;\td=\"e\" ;f",
+            ";!#$%&'*+-.^_`|~=1",
+        ] {
+            assert!(chunk(good), "{good:?}");
+        }
+        for bad in [
+            ";",
+            ";;a",
+            ";a;",
+            ";=",
+            ";=b",
+            ";a=",
+            ";a=;b",
+            ";a==b",
+            ";a=b=c",
+            ";a b",
+            ";a=b c",
+            ";\"a\"",
+            ";\"a\"=b",
+            ";a[=b",
+            ";a=b[",
+            ";a=\"b",
+            ";a=\"b\"c",
+            ";a=\"b\"\"",
+            ";a=\"\\",
+            ";a=\"\\\u{1}\"",
+            ";a=\"\u{1}\"",
+            ";a=\"\u{7f}\"",
+            " ",
+            ";a ",
+            ";a= ",
+            ";a=b ",
+            ";a=\"b\" ",
+            ";\u{e4}",
+            ";a,b",
+            "=a",
+            ",a",
+            ";a=b;",
+            ";a:b",
+            ";(a)",
+        ] {
+            assert!(!chunk(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn trailer_fields_that_only_resemble_others_are_dropped() {
+        for name in [
+            "Content-Length-",
+            "X-Host",
+            "Hos",
+            "Hostt",
+            "Transfer-Encoding-And-More",
+            "Content-Type",
+            "Authorization",
+        ] {
+            let input = format!("0\r\n{name}: 5\r\n\r\n");
+            assert_eq!(both_ways(input.as_bytes()), Some(vec![]), "{name}");
         }
     }
 

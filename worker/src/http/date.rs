@@ -19,7 +19,8 @@ impl DateCache {
 
     /// The date at `now`, a moment the caller has just read from the clock.
     pub(crate) fn at(&mut self, now: Instant) -> &str {
-        if now >= self.stale_at {
+        // A caller may have looked at the clock before this cache was made.
+        if self.text.is_empty() || now >= self.stale_at {
             let wall = SystemTime::now();
             let fraction = wall
                 .duration_since(UNIX_EPOCH)
@@ -29,5 +30,20 @@ impl DateCache {
             self.stale_at = now + Duration::from_secs(1) - Duration::from_nanos(fraction.into());
         }
         &self.text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_date_whenever_the_clock_was_looked_at() {
+        let now = Instant::now();
+        let before = now.checked_sub(Duration::from_secs(1)).expect("a moment");
+        for at in [before, now, now + Duration::from_secs(5)] {
+            let mut cache = DateCache::new();
+            assert!(httpdate::parse_http_date(cache.at(at)).is_ok());
+        }
     }
 }

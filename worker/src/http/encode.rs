@@ -63,13 +63,16 @@ pub(crate) fn encode_head(
     if !own.date {
         put_field(out, "Date", date.as_bytes());
     }
-    put_field(
-        out,
-        "Connection",
-        if keep_alive { b"keep-alive" } else { b"close" },
-    );
+    let upgrades = own.upgrade && status == StatusCode::UPGRADE_REQUIRED;
+    let options: &[u8] = match (keep_alive, upgrades) {
+        (true, false) => b"keep-alive",
+        (false, false) => b"close",
+        (true, true) => b"keep-alive, upgrade",
+        (false, true) => b"close, upgrade",
+    };
+    put_field(out, "Connection", options);
     for (name, value) in &response.fields {
-        if !is_ours(name) {
+        if !is_ours(name) || (upgrades && name.eq_ignore_ascii_case("upgrade")) {
             put_field(out, name, value);
         }
     }
@@ -77,6 +80,7 @@ pub(crate) fn encode_head(
         (Framed::Chunked, _) => put_field(out, "Transfer-Encoding", b"chunked"),
         (Framed::UntilClose, _) => {}
         _ if status == StatusCode::NO_CONTENT => {}
+        _ if status == StatusCode::RESET_CONTENT => put_length(out, 0),
         (_, ResponseBody::Stream(stream)) => {
             if let Some(length) = stream.length {
                 put_length(out, length);
@@ -90,6 +94,9 @@ pub(crate) fn encode_head(
     out.extend_from_slice(b"\r\n");
     Ok((framed, keep_alive))
 }
+
+/// The interim response that a client with `Expect: 100-continue` waits for (RFC 9110 section 10.1.1).
+pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// Appends a 103 with `fields` (RFC 8297).
 pub(crate) fn encode_hints(out: &mut Vec<u8>, fields: &Fields) -> Result<(), ResponseError> {
@@ -141,7 +148,8 @@ fn put_chunk_size(out: &mut Vec<u8>, mut size: usize) {
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 fn frame(response: &Response, asked: Asked) -> Framed {
-    if asked.head_only || has_no_content(response.status) {
+    let is_reset = response.status == StatusCode::RESET_CONTENT;
+    if asked.head_only || has_no_content(response.status) || is_reset {
         return Framed::Bodiless;
     }
     match (&response.body, asked.version) {
@@ -152,13 +160,13 @@ fn frame(response: &Response, asked: Asked) -> Framed {
     }
 }
 
-/// Statuses that have no content at all (RFC 9110 section 6.4.1).
+/// Statuses that end with the head (RFC 9110 section 6.4.1); 205 is one with an empty content.
 fn has_no_content(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
 /// Fields that only the server may set, as they frame the message or concern this connection alone
-/// (RFC 9110 section 7.6.1).
+/// (RFC 9110 section 7.6.1). 426 keeps `Upgrade`: it must say what to upgrade to (section 15.5.22).
 fn is_ours(name: &str) -> bool {
     let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
     match name.len() {
@@ -190,6 +198,7 @@ struct OwnFields {
     server: bool,
     date: bool,
     close: bool,
+    upgrade: bool,
 }
 
 impl OwnFields {
@@ -203,11 +212,17 @@ impl OwnFields {
             check_field(name, value)?;
             own.server |= name.eq_ignore_ascii_case("server");
             own.date |= name.eq_ignore_ascii_case("date");
-            own.close |=
-                name.eq_ignore_ascii_case("connection") && value.eq_ignore_ascii_case(b"close");
+            own.upgrade |= name.eq_ignore_ascii_case("upgrade");
+            own.close |= name.eq_ignore_ascii_case("connection") && has_option(value, b"close");
         }
         Ok(own)
     }
+}
+
+/// Whether the list in a `Connection` field has that option (RFC 9110 section 7.6.1).
+fn has_option(list: &[u8], option: &[u8]) -> bool {
+    let mut options = list.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    options.any(|it| it.eq_ignore_ascii_case(option))
 }
 
 fn check_field(name: &str, value: &[u8]) -> Result<(), ResponseError> {
@@ -249,152 +264,4 @@ fn put_number(out: &mut Vec<u8>, number: u64) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-    const ASKED: Asked = Asked {
-        version: Version::Http11,
-        head_only: false,
-        keep_alive: true,
-    };
-
-    fn encoded(response: &Response, asked: Asked) -> (String, Framed, bool) {
-        let mut out = Vec::new();
-        let (framed, keep_alive) = encode_head(&mut out, response, asked, DATE).expect("valid");
-        (String::from_utf8(out).expect("text"), framed, keep_alive)
-    }
-
-    fn stream() -> Response {
-        Response::new(StatusCode::OK).body(ResponseBody::stream(Box::new(std::iter::empty())))
-    }
-
-    #[test]
-    fn a_sized_body_has_its_length() {
-        let (head, framed, keep_alive) = encoded(&Response::text("Hello, World!"), ASKED);
-        assert_eq!(
-            head,
-            format!(
-                "HTTP/1.1 200 OK\r\nServer: oxicorn\r\nDate: {DATE}\r\nConnection: keep-alive\r\n\
-                 Content-Type: text/plain\r\nContent-Length: 13\r\n\r\n"
-            )
-        );
-        assert_eq!((framed, keep_alive), (Framed::Sized, true));
-    }
-
-    #[test]
-    fn head_tells_the_length_without_the_body() {
-        let asked = Asked {
-            head_only: true,
-            ..ASKED
-        };
-        let (head, framed, _) = encoded(&Response::text("1234567890"), asked);
-        assert!(head.contains("Content-Length: 10\r\n"));
-        assert_eq!(framed, Framed::Bodiless);
-    }
-
-    #[test]
-    fn no_content_has_no_length() {
-        let (head, framed, _) = encoded(&Response::new(StatusCode::NO_CONTENT), ASKED);
-        assert!(!head.contains("Content-Length"));
-        assert_eq!(framed, Framed::Bodiless);
-    }
-
-    #[test]
-    fn a_stream_is_chunked_or_ends_with_the_connection() {
-        let (head, framed, keep_alive) = encoded(&stream(), ASKED);
-        assert!(head.contains("Transfer-Encoding: chunked\r\n"));
-        assert_eq!((framed, keep_alive), (Framed::Chunked, true));
-        let old = Asked {
-            version: Version::Http10,
-            ..ASKED
-        };
-        let (head, framed, keep_alive) = encoded(&stream(), old);
-        assert!(head.contains("Connection: close\r\n") && !head.contains("chunked"));
-        assert_eq!((framed, keep_alive), (Framed::UntilClose, false));
-    }
-
-    #[test]
-    fn the_application_cannot_frame_or_split_the_message() {
-        let lies = Response::text("x")
-            .field("Content-Length", "5")
-            .field("connection", "close");
-        let (head, _, keep_alive) = encoded(&lies, ASKED);
-        assert!(head.contains("Content-Length: 1\r\n") && !head.contains(": 5"));
-        assert!(!keep_alive);
-        let mut out = Vec::new();
-        for (name, value) in [
-            ("a", "b\r\nc: d"),
-            ("a", "b\0"),
-            ("a\r\n", "b"),
-            ("", "b"),
-            ("a b", "c"),
-        ] {
-            let split = Response::text("x").field(name, value);
-            assert!(
-                encode_head(&mut out, &split, ASKED, DATE).is_err(),
-                "{name:?} {value:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_stream_of_known_length_is_sized() {
-        let response = |status: StatusCode| {
-            let mut response = stream();
-            response.status = status;
-            if let ResponseBody::Stream(stream) = &mut response.body {
-                stream.length = Some(12);
-            }
-            response
-        };
-        for version in [Version::Http10, Version::Http11] {
-            let asked = Asked { version, ..ASKED };
-            let (head, framed, keep_alive) = encoded(&response(StatusCode::OK), asked);
-            assert!(head.contains("Content-Length: 12\r\n") && !head.contains("chunked"));
-            assert_eq!((framed, keep_alive), (Framed::Sized, true));
-        }
-        let not_modified = encoded(&response(StatusCode::NOT_MODIFIED), ASKED);
-        assert!(not_modified.0.contains("Content-Length: 12\r\n"));
-        let none = encoded(&response(StatusCode::NO_CONTENT), ASKED);
-        assert!(!none.0.contains("Content-Length"));
-        assert_eq!(
-            (not_modified.1, none.1),
-            (Framed::Bodiless, Framed::Bodiless)
-        );
-    }
-
-    #[test]
-    fn a_reason_phrase_may_be_the_applications_own() {
-        let mut response = Response::text("x");
-        response.reason = Some((*b"Quite f\xefne").into());
-        let mut out = Vec::new();
-        encode_head(&mut out, &response, ASKED, DATE).expect("valid");
-        assert!(out.starts_with(b"HTTP/1.1 200 Quite f\xefne\r\n"));
-        response.reason = Some((*b"a\r\nb: c").into());
-        let refused = encode_head(&mut out, &response, ASKED, DATE);
-        assert_eq!(refused.err(), Some(ResponseError::Reason));
-    }
-
-    #[test]
-    fn chunks_have_their_size_in_hexadecimal() {
-        for size in [0, 1, 15, 16, 4096, 70_000] {
-            let mut out = Vec::new();
-            put_chunk(&mut out, &vec![b'x'; size]);
-            let head = format!("{size:x}\r\n");
-            assert!(
-                size == 0 && out.is_empty() || out.starts_with(head.as_bytes()),
-                "{size}"
-            );
-        }
-    }
-
-    #[test]
-    fn numbers_are_decimal() {
-        for number in [0, 9, 10, 12345, u64::MAX] {
-            let mut out = Vec::new();
-            put_number(&mut out, number);
-            assert_eq!(out, number.to_string().into_bytes());
-        }
-    }
-}
+mod tests;

@@ -14,8 +14,20 @@ pub(crate) enum RequestError {
     RequestLine,
     #[error("the method is not a conventional token")]
     Method,
-    #[error("the request target is malformed")]
+    #[error(
+        "the request target has none of the forms that go with its method (RFC 9112 section 3.2)"
+    )]
     Target,
+    #[error(
+        "the request target has a character that is to be percent-encoded, a fragment or a bad percent-encoding"
+    )]
+    TargetCharacter,
+    #[error("the authority of the request target is no host with or without a port")]
+    Authority,
+    #[error(
+        "the target is an https URI, on a connection without TLS and not from one of forwarded_allow_ips"
+    )]
+    Misdirected,
     #[error("the HTTP version is not supported")]
     Version,
     #[error("a line ends in a bare LF")]
@@ -28,9 +40,9 @@ pub(crate) enum RequestError {
     Scheme,
     #[error("the Content-Type field is repeated")]
     ContentType,
-    #[error("the Host field is missing, repeated or malformed")]
+    #[error("the Host field is missing, repeated, or no host with or without a port")]
     Host,
-    #[error("Content-Length is malformed or repeated")]
+    #[error("Content-Length is malformed, repeated or beyond 64 bits")]
     ContentLength,
     #[error("Transfer-Encoding is malformed, misplaced or beside Content-Length")]
     TransferEncoding,
@@ -40,6 +52,8 @@ pub(crate) enum RequestError {
     Connect,
     #[error("a chunk is malformed")]
     Chunk,
+    #[error("Content-Length, Transfer-Encoding or Host stands in the trailer section")]
+    Trailer,
     #[error("the expectation cannot be met")]
     Expectation,
     #[error("the request line is longer than limit_request_line")]
@@ -77,6 +91,9 @@ impl RequestError {
             Self::RequestLine
             | Self::Method
             | Self::Target
+            | Self::TargetCharacter
+            | Self::Authority
+            | Self::Misdirected
             | Self::BareLf
             | Self::Field
             | Self::Underscore
@@ -86,6 +103,7 @@ impl RequestError {
             | Self::ContentLength
             | Self::TransferEncoding
             | Self::Chunk
+            | Self::Trailer
             | Self::WithoutTls
             | Self::ProxyHeader(_) => StatusCode::BAD_REQUEST,
             Self::ProxyForbidden => StatusCode::FORBIDDEN,

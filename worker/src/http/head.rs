@@ -7,10 +7,12 @@ use memchr::{memchr, memrchr};
 use oxicorn_common::request::{Head, Span, Version};
 
 use super::rules::Rules;
-use super::{Limits, RequestError};
+use super::{RequestError, target};
 
 /// Empty lines before a request line that are skipped (RFC 9112 section 2.2).
 const LEADING_EMPTY_LINES: usize = 4;
+/// What gunicorn lets a method have at most.
+const LONGEST_METHOD: usize = 20;
 /// Field lines that are parsed without a heap allocation.
 const FIELDS_ON_STACK: usize = 64;
 
@@ -31,17 +33,19 @@ impl Scan {
         input: &[u8],
         rules: &Rules,
     ) -> Result<Option<usize>, RequestError> {
-        let limits = &rules.limits;
         while let Some(at) = memchr(b'\n', &input[self.searched..]) {
             let lf = self.searched + at;
-            if lf == self.line || input[lf - 1] != b'\r' {
+            let ended = &input[self.line..lf];
+            let Some(line) = ended.strip_suffix(b"\r") else {
+                // What had been known before the LF came goes first, however the bytes came.
+                let known = &ended[..ended.len().saturating_sub(1)];
+                self.check_line(known, self.begins_field(known, rules), rules)?;
                 return Err(RequestError::BareLf);
-            }
-            let line = &input[self.line..lf - 1];
+            };
             self.searched = lf + 1;
             if !line.is_empty() {
                 let begins = self.begins_field(line, rules);
-                self.check_line(line.len(), begins, limits)?;
+                self.check_line(line, begins, rules)?;
                 self.lines += usize::from(begins);
             } else if self.lines > 0 {
                 return Ok(Some(lf + 1));
@@ -60,12 +64,12 @@ impl Scan {
             && !first.is_ascii_graphic()
             && first != b'\r'
         {
-            // Not HTTP at all: a TLS handshake, say. Waiting for a line end would wait for ever.
+            // Not HTTP at all: a TLS handshake, say. Waiting for more would be waiting for ever.
             return Err(RequestError::RequestLine);
         }
         // The CR may be here already while its LF is not.
         let line = &input[self.line..input.len().saturating_sub(1).max(self.line)];
-        self.check_line(line.len(), self.begins_field(line, rules), limits)?;
+        self.check_line(line, self.begins_field(line, rules), rules)?;
         Ok(None)
     }
 
@@ -74,12 +78,24 @@ impl Scan {
         self.lines < 2 || !rules.leniency.continues(line)
     }
 
-    fn check_line(&self, length: usize, begins: bool, limits: &Limits) -> Result<(), RequestError> {
+    fn check_line(&self, line: &[u8], begins: bool, rules: &Rules) -> Result<(), RequestError> {
+        let (limits, length) = (&rules.limits, line.len());
         if self.lines == 0 {
-            return if length > limits.request_line {
-                Err(RequestError::LineTooLong)
-            } else {
-                Ok(())
+            if line.first().is_some_and(|first| !first.is_ascii_graphic()) {
+                return Err(RequestError::RequestLine);
+            }
+            if length <= limits.request_line && length <= LONGEST_METHOD {
+                return Ok(());
+            }
+            // The limit that is exceeded is the one of the method, if that has no end within it.
+            let most = match rules.leniency.any_method {
+                true => limits.request_line,
+                false => LONGEST_METHOD,
+            };
+            return match memchr(b' ', &line[..length.min(most.saturating_add(1))]) {
+                None if length > most => Err(RequestError::Method),
+                _ if length > limits.request_line => Err(RequestError::LineTooLong),
+                _ => Ok(()),
             };
         }
         if length > limits.field_size || (length > 0 && begins && self.lines > limits.fields) {
@@ -148,17 +164,17 @@ fn read<'a>(
         }
         Err(_) => return Err(blame_request_line(input)),
     }
-    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
+    let (Some(method), Some(path), Some(minor)) = (request.method, request.path, request.version)
     else {
         return Err(RequestError::RequestLine);
     };
     if !any_method && !is_conventional(method) {
         return Err(RequestError::Method);
     }
-    check_target(method, target)?;
+    target::check(method, path)?;
     let span = |part: &[u8]| span_within(input, part);
     head.method = span(method.as_bytes());
-    head.target = span(target.as_bytes());
+    head.target = span(path.as_bytes());
     head.version = if minor == 0 {
         Version::Http10
     } else {
@@ -189,37 +205,10 @@ pub(super) fn span_within(whole: &[u8], part: &[u8]) -> Span {
 /// What gunicorn lets through unless told otherwise: 3 to 20 characters, none of them lower case.
 /// The parser has seen to it that the method is a token.
 fn is_conventional(method: &str) -> bool {
-    (3..=20).contains(&method.len())
+    (3..=LONGEST_METHOD).contains(&method.len())
         && !method
             .bytes()
             .any(|byte| byte.is_ascii_lowercase() || byte == b'#')
-}
-
-/// The four forms of RFC 9112 section 3.2: which of them fits the method, and no byte that a URI
-/// cannot have.
-fn check_target(method: &str, target: &str) -> Result<(), RequestError> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(RequestError::Target);
-    }
-    if method == "CONNECT" {
-        return Err(RequestError::Connect);
-    }
-    match target.as_bytes() {
-        [b'/', ..] => Ok(()),
-        b"*" if method == "OPTIONS" => Ok(()),
-        _ if has_authority(target) => Ok(()),
-        _ => Err(RequestError::Target),
-    }
-}
-
-/// Absolute-form with an authority: `http://host...`.
-fn has_authority(target: &str) -> bool {
-    let Some((scheme, rest)) = target.split_once("://") else {
-        return false;
-    };
-    (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
-        && !rest.is_empty()
-        && !rest.starts_with(['/', '?', '#'])
 }
 
 /// Tells an unsupported version, `HTTP/` and two digits, from a line that makes no sense.
@@ -241,6 +230,7 @@ fn blame_request_line(input: &[u8]) -> RequestError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::Limits;
     use crate::http::lenient::Leniency;
 
     fn rules() -> Rules {
@@ -302,28 +292,6 @@ mod tests {
     }
 
     #[test]
-    fn the_target_fits_the_method() {
-        let target = |line: &str| {
-            head(format!("{line} HTTP/1.1\r\n\r\n").as_bytes())
-                .map(|head| head.map(|head| head.path().to_owned()))
-        };
-        assert_eq!(target("OPTIONS *"), Ok(Some("*".to_owned())));
-        assert_eq!(target("GET http://a/b?c"), Ok(Some("/b".to_owned())));
-        assert_eq!(target("GET http://a?c"), Ok(Some("/".to_owned())));
-        for bad in [
-            "GET *",
-            "GET a",
-            "GET a:80",
-            "GET ftp://a/",
-            "GET http:///b",
-            "GET /\u{e4}",
-        ] {
-            assert_eq!(target(bad), Err(400), "{bad}");
-        }
-        assert_eq!(target("CONNECT a:80"), Err(501));
-    }
-
-    #[test]
     fn what_is_no_head_is_refused() {
         for bad in [
             "GET /\r\n\r\n",
@@ -349,7 +317,10 @@ mod tests {
 
     #[test]
     fn limits_are_known_before_the_end() {
-        assert_eq!(refused(&"a".repeat(43)), Some(414));
+        assert_eq!(refused(&format!("GET /{}", "a".repeat(38))), Some(414));
+        assert_eq!(refused(&"A".repeat(20)), None);
+        assert_eq!(refused(&"A".repeat(22)), Some(400));
+        assert_eq!(refused(&"A".repeat(100)), Some(400));
         let line = "GET / HTTP/1.1\r\n";
         assert_eq!(refused(&format!("{line}{}", "a".repeat(33))), Some(431));
         assert_eq!(refused(&format!("{line}{}", "a: b\r\n".repeat(3))), None);
@@ -385,6 +356,9 @@ mod tests {
         ] {
             assert_eq!(head_by(&rules, bad).err(), Some(400));
         }
+        let long = |method: &str| head_by(&rules, format!("{method} /{method}").as_bytes()).err();
+        assert_eq!(long(&"A".repeat(30)), Some(414));
+        assert_eq!(long(&"A".repeat(50)), Some(400));
         let four = b"GET / HTTP/1.1\r\nA: b\r\n c\r\nD:\r\nE:\r\nF:\r\n";
         assert_eq!(head_by(&rules, four).err(), Some(431));
     }

@@ -12,7 +12,7 @@ use super::first_line::put_line;
 use super::framing::{Framing, Length};
 use super::head::Scan;
 use super::spool::Spool;
-use super::{Limits, RequestError, Rules, Sender};
+use super::{Limits, RequestError, Rules, Sender, authority};
 use crate::inbox::Inbox;
 
 /// What the caller is to do next.
@@ -76,6 +76,7 @@ impl Intake {
             inbox.consume(end);
             self.has_head = true;
             self.scheme = rules.fields.apply(&mut self.head, sender)?;
+            authority::settle(&mut self.head, sender)?;
             self.framing = Framing::of(&self.head, limits.body)?;
             return self.begin_body(inbox, limits);
         }
@@ -83,12 +84,13 @@ impl Intake {
     }
 
     /// The request is refused: makes `head` what there is to tell of it, which may be no more than
-    /// the line that it began with.
-    pub(crate) fn refuse(&mut self, inbox: &Inbox) {
+    /// the line that it began with. Whether it is a whole one.
+    pub(crate) fn refuse(&mut self, inbox: &Inbox) -> bool {
         if !self.has_head {
             put_line(inbox.filled(), &mut self.head);
             self.scheme = Scheme::default();
         }
+        self.has_head
     }
 
     /// Gives up the request that is being read, so that another client's can be.

@@ -2,6 +2,7 @@
 //! out. httparse reads the head; framing is ours and strict, because two parsers that disagree on
 //! where a request ends are how requests are smuggled.
 
+mod authority;
 pub(crate) mod chunked;
 pub(crate) mod date;
 pub(crate) mod encode;
@@ -9,15 +10,20 @@ pub(crate) mod error;
 pub(crate) mod fields;
 mod first_line;
 pub(crate) mod framing;
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod head;
 pub(crate) mod intake;
 pub(crate) mod lenient;
 pub(crate) mod limits;
+mod refusal;
 pub(crate) mod rules;
 pub(crate) mod spool;
+mod target;
 pub(crate) mod token;
 
 pub(crate) use error::RequestError;
 pub(crate) use intake::{Intake, Step};
 pub(crate) use limits::Limits;
+pub(crate) use refusal::Refusal;
 pub(crate) use rules::{Rules, Sender};

@@ -2,14 +2,11 @@
 
 use log::{debug, error, warn};
 use oxicorn_common::request::{Peer, Scheme};
-use oxicorn_common::response::{Response, ResponseBody};
 
 use super::{AWAY, Entry, Reactor};
 use crate::connection::{Awaited, Buffers, Connection, Phase, Then};
 use crate::exchange::Exchange;
-use crate::http::RequestError;
-use crate::http::date::DateCache;
-use crate::http::encode::{Asked, encode_head};
+use crate::http::{Refusal, RequestError};
 use crate::outgoing::Flushed;
 
 impl Reactor {
@@ -66,42 +63,23 @@ impl Reactor {
             (_, Peer::Tcp(address)) => warn!("Invalid request from ip={}: {error}", address.ip()),
             (_, Peer::Unix) => warn!("Invalid request from a local client: {error}"),
         }
-        let status = error.status();
-        let text = format!(
-            "{} {}\n{}",
-            status.as_str(),
-            status.canonical_reason().unwrap_or(""),
-            error.advice()
-        );
-        let response = Response::new(status)
-            .field("Content-Type", "text/plain")
-            .body(ResponseBody::Bytes(text.into_bytes()));
-        let asked = Asked {
-            version: Default::default(),
-            head_only: false,
-            keep_alive: false,
-        };
-        let outgoing = &mut connection.outgoing;
-        outgoing.reset();
-        let mut date = DateCache::new();
-        let started = self.now;
-        let mut body_bytes = 0;
-        let encoded = encode_head(&mut outgoing.bytes, &response, asked, date.at(self.now));
-        if let Ok((framed, _)) = encoded {
-            body_bytes = outgoing.attach(response.body, framed);
-        }
-        let mut scheme = Scheme::default();
+        let (status, started) = (error.status(), self.now);
+        let (mut scheme, mut head) = (Scheme::default(), None);
         if let Some(Buffers { inbox, intake }) = connection.buffers.as_deref_mut() {
-            intake.refuse(inbox);
+            let has_head = intake.refuse(inbox);
             scheme = intake.scheme;
+            head = has_head.then_some(&intake.head);
         }
+        let date = self.date.at(started);
+        let refusal = Refusal::new(status, error.advice(), head, date);
+        connection.outgoing = refusal.outgoing;
         connection.exchange = Some(Exchange {
             started,
             scheme,
             variables: Vec::new(),
             status: status.as_u16(),
-            fields: response.fields,
-            body_bytes,
+            fields: refusal.response.fields,
+            body_bytes: refusal.body_bytes,
         });
         connection.then = Then::Linger;
         connection.phase = match connection.outgoing.flush(&connection.stream) {

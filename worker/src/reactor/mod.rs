@@ -23,9 +23,11 @@ use oxicorn_common::{Handoff, SignalPipe};
 use slab::Slab;
 
 use crate::acceptor::Acceptor;
-use crate::connection::{Awaited, Buffers, Connection, NO_TOKEN, Phase, Received};
+use crate::connection::{Awaited, Buffers, Connection, NO_TOKEN, Phase, Received, Then};
 use crate::gate::Gate;
 use crate::http::Step;
+use crate::http::date::DateCache;
+use crate::http::encode::CONTINUE;
 use crate::outgoing::Flushed;
 use crate::station::Station;
 use crate::timers::Timers;
@@ -65,6 +67,7 @@ pub(crate) struct Reactor {
     #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     spare: Vec<Box<Buffers>>,
     pub(crate) gate: Arc<Gate>,
+    date: DateCache,
     /// Handshakes that this turn may go on with.
     handshakes_left: usize,
     pub(crate) station: Arc<Station>,
@@ -148,6 +151,7 @@ impl Reactor {
             timers: Timers::default(),
             spare: Vec::new(),
             gate: Arc::new(Gate::new(&station.settings, tls)),
+            date: DateCache::new(),
             handshakes_left: 0,
             station,
             drain: None,
@@ -305,11 +309,10 @@ impl Reactor {
                     }
                     _ => connection.await_within(Awaited::Body, self.now, settings.body_timeout),
                 }
-                if step == Step::Continue {
-                    // Nothing else is on its way to this client, so it fits the socket's buffer.
-                    let _ = connection.stream.write(b"HTTP/1.1 100 Continue\r\n\r\n");
+                match step {
+                    Step::Continue => self.ask_for_body(connection),
+                    _ => self.hold(connection, false),
                 }
-                self.hold(connection, false);
             }
             Received::Closed => {
                 self.keep(buffers);
@@ -320,6 +323,19 @@ impl Reactor {
                 self.refuse(connection, &error);
             }
         }
+    }
+
+    /// Tells a client that waits for it to send its body. The response before may have filled the
+    /// socket: what this one does not take at once is sent as responses are, before anything else is.
+    fn ask_for_body(&mut self, mut connection: Box<Connection>) {
+        connection.outgoing.bytes.extend_from_slice(CONTINUE);
+        connection.then = Then::KeepAlive;
+        connection.phase = match connection.outgoing.flush(&connection.stream) {
+            Ok(Flushed::Done) => return self.hold(connection, false),
+            Ok(_) => Phase::Sending,
+            Err(_) => Phase::Dead,
+        };
+        self.place(connection);
     }
 
     /// The poll has something to say of a connection.

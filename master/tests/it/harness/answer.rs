@@ -37,8 +37,8 @@ impl Answer {
 
     /// Whether the server said that it closes the connection.
     pub(crate) fn closes(&self) -> bool {
-        self.field("Connection")
-            .is_some_and(|value| value.eq_ignore_ascii_case("close"))
+        let mut options = self.field("Connection").unwrap_or_default().split(", ");
+        options.any(|option| option.eq_ignore_ascii_case("close"))
     }
 
     pub(crate) fn text(&self) -> String {

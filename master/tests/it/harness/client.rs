@@ -143,6 +143,11 @@ impl Client {
             .ok()
             .and_then(Answer::from_head)
             .ok_or_else(|| broken(&format!("no head: {}", head.escape_ascii())))?;
+        // Whoever answers, and whatever (RFC 9110 section 6.6.1).
+        let date = answer.field("Date").map(httpdate::parse_http_date);
+        if answer.status >= 200 && !matches!(date, Some(Ok(_))) {
+            return Err(broken(&format!("no date: {}", head.escape_ascii())));
+        }
         if method != "HEAD" && !matches!(answer.status, 100..200 | 204 | 304) {
             answer.body = self.body_of(&answer)?;
         }

@@ -5,16 +5,18 @@ mod certificates;
 mod handshakes;
 
 use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use rustls::ClientConfig;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use tempfile::TempDir;
 
+use crate::framing;
 use crate::harness::{Answer, Authority, Builder, Client, Identity, Server, eventually};
 
 /// An answer of a server that nothing keeps comes long before that.
@@ -277,10 +279,7 @@ fn who_goes_on_asking_loses_nothing_to_a_reload() {
 fn unix_sockets_speak_tls_too() {
     let scene = Scene::new();
     let server = scene.server("tls over unix").bind("unix:app.sock").start();
-    let socket = std::os::unix::net::UnixStream::connect(server.dir().join("app.sock"));
-    let name = "localhost".try_into().expect("a name");
-    let session = rustls::ClientConnection::new(scene.authority.client(), name).expect("a client");
-    let mut stream = rustls::StreamOwned::new(session, socket.expect("the server listens"));
+    let mut stream = connect_unix(&server, &scene.authority.client());
     stream
         .write_all(b"GET /origin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         .expect("sent");
@@ -290,4 +289,33 @@ fn unix_sockets_speak_tls_too() {
         answer.contains("scheme https\npeer a local client\nlocal unix"),
         "{answer}"
     );
+}
+
+fn connect_unix(
+    server: &Server,
+    tls: &Arc<ClientConfig>,
+) -> StreamOwned<ClientConnection, UnixStream> {
+    let name = "localhost".try_into().expect("a name");
+    let session = ClientConnection::new(Arc::clone(tls), name).expect("a client");
+    StreamOwned::new(session, framing::connect(&server.dir().join("app.sock")))
+}
+
+#[test]
+fn who_waits_for_100_continue_gets_it_behind_a_full_socket() {
+    let scene = Scene::new();
+    let server = scene.server("100 behind tls").bind("unix:app.sock").start();
+    let tls = scene.authority.client();
+    // One thread: when another client has its answer, the request before is dealt with.
+    let settled = || {
+        let mut other = connect_unix(&server, &tls);
+        let request = b"GET /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        other.write_all(request).expect("sent");
+        other.read_to_end(&mut Vec::new()).expect("an answer");
+    };
+    let socket = framing::connect(&server.dir().join("app.sock"));
+    for size in framing::sizes_that_fill(&socket) {
+        let mut stream = connect_unix(&server, &tls);
+        let asked = framing::is_asked_for_its_body(&mut stream, size, settled);
+        asked.unwrap_or_else(|error| panic!("{size} octets: {error}"));
+    }
 }

@@ -1,0 +1,44 @@
+//! Answers that the server gives in place of the application.
+
+use http::StatusCode;
+use oxicorn_common::request::Head;
+use oxicorn_common::response::{Response, ResponseBody};
+
+use super::encode::{Asked, encode_head};
+use crate::outgoing::Outgoing;
+
+/// An answer after which the connection ends.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) response: Response,
+    pub(crate) outgoing: Outgoing,
+    pub(crate) body_bytes: u64,
+}
+
+impl Refusal {
+    /// The status with its reason phrase, and `advice` for the person at the other end. `head` is that
+    /// of the request, if it has one: what answers HEAD has no content (RFC 9110 section 9.3.2).
+    pub(crate) fn new(status: StatusCode, advice: &str, head: Option<&Head>, date: &str) -> Self {
+        let (code, reason) = (status.as_str(), status.canonical_reason());
+        let text = format!("{code} {}\n{advice}", reason.unwrap_or_default());
+        let mut response = Response::new(status)
+            .field("Content-Type", "text/plain")
+            .body(ResponseBody::Bytes(text.into_bytes()));
+        let asked = Asked {
+            version: Default::default(),
+            head_only: head.is_some_and(|head| head.method() == "HEAD"),
+            keep_alive: false,
+        };
+        let mut outgoing = Outgoing::default();
+        let mut body_bytes = 0;
+        if let Ok((framed, _)) = encode_head(&mut outgoing.bytes, &response, asked, date) {
+            let body = std::mem::take(&mut response.body);
+            body_bytes = outgoing.attach(body, framed);
+        }
+        Self {
+            response,
+            outgoing,
+            body_bytes,
+        }
+    }
+}
