@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use anyhow::anyhow;
 use oxicorn_common::Settings;
-use oxicorn_common::logging::{self, AccessEntry, AtomValue, Entry, Level};
+use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AtomValue, Entry, Level};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -59,7 +59,7 @@ fn configure(py: Python<'_>, settings: &Settings) -> PyResult<(Py<PyAny>, Level)
     extend_search_path(py, settings)?;
     let options = PyDict::new(py);
     options.set_item("level", settings.loglevel.name())?;
-    options.set_item("access_format", &settings.access_log_format)?;
+    options.set_item("access_format", access_format(settings))?;
     options.set_item("dictionary", config.dict.as_deref())?;
     options.set_item("json_file", config.json.as_deref())?;
     options.set_item("file", config.file.as_deref())?;
@@ -79,8 +79,8 @@ impl Record {
                 level,
                 text: text.to_owned(),
             },
-            Entry::Access { entry, .. } => Self::Access {
-                atoms: atoms_of(entry),
+            Entry::Access { format, entry } => Self::Access {
+                atoms: atoms_of(format, entry),
             },
             Entry::Reopen => Self::Reopen,
         }
@@ -102,9 +102,15 @@ impl Record {
     }
 }
 
-fn atoms_of(entry: &AccessEntry<'_>) -> Vec<(String, AtomValue)> {
+/// The format as Python's `%` can have it without doing harm.
+fn access_format(settings: &Settings) -> String {
+    let format = AccessFormat::parse(&settings.access_log_format);
+    format.map_or_else(|_| settings.access_log_format.clone(), |it| it.python())
+}
+
+fn atoms_of(format: &AccessFormat, entry: &AccessEntry<'_>) -> Vec<(String, AtomValue)> {
     let mut atoms = Vec::with_capacity(32);
-    entry.atoms(|name, value| atoms.push((name.to_owned(), value)));
+    entry.atoms(format, |name, value| atoms.push((name.to_owned(), value)));
     atoms
 }
 

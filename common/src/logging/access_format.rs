@@ -1,21 +1,37 @@
 //! The format of an access line, parsed once into parts.
 //!
 //! It is a Python format over a mapping, as gunicorn has it: `%(NAME)s` with an optional flag,
-//! width and precision, and `%%`. A name that means nothing is rendered as `-`.
+//! width and precision, and `%%`. A name that means nothing is rendered as `-`. A format that is
+//! shaped like JSON makes lines that are JSON.
 
-use std::fmt;
+use std::fmt::{self, Write};
+
+use super::access_json;
+use super::escape::Escape;
 
 /// A format that is ready to render.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessFormat {
     pub(super) parts: Vec<Part>,
+    /// How values are written in it.
+    pub(super) escape: Escape,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
     Text(String),
-    Atom(Atom),
-    Padded(Atom, Padding),
+    Value(Value),
+}
+
+/// An atom as the format wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Value {
+    pub(super) atom: Atom,
+    /// As it is written in the format.
+    pub(super) name: String,
+    pub(super) padding: Padding,
+    /// One of `sdiu`.
+    pub(super) conversion: char,
 }
 
 /// What one name stands for.
@@ -51,10 +67,11 @@ pub(super) enum Atom {
 }
 
 /// What stands between `)` and the conversion.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Padding {
     pub(super) left: bool,
-    pub(super) fill: u8,
+    /// With zeros instead of spaces.
+    pub(super) zeros: bool,
     /// In characters.
     pub(super) width: usize,
     pub(super) most: Option<usize>,
@@ -102,19 +119,74 @@ impl AccessFormat {
             };
         }
         push_text(&mut parts, rest);
-        Ok(Self { parts })
+        Ok(match access_json::become_json(&parts) {
+            Some(parts) => Self {
+                parts,
+                escape: Escape::Json,
+            },
+            None => Self {
+                parts,
+                escape: Escape::Line,
+            },
+        })
+    }
+
+    /// The same format for Python's `%`, over a mapping of [`super::AccessEntry::atoms`]. Python
+    /// would cut an escape in two: what has a precision has an atom of its own.
+    pub fn python(&self) -> String {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.push_str(&text.replace('%', "%%")),
+                // Writing into memory cannot fail.
+                Part::Value(value) => drop(write!(out, "{value}")),
+            }
+        }
+        out
+    }
+
+    /// The variables of the WSGI environment that it takes an application to know, in lower case.
+    pub fn variables(&self) -> impl Iterator<Item = &str> {
+        self.values().filter_map(|value| match &value.atom {
+            Atom::Variable(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    pub(super) fn values(&self) -> impl Iterator<Item = &Value> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Value(value) => Some(value),
+            Part::Text(_) => None,
+        })
     }
 }
 
-impl AccessFormat {
-    /// The variables of the WSGI environment that it takes an application to know, in lower case.
-    pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.parts.iter().filter_map(|part| match part {
-            Part::Atom(Atom::Variable(name)) | Part::Padded(Atom::Variable(name), _) => {
-                Some(name.as_str())
+impl Value {
+    /// What Python finds its text by.
+    pub(super) fn key(&self) -> String {
+        match self.padding.most {
+            Some(most) => format!("{}.{most}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    /// As in the format, but that the text is cut already.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Padding {
+            left, zeros, width, ..
+        } = self.padding;
+        write!(f, "%({})", self.key())?;
+        for (flag, is_set) in [('-', left), ('0', zeros)] {
+            if is_set {
+                f.write_char(flag)?;
             }
-            _ => None,
-        })
+        }
+        if width > 0 {
+            write!(f, "{width}")?;
+        }
+        f.write_char(self.conversion)
     }
 }
 
@@ -146,23 +218,19 @@ fn atom(text: &str) -> Option<(Part, &str)> {
     };
     let conversion = spec.chars().next().filter(|c| "sdiu".contains(*c))?;
     let left = flags.contains('-');
-    let zeros = flags.contains('0') && !left && conversion != 's';
     let padding = Padding {
         left,
-        fill: if zeros { b'0' } else { b' ' },
+        zeros: flags.contains('0') && !left && conversion != 's',
         width: small(width)?,
         most: most.filter(|_| conversion == 's'),
     };
-    let atom = Atom::named(name);
-    let part = match padding {
-        Padding {
-            width: 0,
-            most: None,
-            ..
-        } => Part::Atom(atom),
-        _ => Part::Padded(atom, padding),
+    let value = Value {
+        atom: Atom::named(name),
+        name: name.to_owned(),
+        padding,
+        conversion,
     };
-    Some((part, &spec[1..]))
+    Some((Part::Value(value), &spec[1..]))
 }
 
 fn split_while(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
@@ -242,6 +310,15 @@ mod tests {
         AccessFormat::parse(text).expect("a format").parts
     }
 
+    fn plain(atom: Atom, name: &str) -> Part {
+        Part::Value(Value {
+            atom,
+            name: name.to_owned(),
+            padding: Padding::default(),
+            conversion: 's',
+        })
+    }
+
     #[test]
     fn text_and_atoms_alternate() {
         let text = |text: &str| Part::Text(text.to_owned());
@@ -249,8 +326,8 @@ mod tests {
             parts("100%% %(s)s%({X-Id}i)s ü"),
             [
                 text("100% "),
-                Part::Atom(Atom::Status),
-                Part::Atom(Atom::RequestField("x-id".to_owned())),
+                plain(Atom::Status, "s"),
+                plain(Atom::RequestField("x-id".to_owned()), "{X-Id}i"),
                 text(" ü"),
             ]
         );
@@ -259,23 +336,21 @@ mod tests {
 
     #[test]
     fn unknown_names_are_dashes() {
-        let dash = Part::Atom(Atom::Constant("-"));
         for name in ["l", "S", "", "zz", "{x}", "{x}z", "a(b)c"] {
-            assert_eq!(parts(&format!("%({name})s")), std::slice::from_ref(&dash));
+            let dash = plain(Atom::Constant("-"), name);
+            assert_eq!(parts(&format!("%({name})s")), [dash]);
         }
     }
 
     #[test]
     fn padding_is_pythons() {
         let padding = |text: &str| match parts(text).as_slice() {
-            [Part::Padded(_, padding)] => *padding,
+            [Part::Value(value)] => value.padding,
             other => panic!("{other:?}"),
         };
         let plain = Padding {
-            left: false,
-            fill: b' ',
             width: 5,
-            most: None,
+            ..Padding::default()
         };
         assert_eq!(padding("%(s)5s"), plain);
         assert_eq!(
@@ -288,12 +363,22 @@ mod tests {
         assert_eq!(
             padding("%(T)05d"),
             Padding {
-                fill: b'0',
+                zeros: true,
                 ..plain
             }
         );
         let most = Some(3);
         assert_eq!(padding("%(s)5.3s"), Padding { most, ..plain });
+    }
+
+    #[test]
+    fn python_has_the_same_format() {
+        for text in ["100%% %(s)s%({X-Id}i)-9s ü", "%(T)05d %(D)7i", ""] {
+            let format = AccessFormat::parse(text).expect("a format");
+            assert_eq!(format.python(), text);
+        }
+        let cut = AccessFormat::parse("%(a)-9.20s %({x}i).3s").expect("a format");
+        assert_eq!(cut.python(), "%(a.20)-9s %({x}i.3)s");
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One access line: the atoms of a request, written into a buffer that is used again.
 //!
 //! Values come from clients. As in gunicorn, quotation marks in them get a backslash, and bytes
-//! beyond ASCII are taken for Latin-1 and written as UTF-8. Unlike gunicorn, control characters other
-//! than the tab are written as `\xNN`: no client can end a line.
+//! beyond ASCII are taken for Latin-1 and written as UTF-8. Unlike gunicorn, backslashes get one too,
+//! and nothing stays that ends a line or commands a terminal (`escape.rs`).
 
 use std::io::Write;
 use std::net::IpAddr;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::access_format::{AccessFormat, Atom, Padding, Part};
 use super::clock;
+use super::escape::{Escape, cut};
 use crate::request::{Head, Peer, Scheme, Version};
 use crate::response::Field;
 
@@ -37,11 +38,12 @@ impl AccessFormat {
         for part in &self.parts {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Atom(atom) => entry.append(out, atom),
-                Part::Padded(atom, padding) => {
+                Part::Value(value) => {
                     let start = out.len();
-                    entry.append(out, atom);
-                    pad(out, start, *padding);
+                    entry.append(out, &value.atom, self.escape);
+                    if value.padding != Padding::default() {
+                        pad(out, start, value.padding);
+                    }
                 }
             }
         }
@@ -50,20 +52,21 @@ impl AccessFormat {
 }
 
 impl AccessEntry<'_> {
-    pub(super) fn append(&self, out: &mut Vec<u8>, atom: &Atom) {
+    pub(super) fn append(&self, out: &mut Vec<u8>, atom: &Atom, escape: Escape) {
         let head = self.head;
+        let append_bytes = |out: &mut Vec<u8>, bytes: &[u8]| escape.append_bytes(out, bytes);
         match atom {
             Atom::PeerAddress => self.append_address(out),
             Atom::PeerPort => match self.peer {
                 Peer::Tcp(address) => append_number(out, address.port().into()),
                 Peer::Unix => out.push(b'-'),
             },
-            Atom::User => append_user(out, head.field("authorization")),
+            Atom::User => append_user(out, head.field("authorization"), escape),
             Atom::Date => clock::append_access_date(out),
             Atom::RequestLine | Atom::Method | Atom::Target | Atom::Path | Atom::Protocol
                 if head.target().is_empty() =>
             {
-                self.append_refused(out, atom);
+                self.append_refused(out, atom, escape);
             }
             Atom::RequestLine => {
                 append_bytes(out, head.method().as_bytes());
@@ -75,7 +78,7 @@ impl AccessEntry<'_> {
             Atom::Status => append_number(out, self.status.into()),
             Atom::Method => append_bytes(out, head.method().as_bytes()),
             Atom::Target => append_bytes(out, head.target().as_bytes()),
-            Atom::Path => append_decoded(out, head.path().as_bytes()),
+            Atom::Path => append_decoded(out, head.path().as_bytes(), escape),
             Atom::Query => append_bytes(out, head.query().unwrap_or_default().as_bytes()),
             Atom::Protocol => out.extend_from_slice(protocol(head.version)),
             Atom::BodyBytes => append_number(out, self.body_bytes),
@@ -98,13 +101,15 @@ impl AccessEntry<'_> {
             Atom::Variable(name) => {
                 let mut variables = self.variables.iter();
                 let found = variables.find(|(known, _)| known == name);
-                append_text(out, found.map_or("-", |(_, value)| value));
+                escape.append_text(out, found.map_or("-", |(_, value)| value));
             }
             Atom::Constant(text) => out.extend_from_slice(text.as_bytes()),
             Atom::RequestField(name) => {
                 append_bytes(out, named(head, name).last().unwrap_or(b"-"));
             }
-            Atom::JoinedRequestField(name) => self.append_joined(out, name),
+            Atom::JoinedRequestField(name) => {
+                append_joined(out, named(head, name), escape);
+            }
             Atom::ResponseField(name) => {
                 let mut fields = self.fields.iter().rev();
                 let last = fields.find(|(key, _)| key.eq_ignore_ascii_case(name));
@@ -133,22 +138,27 @@ impl AccessEntry<'_> {
     }
 
     /// Of a request that could not be read there is the first line, and perhaps a method.
-    fn append_refused(&self, out: &mut Vec<u8>, atom: &Atom) {
+    fn append_refused(&self, out: &mut Vec<u8>, atom: &Atom, escape: Escape) {
         let text = match atom {
             Atom::RequestLine => &self.head.bytes,
             Atom::Method => self.head.method().as_bytes(),
             _ => b"",
         };
-        append_bytes(out, if text.is_empty() { b"-" } else { text });
+        escape.append_bytes(out, if text.is_empty() { b"-" } else { text });
     }
+}
 
-    fn append_joined(&self, out: &mut Vec<u8>, name: &str) {
-        let mut values = named(self.head, name);
-        append_bytes(out, values.next().unwrap_or(b"-"));
-        for value in values {
-            out.push(b',');
-            append_bytes(out, value);
-        }
+/// All values of one name, with commas between them.
+pub(super) fn append_joined<'a>(
+    out: &mut Vec<u8>,
+    values: impl IntoIterator<Item = &'a [u8]>,
+    escape: Escape,
+) {
+    let mut values = values.into_iter();
+    escape.append_bytes(out, values.next().unwrap_or(b"-"));
+    for value in values {
+        out.push(b',');
+        escape.append_bytes(out, value);
     }
 }
 
@@ -183,49 +193,9 @@ fn append_number(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-/// Bytes from a client, taken for Latin-1.
-fn append_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    if all_plain(bytes) {
-        return out.extend_from_slice(bytes);
-    }
-    for &byte in bytes {
-        match byte {
-            0x80.. => out.extend([0xc0 | (byte >> 6), 0x80 | (byte & 0x3f)]),
-            _ if is_special(byte) => append_escaped(out, byte),
-            _ => out.push(byte),
-        }
-    }
-}
-
-/// Text that is UTF-8 already.
-fn append_text(out: &mut Vec<u8>, text: &str) {
-    for byte in text.bytes() {
-        match is_special(byte) {
-            true => append_escaped(out, byte),
-            false => out.push(byte),
-        }
-    }
-}
-
-/// Without a branch a byte: the compiler makes vector instructions of it.
-fn all_plain(bytes: &[u8]) -> bool {
-    let special = |byte: u8| is_special(byte) | (byte >= 0x80);
-    !bytes.iter().fold(false, |any, &byte| any | special(byte))
-}
-
-fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == 0x7f) | ((byte < 0x20) & (byte != b'\t'))
-}
-
-fn append_escaped(out: &mut Vec<u8>, byte: u8) {
-    match byte {
-        b'"' => out.extend_from_slice(b"\\\""),
-        _ => drop(write!(out, "\\x{byte:02x}")),
-    }
-}
-
 /// A path, its percent-encoding undone (RFC 3986 section 2.1).
-fn append_decoded(out: &mut Vec<u8>, mut path: &[u8]) {
+fn append_decoded(out: &mut Vec<u8>, mut path: &[u8], escape: Escape) {
+    let append_bytes = |out: &mut Vec<u8>, bytes: &[u8]| escape.append_bytes(out, bytes);
     while let Some(at) = path.iter().position(|&byte| byte == b'%') {
         append_bytes(out, &path[..at]);
         let digit = |index: usize| {
@@ -247,13 +217,13 @@ fn append_decoded(out: &mut Vec<u8>, mut path: &[u8]) {
 }
 
 /// The user of `Authorization: Basic` (RFC 7617 section 2).
-fn append_user(out: &mut Vec<u8>, authorization: Option<&[u8]>) {
+fn append_user(out: &mut Vec<u8>, authorization: Option<&[u8]>, escape: Escape) {
     let decoded = authorization.and_then(basic_credentials);
     let user = decoded.as_deref().and_then(|credentials| {
         let user = credentials.split(|&byte| byte == b':').next()?;
         std::str::from_utf8(user).ok()
     });
-    append_text(out, user.filter(|user| !user.is_empty()).unwrap_or("-"));
+    escape.append_text(out, user.filter(|user| !user.is_empty()).unwrap_or("-"));
 }
 
 fn basic_credentials(authorization: &[u8]) -> Option<Vec<u8>> {
@@ -293,19 +263,18 @@ fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Fits what stands behind `start` to its width, in characters.
-fn pad(out: &mut Vec<u8>, start: usize, padding: Padding) {
-    let is_start = |byte: &u8| byte & 0xc0 != 0x80;
+/// Fits what stands behind `start` to its width, in characters; it is cut between those that it had
+/// before it was escaped.
+pub(super) fn pad(out: &mut Vec<u8>, start: usize, padding: Padding) {
     if let Some(most) = padding.most {
-        let starts = out[start..].iter().enumerate();
-        let cut = starts.filter(|(_, byte)| is_start(byte)).nth(most);
-        if let Some((length, _)) = cut {
-            out.truncate(start + length);
-        }
+        let length = cut(&out[start..], most);
+        out.truncate(start + length);
     }
-    let length = out[start..].iter().filter(|byte| is_start(byte)).count();
+    let is_start = |byte: &&u8| **byte & 0xc0 != 0x80;
+    let length = out[start..].iter().filter(is_start).count();
     let missing = padding.width.saturating_sub(length);
-    out.resize(out.len() + missing, padding.fill);
+    let fill = if padding.zeros { b'0' } else { b' ' };
+    out.resize(out.len() + missing, fill);
     if !padding.left {
         out[start..].rotate_right(missing);
     }

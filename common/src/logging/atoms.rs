@@ -1,7 +1,11 @@
 //! All atoms of a request by their names, for a logger that wants them one by one.
 
+use std::collections::HashMap;
+
 use super::AccessEntry;
-use super::access_format::Atom;
+use super::access_format::{AccessFormat, Atom, Padding};
+use super::access_render::{append_joined, pad};
+use super::escape::Escape;
 
 /// A number where gunicorn has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,50 +36,75 @@ const PLAIN: [&str; 19] = [
 ];
 
 impl AccessEntry<'_> {
-    /// Calls `take` with each name, such as `h` or `{user-agent}i`, and its value. Of the variables of
-    /// the WSGI environment there are those that the server itself knows.
-    pub fn atoms(&self, mut take: impl FnMut(&str, AtomValue)) {
+    /// Calls `take` with each name, such as `h` or `{user-agent}i`, and its value as `format` wants it
+    /// escaped. Of the variables of the WSGI environment there are those that the server itself knows.
+    /// What `format` cuts is there cut as well, by the names of [`AccessFormat::python`].
+    pub fn atoms(&self, format: &AccessFormat, mut take: impl FnMut(&str, AtomValue)) {
+        let escape = format.escape;
         for name in PLAIN {
             let value = match name {
                 "B" => AtomValue::Number(self.body_bytes),
                 "T" => AtomValue::Number(self.duration.as_secs()),
                 "M" => AtomValue::Number(whole(self.duration.as_millis())),
                 "D" => AtomValue::Number(whole(self.duration.as_micros())),
-                _ => self.text(&Atom::named(name)),
+                _ => self.text(&Atom::named(name), escape),
             };
             take(name, value);
         }
-        for (name, _) in self.head.fields() {
-            let name = name.to_ascii_lowercase();
-            let value = self.text(&Atom::RequestField(name.clone()));
-            take(&format!("{{{name}}}i"), value);
-            let variable = format!("http_{}", name.replace('-', "_"));
-            self.take_variable(&variable, &mut take);
-        }
+        self.request_fields(escape, &mut take);
         for (name, value) in self.variables {
-            take(&format!("{{{name}}}e"), AtomValue::Text(value.clone()));
+            let value = AtomValue::Text(escape.text(value));
+            take(&format!("{{{name}}}e"), value);
         }
         for variable in VARIABLES {
-            self.take_variable(variable, &mut take);
+            if let Some(atom) = Atom::environment(variable) {
+                take(&format!("{{{variable}}}e"), self.text(&atom, escape));
+            }
         }
-        for (name, _) in self.fields {
+        for (name, value) in self.fields {
             let name = name.to_ascii_lowercase();
-            let value = self.text(&Atom::ResponseField(name.clone()));
-            take(&format!("{{{name}}}o"), value);
+            let write = |out: &mut Vec<u8>| escape.append_bytes(out, value);
+            take(&format!("{{{name}}}o"), written(write));
+        }
+        for value in format.values().filter(|it| it.padding.most.is_some()) {
+            let cut = Padding {
+                most: value.padding.most,
+                ..Padding::default()
+            };
+            let write = |out: &mut Vec<u8>| {
+                self.append(out, &value.atom, escape);
+                pad(out, 0, cut);
+            };
+            take(&value.key(), written(write));
         }
     }
 
-    fn take_variable(&self, name: &str, take: &mut impl FnMut(&str, AtomValue)) {
-        if let Some(atom) = Atom::environment(name) {
-            take(&format!("{{{name}}}e"), self.text(&atom));
+    /// The fields of the request, those of one name together: there may be thousands.
+    fn request_fields(&self, escape: Escape, take: &mut impl FnMut(&str, AtomValue)) {
+        let mut fields: HashMap<String, Vec<&[u8]>> = HashMap::new();
+        for (name, value) in self.head.fields() {
+            let name = name.to_ascii_lowercase();
+            fields.entry(name).or_default().push(value);
+        }
+        for (name, values) in fields {
+            let last = values.last().copied().unwrap_or_default();
+            let write = |out: &mut Vec<u8>| escape.append_bytes(out, last);
+            take(&format!("{{{name}}}i"), written(write));
+            let variable = format!("{{http_{}}}e", name.replace('-', "_"));
+            let write = |out: &mut Vec<u8>| append_joined(out, values, escape);
+            take(&variable, written(write));
         }
     }
 
-    fn text(&self, atom: &Atom) -> AtomValue {
-        let mut text = Vec::new();
-        self.append(&mut text, atom);
-        AtomValue::Text(String::from_utf8_lossy(&text).into_owned())
+    fn text(&self, atom: &Atom, escape: Escape) -> AtomValue {
+        written(|out| self.append(out, atom, escape))
     }
+}
+
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> AtomValue {
+    let mut text = Vec::new();
+    write(&mut text);
+    AtomValue::Text(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn whole(number: u128) -> u64 {

@@ -15,10 +15,12 @@
 //! processes do not mix (write(2); in a pipe up to `PIPE_BUF` bytes, pipe(7)).
 
 mod access_format;
+mod access_json;
 mod access_render;
 mod atoms;
 mod clock;
 mod error_log;
+mod escape;
 mod level;
 mod line_writer;
 mod losses;
@@ -49,6 +51,7 @@ use losses::News;
 pub use access_format::{AccessFormat, AccessFormatError};
 pub use access_render::AccessEntry;
 pub use atoms::AtomValue;
+pub use escape::Escape;
 pub use level::Level;
 pub use redirect::{Entry, Redirect};
 

@@ -43,8 +43,9 @@ const ATOMS: &str = "\
 ## Atoms of the access log
 
 The format is made of `%(NAME)s`; `%%` is a percent sign. Flag, width and precision are Python's.
-Quotation marks in values get a backslash, control characters are written as `\\xNN`. A name that is not in
-the list is rendered as `-`.
+Quotation marks and backslashes in values get a backslash; what ends a line or commands a terminal is written as `\\xNN` or
+`\\uNNNN`. A format that is JSON makes lines that are JSON; `docs/logging.md` tells of both. A name that is not in the list is
+rendered as `-`.
 
 | name | meaning |
 |---|---|

@@ -133,8 +133,118 @@ fn variables_of_the_environment() {
 fn no_client_ends_a_line() {
     let text = "GET /%0aGET%22%C3%A9 HTTP/1.1\nUser-Agent: a\tb\u{7}\u{e9}\n";
     assert_eq!(render("%(U)s", text), "/\\x0aGET\\\"\u{c3}\u{a9}");
-    assert_eq!(render("%(a)s", text), "a\tb\\x07\u{e9}");
+    assert_eq!(render("%(a)s", text), "a\\x09b\\x07\u{e9}");
     assert_eq!(render("%(U)s", "GET /%zz%4 HTTP/1.1\n"), "/%zz%4");
+}
+
+/// Whatever a client says, wherever it says it.
+#[test]
+fn no_field_forges_a_line_or_commands_a_terminal() {
+    let bytes: String = (1..=255_u8)
+        .filter(|byte| !b"\n\r".contains(byte))
+        .map(char::from)
+        .collect();
+    // U+202E and U+2028 in UTF-8, as credentials are.
+    let user = "4oCu4oCoYQ==";
+    let text = format!(
+        "GET /%0A%0d%1b%9b%85%22%5c HTTP/1.1\nUser-Agent: {bytes}\nX: a\nX: {bytes}\nReferer: \\\n\
+         Authorization: Basic {user}\n"
+    );
+    let atoms = [
+        "%(r)s",
+        "%(U)s",
+        "%(q)s",
+        "%(u)s",
+        "%(a)s",
+        "%(f)s",
+        "%({x}i)s",
+        "%({http_x}e)s",
+        "%({user-agent}i)s",
+        "%({path_info}e)s",
+        "%({raw_uri}e)s",
+        "%({remote_user}e)s",
+        "%({x-out}o)s",
+    ];
+    for atom in atoms {
+        let line = render(&format!("<{atom}> \"{atom}\""), &text);
+        let is_unsafe = |c: char| c.is_control() || "\u{2028}\u{2029}\u{202e}".contains(c);
+        assert!(!line.contains(is_unsafe), "{atom}: {line:?}");
+        let unescaped = line.replace("\\\\", "").replace("\\\"", "");
+        assert_eq!(unescaped.matches('"').count(), 2, "{atom}: {line:?}");
+        assert!(unescaped.ends_with('"'), "{atom}: {line:?}");
+        for json in [
+            format!(r#"{{"said": "%(h)s {atom}", "s": %(s)s}}"#),
+            format!(r#"{{"said": {atom}, "L": %(L)s}}"#),
+            format!(r#"{{"all": ["{atom}", %(T)03d, "%(h)s"]}}"#),
+        ] {
+            let line = render(&json, &text);
+            assert!(!line.contains(is_unsafe), "{json}: {line:?}");
+            let parsed = serde_json::from_str::<serde_json::Value>(&line);
+            assert!(parsed.is_ok(), "{json}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn json_says_what_was_said() {
+    let text = "GET /a?b=\"c HTTP/1.1\nUser-Agent: \\ \u{85}\t\u{e9}\n";
+    let line = render(r#"{"r":"%(r)s","a":%(a)s,"s":%(s)s,"cut":"%(a).3s"}"#, text);
+    let said: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(
+        said,
+        serde_json::json!({"r": "GET /a?b=\"c HTTP/1.1", "a": "\\ \u{85}\t\u{e9}", "s": 201, "cut": "\\ \u{85}"})
+    );
+}
+
+#[test]
+fn a_cut_leaves_no_half_of_an_escape() {
+    let text = "GET / HTTP/1.1\nUser-Agent: ab\\\"\u{9b}\n";
+    for most in 0..8 {
+        let line = render(&format!("\"%(a).{most}s\""), text);
+        let end = ["", "a", "ab", "ab\\\\", "ab\\\\\\\"", "ab\\\\\\\"\\x9b"][most.min(5)];
+        assert_eq!(line, format!("\"{end}\""));
+    }
+}
+
+/// What a logger gets, atom by atom.
+#[test]
+fn atoms_are_escaped_for_their_format() {
+    let head = head("GET / HTTP/1.1\nX: a\nX: \\\u{9b}\"\nUser-Agent: abcd\n");
+    let entry = AccessEntry {
+        head: &head,
+        peer: &Peer::Unix,
+        scheme: Scheme::Http,
+        variables: &[("user".to_owned(), "\u{2028}".to_owned())],
+        status: 200,
+        fields: &[("X-Out".into(), b"\x85".into())],
+        body_bytes: 0,
+        duration: Duration::ZERO,
+        pid: 1,
+    };
+    let atoms = |format: &str| {
+        let format = AccessFormat::parse(format).expect("a format");
+        let mut all = std::collections::HashMap::new();
+        entry.atoms(&format, |name, value| {
+            all.insert(name.to_owned(), value);
+        });
+        move |name: &str| match all.get(name) {
+            Some(super::super::AtomValue::Text(text)) => text.clone(),
+            other => panic!("{name}: {other:?}"),
+        }
+    };
+    let line = atoms("%(a).2s");
+    assert_eq!(line("{x}i"), "\\\\\\x9b\\\"");
+    assert_eq!(line("{http_x}e"), "a,\\\\\\x9b\\\"");
+    assert_eq!(
+        (line("{user}e"), line("{x-out}o")),
+        ("\\u2028".to_owned(), "\\x85".to_owned())
+    );
+    assert_eq!(
+        (line("a"), line("a.2")),
+        ("abcd".to_owned(), "ab".to_owned())
+    );
+    let json = atoms(r#"{"x":%({x}i)s}"#);
+    assert_eq!(json("{x}i"), "\\\\\\u009b\\\"");
 }
 
 #[test]

@@ -24,7 +24,7 @@ const OURS: [&str; 6] = [
 const DIFFERENCES: [(&str, &str); 28] = [
     (
         "access_log_format",
-        "a format with an atom that cannot be read is refused at the start; control characters in values are escaped",
+        "a format with an atom that cannot be read is refused at the start; backslashes, control characters and line separators in values are escaped; JSON stays JSON",
     ),
     (
         "bind",
