@@ -1,6 +1,8 @@
 //! The environ of PEP 3333: a copy of what all requests of a worker have in common, and the
 //! request's own.
 
+mod fields;
+
 use std::net::SocketAddr;
 
 use oxicorn_common::request::{Head, Local, Peer, Request, Scheme, Version};
@@ -280,20 +282,25 @@ impl Filler {
             environ.set_item(&words.server_name, &local.host)?;
             return environ.set_item(&words.server_port, port);
         }
-        // A Unix socket has neither: what the client has called us is the next best.
+        // A Unix socket has neither: what the client has called us is the next best. That is a host
+        // with or without a port, of which there may be nothing but the colon.
         let host = request.field("host").filter(|host| !host.is_empty());
         let host = host.unwrap_or(b"localhost");
         let colon = host.iter().rposition(|&byte| byte == b':');
         let (name, port) = match colon.filter(|&at| !host[at..].contains(&b']')) {
             Some(at) => (&host[..at], &host[at + 1..]),
-            None if request.scheme == Scheme::Https => (host, &b"443"[..]),
-            None => (host, &b"80"[..]),
+            None => (host, &b""[..]),
+        };
+        let port = match (port, request.scheme) {
+            (b"", Scheme::Https) => &b"443"[..],
+            (b"", Scheme::Http) => &b"80"[..],
+            (port, _) => port,
         };
         environ.set_item(&words.server_name, from_latin1(py, name))?;
         environ.set_item(&words.server_port, from_latin1(py, port))
     }
 
-    /// Fields of one name are joined by commas.
+    /// Fields of one name are joined by commas, however many there are.
     fn put_fields(
         &mut self,
         environ: &Bound<'_, PyDict>,
@@ -303,33 +310,26 @@ impl Filler {
         let py = environ.py();
         let mut seen = 0_u128;
         // `X_A` and `X-A`, where both are let through, have one key and two places.
-        let mut mixed = false;
+        let (mut mixed, mut repeated) = (false, false);
         for (name, value) in head.fields() {
             let value = from_latin1(py, value);
-            match name.len() {
-                12 if name.eq_ignore_ascii_case("content-type") => {
-                    environ.set_item(&words.content_type, value)?;
-                    continue;
-                }
-                14 if name.eq_ignore_ascii_case("content-length") => {
-                    environ.set_item(&words.content_length, value)?;
-                    continue;
-                }
-                _ => {}
+            if let Some(own) = fields::own_name(name, words) {
+                environ.set_item(own, value)?;
+                continue;
             }
             let (place, key) = self.key(py, name);
             mixed |= name.contains('_');
-            if (mixed || seen & (1 << place) != 0)
-                && let Some(first) = environ.get_item(key)?
-            {
-                let joined = format!("{first},{value}");
-                environ.set_item(key, joined)?;
+            if (mixed || seen & (1 << place) != 0) && environ.contains(key)? {
+                repeated = true;
                 continue;
             }
             seen |= 1 << place;
             environ.set_item(key, value)?;
         }
-        Ok(())
+        match repeated {
+            true => fields::join_repeated(environ, head, words),
+            false => Ok(()),
+        }
     }
 
     /// The key of a field, and its place.
@@ -343,12 +343,7 @@ impl Filler {
         let before = self.keys[place].take();
         let known = before.filter(|(known, _)| **known == *bytes);
         let known = known.unwrap_or_else(|| {
-            let mut key = String::with_capacity(bytes.len() + 5);
-            key.push_str("HTTP_");
-            key.extend(name.chars().map(|character| match character {
-                '-' => '_',
-                other => other.to_ascii_uppercase(),
-            }));
+            let key = fields::key_of(name);
             // Interned strings may be immortal, so not for whatever clients make up.
             let key = match COMMON
                 .iter()

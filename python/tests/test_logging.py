@@ -1,5 +1,6 @@
 """Python's logging by logconfig, and wsgi.errors and print beside it: the same files from both servers."""
 
+import base64
 import fcntl
 import json
 import os
@@ -252,3 +253,39 @@ def test_a_console_that_nobody_reads_does_not_hold_up_the_master(tmp_path):
             process.kill()
             os.close(reader)
             os.close(writer)
+
+
+# What a client may say to end a line, to command a terminal, or to close the quotation marks.
+HOSTILE = "a\x85forged \x9b2J\\\" 200 \\"
+CONFIGURED = {"log.json": json.dumps({
+    "formatters": {"bare": {"format": "%(message)s"}},
+    "handlers": {"all": {"class": "logging.FileHandler", "formatter": "bare", "filename": "all.log"}},
+    "root": {"level": "INFO", "handlers": []},
+    "loggers": {
+        "gunicorn.error": {"level": "INFO", "handlers": ["all"], "propagate": False},
+        "gunicorn.access": {"level": "INFO", "handlers": ["all"], "propagate": False},
+    },
+})}
+
+
+@pytest.mark.parametrize("files", [None, CONFIGURED], ids=["own", "logconfig"])
+def test_no_client_forges_a_line(files):
+    flags = ("--log-config-json", "log.json") if files else ("--access-logfile", "all.log")
+    formats = {
+        'plain "%(a)s" "%(a).9s" %(u)s %({x}o)s': None,
+        '{"agent": "%(a)s", "cut": "%(a).9s", "user": %(u)s, "status": %(s)s, "time": %(T)03d}': {
+            "agent": HOSTILE, "cut": HOSTILE[:9], "user": "\u2028\u202ex", "status": 200, "time": 0,
+        },
+    }
+    user = base64.b64encode("\u2028\u202ex:secret".encode()).decode()
+    for text, expected in formats.items():
+        with serve(OXICORN, *flags, "--access-logformat", text, files=files) as server:
+            server.get("/", f"User-Agent: {HOSTILE}\r\nAuthorization: Basic {user}\r\n")
+            wait_for(server, "all.log", "forged")
+            lines = [line for line in read(server, "all.log").splitlines() if "forged" in line]
+            assert len(lines) == 1 and not re.search("[\x00-\x1f\x7f-\x9f\u2028-\u202e]", lines[0]), lines
+            if expected:
+                assert json.loads(lines[0]) == expected
+            else:
+                escaped = r'a\x85forged \x9b2J\\\" 200 \\'
+                assert lines == [rf'plain "{escaped}" "a\x85forged " \u2028\u202ex -']

@@ -1,5 +1,6 @@
 """What PEP 3333 asks of a server, and what it leaves open, through the real command."""
 
+import ast
 import os
 import signal
 import socket
@@ -7,7 +8,7 @@ import subprocess
 
 import pytest
 
-from harness import OXICORN, Server
+from harness import OXICORN, Server, processes
 from harness.deadline import until
 from harness.server import APPS, environment_of, program
 
@@ -316,3 +317,50 @@ def test_what_cannot_be_loaded_ends_the_server(tmp_path, spec, code, said):
 def test_native_applications_run_too():
     with Server(OXICORN, "native:hello") as server:
         assert body_of(raw(server, "/")) == b"Hello, World!"
+
+
+ENVIRON = """
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [repr({name: environ.get(name) for name in environ["QUERY_STRING"].split(",")}).encode()]
+"""
+
+
+def environ_of(server, names, fields, version="1.1"):
+    with server.connect() as client:
+        client.send(f"GET /?{names} HTTP/{version}\r\n{fields}Connection: close\r\n\r\n".encode("latin-1"))
+        answer = client.answer()
+    return ast.literal_eval(answer.text) if answer.status == 200 else answer.status
+
+
+def test_a_unix_socket_has_the_name_and_the_port_of_a_host_that_is_one():
+    with Server(OXICORN, "app:application", files={"app.py": ENVIRON}, bind="unix:{folder}/socket") as server:
+        def named(host, version="1.1"):
+            found = environ_of(server, "SERVER_NAME,SERVER_PORT", "" if host is None else f"Host: {host}\r\n", version)
+            return (found["SERVER_NAME"], found["SERVER_PORT"]) if isinstance(found, dict) else found
+
+        assert named("a") == named("a:") == ("a", "80")
+        assert named("a.example:8080") == ("a.example", "8080")
+        assert named("[::1]") == named("[::1]:") == ("[::1]", "80")
+        assert named("[::1]:65535") == ("[::1]", "65535")
+        assert named(None, "1.0") == named("", "1.0") == ("localhost", "80")
+        for bad in ("a b", "x:y", "a:1:2", "[::1", "::1", ":80", "a:65536", "a:-1", "a/b", "b@a", "a%zz"):
+            assert named(bad) == named(bad, "1.0") == 400, bad
+        assert named("") == named(None) == 400
+
+
+def cpu_seconds(pids):
+    fields = [processes.stat(pid) for pid in pids]
+    return sum(int(it[11]) + int(it[12]) for it in fields if it) / os.sysconf("SC_CLK_TCK")
+
+
+def test_thousands_of_fields_of_one_name_are_joined_at_once():
+    flags = ("--limit-request-fields", "32768", "--timeout", "60")
+    with Server(OXICORN, "app:application", *flags, files={"app.py": ENVIRON}) as server:
+        before = cpu_seconds(server.workers())
+        # Joined anew for each, these would be 30 GB.
+        fields = "".join(f"{name}: {'1' * 200}\r\n" for name in ("a", "A", "b-c", "B-c") * 5000)
+        found = environ_of(server, "HTTP_A,HTTP_B_C,HTTP_D", f"Host: a\r\nD: 1\r\n{fields}D: 2\r\n")
+        joined = ",".join(["1" * 200] * 10000)
+        assert found == {"HTTP_A": joined, "HTTP_B_C": joined, "HTTP_D": "1,2"}
+        assert cpu_seconds(server.workers()) - before < 2

@@ -10,7 +10,7 @@ NORMAL = """
     header-generator header-hop-by-hop header-connection-close header-transfer-encoding header-server header-date
     header-length-twice early-hints early-hints-late file-exact file-chunked file-offset file-range file-empty
     file-without-fileno file-iterated file-wrapped errors shorter longer longer-piece file-short bytes-itself
-    closing-too-long
+    closing-too-long header-connection-list reset-with-body upgrade-required
 """.split()
 # Less than was announced.
 SHORT = ["shorter", "file-short", "fails-generated-exact"]

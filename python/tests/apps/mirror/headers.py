@@ -98,6 +98,10 @@ def header_connection_close(environ, start_response):
     return answer(start_response, ("Connection", "close"))
 
 
+def header_connection_list(environ, start_response):
+    return answer(start_response, ("Connection", "x, Close"))
+
+
 def header_transfer_encoding(environ, start_response):
     start_response("200 OK", TEXT + [("Transfer-Encoding", "chunked")])
     return [b"x"]

@@ -23,6 +23,16 @@ def not_modified_with_length(environ, start_response):
     return [b"body"]
 
 
+def reset_with_body(environ, start_response):
+    start_response("205 Reset Content", exact(b"body"))
+    return [b"body"]
+
+
+def upgrade_required(environ, start_response):
+    start_response("426 Upgrade Required", exact(b"x") + [("Upgrade", "TLS/1.3"), ("Connection", "upgrade")])
+    return [b"x"]
+
+
 def status_no_reason(environ, start_response):
     start_response("200 ", exact(b"x"))
     return [b"x"]

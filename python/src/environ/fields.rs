@@ -1,0 +1,56 @@
+//! Fields of a request and the variables that they become.
+
+use std::collections::HashMap;
+
+use oxicorn_common::request::Head;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use super::Words;
+use crate::text::from_latin1;
+
+/// The variable of a field that has one without `HTTP_`.
+pub(super) fn own_name<'a>(name: &str, words: &'a Words) -> Option<&'a Py<PyString>> {
+    match name.len() {
+        12 if name.eq_ignore_ascii_case("content-type") => Some(&words.content_type),
+        14 if name.eq_ignore_ascii_case("content-length") => Some(&words.content_length),
+        _ => None,
+    }
+}
+
+pub(super) fn key_of(name: &str) -> String {
+    let mut key = String::with_capacity(name.len() + 5);
+    key.push_str("HTTP_");
+    key.extend(name.chars().map(|character| match character {
+        '-' => '_',
+        other => other.to_ascii_uppercase(),
+    }));
+    key
+}
+
+/// Puts in fields that came more than once (RFC 9110 section 5.3): each octet is copied once, as a
+/// client may send thousands.
+pub(super) fn join_repeated(
+    environ: &Bound<'_, PyDict>,
+    head: &Head,
+    words: &Words,
+) -> PyResult<()> {
+    let py = environ.py();
+    let mut joined: HashMap<String, (usize, Vec<u8>)> = HashMap::new();
+    for (name, value) in head.fields() {
+        if own_name(name, words).is_none() {
+            let (count, values) = joined.entry(key_of(name)).or_default();
+            if *count > 0 {
+                values.push(b',');
+            }
+            *count += 1;
+            values.extend_from_slice(value);
+        }
+    }
+    for (key, (count, values)) in joined {
+        if count > 1 {
+            environ.set_item(key, from_latin1(py, &values))?;
+        }
+    }
+    Ok(())
+}
