@@ -76,7 +76,11 @@ class Kafka(Service):
 
     def prepare(self):
         settings = {"port": self.port(), "controller": self.port("controller"), "logs": self.home / "logs"}
-        self._properties().write_text(CONFIGURATION.format(**settings))
+        # What comes later in the file counts.
+        more = os.environ.get("OXICORN_KAFKA_SETTINGS", "")
+        for place in ("port", "controller"):
+            more = more.replace("{" + place + "}", str(settings[place]))
+        self._properties().write_text(CONFIGURATION.format(**settings) + more + "\n")
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         # With an equals sign: an identity that begins with a hyphen would pass for an option.
         words = ["format", f"--cluster-id={identity}", "--config", self._properties()]

@@ -42,12 +42,17 @@ impl Services {
 
     /// Servers for one test, which may do with them what it likes.
     pub(crate) fn private(names: &[&str]) -> Self {
+        Self::private_with(names, &[])
+    }
+
+    /// As [`Services::private`], started with variables of `scripts/services`.
+    pub(crate) fn private_with(names: &[&str], variables_of_start: &[(&str, String)]) -> Self {
         let mut services = Self {
             variables: HashMap::new(),
             own: Some(Own::new()),
         };
         let words: Vec<&str> = ["up"].iter().chain(names).copied().collect();
-        services.tell(&words);
+        services.tell_with(&words, variables_of_start);
         services.variables = variables(services.folder());
         services
     }
@@ -88,8 +93,14 @@ impl Services {
     }
 
     fn tell(&self, words: &[&str]) {
+        self.tell_with(words, &[]);
+    }
+
+    fn tell_with(&self, words: &[&str], variables: &[(&str, String)]) {
         assert!(self.own.is_some(), "{words:?}: others use these servers");
-        let outcome = command(self.folder()).args(words).output();
+        let mut command = command(self.folder());
+        let variables = variables.iter().map(|(name, value)| (name, value));
+        let outcome = command.envs(variables).args(words).output();
         let outcome = outcome.expect("scripts/services can be run");
         let said = String::from_utf8_lossy(&outcome.stderr);
         assert!(

@@ -76,6 +76,21 @@ impl Topic {
         &self.name
     }
 
+    /// Makes it, with settings of its own; else the broker does, with its own.
+    pub(crate) fn create(&self, settings: &[&str]) {
+        let mut command = Command::new("java");
+        command
+            .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m"])
+            .args(["-cp", &self.jars, "org.apache.kafka.tools.TopicCommand"])
+            .args(["--bootstrap-server", &self.brokers, "--create"])
+            .args(["--topic", &self.name, "--partitions", "1"]);
+        for setting in settings {
+            command.args(["--config", setting]);
+        }
+        let outcome = command.output().expect("java can be run");
+        assert!(outcome.status.success(), "{outcome:?}");
+    }
+
     pub(crate) fn listen(&self) -> Listener {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", "java"])

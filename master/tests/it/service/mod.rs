@@ -8,6 +8,7 @@ mod faults;
 mod freshness;
 mod identity;
 mod input;
+mod kafka_says;
 mod matrix;
 mod offload;
 mod outbox;

@@ -101,3 +101,61 @@ fn a_pooler_of_sessions_is_as_good_as_none() {
     assert_eq!(server.log().count(UNPREPARED), 0, "{}", server.log().text());
     assert_eq!(server.log().count(DEAF), 0, "{}", server.log().text());
 }
+
+/// The pooler then ends the connection of the client, with a code of its own (08P01) and the severity FATAL.
+#[test]
+fn sessions_that_the_pooler_loses_are_begun_again() {
+    let backends = backends();
+    let database = backends.store.as_ref().expect("PostgreSQL");
+    for mode in ["transaction", "session"] {
+        let bouncer = Bouncer::start(Services::shared(), mode);
+        let builder = over(&bouncer, &backends, "lost").args(&["--runners", "0"]);
+        let mut server = builder.args(&["--task-cache-ttl", "0"]).workers(1).start();
+        // A change whose connection is lost during the commit.
+        server.tolerate("500 OUTCOME_UNKNOWN");
+        server.tolerate("PostgreSQL at");
+        let over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let clients: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let (mut client, mut answered) = (server.client(), 0);
+                        while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                            let path = format!("{BASE}/tasks");
+                            let answer = client.get(&format!("{path}?limit=1")).expect("an answer");
+                            assert!([200, 503].contains(&answer.status), "{mode}: {answer:?}");
+                            let body = br#"{"userId": 1}"#;
+                            let answer = client.request("POST", &path, JSON, body);
+                            let answer = answer.expect("an answer");
+                            let known = [201, 503].contains(&answer.status)
+                                || parse(&answer)["error"] == "OUTCOME_UNKNOWN";
+                            assert!(known, "{mode}: {answer:?}");
+                            answered += u32::from(answer.status == 201);
+                        }
+                        answered
+                    })
+                })
+                .collect();
+            for _ in 0..10 {
+                let before = database.sql("SELECT count(*) FROM tasks");
+                let name = database.name();
+                database.sql_elsewhere(&format!(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = '{name}'"
+                ));
+                eventually("work goes on", || {
+                    (database.sql("SELECT count(*) FROM tasks") != before).then_some(())
+                });
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            for client in clients {
+                assert!(client.join().expect("no panic") > 0);
+            }
+        });
+        assert_eq!(
+            server.log().count("INTERNAL_ERROR"),
+            0,
+            "{}",
+            server.log().text()
+        );
+    }
+}

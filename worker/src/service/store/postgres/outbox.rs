@@ -65,8 +65,10 @@ impl Outbox for Postgres {
     fn drop_events(&self, older_than: Duration, most: usize) -> Result<usize, StoreError> {
         let (age, most) = (millis(older_than), i64::try_from(most).unwrap_or(i64::MAX));
         let old = format!("created_at < {STORE_NOW} - $1");
-        // Looking costs little; most looks find nothing.
-        let look = format!("SELECT 1 FROM events WHERE {old} ORDER BY event_id LIMIT 1");
+        // Looking at the oldest costs little; most looks find nothing.
+        let look = format!(
+            "SELECT 1 FROM (SELECT created_at FROM events ORDER BY event_id LIMIT 1) AS oldest WHERE {old}"
+        );
         if self
             .read(|connection| connection.row(&look, &[&age]))?
             .is_none()
@@ -75,7 +77,9 @@ impl Outbox for Postgres {
         }
         let sql = format!(
             "DELETE FROM events WHERE event_id IN (
-                 SELECT event_id FROM events WHERE {old} ORDER BY event_id LIMIT $2
+                 SELECT event_id FROM (
+                     SELECT event_id, created_at FROM events ORDER BY event_id LIMIT $2
+                 ) AS oldest WHERE {old}
              ) AND NOT EXISTS (SELECT 1 FROM oxicorn_store WHERE publishes)"
         );
         let dropped = self.write(|change| change.execute(&sql, &[&age, &most]))?;

@@ -68,7 +68,9 @@ impl Outbox for Sqlite {
         let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
         let before = Timestamp::now().0.saturating_sub(age);
         let waiting: bool = self.read(|connection| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM events WHERE created_at < ? LIMIT 1)";
+            let sql = "SELECT EXISTS (
+                SELECT 1 FROM (SELECT created_at FROM events ORDER BY event_id LIMIT 1) WHERE created_at < ?
+            )";
             let mut statement = connection.prepare_cached(sql)?;
             Ok(statement.query_row((before,), |row| row.get(0))?)
         })?;
@@ -80,7 +82,9 @@ impl Outbox for Sqlite {
             let dropped = change
                 .prepare_cached(
                     "DELETE FROM events WHERE event_id IN (
-                         SELECT event_id FROM events WHERE created_at < ? ORDER BY event_id LIMIT ?
+                         SELECT event_id FROM (
+                             SELECT event_id, created_at FROM events ORDER BY event_id LIMIT ?2
+                         ) WHERE created_at < ?1
                      ) AND NOT EXISTS (SELECT 1 FROM store WHERE publishes)",
                 )?
                 .execute((before, most))?;

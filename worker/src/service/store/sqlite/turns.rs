@@ -73,7 +73,12 @@ impl Turns {
         let shared = &*self.shared;
         let mut state = shared.lock();
         while state.taken {
-            state = shared.wait(state, deadline)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(StoreError::Busy(None));
+            }
+            let waited = shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         if matches!(state.helper, Helper::Idle) {
             match shared.file.try_lock() {
@@ -96,14 +101,17 @@ impl Turns {
                     return Err(shared.problem(error));
                 }
             }
-            state = match shared.wait(state, deadline) {
-                Ok(state) => state,
-                Err(problem) => {
-                    shared.lock().taken = false;
-                    shared.changed.notify_all();
-                    return Err(problem);
-                }
-            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                // Under the same lock as the look above: what the helper gets from now on it gives back, unless another
+                // thread has come by then.
+                state.taken = false;
+                drop(state);
+                shared.changed.notify_all();
+                return Err(StoreError::Busy(None));
+            }
+            let waited = shared.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -137,19 +145,6 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait<'a>(
-        &'a self,
-        state: MutexGuard<'a, State>,
-        deadline: Instant,
-    ) -> Result<MutexGuard<'a, State>, StoreError> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(StoreError::Busy(None));
-        }
-        let waited = self.changed.wait_timeout(state, left);
-        Ok(waited.unwrap_or_else(PoisonError::into_inner).0)
     }
 
     fn unlock(&self) {
