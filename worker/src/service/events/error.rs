@@ -18,7 +18,7 @@ pub(crate) enum EventsError {
     #[error(
         "it answers, and closes the connection at the next request: it may want SASL or TLS, which are not supported ({0})"
     )]
-    Closed(#[source] kafka::Error),
+    Closed(String),
     #[error(
         "the brokers send clients to {broker} (advertised.listeners), which cannot be reached: {source}"
     )]

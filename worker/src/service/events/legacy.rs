@@ -234,7 +234,7 @@ fn client(topic: &Topic) -> Result<(KafkaClient, u32), EventsError> {
 fn closed(error: kafka::Error) -> EventsError {
     match &error {
         kafka::Error::Io(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
-            EventsError::Closed(error)
+            EventsError::Closed(error.to_string())
         }
         _ => error.into(),
     }

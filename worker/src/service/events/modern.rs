@@ -15,6 +15,7 @@ use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::probe::probe;
 use super::{EventsError, Message, OutboxEvent, Position, Published, Publisher, Subscriber, Topic};
 
 /// How long an event may take from the outbox to its acknowledgement.
@@ -66,7 +67,7 @@ impl ProducerContext for Reports {
 
 pub(crate) struct ModernPublisher {
     producer: BaseProducer<Reports>,
-    topic: String,
+    topic: Topic,
 }
 
 impl ModernPublisher {
@@ -86,7 +87,7 @@ impl ModernPublisher {
         );
         Ok(Self {
             producer: config.create_with_context(Reports::default())?,
-            topic: topic.name.clone(),
+            topic: topic.clone(),
         })
     }
 
@@ -101,7 +102,7 @@ impl ModernPublisher {
                 RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::UnknownTopicOrPartition
                 | RDKafkaErrorCode::UnknownPartition,
-            ) => EventsError::NoTopic(self.topic.clone()),
+            ) => EventsError::NoTopic(self.topic.name.clone()),
             Some(RDKafkaErrorCode::MessageSizeTooLarge) => EventsError::TooLarge,
             Some(RDKafkaErrorCode::MessageTimedOut) => self.last_word(),
             _ => error.into(),
@@ -110,22 +111,28 @@ impl ModernPublisher {
 
     /// Why nothing was acknowledged: what is wrong with the topic, or else what the client last said.
     fn last_word(&self) -> EventsError {
-        let client = self.producer.client();
-        let asked = client.fetch_metadata(Some(&self.topic), ACK_GRACE);
-        let problem = asked.ok().and_then(|found| {
-            let topic = found.topics().first()?;
-            topic.error().map(RDKafkaErrorCode::from)
-        });
-        match problem {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
-                return EventsError::NoTopic(self.topic.clone());
-            }
-            Some(code) => return EventsError::Said(code.to_string()),
-            None => {}
-        }
+        let asked = self
+            .producer
+            .client()
+            .fetch_metadata(Some(&self.topic.name), ACK_GRACE);
         let said = &self.producer.context().said;
         let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
-        said.map_or(EventsError::Unacknowledged, EventsError::Said)
+        let found = match asked {
+            Ok(found) => found,
+            // The one request that is answered before a login.
+            Err(error) if probe(&self.topic.brokers).is_ok() => {
+                return EventsError::Closed(said.unwrap_or_else(|| error.to_string()));
+            }
+            Err(_) => return said.map_or(EventsError::Unacknowledged, EventsError::Said),
+        };
+        let problem = found.topics().first().and_then(|topic| topic.error());
+        match problem.map(RDKafkaErrorCode::from) {
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition) => {
+                EventsError::NoTopic(self.topic.name.clone())
+            }
+            Some(code) => EventsError::Said(code.to_string()),
+            None => said.map_or(EventsError::Unacknowledged, EventsError::Said),
+        }
     }
 }
 
@@ -137,7 +144,7 @@ impl Publisher for ModernPublisher {
         let mut sent = 0;
         for event in batch {
             let key = event.task_id.to_string();
-            let record = BaseRecord::with_opaque_to(&self.topic, Box::new(event.event_id))
+            let record = BaseRecord::with_opaque_to(&self.topic.name, Box::new(event.event_id))
                 .key(&key)
                 .payload(&event.payload);
             match self.producer.send(record) {
