@@ -17,14 +17,24 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use oxicorn_common::request::{Body, Local};
 use oxicorn_common::response::ResponseBody;
-use oxicorn_common::{Request, Response, WorkerContext};
+use oxicorn_common::{App, Early, Outlet, Request, Response, WorkerContext};
 
 fn main() -> ExitCode {
     oxicorn::run(|context: &WorkerContext| {
         boot()?;
-        let context = context.clone();
-        Ok(move |request: &mut Request| answer(request, &context))
+        Ok(Lab(context.clone()))
     })
+}
+
+struct Lab(WorkerContext);
+
+impl App for Lab {
+    fn call(&self, request: &mut Request, outlet: &mut Outlet<'_>) -> Response {
+        match request.path() {
+            "/write" => write(request, outlet),
+            _ => answer(request, &self.0),
+        }
+    }
 }
 
 fn boot() -> anyhow::Result<()> {
@@ -73,6 +83,9 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
         "/upload" => upload(request),
         "/stream" => stream(&query),
         "/big" => bytes(vec![b'x'; value(&query, "bytes", 0)]),
+        "/big-and-last" => {
+            bytes(vec![b'x'; value(&query, "bytes", 0)]).field("Connection", "close")
+        }
         "/status" => status(&query),
         "/bad-header" => text("x").field("X-Bad", "a\r\nSmuggled: yes"),
         "/fields" => text("x")
@@ -189,20 +202,48 @@ fn upload(request: &mut Request) -> Response {
     }
 }
 
-/// `pieces` pieces of `bytes` each, `ms` apart; piece `fail` is an error, piece `panic` a panic.
+/// `pieces` pieces of `bytes` each, `ms` apart; piece `fail` is an error, piece `panic` a panic, piece
+/// `stuck` takes a minute.
 fn stream(query: &str) -> Response {
     let size: usize = value(query, "bytes", 1);
     let pause = Duration::from_millis(value(query, "ms", 0));
     let (fail, panic) = (value(query, "fail", 0), value(query, "panic", 0));
+    let stuck = value(query, "stuck", 0);
     let pieces = (1..=value(query, "pieces", 1_u64)).map(move |number| {
         assert!(number != panic, "on purpose");
-        sleep(pause);
+        sleep(match number == stuck {
+            true => Duration::from_secs(60),
+            false => pause,
+        });
         match number == fail {
             true => Err(io::Error::other("no more")),
             false => Ok(vec![b'y'; size].into()),
         }
     });
     Response::new(StatusCode::OK).body(ResponseBody::stream(Box::new(pieces)))
+}
+
+/// As [`stream`], by writing what others return.
+fn write(request: &Request, outlet: &mut Outlet<'_>) -> Response {
+    let query = request.query().unwrap_or_default();
+    let piece = vec![b'z'; value(query, "bytes", 1)];
+    let pause = Duration::from_millis(value(query, "ms", 0));
+    let head = || {
+        let nothing = ResponseBody::stream(Box::new(std::iter::empty()));
+        Response::new(StatusCode::OK).body(nothing)
+    };
+    let mut sent = outlet.send(Early::Head(&head()));
+    for number in 1..=value(query, "pieces", 1_u64) {
+        sleep(match number == value(query, "stuck", 0) {
+            true => Duration::from_secs(60),
+            false => pause,
+        });
+        sent = sent.and_then(|()| outlet.send(Early::Piece(&piece)));
+    }
+    if let Err(error) = sent {
+        eprintln!("the lab cannot write: {error}");
+    }
+    head()
 }
 
 fn spin(duration: Duration) {

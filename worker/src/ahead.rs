@@ -2,7 +2,7 @@
 //! the application writes instead of returning it (`write` of PEP 3333).
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use oxicorn_common::response::{Fields, Response, ResponseBody};
 use oxicorn_common::{Early, forks};
@@ -10,6 +10,7 @@ use oxicorn_common::{Early, forks};
 use crate::http::date::DateCache;
 use crate::http::encode::{Asked, Framed, encode_head, encode_hints};
 use crate::outgoing::{Flushed, Outgoing};
+use crate::pace::{Pace, Taking};
 use crate::seat::Seat;
 use crate::station::Station;
 use crate::stream::Stream;
@@ -18,6 +19,9 @@ use crate::stream::Stream;
 const MOST_WAITING: usize = 256 * 1024;
 /// Long writes are taken in parts, so that a client's slowness is felt within one.
 const PART: usize = 64 * 1024;
+
+/// Why a response that the application writes has come to an end.
+const TOO_SLOW: &str = "it takes its response too slowly (write_timeout, write_min_rate)";
 
 /// One request's way around its return value.
 pub(crate) struct Ahead<'a> {
@@ -29,6 +33,10 @@ pub(crate) struct Ahead<'a> {
     pub(crate) asked: Asked,
     pub(crate) started: Instant,
     pub(crate) begun: Option<Begun>,
+    pub(crate) taking: Taking,
+    /// Of the client's time, after a wait for it. That runs out over all of them: each may end with
+    /// the little room that a slow client has made.
+    pub(crate) left: Option<Duration>,
     /// The client is gone, or its request's time is over.
     pub(crate) lost: bool,
 }
@@ -94,6 +102,7 @@ impl Ahead<'_> {
     }
 
     fn push(&mut self, data: &[u8]) -> io::Result<()> {
+        self.seat.note_piece();
         let Some(begun) = &mut self.begun else {
             return Err(refused("the response has no head yet"));
         };
@@ -112,13 +121,59 @@ impl Ahead<'_> {
 
     /// Sends until no more than `most` bytes wait.
     fn flush(&mut self, most: usize) -> io::Result<()> {
+        if self.flush_once(most)? {
+            return Ok(());
+        }
+        let seat = self.seat;
+        seat.while_waiting(|| self.wait_for_client(most))
+    }
+
+    /// Sends what the socket takes; whether no more than `most` bytes wait then.
+    fn flush_once(&mut self, most: usize) -> io::Result<bool> {
+        let flushed = self.outgoing.flush(self.stream)?;
+        Ok(flushed == Flushed::Done || self.outgoing.waiting() <= most)
+    }
+
+    /// As [`Ahead::flush`], for a client that has to take something first.
+    fn wait_for_client(&mut self, most: usize) -> io::Result<()> {
+        let pace = Pace::of_response(&self.station.settings);
+        let now = Instant::now();
+        let begun = match self.left {
+            Some(left) => Some(now + left),
+            None => pace.begin(now),
+        };
+        let mut deadline = self.look_at_taken(begun, now, pace);
         loop {
-            let flushed = self.outgoing.flush(self.stream)?;
-            if flushed == Flushed::Done || self.outgoing.waiting() <= most {
+            self.stream.wait_for_room(deadline)?;
+            let is_done = self.flush_once(most)?;
+            let now = Instant::now();
+            if !is_done && deadline.is_none_or(|at| now < at) {
+                continue;
+            }
+            deadline = self.look_at_taken(deadline, now, pace);
+            self.left = deadline.map(|at| at.saturating_duration_since(now));
+            if self.left.is_some_and(|left| left.is_zero()) {
+                self.stream.reset();
+                return Err(io::Error::new(io::ErrorKind::TimedOut, TOO_SLOW));
+            }
+            if is_done {
                 return Ok(());
             }
-            let patience = self.station.settings.write_timeout;
-            self.stream.wait_for_room(patience)?;
+        }
+    }
+
+    /// Gives the client more time for what it has taken since the last look.
+    fn look_at_taken(
+        &mut self,
+        deadline: Option<Instant>,
+        now: Instant,
+        pace: Pace,
+    ) -> Option<Instant> {
+        let more = self.taking.look(self.stream, self.outgoing.total());
+        match self.stream.unacknowledged() {
+            // It has all that it could have.
+            0 => pace.begin(now),
+            _ => pace.extend(deadline, more, now),
         }
     }
 }

@@ -5,16 +5,18 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use oxicorn_common::forks;
 use oxicorn_common::request::{Local, Peer};
 
+pub(crate) use crate::awaited::Awaited;
 use crate::exchange::Exchange;
 use crate::gate::Opening;
 use crate::http::{Intake, RequestError, Rules, Sender, Step};
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
+use crate::pace::Taking;
 use crate::station::Station;
 use crate::stream::Stream;
 
@@ -106,25 +108,12 @@ pub(crate) struct Connection {
     pub(crate) keeps_place: bool,
     /// A sibling has given it away while another process had the socket too.
     pub(crate) was_shared: bool,
+    /// Octets that the last [`Connection::receive`] has read.
+    pub(crate) arrived: u64,
+    /// What the client takes of its responses.
+    pub(crate) taking: Taking,
     /// The request took too long: the client has its 504 and the reactor has written it off.
     pub(crate) given_up: bool,
-}
-
-/// What the client is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Awaited {
-    /// The next request of a kept-alive connection.
-    #[default]
-    Request,
-    /// A head, from its first byte on, or from the beginning of the connection.
-    Head,
-    /// To get through what comes before the first request.
-    Opening,
-    Body,
-    /// To take the response.
-    Room,
-    /// To shut its side.
-    End,
 }
 
 /// What a read brought.
@@ -177,6 +166,8 @@ impl Connection {
             refused: None,
             keeps_place: false,
             was_shared: false,
+            arrived: 0,
+            taking: Taking::default(),
             given_up: false,
         }
     }
@@ -241,6 +232,7 @@ impl Connection {
     /// A read that leaves room in the buffer has emptied the socket (epoll(7), question 9), but
     /// for the end of file, which `hung_up` announces.
     pub(crate) fn receive(&mut self, buffers: &mut Buffers, rules: &Rules) -> Received {
+        self.arrived = 0;
         let mut step = match buffers
             .intake
             .advance(&mut buffers.inbox, rules, self.sender)
@@ -262,6 +254,7 @@ impl Connection {
                 Ok(count) => {
                     buffers.inbox.fill(count);
                     self.readable = count == room || self.stream.holds_more();
+                    self.arrived += count as u64;
                     budget = budget.saturating_sub(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -323,12 +316,6 @@ impl Connection {
                 Err(_) => return true,
             }
         }
-    }
-
-    /// Sets what the client is waited for and how long; zero is for ever.
-    pub(crate) fn await_within(&mut self, awaited: Awaited, now: Instant, patience: Duration) {
-        self.awaited = awaited;
-        self.deadline = (!patience.is_zero()).then(|| now + patience);
     }
 
     /// The response is over, all of it sent or not: what is to be told of it is told.

@@ -18,6 +18,7 @@ use crate::exchange::Exchange;
 use crate::http::date::DateCache;
 use crate::http::encode::{Asked, Framed, encode_head};
 use crate::outgoing::{Flushed, LengthError, Made};
+use crate::pace::Taking;
 use crate::station::Station;
 use crate::stream::Stream;
 
@@ -106,6 +107,8 @@ impl<'a> Desk<'a> {
             asked: asked(self.station, stream, &request.head, keeps_alive),
             started,
             begun: None,
+            taking: Taking::default(),
+            left: None,
             lost: false,
         };
         let called = call(self.station, &mut request, &mut ahead);
@@ -136,6 +139,9 @@ impl<'a> Desk<'a> {
         };
         if lost || !in_time {
             drop(response);
+            if connection.outgoing.ends_with_connection() {
+                stream.reset();
+            }
             intake.head = request.head;
             if streams {
                 in_time &= seat.vacate();
@@ -197,6 +203,7 @@ impl<'a> Desk<'a> {
 
     /// Sends until the client takes no more, running the application for each piece.
     fn send(&mut self, connection: &mut Connection) {
+        let seat = &self.station.seats[self.index];
         connection.phase = loop {
             match connection.outgoing.flush(&connection.stream) {
                 Ok(Flushed::Done) => break Phase::after(connection.then),
@@ -215,6 +222,7 @@ impl<'a> Desk<'a> {
             forks::end_child(i32::from(!matches!(made, Ok(Ok(_)))));
             let reason = match made {
                 Ok(Ok(Made::Piece(octets))) => {
+                    seat.note_piece();
                     if let Some(exchange) = &mut connection.exchange {
                         exchange.body_bytes += octets;
                     }

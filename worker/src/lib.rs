@@ -16,6 +16,7 @@
 
 mod acceptor;
 mod ahead;
+mod awaited;
 mod boot;
 mod connection;
 mod connection_limit;
@@ -29,6 +30,7 @@ mod http;
 mod inbox;
 pub mod native;
 mod outgoing;
+mod pace;
 mod proxy_header;
 mod reactor;
 mod ready;

@@ -57,6 +57,8 @@ pub(crate) struct Outgoing {
     file: Option<FileRange>,
     /// Of `bytes` and what follows them.
     sent: usize,
+    /// Octets that were sent of all responses so far.
+    total: u64,
     pieces: Option<Pieces>,
     chunked: bool,
     until_close: bool,
@@ -251,6 +253,11 @@ impl Outgoing {
         self.length() - self.sent
     }
 
+    /// Octets that were sent so far, of this response and those before it.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
+    }
+
     /// Sends what the socket takes.
     pub(crate) fn flush(&mut self, stream: &Stream) -> io::Result<Flushed> {
         let pause_at = self.sent.saturating_add(BUDGET);
@@ -260,7 +267,10 @@ impl Outgoing {
             }
             match self.send(stream) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.sent += count,
+                Ok(count) => {
+                    self.sent += count;
+                    self.total += count as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Flushed::Blocked);
                 }

@@ -1,5 +1,6 @@
 //! The place of one request thread: what it is working on, for whoever watches the deadlines.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,15 +13,27 @@ use crate::http::date::DateCache;
 use crate::station::Station;
 use crate::stream::Stream;
 
-/// Who sits here now. Locked for a few instructions at the beginning and end of a request.
 #[derive(Debug, Default)]
-pub(crate) struct Seat(Mutex<Occupancy>);
+pub(crate) struct Seat {
+    occupancy: Mutex<Occupancy>,
+    /// Pieces of responses that the application has made here, heads included. Whoever watches the
+    /// deadlines sees that there are more, so that making one costs neither lock nor clock.
+    pieces: AtomicU64,
+    /// The thread waits for its client, not the client for the application.
+    waits: AtomicBool,
+}
 
+/// Who sits here now. Locked for a few instructions at the beginning and end of a request.
 #[derive(Debug, Default)]
 struct Occupancy {
     /// The client, while the application runs for it.
     stream: Option<Arc<Stream>>,
+    /// When the request began.
+    started: Option<Instant>,
+    /// Since when the application has been waited for: the beginning, or its last piece.
     since: Option<Instant>,
+    /// What `pieces` was then.
+    seen: u64,
     /// Bytes of a response have left.
     answered: bool,
     expired: bool,
@@ -36,14 +49,25 @@ struct Occupancy {
 /// A request that is over its time.
 #[derive(Debug)]
 pub(crate) struct Expired {
-    pub(crate) stream: Arc<Stream>,
+    stream: Arc<Stream>,
     head: Head,
     peer: Peer,
     scheme: Scheme,
-    since: Instant,
-    pub(crate) age: Duration,
-    pub(crate) answered: bool,
-    pub(crate) thread: libc::pid_t,
+    started: Instant,
+    /// How long the application has been waited for.
+    age: Duration,
+    answered: bool,
+    thread: libc::pid_t,
+}
+
+/// How a seat is found.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// Nobody waits for the application here.
+    Idle,
+    /// It has been waited for since then.
+    Busy(Instant),
+    Expired(Box<Expired>),
 }
 
 impl Seat {
@@ -62,14 +86,15 @@ impl Seat {
     pub(crate) fn occupy(
         &self,
         stream: &Arc<Stream>,
-        since: Instant,
+        now: Instant,
         head: &Head,
         peer: Peer,
         scheme: Scheme,
     ) {
         let mut seat = self.lock();
         seat.stream = Some(Arc::clone(stream));
-        seat.since = Some(since);
+        (seat.started, seat.since) = (Some(now), Some(now));
+        seat.seen = self.pieces.load(Ordering::Relaxed);
         seat.answered = false;
         seat.remarked = false;
         seat.head.copy_from(head);
@@ -86,44 +111,57 @@ impl Seat {
 
     /// The response begins to leave while the application goes on making it.
     pub(crate) fn answer(&self) -> bool {
+        self.note_piece();
         let mut seat = self.lock();
         seat.answered = true;
         !seat.expired
     }
 
-    /// When the request in this seat began, unless it has been given up already.
-    pub(crate) fn since(&self) -> Option<Instant> {
-        let seat = self.lock();
-        seat.since.filter(|_| !seat.expired)
+    /// The application has made a piece of the response; called by the thread of this seat.
+    pub(crate) fn note_piece(&self) {
+        self.pieces.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Gives up the request if its time is over.
-    pub(crate) fn expire(&self, limit: Duration) -> Option<Expired> {
+    /// Runs `wait`, which waits for the client: that is not the application's time.
+    pub(crate) fn while_waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.waits.store(true, Ordering::Relaxed);
+        let outcome = wait();
+        self.note_piece();
+        self.waits.store(false, Ordering::Release);
+        outcome
+    }
+
+    /// Gives up the request if the application has been waited for longer than `limit`. To be called
+    /// now and then, at least once a second: the time of a piece is when it was seen to be there.
+    pub(crate) fn check(&self, limit: Duration, now: Instant) -> Found {
         let mut seat = self.lock();
-        let since = seat.since?;
-        let age = since.elapsed();
-        if seat.expired || age < limit {
-            return None;
-        }
-        let stream = Arc::clone(seat.stream.as_ref()?);
+        let Some(since) = self.waited_since(&mut seat, now) else {
+            return Found::Idle;
+        };
+        let age = now.saturating_duration_since(since);
+        let (true, Some(stream)) = (age >= limit, &seat.stream) else {
+            return Found::Busy(since);
+        };
+        let stream = Arc::clone(stream);
         seat.expired = true;
-        Some(Expired {
+        Found::Expired(Box::new(Expired {
             stream,
             head: std::mem::take(&mut seat.head),
             peer: seat.peer,
             scheme: seat.scheme,
-            since,
+            started: seat.started.unwrap_or(since),
             age,
             answered: seat.answered,
             thread: seat.thread.unwrap_or(0),
-        })
+        }))
     }
 
     /// Remarks, once, on a request that takes longer than `limit` and is left alone: somebody may be in
     /// a debugger.
-    pub(crate) fn remark(&self, limit: Duration, station: &Station) {
+    pub(crate) fn remark(&self, limit: Duration, now: Instant, station: &Station) {
         let mut seat = self.lock();
-        let is_late = seat.since.is_some_and(|since| since.elapsed() >= limit);
+        let since = self.waited_since(&mut seat, now);
+        let is_late = since.is_some_and(|since| now.saturating_duration_since(since) >= limit);
         if !is_late || std::mem::replace(&mut seat.remarked, true) {
             return;
         }
@@ -137,24 +175,38 @@ impl Seat {
         );
     }
 
+    /// Since when the application has been waited for, as far as can be seen `now`.
+    fn waited_since(&self, seat: &mut Occupancy, now: Instant) -> Option<Instant> {
+        let since = seat.since.filter(|_| !seat.expired)?;
+        let waits = self.waits.load(Ordering::Acquire);
+        let pieces = self.pieces.load(Ordering::Relaxed);
+        if waits || pieces != seat.seen {
+            seat.seen = pieces;
+            // Never back, where the request began after the clock was looked at.
+            seat.since = Some(since.max(now));
+        }
+        seat.since
+    }
+
     fn lock(&self) -> MutexGuard<'_, Occupancy> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.occupancy
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Expired {
     /// Tells the client, the log and the master. The thread is left to itself: when it comes back
     /// it finds its seat given up.
-    pub(crate) fn answer(self, station: &Station) {
+    pub(crate) fn answer(self, station: &Station, now: Instant) {
         if !self.answered {
             let status = StatusCode::GATEWAY_TIMEOUT;
-            let now = self.since + self.age;
             let mut refusal = Refusal::new(status, "", Some(&self.head), DateCache::new().at(now));
             // A socket that takes no hundred bytes belongs to a client that reads nothing.
             let _ = refusal.outgoing.flush(&self.stream);
             self.stream.finish();
             let exchange = Exchange {
-                started: self.since,
+                started: self.started,
                 scheme: self.scheme,
                 variables: Vec::new(),
                 status: status.as_u16(),
@@ -162,10 +214,18 @@ impl Expired {
                 body_bytes: refusal.body_bytes,
             };
             station.log_access(&self.head, &self.peer, &exchange, now);
+        } else {
+            // Where the end of the connection is the end of the body, the client is not to take this
+            // for it.
+            self.stream.reset();
         }
         self.stream.shutdown(std::net::Shutdown::Both);
         log::error!(
-            "request timed out after {:.1} s (timeout): {}; thread {} is at:\n{}",
+            "{} after {:.1} s (timeout): {}; thread {} is at:\n{}",
+            match self.answered {
+                true => "response timed out, without another piece",
+                false => "request timed out",
+            },
             self.age.as_secs_f64(),
             format_args!("{} {}", self.head.method(), self.head.path()),
             self.thread,

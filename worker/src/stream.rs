@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mio::net::{TcpStream, UnixStream};
 use nix::errno::Errno;
@@ -19,6 +19,7 @@ use rustix::fs::sendfile;
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
+use crate::sys;
 use crate::tls::Session;
 
 /// How much of a file is read at a time, to be encrypted.
@@ -92,18 +93,38 @@ impl Stream {
         }
     }
 
-    /// Waits until the client takes more, for at most `patience`; zero is for ever.
-    pub(crate) fn wait_for_room(&self, patience: Duration) -> io::Result<()> {
-        let timeout = match patience.is_zero() {
-            true => PollTimeout::NONE,
-            false => PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX),
+    /// Waits until the socket takes more, or until `deadline`; without one for ever.
+    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) -> io::Result<()> {
+        let timeout = match deadline {
+            None => PollTimeout::NONE,
+            // Rounded up: a wait that ends too early would be begun again and again.
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now());
+                let left = left.saturating_add(Duration::from_millis(1));
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
         };
         let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
         match poll(&mut fds, timeout) {
-            Ok(0) => Err(io::ErrorKind::TimedOut.into()),
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Octets that the socket has and the client's system has not acknowledged. Where the kernel
+    /// does not tell there are none.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        sys::unacknowledged(self).unwrap_or(0)
+    }
+
+    /// How much the client has taken, where so many octets were `written` here. By how much it grows
+    /// is exact; where it begins is not, as another process may have written before.
+    pub(crate) fn taken(&self, written: u64) -> i64 {
+        let sent = match self {
+            Self::Tls(session) => session.sent(),
+            _ => written,
+        };
+        sent.wrapping_sub(self.unacknowledged()).cast_signed()
     }
 
     pub(crate) fn flush(&self) -> io::Result<()> {

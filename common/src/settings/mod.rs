@@ -82,10 +82,13 @@ pub struct Settings {
     pub timeout: Duration,
     pub graceful_timeout: Duration,
     pub keepalive: Duration,
-    /// Deadlines that gunicorn does not have: a whole head, and progress on body and response.
+    /// Deadlines that gunicorn does not have: a whole head, and progress on body and response. The
+    /// rates are in octets a second; 0 is none.
     pub header_timeout: Duration,
     pub body_timeout: Duration,
+    pub body_min_rate: u32,
     pub write_timeout: Duration,
+    pub write_min_rate: u32,
     pub runners: usize,
 
     // Security
@@ -189,7 +192,9 @@ impl Settings {
             keepalive: Duration::ZERO,
             header_timeout: Duration::ZERO,
             body_timeout: Duration::ZERO,
+            body_min_rate: 0,
             write_timeout: Duration::ZERO,
+            write_min_rate: 0,
             runners: 0,
             limit_request_line: 0,
             limit_request_fields: 0,

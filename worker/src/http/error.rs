@@ -68,8 +68,10 @@ pub(crate) enum RequestError {
     ProxyForbidden,
     #[error("it speaks HTTP without TLS (certfile is set)")]
     WithoutTls,
-    #[error("the request did not arrive in time")]
-    Timeout,
+    #[error("the head did not arrive in time (header_timeout)")]
+    HeadTimeout,
+    #[error("the body did not arrive in time (body_timeout, body_min_rate)")]
+    BodyTimeout,
     #[error("the body could not be written to a temporary file in {}: {source}", directory.display())]
     Spool {
         directory: PathBuf,
@@ -107,7 +109,7 @@ impl RequestError {
             | Self::WithoutTls
             | Self::ProxyHeader(_) => StatusCode::BAD_REQUEST,
             Self::ProxyForbidden => StatusCode::FORBIDDEN,
-            Self::Timeout => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LineTooLong => StatusCode::URI_TOO_LONG,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,

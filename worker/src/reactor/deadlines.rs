@@ -1,13 +1,15 @@
 //! Clients that took too long, and requests that cannot be served.
 
-use log::{debug, error, warn};
+use log::{debug, error, info, warn};
 use oxicorn_common::request::{Peer, Scheme};
 
+use super::polling::LONGEST_TURN;
 use super::{AWAY, Entry, Reactor};
 use crate::connection::{Awaited, Buffers, Connection, Phase, Then};
 use crate::exchange::Exchange;
 use crate::http::{Refusal, RequestError};
 use crate::outgoing::Flushed;
+use crate::pace::Pace;
 
 impl Reactor {
     /// Deals with the connections whose deadline has passed.
@@ -23,34 +25,104 @@ impl Reactor {
                 continue;
             };
             connection.timer = None;
-            if connection
-                .deadline
-                .is_some_and(|deadline| deadline <= self.now)
-            {
-                self.time_out(connection);
-            } else {
-                self.hold(connection, false);
+            match connection.is_overdue(self.now) {
+                true => self.time_out(connection),
+                false => self.hold(connection, false),
             }
         }
     }
 
+    /// The deadline of a connection has passed. Whether that is the client's doing, its socket
+    /// tells: what is there and not read yet, and what is acknowledged of what was sent.
     fn time_out(&mut self, mut connection: Box<Connection>) {
-        let silent = connection.buffers.is_none();
         match connection.awaited {
-            Awaited::Head | Awaited::Body if !silent => {
-                self.refuse(connection, &RequestError::Timeout);
+            // It waits for its turn to shake hands, not for its client.
+            Awaited::Opening if connection.eager => {
+                connection.deadline = Some(self.now + LONGEST_TURN);
+                self.hold(connection, false);
             }
-            awaited => {
-                debug!("closing a connection that kept us waiting for its {awaited:?}");
-                match awaited {
-                    Awaited::Request | Awaited::Head => self.part(connection),
-                    _ => {
-                        connection.phase = Phase::Dead;
-                        self.place(connection);
-                    }
+            Awaited::Opening => self.give_up_on(connection),
+            Awaited::Room => self.look_for_room(connection),
+            Awaited::End if self.drain.is_none() && !is_taken(&connection) => {
+                connection.await_taking(Awaited::Acknowledgement, self.now, self.taking());
+                // Without a limit for it the kernel has to see to the rest.
+                match connection.deadline {
+                    Some(_) => self.hold(connection, false),
+                    None => self.give_up_on(connection),
                 }
             }
+            Awaited::Acknowledgement | Awaited::Request => {
+                match (self.still_takes(&mut connection), connection.awaited) {
+                    (true, _) => self.hold(connection, false),
+                    (false, Awaited::Request) => self.receive_last(connection),
+                    (false, _) => self.give_up_on(connection),
+                }
+            }
+            Awaited::Head | Awaited::Body => self.receive_last(connection),
+            Awaited::End => self.give_up_on(connection),
         }
+    }
+
+    /// Reads what may be there and unread, however long the worker took to come to it.
+    fn receive_last(&mut self, mut connection: Box<Connection>) {
+        connection.readable = true;
+        self.receive(connection, true);
+    }
+
+    /// A client that takes its response has been quiet: looks at what it has acknowledged. The poll
+    /// tells of room in the socket only when a good part of its buffer is free, and that buffer may
+    /// have megabytes.
+    fn look_for_room(&mut self, mut connection: Box<Connection>) {
+        let pace = self.taking();
+        connection.look_at_taken(self.now, pace);
+        if is_taken(&connection) {
+            // It has all that it could have: what is missing is ours to send.
+            connection.await_taking(Awaited::Room, self.now, pace);
+            return self.push_on(connection);
+        }
+        match connection.is_overdue(self.now) {
+            true => self.give_up_on(connection),
+            false => self.hold(connection, true),
+        }
+    }
+
+    /// Whether the client is on its way with a response that the kernel has all of. To close the
+    /// connection would cut it off, should the client say anything more: the kernel answers that with
+    /// a reset (RFC 9112 section 9.6).
+    fn still_takes(&self, connection: &mut Connection) -> bool {
+        if self.drain.is_some() || is_taken(connection) {
+            return false;
+        }
+        connection.look_at_taken(self.now, self.taking());
+        !connection.is_overdue(self.now)
+    }
+
+    /// How fast a client has to take its response.
+    pub(super) fn taking(&self) -> Pace {
+        Pace::of_response(&self.station.settings)
+    }
+
+    /// Lets go of a client that is too late.
+    pub(super) fn give_up_on(&mut self, mut connection: Box<Connection>) {
+        match connection.awaited {
+            Awaited::Head if connection.buffers.is_some() => {
+                return self.refuse(connection, &RequestError::HeadTimeout);
+            }
+            Awaited::Body => return self.refuse(connection, &RequestError::BodyTimeout),
+            Awaited::Head | Awaited::Request => return self.part(connection),
+            Awaited::Room => {
+                info!(
+                    "{} takes its response too slowly (write_timeout, write_min_rate): reset",
+                    connection.peer
+                );
+                connection.stream.reset();
+            }
+            Awaited::Opening | Awaited::End | Awaited::Acknowledgement => {
+                debug!("{} is late: the connection is closed", connection.peer);
+            }
+        }
+        connection.phase = Phase::Dead;
+        self.place(connection);
     }
 
     /// Answers a request that is none, and closes.
@@ -93,4 +165,9 @@ impl Reactor {
         }
         self.place(connection);
     }
+}
+
+/// Whether the client has all that was sent so far.
+fn is_taken(connection: &Connection) -> bool {
+    connection.stream.unacknowledged() == 0
 }

@@ -29,6 +29,7 @@ use crate::http::Step;
 use crate::http::date::DateCache;
 use crate::http::encode::CONTINUE;
 use crate::outgoing::Flushed;
+use crate::pace::Pace;
 use crate::station::Station;
 use crate::timers::Timers;
 use crate::tls::Tls;
@@ -243,14 +244,15 @@ impl Reactor {
             }
             Phase::Dead => self.forget(connection),
             Phase::Ready => self.wait_for_thread(connection),
-            Phase::Receiving => self.receive(connection),
+            Phase::Receiving => self.receive(connection, false),
             Phase::Sending => {
-                let patience = self.station.settings.write_timeout;
-                connection.await_within(Awaited::Room, self.now, patience);
+                if connection.awaited != Awaited::Room {
+                    connection.await_taking(Awaited::Room, self.now, self.taking());
+                }
                 self.hold(connection, true);
             }
             Phase::Lingering => {
-                if connection.awaited != Awaited::End {
+                if !matches!(connection.awaited, Awaited::End | Awaited::Acknowledgement) {
                     connection.stream.finish();
                     connection.stream.shutdown(std::net::Shutdown::Write);
                     connection.await_within(Awaited::End, self.now, LINGER);
@@ -272,8 +274,9 @@ impl Reactor {
         self.station.ready.push(connection);
     }
 
-    /// Reads what there is of the next request.
-    fn receive(&mut self, mut connection: Box<Connection>) {
+    /// Reads what there is of the next request. Its `last` chance: what the socket does not have is
+    /// overdue.
+    fn receive(&mut self, mut connection: Box<Connection>, last: bool) {
         let mut buffers = match connection.buffers.take() {
             Some(buffers) => buffers,
             None => self.spare.pop().unwrap_or_default(),
@@ -292,6 +295,9 @@ impl Reactor {
             }
             Received::Waiting(Step::Idle) => {
                 self.keep(buffers);
+                if last {
+                    return self.give_up_on(connection);
+                }
                 // A new connection has the time of a head to say something.
                 if connection.awaited != Awaited::Head {
                     let patience = self.station.settings.keepalive;
@@ -307,10 +313,11 @@ impl Reactor {
                     Step::MoreHead => {
                         connection.await_within(Awaited::Head, self.now, settings.header_timeout);
                     }
-                    _ => connection.await_within(Awaited::Body, self.now, settings.body_timeout),
+                    _ => connection.await_body(self.now, Pace::of_body(settings)),
                 }
                 match step {
                     Step::Continue => self.ask_for_body(connection),
+                    _ if last && connection.is_overdue(self.now) => self.give_up_on(connection),
                     _ => self.hold(connection, false),
                 }
             }

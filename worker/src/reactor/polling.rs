@@ -12,7 +12,7 @@ use super::{Entry, Reactor};
 use crate::connection::Connection;
 
 /// An idle worker turns at least so often, to beat.
-const LONGEST_TURN: Duration = Duration::from_secs(1);
+pub(super) const LONGEST_TURN: Duration = Duration::from_secs(1);
 /// The same while log lines wait for their receiver.
 const LOG_TURN: Duration = Duration::from_millis(100);
 /// Events that are no further apart come thick and fast.

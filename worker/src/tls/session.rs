@@ -26,6 +26,8 @@ struct State {
     over: bool,
     /// The socket was found empty in this read: asking again would cost a system call.
     emptied: bool,
+    /// Octets that the socket has taken so far, encrypted as they were.
+    sent: u64,
 }
 
 /// How a handshake stands.
@@ -49,6 +51,7 @@ impl Session {
             tls: ServerConnection::new(tls.config())?,
             over: false,
             emptied: false,
+            sent: 0,
         };
         while !read.is_empty() {
             // Memory never fails, and the buffer takes what one handshake may send.
@@ -141,6 +144,11 @@ impl Session {
         self.lock().tls.wants_write()
     }
 
+    /// Octets that the socket has taken so far, encrypted as they were.
+    pub(crate) fn sent(&self) -> u64 {
+        self.lock().sent
+    }
+
     /// Tells the client that nothing more follows, so that it can tell the end from a cut.
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
@@ -197,8 +205,9 @@ impl State {
 
     fn flush(&mut self, socket: &Stream) -> io::Result<()> {
         while self.tls.wants_write() {
-            if self.tls.write_tls(&mut Wire::new(socket))? == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+            match self.tls.write_tls(&mut Wire::new(socket))? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => self.sent += count as u64,
             }
         }
         Ok(())

@@ -11,12 +11,14 @@ const END: &str = "<!-- settings: end -->\n";
 const PAGE: &str = "docs/migrating-from-gunicorn.md";
 
 /// Settings that gunicorn does not have.
-const OURS: [&str; 6] = [
+const OURS: [&str; 8] = [
+    "body_min_rate",
     "body_timeout",
     "env_file",
     "header_timeout",
     "limit_request_body",
     "runners",
+    "write_min_rate",
     "write_timeout",
 ];
 
@@ -111,7 +113,7 @@ const DIFFERENCES: [(&str, &str); 28] = [
     ),
     (
         "timeout",
-        "a deadline for each request, answered 504, beside the heartbeat of the worker; with `reload` it is only logged",
+        "a deadline for each request, answered 504, beside the heartbeat of the worker; a stream has it for each piece; with `reload` it is only logged",
     ),
     (
         "umask",

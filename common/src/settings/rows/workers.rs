@@ -4,7 +4,7 @@ use crate::scoreboard::MAX_THREADS;
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 12] = [
+pub(in crate::settings) const ROWS: [Setting; 14] = [
     Setting {
         name: "workers",
         section: Section::WorkerProcesses,
@@ -85,9 +85,11 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         default: "30",
         bare: None,
         standing: Standing::Works,
-        help: "How long the application may work on one request, in seconds. A request over it is \
-               answered 504 and its worker is replaced. A worker whose event loop is silent for \
-               as long is killed. 0 is off.",
+        help: "How long the application may take to answer a request, in seconds, and then from one \
+               piece of a streamed response to the next: a stream that goes on may last as long as \
+               it likes, and the wait for a slow client does not count. A request over its time is \
+               answered 504, or cut where its response has begun, and its worker is replaced. A \
+               worker whose event loop is silent for as long is killed. 0 is off.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.timeout = value),
         show: |settings| show::seconds(settings.timeout),
     },
@@ -144,6 +146,23 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         show: |settings| show::seconds(settings.body_timeout),
     },
     Setting {
+        name: "body_min_rate",
+        section: Section::WorkerProcesses,
+        flags: &["--body-min-rate"],
+        kind: Kind::Value("BYTES"),
+        default: "240",
+        bare: None,
+        standing: Standing::Works,
+        help: "The smallest rate at which a client may send a request body, in bytes a second. Each \
+               byte that comes gives it the time of one byte at this rate, and it never has more \
+               than body_timeout: one that is slower runs out of time, which is answered 408. 0 is \
+               off: any progress will do. Without body_timeout there is no rate.",
+        apply: |settings, text| {
+            parse::number(text, 0..=u32::MAX).map(|value| settings.body_min_rate = value)
+        },
+        show: |settings| settings.body_min_rate.to_string(),
+    },
+    Setting {
         name: "write_timeout",
         section: Section::WorkerProcesses,
         flags: &["--write-timeout"],
@@ -152,9 +171,28 @@ pub(in crate::settings) const ROWS: [Setting; 12] = [
         bare: None,
         standing: Standing::Works,
         help: "How long a client may take nothing of its response, in seconds. Then the connection \
-               is closed. 0 is off.",
+               is reset. What the client's system has acknowledged is taken, however much waits \
+               in buffers of this one. Over loopback it does so in steps of 64 KiB and more; over a \
+               Unix socket what has been read is taken, in blocks of 32 KiB. 0 is off.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.write_timeout = value),
         show: |settings| show::seconds(settings.write_timeout),
+    },
+    Setting {
+        name: "write_min_rate",
+        section: Section::WorkerProcesses,
+        flags: &["--write-min-rate"],
+        kind: Kind::Value("BYTES"),
+        default: "240",
+        bare: None,
+        standing: Standing::Works,
+        help: "The smallest rate at which a client may take a response, in bytes a second, as \
+               body_min_rate is for what it sends: a client that is slower runs out of \
+               write_timeout. 0 is off: any progress will do. Without write_timeout there is no \
+               rate.",
+        apply: |settings, text| {
+            parse::number(text, 0..=u32::MAX).map(|value| settings.write_min_rate = value)
+        },
+        show: |settings| settings.write_min_rate.to_string(),
     },
     Setting {
         name: "runners",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use socket2::{Domain, Socket, Type};
 
 use super::{Answer, PATIENCE};
 
@@ -29,7 +30,10 @@ enum Stream {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Self::over(TcpStream::connect_timeout(&address, PATIENCE)?)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -37,6 +41,14 @@ impl Client {
             stream: Stream::Tcp(stream),
             unread: Vec::new(),
         })
+    }
+
+    /// Connects with so little room for what comes in that its system acknowledges in small steps.
+    pub(crate) fn connect_narrow(address: SocketAddr) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.set_recv_buffer_size(4096)?;
+        socket.connect(&address.into())?;
+        Self::over(socket.into())
     }
 
     /// Connects, and makes the handshake with the first bytes that are sent.
@@ -186,6 +198,14 @@ impl Client {
         Ok(self.unread.drain(..count).collect())
     }
 
+    /// Reads at most `count` bytes of what is there, to be used later.
+    pub(crate) fn sip(&mut self, count: usize) -> io::Result<()> {
+        match self.fill_with(count)? {
+            0 => Err(broken("closed while it was read slowly")),
+            _ => Ok(()),
+        }
+    }
+
     /// Everything up to the end of the connection.
     pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         while self.fill()? > 0 {}
@@ -227,7 +247,11 @@ impl Client {
     }
 
     fn fill(&mut self) -> io::Result<usize> {
-        let mut piece = [0; 16 * 1024];
+        self.fill_with(16 * 1024)
+    }
+
+    fn fill_with(&mut self, most: usize) -> io::Result<usize> {
+        let mut piece = vec![0; most];
         let count = match &mut self.stream {
             Stream::Tcp(stream) => stream.read(&mut piece)?,
             Stream::Unix(stream) => stream.read(&mut piece)?,

@@ -1,0 +1,49 @@
+"""Streams and `timeout`: it is the wait for the next piece, not for the end; and a slow client is not waited for."""
+
+import socket
+import time
+
+import pytest
+
+from harness import OXICORN, Broken, Closed, Server, until
+
+KINDS = pytest.mark.parametrize("kind", ["", "/written"], ids=["returned", "written"])
+
+
+def streams(*flags, **options):
+    return Server(OXICORN, "streams:application", *flags, **options)
+
+
+@KINDS
+def test_a_stream_lasts_longer_than_timeout(kind):
+    with streams("--timeout", "2") as server:
+        workers = server.workers()
+        assert server.get(f"{kind}/events/20/0.3").text.count("event") == 20
+        assert server.workers() == workers
+
+
+@KINDS
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_a_stream_that_is_stuck_is_cut(kind, version):
+    with streams("--timeout", "1", "--graceful-timeout", "1", expects=[r"."]) as server:
+        workers = server.workers()
+        with server.connect() as client, pytest.raises((Broken, Closed, ConnectionError)):
+            client.get(f"{kind}/stuck/60", version=version)
+        until("a stack in the log", lambda: "streams.py" in server.error_text() and "in stuck" in server.error_text())
+        assert "without another piece" in server.error_text()
+        until("another worker", lambda: (found := server.workers()) and found != workers and len(found) == 1)
+        assert server.get("/ready").text == "ready"
+
+
+@KINDS
+def test_a_slow_client_is_no_stuck_request(kind):
+    with streams("--timeout", "1") as server, server.connect(60) as client:
+        workers = server.workers()
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.send(f"GET {kind}/blocks/200 HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            client.unread += client.socket.recv(2048)
+            time.sleep(0.02)
+        assert len(client.answer().body) == 200 * 65536
+        assert server.workers() == workers
