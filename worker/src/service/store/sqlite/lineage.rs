@@ -17,16 +17,19 @@ use super::file::Opened;
 use super::turns::{Turns, beside};
 use crate::service::store::{IDENTITY_DIGITS, StoreError};
 
+/// For whoever writes at the moment; no request waits for this.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Says that this process has the database open, for as long as it does: a shared lock on `PATH-open`.
 #[derive(Debug)]
 pub(super) struct Presence(#[expect(dead_code, reason = "held for its lock")] File);
 
 impl Presence {
-    pub(super) fn announce(path: &Path, turns: &Turns, patience: Duration) -> anyhow::Result<Self> {
+    pub(super) fn announce(path: &Path, turns: &Turns) -> anyhow::Result<Self> {
         let (name, file) = beside(path, "-open")?;
         if file.try_lock().is_ok() {
             let sql = "UPDATE store SET id = lower(hex(randomblob(16)))";
-            change(path, turns, patience, sql)?;
+            change(path, turns, sql)?;
         }
         // Whoever is about to give it another id is waited for.
         file.lock_shared()
@@ -36,22 +39,19 @@ impl Presence {
 }
 
 /// Notes that this database's events are for Kafka: nobody drops them from now on.
-pub(super) fn note_publishing(
-    path: &Path,
-    turns: &Turns,
-    patience: Duration,
-) -> anyhow::Result<()> {
+pub(super) fn note_publishing(path: &Path, turns: &Turns) -> anyhow::Result<()> {
     let sql = "SELECT max(publishes) FROM store";
     let noted: Option<bool> = connection::connect(path)?.query_row(sql, (), |row| row.get(0))?;
     match noted {
         Some(true) => Ok(()),
-        _ => change(path, turns, patience, "UPDATE store SET publishes = 1"),
+        _ => change(path, turns, "UPDATE store SET publishes = 1"),
     }
 }
 
-fn change(path: &Path, turns: &Turns, patience: Duration, sql: &str) -> anyhow::Result<()> {
+fn change(path: &Path, turns: &Turns, sql: &str) -> anyhow::Result<()> {
     let connection = connection::connect(path)?;
-    let _turn = turns.wait(Instant::now() + patience)?;
+    connection.busy_timeout(PATIENCE)?;
+    let _turn = turns.wait(Instant::now() + PATIENCE)?;
     let made = connection.execute(sql, ());
     made.with_context(|| format!("cannot write to {}", path.display()))?;
     Ok(())

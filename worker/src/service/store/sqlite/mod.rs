@@ -80,9 +80,9 @@ impl Sqlite {
             Duration::ZERO => BUSY_TIMEOUT,
             timeout => BUSY_TIMEOUT.min(timeout / 2),
         };
-        let presence = Presence::announce(&path, &turns, patience)?;
+        let presence = Presence::announce(&path, &turns)?;
         if !settings.kafka_brokers.is_empty() {
-            lineage::note_publishing(&path, &turns, patience)?;
+            lineage::note_publishing(&path, &turns)?;
         }
         let meanwhile = "requests that need it are answered 503";
         let name = format!("SQLite at {}", path.display());
