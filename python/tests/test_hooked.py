@@ -60,7 +60,7 @@ def post_worker_init(worker):
     tell(worker=[told_of(listener) for listener in worker.sockets])
 def post_request(worker, req, environ, resp):
     if req.path == "/pid":
-        tell(connections=worker.nr_conns)
+        tell(connections=worker.nr_conns > 0)
 """
 
 
