@@ -3,7 +3,7 @@
 import contextlib
 import os
 import pathlib
-from signal import SIGKILL
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 
@@ -60,6 +60,18 @@ def test_a_child_that_lives_on_keeps_no_connection_open(flags):
             # A connection that the child has too, and that ends later.
             idle.send(b"GET /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert idle.answer().status == 200
+            assert idle.rest() == b""
+        assert processes.alive(children(server)[0])
+
+
+@pytest.mark.parametrize("number", [SIGINT, SIGTERM], ids=["int", "term"])
+def test_the_end_of_a_worker_ends_connections_that_a_child_has_too(number):
+    with staying() as server:
+        with server.connect() as idle:
+            assert idle.get("/pid").status == 200
+            assert server.get("/outlive").text == "started"
+            server.signal(number)
+            assert server.wait_exit() == 0
             assert idle.rest() == b""
         assert processes.alive(children(server)[0])
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import sys
 import time
 
@@ -70,6 +69,17 @@ def stay():
     return "started"
 
 
+def outlive():
+    """A process that nobody ends with the worker."""
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    with open(os.path.join(os.environ["HOME"], "child"), "w") as file:
+        file.write(str(pid))
+    return "started"
+
+
 def terminate():
     process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
     process.start()
@@ -93,6 +103,7 @@ DO = {
     "/raise": lambda: back(fail),
     "/exit": lambda: back(lambda: sys.exit(7)),
     "/stay": stay,
+    "/outlive": outlive,
     "/terminate": terminate,
     "/pid": lambda: str(os.getpid()),
 }

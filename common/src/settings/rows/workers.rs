@@ -28,7 +28,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         bare: Some("THREADS"),
         standing: Standing::Works,
         help: "How many threads of each worker call the application, 1 to 256. A thread is held \
-               only while the application runs, never by a slow client.",
+               only while the application runs, never by a slow client. With 1 the application \
+               is called on the main thread, where it was loaded.",
         apply: |settings, text| {
             parse::number(text, 1..=MAX_THREADS).map(|value| settings.threads = value)
         },
@@ -89,7 +90,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
                piece of a streamed response to the next: a stream that goes on may last as long as \
                it likes, and the wait for a slow client does not count. A request over its time is \
                answered 504, or cut where its response has begun, and its worker is replaced. A \
-               worker whose event loop is silent for as long is killed. 0 is off.",
+               worker whose event loop is silent for as long is killed. 0 is off. With reload it is \
+               only logged.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.timeout = value),
         show: |settings| show::seconds(settings.timeout),
     },
