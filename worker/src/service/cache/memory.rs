@@ -4,12 +4,13 @@
 //! ```text
 //!   moment = look()         follow the changes of all processes, forget what they spoil
 //!   find(key)               a body, if it is there and its time is not over
-//!   keep(moment, key, ..)   unless something has changed since that moment
+//!   keep(moment, key, ..)   unless the key has changed since that moment, or might have
 //! ```
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use oxicorn_common::{Settings, WorkerContext};
@@ -27,8 +28,12 @@ const LISTS: usize = 64;
 /// Entries that a list of usual length counts as.
 const UNITS_OF_A_LIST: usize = 64;
 
+/// Changes that are remembered, for who reads the store while they happen. A read that takes longer
+/// than so many changes is not kept.
+const RECENT: usize = 1024;
+
 /// A state of the store; bodies made from a later one are not mixed up with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(u64);
 
 #[derive(Debug, Clone)]
@@ -39,9 +44,37 @@ struct Kept {
     lists: u64,
 }
 
+/// What all processes change, and what they have changed lately.
+#[derive(Debug)]
+struct Followed {
+    tracker: Box<dyn Tracker>,
+    recent: VecDeque<(Moment, String)>,
+    /// All changes after this moment are among the recent ones.
+    complete_since: Moment,
+}
+
+impl Followed {
+    fn remember(&mut self, moment: Moment, keys: Vec<String>) {
+        self.recent
+            .extend(keys.into_iter().map(|key| (moment, key)));
+        while self.recent.len() > RECENT
+            && let Some((forgotten, _)) = self.recent.pop_front()
+        {
+            self.complete_since = forgotten;
+        }
+    }
+
+    /// Whether it is known that the key is as it was.
+    fn is_unchanged(&self, key: &str, since: Moment) -> bool {
+        let later = self.recent.iter().rev();
+        let mut later = later.take_while(|(moment, _)| *moment > since);
+        since >= self.complete_since && !later.any(|(_, changed)| changed == key)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Memory {
-    tracker: Mutex<Box<dyn Tracker>>,
+    followed: Mutex<Followed>,
     keeps_lists: bool,
     /// Counts looks that found something.
     moment: AtomicU64,
@@ -80,7 +113,11 @@ impl Memory {
         let units = (lists * UNITS_OF_A_LIST) as u64;
         Self {
             keeps_lists: tracker.sees_lists(),
-            tracker: Mutex::new(tracker),
+            followed: Mutex::new(Followed {
+                tracker,
+                recent: VecDeque::new(),
+                complete_since: Moment(0),
+            }),
             moment: AtomicU64::new(0),
             lists_since: AtomicU64::new(0),
             entries: Bounded::with_weighter(entries, entries as u64, ByLength),
@@ -92,18 +129,28 @@ impl Memory {
 
     /// Forgets what has changed, and says which state of the store is known now.
     fn look(&self) -> Result<Moment, StoreError> {
-        let mut tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes = tracker.follow()?;
-        Ok(self.forget(changes))
+        let mut followed = self.follow();
+        let changes = followed.tracker.follow()?;
+        Ok(self.forget(&mut followed, changes))
     }
 
-    /// Only for who has the tracker.
-    fn forget(&self, changes: Changes) -> Moment {
+    fn follow(&self) -> MutexGuard<'_, Followed> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&self, followed: &mut Followed, changes: Changes) -> Moment {
+        if changes == Changes::Nothing {
+            return Moment(self.moment.load(Ordering::Relaxed));
+        }
+        // Only who follows comes here, so nobody else counts meanwhile.
+        let moment = Moment(self.moment.fetch_add(1, Ordering::Relaxed) + 1);
         match changes {
-            Changes::Nothing => return Moment(self.moment.load(Ordering::Relaxed)),
+            Changes::Nothing => {}
             Changes::Everything => {
                 self.entries.clear();
                 self.lists_since.fetch_add(1, Ordering::Relaxed);
+                followed.recent.clear();
+                followed.complete_since = moment;
             }
             Changes::Keys(keys) => {
                 for key in &keys {
@@ -112,9 +159,10 @@ impl Memory {
                 if keys.iter().any(|key| key.starts_with("task:")) {
                     self.lists_since.fetch_add(1, Ordering::Relaxed);
                 }
+                followed.remember(moment, keys);
             }
         }
-        Moment(self.moment.fetch_add(1, Ordering::Relaxed) + 1)
+        moment
     }
 
     fn shelf(&self, shelf: Shelf) -> &Bounded<String, Kept, ByLength> {
@@ -163,9 +211,14 @@ impl Memory {
 
     /// Remembers what was made from the store as it was at `moment`.
     fn keep(&self, shelf: Shelf, moment: Moment, key: &str, made: &Made) {
-        let _tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        // What was seen since may have spoiled this very key before it was here to be forgotten.
-        if made.ttl.is_zero() || self.moment.load(Ordering::Relaxed) != moment.0 {
+        let followed = self.follow();
+        // What was seen since may have spoiled this very key before it was here to be forgotten; and any
+        // change of a task spoils a list.
+        let is_unchanged = match shelf {
+            Shelf::Things => followed.is_unchanged(key, moment),
+            Shelf::Lists => self.moment.load(Ordering::Relaxed) == moment.0,
+        };
+        if made.ttl.is_zero() || !is_unchanged {
             return;
         }
         let kept = Kept {
@@ -178,14 +231,13 @@ impl Memory {
 }
 
 impl Invalidate for Memory {
-    /// Nobody keeps what was read before the change: the moment will have passed.
+    /// Nobody keeps what was read before the change: by then it is among the recent ones.
     fn announce(&self, _keys: &[String]) -> bool {
         true
     }
 
     fn settle(&self, keys: &[String]) {
-        let _tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        self.forget(Changes::Keys(keys.to_vec()));
+        self.forget(&mut self.follow(), Changes::Keys(keys.to_vec()));
     }
 }
 

@@ -65,6 +65,31 @@ fn a_change_by_anyone_is_seen_at_once_and_spoils_only_its_key() {
 }
 
 #[test]
+fn what_is_read_while_other_keys_change_is_kept() {
+    let (_folder, settings) = testing::settings();
+    let _store = testing::open(&settings);
+    let cache = open(&settings);
+    let (made, others) = (made(1, TTL), |count: usize| {
+        (0..count).map(|number| format!("user:{number}")).collect()
+    });
+    let keep_after = |changed: Vec<String>| {
+        let moment = cache.look().expect("a look");
+        cache.settle(&changed);
+        cache.keep(Things, moment, "task:1", &made);
+        cache.find(Things, "task:1").is_some()
+    };
+    assert!(keep_after(others(10)));
+    assert!(!keep_after(vec!["user:1".into(), "task:1".into()]));
+    assert!(keep_after(others(RECENT)));
+    cache.settle(&["task:1".into()]);
+    assert!(!keep_after(others(RECENT + 1)), "more than is remembered");
+    let moment = cache.look().expect("a look");
+    cache.forget(&mut cache.follow(), Changes::Everything);
+    cache.keep(Things, moment, "task:1", &made);
+    assert!(cache.find(Things, "task:1").is_none());
+}
+
+#[test]
 fn long_bodies_take_the_room_of_many() {
     let (_folder, mut settings) = testing::settings();
     settings.cache_entries = 64;
