@@ -2,7 +2,7 @@
 //! able to live with.
 //!
 //! `LAB_BOOT` makes it fail to load (`error`), die while loading (`exit`, `abort`), or take
-//! `LAB_BOOT_MS` milliseconds. Not an example to follow.
+//! `LAB_BOOT_MS` milliseconds, or until the file `LAB_BOOT_GATE` is there. Not an example to follow.
 
 #[path = "lab/scribble.rs"]
 mod scribble;
@@ -42,6 +42,10 @@ fn boot() -> anyhow::Result<()> {
     sleep(Duration::from_millis(
         wanted("LAB_BOOT_MS").parse().unwrap_or(0),
     ));
+    let gate = wanted("LAB_BOOT_GATE");
+    if !gate.is_empty() {
+        wait_for(std::path::Path::new(&gate));
+    }
     match wanted("LAB_BOOT").as_str() {
         "error" => anyhow::bail!("the lab is closed"),
         "exit" => std::process::exit(7),
@@ -49,6 +53,13 @@ fn boot() -> anyhow::Result<()> {
         // Fails from the moment that somebody makes the file.
         path if std::path::Path::new(path).exists() => anyhow::bail!("the lab has been closed"),
         _ => Ok(()),
+    }
+}
+
+/// Until somebody makes the file.
+fn wait_for(file: &std::path::Path) {
+    while !file.exists() {
+        sleep(Duration::from_millis(2));
     }
 }
 
@@ -65,6 +76,10 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
         ),
         "/sleep" => {
             sleep(ms);
+            text(std::process::id())
+        }
+        "/hold" => {
+            wait_for(std::path::Path::new(&word(&query, "until")));
             text(std::process::id())
         }
         "/together" => text(together(Duration::from_micros(value(&query, "us", 0)))),

@@ -4,10 +4,11 @@
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Client, Load, Mode, Server, eventually, eventually_within};
+use crate::harness::{Client, Load, Mode, Server, eventually};
 
-/// An answer of a server that nothing keeps comes long before that.
-const PROMPT: Duration = Duration::from_millis(500);
+/// A deadline that no test reaches: without what is tested, whoever is held up waits for longer than
+/// a test has patience.
+const NEVER: &str = "600";
 
 fn request(client: &mut Client, target: &str) {
     client
@@ -17,30 +18,24 @@ fn request(client: &mut Client, target: &str) {
 
 #[test]
 fn one_stuck_call_delays_nobody_else() {
-    let server = Server::new("stuck").lab().workers(2).threads(1).start();
+    let builder = Server::new("stuck").lab().workers(2).threads(1);
+    let gate = builder.dir().join("gate");
+    let server = builder.args(&["--timeout", NEVER]).start();
     let mut kept: Vec<_> = (0..8).map(|_| server.client()).collect();
     kept.iter_mut().for_each(|client| drop(client.get("/pid")));
     let mut stuck = server.client();
-    request(&mut stuck, "/sleep?ms=3000");
-    let started = Instant::now();
+    request(&mut stuck, &format!("/hold?until={}", gate.display()));
     let loads =
         [Mode::KeepAlive, Mode::Fresh].map(|mode| Load::start(server.address(), 4, mode, "/pid"));
     // Connections that the stuck worker had accepted before are served all the same.
     for client in &mut kept {
-        let asked = Instant::now();
         assert_eq!(client.get("/pid").expect("an answer").status, 200);
-        assert!(asked.elapsed() < PROMPT, "{:?}", asked.elapsed());
     }
     loads.iter().for_each(|load| load.wait_for_more(500));
     for load in loads {
-        let tally = load.stop();
-        tally.assert_perfect();
-        assert!(tally.slowest < PROMPT, "{tally:?}");
+        load.stop().assert_perfect();
     }
-    assert!(
-        started.elapsed() < Duration::from_secs(3),
-        "the machine is too slow to tell"
-    );
+    std::fs::write(&gate, "").expect("written");
     assert_eq!(stuck.answer().expect("an answer").status, 200);
 }
 
@@ -53,6 +48,7 @@ fn a_thousand_silent_clients_change_nothing_for_the_others() {
             .lab()
             .workers(2)
             .args(&["--worker-connections", "2000"])
+            .args(&["--header-timeout", NEVER, "--body-timeout", NEVER])
             .start();
         let silent: Vec<_> = (0..1000)
             .map(|_| {
@@ -63,9 +59,7 @@ fn a_thousand_silent_clients_change_nothing_for_the_others() {
             .collect();
         let load = Load::start(server.address(), 4, Mode::Fresh, "/pid");
         load.wait_for_more(1000);
-        let tally = load.stop();
-        tally.assert_perfect();
-        assert!(tally.slowest < PROMPT, "{tally:?}");
+        load.stop().assert_perfect();
         drop(silent);
     }
 }
@@ -97,15 +91,12 @@ fn a_head_that_drips_has_one_deadline_for_all_of_it() {
         .args(&["--header-timeout", "1"])
         .start();
     let mut client = server.client();
-    let started = Instant::now();
     client
         .send(b"GET / HTTP/1.1\r\nHost: a\r\nX: ")
         .expect("sent");
     eventually("the server gives up", || {
         client.send(b"x").is_err().then_some(())
     });
-    let took = started.elapsed();
-    assert!(took < Duration::from_secs(8), "{took:?}");
 }
 
 #[test]
@@ -115,14 +106,11 @@ fn an_idle_connection_is_closed_after_keepalive() {
         .args(&["--keep-alive", "1"])
         .start();
     let mut client = server.client();
+    let asked = Instant::now();
     client.get("/").expect("an answer");
-    let idle = Instant::now();
     assert!(client.rest().expect("the end").is_empty());
-    let took = idle.elapsed();
-    assert!(
-        took > Duration::from_millis(900) && took < Duration::from_secs(4),
-        "{took:?}"
-    );
+    let took = asked.elapsed();
+    assert!(took >= Duration::from_secs(1), "{took:?}");
 }
 
 #[test]
@@ -134,14 +122,11 @@ fn keepalive_counts_from_the_end_of_a_long_request() {
     let mut client = server.client();
     client.get("/").expect("an answer");
     // The time of the first answer is over before the second comes.
+    let asked = Instant::now();
     client.get("/sleep?ms=2500").expect("an answer");
-    let idle = Instant::now();
     assert!(client.rest().expect("the end").is_empty());
-    let took = idle.elapsed();
-    assert!(
-        took > Duration::from_millis(900) && took < Duration::from_secs(4),
-        "{took:?}"
-    );
+    let took = asked.elapsed();
+    assert!(took >= Duration::from_millis(3500), "{took:?}");
 }
 
 #[test]
@@ -169,10 +154,7 @@ fn a_request_over_its_time_is_answered_504_and_the_worker_is_replaced() {
     let answer = client.answer().expect("an answer");
     assert_eq!(answer.status, 504);
     let took = started.elapsed();
-    assert!(
-        took > Duration::from_millis(900) && took < Duration::from_secs(4),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_secs(1), "{took:?}");
     let line = server.log().wait_for("timed out");
     assert!(line.contains("GET /sleep"), "{line}");
     // The stack names the place.
@@ -183,21 +165,18 @@ fn a_request_over_its_time_is_answered_504_and_the_worker_is_replaced() {
 
 #[test]
 fn the_other_threads_of_a_worker_that_is_replaced_finish() {
-    let mut server = Server::new("504 beside")
-        .lab()
-        .threads(2)
-        .args(&["--timeout", "2"])
-        .start();
+    let builder = Server::new("504 beside").lab().threads(2);
+    let gate = builder.dir().join("gate");
+    let mut server = builder.args(&["--timeout", "6"]).start();
     server.tolerate("");
     let (mut stuck, mut slow) = (server.client(), server.client());
     request(&mut stuck, "/sleep?ms=60000");
-    eventually_within(Duration::from_secs(5), "the clock goes on", || {
-        server.get("/pid");
-        Some(())
-    });
-    std::thread::sleep(Duration::from_millis(700));
-    request(&mut slow, "/sleep?ms=1800");
+    server.get("/pid");
+    // The other one has a later deadline, by what its thread may need to be told that it can go on.
+    std::thread::sleep(Duration::from_secs(4));
+    request(&mut slow, &format!("/hold?until={}", gate.display()));
     assert_eq!(stuck.answer().expect("an answer").status, 504);
+    std::fs::write(&gate, "").expect("written");
     assert_eq!(slow.answer().expect("an answer").status, 200);
 }
 
@@ -207,6 +186,7 @@ fn a_slow_reader_holds_no_thread() {
         .lab()
         .workers(1)
         .threads(1)
+        .args(&["--write-timeout", NEVER])
         .start();
     let readers: Vec<_> = (0..20)
         .map(|_| {
@@ -215,13 +195,7 @@ fn a_slow_reader_holds_no_thread() {
             client
         })
         .collect();
-    let started = Instant::now();
     assert_eq!(server.get("/pid").status, 200);
-    assert!(
-        started.elapsed() < Duration::from_secs(3),
-        "{:?}",
-        started.elapsed()
-    );
     for mut reader in readers.into_iter().take(3) {
         assert_eq!(reader.answer().expect("an answer").body.len(), 20_000_000);
     }
@@ -233,12 +207,11 @@ fn a_slow_reader_of_a_stream_holds_no_thread() {
         .lab()
         .workers(1)
         .threads(1)
+        .args(&["--write-timeout", NEVER])
         .start();
     let mut reader = server.client();
     request(&mut reader, "/stream?pieces=200&bytes=100000");
-    let started = Instant::now();
     assert_eq!(server.get("/pid").status, 200);
-    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
     assert_eq!(reader.answer().expect("an answer").body.len(), 20_000_000);
 }
 
@@ -255,7 +228,7 @@ fn a_client_that_takes_nothing_is_let_go() {
     eventually("the connection is there", || {
         (worker.descriptors() > before).then_some(())
     });
-    eventually_within(Duration::from_secs(6), "the connection is gone", || {
+    eventually("the connection is gone", || {
         (worker.descriptors() <= before).then_some(())
     });
     assert!(client.answer().is_err());
@@ -288,9 +261,7 @@ fn a_worker_that_is_full_makes_room_for_those_who_ask() {
             client
         })
         .collect();
-    let started = Instant::now();
     assert_eq!(server.get("/pid").status, 200);
-    assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
     let worker = server.children()[0];
     assert!(worker.descriptors() < 100, "{}", worker.descriptors());
     drop(idle);

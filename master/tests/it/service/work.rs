@@ -67,14 +67,16 @@ pub(super) fn all_five_kinds_of_work_are_done(backends: &Backends) {
 pub(super) fn a_new_task_is_taken_at_once(backends: &Backends) {
     const TASKS: u32 = 20;
     let server = start(backends.service("bell"), 1);
-    let began = Instant::now();
-    for _ in 0..TASKS {
+    // A runner that is not woken looks every half a second by itself: since each task is made when the
+    // one before has just been done, it would find each of them only then.
+    let quickest = (0..TASKS).map(|_| {
         let body = json!({"userId": 1, "parameters": {"numbers": [1]}});
+        let began = Instant::now();
         wait_for_status(&server, create(&server, body), "completed");
-    }
-    // A runner that is not woken looks every half a second by itself.
-    let each = began.elapsed() / TASKS;
-    assert!(each < Duration::from_millis(400), "{each:?} a task");
+        began.elapsed()
+    });
+    let quickest = quickest.min().expect("tasks");
+    assert!(quickest < Duration::from_millis(250), "{quickest:?}");
 }
 
 pub(super) fn bad_parameters_fail_the_task_and_say_why(backends: &Backends) {

@@ -4,10 +4,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::*;
-use crate::harness::{Backends, CacheKind, EventsKind, Generation, Services, StoreKind};
+use crate::harness::{Backends, CacheKind, EventsKind, Generation, PATIENCE, Services, StoreKind};
 use crate::service::start;
-
-const DEADLINE: Duration = Duration::from_secs(2);
 
 /// Two brokers of their own at a time would be too much for a small machine.
 static ONE_BROKER: Mutex<()> = Mutex::new(());
@@ -29,13 +27,14 @@ fn kafka_may_stop_and_be_killed(generation: Generation) {
     let events = EventsKind::Kafka(generation);
     let backends = Backends::on(&services, StoreKind::Postgres, CacheKind::Redis, events);
     let server = start(backends.service("kafka goes").threads(4), 2);
-    let traffic = Traffic::start(&server, DEADLINE, Tolerance::Nothing);
+    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Nothing);
     let mut outage = Outage::of(&server, "Kafka at");
 
     traffic.go_on_for(A_WHILE, "with Kafka");
     services.stop(name);
     outage.begins();
     traffic.go_on_for(stop_time(), "stopped");
+    traffic.wait_for_more(50);
     services.start(name);
     outage.ends();
 

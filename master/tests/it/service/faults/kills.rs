@@ -8,13 +8,11 @@ use super::*;
 use crate::harness::CacheKind::{Memory, Redis};
 use crate::harness::EventsKind::{Kafka, Outbox};
 use crate::harness::StoreKind::{Postgres, Sqlite};
-use crate::harness::{Backends, Generation, eventually};
+use crate::harness::{Backends, Generation, PATIENCE, eventually};
 
 const WORKERS: usize = 2;
 const RUNNERS: usize = 2;
 const KILLS: usize = 24;
-/// A request whose connection is closed has no answer; the others do not wait.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 #[test]
 fn over_sqlite() {
@@ -48,7 +46,7 @@ fn anybody_may_be_killed(backends: &Backends) {
     server.wait_for_children(WORKERS + RUNNERS);
     // The master tells of each death.
     server.tolerate("");
-    let traffic = Traffic::start(&server, DEADLINE, Tolerance::Deaths);
+    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Deaths);
     for kill in 0..KILLS {
         let children = server.wait_for_children(WORKERS + RUNNERS);
         // Not always at the same moment of somebody's work.

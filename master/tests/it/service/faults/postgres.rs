@@ -6,12 +6,11 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::*;
-use crate::harness::{Backends, CacheKind, EventsKind, Server, Services, StoreKind, eventually};
+use crate::harness::{
+    Backends, CacheKind, EventsKind, PATIENCE, Server, Services, StoreKind, eventually,
+};
 use crate::service::matrix::ready;
 use crate::service::start;
-
-/// `--timeout` and POOL_TIMEOUT below, and some time for a busy machine.
-const DEADLINE: Duration = Duration::from_secs(8);
 
 /// What the server may complain about: the store is gone, and the runner has nothing to do.
 fn serve(backends: &Backends) -> Server {
@@ -30,13 +29,15 @@ fn postgres_may_stop_restart_and_hang() {
     let kinds = (StoreKind::Postgres, CacheKind::Memory, EventsKind::Outbox);
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let server = serve(&backends);
-    let traffic = Traffic::start(&server, DEADLINE, Tolerance::Refusals);
+    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Refusals);
     let mut outage = Outage::of(&server, "PostgreSQL at");
 
     services.stop("postgres");
     outage.begins();
     eventually("/ready says so", || (ready(&server).0 == 503).then_some(()));
     traffic.go_on_for(A_WHILE, "stopped");
+    // It stays away until so many have been refused.
+    traffic.wait_for_refusals(20);
     services.start("postgres");
     outage.ends();
     traffic.wait_for_more(50);
@@ -73,11 +74,13 @@ fn postgres_may_hang_for_longer_than_requests_may_take() {
     let mut server = start(builder, 2);
     // Each request that took too long is told, with the stack of its thread.
     server.tolerate("");
-    let traffic = Traffic::start(&server, DEADLINE, Tolerance::Deaths);
+    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Deaths);
     let mut outage = Outage::of(&server, "PostgreSQL at");
     services.pause("postgres");
     eventually("/ready says so", || (ready(&server).0 == 503).then_some(()));
     traffic.go_on_for(Duration::from_secs(8), "hung");
+    // Nobody waits for it to come back.
+    traffic.wait_for_refusals(4);
     services.resume("postgres");
     traffic.wait_for_more(50);
     outage.may_have_been();
@@ -92,7 +95,7 @@ fn postgres_may_throw_clients_out_and_have_no_room() {
     let kinds = (StoreKind::Postgres, CacheKind::Redis, EventsKind::Outbox);
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let server = serve(&backends);
-    let traffic = Traffic::start(&server, DEADLINE, Tolerance::Refusals);
+    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Refusals);
     let mut outage = Outage::of(&server, "PostgreSQL at");
     let database = backends.store.as_ref().expect("PostgreSQL");
     let throw_out = format!(

@@ -1,13 +1,8 @@
 //! Redis goes, hangs and comes back; the service does without it, and nobody is made to wait.
 
-use std::time::Duration;
-
 use super::*;
-use crate::harness::{Backends, CacheKind, EventsKind, Services, StoreKind};
+use crate::harness::{Backends, CacheKind, EventsKind, PATIENCE, Services, StoreKind};
 use crate::service::start;
-
-/// Redis itself has a few milliseconds; the rest is for a busy machine and its disk.
-const DEADLINE: Duration = Duration::from_secs(2);
 
 #[test]
 fn redis_may_stop_and_hang() {
@@ -15,7 +10,7 @@ fn redis_may_stop_and_hang() {
     let kinds = (StoreKind::Postgres, CacheKind::Redis, EventsKind::Outbox);
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let server = start(backends.service("redis goes").threads(4), 2);
-    let traffic = Traffic::start(&server, DEADLINE, Tolerance::Nothing);
+    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Nothing);
     let mut outage = Outage::of(&server, "Redis at");
     traffic.go_on_for(A_WHILE, "with Redis");
     type Verb = fn(&Services, &str);
@@ -28,6 +23,8 @@ fn redis_may_stop_and_hang() {
         begin(&services, "redis");
         outage.begins();
         traffic.go_on_for(A_WHILE, fault);
+        // It stays away until so much has been done without it.
+        traffic.wait_for_more(50);
         end(&services, "redis");
         outage.ends();
         traffic.go_on_for(A_WHILE / 2, "back");

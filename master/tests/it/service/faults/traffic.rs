@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Client, Server, eventually};
+use crate::harness::{Answer, Client, Server, eventually_step_by_step};
 use crate::service::work::PNG;
 use crate::service::{BASE, JSON};
 
@@ -81,9 +81,22 @@ impl Traffic {
     /// Waits until so many more tasks have been created.
     pub(super) fn wait_for_more(&self, tasks: usize) {
         let aim = self.report().created.len() + tasks;
-        eventually("tasks are created", || {
+        eventually_step_by_step("tasks are created", || {
             let report = self.report();
-            (report.created.len() >= aim || !report.broken.is_empty()).then_some(())
+            let created = report.created.len();
+            let is_over = created >= aim || !report.broken.is_empty();
+            if is_over { Ok(()) } else { Err(created) }
+        });
+    }
+
+    /// Waits until so many more requests have been refused, or had no answer.
+    pub(super) fn wait_for_refusals(&self, requests: u64) {
+        let of = |report: &Report| report.refused + report.unanswered;
+        let aim = of(&self.report()) + requests;
+        eventually_step_by_step("requests are refused", || {
+            let report = self.report();
+            let is_over = of(&report) >= aim || !report.broken.is_empty();
+            if is_over { Ok(()) } else { Err(of(&report)) }
         });
     }
 
