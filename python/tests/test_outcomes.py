@@ -92,14 +92,14 @@ CASES = {
 }
 
 
-# One of the two at least goes on: a few seconds show it.
+# One of the two at least goes on: as long as no start takes shows it.
 RUN_ON = {"exits-at-import", "bad-log-level", "bad-umask"}
 
 
 def observed(kind, arguments, env=None, runs_on=False):
     outcome = run(
         kind, "--bind", "127.0.0.1:0", "--pythonpath", "{folder}", *arguments, files=FILES, env=env,
-        seconds=3 if runs_on else 30, may_run_on=runs_on,
+        seconds=8 if runs_on else 30, may_run_on=runs_on,
     )
     print(outcome)
     return {

@@ -5,7 +5,7 @@ import threading
 import time
 
 from .answer import Broken, Closed
-from .deadline import until
+from .deadline import until_after
 
 
 class Load:
@@ -44,7 +44,7 @@ class Load:
     def more(self, count):
         """Waits for that many answers from now on."""
         goal = self.served + count
-        until(f"{count} more answers", lambda: self.served >= goal or self.lost)
+        until_after(f"{count} more answers", lambda: goal if self.lost else self.served, goal)
 
     def _run(self):
         client = None
