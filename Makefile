@@ -19,7 +19,7 @@ BINARY := target/release/oxicorn
 TEST_SERVICES := $(CURDIR)/target/services
 
 .DEFAULT_GOAL := help
-.PHONY: help build run python test python-test lint fmt bench services install
+.PHONY: help build run python test test-busy python-test lint fmt bench services install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: need-test ## every test: units, request corpus, the real binary over real 
 	python3 -B tests/bench_test.py
 	python3 -B tests/services_test.py
 	$(MAKE) --no-print-directory python-test
+
+test-busy: need-test ## the same on a busy machine: beside a loop on each processor that has the precedence
+	scripts/busy $(MAKE) --no-print-directory test
 
 python: need-python ## the wheel, in release, into .venv/: .venv/bin/oxicorn
 	test -x .venv/bin/python || python3 -m venv .venv
