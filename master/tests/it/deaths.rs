@@ -304,7 +304,8 @@ fn a_burst_of_deaths_does_not_spin() {
     let mut server = builder.workers(2).env("LAB_BOOT", &fuse_path).start();
     server.tolerate("");
     std::fs::write(&fuse, "").expect("written");
-    let booted = server.log().count("Booting worker");
+    let booted = 2;
+    server.log().wait_for_nth("Booting worker", booted);
     let victim = server.children()[0];
     let started = Instant::now();
     victim.signal(Signal::SIGKILL);
