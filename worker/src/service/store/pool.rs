@@ -12,14 +12,17 @@
 //! Each connection is replaced when it is POOL_RECYCLE old, give or take, so that those that were
 //! opened together are not replaced together.
 
+mod seats;
+
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use oxicorn_common::Settings;
 use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
+use self::seats::{Place, Seat, Seats};
 use super::StoreError;
 
 /// How long a connection beyond POOL_SIZE may idle.
@@ -307,101 +310,6 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// Which of the two pools a connection comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Kept,
-    Overflow,
-}
-
-/// Who may have a connection: first the places of POOL_SIZE, then those of MAX_OVERFLOW.
-#[derive(Debug)]
-struct Seats {
-    state: Mutex<Free>,
-    freed: Condvar,
-}
-
-#[derive(Debug)]
-struct Free {
-    kept: u32,
-    overflow: u32,
-    /// Who waits. Waking nobody costs a system call too.
-    waiting: u32,
-    /// The database lately had no room for more connections.
-    shut_until: Option<Instant>,
-}
-
-#[derive(Debug)]
-struct Seat<'a> {
-    seats: &'a Seats,
-    place: Place,
-}
-
-impl Seats {
-    const SHUT: Duration = Duration::from_secs(1);
-
-    fn new(kept: u32, overflow: u32) -> Self {
-        Self {
-            state: Mutex::new(Free {
-                kept,
-                overflow,
-                waiting: 0,
-                shut_until: None,
-            }),
-            freed: Condvar::new(),
-        }
-    }
-
-    fn take(&self, deadline: Instant) -> Option<Seat<'_>> {
-        let mut free = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let now = Instant::now();
-            let place = if free.kept > 0 {
-                free.kept -= 1;
-                Some(Place::Kept)
-            } else if free.overflow > 0 && free.shut_until.is_none_or(|until| now >= until) {
-                free.overflow -= 1;
-                Some(Place::Overflow)
-            } else {
-                None
-            };
-            if let Some(place) = place {
-                return Some(Seat { seats: self, place });
-            }
-            let left = deadline.saturating_duration_since(now);
-            if left.is_zero() {
-                return None;
-            }
-            free.waiting += 1;
-            let waited = self.freed.wait_timeout(free, left.min(Self::SHUT));
-            free = waited.unwrap_or_else(PoisonError::into_inner).0;
-            free.waiting -= 1;
-        }
-    }
-
-    fn shut_overflow(&self) {
-        let mut free = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        free.shut_until = Some(Instant::now() + Self::SHUT);
-    }
-}
-
-impl Drop for Seat<'_> {
-    fn drop(&mut self) {
-        let mut free = self
-            .seats
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        match self.place {
-            Place::Kept => free.kept += 1,
-            Place::Overflow => free.overflow += 1,
-        }
-        if free.waiting > 0 {
-            self.seats.freed.notify_one();
-        }
-    }
 }
 
 #[cfg(test)]
