@@ -19,7 +19,7 @@ SCRIPT = ROOT / "scripts/install-deps"
 ALWAYS_THERE = ("cat chmod cut dirname env grep head id ls mkdir mount rm sed sh sort tee touch").split()
 # package -> the commands that it brings, as the script has them; ensurepip is none.
 PACKAGES = {"rustup": {"rustup"}, "python3-venv": set()}
-for _command, _package in re.findall(r"\b(?:need|lack) ([a-z-]+) ([a-z0-9-]+)$", SCRIPT.read_text(), re.M):
+for _command, _package in re.findall(r"\b(?:need|lack) ([a-z0-9-]+) ([a-z0-9-]+)$", SCRIPT.read_text(), re.M):
     PACKAGES.setdefault(_package, set()).add(_command)
 # What only `make bench` takes.
 BENCH = {"wrk", "apache2-utils", "libev-dev", "python3-dev"}
