@@ -1,8 +1,11 @@
-//! The unsafe edge of this crate: shared memory and signal handlers.
+//! The unsafe edge of this crate: shared memory, signal handlers and the local time.
 //!
 //! Each function hands out a safe interface; nothing outside this file needs to know more than its
 //! signature says.
-#![allow(unsafe_code, reason = "mmap and sigaction have no safe interface")]
+#![allow(
+    unsafe_code,
+    reason = "mmap, sigaction and localtime_r have no safe interface"
+)]
 
 use std::ffi::{c_int, c_void};
 use std::io;
@@ -199,4 +202,36 @@ pub(crate) fn replace_standard_streams(new: BorrowedFd<'_>) -> io::Result<()> {
     dup2_stdout(new)?;
     dup2_stderr(new)?;
     Ok(())
+}
+
+/// A moment in the time zone of the process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LocalTime {
+    pub(crate) year: i32,
+    /// From 1.
+    pub(crate) month: u32,
+    pub(crate) day: u32,
+    pub(crate) hour: u32,
+    pub(crate) minute: u32,
+    pub(crate) second: u32,
+    /// Seconds east of Greenwich.
+    pub(crate) offset: i64,
+}
+
+/// The local time of a number of seconds since 1970, as the last tzset(3) of this process has it.
+pub(crate) fn local_time(seconds: i64) -> LocalTime {
+    // SAFETY: a struct of integers and a pointer, of which all bits zero is a valid value.
+    let mut time: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: localtime_r(3) reads the number and writes to `time`, and both outlive the call. The first call
+    // reads the environment, which the master makes before there is another thread.
+    unsafe { libc::localtime_r(&raw const seconds, &raw mut time) };
+    LocalTime {
+        year: time.tm_year + 1900,
+        month: (time.tm_mon + 1).unsigned_abs(),
+        day: time.tm_mday.unsigned_abs(),
+        hour: time.tm_hour.unsigned_abs(),
+        minute: time.tm_min.unsigned_abs(),
+        second: time.tm_sec.unsigned_abs(),
+        offset: time.tm_gmtoff,
+    }
 }

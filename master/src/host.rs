@@ -33,12 +33,21 @@ pub trait Host: Send + Sync {
         None
     }
 
+    /// What shows a title for the process, where the host has a way of its own: two that write to the same
+    /// memory would not get on.
+    fn title(&self) -> Option<ShowTitle> {
+        None
+    }
+
     /// Makes, before the first fork, what all children may share.
     fn share(&self) {}
 
     /// The last thing in a child whose work is done: what the host does at the end of a process.
     fn leave(&self);
 }
+
+/// Has `ps` and `top` show a text.
+pub type ShowTitle = Box<dyn FnMut(&str)>;
 
 /// Forks when called.
 pub type Fork<'a> = &'a mut dyn FnMut() -> io::Result<Option<Pid>>;
@@ -50,6 +59,16 @@ pub struct Native;
 impl Host for Native {
     fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>> {
         fork()
+    }
+
+    fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
+        let config = &settings.logconfig;
+        anyhow::ensure!(
+            config.is_stock_class(),
+            "logger_class: {} is Python, which takes the oxicorn of the wheel (pip install oxicorn)",
+            config.class
+        );
+        Ok(())
     }
 
     fn leave(&self) {}

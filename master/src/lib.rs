@@ -49,7 +49,7 @@ mod terminal;
 mod title;
 
 pub use embed::{run, run_application};
-pub use host::{Fork, Host, Native};
+pub use host::{Fork, Host, Native, ShowTitle};
 pub use oxicorn_common::app::{
     App, Application, Early, LoadError, Outlet, Runner, Stop, WorkerContext,
 };

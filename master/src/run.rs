@@ -257,7 +257,7 @@ fn lead(
     );
     host.share();
     hooked.ask(Moment::Ready)?;
-    let mut title = Title::new(&title_of(generation.name(), succession));
+    let mut title = Title::new(&title_of(generation.name(), succession), &*host);
     title.show("master");
     let mut master = Master {
         host,

@@ -4,20 +4,20 @@ use std::ffi::CString;
 
 use nix::sys::prctl;
 
+use crate::host::{Host, ShowTitle};
 use crate::sys::ArgumentArea;
 
 /// The title of this process; a forked child has its own copy.
-#[derive(Debug)]
 pub(crate) struct Title {
-    area: Option<ArgumentArea>,
+    show: Option<ShowTitle>,
     name: String,
 }
 
 impl Title {
     /// To be made once, after the arguments have been copied.
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, host: &dyn Host) -> Self {
         Self {
-            area: ArgumentArea::take(),
+            show: host.title().or_else(of_arguments),
             name: name.to_owned(),
         }
     }
@@ -29,12 +29,18 @@ impl Title {
     /// Shows this process as a `role`: master, worker or runner. Where that cannot be done, the
     /// command line stays.
     pub(crate) fn show(&mut self, role: &str) {
-        if let Some(area) = &mut self.area {
-            area.write(&format!("oxicorn: {role} [{}]", self.name));
+        if let Some(show) = &mut self.show {
+            show(&format!("oxicorn: {role} [{}]", self.name));
         }
         // The thread's name, of which the kernel keeps 15 bytes, is what `top` shows.
         if let Ok(short) = CString::new(format!("oxicorn-{role}")) {
             let _ = prctl::set_name(&short);
         }
     }
+}
+
+/// In the place of the arguments.
+fn of_arguments() -> Option<ShowTitle> {
+    let mut area = ArgumentArea::take()?;
+    Some(Box::new(move |title| area.write(title)))
 }

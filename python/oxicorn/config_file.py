@@ -9,7 +9,9 @@ import sys
 import traceback
 import types
 
-from .kept import keep
+from . import identity
+from .kept import keep, keep_class
+from .shared import give_way
 
 # The name that config files run under.
 MODULE = "__config__"
@@ -26,9 +28,15 @@ def read(place, is_module, directory, hooks):
     ``hooks`` has the number of arguments of each hook by its name. Returns the variables, as triples of name, kind and
     what there is of it, and the functions of the hooks by name.
     """
+    directory = os.fspath(directory)
     if directory not in sys.path:
         sys.path.insert(0, directory)
-    return _values(variables(place, is_module), hooks)
+    give_way()
+    found = dict(variables(place, is_module))
+    field = identity.field()
+    if field is not None:
+        found.setdefault("server_header", field)
+    return _values(found, hooks)
 
 
 def variables(place, is_module):
@@ -109,7 +117,7 @@ def convert(name, value):
         text = os.fspath(value)
         return ("text", text.strip()) if isinstance(text, str) else ("other", "a path of bytes")
     if name in ("worker_class", "logger_class"):
-        return _class(value)
+        return _class(name, value)
     if isinstance(value, (list, tuple, set, frozenset)):
         return _list(value)
     if isinstance(value, dict):
@@ -132,10 +140,12 @@ def _dictionary(name, value):
     return "other", "a dictionary"
 
 
-def _class(value):
+def _class(name, value):
     """gunicorn takes the class itself as well, and a function that returns it."""
     if inspect.isfunction(value) or inspect.ismethod(value):
         value = value()
+    if inspect.isclass(value) and name == "logger_class":
+        return "text", keep_class(value)
     if inspect.isclass(value):
         return "text", f"{value.__module__}.{value.__qualname__}"
     return ("text", value.strip()) if isinstance(value, str) else ("other", _article(value))

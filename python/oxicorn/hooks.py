@@ -1,12 +1,12 @@
 """What the hooks of a config file are called with: server, worker, settings and log, as gunicorn documents them."""
 
 import os
+import pathlib  # noqa: F401  Settings that are paths come as its own, and this must not be the project's module.
 import sys
 
 from . import _oxicorn
 from .cfg import Values
 from .listener import Listener
-from .log import Log
 
 
 
@@ -33,7 +33,6 @@ class Worker:
         self.pid = "[booting]"
         self.ppid = server.pid
         self.cfg = server.cfg
-        self.log = server.log
         self.timeout = server.cfg.timeout / 2
         self.sockets = server.LISTENERS
         self.wsgi = None
@@ -63,6 +62,11 @@ class Worker:
     def nr_conns(self):
         """How many clients are connected to it."""
         return self._connections() if self._connections else 0
+
+    @property
+    def log(self):
+        """What logs: an instance of ``logger_class``."""
+        return logs.current()
 
     def notify(self):
         """Nothing to do: the heartbeat is the event loop's, not the application's."""
@@ -110,7 +114,6 @@ class Server:
         self.WORKERS = {}
         # The one that is announced, and in a worker its own.
         self.worker = None
-        self.log = Log(cfg.loglevel)
         self.adopt(cfg)
 
     def adopt(self, cfg):
@@ -119,12 +122,16 @@ class Server:
         self.LISTENERS = [Listener(cfg.address, place) for place in range(len(cfg.address))]
         self.timeout = cfg.timeout
         self.proc_name = cfg.proc_name
-        self.log.set_level(cfg.loglevel)
 
     @property
     def address(self):
         """Where the server listens."""
         return self.cfg.address
+
+    @property
+    def log(self):
+        """What logs: an instance of ``logger_class``."""
+        return logs.current()
 
 
 class Hooks:
@@ -254,3 +261,7 @@ class Hooks:
         function = self.functions.get(name)
         if function is not None:
             function(*arguments)
+
+
+# It has need of the classes above.
+from . import logs  # noqa: E402

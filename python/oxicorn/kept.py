@@ -1,4 +1,4 @@
-"""Values of a config file that are more than the text that settings travel as: dictionaries with objects in them."""
+"""Values of a config file that are more than the text that settings travel as: dictionaries with objects in them, classes."""
 
 import json
 
@@ -20,3 +20,18 @@ def keep(value):
 def value(text):
     """Return the dictionary that was kept as this text; one that came as text is made of it."""
     return _values[text] if text in _values else json.loads(text)
+
+
+_classes = {}
+
+
+def keep_class(kind):
+    """Return the text of a class, by which `found` finds it again: no import may lead there."""
+    text = f"{kind.__module__}.{kind.__qualname__}"
+    _classes[text] = kind
+    return text
+
+
+def found(text):
+    """Return the class that was kept as this text, if one was."""
+    return _classes.get(text)

@@ -1,32 +1,111 @@
-"""The loggers gunicorn.error and gunicorn.access, configured by logconfig, logconfig_json or logconfig_dict."""
+"""The logger of the settings, and who has touched the two loggers of Python that are behind it.
 
-import configparser
-import json
+While nobody has, the server writes its lines itself. A level, a filter, a handler, a formatter, a class of the application's or of a
+hook's, or a configuration has every record go through Python.
+"""
+
+import importlib
 import logging
-import logging.config
-import os
 
-from . import _oxicorn, kept
+from . import glogging, kept
+from .hooks import Request, Response
 
-ERROR, ACCESS = "gunicorn.error", "gunicorn.access"
-LINE = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
-DATE = "[%Y-%m-%d %H:%M:%S %z]"
+STOCK = ("gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd", "simple")
+LEVELS = ((10, "debug"), (20, "info"), (30, "warning"), (40, "error"))
+# Of the logger class: what is called for a request.
+OF_REQUESTS = ("access", "atoms", "now", "_get_user", "atoms_wrapper_class", "access_log_enabled")
+
+# The one that logs, and what its making has left on the loggers.
+_logger = None
+_left = []
 
 
-class Own(logging.Handler):
-    """Hands records back to the server: to its log files, and to syslog. In place until a configuration replaces it."""
+def current():
+    """Return what logs."""
+    return _logger
 
-    def __init__(self, write):
-        super().__init__()
-        self.write = write
 
-    def emit(self, record):
-        """Write one record."""
-        self.write(record, self.format(record))
+def open(cfg):
+    """Go by these settings. An exception says what is wrong with them; everything is as before then."""
+    global _logger
+    before = _logger
+    made_by = before and before.cfg
+    try:
+        kind = _class(cfg)
+        if type(before) is kind:
+            before.setup(cfg)
+        else:
+            _logger = _make(kind, cfg)
+    except BaseException:
+        _logger = before
+        if before is not None:
+            before.setup(made_by)
+        raise
+
+
+def state():
+    """What the server has to know: whether its lines are Python's business, and what to look at to see whether that is still so.
+
+    Returns a truth, the least level that the error log takes, whether requests are logged, whether the class wants them as
+    objects, and facts: what would be otherwise if somebody had changed it.
+    """
+    log = _logger
+    wants_objects = not isinstance(log, glogging.Logger) or any(
+        getattr(type(log), name) is not getattr(glogging.Logger, name) for name in OF_REQUESTS
+    )
+    overridden = wants_objects and getattr(type(log), "access", None) is not glogging.Logger.access
+    least = log.error_log.getEffectiveLevel()
+    least = next((name for number, name in LEVELS if least <= number), "critical")
+    is_plain = (
+        type(log) is glogging.Logger
+        and not (log.cfg.logconfig_dict or log.cfg.logconfig_json or log.cfg.logconfig)
+        and log.error_log.level == log.loglevel
+        and log.access_log.level == logging.INFO
+        and all(map(_is_plain, (log.error_log, log.access_log)))
+        and logging.root.manager.disable == 0
+        and logging.getLogRecordFactory() is logging.LogRecord
+    )
+    facts = [("item", vars(logging.root.manager), "_disable"), ("item", vars(logging), "_logRecordFactory")]
+    for logger in (log.error_log, log.access_log):
+        facts += _facts(logger, ("level", "disabled", "propagate", "filters", "handlers"))
+        facts += [("length", logger.filters), ("length", logger.handlers)]
+        if is_plain:
+            (handler,) = logger.handlers
+            facts += [("first", logger.handlers), *_facts(handler, ("level", "filters", "formatter", "stream")), ("length", handler.filters)]
+    return is_plain, least, overridden or log.access_log_enabled, wants_objects, facts
+
+
+def error(level, text):
+    """Take a record of the error log."""
+    getattr(_logger, level)(text)
+
+
+def atoms(form, values):
+    """Take a request as its atoms."""
+    _logger.access_log.info(form, Atoms(values))
+
+
+def request(seen):
+    """Take a request as objects."""
+    import datetime
+
+    environ = seen["environ"]
+    request = Request(
+        environ["REQUEST_METHOD"], environ["RAW_URI"], environ["PATH_INFO"], environ["QUERY_STRING"], seen["version"], seen["headers"],
+        (environ["REMOTE_ADDR"], environ.get("REMOTE_PORT")), environ["wsgi.url_scheme"],
+    )
+    response = Response(seen["status"], int(seen["status"].split()[0]), seen["fields"], None)
+    response.sent = seen["sent"]
+    _logger.access(response, request, environ, datetime.timedelta(microseconds=seen["microseconds"]))
+
+
+def reopen():
+    """Open files again by their names."""
+    _logger.reopen_files()
 
 
 class Atoms(dict):
-    """The atoms of a request; those in braces in any case, and a dash for what there is not."""
+    """The atoms of a request, made safe already; those in braces in any case, and a dash for what there is not."""
 
     def __missing__(self, name):
         if name.startswith("{"):
@@ -34,97 +113,59 @@ class Atoms(dict):
         return "-"
 
 
-class Loggers:
-    """Configured at construction; an exception says what is wrong with the configuration."""
-
-    _last = None
-
-    def __init__(self, level, access_format, dictionary=None, json_file=None, file=None):
-        # What is in the files now: they may be others when it has to be gone back to.
-        if dictionary is not None:
-            content = kept.value(dictionary)
-        elif json_file is not None:
-            with open(json_file, encoding="utf-8") as opened:
-                content = json.load(opened)
-        else:
-            with open(file, encoding="utf-8") as opened:
-                content = (os.path.abspath(file), opened.read())
-        self.options = (level, content)
-        self.access_format = access_format
-        self.error_log, self.access_log = logging.getLogger(ERROR), logging.getLogger(ACCESS)
-        try:
-            self._configure(*self.options)
-        except Exception:
-            # It may have come half way.
-            if Loggers._last is not None:
-                self._configure(*Loggers._last)
-            raise
-        Loggers._last = self.options
-        self.level = self._level()
-
-    def error(self, number, text):
-        """Take a record of the error log."""
-        self.error_log.log(number, text)
-
-    def access(self, atoms):
-        """Take a request."""
-        self.access_log.info(self.access_format, Atoms(atoms))
-
-    def reopen(self):
-        """Open the files of all handlers again by their names."""
-        for logger in [logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))]:
-            for handler in logger.handlers:
-                if isinstance(handler, logging.FileHandler):
-                    with handler.lock:
-                        if handler.stream is not None:
-                            handler.close()
-                            handler.stream = handler._open()
-
-    def _configure(self, level, content):
-        number = getattr(logging, level.upper())
-        self._own(self.error_log, number, lambda record, text: _oxicorn._logs.write_error(record.levelno, text))
-        self._own(self.access_log, logging.INFO, lambda record, text: _oxicorn._logs.write_access(text))
-        if isinstance(content, dict):
-            logging.config.dictConfig({**_base(), **content})
-        else:
-            path, text = content
-            parser = configparser.ConfigParser({"__file__": path, "here": os.path.dirname(path)})
-            parser.read_string(text, path)
-            logging.config.fileConfig(parser, disable_existing_loggers=False)
-
-    @staticmethod
-    def _own(logger, number, write):
-        for handler in list(logger.handlers):
-            logger.removeHandler(handler)
-            handler.close()
-        logger.propagate = False
-        logger.setLevel(number)
-        logger.addHandler(Own(write))
-
-    def _level(self):
-        """The name of the least level that the error log takes."""
-        least = self.error_log.getEffectiveLevel()
-        for number, name in ((10, "debug"), (20, "info"), (30, "warning"), (40, "error")):
-            if least <= number:
-                return name
-        return "critical"
+def _class(cfg):
+    """The class that ``logger_class`` names."""
+    name = cfg.logger_class
+    if name in STOCK:
+        return glogging.Logger
+    found = kept.found(name)
+    if found is not None:
+        return found
+    module, _, attribute = name.replace(":", ".").rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as problem:
+        raise RuntimeError(f"logger_class: {name} cannot be imported: {problem}") from problem
+    if not callable(found):
+        raise RuntimeError(f"logger_class: {name} is no class")
+    return found
 
 
-def _base():
-    """What a configuration may leave out: both loggers and the root on the standard streams."""
-    logger = {"level": "INFO", "propagate": True}
-    stream = {"class": "logging.StreamHandler", "formatter": "generic"}
-    return {
-        "version": 1,
-        "disable_existing_loggers": False,
-        "formatters": {"generic": {"class": "logging.Formatter", "format": LINE, "datefmt": DATE}},
-        "handlers": {
-            "console": {**stream, "stream": "ext://sys.stdout"},
-            "error_console": {**stream, "stream": "ext://sys.stderr"},
-        },
-        "root": {"level": "INFO", "handlers": ["console"]},
-        "loggers": {
-            ERROR: {**logger, "handlers": ["error_console"]},
-            ACCESS: {**logger, "handlers": ["console"]},
-        },
-    }
+def _make(kind, cfg):
+    """A new logger; what the one before has put on Python's loggers goes with it."""
+    named = logging.getLogger(glogging.ERROR), logging.getLogger(glogging.ACCESS)
+    for things, thing in _left:
+        if thing in things:
+            things.remove(thing)
+    before = [list(things) for logger in named for things in (logger.handlers, logger.filters)]
+    made = kind(cfg)
+    after = [things for logger in named for things in (logger.handlers, logger.filters)]
+    _left[:] = [(things, thing) for things, old in zip(after, before) for thing in things if thing not in old]
+    return made
+
+
+def _is_plain(logger):
+    """Whether nobody has changed a logger, nor the handler that it has from us."""
+    handler = logger.handlers[0] if len(logger.handlers) == 1 else None
+    return (
+        type(logger) is logging.Logger
+        and not (logger.filters or logger.disabled or logger.propagate)
+        and vars(logger).keys() == {*vars(_LOGGER), "manager"}
+        and type(handler) is glogging.Own
+        and not (handler.filters or handler.level)
+        and handler.stock is not None
+        and handler.formatter is handler.stock
+        and handler.stream is handler.own_stream
+        and type(handler.formatter) is logging.Formatter
+        and vars(handler).keys() == vars(_HANDLER).keys()
+    )
+
+
+def _facts(thing, names):
+    """The attributes of these names, the number of all, and the class."""
+    return [*(("item", vars(thing), name) for name in names), ("length", vars(thing)), ("class", thing)]
+
+
+# To compare with.
+_LOGGER = logging.Logger("oxicorn")
+_HANDLER = glogging.Own(glogging.ERROR, None, is_stock=False)

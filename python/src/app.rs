@@ -8,7 +8,7 @@ use oxicorn_common::logging::{self, AccessFormat};
 use oxicorn_common::{App, Outlet, Request, Response, Settings, WorkerContext};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyString};
 
 use crate::body::{self, Terms};
 use crate::environ::Words;
@@ -17,7 +17,7 @@ use crate::forked;
 use crate::place::{Place, at_place};
 use crate::request_hooks::{End, RequestHooks};
 use crate::stacks::Stacks;
-use crate::trace;
+use crate::{logs, trace};
 
 /// A hook has said that this worker is not to go on.
 static RETIRES: AtomicBool = AtomicBool::new(false);
@@ -71,6 +71,13 @@ impl Worker {
     fn note_variables(&self, environ: &Bound<'_, PyDict>) -> PyResult<Vec<(String, String)>> {
         let mut noted = Vec::new();
         for (name, value) in environ {
+            if logs::wants_variables() {
+                if let (Ok(name), Ok(value)) = (name.cast::<PyString>(), value.cast::<PyString>()) {
+                    let (name, value) = (name.to_string_lossy(), value.to_string_lossy());
+                    noted.push((name.into_owned(), value.into_owned()));
+                }
+                continue;
+            }
             let name: String = name.str()?.to_string_lossy().to_lowercase();
             if self.logged.contains(&name) {
                 noted.push((name, value.str()?.to_string_lossy().into_owned()));
@@ -102,6 +109,7 @@ impl Worker {
         };
         forked::end_child(py, &outcome);
         drop(connected);
+        logs::follow(py, &self.settings);
         let response = outcome.unwrap_or_else(|exception| {
             let text = trace::text(py, &exception);
             let failure = Response::failure();
@@ -140,7 +148,7 @@ impl Worker {
         end.note_environ(&environ);
         let start_response = &place.callables.start_response;
         let returned = self.callable.bind(py).call1((&environ, start_response));
-        if !self.logged.is_empty() {
+        if !self.logged.is_empty() || logs::wants_variables() {
             request.logged = self.note_variables(&environ)?;
         }
         body::response(returned?, terms)

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyListMethods};
 
 use crate::app::Worker;
-use crate::{trace, values};
+use crate::{logs, trace, values};
 
 /// What the settings name: a native application, or a Python one.
 pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
@@ -123,7 +123,9 @@ fn module_files(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
 
 impl Wsgi {
     fn find(&self, py: Python<'_>, settings: &Settings) -> Result<Py<PyAny>, LoadError> {
-        self.import(py, settings).map_err(|exception| {
+        let found = self.import(py, settings);
+        logs::follow(py, settings);
+        found.map_err(|exception| {
             let reason = anyhow!(trace::line(py, &exception));
             if is_app_error(py, &exception) {
                 return LoadError::Unusable(reason);
@@ -141,8 +143,7 @@ impl Wsgi {
     fn import(&self, py: Python<'_>, settings: &Settings) -> PyResult<Py<PyAny>> {
         extend_search_path(py, settings)?;
         set_environment(py, settings)?;
-        let logger = py.import("oxicorn.log")?;
-        logger.call_method1("install", (settings.loglevel.name(),))?;
+        py.import("oxicorn.shared")?.call_method0("give_way")?;
         let module = py.import("oxicorn.spec")?;
         let callable = match &self.finds {
             Finds::Module => module.call_method1("load", (&self.spec,))?,

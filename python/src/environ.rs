@@ -112,7 +112,7 @@ pub(crate) fn base<'py>(
     hints: &Py<EarlyHints>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let environ = PyDict::new(py);
-    let software = concat!("oxicorn/", env!("CARGO_PKG_VERSION"));
+    let software = py.import("oxicorn.identity")?.call_method0("software")?;
     environ.set_item(interned(py, "wsgi.errors"), errors)?;
     environ.set_item(interned(py, "wsgi.version"), (1, 0))?;
     environ.set_item(interned(py, "wsgi.multithread"), settings.threads > 1)?;

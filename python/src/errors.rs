@@ -4,7 +4,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oxicorn_common::logging;
 use pyo3::prelude::*;
-use pyo3::types::PyIterator;
+use pyo3::types::{PyIterator, PyString};
+
+use crate::text::to_utf8;
 
 /// A line that has no end yet is kept back until here, so that the lines of many processes stay
 /// whole.
@@ -17,9 +19,10 @@ pub(crate) struct Errors(Mutex<Vec<u8>>);
 
 #[pymethods]
 impl Errors {
-    fn write(&self, text: &str) -> usize {
+    fn write(&self, text: &Bound<'_, PyString>) -> PyResult<usize> {
+        let written = to_utf8(text)?;
         let mut line = self.lock();
-        line.extend_from_slice(text.as_bytes());
+        line.extend_from_slice(written.as_bytes());
         let end = memchr::memrchr(b'\n', &line).map_or(0, |at| at + 1);
         let end = match line.len() > LONGEST_LINE {
             true => line.len(),
@@ -29,12 +32,13 @@ impl Errors {
             logging::error_text(&line[..end]);
             line.drain(..end);
         }
-        text.chars().count()
+        drop(line);
+        text.len()
     }
 
     fn writelines(&self, lines: &Bound<'_, PyAny>) -> PyResult<()> {
         for line in PyIterator::from_object(lines)? {
-            self.write(&line?.extract::<String>()?);
+            self.write(line?.cast::<PyString>()?)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use oxicorn_common::settings::{Kind, SETTINGS};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::{trace, values};
+use crate::{logs, trace, values};
 
 /// The functions of one reading.
 #[derive(Debug)]
@@ -78,11 +78,12 @@ impl PythonHooks {
 impl Hooks for PythonHooks {
     fn call(&self, moment: Moment, settings: &Settings) -> Result<(), HookError> {
         Python::attach(|py| {
-            self.tell(py, moment, settings)
-                .map_err(|exception| HookError {
-                    hook: moment.hook().unwrap_or("forked"),
-                    traceback: trace::text(py, &exception),
-                })
+            let told = self.tell(py, moment, settings);
+            logs::follow(py, settings);
+            told.map_err(|exception| HookError {
+                hook: moment.hook().unwrap_or("forked"),
+                traceback: trace::text(py, &exception),
+            })
         })
     }
 }

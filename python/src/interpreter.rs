@@ -11,7 +11,7 @@ use std::sync::{PoisonError, RwLock};
 
 use log::warn;
 use nix::unistd::Pid;
-use oxicorn::{Fork, Host};
+use oxicorn::{Fork, Host, ShowTitle};
 use oxicorn_common::Settings;
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -70,6 +70,22 @@ impl Host for Interpreter {
         command
             .inspect_err(|error| warn!("cannot tell the command line: {error}"))
             .ok()
+    }
+
+    /// By the library that applications use for it, where it is there, as in gunicorn: only the first to write
+    /// to the memory of the arguments finds it.
+    fn title(&self) -> Option<ShowTitle> {
+        let show = Python::attach(|py| {
+            let module = py.import("setproctitle").ok()?;
+            Some(module.getattr("setproctitle").ok()?.unbind())
+        })?;
+        Some(Box::new(move |title| {
+            Python::attach(|py| {
+                if let Err(error) = show.call1(py, (title,)) {
+                    warn!("cannot set the title: {}", trace::line(py, &error));
+                }
+            });
+        }))
     }
 
     fn share(&self) {

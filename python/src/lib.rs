@@ -52,6 +52,7 @@ mod _oxicorn {
     use std::sync::Arc;
 
     use oxicorn::{Settings, Source};
+    use oxicorn_common::SERVER_SOFTWARE;
     use oxicorn_common::settings::{Loaded, SETTINGS};
     use oxicorn_common::signals;
     use pyo3::exceptions::PyValueError;
@@ -71,12 +72,14 @@ mod _oxicorn {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        module.add("__version__", env!("CARGO_PKG_VERSION"))
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("SERVER_SOFTWARE", SERVER_SOFTWARE)
     }
 
     /// Serves as `arguments` say, program name first; returns the exit code.
     #[pyfunction]
     fn main(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
+        announce(py)?;
         let source = Source::process()?;
         let directory = source.directory.clone();
         let source = Source {
@@ -99,10 +102,21 @@ mod _oxicorn {
         name: String,
         arguments: Option<Vec<OsString>>,
     ) -> PyResult<u8> {
+        announce(py)?;
         let program = Arc::new(Program::new(application, name, arguments));
         let source = program.source(Source::process()?);
         let resolve = move |_: &Settings| Ok(program.application());
         Ok(py.detach(|| oxicorn::serve_in(Arc::new(Interpreter), source, resolve)))
+    }
+
+    /// Tells applications, and hooks, under which server they run.
+    fn announce(py: Python<'_>) -> PyResult<()> {
+        py.import("oxicorn.identity")?.call_method0("announce")?;
+        // Before a directory of the project's is on the search path.
+        py.import("oxicorn.hooks")?;
+        py.import("oxicorn.gunicorn_names")?
+            .call_method0("install")?;
+        Ok(())
     }
 
     /// The settings that `arguments` have, program name first: lists of texts by name.

@@ -1,16 +1,21 @@
-//! Python's `logging` in place of the log files, where the settings configure it.
+//! Python's `logging` in place of the log files, where the settings configure it or somebody has touched it.
 //!
 //! ```text
-//!   master   record --------------------------> gunicorn.error
-//!   worker   record, access line --bounded queue--> one thread --> gunicorn.error, gunicorn.access
+//!                                          .-- untouched --> log files, syslog
+//!   record, access line --> redirect? -----+
+//!                                          '-- master: oxicorn.logs
+//!                                              worker: bounded queue --> one thread --> oxicorn.logs
 //! ```
 //!
 //! In a worker nobody waits for a handler, nor for the interpreter's lock: what logs may be the event
 //! loop. What the queue has no room for is dropped and told.
 
 mod queue;
+mod request;
+mod watch;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::anyhow;
 use oxicorn_common::Settings;
@@ -19,32 +24,68 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::application::extend_search_path;
-use crate::trace;
+use crate::{trace, values};
 use queue::Queue;
+use request::SeenRequest;
 
-/// One thing for a Python logger.
+const MODULE: &str = "oxicorn.logs";
+
+/// The process that opened the logs: it has one thread for ever, and logs little.
+static MASTER: AtomicU32 = AtomicU32::new(0);
+/// Whether the class that logs wants requests as objects.
+static WANTS_OBJECTS: AtomicBool = AtomicBool::new(false);
+
+/// One thing for the logger of the settings.
 #[derive(Debug)]
 pub(crate) enum Record {
-    Error { level: Level, text: String },
-    Access { atoms: Vec<(String, AtomValue)> },
+    Error {
+        level: Level,
+        text: String,
+    },
+    Access {
+        /// As Python's `%` has it.
+        form: Arc<str>,
+        atoms: Vec<(String, AtomValue)>,
+    },
+    Request(Box<SeenRequest>),
     Reopen,
 }
 
-/// Configures the loggers by `settings` and sends them what is logged, or ends that.
+/// Makes the logger of `settings`, and sends it what is logged where that is Python's business.
 pub(crate) fn open(settings: &Settings) -> anyhow::Result<()> {
-    let config = &settings.logconfig;
-    if config.dict.is_none() && config.json.is_none() && config.file.is_none() {
-        logging::redirect(None, settings.loglevel);
-        return Ok(());
+    Python::attach(|py| {
+        let opened = configure(py, settings).and_then(|()| {
+            MASTER.store(std::process::id(), Ordering::Relaxed);
+            follow_anew(py, settings)
+        });
+        opened.map_err(|exception| {
+            let config = &settings.logconfig;
+            let reason = trace::line(py, &exception);
+            match config.dict.is_some() || config.json.is_some() || config.file.is_some() {
+                true => anyhow!("logconfig: {reason}"),
+                false => anyhow!("logger_class: {reason}"),
+            }
+        })
+    })
+}
+
+/// To be called whenever code of the application's or of a hook's has run: what it may have changed of the
+/// loggers holds from here on. Costs next to nothing where it has not.
+pub(crate) fn follow(py: Python<'_>, settings: &Settings) {
+    if watch::has_changed(py)
+        && let Err(exception) = follow_anew(py, settings)
+    {
+        let reason = trace::line(py, &exception);
+        logging::write_error(
+            Level::Error,
+            &format!("cannot follow the loggers: {reason}"),
+        );
     }
-    let configured = Python::attach(|py| {
-        configure(py, settings).map_err(|exception| trace::line(py, &exception))
-    });
-    let (loggers, least) = configured.map_err(|reason| anyhow!("logconfig: {reason}"))?;
-    let queue = Arc::new(Queue::new(loggers));
-    let redirect = Box::new(move |entry: Entry<'_>| queue.put(Record::of(entry)));
-    logging::redirect(Some(redirect), least);
-    Ok(())
+}
+
+/// Whether the class that logs is to have the variables of a request.
+pub(crate) fn wants_variables() -> bool {
+    WANTS_OBJECTS.load(Ordering::Relaxed)
 }
 
 /// Before a process ends: what waits is handed over.
@@ -52,48 +93,70 @@ pub(crate) fn finish() {
     queue::finish();
 }
 
-/// The functions of `oxicorn.logs` that take records, and the least level that is worth one.
-fn configure(py: Python<'_>, settings: &Settings) -> PyResult<(Py<PyAny>, Level)> {
-    let config = &settings.logconfig;
-    // Handlers and filters may be the application's.
+fn configure(py: Python<'_>, settings: &Settings) -> PyResult<()> {
+    // Handlers, filters and the class may be the application's.
     extend_search_path(py, settings)?;
-    let options = PyDict::new(py);
-    options.set_item("level", settings.loglevel.name())?;
-    options.set_item("access_format", access_format(settings))?;
-    options.set_item("dictionary", config.dict.as_deref())?;
-    options.set_item("json_file", config.json.as_deref())?;
-    options.set_item("file", config.file.as_deref())?;
-    let loggers = py
-        .import("oxicorn.logs")?
-        .getattr("Loggers")?
-        .call((), Some(&options))?;
-    let least: String = loggers.getattr("level")?.extract()?;
-    let least = Level::named(&least).unwrap_or(Level::Debug);
-    Ok((loggers.unbind(), least))
+    let values = values::of(py, settings)?;
+    let settings = py
+        .import("oxicorn.hooks")?
+        .getattr("Config")?
+        .call1((values,))?;
+    py.import(MODULE)?.call_method1("open", (settings,))?;
+    Ok(())
 }
 
+/// Directs what is logged by what the loggers are now, and remembers that.
+fn follow_anew(py: Python<'_>, settings: &Settings) -> PyResult<()> {
+    let module = py.import(MODULE)?;
+    let state = module.call_method0("state")?;
+    let (is_plain, least, access, wants_objects, facts) = state.extract::<State<'_>>()?;
+    watch::remember(&facts)?;
+    WANTS_OBJECTS.store(!is_plain && wants_objects, Ordering::Relaxed);
+    if is_plain {
+        logging::redirect(None, settings.loglevel, false);
+        return Ok(());
+    }
+    let form: Arc<str> = access_format(settings).into();
+    let queue = Queue::new(module.unbind().into_any(), MASTER.load(Ordering::Relaxed));
+    let redirect = move |entry: Entry<'_>| {
+        queue.put(Record::of(entry, &form, wants_objects));
+    };
+    let least = Level::named(&least).unwrap_or(Level::Debug);
+    logging::redirect(Some(Box::new(redirect)), least, access);
+    Ok(())
+}
+
+/// As `state` of the module documents it.
+type State<'py> = (bool, String, bool, bool, Bound<'py, PyAny>);
+
 impl Record {
-    fn of(entry: Entry<'_>) -> Self {
+    fn of(entry: Entry<'_>, form: &Arc<str>, wants_objects: bool) -> Self {
         match entry {
             Entry::Error { level, text, .. } => Self::Error {
                 level,
                 text: text.to_owned(),
             },
+            Entry::Access { entry, .. } if wants_objects => {
+                Self::Request(Box::new(SeenRequest::of(entry)))
+            }
             Entry::Access { format, entry } => Self::Access {
+                form: Arc::clone(form),
                 atoms: atoms_of(format, entry),
             },
             Entry::Reopen => Self::Reopen,
         }
     }
 
-    /// Calls the loggers; an exception of theirs goes to the file of the error log.
-    fn hand_over(self, py: Python<'_>, loggers: &Bound<'_, PyAny>) {
+    /// Calls the logger; an exception of its goes to the file of the error log.
+    fn hand_over(self, py: Python<'_>, module: &Bound<'_, PyAny>) {
         let outcome = match self {
-            Self::Error { level, text } => loggers.call_method1("error", (number(level), text)),
-            Self::Access { atoms } => {
-                dictionary(py, atoms).and_then(|atoms| loggers.call_method1("access", (atoms,)))
-            }
-            Self::Reopen => loggers.call_method0("reopen"),
+            Self::Error { level, text } => module.call_method1("error", (level.name(), text)),
+            Self::Access { form, atoms } => dictionary(py, atoms)
+                .and_then(|atoms| module.call_method1("atoms", (&*form, atoms))),
+            Self::Request(request) => request
+                .to_python(py)
+                .and_then(|request| module.call_method1("request", (request,))),
+            Self::Reopen => module.call_method0("reopen"),
         };
         if let Err(exception) = outcome {
             let text = trace::text(py, &exception);
@@ -125,28 +188,24 @@ fn dictionary(py: Python<'_>, atoms: Vec<(String, AtomValue)>) -> PyResult<Bound
     Ok(dictionary)
 }
 
-/// Of Python's `logging`.
-fn number(level: Level) -> u8 {
-    match level {
-        Level::Debug => 10,
-        Level::Info => 20,
-        Level::Warning => 30,
-        Level::Error => 40,
-        Level::Critical => 50,
-    }
-}
-
-/// What the handler that writes to our own logs calls.
+/// What the handlers that write to our own logs call.
 #[pymodule]
 pub(crate) mod _logs {
     use oxicorn_common::logging::{self, Level};
     use pyo3::prelude::*;
+    use pyo3::types::PyString;
 
     use crate::interpreter::outside_forks;
+    use crate::text::to_utf8;
 
-    /// Writes a record to the error log, and to syslog where that is on.
+    /// Writes a record to the error log, and to syslog where that is on. `line` is it in another shape.
     #[pyfunction]
-    fn write_error(py: Python<'_>, number: i64, text: &str) {
+    fn write_error(
+        py: Python<'_>,
+        number: i64,
+        text: &Bound<'_, PyString>,
+        line: Option<&Bound<'_, PyString>>,
+    ) -> PyResult<()> {
         let level = match number {
             ..20 => Level::Debug,
             20..30 => Level::Info,
@@ -154,13 +213,35 @@ pub(crate) mod _logs {
             40..50 => Level::Error,
             50.. => Level::Critical,
         };
-        outside_forks(py, || logging::write_error(level, text));
+        let (text, line) = (to_utf8(text)?, line.map(to_utf8).transpose()?);
+        outside_forks(py, || match line {
+            Some(line) => logging::write_error_line(level, &text, line.as_bytes()),
+            None => logging::write_error(level, &text),
+        });
+        Ok(())
     }
 
     /// Writes a line without its end to the access log, and to syslog where that is on.
     #[pyfunction]
-    fn write_access(py: Python<'_>, line: &str) {
-        let line = format!("{line}\n");
+    fn write_access(py: Python<'_>, line: &Bound<'_, PyString>) -> PyResult<()> {
+        let line = format!("{}\n", to_utf8(line)?);
         outside_forks(py, || logging::write_access(line.as_bytes()));
+        Ok(())
+    }
+
+    /// Writes text as it is to the file of the error log.
+    #[pyfunction]
+    fn error_text(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<()> {
+        let text = to_utf8(text)?;
+        outside_forks(py, || logging::error_text(text.as_bytes()));
+        Ok(())
+    }
+
+    /// Writes text as it is to the access log.
+    #[pyfunction]
+    fn access_text(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<()> {
+        let text = to_utf8(text)?;
+        outside_forks(py, || logging::write_access(text.as_bytes()));
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! Native strings of PEP 3333: code points up to 255, one for each byte on the wire.
 
+use std::borrow::Cow;
+
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
@@ -22,6 +24,16 @@ pub(crate) fn to_latin1<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py,
         let bytes = ffi::PyUnicode_AsLatin1String(text.as_ptr());
         Ok(Bound::from_owned_ptr_or_err(text.py(), bytes)?.cast_into_unchecked())
     }
+}
+
+/// The string as UTF-8, with what that cannot have (lone surrogates) escaped as Python's standard error
+/// has it.
+pub(crate) fn to_utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    if let Ok(text) = text.to_cow() {
+        return Ok(text);
+    }
+    let bytes = text.call_method1("encode", ("utf-8", "backslashreplace"))?;
+    Ok(Cow::Owned(bytes.call_method0("decode")?.extract()?))
 }
 
 /// A string of which there is one, for the keys of dictionaries.

@@ -1,6 +1,9 @@
 //! Exceptions as text for the error log.
 
 use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::text::to_utf8;
 
 /// The traceback, as Python prints it, without the last line feed.
 pub(crate) fn text(py: Python<'_>, error: &PyErr) -> String {
@@ -9,8 +12,8 @@ pub(crate) fn text(py: Python<'_>, error: &PyErr) -> String {
             "format_exception",
             (error.get_type(py), error.value(py), error.traceback(py)),
         )?;
-        let lines: Vec<String> = lines.extract()?;
-        Ok(lines.concat().trim_end().to_owned())
+        let text = PyString::new(py, "").call_method1("join", (lines,))?;
+        Ok(to_utf8(text.cast::<PyString>()?)?.trim_end().to_owned())
     };
     // An exception whose text cannot be had still has a type.
     format().unwrap_or_else(|_| line(py, error))
@@ -24,7 +27,10 @@ pub(crate) fn line(py: Python<'_>, error: &PyErr) -> String {
         .name()
         .map_or(name, |name| name.to_string());
     match error.value(py).str() {
-        Ok(text) => format!("{name}: {text}").trim_end().replace('\n', " "),
+        Ok(text) => {
+            let text = to_utf8(&text).unwrap_or_default();
+            format!("{name}: {text}").trim_end().replace('\n', " ")
+        }
         Err(_) => name,
     }
 }

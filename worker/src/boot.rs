@@ -21,6 +21,7 @@ use oxicorn_common::{
 };
 
 use crate::crew::{self, End, LaunchError};
+use crate::http::server_field;
 use crate::reactor::Reactor;
 use crate::reload;
 use crate::station::Station;
@@ -101,6 +102,7 @@ pub fn run_web(boot: Boot) -> i32 {
     let serve = || -> Result<i32, BootError> {
         let signals = install_signals(&context.settings)?;
         forks::notice()?;
+        server_field::choose(&context.settings.server_header);
         let reloads = context.settings.reload.enabled;
         let mut also = Vec::new();
         let app = match load(&*boot.application, |application| application.load(&context)) {

@@ -9,6 +9,8 @@ use std::fmt::{self, Write};
 use super::access_json;
 use super::escape::Escape;
 
+use crate::SERVER_SOFTWARE;
+
 /// A format that is ready to render.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessFormat {
@@ -293,7 +295,7 @@ impl Atom {
             "remote_addr" => Self::PeerAddress,
             "remote_port" => Self::PeerPort,
             "script_name" => Self::Constant(""),
-            "server_software" => Self::Constant(concat!("oxicorn/", env!("CARGO_PKG_VERSION"))),
+            "server_software" => Self::Constant(SERVER_SOFTWARE),
             "wsgi.url_scheme" => Self::Scheme,
             "content_type" => Self::RequestField("content-type".to_owned()),
             "content_length" => Self::RequestField("content-length".to_owned()),

@@ -1,31 +1,88 @@
-//! The local time as the two logs write it.
+//! The local time as the two logs write it: that of the C library, which an application may have told another
+//! time zone (tzset(3)), as Django does.
 
 use std::cell::RefCell;
+use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use jiff::ZonedDateTime;
+use crate::sys::{LocalTime, local_time};
+
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// `2026-11-23 10:00:00 +0000`, for the error log.
 pub(super) fn error_date() -> String {
-    ZonedDateTime::now()
-        .strftime("%Y-%m-%d %H:%M:%S %z")
-        .to_string()
+    let time = local_time(now());
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02} {}",
+        time.year,
+        time.month,
+        time.day,
+        time.hour,
+        time.minute,
+        time.second,
+        zone(&time)
+    )
 }
 
 /// Appends `[23/Nov/2026:10:00:00 +0000]`, for the access log. It is made once a second a thread.
 pub(super) fn append_access_date(out: &mut Vec<u8>) {
     thread_local! {
-        static LATEST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+        static LATEST: RefCell<(i64, Vec<u8>)> = const { RefCell::new((i64::MIN, Vec::new())) };
     }
-    let age = SystemTime::now().duration_since(UNIX_EPOCH);
-    let second = age.map_or(0, |age| age.as_secs());
+    let second = now();
     LATEST.with_borrow_mut(|(of_second, text)| {
         if *of_second != second {
-            *text = ZonedDateTime::now()
-                .strftime("[%d/%b/%Y:%H:%M:%S %z]")
-                .to_string();
+            text.clear();
+            let time = local_time(second);
+            let month = MONTHS[(time.month as usize - 1) % 12];
+            // Writing into memory cannot fail.
+            let _ = write!(
+                text,
+                "[{:02}/{month}/{:04}:{:02}:{:02}:{:02} {}]",
+                time.day,
+                time.year,
+                time.hour,
+                time.minute,
+                time.second,
+                zone(&time)
+            );
             *of_second = second;
         }
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text);
     });
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
+    let age = SystemTime::now().duration_since(UNIX_EPOCH);
+    age.map_or(0, |age| age.as_secs().cast_signed())
+}
+
+/// `+0130`.
+fn zone(time: &LocalTime) -> String {
+    let (sign, minutes) = match time.offset {
+        ..0 => ('-', -time.offset / 60),
+        0.. => ('+', time.offset / 60),
+    };
+    format!("{sign}{:02}{:02}", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zones_have_hours_and_minutes() {
+        let zone = |offset| {
+            zone(&LocalTime {
+                offset,
+                ..local_time(0)
+            })
+        };
+        assert_eq!(zone(5 * 3600 + 30 * 60), "+0530");
+        assert_eq!(zone(-(3 * 3600 + 30 * 60)), "-0330");
+        assert_eq!(zone(0), "+0000");
+    }
 }

@@ -144,9 +144,9 @@ pub fn error_text(text: &[u8]) {
 }
 
 /// Sends all records and access lines to `redirect` instead of the logs, or to the logs again. The
-/// filter of the error log is `least` then.
-pub fn redirect(redirect: Option<Redirect>, least: Level) {
-    Receivers::set_redirect(redirect.map(|it| Redirected::new(it, least)));
+/// filter of the error log is `least` then; without `access`, nobody wants to know of requests.
+pub fn redirect(redirect: Option<Redirect>, least: Level, access: bool) {
+    Receivers::set_redirect(redirect.map(|it| Redirected::new(it, least, access)));
     let counted = Receivers::current().is_some_and(|it| it.statsd.is_some());
     error_log::install(least, counted);
 }
@@ -179,7 +179,10 @@ pub fn access(format: &AccessFormat, entry: &AccessEntry<'_>) {
         statsd.request(entry.status, entry.duration);
     }
     if let Some(redirect) = receivers.as_ref().and_then(|it| it.redirect.as_ref()) {
-        return redirect.take(Entry::Access { format, entry });
+        if redirect.access {
+            redirect.take(Entry::Access { format, entry });
+        }
+        return;
     }
     let to_syslog = receivers.as_ref().is_some_and(Receivers::want_access_lines);
     if ACCESS.is_open() || to_syslog {
@@ -198,7 +201,12 @@ pub fn write_access(line: &[u8]) {
 
 /// Writes one record to the error log and to syslog, whatever it weighs.
 pub fn write_error(level: Level, text: &str) {
-    ERROR.write(&error_log::line(level, text));
+    write_error_line(level, text, &error_log::line(level, text));
+}
+
+/// As [`write_error`], with a line of another shape, line feed included, for the error log.
+pub fn write_error_line(level: Level, text: &str, line: &[u8]) {
+    ERROR.write(line);
     if let Some(syslog) = Receivers::current().and_then(|it| it.syslog) {
         syslog.error(level, text);
     }

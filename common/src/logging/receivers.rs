@@ -90,7 +90,8 @@ impl Receivers {
     }
 
     fn want_requests(&self) -> bool {
-        self.want_access_lines() || self.statsd.is_some() || self.redirect.is_some()
+        let redirect = self.redirect.as_ref();
+        self.want_access_lines() || self.statsd.is_some() || redirect.is_some_and(|it| it.access)
     }
 
     pub(super) fn set_redirect(redirect: Option<Redirected>) {

@@ -35,6 +35,8 @@ pub(super) struct Redirected {
     redirect: Arc<Redirect>,
     /// The least level that it takes.
     pub(super) least: Level,
+    /// Whether it takes requests.
+    pub(super) access: bool,
 }
 
 impl Redirected {
@@ -42,10 +44,11 @@ impl Redirected {
         (self.redirect)(entry);
     }
 
-    pub(super) fn new(redirect: Redirect, least: Level) -> Self {
+    pub(super) fn new(redirect: Redirect, least: Level, access: bool) -> Self {
         Self {
             redirect: Arc::new(redirect),
             least,
+            access,
         }
     }
 }

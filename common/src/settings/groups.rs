@@ -72,6 +72,8 @@ pub struct Statsd {
 /// The logging of Python, in place of the log files. The first that is set counts: `dict`, `json`, `file`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogConfig {
+    /// The class that logs.
+    pub class: String,
     pub file: Option<PathBuf>,
     /// A dictionary for `logging.config`, as JSON.
     pub dict: Option<String>,
@@ -102,6 +104,19 @@ pub struct Control {
     pub socket: Option<PathBuf>,
     pub mode: u32,
     pub disabled: bool,
+}
+
+impl LogConfig {
+    /// Names of the class that there is without any of Python.
+    const STOCK: [&str; 3] = [
+        "gunicorn.glogging.Logger",
+        "gunicorn.instrument.statsd.Statsd",
+        "simple",
+    ];
+
+    pub fn is_stock_class(&self) -> bool {
+        Self::STOCK.contains(&self.class.as_str())
+    }
 }
 
 /// The values of settings that are taken and have no effect.

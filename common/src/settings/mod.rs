@@ -111,6 +111,8 @@ pub struct Settings {
     pub tmp_upload_dir: Option<PathBuf>,
     pub preload_app: bool,
     pub sendfile: bool,
+    /// Of responses; empty is no such field.
+    pub server_header: String,
     pub proc_name: Option<String>,
     pub check_config: bool,
     pub print_config: bool,
@@ -213,6 +215,7 @@ impl Settings {
             tmp_upload_dir: None,
             preload_app: false,
             sendfile: false,
+            server_header: String::new(),
             proc_name: None,
             check_config: false,
             print_config: false,

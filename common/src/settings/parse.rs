@@ -15,7 +15,7 @@ use crate::logging::{AccessFormat, Level};
 
 pub(super) use words::{
     field_names, json_object, logger_class, one_of, only, paste_assignment, root_path,
-    scheme_headers, tls_version, worker_class,
+    scheme_headers, server_header, tls_version, worker_class,
 };
 
 /// Longer spans would overflow deadlines and mean "off" anyway.

@@ -32,16 +32,17 @@ struct Thread {
 
 #[derive(Debug)]
 pub(super) struct Queue {
+    /// The module that takes records.
     loggers: Arc<Py<PyAny>>,
-    /// The master: it has one thread for ever, and logs little.
+    /// Where nothing waits.
     master: u32,
 }
 
 impl Queue {
-    pub(super) fn new(loggers: Py<PyAny>) -> Self {
+    pub(super) fn new(loggers: Py<PyAny>, master: u32) -> Self {
         Self {
             loggers: Arc::new(loggers),
-            master: std::process::id(),
+            master,
         }
     }
 
@@ -63,8 +64,7 @@ impl Queue {
             }
             drop(thread);
             if DROPPED.fetch_add(1, Ordering::Relaxed) == 0 {
-                let text =
-                    "the handlers of logconfig do not keep up; records are dropped until they do";
+                let text = "the handlers of Python's logging do not keep up; records are dropped until they do";
                 logging::write_error(Level::Warning, text);
             }
         }
@@ -125,8 +125,9 @@ fn hand_over(receiver: &Receiver<Record>, loggers: &Py<PyAny>) {
             Err(_) => DROPPED.swap(0, Ordering::Relaxed),
         };
         if dropped > 0 {
-            let text =
-                format!("the handlers of logconfig keep up again; {dropped} records were dropped");
+            let text = format!(
+                "the handlers of Python's logging keep up again; {dropped} records were dropped"
+            );
             logging::write_error(Level::Warning, &text);
         }
     }
@@ -138,7 +139,7 @@ pub(super) fn finish() {
     if let Some(Thread { sender, ended, .. }) = own {
         drop(sender);
         if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LAST_RECORDS) {
-            let text = "the handlers of logconfig have not taken the last records";
+            let text = "the handlers of Python's logging have not taken the last records";
             logging::write_error(Level::Warning, text);
         }
     }

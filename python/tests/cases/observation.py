@@ -106,7 +106,7 @@ def steady(key, value):
     if key in ("REMOTE_PORT", "SERVER_PORT"):
         return "(port)" if value.isdecimal() else value
     if key == "SERVER_SOFTWARE":
-        return "(software)" if re.fullmatch(r"[a-z]+/\d[\w.]*", value) else value
+        return "(software)" if re.fullmatch(r"gunicorn/27\.0\.1( \(oxicorn/[\w.]+\))?", value) else value
     return value
 
 

@@ -4,6 +4,7 @@ use http::StatusCode;
 use oxicorn_common::request::Version;
 use oxicorn_common::response::{Fields, Response, ResponseBody};
 
+use super::server_field;
 use super::token::{is_forbidden_in_value, is_token};
 
 /// What the response must know of its request.
@@ -58,7 +59,7 @@ pub(crate) fn encode_head(
     out.extend_from_slice(reason_of(response));
     out.extend_from_slice(b"\r\n");
     if !own.server {
-        out.extend_from_slice(b"Server: oxicorn\r\n");
+        out.extend_from_slice(server_field::line());
     }
     if !own.date {
         put_field(out, "Date", date.as_bytes());

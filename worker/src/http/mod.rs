@@ -18,6 +18,7 @@ pub(crate) mod lenient;
 pub(crate) mod limits;
 mod refusal;
 pub(crate) mod rules;
+pub(crate) mod server_field;
 pub(crate) mod spool;
 mod target;
 pub(crate) mod token;

@@ -11,13 +11,14 @@ const END: &str = "<!-- settings: end -->\n";
 const PAGE: &str = "docs/migrating-from-gunicorn.md";
 
 /// Settings that gunicorn does not have.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "body_min_rate",
     "body_timeout",
     "env_file",
     "header_timeout",
     "limit_request_body",
     "runners",
+    "server_header",
     "write_min_rate",
     "write_timeout",
 ];
@@ -64,7 +65,7 @@ const DIFFERENCES: [(&str, &str); 28] = [
     ),
     (
         "logger_class",
-        "the stock class only: the server does not log in Python; use logconfig",
+        "a subclass of `gunicorn.glogging.Logger`, whether or not gunicorn is installed",
     ),
     (
         "max_requests",

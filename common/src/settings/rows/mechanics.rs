@@ -3,7 +3,7 @@
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 14] = [
+pub(in crate::settings) const ROWS: [Setting; 15] = [
     Setting {
         name: "chdir",
         section: Section::ServerMechanics,
@@ -161,6 +161,24 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
                the default.",
         apply: |settings, text| parse::switch(text).map(|value| settings.sendfile = value),
         show: |settings| settings.sendfile.to_string(),
+    },
+    Setting {
+        name: "server_header",
+        section: Section::ServerMechanics,
+        flags: &["--server-header"],
+        kind: Kind::Value("TEXT"),
+        default: "oxicorn",
+        bare: None,
+        standing: Standing::Works,
+        help: "The field Server of responses in which the application has not set one. An empty text, or \
+               none, leaves it out.",
+        apply: |settings, text| {
+            parse::server_header(text).map(|value| settings.server_header = value)
+        },
+        show: |settings| match settings.server_header.as_str() {
+            "" => "none".to_owned(),
+            text => text.to_owned(),
+        },
     },
     Setting {
         name: "worker_tmp_dir",

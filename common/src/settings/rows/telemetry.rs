@@ -39,11 +39,12 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "gunicorn.glogging.Logger",
         bare: None,
         standing: Standing::Works,
-        help: "The class that logs. There is one, under the name of the stock class.",
+        help: "The class that logs, as module.Class: a subclass of gunicorn.glogging.Logger, which there is here too. All \
+               records and requests go through Python then. It takes the wheel.",
         apply: |settings, text| {
-            parse::logger_class(text).map(|value| settings.unused.keep("logger_class", value))
+            parse::logger_class(text).map(|value| settings.logconfig.class = value)
         },
-        show: |settings| settings.unused.show("logger_class"),
+        show: |settings| settings.logconfig.class.clone(),
     },
     Setting {
         name: "logconfig",

@@ -1,0 +1,259 @@
+"""What logs, with the interface of ``gunicorn.glogging``, for subclasses that are named by ``logger_class``.
+
+Records go to the loggers ``gunicorn.error`` and ``gunicorn.access``. The handlers that these begin with write to the server's own
+logs, wherever the settings put them.
+"""
+
+import base64
+import binascii
+import configparser
+import json
+import logging
+import logging.config
+import os
+import threading
+import time
+import traceback
+
+from ._oxicorn import _logs
+
+ERROR, ACCESS = "gunicorn.error", "gunicorn.access"
+LINE = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
+DATE = "[%Y-%m-%d %H:%M:%S %z]"
+MESSAGE = "%(message)s"
+# What a configuration may leave out: both loggers and the root on the standard streams.
+CONFIG_DEFAULTS = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"generic": {"class": "logging.Formatter", "format": LINE, "datefmt": DATE}},
+    "handlers": {
+        "console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stdout"},
+        "error_console": {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"},
+    },
+    "root": {"level": "INFO", "handlers": ["console"]},
+    "loggers": {
+        ERROR: {"level": "INFO", "propagate": True, "handlers": ["error_console"]},
+        ACCESS: {"level": "INFO", "propagate": True, "handlers": ["console"]},
+    },
+}
+
+
+def loggers():
+    """Return all loggers that there are."""
+    return [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
+
+
+class SafeAtoms(dict):
+    """The atoms of a request: those in braces in any case, a dash for what there is not, no quotation mark that ends a value."""
+
+    def __init__(self, atoms):
+        super().__init__((name, value.replace('"', '\\"') if isinstance(value, str) else value) for name, value in atoms.items())
+
+    def __getitem__(self, name):
+        return self.get(name.lower() if name.startswith("{") else name, "-")
+
+
+class Stream:
+    """A log of the server as a file that is written to."""
+
+    encoding = "utf-8"
+
+    def __init__(self, name):
+        self.name = name
+
+    def write(self, text):
+        """Write text as it is."""
+        (_logs.error_text if self.name == ERROR else _logs.access_text)(text)
+        return len(text)
+
+    def flush(self):
+        """Nothing to do: nothing is kept back."""
+
+
+class Own(logging.StreamHandler):
+    """Into a log of the server: its file, and syslog."""
+
+    # As gunicorn marks those that it has made.
+    _gunicorn = True
+    _plain = logging.Formatter(MESSAGE)
+
+    def __init__(self, name, formatter, is_stock):
+        super().__init__(Stream(name))
+        self.own_stream = self.stream
+        self.use(formatter, is_stock)
+
+    def use(self, formatter, is_stock):
+        """Begin with this formatter; one that is stock makes lines as the server does."""
+        self.formatter = self.made_with = formatter
+        self.stock = formatter if is_stock else None
+
+    def emit(self, record):
+        """Write one record."""
+        if self.stream is not self.own_stream:
+            super().emit(record)
+            return
+        try:
+            if self.stream.name == ACCESS:
+                _logs.write_access(self.format(record))
+            elif self.formatter is self.stock:
+                _logs.write_error(record.levelno, self._plain.format(record), None)
+            else:
+                _logs.write_error(record.levelno, self._plain.format(record), self.format(record) + self.terminator)
+        except Exception:
+            self.handleError(record)
+
+
+class Logger:
+    """Both logs."""
+
+    LOG_LEVELS = {
+        "critical": logging.CRITICAL, "error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG,
+    }
+    loglevel = logging.INFO
+    error_fmt = LINE
+    datefmt = DATE
+    access_fmt = MESSAGE
+    syslog_fmt = "[%(process)d] %(message)s"
+    atoms_wrapper_class = SafeAtoms
+
+    def __init__(self, cfg):
+        self.error_log, self.access_log = logging.getLogger(ERROR), logging.getLogger(ACCESS)
+        self.error_log.propagate = self.access_log.propagate = False
+        self.error_handlers, self.access_handlers = [], []
+        self.logfile = None
+        self.lock = threading.Lock()
+        self.cfg = cfg
+        self.setup(cfg)
+
+    def setup(self, cfg):
+        """Go by these settings: at the start, and again with each reload."""
+        self.cfg = cfg
+        self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
+        self.error_log.setLevel(self.loglevel)
+        self.access_log.setLevel(logging.INFO)
+        self._set_handler(self.error_log, cfg.errorlog, logging.Formatter(self.error_fmt, self.datefmt))
+        self._set_handler(self.access_log, cfg.accesslog, logging.Formatter(self.access_fmt))
+        if cfg.logconfig_dict:
+            logging.config.dictConfig({**CONFIG_DEFAULTS, **cfg.logconfig_dict})
+        elif cfg.logconfig_json:
+            with open(cfg.logconfig_json, encoding="utf-8") as opened:
+                logging.config.dictConfig({**CONFIG_DEFAULTS, **json.load(opened)})
+        elif cfg.logconfig:
+            path = os.path.abspath(cfg.logconfig)
+            parser = configparser.ConfigParser({"__file__": path, "here": os.path.dirname(path)})
+            with open(path, encoding="utf-8") as opened:
+                parser.read_file(opened)
+            logging.config.fileConfig(parser, disable_existing_loggers=False)
+
+    def critical(self, msg, *args, **kwargs):
+        self.error_log.critical(msg, *args, **kwargs)
+
+    def error(self, msg, *args, **kwargs):
+        self.error_log.error(msg, *args, **kwargs)
+
+    def warning(self, msg, *args, **kwargs):
+        self.error_log.warning(msg, *args, **kwargs)
+
+    def info(self, msg, *args, **kwargs):
+        self.error_log.info(msg, *args, **kwargs)
+
+    def debug(self, msg, *args, **kwargs):
+        self.error_log.debug(msg, *args, **kwargs)
+
+    def exception(self, msg, *args, **kwargs):
+        self.error_log.exception(msg, *args, **kwargs)
+
+    def log(self, lvl, msg, *args, **kwargs):
+        """Log at a level that is named or numbered."""
+        if isinstance(lvl, str):
+            lvl = self.LOG_LEVELS.get(lvl.lower(), logging.INFO)
+        self.error_log.log(lvl, msg, *args, **kwargs)
+
+    @property
+    def access_log_enabled(self):
+        """Whether the settings ask for a log of requests."""
+        cfg = self.cfg
+        syslog = cfg.syslog and not cfg.disable_redirect_access_to_syslog
+        return bool(cfg.accesslog or cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json or syslog)
+
+    def access(self, resp, req, environ, request_time):
+        """Log a request that is over."""
+        if self.access_log_enabled:
+            atoms = self.atoms_wrapper_class(self.atoms(resp, req, environ, request_time))
+            try:
+                self.access_log.info(self.cfg.access_log_format, atoms)
+            except Exception:
+                self.error(traceback.format_exc())
+
+    def atoms(self, resp, req, environ, request_time):
+        """Return what there is to say about a request, by the names of the format."""
+        status, microseconds = resp.status, request_time.seconds * 1_000_000 + request_time.microseconds
+        line = " ".join(environ.get(name, "-") for name in ("REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL"))
+        sent = getattr(resp, "sent", None)
+        atoms = {
+            "h": environ.get("REMOTE_ADDR", "-"),
+            "l": "-",
+            "u": self._get_user(environ) or "-",
+            "t": self.now(),
+            "r": line,
+            "s": status.split(None, 1)[0] if isinstance(status, str) else status,
+            "m": environ.get("REQUEST_METHOD"),
+            "U": environ.get("PATH_INFO"),
+            "q": environ.get("QUERY_STRING"),
+            "H": environ.get("SERVER_PROTOCOL"),
+            "b": "-" if sent is None else str(sent),
+            "B": sent,
+            "f": environ.get("HTTP_REFERER", "-"),
+            "a": environ.get("HTTP_USER_AGENT", "-"),
+            "T": request_time.seconds,
+            "D": microseconds,
+            "M": microseconds // 1000,
+            "L": f"{request_time.seconds}.{request_time.microseconds:06}",
+            "p": f"<{os.getpid()}>",
+        }
+        for pairs, letter in ((getattr(req, "headers", req), "i"), (resp.headers, "o"), (environ, "e")):
+            pairs = pairs.items() if hasattr(pairs, "items") else pairs
+            atoms.update((f"{{{name.lower()}}}{letter}", value) for name, value in pairs)
+        return atoms
+
+    def now(self):
+        """Return the time as the access log has it."""
+        return time.strftime("[%d/%b/%Y:%H:%M:%S %z]")
+
+    def reopen_files(self):
+        """Open the files of all handlers again by their names. The server does so with its own."""
+        for logger in [logging.root, *loggers()]:
+            for handler in getattr(logger, "handlers", ()):
+                if isinstance(handler, logging.FileHandler):
+                    with handler.lock:
+                        if handler.stream is not None:
+                            handler.close()
+                            handler.stream = handler._open()
+
+    def close_on_exec(self):
+        """Nothing to do: no descriptor of the server survives an exec, nor does one of Python."""
+
+    def _get_gunicorn_handler(self, log):
+        return next((handler for handler in log.handlers if getattr(handler, "_gunicorn", False)), None)
+
+    def _set_handler(self, log, output, fmt, stream=None):
+        """Begin with a handler that writes to the server's own log; where that is, and whether it is, the server knows."""
+        is_stock = (fmt._fmt, fmt.datefmt) == ((MESSAGE, None) if log.name == ACCESS else (LINE, DATE))
+        for handler in [handler for handler in log.handlers if getattr(handler, "_gunicorn", False)]:
+            if isinstance(handler, Own):
+                # Over a reload it stays, with what somebody has made of it.
+                if handler.formatter is handler.made_with:
+                    handler.use(fmt, is_stock)
+                return
+            log.removeHandler(handler)
+        log.addHandler(Own(log.name, fmt, is_stock))
+
+    def _get_user(self, environ):
+        scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            return base64.b64decode(credentials.strip().encode()).split(b":", 1)[0].decode()
+        except (binascii.Error, UnicodeError) as problem:
+            self.debug("Couldn't get username: %s", problem)
+            return None

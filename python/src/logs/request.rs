@@ -1,0 +1,129 @@
+//! A request that is over, as a logger class of somebody's own wants it: with an environ, in the form that
+//! applications know.
+
+use oxicorn_common::SERVER_SOFTWARE;
+use oxicorn_common::logging::AccessEntry;
+use oxicorn_common::request::{Peer, Version};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::text::{from_latin1, unquote};
+
+/// What there is to say about it, without what it lives on.
+#[derive(Debug)]
+pub(crate) struct SeenRequest {
+    method: String,
+    target: String,
+    path: String,
+    query: String,
+    version: (u8, u8),
+    fields: Vec<Field>,
+    peer: Peer,
+    scheme: &'static str,
+    status: u16,
+    response_fields: Vec<Field>,
+    variables: Vec<(String, String)>,
+    body_bytes: u64,
+    microseconds: u64,
+}
+
+type Field = (String, Vec<u8>);
+
+impl SeenRequest {
+    pub(super) fn of(entry: &AccessEntry<'_>) -> Self {
+        let head = entry.head;
+        let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
+        // Of a request that could not be read there is the first line alone.
+        let target = match head.target().is_empty() {
+            true => String::from_utf8_lossy(&head.bytes).into_owned(),
+            false => head.target().to_owned(),
+        };
+        Self {
+            method: head.method().to_owned(),
+            target,
+            path: head.path().to_owned(),
+            query: head.query().unwrap_or_default().to_owned(),
+            version: match head.version {
+                Version::Http10 => (1, 0),
+                Version::Http11 => (1, 1),
+            },
+            fields: head.fields().map(owned).collect(),
+            peer: *entry.peer,
+            scheme: entry.scheme.as_str(),
+            status: entry.status,
+            response_fields: entry
+                .fields
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_vec()))
+                .collect(),
+            variables: entry.variables.to_vec(),
+            body_bytes: entry.body_bytes,
+            microseconds: u64::try_from(entry.duration.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// By names that `request` in `oxicorn/logs.py` knows.
+    pub(super) fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let seen = PyDict::new(py);
+        seen.set_item("environ", self.environ(py)?)?;
+        seen.set_item("version", self.version)?;
+        seen.set_item("headers", pairs(py, &self.fields, str::to_ascii_uppercase))?;
+        seen.set_item("fields", pairs(py, &self.response_fields, str::to_owned))?;
+        let reason = http::StatusCode::from_u16(self.status).ok();
+        let reason = reason.and_then(|status| status.canonical_reason());
+        let status = format!("{} {}", self.status, reason.unwrap_or("Unknown"));
+        seen.set_item("status", status)?;
+        seen.set_item("sent", self.body_bytes)?;
+        seen.set_item("microseconds", self.microseconds)?;
+        Ok(seen)
+    }
+
+    /// With what the application has said last.
+    fn environ<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let environ = PyDict::new(py);
+        let mut path = Vec::new();
+        unquote(self.path.as_bytes(), &mut path);
+        let (major, minor) = self.version;
+        environ.set_item("REQUEST_METHOD", &self.method)?;
+        environ.set_item("RAW_URI", from_latin1(py, self.target.as_bytes()))?;
+        environ.set_item("PATH_INFO", from_latin1(py, &path))?;
+        environ.set_item("QUERY_STRING", from_latin1(py, self.query.as_bytes()))?;
+        environ.set_item("SCRIPT_NAME", "")?;
+        environ.set_item("SERVER_PROTOCOL", format!("HTTP/{major}.{minor}"))?;
+        environ.set_item("SERVER_SOFTWARE", SERVER_SOFTWARE)?;
+        environ.set_item("wsgi.url_scheme", self.scheme)?;
+        match self.peer {
+            Peer::Tcp(address) => {
+                environ.set_item("REMOTE_ADDR", address.ip().to_string())?;
+                environ.set_item("REMOTE_PORT", address.port().to_string())?;
+            }
+            Peer::Unix => environ.set_item("REMOTE_ADDR", "")?,
+        }
+        for (name, value) in &self.fields {
+            let name = name.to_ascii_uppercase().replace('-', "_");
+            let key = match name.as_str() {
+                "CONTENT_TYPE" | "CONTENT_LENGTH" => name,
+                _ => format!("HTTP_{name}"),
+            };
+            let value = from_latin1(py, value);
+            let value = match environ.get_item(&key)? {
+                Some(first) => format!("{first},{value}"),
+                None => value.to_string(),
+            };
+            environ.set_item(key, value)?;
+        }
+        for (name, value) in &self.variables {
+            environ.set_item(name, value)?;
+        }
+        Ok(environ)
+    }
+}
+
+fn pairs<'py>(
+    py: Python<'py>,
+    fields: &[Field],
+    name_of: fn(&str) -> String,
+) -> Vec<(String, Bound<'py, PyAny>)> {
+    let pair = |(name, value): &Field| (name_of(name), from_latin1(py, value).into_any());
+    fields.iter().map(pair).collect()
+}

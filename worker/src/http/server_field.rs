@@ -1,0 +1,19 @@
+//! The field `Server` of this process: it has one generation of settings, and every response has the field.
+
+use std::sync::OnceLock;
+
+/// The whole line, or nothing.
+static LINE: OnceLock<Vec<u8>> = OnceLock::new();
+
+/// To be called once, before anything is served.
+pub(crate) fn choose(value: &str) {
+    let line = match value {
+        "" => String::new(),
+        value => format!("Server: {value}\r\n"),
+    };
+    LINE.get_or_init(|| line.into_bytes());
+}
+
+pub(crate) fn line() -> &'static [u8] {
+    LINE.get().map_or(b"Server: oxicorn\r\n", Vec::as_slice)
+}
