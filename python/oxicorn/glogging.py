@@ -44,13 +44,29 @@ def loggers():
 
 
 class SafeAtoms(dict):
-    """The atoms of a request: those in braces in any case, a dash for what there is not, no quotation mark that ends a value."""
+    """The atoms of a request: those in braces in any case, a dash for what there is not.
+
+    Nothing in them ends a line, commands a terminal, or closes or swallows the quotation marks around it.
+    """
+
+    # Whether the format makes JSON.
+    json = False
 
     def __init__(self, atoms):
-        super().__init__((name, value.replace('"', '\\"') if isinstance(value, str) else value) for name, value in atoms.items())
+        super().__init__((name, self.escape(value)) for name, value in atoms.items())
+        self.said = atoms
+
+    def escape(self, value):
+        """Return a value as the format wants it."""
+        return _logs.escape(value, self.json) if isinstance(value, str) else value
 
     def __getitem__(self, name):
-        return self.get(name.lower() if name.startswith("{") else name, "-")
+        name = name.lower() if name.startswith("{") else name
+        if name in self:
+            return self.get(name)
+        # A value that is to be cut, which must not cut an escape in two.
+        name, _, most = name.rpartition(".")
+        return self.escape(str(self.said[name])[:int(most)]) if most.isdecimal() and name in self.said else "-"
 
 
 class Stream:
@@ -128,6 +144,7 @@ class Logger:
     def setup(self, cfg):
         """Go by these settings: at the start, and again with each reload."""
         self.cfg = cfg
+        self._access_format, SafeAtoms.json = _logs.access_format(cfg.access_log_format)
         self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
         self.error_log.setLevel(self.loglevel)
         self.access_log.setLevel(logging.INFO)
@@ -181,7 +198,7 @@ class Logger:
         if self.access_log_enabled:
             atoms = self.atoms_wrapper_class(self.atoms(resp, req, environ, request_time))
             try:
-                self.access_log.info(self.cfg.access_log_format, atoms)
+                self.access_log.info(self._access_format, atoms)
             except Exception:
                 self.error(traceback.format_exc())
 

@@ -191,7 +191,7 @@ fn dictionary(py: Python<'_>, atoms: Vec<(String, AtomValue)>) -> PyResult<Bound
 /// What the handlers that write to our own logs call.
 #[pymodule]
 pub(crate) mod _logs {
-    use oxicorn_common::logging::{self, Level};
+    use oxicorn_common::logging::{self, AccessFormat, Escape, Level};
     use pyo3::prelude::*;
     use pyo3::types::PyString;
 
@@ -219,6 +219,25 @@ pub(crate) mod _logs {
             None => logging::write_error(level, &text),
         });
         Ok(())
+    }
+
+    /// The text without anything that ends a line, commands a terminal, or closes quotation marks.
+    #[pyfunction]
+    fn escape(text: &Bound<'_, PyString>, json: bool) -> PyResult<String> {
+        let escape = match json {
+            true => Escape::Json,
+            false => Escape::Line,
+        };
+        Ok(escape.text(&to_utf8(text)?))
+    }
+
+    /// A format of the access log as Python's `%` can have it without doing harm, and whether it makes JSON.
+    #[pyfunction]
+    fn access_format(text: &str) -> (String, bool) {
+        AccessFormat::parse(text).map_or_else(
+            |_| (text.to_owned(), false),
+            |format| (format.python(), format.escape() == Escape::Json),
+        )
     }
 
     /// Writes a line without its end to the access log, and to syslog where that is on.

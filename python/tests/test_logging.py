@@ -268,9 +268,22 @@ CONFIGURED = {"log.json": json.dumps({
 })}
 
 
-@pytest.mark.parametrize("files", [None, CONFIGURED], ids=["own", "logconfig"])
-def test_no_client_forges_a_line(files):
-    flags = ("--log-config-json", "log.json") if files else ("--access-logfile", "all.log")
+# A class that makes the atoms itself; where gunicorn is installed, `gunicorn.glogging` is its own.
+CLASS = {"own.py": """
+from oxicorn.glogging import Logger
+class Own(Logger):
+    def atoms(self, *seen):
+        return {**super().atoms(*seen), "own": "1"}
+"""}
+LOGGERS = {
+    "own": (("--access-logfile", "all.log"), None),
+    "logconfig": (("--log-config-json", "log.json"), CONFIGURED),
+    "class": (("--access-logfile", "all.log", "--logger-class", "own.Own"), CLASS),
+}
+
+
+@pytest.mark.parametrize("flags, files", LOGGERS.values(), ids=LOGGERS)
+def test_no_client_forges_a_line(flags, files):
     formats = {
         'plain "%(a)s" "%(a).9s" %(u)s %({x}o)s': None,
         '{"agent": "%(a)s", "cut": "%(a).9s", "user": %(u)s, "status": %(s)s, "time": %(T)03d}': {

@@ -133,6 +133,11 @@ impl AccessFormat {
         })
     }
 
+    /// How the values in its lines are escaped.
+    pub fn escape(&self) -> Escape {
+        self.escape
+    }
+
     /// The same format for Python's `%`, over a mapping of [`super::AccessEntry::atoms`]. Python
     /// would cut an escape in two: what has a precision has an atom of its own.
     pub fn python(&self) -> String {

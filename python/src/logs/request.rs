@@ -1,6 +1,9 @@
 //! A request that is over, as a logger class of somebody's own wants it: with an environ, in the form that
 //! applications know.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use oxicorn_common::SERVER_SOFTWARE;
 use oxicorn_common::logging::AccessEntry;
 use oxicorn_common::request::{Peer, Version};
@@ -99,24 +102,34 @@ impl SeenRequest {
             }
             Peer::Unix => environ.set_item("REMOTE_ADDR", "")?,
         }
-        for (name, value) in &self.fields {
-            let name = name.to_ascii_uppercase().replace('-', "_");
-            let key = match name.as_str() {
-                "CONTENT_TYPE" | "CONTENT_LENGTH" => name,
-                _ => format!("HTTP_{name}"),
-            };
-            let value = from_latin1(py, value);
-            let value = match environ.get_item(&key)? {
-                Some(first) => format!("{first},{value}"),
-                None => value.to_string(),
-            };
-            environ.set_item(key, value)?;
+        for (key, value) in joined(&self.fields) {
+            environ.set_item(key, from_latin1(py, &value))?;
         }
         for (name, value) in &self.variables {
             environ.set_item(name, value)?;
         }
         Ok(environ)
     }
+}
+
+/// The variables of fields, those of one name joined by commas, each octet copied once.
+fn joined(fields: &[Field]) -> HashMap<String, Vec<u8>> {
+    let mut joined: HashMap<String, Vec<u8>> = HashMap::new();
+    for (name, value) in fields {
+        let name = name.to_ascii_uppercase().replace('-', "_");
+        let key = match name.as_str() {
+            "CONTENT_TYPE" | "CONTENT_LENGTH" => name,
+            _ => format!("HTTP_{name}"),
+        };
+        match joined.entry(key) {
+            Entry::Vacant(first) => drop(first.insert(value.clone())),
+            Entry::Occupied(mut values) => {
+                values.get_mut().push(b',');
+                values.get_mut().extend_from_slice(value);
+            }
+        }
+    }
+    joined
 }
 
 fn pairs<'py>(
