@@ -7,6 +7,8 @@
 pub mod address;
 pub mod app;
 pub mod bell;
+pub mod body;
+pub mod body_memory;
 pub mod cgroup;
 pub mod directory_entry;
 pub mod forks;
@@ -26,6 +28,7 @@ pub mod signals;
 mod sys;
 
 pub use app::{App, Application, Early, LoadError, Outlet, Runner, WorkerContext};
+pub use body::Body;
 pub use directory_entry::DirectoryEntry;
 pub use handoff::Handoff;
 pub use identity::SERVER_SOFTWARE;
@@ -33,7 +36,7 @@ pub use listener::Listener;
 pub use message::{Message, MessageReceiver, MessageSender};
 pub use news::News;
 pub use outages::{Backend, Outages};
-pub use request::{Body, Head, Local, Peer, Request, Scheme, Version};
+pub use request::{Head, Local, Peer, Request, Scheme, Version};
 pub use response::{Fields, Piece, Response, ResponseBody};
 pub use scoreboard::Scoreboard;
 pub use settings::Settings;

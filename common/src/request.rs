@@ -4,10 +4,13 @@
 //! its buffers are used again. Nothing is decoded here: the target keeps its percent-encoding.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::net::SocketAddr;
 use std::ops::Range;
+
+pub use crate::body::Body;
+
+/// Larger buffers of a head are not worth to be kept, in bytes.
+const USUAL: usize = 16 * 1024;
 
 /// `HTTP/1.0` or `HTTP/1.1`: the versions this server speaks (RFC 9112 section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -113,6 +116,18 @@ impl Head {
         self.version = other.version;
     }
 
+    /// The bytes that its buffers have, used or not.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity() + self.fields.capacity() * size_of::<(Span, Span)>()
+    }
+
+    /// Forgets an unusually large head, to give its memory back. Another one stays as it is.
+    pub fn shed(&mut self) {
+        if self.capacity() > USUAL {
+            *self = Self::default();
+        }
+    }
+
     /// The bytes of `span`; the parser admits only ASCII to method, target and field names.
     fn text(&self, span: Span) -> &str {
         std::str::from_utf8(&self.bytes[span.range()]).unwrap_or_default()
@@ -169,50 +184,6 @@ impl Head {
         let query = rest.strip_prefix('?');
         let query = query.map(|query| &query[..end_of(query, |byte| byte == b'#')]);
         (if path.is_empty() { "/" } else { path }, query)
-    }
-}
-
-/// A request body that has arrived whole: in memory, or in an unlinked temporary file.
-#[derive(Debug)]
-pub enum Body {
-    Memory(Cursor<Vec<u8>>),
-    Spooled { file: File, length: u64 },
-}
-
-impl Default for Body {
-    fn default() -> Self {
-        Self::Memory(Cursor::default())
-    }
-}
-
-impl Body {
-    pub fn length(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.get_ref().len() as u64,
-            Self::Spooled { length, .. } => *length,
-        }
-    }
-
-    /// Reads the whole body from its beginning, wherever it is kept.
-    pub fn read_all(&mut self) -> io::Result<Vec<u8>> {
-        match self {
-            Self::Memory(bytes) => Ok(bytes.get_ref().clone()),
-            Self::Spooled { file, length } => {
-                let mut all = Vec::with_capacity(usize::try_from(*length).unwrap_or(0));
-                file.seek(SeekFrom::Start(0))?;
-                file.read_to_end(&mut all)?;
-                Ok(all)
-            }
-        }
-    }
-}
-
-impl Read for Body {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Memory(bytes) => bytes.read(into),
-            Self::Spooled { file, .. } => file.read(into),
-        }
     }
 }
 

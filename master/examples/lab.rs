@@ -161,7 +161,7 @@ fn orphan() -> Response {
 /// The body as it came.
 fn echo(request: &mut Request) -> Response {
     match request.body.read_all() {
-        Ok(body) => bytes(body),
+        Ok(body) => bytes(body.into_owned()),
         Err(error) => text(error),
     }
 }

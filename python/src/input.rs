@@ -1,13 +1,17 @@
 //! `wsgi.input`: the body of a request, which has arrived whole.
 //!
-//! A body in a file is read with the interpreter's lock released. The stream's own lock is then
-//! taken and given back inside that stretch: whoever waits for it may hold the interpreter's.
+//! What is read of a body in memory is copied once, to where the application has it. A body in a file
+//! is read with the interpreter's lock released. The file's own lock is then taken and given back
+//! inside that stretch: whoever waits for it may hold the interpreter's.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use memchr::memchr;
 use oxicorn_common::Body;
+use oxicorn_common::body_memory::BodyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -17,23 +21,30 @@ const BLOCK: usize = 64 * 1024;
 /// The stream of one request.
 #[pyclass(frozen)]
 #[derive(Debug)]
-pub(crate) struct Input(Mutex<Source>);
+pub(crate) struct Input(Source);
 
 #[derive(Debug)]
 enum Source {
-    Memory(Cursor<Vec<u8>>),
-    Spooled { file: BufReader<File>, left: u64 },
+    /// With how much of it has been read. Only who has the interpreter's lock reads.
+    Memory(BodyBuffer, AtomicUsize),
+    Spooled(Mutex<Spooled>),
+}
+
+#[derive(Debug)]
+struct Spooled {
+    file: BufReader<File>,
+    left: u64,
 }
 
 impl Input {
     pub(crate) fn new(body: Body) -> Self {
-        Self(Mutex::new(match body {
-            Body::Memory(bytes) => Source::Memory(bytes),
-            Body::Spooled { file, length } => Source::Spooled {
+        Self(match body {
+            Body::Memory(bytes) => Source::Memory(bytes.into_inner(), AtomicUsize::new(0)),
+            Body::Spooled { file, length } => Source::Spooled(Mutex::new(Spooled {
                 file: BufReader::with_capacity(BLOCK, file),
                 left: length,
-            },
-        }))
+            })),
+        })
     }
 }
 
@@ -41,12 +52,29 @@ impl Input {
 impl Input {
     #[pyo3(signature = (size = None))]
     fn read<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
-        self.take(py, size, Source::read)
+        match &self.0 {
+            Source::Memory(bytes, at) => Ok(take(py, bytes, at, size, <[u8]>::len)),
+            Source::Spooled(spooled) => {
+                let size = py.detach(|| lock(spooled).claim(most(size)));
+                PyBytes::new_with(py, size, |bytes| {
+                    Ok(py.detach(|| lock(spooled).file.read_exact(bytes))?)
+                })
+            }
+        }
     }
 
     #[pyo3(signature = (size = None))]
     fn readline<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
-        self.take(py, size, Source::read_line)
+        match &self.0 {
+            Source::Memory(bytes, at) => {
+                let line = |rest: &[u8]| memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+                Ok(take(py, bytes, at, size, line))
+            }
+            Source::Spooled(spooled) => {
+                let line = py.detach(|| lock(spooled).read_line(most(size)))?;
+                Ok(PyBytes::new(py, &line))
+            }
+        }
     }
 
     /// All lines that are left; about `hint` bytes of them where there is a hint.
@@ -77,57 +105,46 @@ impl Input {
     }
 }
 
-impl Input {
-    fn take<'py>(
-        &self,
-        py: Python<'py>,
-        size: Option<isize>,
-        read: fn(&mut Source, usize) -> io::Result<Vec<u8>>,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        // A negative size is none.
-        let most = size.map_or(usize::MAX, |size| {
-            usize::try_from(size).unwrap_or(usize::MAX)
-        });
-        let reading = || {
-            let mut source = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            read(&mut source, most)
-        };
-        Ok(PyBytes::new(py, &py.detach(reading)?))
-    }
+/// Of what is left, up to `size` bytes, and of those as many as `count` says.
+fn take<'py>(
+    py: Python<'py>,
+    bytes: &BodyBuffer,
+    at: &AtomicUsize,
+    size: Option<isize>,
+    count: impl FnOnce(&[u8]) -> usize,
+) -> Bound<'py, PyBytes> {
+    let start = at.load(Ordering::Relaxed);
+    let left = &bytes.as_ref()[start..];
+    let left = &left[..left.len().min(most(size))];
+    let taken = &left[..count(left)];
+    at.store(start + taken.len(), Ordering::Relaxed);
+    PyBytes::new(py, taken)
 }
 
-impl Source {
-    fn left(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => (bytes.get_ref().len() as u64).saturating_sub(bytes.position()),
-            Self::Spooled { left, .. } => *left,
-        }
-    }
+/// A negative size is none.
+fn most(size: Option<isize>) -> usize {
+    size.map_or(usize::MAX, |size| {
+        usize::try_from(size).unwrap_or(usize::MAX)
+    })
+}
 
-    fn read(&mut self, most: usize) -> io::Result<Vec<u8>> {
-        let size = usize::try_from(self.left()).unwrap_or(usize::MAX).min(most);
-        let mut bytes = vec![0; size];
-        match self {
-            Self::Memory(from) => from.read_exact(&mut bytes)?,
-            Self::Spooled { file, left } => {
-                file.read_exact(&mut bytes)?;
-                *left -= size as u64;
-            }
-        }
-        Ok(bytes)
+impl Spooled {
+    /// Says how much of up to `most` bytes there is; who asks takes it.
+    fn claim(&mut self, most: usize) -> usize {
+        let size = usize::try_from(self.left).unwrap_or(usize::MAX).min(most);
+        self.left -= size as u64;
+        size
     }
 
     fn read_line(&mut self, most: usize) -> io::Result<Vec<u8>> {
-        let size = self.left().min(most as u64);
+        let size = self.left.min(most as u64);
         let mut line = Vec::new();
-        match self {
-            Self::Memory(from) => from.take(size).read_until(b'\n', &mut line)?,
-            Self::Spooled { file, left } => {
-                let count = file.take(size).read_until(b'\n', &mut line)?;
-                *left -= count as u64;
-                count
-            }
-        };
+        let count = (&mut self.file).take(size).read_until(b'\n', &mut line)?;
+        self.left -= count as u64;
         Ok(line)
     }
+}
+
+fn lock(spooled: &Mutex<Spooled>) -> std::sync::MutexGuard<'_, Spooled> {
+    spooled.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -11,9 +11,10 @@ use oxicorn_common::forks;
 use oxicorn_common::request::{Local, Peer};
 
 pub(crate) use crate::awaited::Awaited;
+pub(crate) use crate::buffers::Buffers;
 use crate::exchange::Exchange;
 use crate::gate::Opening;
-use crate::http::{Intake, RequestError, Rules, Sender, Step};
+use crate::http::{RequestError, Rules, Sender, Step};
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
 use crate::pace::Taking;
@@ -23,7 +24,7 @@ use crate::stream::Stream;
 /// Where the reactor does not know a connection yet.
 pub(crate) const NO_TOKEN: usize = usize::MAX;
 /// Bytes that one client may send before others have their turn.
-const BUDGET: usize = 256 * 1024;
+const BUDGET: usize = 512 * 1024;
 
 /// What is to become of a connection that nobody works on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,21 +50,6 @@ pub(crate) enum Then {
     KeepAlive,
     Close,
     Linger,
-}
-
-/// The buffers of a request: held while one is in sight, shared out again when the client idles.
-#[derive(Debug, Default)]
-pub(crate) struct Buffers {
-    pub(crate) inbox: Inbox,
-    pub(crate) intake: Intake,
-}
-
-impl Buffers {
-    /// Forgets whose they were: a head that was begun must not go on with the next client's bytes.
-    pub(crate) fn clear(&mut self) {
-        self.inbox.clear();
-        self.intake.abandon();
-    }
 }
 
 #[derive(Debug)]
@@ -242,17 +228,18 @@ impl Connection {
             Err(error) => return Received::Refused(error),
         };
         let mut budget = BUDGET;
-        while self.readable || self.hung_up {
-            if budget == 0 {
+        while step == Step::Crowded || self.readable || self.hung_up {
+            if budget == 0 || step == Step::Crowded {
                 self.eager = true;
                 break;
             }
-            let space = buffers.inbox.space();
-            let room = space.len();
-            match self.stream.read(space) {
+            let (room, read) = match self.read(buffers, rules) {
+                Ok(outcome) => outcome,
+                Err(error) => return Received::Refused(error),
+            };
+            match read {
                 Ok(0) => return Received::Closed,
                 Ok(count) => {
-                    buffers.inbox.fill(count);
                     self.readable = count == room || self.stream.holds_more();
                     self.arrived += count as u64;
                     budget = budget.saturating_sub(count);
@@ -275,7 +262,33 @@ impl Connection {
                 Err(error) => return Received::Refused(error),
             };
         }
-        Received::Waiting(step)
+        match buffers.intake.pause(rules) {
+            Ok(()) => Received::Waiting(step),
+            Err(error) => Received::Refused(error),
+        }
+    }
+
+    /// Reads once: into the body itself where one is on its way, else into the inbox. Returns how much
+    /// there was room for, and what was read.
+    fn read(
+        &self,
+        buffers: &mut Buffers,
+        rules: &Rules,
+    ) -> Result<(usize, io::Result<usize>), RequestError> {
+        if !self.stream.is_tls()
+            && buffers.inbox.is_empty()
+            && let Some(body) = buffers.intake.room(rules)?
+        {
+            let room = body.capacity() - body.len();
+            return Ok((room, self.stream.read_onto(body)));
+        }
+        let space = buffers.inbox.space();
+        let room = space.len();
+        let read = self.stream.read(space);
+        if let Ok(count) = read {
+            buffers.inbox.fill(count);
+        }
+        Ok((room, read))
     }
 
     /// Whether nothing is to be done for the connection before the client sends more: it waits

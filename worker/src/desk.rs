@@ -93,6 +93,7 @@ impl<'a> Desk<'a> {
             trusted: connection.sender.trusted,
             logged: Vec::new(),
         };
+        request.body.begin();
         seat.occupy(stream, started, &request.head, request.peer, request.scheme);
         let keeps_alive = intake.framing.keep_alive;
         let outgoing = &mut connection.outgoing;

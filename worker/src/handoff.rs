@@ -73,7 +73,8 @@ pub(crate) fn pass_ready(handoff: &Handoff, connection: &Connection) -> bool {
     let (Body::Memory(body), false) = (&intake.body, intake.was_chunked()) else {
         return false;
     };
-    let parts = [&intake.head.bytes, body.get_ref(), buffers.inbox.filled()];
+    let body = body.get_ref().as_ref();
+    let parts = [&intake.head.bytes, body, buffers.inbox.filled()];
     send(handoff, connection, WHOLE, parts)
 }
 

@@ -31,15 +31,20 @@ impl Inbox {
 
     /// Room for at least a piece more, after what is there.
     pub(crate) fn space(&mut self) -> &mut [u8] {
-        if self.bytes.len() - self.end < PIECE {
+        self.make_space(PIECE);
+        &mut self.bytes[self.end..]
+    }
+
+    fn make_space(&mut self, count: usize) {
+        if self.bytes.len() - self.end < count {
             self.bytes.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
-            if self.bytes.len() - self.end < PIECE {
-                self.bytes.resize((self.end + PIECE).next_power_of_two(), 0);
+            if self.bytes.len() - self.end < count {
+                let length = (self.end + count).next_power_of_two();
+                self.bytes.resize(length, 0);
             }
         }
-        &mut self.bytes[self.end..]
     }
 
     /// Notes that `count` bytes of [`Inbox::space`] were filled.
@@ -48,10 +53,14 @@ impl Inbox {
     }
 
     /// Puts back bytes that were read elsewhere.
-    #[cfg(test)]
     pub(crate) fn refill(&mut self, bytes: &[u8]) {
-        self.space()[..bytes.len()].copy_from_slice(bytes);
+        self.make_space(bytes.len());
+        self.bytes[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.fill(bytes.len());
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -18,6 +18,7 @@ mod acceptor;
 mod ahead;
 mod awaited;
 mod boot;
+mod buffers;
 mod connection;
 mod connection_limit;
 mod crew;

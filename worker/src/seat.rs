@@ -106,6 +106,7 @@ impl Seat {
         let mut seat = self.lock();
         seat.stream = None;
         seat.since = None;
+        seat.head.shed();
         !std::mem::take(&mut seat.expired)
     }
 

@@ -15,6 +15,7 @@ use mio::net::{TcpStream, UnixStream};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::request::Peer;
+use rustix::buffer::spare_capacity;
 use rustix::fs::sendfile;
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -38,6 +39,17 @@ impl Stream {
         match self {
             Self::Tls(session) => session.read(into),
             plain => Ok(retry_on_intr(|| rustix::io::read(plain, &mut *into))?),
+        }
+    }
+
+    /// As [`Stream::read`], to the end of `into`, as much as it has the capacity for. Not for a session
+    /// of TLS, which would have to have all of that room filled with zeros before each read.
+    pub(crate) fn read_onto(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        match self {
+            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+            plain => Ok(retry_on_intr(|| {
+                rustix::io::read(plain, spare_capacity(&mut *into))
+            })?),
         }
     }
 

@@ -1,7 +1,8 @@
 //! The system calls of a worker that need `unsafe`.
 #![allow(
     unsafe_code,
-    reason = "descriptors that arrive as numbers must be given their owner; ioctl has no types"
+    reason = "descriptors that arrive as numbers must be given their owner; ioctl has \
+              no types; the heap is the C library's"
 )]
 
 use std::io;
@@ -25,4 +26,13 @@ pub(crate) fn epoll_of(poll: &Poll) -> io::Result<Epoll> {
     // SAFETY: `poll` owns the descriptor and is borrowed until after it has been duplicated.
     let fd = unsafe { BorrowedFd::borrow_raw(poll.as_raw_fd()) };
     Ok(Epoll(fd.try_clone_to_owned()?))
+}
+
+/// Gives free pages of the heap back to the kernel, wherever they are.
+pub(crate) fn trim_heap() {
+    // SAFETY: malloc_trim(3) may be called at any time, by any thread.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
 }

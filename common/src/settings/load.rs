@@ -106,6 +106,7 @@ impl Loaded {
     /// Makes directories absolute, so that a reload means the same ones, and checks what takes more
     /// than one setting to know.
     fn settle(&mut self, start: &Path) -> Result<(), SettingsError> {
+        let default_head = self.origin("limit_request_head") == Some(&Origin::Default);
         let settings = &mut self.settings;
         settings.env_file = settings.env_file.take().map(|path| match path.to_str() {
             Some(optional) if optional.starts_with('-') => {
@@ -117,6 +118,12 @@ impl Loaded {
         settings.chdir = settings.chdir.take().map(|path| start.join(path));
         let base = settings.chdir.clone().unwrap_or_else(|| start.to_owned());
         settings.tmp_upload_dir = settings.tmp_upload_dir.take().map(|path| base.join(path));
+        if default_head {
+            // Whoever permits longer lines means heads that have some.
+            let lines = settings.limit_request_line
+                + 2 * settings.limit_request_field_size.min(usize::MAX / 4);
+            settings.limit_request_head = settings.limit_request_head.max(lines);
+        }
         for path in &mut settings.python.path {
             *path = base.join(&path);
         }

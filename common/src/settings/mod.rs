@@ -95,6 +95,8 @@ pub struct Settings {
     pub limit_request_line: usize,
     pub limit_request_fields: usize,
     pub limit_request_field_size: usize,
+    /// All of a head.
+    pub limit_request_head: usize,
     pub limit_request_body: u64,
     pub leniency: Leniency,
 
@@ -109,6 +111,9 @@ pub struct Settings {
     pub initgroups: bool,
     pub umask: u32,
     pub tmp_upload_dir: Option<PathBuf>,
+    /// What a request body, and all of a worker's together, may have of its memory, in bytes.
+    pub body_buffer_size: usize,
+    pub body_buffer_total: usize,
     pub preload_app: bool,
     pub sendfile: bool,
     /// Of responses; empty is no such field.
@@ -201,6 +206,7 @@ impl Settings {
             limit_request_line: 0,
             limit_request_fields: 0,
             limit_request_field_size: 0,
+            limit_request_head: 0,
             limit_request_body: 0,
             leniency: Leniency::default(),
             chdir: None,
@@ -213,6 +219,8 @@ impl Settings {
             initgroups: false,
             umask: 0,
             tmp_upload_dir: None,
+            body_buffer_size: 0,
+            body_buffer_total: 0,
             preload_app: false,
             sendfile: false,
             server_header: String::new(),

@@ -13,6 +13,7 @@ mod deaths;
 mod fairness;
 mod framing;
 mod full_house;
+mod heads;
 mod logs;
 mod mechanics;
 mod privileges;

@@ -8,35 +8,6 @@ use nix::unistd::Uid;
 use crate::harness::Server;
 
 #[test]
-fn a_body_that_cannot_be_kept_names_directory_and_cause() {
-    let builder = Server::new("no spool")
-        .lab()
-        .args(&["--tmp-upload-dir", "spool"]);
-    let spool = builder.dir().join("spool");
-    fs::create_dir(&spool).expect("a directory");
-    let mut server = builder.start();
-    fs::remove_dir(&spool).expect("it is empty");
-    server.tolerate("temporary file");
-    let mut client = server.client();
-    let body = vec![b'x'; 100_000];
-    let head = format!(
-        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
-        body.len()
-    );
-    client.send(head.as_bytes()).expect("sent");
-    // The refusal may come before all of it has been sent.
-    let _ = client.send(&body);
-    assert_eq!(client.answer().expect("an answer").status, 500);
-    let line = server.log().wait_for("temporary file");
-    assert!(
-        line.contains("[ERROR]") && !line.contains("Invalid request"),
-        "{line}"
-    );
-    assert!(line.contains("No such file or directory"), "{line}");
-    assert!(line.contains(&spool.display().to_string()), "{line}");
-}
-
-#[test]
 fn processes_and_threads_that_cannot_be_had_name_their_limits() {
     if !Uid::effective().is_root() {
         eprintln!("skipped: only root can become somebody with a limit");

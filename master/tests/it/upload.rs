@@ -86,9 +86,10 @@ fn short_bodies_stay_in_memory_and_long_ones_do_not() {
     for (length, place) in [
         (0, "memory"),
         (1, "memory"),
-        (65_536, "memory"),
-        (65_537, "file"),
-        (MIB, "file"),
+        (100_000, "memory"),
+        (MIB, "memory"),
+        (MIB + 1, "file"),
+        (2 * MIB, "file"),
     ] {
         let answer = client
             .request("POST", "/upload", "", &vec![b'a'; length])
@@ -98,9 +99,187 @@ fn short_bodies_stay_in_memory_and_long_ones_do_not() {
     }
 }
 
+/// A client that has begun to send a body, and has said all of it but the last octet.
+fn begun(server: &Server, length: usize) -> Client {
+    let mut client = server.client();
+    let head = format!("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+    client.send(head.as_bytes()).expect("sent");
+    client.send(&vec![b'a'; length - 1]).expect("sent");
+    client
+}
+
+#[test]
+fn all_bodies_together_keep_to_the_memory_for_them() {
+    let server = Server::new("body_buffer_total")
+        .lab()
+        .args(&["--body-buffer-size", "200000"])
+        .args(&["--body-buffer-total", "600000"])
+        .start();
+    let worker = server.children()[0];
+    let before = worker.descriptors();
+    let mut clients: Vec<_> = (0..6).map(|_| begun(&server, 150_000)).collect();
+    eventually("three of six have found no room in memory", || {
+        (worker.descriptors() == before + 6 + 3).then_some(())
+    });
+    let mut places = Vec::new();
+    for client in &mut clients {
+        client.send(b"a").expect("sent");
+        let text = client.answer().expect("an answer").text();
+        places.push(text.split(' ').next().unwrap_or_default().to_owned());
+        assert!(
+            text.ends_with(&format!(" 150000 {}", 150_000 * 97)),
+            "{text}"
+        );
+    }
+    places.sort();
+    assert_eq!(
+        places,
+        ["file", "file", "file", "memory", "memory", "memory"]
+    );
+    let answer = clients[0].request("POST", "/upload", "", &[b'a'; 150_000]);
+    assert!(answer.expect("an answer").text().starts_with("memory "));
+}
+
+#[test]
+fn what_follows_a_body_is_the_next_request_wherever_it_is_kept() {
+    let server = Server::new("pipelined uploads").lab().start();
+    let mut client = server.client();
+    for length in [100_000, 3 * MIB] {
+        let mut bytes = Vec::new();
+        for method in ["POST", "GET", "POST"] {
+            let length = if method == "GET" { 0 } else { length };
+            let head =
+                format!("{method} /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+            bytes.extend_from_slice(head.as_bytes());
+            bytes.resize(bytes.len() + length, b'a');
+        }
+        client.send(&bytes).expect("sent");
+        let place = if length > MIB { "file" } else { "memory" };
+        for (place, length) in [(place, length), ("memory", 0), (place, length)] {
+            let text = client.answer().expect("an answer").text();
+            assert_eq!(text, format!("{place} {length} {}", length * 97));
+        }
+    }
+}
+
+#[test]
+fn more_bodies_than_the_memory_takes_wait_while_others_are_served() {
+    let server = Server::new("bodies in turn").lab().start();
+    let uploads: Vec<_> = (0..40)
+        .map(|_| {
+            let mut client = server.client();
+            std::thread::spawn(move || {
+                let body = vec![b'a'; MIB];
+                for _ in 0..10 {
+                    let answer = client.request("POST", "/upload", "", &body);
+                    let text = answer.expect("an answer").text();
+                    assert!(text.ends_with(&format!(" {MIB} {}", MIB * 97)), "{text}");
+                }
+            })
+        })
+        .collect();
+    for upload in uploads {
+        upload.join().expect("all answered");
+    }
+    let grown = server.children()[0].kib("VmHWM");
+    assert!(grown < 64 * 1024, "the worker had {grown} KiB");
+}
+
+#[test]
+fn where_no_file_can_be_made_bodies_stay_in_memory() {
+    let mut server = Server::new("no file")
+        .lab()
+        // What is there, and takes no file, whoever asks.
+        .args(&["--tmp-upload-dir", "/proc"])
+        .args(&["--body-buffer-size", "1000"])
+        .args(&["--body-buffer-total", "300000"])
+        .start();
+    let told = server
+        .log()
+        .wait_for("no temporary file can be made in /proc");
+    for part in ["tmp_upload_dir", "os error", "body_buffer_size"] {
+        assert!(told.contains(part), "{told}");
+    }
+    let mut client = server.client();
+    let answer = client.request("POST", "/upload", "", &[b'a'; 200_000]);
+    let text = answer.expect("an answer").text();
+    assert_eq!(text, format!("memory 200000 {}", 200_000 * 97));
+    let _ = client.request("POST", "/upload", "", &[b'a'; 400_000]);
+    server.tolerate("Request from");
+    let told = server.log().wait_for("Request from 127.0.0.1");
+    for part in [
+        "ERROR",
+        "/proc (tmp_upload_dir)",
+        "os error",
+        "body_buffer_total = 300000",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    assert_eq!(
+        server
+            .log()
+            .count("no temporary file can be made in /proc (tmp_upload_dir): "),
+        2
+    );
+}
+
+#[test]
+fn a_directory_that_goes_is_named_with_the_reason() {
+    let mut server = Server::new("lost directory").lab();
+    let directory = server.dir().join("spool");
+    std::fs::create_dir(&directory).expect("a directory");
+    server = server
+        .args(&["--tmp-upload-dir", "spool"])
+        .args(&["--body-buffer-size", "1000"])
+        .args(&["--body-buffer-total", "100000"]);
+    let mut server = server.start();
+    let upload = |length: usize| {
+        let mut client = server.client();
+        let head = format!("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        client.send(head.as_bytes()).expect("sent");
+        client.send(&[b'a'; 2000]).expect("sent");
+        client
+    };
+    let answer = server
+        .client()
+        .request("POST", "/upload", "", &[b'a'; 200_000]);
+    assert!(answer.expect("an answer").text().starts_with("file "));
+    std::fs::remove_dir(&directory).expect("removed");
+    let answer = upload(200_000).answer().expect("an answer");
+    assert_eq!((answer.status, answer.closes()), (500, true));
+    server.tolerate("Request from");
+    let told = server.log().wait_for("Request from");
+    assert!(told.contains("No such file or directory"), "{told}");
+    assert!(told.contains(&*directory.to_string_lossy()), "{told}");
+}
+
+#[test]
+fn a_file_that_cannot_grow_is_named_with_the_reason() {
+    // Nobody needs a full disk for this: no file may be longer than 256 KiB.
+    let limited = "trap '' XFSZ; ulimit -f 256; exec \"$@\"";
+    let mut server = Server::new("full")
+        .lab()
+        .under(&["bash", "-c", limited, "bash"])
+        .start();
+    let mut client = server.client();
+    client
+        .send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n")
+        .expect("sent");
+    // It may be refused before all of it is sent.
+    let _ = send_body(&mut client, 5_000_000);
+    server.tolerate("Request from");
+    let told = server.log().wait_for("Request from");
+    assert!(told.contains("File too large (os error 27)"), "{told}");
+    assert!(told.contains("tmp_upload_dir"), "{told}");
+    assert_eq!(server.get("/").status, 200);
+}
+
 #[test]
 fn an_upload_that_is_broken_off_leaves_nothing() {
-    let server = Server::new("broken upload").lab().start();
+    let server = Server::new("broken upload")
+        .lab()
+        .args(&["--body-buffer-size", "65536"])
+        .start();
     let worker = server.children()[0];
     let before = worker.descriptors();
     let clients: Vec<_> = (0..20)

@@ -1,12 +1,11 @@
 //! What can be wrong with a request, and the one place that maps it to a status.
 
-use std::path::PathBuf;
-
 use http::StatusCode;
 
+use super::storage::StorageError;
 use crate::proxy_header::Malformed;
 
-/// The client's fault, but for the last two. The connection is closed after the answer, because
+/// The client's fault, but for the last one. The connection is closed after the answer, because
 /// where the next request begins is no longer certain.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
@@ -60,6 +59,8 @@ pub(crate) enum RequestError {
     LineTooLong,
     #[error("the header fields exceed limit_request_fields or limit_request_field_size")]
     FieldsTooLarge,
+    #[error("the head is longer than limit_request_head")]
+    HeadTooLarge,
     #[error("the body is longer than limit_request_body, or the limit of the application")]
     BodyTooLarge,
     #[error("the PROXY protocol header is malformed: {0}")]
@@ -72,11 +73,8 @@ pub(crate) enum RequestError {
     HeadTimeout,
     #[error("the body did not arrive in time (body_timeout, body_min_rate)")]
     BodyTimeout,
-    #[error("the body could not be written to a temporary file in {}: {source}", directory.display())]
-    Spool {
-        directory: PathBuf,
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Storage(#[from] StorageError),
 }
 
 impl RequestError {
@@ -86,6 +84,11 @@ impl RequestError {
             Self::WithoutTls => "This port speaks TLS: ask again with https.\n",
             _ => "",
         }
+    }
+
+    /// Whether it is ours to mend, rather than the client's.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(self, Self::Storage(_))
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -113,10 +116,12 @@ impl RequestError {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::LineTooLong => StatusCode::URI_TOO_LONG,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
-            Self::FieldsTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::FieldsTooLarge | Self::HeadTooLarge => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
             Self::TransferCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::Spool { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

@@ -35,6 +35,7 @@ impl Scan {
     ) -> Result<Option<usize>, RequestError> {
         while let Some(at) = memchr(b'\n', &input[self.searched..]) {
             let lf = self.searched + at;
+            self.check_head(lf + 1, rules)?;
             let ended = &input[self.line..lf];
             let Some(line) = ended.strip_suffix(b"\r") else {
                 // What had been known before the LF came goes first, however the bytes came.
@@ -70,7 +71,17 @@ impl Scan {
         // The CR may be here already while its LF is not.
         let line = &input[self.line..input.len().saturating_sub(1).max(self.line)];
         self.check_line(line, self.begins_field(line, rules), rules)?;
+        self.check_head(input.len(), rules)?;
         Ok(None)
+    }
+
+    /// `length` is what has come of the head, at least.
+    fn check_head(&self, length: usize, rules: &Rules) -> Result<(), RequestError> {
+        match self.lines {
+            _ if length - self.start <= rules.limits.head => Ok(()),
+            0 => Err(RequestError::LineTooLong),
+            _ => Err(RequestError::HeadTooLarge),
+        }
     }
 
     /// Whether `line` is one of its own: not, where it may go on with the field line before it.

@@ -12,7 +12,7 @@ use super::first_line::put_line;
 use super::framing::{Framing, Length};
 use super::head::Scan;
 use super::spool::Spool;
-use super::{Limits, RequestError, Rules, Sender, authority};
+use super::{RequestError, Rules, Sender, authority};
 use crate::inbox::Inbox;
 
 /// What the caller is to do next.
@@ -26,6 +26,9 @@ pub(crate) enum Step {
     MoreBody,
     /// A body is incomplete, and the client waits for `100 Continue` before it sends it.
     Continue,
+    /// A body is to come later, and none of it is taken: to be tried again when requests that are whole
+    /// have been served.
+    Crowded,
     /// The request in `head` and `body` is whole.
     Request,
 }
@@ -37,6 +40,8 @@ pub(crate) struct Intake {
     pub(crate) body: Body,
     pub(crate) framing: Framing,
     pub(crate) scheme: Scheme,
+    /// Requests that are whole are run soon, so that a body may wait for the memory of theirs.
+    pub(crate) may_wait: bool,
     /// `head` belongs to the request that is being read, not to the one before.
     has_head: bool,
     stage: Stage,
@@ -45,7 +50,7 @@ pub(crate) struct Intake {
 #[derive(Debug)]
 enum Stage {
     Head(Scan),
-    Length { left: u64, spool: Spool },
+    Length { length: u64, spool: Spool },
     Chunked { decoder: Chunked, spool: Spool },
 }
 
@@ -63,7 +68,6 @@ impl Intake {
         rules: &Rules,
         sender: Sender,
     ) -> Result<Step, RequestError> {
-        let limits = &rules.limits;
         if let Stage::Head(scan) = &mut self.stage {
             if inbox.is_empty() {
                 return Ok(Step::Idle);
@@ -77,10 +81,32 @@ impl Intake {
             self.has_head = true;
             self.scheme = rules.fields.apply(&mut self.head, sender)?;
             authority::settle(&mut self.head, sender)?;
-            self.framing = Framing::of(&self.head, limits.body)?;
-            return self.begin_body(inbox, limits);
+            self.framing = Framing::of(&self.head, rules.limits.body)?;
+            return self.begin_body(inbox, rules);
         }
-        self.read_body(inbox, limits)
+        self.read_body(inbox, rules)
+    }
+
+    /// What more of the body may be read into, up to its capacity and without a detour by the inbox;
+    /// `None` where that is not known.
+    pub(crate) fn room(&mut self, rules: &Rules) -> Result<Option<&mut Vec<u8>>, RequestError> {
+        match &mut self.stage {
+            Stage::Length { spool, .. } => match self.may_wait && spool.can_wait(&rules.storage) {
+                true => Ok(None),
+                false => Ok(Some(spool.room(&rules.storage)?)),
+            },
+            Stage::Head(_) | Stage::Chunked { .. } => Ok(None),
+        }
+    }
+
+    /// The client is waited for.
+    pub(crate) fn pause(&mut self, rules: &Rules) -> Result<(), RequestError> {
+        match &mut self.stage {
+            Stage::Length { spool, .. } | Stage::Chunked { spool, .. } => {
+                Ok(spool.pause(&rules.storage)?)
+            }
+            Stage::Head(_) => Ok(()),
+        }
     }
 
     /// The request is refused: makes `head` what there is to tell of it, which may be no more than
@@ -96,6 +122,8 @@ impl Intake {
     /// Gives up the request that is being read, so that another client's can be.
     pub(crate) fn abandon(&mut self) {
         self.stage = Stage::default();
+        // Whole, perhaps, and nobody will run it: it shall not count as one that waits.
+        self.body = Body::default();
     }
 
     /// Whether the last request came in chunks, so that its bytes cannot be put together again.
@@ -103,39 +131,53 @@ impl Intake {
         self.framing.length == Length::Chunked
     }
 
-    fn begin_body(&mut self, inbox: &mut Inbox, limits: &Limits) -> Result<Step, RequestError> {
+    fn begin_body(&mut self, inbox: &mut Inbox, rules: &Rules) -> Result<Step, RequestError> {
         self.stage = match self.framing.length {
-            Length::None | Length::Known(0) => return self.complete(Spool::default()),
-            Length::Known(left) => {
-                let mut spool = Spool::default();
-                spool.expect(left);
-                Stage::Length { left, spool }
+            Length::None | Length::Known(0) => {
+                self.stage = Stage::default();
+                self.body = Body::default();
+                return Ok(Step::Request);
             }
+            Length::Known(length) => Stage::Length {
+                length,
+                spool: Spool::new(length, &rules.storage),
+            },
             Length::Chunked => Stage::Chunked {
                 decoder: Chunked::default(),
-                spool: Spool::default(),
+                spool: Spool::new(0, &rules.storage),
             },
         };
         let wants_continue = self.framing.expects_continue && inbox.is_empty();
-        match self.read_body(inbox, limits)? {
+        match self.read_body(inbox, rules)? {
             Step::MoreBody if wants_continue => Ok(Step::Continue),
             step => Ok(step),
         }
     }
 
-    fn read_body(&mut self, inbox: &mut Inbox, limits: &Limits) -> Result<Step, RequestError> {
+    fn read_body(&mut self, inbox: &mut Inbox, rules: &Rules) -> Result<Step, RequestError> {
         let complete = match &mut self.stage {
             Stage::Head(_) => return Ok(Step::Idle),
-            Stage::Length { left, spool } => {
-                let most = usize::try_from(*left).unwrap_or(usize::MAX);
+            Stage::Length { length, spool } => {
+                spool.cut_excess(|next| inbox.refill(next));
+                let left = length.saturating_sub(spool.length());
+                let most = usize::try_from(left).unwrap_or(usize::MAX);
                 let run = most.min(inbox.filled().len());
-                spool.push(&inbox.filled()[..run], limits)?;
-                inbox.consume(run);
-                *left -= run as u64;
-                *left == 0
+                if run > 0 {
+                    if self.may_wait && spool.can_wait(&rules.storage) {
+                        return Ok(Step::Crowded);
+                    }
+                    spool.push(&inbox.filled()[..run], &rules.storage)?;
+                    inbox.consume(run);
+                }
+                left == run as u64
             }
             Stage::Chunked { decoder, spool } => {
-                let taken = decoder.decode(inbox.filled(), |data| spool.push(data, limits))?;
+                let taken = decoder.decode(inbox.filled(), |data| {
+                    if spool.length() + data.len() as u64 > rules.limits.body {
+                        return Err(RequestError::BodyTooLarge);
+                    }
+                    Ok(spool.push(data, &rules.storage)?)
+                })?;
                 inbox.consume(taken);
                 decoder.is_complete()
             }
@@ -144,24 +186,25 @@ impl Intake {
             return Ok(Step::MoreBody);
         }
         match std::mem::take(&mut self.stage) {
-            Stage::Length { spool, .. } | Stage::Chunked { spool, .. } => self.complete(spool),
+            Stage::Length { spool, .. } | Stage::Chunked { spool, .. } => {
+                self.body = spool.finish(&rules.storage)?;
+                Ok(Step::Request)
+            }
             Stage::Head(_) => Ok(Step::Idle),
         }
-    }
-
-    fn complete(&mut self, spool: Spool) -> Result<Step, RequestError> {
-        self.stage = Stage::default();
-        self.body = spool.finish()?;
-        Ok(Step::Request)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::sync::Arc;
+
+    use oxicorn_common::Settings;
 
     use super::*;
-    use crate::http::limits::BODY_IN_MEMORY;
+    use crate::http::Limits;
+    use crate::http::storage::Storage;
 
     fn rules() -> Rules {
         Rules {
@@ -176,7 +219,14 @@ mod tests {
     /// The bodies of the requests in `input`, which comes in pieces of `size`.
     fn bodies(input: &[u8], size: usize) -> Result<Vec<Vec<u8>>, u16> {
         let (mut inbox, mut intake) = (Inbox::default(), Intake::default());
-        let rules = rules();
+        let settings = Settings {
+            body_buffer_size: 60_000,
+            ..Settings::default()
+        };
+        let rules = Rules {
+            storage: Arc::new(Storage::from(&settings)),
+            ..rules()
+        };
         let mut bodies = Vec::new();
         for piece in input.chunks(size) {
             inbox.refill(piece);
@@ -211,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_long_body_goes_to_a_file_and_comes_back_whole() {
-        let body: Vec<u8> = (0..BODY_IN_MEMORY * 3).map(|at| (at % 251) as u8).collect();
+        let body: Vec<u8> = (0..200_000).map(|at| (at % 251) as u8).collect();
         let head = format!(
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
             body.len()

@@ -20,6 +20,7 @@ mod refusal;
 pub(crate) mod rules;
 pub(crate) mod server_field;
 pub(crate) mod spool;
+mod storage;
 mod target;
 pub(crate) mod token;
 

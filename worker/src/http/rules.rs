@@ -1,16 +1,20 @@
 //! What the settings say of requests, read once.
 
+use std::sync::Arc;
+
 use oxicorn_common::Settings;
 
 use super::fields::FieldPolicy;
 use super::lenient::Leniency;
 use super::limits::Limits;
+use super::storage::Storage;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
     pub(crate) limits: Limits,
     pub(crate) leniency: Leniency,
     pub(crate) fields: FieldPolicy,
+    pub(crate) storage: Arc<Storage>,
 }
 
 /// What is known of whoever sends a request before its first byte.
@@ -28,6 +32,7 @@ impl From<&Settings> for Rules {
             limits: Limits::from(settings),
             leniency: Leniency::from(settings),
             fields: FieldPolicy::from(settings),
+            storage: Arc::new(Storage::from(settings)),
         }
     }
 }

@@ -1,104 +1,319 @@
-//! Where a body goes while it arrives: memory at first, an unlinked temporary file once it is
-//! longer than [`BODY_IN_MEMORY`]. The file has no name, so nothing is left behind by a crash.
+//! Where a body goes while it arrives: memory at first, an unlinked temporary file when it is too
+//! long for that, or when the memory for all bodies is used up.
+//!
+//! ```text
+//!   socket --> buffer of the body, as long as it is to be                  (memory)
+//!   socket --> scratch buffer, one for all that arrive --> file            (file)
+//! ```
 
 use std::fs::File;
-use std::io::{self, BufWriter, Cursor, IntoInnerError, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::io::{Cursor, Seek, Write};
 
+use oxicorn_common::body_memory::BodyBuffer;
 use oxicorn_common::request::Body;
 
-use super::RequestError;
-use super::limits::{BODY_IN_MEMORY, Limits};
+use super::storage::{Storage, StorageError};
+
+/// How many bytes of bodies are read before their turn, where they can come later too.
+const READ_AHEAD: usize = 2 * 1024 * 1024;
 
 /// A body that is still arriving.
 #[derive(Debug)]
-pub(crate) enum Spool {
-    Memory(Vec<u8>),
-    /// Buffered, because a chunk may be a single octet.
+pub(crate) struct Spool {
+    place: Place,
+    /// The length that the client has announced; 0 where it has not.
+    announced: u64,
+}
+
+#[derive(Debug)]
+enum Place {
+    Memory(BodyBuffer),
     File {
-        file: BufWriter<File>,
-        length: u64,
-        /// Where it would be found if it had a name.
-        directory: PathBuf,
+        file: File,
+        /// Of what is in the file.
+        written: u64,
+        /// What is to be written next: nothing while the client is waited for.
+        scratch: Vec<u8>,
     },
 }
 
-impl Default for Spool {
-    fn default() -> Self {
-        Self::Memory(Vec::new())
-    }
-}
-
 impl Spool {
-    /// Makes room for what the client announced, within what may stay in memory.
-    pub(crate) fn expect(&mut self, length: u64) {
-        if let Self::Memory(bytes) = self {
-            bytes.reserve(usize::try_from(length).map_or(0, |it| it.min(BODY_IN_MEMORY)));
+    pub(crate) fn new(announced: u64, storage: &Storage) -> Self {
+        Self {
+            place: Place::Memory(storage.memory.buffer()),
+            announced,
         }
     }
 
-    pub(crate) fn push(&mut self, data: &[u8], limits: &Limits) -> Result<(), RequestError> {
-        if self.length() + data.len() as u64 > limits.body {
-            return Err(RequestError::BodyTooLarge);
+    pub(crate) fn length(&self) -> u64 {
+        match &self.place {
+            Place::Memory(buffer) => buffer.as_ref().len() as u64,
+            Place::File {
+                written, scratch, ..
+            } => written + scratch.len() as u64,
         }
-        match self {
-            Self::Memory(bytes) if bytes.len() + data.len() <= BODY_IN_MEMORY => {
-                bytes.extend_from_slice(data);
+    }
+
+    /// Whether a body of known length should come later: enough others are whole and wait for their
+    /// turn, and will give back their memory, which is then still warm in the processor's cache. Nothing
+    /// of it has come yet.
+    pub(crate) fn can_wait(&mut self, storage: &Storage) -> bool {
+        let (missing, waiting) = (self.missing(), storage.memory.waiting());
+        match &mut self.place {
+            Place::Memory(buffer) if self.announced <= storage.most_in_memory && waiting > 0 => {
+                let capacity = buffer.bytes_mut().capacity();
+                capacity == 0 && (waiting + missing > READ_AHEAD || !buffer.reserve(missing))
             }
-            Self::Memory(bytes) => {
-                let directory = limits.spool_dir.clone();
-                let directory = directory.unwrap_or_else(std::env::temp_dir);
-                let outcome = tempfile::tempfile_in(&directory).and_then(|file| {
-                    let mut file = BufWriter::new(file);
-                    file.write_all(bytes).map(|()| file)
-                });
-                *self = Self::File {
-                    file: outcome.map_err(failed(&directory))?,
-                    length: bytes.len() as u64,
-                    directory,
-                };
-                return self.push(data, limits);
+            _ => false,
+        }
+    }
+
+    /// What the next bytes of a body of known length may be read into, up to its capacity. There is
+    /// room for one byte more than are missing: a read that fills it does not say whether the socket
+    /// is empty.
+    pub(crate) fn room(&mut self, storage: &Storage) -> Result<&mut Vec<u8>, StorageError> {
+        self.reserve(self.announced, self.missing(), storage)?;
+        Ok(match &mut self.place {
+            Place::Memory(buffer) => buffer.bytes_mut(),
+            Place::File { scratch, .. } => scratch,
+        })
+    }
+
+    /// Takes back what [`Spool::room`] was given beyond the end of the body.
+    pub(crate) fn cut_excess(&mut self, take: impl FnOnce(&[u8])) {
+        let excess = self.length().saturating_sub(self.announced);
+        let bytes = match &mut self.place {
+            Place::Memory(buffer) => buffer.bytes_mut(),
+            Place::File { scratch, .. } => scratch,
+        };
+        let excess = usize::try_from(excess).unwrap_or(usize::MAX);
+        let end = bytes.len().saturating_sub(excess);
+        if end < bytes.len() {
+            take(&bytes[end..]);
+            bytes.truncate(end);
+        }
+    }
+
+    pub(crate) fn push(&mut self, data: &[u8], storage: &Storage) -> Result<(), StorageError> {
+        let length = self.length() + data.len() as u64;
+        match length < self.announced {
+            true => self.reserve(self.announced, self.missing(), storage)?,
+            false => self.reserve(length, data.len(), storage)?,
+        }
+        match &mut self.place {
+            Place::Memory(buffer) => buffer.bytes_mut().extend_from_slice(data),
+            Place::File { scratch, .. } if data.len() <= scratch.capacity() - scratch.len() => {
+                scratch.extend_from_slice(data);
             }
-            Self::File {
-                file,
-                length,
-                directory,
-            } => {
-                file.write_all(data).map_err(failed(directory))?;
-                *length += data.len() as u64;
+            Place::File { file, written, .. } => {
+                // It has been emptied for this.
+                file.write_all(data)
+                    .map_err(|error| storage.file_error(error))?;
+                *written += data.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// The client is waited for: nothing but the file has what goes there.
+    pub(crate) fn pause(&mut self, storage: &Storage) -> Result<(), StorageError> {
+        if let Place::File { scratch, .. } = &self.place
+            && scratch.capacity() > 0
+        {
+            self.write_scratch(storage)?;
+            if let Place::File { scratch, .. } = &mut self.place {
+                storage.memory.give_back(std::mem::take(scratch));
             }
         }
         Ok(())
     }
 
     /// The whole body, to be read from its beginning.
-    pub(crate) fn finish(self) -> Result<Body, RequestError> {
-        Ok(match self {
-            Self::Memory(bytes) => Body::Memory(Cursor::new(bytes)),
-            Self::File {
-                file,
-                length,
-                directory,
+    pub(crate) fn finish(mut self, storage: &Storage) -> Result<Body, StorageError> {
+        self.pause(storage)?;
+        Ok(match self.place {
+            Place::Memory(mut buffer) => {
+                buffer.wait();
+                Body::Memory(Cursor::new(buffer))
+            }
+            Place::File {
+                mut file, written, ..
             } => {
-                let file = file.into_inner().map_err(IntoInnerError::into_error);
-                let mut file = file.map_err(failed(&directory))?;
-                file.rewind().map_err(failed(&directory))?;
-                Body::Spooled { file, length }
+                file.rewind().map_err(|error| storage.file_error(error))?;
+                Body::Spooled {
+                    file,
+                    length: written,
+                }
             }
         })
     }
 
-    fn length(&self) -> u64 {
-        match self {
-            Self::Memory(bytes) => bytes.len() as u64,
-            Self::File { length, .. } => *length,
+    /// How many bytes of a body of known length are to come, and one.
+    fn missing(&self) -> usize {
+        let missing = self.announced.saturating_sub(self.length());
+        usize::try_from(missing).map_or(usize::MAX, |it| it.saturating_add(1))
+    }
+
+    /// Makes room for `count` bytes of a body that will have `whole` at least, or in the scratch
+    /// buffer for as many as there is room for.
+    fn reserve(&mut self, whole: u64, count: usize, storage: &Storage) -> Result<(), StorageError> {
+        match &mut self.place {
+            Place::Memory(buffer) => {
+                if whole <= storage.most_in_memory && buffer.reserve(count) {
+                    return Ok(());
+                }
+                match storage.create_file() {
+                    Ok(file) => self.move_to(file, storage)?,
+                    Err(_) if buffer.reserve(count) => return Ok(()),
+                    Err(error) => return Err(storage.no_file(error)),
+                }
+            }
+            Place::File { scratch, .. } => {
+                if scratch.capacity() - scratch.len() < count {
+                    self.write_scratch(storage)?;
+                }
+            }
         }
+        if let Place::File { scratch, .. } = &mut self.place
+            && scratch.capacity() == 0
+        {
+            *scratch = storage.memory.scratch();
+        }
+        Ok(())
+    }
+
+    fn move_to(&mut self, mut file: File, storage: &Storage) -> Result<(), StorageError> {
+        let Place::Memory(buffer) = &self.place else {
+            return Ok(());
+        };
+        let bytes = buffer.as_ref();
+        file.write_all(bytes)
+            .map_err(|error| storage.file_error(error))?;
+        self.place = Place::File {
+            file,
+            written: bytes.len() as u64,
+            scratch: Vec::new(),
+        };
+        Ok(())
+    }
+
+    fn write_scratch(&mut self, storage: &Storage) -> Result<(), StorageError> {
+        if let Place::File {
+            file,
+            written,
+            scratch,
+        } = &mut self.place
+        {
+            file.write_all(scratch)
+                .map_err(|error| storage.file_error(error))?;
+            *written += scratch.len() as u64;
+            scratch.clear();
+        }
+        Ok(())
     }
 }
 
-fn failed(directory: &Path) -> impl Fn(io::Error) -> RequestError {
-    |source| RequestError::Spool {
-        directory: directory.to_owned(),
-        source,
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use oxicorn_common::Settings;
+
+    use super::*;
+
+    fn storage(size: usize, total: usize) -> Storage {
+        Storage::from(&Settings {
+            body_buffer_size: size,
+            body_buffer_total: total,
+            ..Settings::default()
+        })
+    }
+
+    fn read(mut body: Body) -> (bool, Vec<u8>) {
+        let mut bytes = Vec::new();
+        body.read_to_end(&mut bytes).expect("a readable body");
+        (matches!(body, Body::Memory(_)), bytes)
+    }
+
+    /// A body of `length` that comes in pieces of `size`, some of them directly.
+    fn spooled(storage: &Storage, announced: bool, length: usize, size: usize) -> (bool, Vec<u8>) {
+        let whole: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+        let announced = if announced { length as u64 } else { 0 };
+        let mut spool = Spool::new(announced, storage);
+        for (number, piece) in whole.chunks(size).enumerate() {
+            if announced > 0 && number % 2 == 1 {
+                let mut piece = piece;
+                while !piece.is_empty() {
+                    let room = spool.room(storage).expect("room");
+                    let count = piece.len().min(room.capacity() - room.len());
+                    room.extend_from_slice(&piece[..count]);
+                    piece = &piece[count..];
+                }
+            } else {
+                spool.push(piece, storage).expect("a place");
+            }
+            if number % 3 == 2 {
+                spool.pause(storage).expect("written");
+            }
+        }
+        assert_eq!(spool.length(), length as u64);
+        let (in_memory, bytes) = read(spool.finish(storage).expect("a body"));
+        assert_eq!(bytes, whole);
+        (in_memory, bytes)
+    }
+
+    #[test]
+    fn a_body_is_whole_wherever_it_goes() {
+        for announced in [true, false] {
+            for (length, size) in [(1, 1), (5_000, 7), (100_000, 100_000), (1_000_000, 4_000)] {
+                let ample = storage(1 << 20, 1 << 22);
+                assert!(spooled(&ample, announced, length, size).0);
+                assert_eq!(ample.memory.used(), 0);
+                let scarce = storage(1 << 20, 1 << 10);
+                assert_eq!(spooled(&scarce, announced, length, size).0, length == 1);
+                let none = storage(0, 1 << 22);
+                assert!(!spooled(&none, announced, length, size).0);
+                assert_eq!((scarce.memory.used(), none.memory.used()), (0, 0));
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_after_the_body_is_not_of_it() {
+        for size in [10, 0] {
+            let storage = storage(size, 1 << 20);
+            let mut spool = Spool::new(4, &storage);
+            spool.push(b"bo", &storage).expect("a place");
+            let room = spool.room(&storage).expect("room");
+            assert!(room.capacity() - room.len() > 2);
+            room.extend_from_slice(b"dyGET");
+            let mut next = Vec::new();
+            spool.cut_excess(|excess| next.extend_from_slice(excess));
+            let (_, body) = read(spool.finish(&storage).expect("a body"));
+            assert_eq!((&body[..], &next[..]), (&b"body"[..], &b"GET"[..]));
+        }
+    }
+
+    #[test]
+    fn where_no_file_can_be_made_memory_has_to_do() {
+        let storage = Storage::from(&Settings {
+            body_buffer_size: 10,
+            body_buffer_total: 1000,
+            tmp_upload_dir: Some("/nonexistent".into()),
+            ..Settings::default()
+        });
+        assert!(spooled(&storage, true, 900, 100).0 && spooled(&storage, false, 900, 100).0);
+        let mut spool = Spool::new(0, &storage);
+        spool.push(&[b'a'; 900], &storage).expect("room");
+        let error = spool.push(&[b'a'; 200], &storage).expect_err("no place");
+        let text = error.to_string();
+        for part in [
+            "/nonexistent",
+            "tmp_upload_dir",
+            "os error 2",
+            "body_buffer_total = 1000",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
     }
 }

@@ -168,7 +168,7 @@ impl Reactor {
         let now = self.now;
         connection.conclude(&self.station, now);
         if let Some(buffers) = connection.buffers.take() {
-            self.keep(buffers);
+            self.spare.keep(buffers);
         }
         if self.table.try_remove(connection.token).is_some() {
             self.shut_until = None;

@@ -131,7 +131,7 @@ impl Reactor {
             // Somebody has typed http for https, as somebody does every day.
             (RequestError::WithoutTls, peer) => debug!("Invalid request from {peer}: {error}"),
             // Nothing is wrong with the request.
-            (RequestError::Spool { .. }, peer) => error!("Request from {peer}: {error}"),
+            (_, peer) if error.is_ours() => error!("Request from {peer}: {error}"),
             (_, Peer::Tcp(address)) => warn!("Invalid request from ip={}: {error}", address.ip()),
             (_, Peer::Unix) => warn!("Invalid request from a local client: {error}"),
         }

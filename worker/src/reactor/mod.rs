@@ -10,6 +10,7 @@ mod drain;
 mod leveling;
 mod opening;
 mod polling;
+mod spare;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -23,7 +24,7 @@ use oxicorn_common::{Handoff, SignalPipe};
 use slab::Slab;
 
 use crate::acceptor::Acceptor;
-use crate::connection::{Awaited, Buffers, Connection, NO_TOKEN, Phase, Received, Then};
+use crate::connection::{Awaited, Connection, NO_TOKEN, Phase, Received, Then};
 use crate::gate::Gate;
 use crate::http::Step;
 use crate::http::date::DateCache;
@@ -35,6 +36,7 @@ use crate::timers::Timers;
 use crate::tls::Tls;
 
 use drain::Drain;
+use spare::SpareBuffers;
 
 const WAKER: usize = usize::MAX - 1;
 const SIGNALS: usize = usize::MAX - 2;
@@ -48,8 +50,6 @@ const LONGEST_ABSENCE: Duration = Duration::from_millis(1);
 const EVENTS: usize = 32;
 /// Connections that one turn between two requests accepts from one listener.
 const ACCEPTS: usize = 8;
-/// Buffers that are kept for the next request.
-const SPARE_BUFFERS: usize = 64;
 /// How long a client may go on sending after its connection was refused more.
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
@@ -65,8 +65,7 @@ pub(crate) struct Reactor {
     /// Tokens of connections that stopped to let others have their turn.
     eager: Vec<usize>,
     pub(crate) timers: Timers,
-    #[allow(clippy::vec_box, reason = "boxes move on as they are")]
-    spare: Vec<Box<Buffers>>,
+    spare: SpareBuffers,
     pub(crate) gate: Arc<Gate>,
     date: DateCache,
     /// Handshakes that this turn may go on with.
@@ -88,6 +87,8 @@ pub(crate) struct Reactor {
     brisk: bool,
     /// There is a processor for each worker.
     has_processor: bool,
+    /// Whoever leads runs what is ready.
+    runs_ready: bool,
     /// Log lines wait for their receiver.
     logs_wait: bool,
     /// No place could be made for a client that waits at the door: not before then again, unless a
@@ -150,7 +151,7 @@ impl Reactor {
             table: Slab::new(),
             eager: Vec::new(),
             timers: Timers::default(),
-            spare: Vec::new(),
+            spare: SpareBuffers::new(Instant::now()),
             gate: Arc::new(Gate::new(&station.settings, tls)),
             date: DateCache::new(),
             handshakes_left: 0,
@@ -163,6 +164,7 @@ impl Reactor {
             signals_due: Instant::now(),
             last_turn: Instant::now(),
             brisk: false,
+            runs_ready: true,
             logs_wait: false,
             shut_until: None,
             warn_after: Instant::now(),
@@ -175,6 +177,7 @@ impl Reactor {
     /// that are whole end up in `ready`. What siblings have given away is taken only when a thread is
     /// `free` for it.
     pub(crate) fn turn(&mut self, patience: Duration, free: bool) -> io::Result<()> {
+        self.runs_ready = free;
         let accepts = self.is_open();
         self.acceptor
             .set_open(accepts, accepts && free && self.has_place())?;
@@ -207,6 +210,7 @@ impl Reactor {
         self.expire();
         self.level();
         self.tend_logs();
+        self.spare.tend(self.now);
         if signalled {
             self.obey_signals()?;
         }
@@ -279,7 +283,7 @@ impl Reactor {
     fn receive(&mut self, mut connection: Box<Connection>, last: bool) {
         let mut buffers = match connection.buffers.take() {
             Some(buffers) => buffers,
-            None => self.spare.pop().unwrap_or_default(),
+            None => self.spare.take(),
         };
         if connection.opening.is_some() {
             match self.open(connection, buffers) {
@@ -287,6 +291,7 @@ impl Reactor {
                 None => return,
             }
         }
+        buffers.intake.may_wait = self.runs_ready;
         match connection.receive(&mut buffers, &self.station.rules) {
             Received::Request => {
                 connection.buffers = Some(buffers);
@@ -294,7 +299,7 @@ impl Reactor {
                 self.place(connection);
             }
             Received::Waiting(Step::Idle) => {
-                self.keep(buffers);
+                self.spare.keep(buffers);
                 if last {
                     return self.give_up_on(connection);
                 }
@@ -313,7 +318,13 @@ impl Reactor {
                     Step::MoreHead => {
                         connection.await_within(Awaited::Head, self.now, settings.header_timeout);
                     }
-                    _ => connection.await_body(self.now, Pace::of_body(settings)),
+                    _ => {
+                        if step == Step::Crowded {
+                            // It is us who do not read: all its time is before it.
+                            connection.awaited = Awaited::Request;
+                        }
+                        connection.await_body(self.now, Pace::of_body(settings));
+                    }
                 }
                 match step {
                     Step::Continue => self.ask_for_body(connection),
@@ -322,7 +333,7 @@ impl Reactor {
                 }
             }
             Received::Closed => {
-                self.keep(buffers);
+                self.spare.keep(buffers);
                 self.part(connection);
             }
             Received::Refused(error) => {
@@ -390,12 +401,5 @@ impl Reactor {
             Err(_) => Phase::Dead,
         };
         self.place(connection);
-    }
-
-    fn keep(&mut self, mut buffers: Box<Buffers>) {
-        if self.spare.len() < SPARE_BUFFERS {
-            buffers.clear();
-            self.spare.push(buffers);
-        }
     }
 }

@@ -29,7 +29,7 @@ impl Reactor {
             }
             Passed::Waiting => self.wait_for_opening(connection, buffers),
             Passed::Gone => {
-                self.keep(buffers);
+                self.spare.keep(buffers);
                 self.forget(connection);
             }
             Passed::Refused(error) => {
@@ -37,7 +37,7 @@ impl Reactor {
                 self.refuse(connection, &error);
             }
             Passed::Failed => {
-                self.keep(buffers);
+                self.spare.keep(buffers);
                 connection.phase = Phase::Lingering;
                 self.place(connection);
             }
@@ -47,7 +47,7 @@ impl Reactor {
 
     fn wait_for_opening(&mut self, mut connection: Box<Connection>, buffers: Box<Buffers>) {
         match buffers.inbox.is_empty() {
-            true => self.keep(buffers),
+            true => self.spare.keep(buffers),
             false => connection.buffers = Some(buffers),
         }
         self.rest(connection);

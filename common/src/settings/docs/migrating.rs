@@ -11,12 +11,15 @@ const END: &str = "<!-- settings: end -->\n";
 const PAGE: &str = "docs/migrating-from-gunicorn.md";
 
 /// Settings that gunicorn does not have.
-const OURS: [&str; 9] = [
+const OURS: [&str; 12] = [
+    "body_buffer_size",
+    "body_buffer_total",
     "body_min_rate",
     "body_timeout",
     "env_file",
     "header_timeout",
     "limit_request_body",
+    "limit_request_head",
     "runners",
     "server_header",
     "write_min_rate",

@@ -7,7 +7,7 @@ use crate::settings::setting::{Kind, Section, Setting, Standing};
 const MOST_LINE: usize = 8190;
 const MOST_FIELDS: usize = 32_768;
 
-pub(in crate::settings) const ROWS: [Setting; 4] = [
+pub(in crate::settings) const ROWS: [Setting; 5] = [
     Setting {
         name: "limit_request_line",
         section: Section::Security,
@@ -47,12 +47,29 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         bare: None,
         standing: Standing::Works,
         help: "The greatest length of one header field, in bytes. A longer one is answered 431. 0 is \
-               no limit.",
+               no limit but that of the head.",
         apply: |settings, text| {
             parse::number(text, 0..=usize::MAX)
                 .map(|value| settings.limit_request_field_size = value)
         },
         show: |settings| settings.limit_request_field_size.to_string(),
+    },
+    Setting {
+        name: "limit_request_head",
+        section: Section::Security,
+        flags: &["--limit-request-head"],
+        kind: Kind::Value("BYTES"),
+        default: "65536",
+        bare: None,
+        standing: Standing::Works,
+        help: "The greatest length of a request line and all header fields together, in bytes. A \
+               longer head is answered 431. Unless it is set it grows with limit_request_line and \
+               limit_request_field_size, to hold a line and two fields of their length. 0 is no \
+               limit.",
+        apply: |settings, text| {
+            parse::number(text, 0..=usize::MAX).map(|value| settings.limit_request_head = value)
+        },
+        show: |settings| settings.limit_request_head.to_string(),
     },
     Setting {
         name: "limit_request_body",

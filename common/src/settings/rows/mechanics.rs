@@ -3,7 +3,7 @@
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 15] = [
+pub(in crate::settings) const ROWS: [Setting; 17] = [
     Setting {
         name: "chdir",
         section: Section::ServerMechanics,
@@ -128,12 +128,43 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         bare: None,
         standing: Standing::Works,
         help: "The directory for request bodies that are too long for memory. Not set is the \
-               system's directory for temporary files.",
+               system's directory for temporary files: TMPDIR or /tmp, else /var/tmp.",
         apply: |settings, text| {
             settings.tmp_upload_dir = parse::path(text);
             Ok(())
         },
         show: |settings| show::path(&settings.tmp_upload_dir),
+    },
+    Setting {
+        name: "body_buffer_size",
+        section: Section::ServerMechanics,
+        flags: &["--body-buffer-size"],
+        kind: Kind::Value("BYTES"),
+        default: "1048576",
+        bare: None,
+        standing: Standing::Works,
+        help: "Request bodies up to this length stay in memory, in bytes. Longer ones go to an \
+               unlinked file in tmp_upload_dir. 0 is a file for each.",
+        apply: |settings, text| {
+            parse::number(text, 0..=usize::MAX).map(|value| settings.body_buffer_size = value)
+        },
+        show: |settings| settings.body_buffer_size.to_string(),
+    },
+    Setting {
+        name: "body_buffer_total",
+        section: Section::ServerMechanics,
+        flags: &["--body-buffer-total"],
+        kind: Kind::Value("BYTES"),
+        default: "33554432",
+        bare: None,
+        standing: Standing::Works,
+        help: "The memory for all request bodies of one worker together, in bytes. A body that finds \
+               no room goes to a file, whatever its length. Where no file can be made, bodies of any \
+               length stay in memory within this.",
+        apply: |settings, text| {
+            parse::number(text, 0..=usize::MAX).map(|value| settings.body_buffer_total = value)
+        },
+        show: |settings| settings.body_buffer_total.to_string(),
     },
     Setting {
         name: "preload_app",

@@ -1,6 +1,5 @@
 //! The service asked as the worker asks it, one process or several over one file.
 
-use std::io::Cursor;
 use std::thread;
 use std::time::Instant;
 
@@ -39,7 +38,7 @@ fn request(method: &str, target: &str, content_type: &str, body: &[u8]) -> Reque
     }
     Request {
         head,
-        body: Body::Memory(Cursor::new(body.to_vec())),
+        body: Body::from(body.to_vec()),
         ..Request::default()
     }
 }

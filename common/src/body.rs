@@ -1,0 +1,64 @@
+//! A request body that has arrived whole: in memory, or in an unlinked temporary file.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+
+use crate::body_memory::BodyBuffer;
+
+/// To be read from its beginning.
+#[derive(Debug)]
+pub enum Body {
+    Memory(Cursor<BodyBuffer>),
+    Spooled { file: File, length: u64 },
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::from(Vec::new())
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Memory(Cursor::new(bytes.into()))
+    }
+}
+
+impl Body {
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.get_ref().as_ref().len() as u64,
+            Self::Spooled { length, .. } => *length,
+        }
+    }
+
+    /// Somebody begins to work on the request.
+    pub fn begin(&mut self) {
+        if let Self::Memory(bytes) = self {
+            bytes.get_mut().begin();
+        }
+    }
+
+    /// The whole body from its beginning, wherever it is kept.
+    pub fn read_all(&mut self) -> io::Result<Cow<'_, [u8]>> {
+        match self {
+            Self::Memory(bytes) => Ok(Cow::Borrowed(bytes.get_ref().as_ref())),
+            Self::Spooled { file, length } => {
+                let mut all = Vec::with_capacity(usize::try_from(*length).unwrap_or(0));
+                file.seek(SeekFrom::Start(0))?;
+                file.read_to_end(&mut all)?;
+                Ok(Cow::Owned(all))
+            }
+        }
+    }
+}
+
+impl Read for Body {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Memory(bytes) => bytes.read(into),
+            Self::Spooled { file, .. } => file.read(into),
+        }
+    }
+}

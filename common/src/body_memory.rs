@@ -1,0 +1,259 @@
+//! The memory that the request bodies of one worker share: a budget that all of them together keep
+//! to, and buffers that go from one body to the next.
+//!
+//! A long buffer that is freed goes back to the kernel, and each page of the next one is made anew:
+//! that takes longer than to fill it. So a few are kept.
+//!
+//! Nobody waits for the lock of the list. An application may fork at any time, and in the child a
+//! lock stays locked that another thread has held at that moment.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// The allocator deals well with buffers up to this size.
+const SHORT: usize = 32 * 1024;
+/// Longer buffers are multiples of this, so that they fit other bodies of about the same length.
+const STEP: usize = 64 * 1024;
+/// What all buffers that are kept have together, at most.
+const KEPT: usize = 4 * 1024 * 1024;
+/// The room of a buffer that is on its way to a file.
+const SCRATCH: usize = 2 * STEP;
+
+/// A worker's memory for bodies.
+#[derive(Debug, Default)]
+pub struct BodyMemory {
+    /// In bytes, of all bodies together.
+    budget: usize,
+    used: AtomicUsize,
+    /// Bytes of bodies that are whole while nobody works on them yet.
+    waiting: AtomicUsize,
+    kept: Mutex<Vec<Vec<u8>>>,
+}
+
+impl BodyMemory {
+    /// `budget` is in bytes. Buffers that are kept while no body has them come on top: 4 MiB at most.
+    pub fn new(budget: usize) -> Arc<Self> {
+        Arc::new(Self {
+            budget,
+            ..Self::default()
+        })
+    }
+
+    pub fn budget(&self) -> usize {
+        self.budget
+    }
+
+    /// Bytes that bodies have now.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of bodies that are whole and wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// A buffer for a body that is yet to come.
+    pub fn buffer(self: &Arc<Self>) -> BodyBuffer {
+        BodyBuffer {
+            bytes: Vec::new(),
+            counted: 0,
+            waiting: 0,
+            memory: Some(Arc::clone(self)),
+        }
+    }
+
+    /// A buffer for bytes on their way to a file. It counts for no body: whoever has it gives it back
+    /// before anything else is done.
+    pub fn scratch(&self) -> Vec<u8> {
+        self.take(SCRATCH)
+    }
+
+    pub fn give_back(&self, mut bytes: Vec<u8>) {
+        let size = bytes.capacity();
+        if size <= SHORT || size > KEPT {
+            return;
+        }
+        bytes.clear();
+        if let Ok(mut kept) = self.kept.try_lock() {
+            let mut others = kept.iter().map(Vec::capacity).sum::<usize>();
+            while others + size > KEPT {
+                others -= kept.remove(0).capacity();
+            }
+            kept.push(bytes);
+        }
+    }
+
+    /// An empty buffer of at least `size`, and of not much more.
+    fn take(&self, size: usize) -> Vec<u8> {
+        let most = size + size / 4 + STEP;
+        let found = self.kept.try_lock().ok().and_then(|mut kept| {
+            // The last one is warm in the processor's cache.
+            let fits = |it: &Vec<u8>| (size..=most).contains(&it.capacity());
+            let at = kept.iter().rposition(fits)?;
+            Some(kept.remove(at))
+        });
+        found.unwrap_or_else(|| Vec::with_capacity(size))
+    }
+
+    fn claim(&self, size: usize) -> bool {
+        let within = |used: usize| used.checked_add(size).filter(|&it| it <= self.budget);
+        self.used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, within)
+            .is_ok()
+    }
+
+    fn release(&self, size: usize) {
+        self.used.fetch_sub(size, Ordering::Relaxed);
+    }
+}
+
+/// The bytes of a body in memory. They count towards a worker's budget while they are there.
+#[derive(Debug, Default)]
+pub struct BodyBuffer {
+    bytes: Vec<u8>,
+    counted: usize,
+    /// What it has in [`BodyMemory::waiting`].
+    waiting: usize,
+    /// `None` where nobody counts.
+    memory: Option<Arc<BodyMemory>>,
+}
+
+impl BodyBuffer {
+    /// Makes room for `count` bytes more; false when the budget does not have it.
+    pub fn reserve(&mut self, count: usize) -> bool {
+        let length = self.bytes.len().saturating_add(count);
+        if length <= self.bytes.capacity() {
+            return true;
+        }
+        let Some(memory) = &self.memory else {
+            self.bytes.reserve(count);
+            return true;
+        };
+        // Who does not know how much is to come doubles; but rather a little than nothing.
+        let ample = rounded(length.max(self.bytes.len() * 2));
+        let Some(size) = [ample, rounded(length)]
+            .into_iter()
+            .find(|size| memory.claim(size.saturating_sub(self.counted)))
+        else {
+            return false;
+        };
+        let mut larger = memory.take(size);
+        larger.extend_from_slice(&self.bytes);
+        memory.give_back(std::mem::replace(&mut self.bytes, larger));
+        self.counted = self.counted.max(size);
+        true
+    }
+
+    /// The body is whole, and waits for its turn until [`BodyBuffer::begin`].
+    pub fn wait(&mut self) {
+        if let Some(memory) = &self.memory
+            && self.waiting == 0
+        {
+            self.waiting = self.bytes.len();
+            memory.waiting.fetch_add(self.waiting, Ordering::Relaxed);
+        }
+    }
+
+    /// Somebody works on it.
+    pub fn begin(&mut self) {
+        if let Some(memory) = &self.memory {
+            memory.waiting.fetch_sub(self.waiting, Ordering::Relaxed);
+            self.waiting = 0;
+        }
+    }
+
+    /// The bytes, to be filled up to their capacity: see [`BodyBuffer::reserve`].
+    pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+}
+
+impl AsRef<[u8]> for BodyBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<Vec<u8>> for BodyBuffer {
+    /// Counts for nobody.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            counted: 0,
+            waiting: 0,
+            memory: None,
+        }
+    }
+}
+
+impl Drop for BodyBuffer {
+    fn drop(&mut self) {
+        self.begin();
+        if let Some(memory) = &self.memory {
+            memory.release(self.counted);
+            memory.give_back(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
+fn rounded(size: usize) -> usize {
+    match size > SHORT {
+        true => size.checked_next_multiple_of(STEP).unwrap_or(size),
+        false => size,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_keep_to_the_budget_together() {
+        let memory = BodyMemory::new(4 * STEP);
+        let (mut first, mut second) = (memory.buffer(), memory.buffer());
+        assert!(first.reserve(3 * STEP) && !second.reserve(STEP + 1) && second.reserve(STEP));
+        assert_eq!(memory.used(), 4 * STEP);
+        drop(first);
+        assert_eq!(memory.used(), STEP);
+        second.bytes_mut().extend_from_slice(&[b'a'; STEP]);
+        assert!(second.reserve(1), "there is room again");
+        assert_eq!(second.as_ref(), [b'a'; STEP]);
+        second.wait();
+        assert_eq!(memory.waiting(), STEP);
+        second.begin();
+        assert_eq!(memory.waiting(), 0);
+        second.wait();
+        drop(second);
+        assert_eq!((memory.used(), memory.waiting()), (0, 0));
+        assert!(BodyBuffer::from(vec![1]).reserve(5 * STEP));
+    }
+
+    #[test]
+    fn a_buffer_goes_from_body_to_body() {
+        let memory = BodyMemory::new(1 << 30);
+        let address = |buffer: &mut BodyBuffer| buffer.bytes_mut().as_ptr().addr();
+        let mut buffer = memory.buffer();
+        assert!(buffer.reserve(100_000));
+        buffer.bytes_mut().push(b'a');
+        let before = address(&mut buffer);
+        drop(buffer);
+        let mut buffer = memory.buffer();
+        assert!(buffer.reserve(110_000));
+        assert_eq!((address(&mut buffer), buffer.as_ref()), (before, &b""[..]));
+        drop(buffer);
+        let large = |length: usize| {
+            let mut buffer = memory.buffer();
+            assert!(buffer.reserve(length));
+            buffer
+        };
+        drop([
+            large(KEPT),
+            large(KEPT / 2),
+            large(KEPT / 2),
+            large(2 * KEPT),
+        ]);
+        let kept = memory.kept.lock().expect("free");
+        assert!(kept.iter().map(Vec::capacity).sum::<usize>() <= KEPT);
+    }
+}
