@@ -48,6 +48,10 @@ INSERT_VALUES = {
     8: ("text", '{"eventType":"task_created","taskId":'),
     9: ("text", ',"taskReference":"TASK20261124ABCDEF01","taskType":"data_processing","userId":7,"priority":"medium",'
                 '"timestamp":"2026-11-24T00:00:00.000Z"}'),
+    # What stands in the statement itself, and PostgreSQL shows as further parameters.
+    10: ("text", "epoch"),
+    11: ("number", "1000"),
+    12: ("text", "task_created"),
 }
 
 
@@ -126,8 +130,10 @@ class PgBench:
             self.database.pgbench, "-n", "-M", "prepared", "-c", str(self.connections), "-j", "1", "-T", str(seconds),
             "-f", str(script), "-l", "--log-prefix", str(folder / "pgbench.log"), self.database.url,
         ]
-        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-        waits = []
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"pgbench failed:\n{done.stderr}\nwith the script\n{self.script}")
+        out, waits = done.stdout, []
         for part in folder.glob("pgbench.log*"):
             waits += [int(line.split()[2]) / 1e3 for line in part.read_text().splitlines()]
             part.unlink()
