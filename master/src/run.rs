@@ -255,7 +255,10 @@ fn lead(
         "Loading from: {}",
         describe_directory(&generation.settings, &source)
     );
-    host.share();
+    // One worker would share with nobody but the master, which needs none of it.
+    if generation.settings.workers > 1 {
+        host.share();
+    }
     hooked.ask(Moment::Ready)?;
     let mut title = Title::new(&title_of(generation.name(), succession), &*host);
     title.show("master");
