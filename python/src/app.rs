@@ -1,7 +1,7 @@
 //! One request: environ in, response out, with the interpreter's lock taken once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use log::error;
 use oxicorn_common::logging::{self, AccessFormat};
@@ -27,6 +27,9 @@ pub(crate) fn retire() {
     RETIRES.store(true, Ordering::Relaxed);
 }
 
+/// How many requests of which nothing is logged may pass between two looks at the loggers.
+const CALLS_BETWEEN_LOOKS: u32 = 16;
+
 /// The application of a worker, and what all of its threads share.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -43,6 +46,8 @@ pub(crate) struct Worker {
     logged: Vec<String>,
     /// Where the application is mounted, percent-encoded as it comes in targets.
     script_name: String,
+    /// Requests so far, roughly.
+    calls: AtomicU32,
 }
 
 impl Worker {
@@ -64,6 +69,7 @@ impl Worker {
             stack_size: stack_size(py)?,
             logged,
             script_name,
+            calls: AtomicU32::new(0),
         })
     }
 
@@ -84,6 +90,15 @@ impl Worker {
             }
         }
         Ok(noted)
+    }
+
+    /// The application may have changed the loggers. Where nothing is logged of a request, a look now and then
+    /// will do.
+    fn follow_loggers(&self, py: Python<'_>, failed: bool) {
+        let calls = self.calls.fetch_add(1, Ordering::Relaxed);
+        if failed || logging::access_enabled() || calls.is_multiple_of(CALLS_BETWEEN_LOOKS) {
+            logs::follow(py, &self.settings);
+        }
     }
 
     fn run(
@@ -109,7 +124,7 @@ impl Worker {
         };
         forked::end_child(py, &outcome);
         drop(connected);
-        logs::follow(py, &self.settings);
+        self.follow_loggers(py, outcome.is_err());
         let response = outcome.unwrap_or_else(|exception| {
             let text = trace::text(py, &exception);
             let failure = Response::failure();

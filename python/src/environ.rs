@@ -21,6 +21,8 @@ use crate::text::{from_latin1, interned, unquote};
 const ROOM: usize = 8;
 /// Field names whose keys are remembered.
 const PLACES: usize = 128;
+/// Names of fields from here on are rarely seen twice, in octets.
+const LONG_NAME: usize = 64;
 
 /// Fields that applications ask for.
 const COMMON: [&str; 24] = [
@@ -156,6 +158,8 @@ pub(crate) fn base<'py>(
 pub(crate) struct Filler {
     /// `HTTP_...` keys by the name of the field, each in the place that its hash gives it.
     keys: Vec<Option<Key>>,
+    /// Places of names that are not to be remembered.
+    long_names: Vec<usize>,
     peer: Option<(Peer, Address)>,
     local: Option<(Local, Address)>,
     path: Vec<u8>,
@@ -175,6 +179,7 @@ impl Default for Filler {
     fn default() -> Self {
         Self {
             keys: (0..PLACES).map(|_| None).collect(),
+            long_names: Vec::new(),
             peer: None,
             local: None,
             path: Vec::new(),
@@ -308,6 +313,9 @@ impl Filler {
         words: &Words,
     ) -> PyResult<()> {
         let py = environ.py();
+        for place in self.long_names.drain(..) {
+            self.keys[place] = None;
+        }
         let mut seen = 0_u128;
         // `X_A` and `X-A`, where both are let through, have one key and two places.
         let (mut mixed, mut repeated) = (false, false);
@@ -332,7 +340,8 @@ impl Filler {
         }
     }
 
-    /// The key of a field, and its place.
+    /// The key of a field, and its place. Long names are forgotten with the next request: clients make them up,
+    /// and could fill the memory with them.
     fn key(&mut self, py: Python<'_>, name: &str) -> (usize, &Py<PyString>) {
         let bytes = name.as_bytes();
         // FNV-1a, as anything will do: a collision costs a new string.
@@ -340,6 +349,9 @@ impl Filler {
             (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
         });
         let place = (hash ^ (hash >> 16)) as usize % PLACES;
+        if bytes.len() > LONG_NAME {
+            self.long_names.push(place);
+        }
         let before = self.keys[place].take();
         let known = before.filter(|(known, _)| **known == *bytes);
         let known = known.unwrap_or_else(|| {

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use mio::Poll;
 use mio::net::{TcpListener, UnixListener};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::epoll::{Epoll, EpollEvent, EpollFlags};
 use oxicorn_common::request::{Local, Peer};
 use oxicorn_common::{Handoff, Listener};
@@ -117,6 +118,14 @@ impl Acceptor {
             Err(error) if is_transient(&error) => Ok(None),
             outcome => outcome,
         }
+    }
+
+    /// Whether somebody waits at socket `index`.
+    pub(crate) fn knocks(&self, index: usize) -> bool {
+        self.sockets.get(index).is_some_and(|socket| {
+            let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+            poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+        })
     }
 
     /// Goes to the end of the queue of those that socket `index` wakes.

@@ -58,6 +58,10 @@ impl Reactor {
                     self.admit(Box::new(connection));
                 }
                 Ok(None) => break,
+                // accept(2) wants a descriptor before it looks whether anybody waits.
+                Err(error) if is_out_of_descriptors(&error) && !self.acceptor.knocks(index) => {
+                    break;
+                }
                 Err(error) => {
                     if !(is_out_of_descriptors(&error) && self.can_make_room()) {
                         self.warn_of(&error);
@@ -172,6 +176,7 @@ impl Reactor {
         }
         if self.table.try_remove(connection.token).is_some() {
             self.shut_until = None;
+            self.station.place_wanted.store(false, Ordering::Relaxed);
             self.count_connections();
         }
     }
