@@ -63,23 +63,37 @@ pub(crate) fn pass(handoff: &Handoff, connection: &Connection) -> bool {
     send(handoff, connection, 0, [&[], &[], unread])
 }
 
-/// Gives away a connection whose request is whole but has not begun: it goes back to bytes.
+/// Gives away a connection whose request is whole but has not begun: it goes back to bytes. False when the
+/// queue is full, or when the request does not fit in.
 pub(crate) fn pass_ready(handoff: &Handoff, connection: &Connection) -> bool {
-    let Some(buffers) = &connection.buffers else {
-        return false;
-    };
+    fitting_parts(connection).is_some_and(|parts| send(handoff, connection, WHOLE, parts))
+}
+
+/// Whether a request that is whole may go to a sibling.
+pub(crate) fn fits(connection: &Connection) -> bool {
+    connection.can_move() && fitting_parts(connection).is_some_and(|it| !is_too_long(it))
+}
+
+fn fitting_parts(connection: &Connection) -> Option<[&[u8]; 3]> {
+    let buffers = connection.buffers.as_ref()?;
     let intake = &buffers.intake;
     // What came in chunks is not known as it was, and what was too long for the memory is for a packet.
-    let (Body::Memory(body), false) = (&intake.body, intake.was_chunked()) else {
-        return false;
-    };
-    let body = body.get_ref().as_ref();
-    let parts = [&intake.head.bytes, body, buffers.inbox.filled()];
-    send(handoff, connection, WHOLE, parts)
+    match (&intake.body, intake.was_chunked()) {
+        (Body::Memory(body), false) => Some([
+            &intake.head.bytes,
+            body.get_ref().as_ref(),
+            buffers.inbox.filled(),
+        ]),
+        _ => None,
+    }
+}
+
+fn is_too_long(bytes: [&[u8]; 3]) -> bool {
+    bytes.iter().map(|it| it.len()).sum::<usize>() > MOST_BYTES
 }
 
 fn send(handoff: &Handoff, connection: &Connection, flags: u8, bytes: [&[u8]; 3]) -> bool {
-    if connection.is_bound() || bytes.iter().map(|it| it.len()).sum::<usize>() > MOST_BYTES {
+    if connection.is_bound() || is_too_long(bytes) {
         return false;
     }
     let label = write_label(connection, flags);

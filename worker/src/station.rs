@@ -9,7 +9,7 @@ use log::{error, info, warn};
 use oxicorn_common::hooks::{Hooks, Moment, NoHooks};
 use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
 use oxicorn_common::request::{Head, Peer};
-use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState};
+use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState, now_millis};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
 use crate::connection_limit::most_connections;
@@ -17,6 +17,9 @@ use crate::exchange::Exchange;
 use crate::http::Rules;
 use crate::ready::ReadyQueue;
 use crate::seat::Seat;
+
+/// A worker beats once a second at least; one that has not for so many milliseconds is stopped or stuck.
+const LONGEST_SILENCE: u64 = 3000;
 
 pub(crate) struct Station {
     pub(crate) app: Box<dyn App>,
@@ -150,11 +153,16 @@ impl Station {
         self.siblings().any(has_idle_thread)
     }
 
-    /// Whether another worker would take a connection for which there is no room here.
+    /// Whether another worker would take a connection for which there is no room here: one that turns its
+    /// event loop, and has a place and a descriptor for it.
     pub(crate) fn has_sibling_with_room(&self) -> bool {
-        let most = self.most_connections;
-        self.siblings()
-            .any(|slot| (slot.connections.load(Ordering::Relaxed) as usize) < most)
+        let (most, now) = (self.most_connections, now_millis());
+        self.siblings().any(|slot| {
+            let silent_for = now.saturating_sub(slot.heartbeat.load(Ordering::Relaxed));
+            (slot.connections.load(Ordering::Relaxed) as usize) < most
+                && slot.lacks_descriptors.load(Ordering::Relaxed) == 0
+                && silent_for < LONGEST_SILENCE
+        })
     }
 
     /// The other workers that serve the same sockets.

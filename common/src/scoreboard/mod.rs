@@ -79,6 +79,8 @@ pub struct Slot {
     pub heartbeat: AtomicU64,
     /// Open client connections.
     pub connections: AtomicU32,
+    /// Not zero while it cannot accept for want of descriptors.
+    pub lacks_descriptors: AtomicU32,
     /// How many of the seats the child's threads may touch.
     pub threads: AtomicU32,
     pub seats: [Seat; MAX_THREADS],
@@ -190,7 +192,7 @@ impl Slot {
         for word in [&self.pid, &self.kind, &self.generation, &self.state] {
             word.store(0, Ordering::Relaxed);
         }
-        for word in [&self.connections, &self.threads] {
+        for word in [&self.connections, &self.lacks_descriptors, &self.threads] {
             word.store(0, Ordering::Relaxed);
         }
         self.heartbeat.store(0, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -108,4 +109,32 @@ fn when_descriptors_run_out_the_longest_idle_makes_room() {
     let last = clients[left - 1].get("/pid").expect("an answer");
     assert_eq!(last.status, 200);
     server.log().wait_for("cannot accept");
+}
+
+#[test]
+fn where_all_workers_lack_descriptors_none_leaves_a_newcomer_to_the_others() {
+    const CLIENTS: usize = 20;
+    let mut server = Server::new("no descriptors anywhere")
+        .lab()
+        .workers(2)
+        .args(&["--keep-alive", "60"])
+        .start();
+    server.tolerate("cannot accept");
+    let ask = || {
+        let mut client = server.client();
+        assert_eq!(client.get("/pid").expect("an answer").status, 200);
+        client
+    };
+    let _idle: Vec<Client> = (0..CLIENTS).map(|_| ask()).collect();
+    for worker in server.children() {
+        // What they have is all they may have, though the settings allow far more connections.
+        let limit = format!("--nofile={0}:{0}", worker.descriptors());
+        let pid = worker.0.to_string();
+        let lowered = Command::new("prlimit")
+            .args(["--pid", &pid, &limit])
+            .status();
+        assert!(lowered.expect("prlimit").success());
+    }
+    thread::sleep(INVITED);
+    let _newcomers: Vec<Client> = (0..CLIENTS / 2).map(|_| ask()).collect();
 }

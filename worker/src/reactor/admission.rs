@@ -55,6 +55,7 @@ impl Reactor {
                     if !self.has_place() {
                         self.make_room();
                     }
+                    self.note_lack_of_descriptors(false);
                     self.admit(Box::new(connection));
                 }
                 Ok(None) => break,
@@ -63,9 +64,13 @@ impl Reactor {
                     break;
                 }
                 Err(error) => {
-                    if !(is_out_of_descriptors(&error) && self.can_make_room()) {
+                    let lacks_descriptors = is_out_of_descriptors(&error);
+                    self.note_lack_of_descriptors(lacks_descriptors);
+                    if !(lacks_descriptors && self.can_make_room()) {
                         self.warn_of(&error);
-                        self.shut(OUT_OF_DESCRIPTORS);
+                        if !self.left_to_siblings {
+                            self.shut(OUT_OF_DESCRIPTORS);
+                        }
                         break;
                     }
                     self.make_room();
@@ -93,6 +98,12 @@ impl Reactor {
         self.shut_until = Some(self.now + patience);
     }
 
+    /// Siblings that have no room look here for some.
+    fn note_lack_of_descriptors(&self, lacks: bool) {
+        let word = &self.station.slot().lacks_descriptors;
+        word.store(u32::from(lacks), Ordering::Relaxed);
+    }
+
     fn warn_of(&mut self, error: &io::Error) {
         if self.now >= self.warn_after {
             self.warn_after = self.now + Duration::from_secs(1);
@@ -106,10 +117,13 @@ impl Reactor {
     /// A client waits at the door of a full house: whether a place can be had for it. Where none can, the
     /// next response makes one, unless a sibling has one.
     fn can_make_room(&mut self) -> bool {
-        if self.station.has_sibling_with_room() {
+        // Once: a sibling that sleeps is woken by who comes next, not by who waits already.
+        if !self.left_to_siblings && self.station.has_sibling_with_room() {
+            self.left_to_siblings = true;
             self.shut(LEAVE_IT_TO_SIBLINGS);
             return false;
         }
+        self.left_to_siblings = false;
         if self.idlest().is_some() {
             return true;
         }
@@ -177,6 +191,7 @@ impl Reactor {
         if self.table.try_remove(connection.token).is_some() {
             self.shut_until = None;
             self.station.place_wanted.store(false, Ordering::Relaxed);
+            self.note_lack_of_descriptors(false);
             self.count_connections();
         }
     }

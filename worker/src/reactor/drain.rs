@@ -168,18 +168,27 @@ impl Reactor {
         if self.station.ready.is_empty() || !self.station.has_siblings() {
             return;
         }
-        for connection in self.station.ready.take_all(Connection::can_move) {
-            self.pass_on_ready(connection);
+        // One attempt tells that the queue is full: as many as wait here would be as many system calls a turn.
+        let mut has_room = true;
+        for connection in self.station.ready.take_all(handoff::fits) {
+            if has_room {
+                has_room = self.pass_on_ready(connection);
+            } else {
+                self.station.ready.push(connection);
+            }
         }
     }
 
     /// Gives away a request that is whole, or keeps it when the queue is full.
-    pub(super) fn pass_on_ready(&mut self, mut connection: Box<Connection>) {
-        self.unregister(&mut connection);
-        if handoff::pass_ready(&self.handoff, &connection) {
+    pub(super) fn pass_on_ready(&mut self, mut connection: Box<Connection>) -> bool {
+        let passed = handoff::pass_ready(&self.handoff, &connection);
+        if passed {
+            // The poll would go on watching a socket that a sibling has.
+            self.unregister(&mut connection);
             self.let_go(connection);
         } else {
             self.station.ready.push(connection);
         }
+        passed
     }
 }

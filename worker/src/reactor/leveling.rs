@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::Reactor;
-use crate::connection::Connection;
+use crate::handoff;
 
 /// Between two that move: the sibling has taken the first one by then, and the counts are true
 /// again.
@@ -27,7 +27,7 @@ impl Reactor {
         if lightest.is_none_or(|clients| clients + 2 > self.table.len()) {
             return;
         }
-        if let Some(connection) = self.station.ready.pop_last_if(Connection::can_move) {
+        if let Some(connection) = self.station.ready.pop_last_if(handoff::fits) {
             self.pass_on_ready(connection);
         }
     }

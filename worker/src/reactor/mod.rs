@@ -94,6 +94,8 @@ pub(crate) struct Reactor {
     /// No place could be made for a client that waits at the door: not before then again, unless a
     /// place gets free.
     shut_until: Option<Instant>,
+    /// Who waits at the door was left to siblings a moment ago.
+    left_to_siblings: bool,
     /// No warning of that before then.
     warn_after: Instant,
     /// No client moves to a sibling before then.
@@ -167,6 +169,7 @@ impl Reactor {
             runs_ready: true,
             logs_wait: false,
             shut_until: None,
+            left_to_siblings: false,
             warn_after: Instant::now(),
             level_after: Instant::now(),
         };
@@ -179,6 +182,10 @@ impl Reactor {
     pub(crate) fn turn(&mut self, patience: Duration, free: bool) -> io::Result<()> {
         self.runs_ready = free;
         let accepts = self.is_open();
+        if accepts {
+            // A time that is past would have the poll never wait.
+            self.shut_until = None;
+        }
         self.acceptor
             .set_open(accepts, accepts && free && self.has_place())?;
         // Workers take turns; one that is busy may not come back for a while.
