@@ -28,6 +28,7 @@ impl Connection {
     /// Sets what the client is waited for and how long; zero is for ever.
     pub(crate) fn await_within(&mut self, awaited: Awaited, now: Instant, patience: Duration) {
         self.awaited = awaited;
+        self.awaited_since = now;
         self.deadline = (!patience.is_zero()).then(|| now + patience);
     }
 

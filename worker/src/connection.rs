@@ -84,6 +84,8 @@ pub(crate) struct Connection {
     pub(crate) timer: Option<Instant>,
     /// What `deadline` is about.
     pub(crate) awaited: Awaited,
+    /// Since when, for what has one time in all.
+    pub(crate) awaited_since: Instant,
     /// When its request became whole, or its stream was to go on: who came first is served first.
     pub(crate) whole_at: Instant,
     /// A request thread has taken it over from a sibling, without the reactor.
@@ -147,6 +149,7 @@ impl Connection {
             deadline: None,
             timer: None,
             awaited: Awaited::Request,
+            awaited_since: Instant::now(),
             whole_at: Instant::now(),
             adopted: false,
             refused: None,

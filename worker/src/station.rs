@@ -135,9 +135,10 @@ impl Station {
         self.tell(&Message::Draining);
     }
 
-    /// Whether another worker serves the same sockets.
+    /// Whether another worker serves the same sockets, and goes on doing so.
     pub(crate) fn has_siblings(&self) -> bool {
-        self.siblings().next().is_some()
+        let deserted = &self.scoreboard.header().deserted;
+        deserted.load(Ordering::Acquire) == 0 && self.siblings().next().is_some()
     }
 
     /// How many clients the sibling has that has fewest, of those with an idle thread.

@@ -80,6 +80,19 @@ fn the_longest_idle_makes_room_and_only_when_somebody_waits() {
     assert_eq!(newcomer.get("/pid").expect("an answer").status, 200);
 }
 
+/// Where silence has no end, silent clients still keep nobody out.
+#[test]
+fn silent_clients_make_room() {
+    let server = Server::new("silent")
+        .lab()
+        .args(&["--worker-connections", "3", "--header-timeout", "0"])
+        .args(&["--keep-alive", "60"])
+        .start();
+    let silent: Vec<Client> = (0..6).map(|_| server.client()).collect();
+    assert_eq!(server.get("/pid").status, 200);
+    drop(silent);
+}
+
 /// Neither the limit on connections nor what the server keeps in reserve helps where the application has
 /// taken the descriptors.
 #[test]

@@ -36,7 +36,7 @@ impl Crew {
     fn may_take_over(&self) -> bool {
         let station = &self.station;
         let connections = station.slot().connections.load(Ordering::Relaxed) as usize;
-        connections < station.most_connections
+        connections + station.adopted.load(Ordering::Relaxed) < station.most_connections
             && !station.is_draining()
             && now_millis() >= self.takes_over_from.load(Ordering::Relaxed)
     }

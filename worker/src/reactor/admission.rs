@@ -145,17 +145,14 @@ impl Reactor {
     /// The connection that has been idle longest, or else the slowest head or opening. A client that was
     /// answered a moment ago, or has come a moment ago, is about to send something.
     fn idlest(&self) -> Option<usize> {
-        let settings = &self.station.settings;
         let idle = self.table.iter().filter_map(|(token, entry)| {
             let Entry::Here(it) = entry else { return None };
-            let (rank, patience) = match it.awaited {
-                Awaited::Request => (0, settings.keepalive),
-                Awaited::Head | Awaited::Opening => {
-                    (u8::from(it.buffers.is_some()), settings.header_timeout)
-                }
+            let rank = match it.awaited {
+                Awaited::Request => 0,
+                Awaited::Head | Awaited::Opening => u8::from(it.buffers.is_some()),
                 _ => return None,
             };
-            let since = it.deadline?.checked_sub(patience)?;
+            let since = it.awaited_since;
             let long_enough = self.now.saturating_duration_since(since) >= INVITED;
             long_enough.then_some((rank, since, token))
         });
