@@ -45,7 +45,9 @@ impl Body {
         match self {
             Self::Memory(bytes) => Ok(Cow::Borrowed(bytes.get_ref().as_ref())),
             Self::Spooled { file, length } => {
-                let mut all = Vec::with_capacity(usize::try_from(*length).unwrap_or(0));
+                let mut all = Vec::new();
+                // Where there is no memory for it, that is this request's error, not the worker's end.
+                all.try_reserve_exact(usize::try_from(*length).unwrap_or(usize::MAX))?;
                 file.seek(SeekFrom::Start(0))?;
                 file.read_to_end(&mut all)?;
                 Ok(Cow::Owned(all))
@@ -60,5 +62,21 @@ impl Read for Body {
             Self::Memory(bytes) => bytes.read(into),
             Self::Spooled { file, .. } => file.read(into),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_no_memory_has_room_for_is_an_error() {
+        let file = File::open("/dev/null").expect("there");
+        let mut body = Body::Spooled {
+            file,
+            length: u64::MAX,
+        };
+        let error = body.read_all().expect_err("no room");
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
     }
 }

@@ -67,6 +67,7 @@ impl BodyMemory {
     /// before anything else is done.
     pub fn scratch(&self) -> Vec<u8> {
         self.take(SCRATCH)
+            .unwrap_or_else(|| Vec::with_capacity(SCRATCH))
     }
 
     pub fn give_back(&self, mut bytes: Vec<u8>) {
@@ -84,16 +85,20 @@ impl BodyMemory {
         }
     }
 
-    /// An empty buffer of at least `size`, and of not much more.
-    fn take(&self, size: usize) -> Vec<u8> {
-        let most = size + size / 4 + STEP;
+    /// An empty buffer of at least `size`, and of not much more; `None` where the system has no memory
+    /// for it. A client says how long its body is to be, and shall end no worker by that.
+    fn take(&self, size: usize) -> Option<Vec<u8>> {
+        let most = size.saturating_add(size / 4).saturating_add(STEP);
         let found = self.kept.try_lock().ok().and_then(|mut kept| {
             // The last one is warm in the processor's cache.
             let fits = |it: &Vec<u8>| (size..=most).contains(&it.capacity());
             let at = kept.iter().rposition(fits)?;
             Some(kept.remove(at))
         });
-        found.unwrap_or_else(|| Vec::with_capacity(size))
+        found.or_else(|| {
+            let mut bytes = Vec::new();
+            bytes.try_reserve_exact(size).ok().map(|()| bytes)
+        })
     }
 
     fn claim(&self, size: usize) -> bool {
@@ -120,25 +125,31 @@ pub struct BodyBuffer {
 }
 
 impl BodyBuffer {
-    /// Makes room for `count` bytes more; false when the budget does not have it.
+    /// Makes room for `count` bytes more; false when the budget or the system does not have it.
     pub fn reserve(&mut self, count: usize) -> bool {
         let length = self.bytes.len().saturating_add(count);
         if length <= self.bytes.capacity() {
             return true;
         }
         let Some(memory) = &self.memory else {
-            self.bytes.reserve(count);
-            return true;
+            return self.bytes.try_reserve(count).is_ok();
         };
         // Who does not know how much is to come doubles; but rather a little than nothing.
         let ample = rounded(length.max(self.bytes.len() * 2));
-        let Some(size) = [ample, rounded(length)]
-            .into_iter()
-            .find(|size| memory.claim(size.saturating_sub(self.counted)))
-        else {
+        let claimed = [ample, rounded(length)].into_iter().find_map(|size| {
+            let more = size.saturating_sub(self.counted);
+            if !memory.claim(more) {
+                return None;
+            }
+            let larger = memory.take(size);
+            if larger.is_none() {
+                memory.release(more);
+            }
+            larger.map(|it| (size, it))
+        });
+        let Some((size, mut larger)) = claimed else {
             return false;
         };
-        let mut larger = memory.take(size);
         larger.extend_from_slice(&self.bytes);
         memory.give_back(std::mem::replace(&mut self.bytes, larger));
         self.counted = self.counted.max(size);
@@ -227,6 +238,17 @@ mod tests {
         drop(second);
         assert_eq!((memory.used(), memory.waiting()), (0, 0));
         assert!(BodyBuffer::from(vec![1]).reserve(5 * STEP));
+    }
+
+    #[test]
+    fn what_the_system_has_no_memory_for_is_no_room_and_costs_no_budget() {
+        let memory = BodyMemory::new(usize::MAX);
+        let mut buffer = memory.buffer();
+        for count in [1 << 60, usize::MAX / 2, usize::MAX - 1, usize::MAX] {
+            assert!(!buffer.reserve(count), "{count}");
+            assert_eq!(memory.used(), 0, "{count}");
+        }
+        assert!(buffer.reserve(1) && !BodyBuffer::from(vec![1]).reserve(usize::MAX));
     }
 
     #[test]

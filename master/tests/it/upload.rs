@@ -141,6 +141,28 @@ fn all_bodies_together_keep_to_the_memory_for_them() {
 }
 
 #[test]
+fn a_length_that_no_memory_has_goes_to_a_file_and_ends_no_worker() {
+    let most = usize::MAX.to_string();
+    let server = Server::new("length")
+        .lab()
+        .args(&["--body-buffer-size", &most, "--body-buffer-total", &most])
+        .start();
+    let worker = server.children()[0];
+    let mut clients = Vec::new();
+    for length in [1 << 50, 1 << 63, u64::MAX] {
+        let mut client = server.client();
+        let head = format!("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        client.send(head.as_bytes()).expect("sent");
+        client.send(&[b'a'; 10]).expect("sent");
+        clients.push(client);
+    }
+    let mut client = begun(&server, 1);
+    client.send(b"a").expect("sent");
+    assert_eq!(client.answer().expect("an answer").text(), "memory 1 97");
+    assert_eq!(server.children(), [worker], "the same one");
+}
+
+#[test]
 fn what_follows_a_body_is_the_next_request_wherever_it_is_kept() {
     let server = Server::new("pipelined uploads").lab().start();
     let mut client = server.client();

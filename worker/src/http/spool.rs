@@ -62,7 +62,8 @@ impl Spool {
         match &mut self.place {
             Place::Memory(buffer) if self.announced <= storage.most_in_memory && waiting > 0 => {
                 let capacity = buffer.bytes_mut().capacity();
-                capacity == 0 && (waiting + missing > READ_AHEAD || !buffer.reserve(missing))
+                capacity == 0
+                    && (waiting.saturating_add(missing) > READ_AHEAD || !buffer.reserve(missing))
             }
             _ => false,
         }
