@@ -3,6 +3,7 @@
 import os
 import pathlib  # noqa: F401  Settings that are paths come as its own, and this must not be the project's module.
 import sys
+import urllib.parse
 
 from . import _oxicorn
 from .cfg import Values
@@ -86,6 +87,37 @@ class Request:
         self.headers = headers
         self.remote_addr = self.peer_addr = remote_addr
         self.scheme = scheme
+        self._arrived = {**vars(self), "headers": list(headers)}
+
+    def amend(self, environ):
+        """Have the application see what ``pre_request`` has changed: gunicorn makes its environ after that."""
+        for name, key in IN_ENVIRON.items():
+            value = getattr(self, name)
+            if value != self._arrived[name]:
+                environ[key] = value
+        if self.path != self._arrived["path"]:
+            # As PEP 3333 has it: octets as Latin-1.
+            path = self.path.removeprefix(environ["SCRIPT_NAME"])
+            environ["PATH_INFO"] = urllib.parse.unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+        if self.headers != self._arrived["headers"]:
+            before, now = _variables(self._arrived["headers"]), _variables(self.headers)
+            for key in before.keys() - now.keys():
+                environ.pop(key, None)
+            environ.update((key, value) for key, value in now.items() if before.get(key) != value)
+
+
+# What a hook may change of a request, by where the application finds it.
+IN_ENVIRON = {"method": "REQUEST_METHOD", "uri": "RAW_URI", "query": "QUERY_STRING", "scheme": "wsgi.url_scheme"}
+
+
+def _variables(headers):
+    """The variables of an environ for these fields."""
+    found = {}
+    for name, value in headers:
+        name = name.upper().replace("-", "_")
+        key = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+        found[key] = f"{found[key]},{value}" if key in found else value
+    return found
 
 
 class Response:

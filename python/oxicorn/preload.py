@@ -59,7 +59,8 @@ def _text(address):
 
 def _threads():
     own = threading.current_thread()
-    names = sorted(thread.name for thread in threading.enumerate() if thread is not own)
+    # Of a thread that Python has not started it knows no more than that it has run Python code: the server's own have, where they log.
+    names = sorted(thread.name for thread in threading.enumerate() if thread is not own and not isinstance(thread, threading._DummyThread))
     if names:
         yield (
             f"preloading it has started {', '.join(names)}; no worker has these threads, as a fork copies one alone: "

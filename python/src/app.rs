@@ -117,10 +117,10 @@ impl Worker {
         };
         let mut end = End::none();
         let outcome = match &self.hooks {
-            None => self.ask(py, place, request, terms, &mut end),
+            None => self.ask(py, place, request, terms, &mut end, None),
             Some(hooks) => hooks
                 .begin(py, request, &mut end)
-                .and_then(|()| self.ask(py, place, request, terms, &mut end)),
+                .and_then(|hooked| self.ask(py, place, request, terms, &mut end, hooked)),
         };
         forked::end_child(py, &outcome);
         drop(connected);
@@ -145,6 +145,7 @@ impl Worker {
         request: &mut Request,
         terms: Terms<'_>,
         end: &mut End,
+        hooked: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Response> {
         let forwarded = forwarded_script_name(request);
         let script_name = forwarded.as_deref().unwrap_or(&self.script_name);
@@ -160,6 +161,9 @@ impl Worker {
         place
             .filler
             .fill(&environ, request, &self.words, script_name)?;
+        if let Some(hooked) = hooked {
+            hooked.call_method1("amend", (&environ,))?;
+        }
         end.note_environ(&environ);
         let start_response = &place.callables.start_response;
         let returned = self.callable.bind(py).call1((&environ, start_response));

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use oxicorn_common::logging;
-use oxicorn_common::request::{Peer, Request, Version};
+use oxicorn_common::request::{Peer, Request, Scheme, Version};
 use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
 use oxicorn_common::{Scoreboard, Settings, WorkerContext};
 use pyo3::prelude::*;
@@ -20,8 +20,8 @@ use crate::trace;
 pub(crate) struct RequestHooks {
     table: Py<PyAny>,
     wants_request: bool,
+    wants_begin: bool,
     wants_end: bool,
-    secure: bool,
 }
 
 impl RequestHooks {
@@ -46,13 +46,19 @@ impl RequestHooks {
         Ok(Some(Self {
             table: table.clone().unbind(),
             wants_request: has("pre_request") || has("post_request"),
+            wants_begin: has("pre_request"),
             wants_end: has("post_request"),
-            secure: settings.tls.certfile.is_some(),
         }))
     }
 
-    /// Counts the request, and calls `pre_request`. Whatever that raises, `end` is to be told of.
-    pub(crate) fn begin(&self, py: Python<'_>, request: &Request, end: &mut End) -> PyResult<()> {
+    /// Counts the request, and calls `pre_request`. Whatever that raises, `end` is to be told of. Returns
+    /// the request as the hook has left it, where there is one.
+    pub(crate) fn begin<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Request,
+        end: &mut End,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let table = self.table.bind(py);
         let object = match self.wants_request {
             true => Some(self.describe(py, request)?),
@@ -69,8 +75,8 @@ impl RequestHooks {
                 sent: 0,
             })));
         }
-        table.call_method1("pre_request", (object,))?;
-        Ok(())
+        table.call_method1("pre_request", (&object,))?;
+        Ok(object.filter(|_| self.wants_begin))
     }
 
     /// What the hooks know a request by.
@@ -97,7 +103,10 @@ impl RequestHooks {
             version,
             headers,
             address,
-            if self.secure { "https" } else { "http" },
+            match request.scheme {
+                Scheme::Http => "http",
+                Scheme::Https => "https",
+            },
         ))
     }
 }

@@ -106,6 +106,45 @@ def tracing_of_threads(server):
     return {"traced": server.get("/").text}
 
 
+CHANGES = """
+def pre_request(worker, req):
+    if req.path == "/plain":
+        return
+    if req.path == "/proxied":
+        req.headers.append(("X-SCHEME", req.scheme))
+        return
+    req.headers.append(("X-REQUEST-ID", "7"))
+    req.headers.append(("X-TWICE", "b"))
+    req.headers[:] = [field for field in req.headers if field[0] != "X-SECRET"]
+    req.method, req.uri, req.path, req.query, req.scheme = "PUT", "/other%20one?x", "/other%20one", "x", "https"
+"""
+ECHO = """
+import json
+
+NAMES = (
+    "REQUEST_METHOD", "RAW_URI", "PATH_INFO", "QUERY_STRING", "wsgi.url_scheme", "HTTP_X_REQUEST_ID", "HTTP_X_TWICE",
+    "HTTP_X_SECRET", "HTTP_X_OTHER", "HTTP_X_SCHEME", "CONTENT_TYPE", "HTTP_HOST",
+)
+
+
+def application(environ, start_response):
+    body = json.dumps({name: environ.get(name) for name in NAMES}).encode()
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+@hooked("-c", "{folder}/conf.py", "--pythonpath", "{folder}", app="echo:application", files={"conf.py": CHANGES, "echo.py": ECHO})
+def the_application_sees_what_pre_request_changes(server):
+    fields = "Host: a\r\nX-Twice: a\r\nX-Secret: b\r\nX-Other: c\r\nX-Other: d\r\nContent-Type: e\r\nConnection: close\r\n\r\n"
+    facts = {}
+    for path, more in (("/plain", ""), ("/changed", ""), ("/proxied", "X-Forwarded-Proto: https\r\n")):
+        with server.connect() as client:
+            client.send(f"GET {path} HTTP/1.1\r\n{more}{fields}".encode())
+            facts[path] = json.loads(client.answer().text)
+    return facts
+
+
 PROGRAM = """
 import json
 import sys

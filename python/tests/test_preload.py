@@ -87,7 +87,8 @@ def application(environ, start_response):
 
 
 def test_the_standard_library_is_shared_also_without():
-    with Server(OXICORN, "app:application", files={"app.py": LOADED}) as server:
+    # A single worker has nobody to share with.
+    with Server(OXICORN, "app:application", "--workers", "2", files={"app.py": LOADED}) as server:
         assert server.get("/").text == "True"
 
 
@@ -119,6 +120,35 @@ def test_nothing_is_warned_of_where_nothing_is_wrong():
     with preloaded("lifecycle:application") as server:
         settled(server, 2)
         assert "[WARNING]" not in server.error_text()
+
+
+LOGS = """
+from gunicorn.glogging import Logger
+
+
+class logger_class(Logger):
+    error_fmt = "%(levelname)s through Python: %(message)s"
+"""
+
+
+# Loaded when the server's own thread has logged something, from which on Python knows it.
+LOADED_LATE = """
+import os
+import time
+
+from lifecycle import application
+
+while "through Python: Booting mold" not in open(os.path.join(os.environ["HOME"], "error.log")).read():
+    time.sleep(0.01)
+"""
+
+
+def test_threads_of_the_server_are_not_warned_of():
+    files = {"conf.py": LOGS, "late.py": LOADED_LATE}
+    with preloaded("late:application", "-c", "{folder}/conf.py", files=files) as server:
+        settled(server, 2)
+        text = server.error_text()
+        assert "INFO through Python: " in text and "WARNING" not in text, text
 
 
 def test_a_mold_that_is_killed_is_made_again_for_the_next_worker():

@@ -8,7 +8,7 @@ from signal import SIGHUP
 
 import pytest
 
-from harness import OXICORN, Gate, Scenarios, Server, run, until
+from harness import OXICORN, Gate, Scenarios, Server, processes, run, until
 from harness.server import APPS, environment_of, program
 
 trifles = Scenarios("trifles", app="trifles:application")
@@ -155,6 +155,8 @@ def test_pserve(tmp_path):
         until("it serves", lambda: log.exists() and "serves with 2 workers" in log.read_text() or process.poll() is not None)
         assert process.poll() is None, (tmp_path / "output").read_text()
         assert int((tmp_path / "pid").read_text()) == process.pid
+        assert "WARNING" not in log.read_text()
+        assert "site.ini" in processes.title(process.pid)
     finally:
         process.terminate()
         assert process.wait(15) == 0

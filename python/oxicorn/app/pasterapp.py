@@ -28,7 +28,7 @@ def serve(application, global_conf, **local_conf):
     class PasterServer(WSGIApplication):
         def load_config(self):
             if file:
-                self.cfg.set("default_proc_name", file)
+                self.cfg.set("proc_name", file)
                 if _configures_logging(file):
                     self.cfg.set("logconfig", file)
             place = config or default_file(".")
