@@ -93,8 +93,11 @@ fn spared() -> MutexGuard<'static, BTreeSet<i32>> {
 pub(crate) fn sparing<T>(code: impl FnOnce() -> T) -> T {
     let before = sys::children().unwrap_or_default();
     let result = code();
-    let after = sys::children().unwrap_or_default();
-    spared().extend(after.difference(&before));
+    // Twice: a list that is read while threads end may have gaps.
+    for _ in 0..2 {
+        let after = sys::children().unwrap_or_default();
+        spared().extend(after.difference(&before));
+    }
     result
 }
 
@@ -108,7 +111,7 @@ pub(crate) fn spare_all() {
 fn strangers() -> Vec<i32> {
     let children = sys::children().unwrap_or_default();
     let mut spared = spared();
-    spared.retain(|pid| children.contains(pid));
+    spared.retain(|&pid| sys::is_child(pid));
     let others = children.difference(&spared).copied();
     others.filter(|&pid| sys::has_ended(pid)).collect()
 }

@@ -65,16 +65,29 @@ pub(crate) fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// The children of this thread, those that have ended included (proc_pid_task(5)): `None` where the kernel
-/// does not list them.
+/// The children of all threads of this process, those that have ended included (proc_pid_task(5)): `None`
+/// where the kernel does not list them. One that another thread has started may be missing for a moment when
+/// that thread ends.
 pub(crate) fn children() -> Option<BTreeSet<i32>> {
-    let thread = nix::unistd::gettid();
-    let list = std::fs::read_to_string(format!("/proc/self/task/{thread}/children")).ok()?;
-    Some(
-        list.split_whitespace()
-            .filter_map(|pid| pid.parse().ok())
-            .collect(),
-    )
+    let mut children = BTreeSet::new();
+    let mut listed = false;
+    for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
+        // The thread may have ended meanwhile.
+        if let Ok(list) = std::fs::read_to_string(thread.path().join("children")) {
+            listed = true;
+            children.extend(
+                list.split_whitespace()
+                    .filter_map(|pid| pid.parse::<i32>().ok()),
+            );
+        }
+    }
+    listed.then_some(children)
+}
+
+/// Whether it is a child of this process, ended or not.
+pub(crate) fn is_child(pid: i32) -> bool {
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    waitid(Id::Pid(Pid::from_raw(pid)), flags) != Err(Errno::ECHILD)
 }
 
 /// Whether a child has ended, and waits to be reaped.

@@ -11,7 +11,7 @@ import types
 
 from . import identity
 from .kept import keep, keep_class
-from .shared import give_way
+from .shared import give_way, protect
 
 # The name that config files run under.
 MODULE = "__config__"
@@ -29,6 +29,7 @@ def read(place, is_module, directory, hooks):
     what there is of it, and the functions of the hooks by name.
     """
     directory = os.fspath(directory)
+    protect()
     if directory not in sys.path:
         sys.path.insert(0, directory)
     give_way()

@@ -31,6 +31,16 @@ TAKEN = frozenset(
 STANDARD = os.path.dirname(os.__file__)
 
 
+class TakenNames:
+    """Finds those in the standard library, whether the master has loaded them or not."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if path is not None or name not in TAKEN:
+            return None
+        return PathFinder.find_spec(name, list(filter(_is_standard, sys.path)), target)
+
+
 def load():
     """Load in the master what each worker would load else: nothing of the project's, whatever its names are."""
     path = list(sys.path)
@@ -49,6 +59,12 @@ def freeze():
     """Keep the collector away from all there is: it writes to what it visits, and a page that is written to is copied."""
     gc.collect()
     gc.freeze()
+
+
+def protect():
+    """From here on the module search path may begin with the project's directories."""
+    if TakenNames not in sys.meta_path:
+        sys.meta_path.insert(0, TakenNames)
 
 
 def give_way():

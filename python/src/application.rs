@@ -167,6 +167,7 @@ fn show_signals(py: Python<'_>) -> PyResult<()> {
 
 /// Lets code be found in the working directory and where the settings say.
 pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResult<()> {
+    py.import("oxicorn.shared")?.call_method0("protect")?;
     put_first(py, &std::env::current_dir()?)?;
     let mut directories = settings.python.path.iter();
     directories.try_for_each(|directory| put_first(py, directory))

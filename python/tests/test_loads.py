@@ -17,7 +17,7 @@ def loads(*flags, **options):
 
 
 def pss(server):
-    return processes.pss_mib(server.tree())
+    return processes.pss_mib(server.tree(), "Pss_Anon")
 
 
 class Peak(threading.Thread):

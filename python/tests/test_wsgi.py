@@ -355,7 +355,7 @@ def cpu_seconds(pids):
 
 
 def test_thousands_of_fields_of_one_name_are_joined_at_once():
-    flags = ("--limit-request-fields", "32768", "--timeout", "60")
+    flags = ("--limit-request-fields", "32768", "--limit-request-head", "8388608", "--timeout", "60")
     with Server(OXICORN, "app:application", *flags, files={"app.py": ENVIRON}) as server:
         before = cpu_seconds(server.workers())
         # Joined anew for each, these would be 30 GB.

@@ -58,12 +58,14 @@ def title(pid):
     return ""
 
 
-def pss_mib(pids):
-    """Proportional set size: memory that processes share counts once."""
+def pss_mib(pids, kind="Pss"):
+    """Proportional set size: memory that processes share counts once. With kind ``Pss_Anon`` without files, of which
+    the processes of other tests have a share.
+    """
     kib = 0
     for pid in pids:
         with contextlib.suppress(OSError):
-            kib += int(re.search(r"^Pss:\s+(\d+)", (PROC / str(pid) / "smaps_rollup").read_text(), re.M)[1])
+            kib += int(re.search(rf"^{kind}:\s+(\d+)", (PROC / str(pid) / "smaps_rollup").read_text(), re.M)[1])
     return kib / 1024
 
 
