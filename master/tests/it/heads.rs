@@ -47,6 +47,27 @@ fn the_limit_of_a_head_is_a_setting_and_grows_with_those_of_its_lines() {
 }
 
 #[test]
+fn a_request_line_that_is_too_long_names_the_limit_that_it_is_over() {
+    let (line, head) = (
+        "the request line is longer than limit_request_line",
+        "the request line is longer than limit_request_head",
+    );
+    for (arguments, length, message) in [
+        (&[][..], 10_000, line),
+        (&[], 90_000, line),
+        (&["--limit-request-line", "0"], 90_000, head),
+        (&["--limit-request-head", "500"], 600, head),
+    ] {
+        let server = Server::new("414").args(arguments).start();
+        let mut client = server.client();
+        let request = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(length));
+        client.send(request.as_bytes()).expect("sent");
+        assert_eq!(client.answer().expect("an answer").status, 414);
+        server.log().wait_for(message);
+    }
+}
+
+#[test]
 fn a_burst_of_large_heads_leaves_little_behind() {
     let server = Server::new("large heads").start();
     let worker = server.children()[0];

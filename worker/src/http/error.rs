@@ -57,6 +57,8 @@ pub(crate) enum RequestError {
     Expectation,
     #[error("the request line is longer than limit_request_line")]
     LineTooLong,
+    #[error("the request line is longer than limit_request_head, which is for a whole head")]
+    LineBeyondHead,
     #[error("the header fields exceed limit_request_fields or limit_request_field_size")]
     FieldsTooLarge,
     #[error("the head is longer than limit_request_head")]
@@ -114,7 +116,7 @@ impl RequestError {
             Self::ProxyForbidden => StatusCode::FORBIDDEN,
             Self::HeadTimeout | Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::LineTooLong => StatusCode::URI_TOO_LONG,
+            Self::LineTooLong | Self::LineBeyondHead => StatusCode::URI_TOO_LONG,
             Self::Expectation => StatusCode::EXPECTATION_FAILED,
             Self::FieldsTooLarge | Self::HeadTooLarge => {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE

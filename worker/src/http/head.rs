@@ -77,9 +77,14 @@ impl Scan {
 
     /// `length` is what has come of the head, at least.
     fn check_head(&self, length: usize, rules: &Rules) -> Result<(), RequestError> {
+        let length = length - self.start;
         match self.lines {
-            _ if length - self.start <= rules.limits.head => Ok(()),
-            0 => Err(RequestError::LineTooLong),
+            _ if length <= rules.limits.head => Ok(()),
+            // The narrower limit is the one to name.
+            0 if rules.limits.request_line.saturating_add(2) <= rules.limits.head => {
+                Err(RequestError::LineTooLong)
+            }
+            0 => Err(RequestError::LineBeyondHead),
             _ => Err(RequestError::HeadTooLarge),
         }
     }

@@ -17,7 +17,7 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         bare: None,
         standing: Standing::Works,
         help: "The greatest length of a request line, in bytes. A longer one is answered 414. More \
-               than 8190 is taken for 8190; 0 is no limit.",
+               than 8190 is taken for 8190; 0 is no limit but that of the head.",
         apply: |settings, text| {
             parse::limit(text, MOST_LINE).map(|value| settings.limit_request_line = value)
         },
@@ -63,7 +63,7 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         bare: None,
         standing: Standing::Works,
         help: "The greatest length of a request line and all header fields together, in bytes. A \
-               longer head is answered 431. Unless it is set it grows with limit_request_line and \
+               longer head is answered 431, a longer request line 414. Unless it is set it grows with limit_request_line and \
                limit_request_field_size, to hold a line and two fields of their length. 0 is no \
                limit.",
         apply: |settings, text| {
