@@ -127,6 +127,7 @@ impl Master {
         self.announcement.failed(code, reason);
         let succession = self.look_around(supervisor.succession());
         self.close_listeners(succession);
+        self.see_molds_end(succession);
         let pidfile = self.pidfile.take();
         // A successor puts its own in the place.
         if let Some(pidfile) = pidfile.filter(|_| succession.successor.is_none()) {
@@ -134,6 +135,17 @@ impl Master {
         }
         self.hooked.tell(Moment::Exit);
         code
+    }
+
+    /// Kills the molds that are left, and has their ends told to whoever wants to know.
+    fn see_molds_end(&mut self, succession: Succession) {
+        self.retire_molds();
+        let until = Instant::now() + Duration::from_secs(1);
+        while !self.molds.is_empty() && Instant::now() < until {
+            // The children are gone already.
+            drop(self.collect_dead(succession));
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// Closes what a child has no business with. Removes nothing.

@@ -33,13 +33,15 @@ def served(kind):
         pids = set()
         until("answers of more than one", lambda: pids.add(server.get("/pid?guide", "User-Agent: ab\r\n").text) or len(pids) > 1)
         line = until("an access line", lambda: next((text for text in output(server).splitlines() if "?guide" in text), None))
+        initialized = r"\[INFO\] Worker initialized \(pid: \d+\)"
+        until("all have told", lambda: len(re.findall(initialized, output(server))) >= 4)
         text = output(server)
         return {
             "loaded once": len({server.get("/load").text for _ in range(300)}) == 1,
             "access line": re.sub(r"\[\d\d/.*?\]", "[time]", re.sub(r" \d+$", " us", re.sub(r" 200 \d+ ", " 200 n ", line))),
             "when_ready": len(re.findall(r"\[INFO\] Server is ready\. Spawning workers", text)),
             "post_fork": len(re.findall(r"\[INFO\] Worker spawned \(pid: \d+\)", text)),
-            "post_worker_init": len(re.findall(r"\[INFO\] Worker initialized \(pid: \d+\)", text)),
+            "post_worker_init": len(re.findall(initialized, text)),
             "pre_fork before there is a pid": len(re.findall(r"Worker spawned \(pid: (None|\[booting\])\)", text)),
             "threads": server.get("/threads").text.isdecimal(),
         }
