@@ -261,8 +261,8 @@ def the_time_zone_of_the_application(server):
 
 @loggers(files={"logs_own.py": APP, "gunicorn.conf.py": SUBCLASS + "logger_class = Own\n"})
 def a_class_after_a_reload(server):
-    server.signal(signal.SIGHUP)
     before = server.workers()
+    server.signal(signal.SIGHUP)
     until("other workers", lambda: (now := server.workers()) and not set(now) & set(before))
     return surveyed(server)
 

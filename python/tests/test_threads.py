@@ -47,6 +47,8 @@ def handler_while_idle(server):
 @threads()
 def end_after_asyncio_run(server):
     answer = server.get("/asyncio-run").text
+    # The client has all of the answer before the worker is done with the request.
+    until("its line", lambda: any("/asyncio-run" in line for line in server.access_lines()))
     server.signal(SIGINT)
     return {"answer": answer, "exit code": server.wait_exit()}
 
