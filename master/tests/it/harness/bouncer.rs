@@ -25,7 +25,8 @@ impl Bouncer {
         let settings = format!(
             "[databases]\n* = host=127.0.0.1 port={} user=oxicorn\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
-             auth_type = any\npool_mode = {mode}\ndefault_pool_size = 4\nmax_client_conn = 200\n",
+             auth_type = any\npool_mode = {mode}\ndefault_pool_size = 16\nmax_client_conn = 200\n\
+             server_login_retry = 1\n",
             services.variable("PGPORT")
         );
         let file = folder.path().join("pgbouncer.ini");

@@ -173,6 +173,11 @@ impl Manager {
         for _ in 0..LOOKS {
             found = found || look(one, &mut other).map_err(ConnectError::Connect)?;
         }
+        if found {
+            // Another client's statement may have the name that one of ours has.
+            self.preparing
+                .turn_off(&"each transaction has another session");
+        }
         Ok(*self.is_pooled.get_or_init(|| found))
     }
 

@@ -26,7 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use log::warn;
+use log::{debug, warn};
 use oxicorn_common::{Backend, Settings, WorkerContext};
 
 pub(crate) use listener::Listener;
@@ -294,6 +294,10 @@ fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> an
                 return Ok(true);
             }
             health.works();
+            // Before the first statement is prepared. One that cannot be looked for now is found by its errors.
+            if let Err(error) = manager.is_pooled(&mut connection) {
+                debug!("no look for a pooler: {error}");
+            }
         }
         Err(error) if error.is_temporary() => {
             health.failed(&format!("{:#}", anyhow::Error::from(error)));

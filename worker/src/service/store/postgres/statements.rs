@@ -4,7 +4,8 @@
 //! ```text
 //!   0A000  the plan of a statement is of no use: a column has another type     prepare again
 //!   26000  there is no such statement  \  a pooler gives each transaction      send statements
-//!   42P05  there is one already        /  another session                      unprepared from now on
+//!   42P05  there is one already        |  another session                      unprepared from now on
+//!   08P01  it has other parameters    /
 //! ```
 
 use std::collections::HashMap;
@@ -13,9 +14,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use log::warn;
-use postgres::error::SqlState;
+use postgres::error::{DbError, Severity, SqlState};
 use postgres::types::{ToSql, Type};
 use postgres::{GenericClient, Row, Statement};
+
+/// A statement of another client has the name of ours. Losses of the connection have the same code, and end it.
+fn is_of_another_statement(answer: &DbError) -> bool {
+    *answer.code() == SqlState::PROTOCOL_VIOLATION
+        && answer.parsed_severity() == Some(Severity::Error)
+        && answer.message().starts_with("bind message")
+}
 
 /// A value of Rust that has one type in SQL.
 pub(super) trait Typed {
@@ -99,7 +107,7 @@ impl Preparing {
     }
 
     /// Has statements sent unprepared.
-    fn turn_off(&self, why: &dyn fmt::Display) {
+    pub(super) fn turn_off(&self, why: &dyn fmt::Display) {
         if !self.is_off.swap(true, Ordering::AcqRel) {
             warn!(
                 "{} does not keep prepared statements ({why}), as poolers do that give each transaction \
@@ -169,6 +177,7 @@ impl Statements {
             SqlState::DUPLICATE_PSTATEMENT,
         ]
         .contains(code)
+            || is_of_another_statement(answer)
         {
             self.preparing.turn_off(&answer.message());
         } else if *code != SqlState::FEATURE_NOT_SUPPORTED {
