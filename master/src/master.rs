@@ -137,17 +137,6 @@ impl Master {
         code
     }
 
-    /// Kills the molds that are left, and has their ends told to whoever wants to know.
-    fn see_molds_end(&mut self, succession: Succession) {
-        self.retire_molds();
-        let until = Instant::now() + Duration::from_secs(1);
-        while !self.molds.is_empty() && Instant::now() < until {
-            // The children are gone already.
-            drop(self.collect_dead(succession));
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
-
     /// Closes what a child has no business with. Removes nothing.
     pub(crate) fn let_go(&mut self) {
         self.keep_only(0);

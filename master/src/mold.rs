@@ -19,6 +19,7 @@ mod casting;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use log::{error, warn};
 use nix::sys::prctl;
@@ -31,7 +32,7 @@ use oxicorn_common::{Message, MessageReceiver};
 
 use crate::master::Master;
 use crate::spawn::{Order, announce, bear, claim, fork_to};
-use crate::supervisor::{ChildId, Death, End, Event};
+use crate::supervisor::{ChildId, Death, End, Event, Succession};
 use casting::Casting;
 
 /// A mold as the master knows it.
@@ -260,6 +261,17 @@ impl Master {
 
     pub(crate) fn retire_molds(&mut self) {
         self.molds.values_mut().for_each(Mold::end);
+    }
+
+    /// Kills the molds that are left, and has their ends told to whoever wants to know.
+    pub(crate) fn see_molds_end(&mut self, succession: Succession) {
+        self.retire_molds();
+        let until = Instant::now() + Duration::from_secs(1);
+        while !self.molds.is_empty() && Instant::now() < until {
+            // The children are gone already.
+            drop(self.collect_dead(succession));
+            std::thread::sleep(Duration::from_millis(2));
+        }
     }
 }
 
