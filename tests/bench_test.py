@@ -5,6 +5,11 @@ one that is passed over.
     python3 tests/bench_test.py
 """
 
+import contextlib
+import importlib.machinery
+import importlib.util
+import io
+import os
 import re
 import socket
 import sys
@@ -14,12 +19,21 @@ import types
 import unittest
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from bench_lib import charts, pages, results, rounds, service, tables, workloads  # noqa: E402
+from bench_lib import charts, pages, peers, results, rounds, service, tables, workloads  # noqa: E402
 from bench_lib.clients import Clients  # noqa: E402
+
+def script():
+    """scripts/bench, which has no suffix."""
+    loader = importlib.machinery.SourceFileLoader("bench", str(ROOT / "scripts/bench"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("bench", loader))
+    loader.exec_module(module)
+    return module
+
 
 KNOWN = [*workloads.table(), *service.table()]
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -47,6 +61,22 @@ class Data(unittest.TestCase):
             self.assertEqual(list(merged), ["hello", "sleep-20"])
             merged = results.merge({"sleep-20": entry(oxicorn=3)}, known, path)
             self.assertEqual([merged[name]["servers"]["oxicorn"]["rate"][0] for name in merged], [2, 3])
+
+    def test_a_run_that_is_interrupted_keeps_what_it_has_measured(self):
+        chosen = [workload for workload in KNOWN if workload.name in ("sleep-8", "sleep-20")]
+        kept = {}
+
+        def run(workload, options):
+            if workload.name == "sleep-20":
+                raise KeyboardInterrupt
+            return {"oxicorn": {"rate": [1500.0]}, results.BARE: {"rate": [1580.0]}}
+
+        options = types.SimpleNamespace(binary=sys.executable, rounds=1, seconds=1)
+        with mock.patch.object(rounds, "run", run), mock.patch.object(workloads.Workload, "versions", lambda *_: {}):
+            with self.assertRaises(KeyboardInterrupt), contextlib.redirect_stderr(io.StringIO()):
+                script().measure(chosen, options, kept.update)
+        self.assertEqual([*kept], ["sleep-8"])
+        self.assertEqual((kept["sleep-8"]["servers"], kept["sleep-8"]["bare"]), ({"oxicorn": {"rate": [1500.0]}}, [1580.0]))
 
     def test_servers_take_turns(self):
         class Subject:
@@ -101,6 +131,31 @@ class Pages(unittest.TestCase):
         self.assertIn("| oxicorn | 2,100 (2,000-2,200) |  | 1.00 | 3.00 (2.00-4.00) | 5.00 | 7.00 | 30.0 |", text)
         self.assertIn("| gunicorn 27.0.1 | 1,050 (1,000-1,100) | 2.00 x |", text)
         self.assertIn("without waitress (one process)", tables.conditions(entry(oxicorn=1)))
+
+    def test_the_ideal_of_the_machine_stands_beside_the_one_that_was_asked_for(self):
+        made = entry(oxicorn=1500)
+        self.assertNotIn("machine", tables.workload(made, "sleep", 1600))
+        self.assertNotIn("machine's", tables.conditions(made, 1600))
+        made["bare"] = [1550.0, 1600.0, 1650.0]
+        text = tables.workload(made, "sleep", 2000)
+        self.assertIn("| of the ideal | of the machine's |", text)
+        self.assertIn("| 0.79 | 0.98 |", text)
+        self.assertTrue(tables.conditions(made, 2000).endswith(". The ideal is 2,000 req/s, the machine's 1,600 (1,550-1,650)."))
+
+    def test_the_calls_run_without_a_server_in_as_many_threads(self):
+        with tempfile.TemporaryDirectory() as folder:
+            calls = "import os, threading, time\ndef application(environ, start_response):\n" \
+                "    start_response('200 OK', [])\n    open(f'{environ[\"PATH_INFO\"]}/{os.getpid()}-{threading.get_ident()}', 'w')\n" \
+                "    time.sleep(0.01)\n    return [b'']\n"
+            Path(folder, "calls.py").write_text(calls)
+            command = [sys.executable, "-B", str(peers.APPS / "bare.py"), "calls:application", folder, "3", "2"]
+            with mock.patch.dict(os.environ, {"PYTHONPATH": folder}), mock.patch.object(peers, "APPS", folder):
+                found = workloads.Bare(command).measure(0.1)
+            threads = [path.name.split("-")[0] for path in Path(folder).glob("*-*")]
+        self.assertEqual(sorted(threads.count(pid) for pid in set(threads)), [2, 2, 2])
+        self.assertGreater(found["rate"], 0)
+        # None of them can make more of a call that sleeps so long.
+        self.assertLess(found["rate"], 600)
 
     def test_broken_requests_show(self):
         made = entry(oxicorn=1000, gunicorn=1000)

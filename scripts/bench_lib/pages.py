@@ -59,7 +59,7 @@ def section_text(section, entries, by_name):
     parts = [f"![{SECTIONS[section]}](performance/{section}.svg)"]
     for name, entry in entries.items():
         parts.append(tables.workload(entry, by_name[name].title, by_name[name].ideal))
-        parts.append(f"`{name}`: {tables.conditions(entry)}")
+        parts.append(f"`{name}`: {tables.conditions(entry, by_name[name].ideal)}")
     machines = dict.fromkeys(tables.machine(entry) for entry in entries.values())
     return "\n\n".join([*parts, *(f"Measured on {machine}." for machine in machines)])
 

@@ -1,10 +1,14 @@
-"""The data: docs/performance/results.json. A run puts its workloads into it and leaves the others as they are."""
+"""The data: docs/performance/results.json. A run puts each workload into it as soon as it is measured, and leaves the others as
+they are.
+"""
 
 import json
 import statistics
 
 from bench_lib import environment
 
+# The calls without a server, among what is measured.
+BARE = "bare"
 PATH = environment.ROOT / "docs/performance/results.json"
 
 
@@ -14,15 +18,18 @@ def load(path=PATH):
 
 def record(workload, measured, options):
     """A workload's entry."""
+    servers = {name: figures for name, figures in measured.items() if name != BARE}
+    bare = {BARE: measured[BARE]["rate"]} if BARE in measured else {}
     return {
         "date": environment.today(),
         "commit": environment.commit(),
         "machine": environment.machine(),
-        "versions": workload.versions(measured),
+        "versions": workload.versions(servers),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "left_out": workload.left_out,
-        "servers": measured,
+        "servers": servers,
+        **bare,
     }
 
 
@@ -30,7 +37,10 @@ def merge(entries, known, path=PATH):
     """Writes the entries beside those that are there, in the order of `known`; what is no workload any more goes."""
     merged = {**load(path), **entries}
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps({name: merged[name] for name in known if name in merged}, indent=1) + "\n")
+    # Whoever is interrupted here leaves the file as it was.
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps({name: merged[name] for name in known if name in merged}, indent=1) + "\n")
+    new.replace(path)
     return load(path)
 
 
@@ -39,6 +49,11 @@ class Figure:
 
     def __init__(self, values):
         self.median, self.least, self.most = statistics.median(values), min(values), max(values)
+
+
+def bare(entry):
+    """The rate of the calls without a server; `None` where that was not measured."""
+    return Figure(entry[BARE]) if entry.get(BARE) else None
 
 
 def figure(entry, server, key):

@@ -1,6 +1,6 @@
 """Markdown tables from the data."""
 
-from bench_lib.results import figure
+from bench_lib.results import bare, figure
 
 # Key, heading, decimals below which a figure is shown with more; None: not in the table of a workload that lacks it.
 COLUMNS = (
@@ -43,7 +43,10 @@ def workload(entry, title, ideal=None):
     """A table, one server a line, and below it what it belongs to."""
     keys = [(key, heading) for key, heading in COLUMNS if any(figure(entry, name, key) for name in entry["servers"])]
     broken = any(figure(entry, name, "broken").most for name in entry["servers"])
-    heading = [title, "req/s", "oxicorn serves", *(["of the ideal"] if ideal else []), *(text for _, text in keys)]
+    ideals = {"of the ideal": ideal} if ideal else {}
+    if ideal and (found := bare(entry)):
+        ideals["of the machine's"] = found.median
+    heading = [title, "req/s", "oxicorn serves", *ideals, *(text for _, text in keys)]
     heading += ["broken"] if broken else []
     lines = [row(heading), "|" + "---|" * len(heading)]
     ours = figure(entry, OURS, "rate")
@@ -51,8 +54,7 @@ def workload(entry, title, ideal=None):
         rate = figure(entry, name, "rate")
         cells = [shown(name, entry), spread(rate)]
         cells.append("" if name == OURS or not rate.median else f"{ours.median / rate.median:.2f} x")
-        if ideal:
-            cells.append(f"{rate.median / ideal:.2f}")
+        cells += [f"{rate.median / most:.2f}" for most in ideals.values()]
         for key, _ in keys:
             found = figure(entry, name, key)
             wanted = spread if key in ("p99", "cpu") else lambda found: number(found.median)
@@ -63,14 +65,18 @@ def workload(entry, title, ideal=None):
     return "\n".join(lines)
 
 
-def conditions(entry):
+def conditions(entry, ideal=None):
     """What a table belongs to, in a line."""
     text = f"{entry['date']}, commit {entry['commit']}, {entry['rounds']} rounds of {entry['seconds']} s"
     left_out = {}
     for name, why in entry["left_out"].items():
         left_out.setdefault(why, []).append(NAMES.get(name, name))
     parts = [f"{' and '.join(names)} ({why})" for why, names in left_out.items()]
-    return text + (f"; without {'; '.join(parts)}" if parts else "") + "."
+    text += f"; without {'; '.join(parts)}" if parts else ""
+    if ideal:
+        found = bare(entry)
+        text += f". The ideal is {number(ideal)} req/s" + (f", the machine's {spread(found)}" if found else "")
+    return text + "."
 
 
 def machine(entry):

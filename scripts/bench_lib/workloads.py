@@ -3,11 +3,13 @@
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
+import subprocess
 import sys
 import urllib.request
 
-from bench_lib import environment, peers
+from bench_lib import environment, peers, results
 from bench_lib.clients import Clients
 from bench_lib.peers import ONE_PROCESS, ONE_THREAD, WSGI
 from bench_lib.tree import Tree, free_port
@@ -57,6 +59,21 @@ class Subject:
 
 
 @dataclasses.dataclass
+class Bare:
+    """The same calls without a server, measured in turns with the servers: what of the ideal this machine allows."""
+
+    command: list
+
+    def warm_up(self):
+        """There is nothing to warm."""
+
+    def measure(self, seconds):
+        environment = {**os.environ, "PYTHONPATH": str(peers.APPS)}
+        done = subprocess.run([*self.command, str(seconds)], check=True, capture_output=True, text=True, env=environment)
+        return {"rate": float(done.stdout)}
+
+
+@dataclasses.dataclass
 class Workload:
     name: str
     section: str
@@ -66,7 +83,7 @@ class Workload:
     application: str = HELLO
     servers: tuple = WSGI
     left_out: dict = dataclasses.field(default_factory=dict)
-    # Requests a second that the machine and the shape allow, where the application's time decides.
+    # Requests a second that the shape allows, where the application's time decides, and it takes no longer than it asks for.
     ideal: float | None = None
 
     def pin(self):
@@ -98,10 +115,15 @@ class Workload:
                 for name, tree in started.items():
                     tree.ready()
                     self.prepare(name, tree)
-                yield {name: Subject(tree, self.load) for name, tree in started.items()}
+                found = {name: Subject(tree, self.load) for name, tree in started.items()}
+                yield {**found, **({results.BARE: self.bare()} if self.ideal else {})}
             finally:
                 for tree in started.values():
                     tree.stop()
+
+    def bare(self):
+        words = [self.application, self.load.path, *map(str, self.shape)]
+        return Bare([*self.pin(), peers.Venv.program("python"), str(peers.APPS / "bare.py"), *words])
 
     def versions(self, names):
         return {name: version for name in names if (version := peers.version(name))}
