@@ -9,11 +9,11 @@ use oxicorn_common::{Early, forks};
 
 use crate::http::date::DateCache;
 use crate::http::encode::{Asked, Framed, encode_head, encode_hints};
+use crate::in_flight::InFlight;
 use crate::outgoing::{Flushed, Outgoing};
 use crate::pace::{Pace, Taking};
-use crate::seat::Seat;
-use crate::station::Station;
 use crate::stream::Stream;
+use crate::worker_shared::WorkerShared;
 
 /// Bytes that wait for a client until the application waits too.
 const MOST_WAITING: usize = 256 * 1024;
@@ -25,8 +25,8 @@ const TOO_SLOW: &str = "it takes its response too slowly (write_timeout, write_m
 
 /// One request's way around its return value.
 pub(crate) struct Ahead<'a> {
-    pub(crate) station: &'a Station,
-    pub(crate) seat: &'a Seat,
+    pub(crate) shared: &'a WorkerShared,
+    pub(crate) in_flight: &'a InFlight,
     pub(crate) stream: &'a Stream,
     pub(crate) outgoing: &'a mut Outgoing,
     pub(crate) date: &'a mut DateCache,
@@ -95,14 +95,14 @@ impl Ahead<'_> {
             fields: response.fields.clone(),
             body_bytes: 0,
         });
-        match self.seat.answer() {
+        match self.in_flight.begin_response() {
             true => Ok(()),
             false => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
     fn push(&mut self, data: &[u8]) -> io::Result<()> {
-        self.seat.note_piece();
+        self.in_flight.note_piece();
         let Some(begun) = &mut self.begun else {
             return Err(refused("the response has no head yet"));
         };
@@ -124,8 +124,8 @@ impl Ahead<'_> {
         if self.flush_once(most)? {
             return Ok(());
         }
-        let seat = self.seat;
-        seat.while_waiting(|| self.wait_for_client(most))
+        let in_flight = self.in_flight;
+        in_flight.while_waiting(|| self.wait_for_client(most))
     }
 
     /// Sends what the socket takes; whether no more than `most` bytes wait then.
@@ -136,7 +136,7 @@ impl Ahead<'_> {
 
     /// As [`Ahead::flush`], for a client that has to take something first.
     fn wait_for_client(&mut self, most: usize) -> io::Result<()> {
-        let pace = Pace::of_response(&self.station.settings);
+        let pace = Pace::of_response(&self.shared.settings);
         let now = Instant::now();
         let begun = match self.left {
             Some(left) => Some(now + left),

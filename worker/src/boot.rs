@@ -20,13 +20,13 @@ use oxicorn_common::{
     SignalPipe, WorkerContext, forks, logging, signals,
 };
 
-use crate::crew::{self, End, LaunchError};
 use crate::http::server_field;
 use crate::reactor::Reactor;
 use crate::reload;
-use crate::station::Station;
-use crate::threads::{self, ThreadError};
+use crate::thread_spawn::{self, ThreadError};
+use crate::threads::{self, End, LaunchError};
 use crate::tls::Tls;
+use crate::worker_shared::WorkerShared;
 
 /// The worker could not boot; gunicorn's `WORKER_BOOT_ERROR`.
 const BOOT_ERROR: i32 = 3;
@@ -111,7 +111,7 @@ pub fn run_web(boot: Boot) -> i32 {
                 source: LoadError::Broken(reason),
                 ..
             }) if reloads && context.generation == 1 => {
-                let broken = reload::Broken::of(&reason);
+                let broken = reload::LoadErrorApp::of(&reason);
                 also.extend(broken.files.clone());
                 Box::new(broken)
             }
@@ -119,10 +119,10 @@ pub fn run_web(boot: Boot) -> i32 {
         };
         let settings = limited(&context.settings, app.body_limit());
         let (board, slot) = (context.scoreboard.clone(), context.slot);
-        let station = Station::new(app, settings, board, slot, Arc::clone(&sender))?;
-        let station = Arc::new(station.with_hooks(&context));
+        let shared = WorkerShared::new(app, settings, board, slot, Arc::clone(&sender))?;
+        let shared = Arc::new(shared.with_hooks(&context));
         let (reactor, waker) = Reactor::new(
-            Arc::clone(&station),
+            Arc::clone(&shared),
             boot.listeners,
             boot.handoff,
             signals,
@@ -135,7 +135,7 @@ pub fn run_web(boot: Boot) -> i32 {
         initialized?;
         // Whatever the application's code has done to them meanwhile.
         signals::reclaim()?;
-        station.slot().beat();
+        shared.slot().beat();
         if reloads {
             warn!("Reloader is on. Use in development only!");
             reload::start(
@@ -146,27 +146,27 @@ pub fn run_web(boot: Boot) -> i32 {
             )?;
         }
         let ready = || {
-            station.slot().set_state(SlotState::Ready);
-            station.tell(&Message::Ready);
+            shared.slot().set_state(SlotState::Ready);
+            shared.tell(&Message::Ready);
         };
-        let (last, leave) = (Arc::clone(&station), boot.end);
+        let (last, leave) = (Arc::clone(&shared), boot.end);
         let end = Box::new(move |code| leave(conclude(&last, age, code)));
-        let code = crew::run(Arc::clone(&station), reactor, waker, ready, end)?;
-        Ok(conclude(&station, age, code))
+        let code = threads::run(Arc::clone(&shared), reactor, waker, ready, end)?;
+        Ok(conclude(&shared, age, code))
     };
     serve().unwrap_or_else(|error| error.report(&sender))
 }
 
 /// Tells of the end of a worker's work; returns the exit code, which `code` is unless a signal has
 /// another.
-fn conclude(station: &Station, age: u64, code: i32) -> i32 {
-    let code = match Signal::try_from(station.quit_by.load(Ordering::Relaxed)) {
+fn conclude(shared: &WorkerShared, age: u64, code: i32) -> i32 {
+    let code = match Signal::try_from(shared.quit_by.load(Ordering::Relaxed)) {
         Ok(Signal::SIGABRT) => {
-            station.call_hook(Moment::WorkerAbort { age });
+            shared.call_hook(Moment::WorkerAbort { age });
             ABORTED
         }
         Ok(_) => {
-            station.call_hook(Moment::WorkerInt { age });
+            shared.call_hook(Moment::WorkerInt { age });
             code
         }
         Err(_) => code,
@@ -279,7 +279,9 @@ fn start(
     stop: Stop,
 ) -> Result<thread::JoinHandle<anyhow::Result<()>>, ThreadError> {
     let what = || "the thread of the runner".to_owned();
-    threads::start("runner", what, threads::stack_size(), move || runner(&stop))
+    thread_spawn::start("runner", what, thread_spawn::stack_size(), move || {
+        runner(&stop)
+    })
 }
 
 fn wait_for_signals(signals: &mut SignalPipe) -> Vec<Signal> {

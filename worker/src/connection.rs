@@ -18,8 +18,8 @@ use crate::http::{RequestError, Rules, Sender, Step};
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
 use crate::pace::Taking;
-use crate::station::Station;
 use crate::stream::Stream;
+use crate::worker_shared::WorkerShared;
 
 /// Where the reactor does not know a connection yet.
 pub(crate) const NO_TOKEN: usize = usize::MAX;
@@ -335,11 +335,11 @@ impl Connection {
     }
 
     /// The response is over, all of it sent or not: what is to be told of it is told.
-    pub(crate) fn conclude(&mut self, station: &Station, now: Instant) {
+    pub(crate) fn conclude(&mut self, shared: &WorkerShared, now: Instant) {
         if let (Some(mut exchange), Some(buffers)) = (self.exchange.take(), &self.buffers) {
             let unsent = self.outgoing.unsent();
             exchange.body_bytes = exchange.body_bytes.saturating_sub(unsent);
-            station.log_access(&buffers.intake.head, &self.peer, &exchange, now);
+            shared.log_access(&buffers.intake.head, &self.peer, &exchange, now);
         }
     }
 

@@ -19,11 +19,11 @@ use crate::http::date::DateCache;
 use crate::http::encode::{Asked, Framed, encode_head};
 use crate::outgoing::{Flushed, LengthError, Made};
 use crate::pace::Taking;
-use crate::station::Station;
 use crate::stream::Stream;
+use crate::worker_shared::WorkerShared;
 
 pub(crate) struct Desk<'a> {
-    station: &'a Station,
+    shared: &'a WorkerShared,
     index: usize,
     date: DateCache,
     /// A buffer that goes from response to response, warm in the cache.
@@ -31,10 +31,10 @@ pub(crate) struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    pub(crate) fn new(station: &'a Station, index: usize) -> Self {
-        station.seats[index].claim();
+    pub(crate) fn new(shared: &'a WorkerShared, index: usize) -> Self {
+        shared.in_flight[index].claim();
         Self {
-            station,
+            shared,
             index,
             date: DateCache::new(),
             spare: Vec::new(),
@@ -48,7 +48,7 @@ impl<'a> Desk<'a> {
     /// Answers the request that is whole, or goes on with the response that wants its next piece.
     /// It is `started` now, as the caller knows from the clock; returns when it ended.
     pub(crate) fn serve(&mut self, connection: &mut Connection, started: Instant) -> Instant {
-        let slot = self.station.slot();
+        let slot = self.shared.slot();
         let board = &slot.seats[self.index];
         // The time of the last beat is near enough, and saves reading another clock.
         board
@@ -69,7 +69,7 @@ impl<'a> Desk<'a> {
             let latency = ended.saturating_duration_since(exchange.started);
             board.record(exchange.status, exchange.body_bytes, latency);
             if connection.phase != Phase::Sending {
-                connection.conclude(self.station, ended);
+                connection.conclude(self.shared, ended);
             }
         }
         ended
@@ -80,7 +80,7 @@ impl<'a> Desk<'a> {
             connection.phase = Phase::Dead;
             return;
         };
-        let seat = &self.station.seats[self.index];
+        let in_flight = &self.shared.in_flight[self.index];
         let intake = &mut buffers.intake;
         let stream = &connection.stream;
         let mut request = Request {
@@ -94,25 +94,25 @@ impl<'a> Desk<'a> {
             logged: Vec::new(),
         };
         request.body.begin();
-        seat.occupy(stream, started, &request.head, request.peer, request.scheme);
+        in_flight.begin(stream, started, &request.head, request.peer, request.scheme);
         let keeps_alive = intake.framing.keep_alive;
         let outgoing = &mut connection.outgoing;
         std::mem::swap(&mut outgoing.bytes, &mut self.spare);
         outgoing.reset();
         let mut ahead = Ahead {
-            station: self.station,
-            seat,
+            shared: self.shared,
+            in_flight,
             stream,
             outgoing,
             date: &mut self.date,
-            asked: asked(self.station, stream, &request.head, keeps_alive),
+            asked: asked(self.shared, stream, &request.head, keeps_alive),
             started,
             begun: None,
             taking: Taking::default(),
             left: None,
             lost: false,
         };
-        let called = call(self.station, &mut request, &mut ahead);
+        let called = call(self.shared, &mut request, &mut ahead);
         let (begun, mut lost) = (ahead.begun.take(), ahead.lost);
         let early = begun.is_some();
         // A panic in the middle of a response.
@@ -122,7 +122,7 @@ impl<'a> Desk<'a> {
             Some(begun) => begun,
             None => {
                 // Not before: the server may have begun to stop while the application ran.
-                let asked = asked(self.station, stream, &request.head, keeps_alive);
+                let asked = asked(self.shared, stream, &request.head, keeps_alive);
                 let date = self.date.at(started);
                 encode(
                     &mut connection.outgoing.bytes,
@@ -135,8 +135,8 @@ impl<'a> Desk<'a> {
         };
         let streams = early || matches!(response.body, ResponseBody::Stream(_));
         let mut in_time = match streams {
-            true => seat.answer(),
-            false => seat.vacate(),
+            true => in_flight.begin_response(),
+            false => in_flight.end(),
         };
         if lost || !in_time {
             drop(response);
@@ -145,7 +145,7 @@ impl<'a> Desk<'a> {
             }
             intake.head = request.head;
             if streams {
-                in_time &= seat.vacate();
+                in_time &= in_flight.end();
             }
             return match in_time {
                 true => connection.phase = Phase::Dead,
@@ -153,7 +153,7 @@ impl<'a> Desk<'a> {
             };
         }
         if !begun.keep_alive {
-            self.station.place_wanted.store(false, Ordering::Relaxed);
+            self.shared.place_wanted.store(false, Ordering::Relaxed);
         }
         connection.then = match (begun.keep_alive, buffers.inbox.is_empty()) {
             (true, _) => Then::KeepAlive,
@@ -176,9 +176,9 @@ impl<'a> Desk<'a> {
             fields: begun.fields,
             body_bytes: begun.body_bytes + octets,
         });
-        self.station.count_request();
+        self.shared.count_request();
         self.send(connection);
-        if streams && !seat.vacate() {
+        if streams && !in_flight.end() {
             connection.outgoing.abandon();
             connection.give_up();
         }
@@ -189,14 +189,14 @@ impl<'a> Desk<'a> {
 
     /// Goes on with a streamed response whose last piece the client has taken.
     fn resume(&mut self, connection: &mut Connection, started: Instant) {
-        let seat = &self.station.seats[self.index];
+        let in_flight = &self.shared.in_flight[self.index];
         if let Some(buffers) = &connection.buffers {
             let (head, scheme) = (&buffers.intake.head, buffers.intake.scheme);
-            seat.occupy(&connection.stream, started, head, connection.peer, scheme);
-            seat.answer();
+            in_flight.begin(&connection.stream, started, head, connection.peer, scheme);
+            in_flight.begin_response();
         }
         self.send(connection);
-        if !seat.vacate() {
+        if !in_flight.end() {
             connection.outgoing.abandon();
             connection.give_up();
         }
@@ -204,7 +204,7 @@ impl<'a> Desk<'a> {
 
     /// Sends until the client takes no more, running the application for each piece.
     fn send(&mut self, connection: &mut Connection) {
-        let seat = &self.station.seats[self.index];
+        let in_flight = &self.shared.in_flight[self.index];
         connection.phase = loop {
             match connection.outgoing.flush(&connection.stream) {
                 Ok(Flushed::Done) => break Phase::after(connection.then),
@@ -223,7 +223,7 @@ impl<'a> Desk<'a> {
             forks::end_child(i32::from(!matches!(made, Ok(Ok(_)))));
             let reason = match made {
                 Ok(Ok(Made::Piece(octets))) => {
-                    seat.note_piece();
+                    in_flight.note_piece();
                     if let Some(exchange) = &mut connection.exchange {
                         exchange.body_bytes += octets;
                     }
@@ -251,25 +251,25 @@ impl<'a> Desk<'a> {
 }
 
 /// What the head of a response depends on.
-fn asked(station: &Station, stream: &Stream, head: &Head, keeps_alive: bool) -> Asked {
+fn asked(shared: &WorkerShared, stream: &Stream, head: &Head, keeps_alive: bool) -> Asked {
     // A sibling can go on with a connection, unless its keys are here.
     let is_leaving =
-        station.closing.load(Ordering::Relaxed) || (stream.is_tls() && station.is_draining());
+        shared.closing.load(Ordering::Relaxed) || (stream.is_tls() && shared.is_draining());
     // The house is full, and somebody waits at the door.
-    let is_wanted = station.place_wanted.load(Ordering::Relaxed);
+    let is_wanted = shared.place_wanted.load(Ordering::Relaxed);
     Asked {
         version: head.version,
         head_only: head.method() == "HEAD",
         keep_alive: keeps_alive
-            && !station.settings.keepalive.is_zero()
+            && !shared.settings.keepalive.is_zero()
             && !is_leaving
             && !is_wanted,
     }
 }
 
 /// Runs the application; `None` is a panic.
-fn call(station: &Station, request: &mut Request, ahead: &mut Ahead<'_>) -> Option<Response> {
-    let app = &station.app;
+fn call(shared: &WorkerShared, request: &mut Request, ahead: &mut Ahead<'_>) -> Option<Response> {
+    let app = &shared.app;
     let mut send = |early: Early<'_>| ahead.send(early);
     let mut outlet = Outlet::new(&mut send);
     let called = catch_unwind(AssertUnwindSafe(|| app.call(request, &mut outlet)));

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Requests that are whole and find no idle thread in their worker wait here for the first thread of any
-//! worker that is, in the order in which they came (`crew`). A worker that drains while its siblings
+//! worker that is, in the order in which they came (`threads`). A worker that drains while its siblings
 //! live gives away what it cannot serve, so that a kept-alive connection outlives the worker that
 //! accepted it; one where clients wait gives a sibling that has fewer one of them
 //! (`reactor/leveling.rs`). The queue is a socket pair that the master made: whatever is in it survives

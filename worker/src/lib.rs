@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   boot      the entry points of a child process
-//!   crew      request threads and the watch: who leads, who follows
+//!   threads   request threads and the watchdog: who leads, who follows
 //!   reactor   the event loop: every connection that waits for its client
 //!   desk      one request thread's work: application in, bytes out
 //!   http      HTTP/1.1 without I/O
@@ -21,32 +21,30 @@ mod boot;
 mod buffers;
 mod connection;
 mod connection_limit;
-mod crew;
 mod desk;
-mod estimates;
 mod exchange;
 mod gate;
 mod handoff;
 mod http;
+mod in_flight;
 mod inbox;
 pub mod native;
 mod outgoing;
 mod pace;
 mod proxy_header;
 mod reactor;
-mod ready;
+mod ready_queue;
 mod reload;
-mod seat;
 mod service;
-mod stack;
-mod station;
+mod stack_trace;
 mod stream;
 mod sys;
-mod thread_state;
+mod thread_spawn;
 mod threads;
 mod timers;
 mod tls;
+mod worker_shared;
 
 pub use boot::{Boot, preload, run_runner, run_web};
-pub use crew::End;
+pub use threads::End;
 pub use tls::{Tls, TlsError};

@@ -1,5 +1,5 @@
 //! A client's socket, TCP or Unix, or a session of TLS on top of one: non-blocking, shared by the
-//! connection and by the watch that may have to answer for a thread that never comes back.
+//! connection and by the watchdog that may have to answer for a thread that never comes back.
 //!
 //! The calls go straight to the kernel, by rustix: in a process with several threads the C library
 //! makes each of them a cancellation point (pthreads(7)), which costs more than it looks.

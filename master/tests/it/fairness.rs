@@ -165,7 +165,7 @@ fn a_connection_wakes_one_worker_and_they_take_turns() {
     assert!(accepted.iter().all(|&it| it > fair / 2), "{accepted:?}");
 }
 
-// Long enough that the others have come meanwhile, too short for the watch.
+// Long enough that the others have come meanwhile, too short for the watchdog.
 const GET: &[u8] = b"GET /spin?ms=1 HTTP/1.1\r\nHost: test\r\n\r\n";
 const POST: &[u8] = b"POST /spin?ms=1 HTTP/1.1\r\nHost: test\r\nContent-Length: 4\r\n\r\nbody";
 
@@ -205,7 +205,7 @@ fn waiting_clients_move(request: &[u8]) {
     });
 }
 
-/// Each of the calls is over before the watch would look, and none is long enough that a wake-up
+/// Each of the calls is over before the watchdog would look, and none is long enough that a wake-up
 /// would pay if it computed. The thread sleeps: the other one takes the next call meanwhile.
 #[test]
 fn short_calls_that_wait_do_so_together() {

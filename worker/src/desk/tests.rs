@@ -16,19 +16,19 @@ use crate::stream::Stream;
 
 const LONG: usize = 3 << 20;
 
-fn station(app: impl App) -> Station {
+fn shared(app: impl App) -> WorkerShared {
     let settings = Arc::new(Settings::default());
     let (sender, _receiver) = message::channel().expect("a pipe");
     let board = Scoreboard::new().expect("a mapping");
     board.claim(0, 0, 1, 1);
-    Station::new(Box::new(app), settings, board, 0, Arc::new(sender)).expect("a format")
+    WorkerShared::new(Box::new(app), settings, board, 0, Arc::new(sender)).expect("a format")
 }
 
 /// What the client gets for `requests` when it reads only while the server cannot write.
 fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
-    let station = station(app);
-    let rules = Rules::from(&*station.settings);
-    let mut desk = Desk::new(&station, 0);
+    let shared = shared(app);
+    let rules = Rules::from(&*shared.settings);
+    let mut desk = Desk::new(&shared, 0);
     let (mut client, server) = UnixStream::pair().expect("a socket pair");
     let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
     let mut buffers = Box::<Buffers>::default();

@@ -26,13 +26,13 @@ impl Reactor {
         if connection.opening.is_some() {
             connection.opening = self.gate.first();
         }
-        connection.sender.trusted = connection.is_trusted(&self.station.rules);
+        connection.sender.trusted = connection.is_trusted(&self.shared.rules);
         let awaited = match connection.opening {
             Some(_) => Awaited::Opening,
             None => Awaited::Head,
         };
         if !connection.keeps_place {
-            connection.await_within(awaited, self.now, self.station.settings.header_timeout);
+            connection.await_within(awaited, self.now, self.shared.settings.header_timeout);
         }
         self.count_connections();
         match connection.refused.take() {
@@ -89,8 +89,8 @@ impl Reactor {
 
     /// Whether one more connection fits.
     pub(super) fn has_place(&self) -> bool {
-        let adopted = self.station.adopted.load(Ordering::Relaxed);
-        self.table.len() + adopted < self.station.most_connections
+        let adopted = self.shared.adopted.load(Ordering::Relaxed);
+        self.table.len() + adopted < self.shared.most_connections
     }
 
     /// Shuts the door until then, or until a place gets free.
@@ -100,7 +100,7 @@ impl Reactor {
 
     /// Siblings that have no room look here for some.
     fn note_lack_of_descriptors(&self, lacks: bool) {
-        let word = &self.station.slot().lacks_descriptors;
+        let word = &self.shared.slot().lacks_descriptors;
         word.store(u32::from(lacks), Ordering::Relaxed);
     }
 
@@ -118,7 +118,7 @@ impl Reactor {
     /// next response makes one, unless a sibling has one.
     fn can_make_room(&mut self) -> bool {
         // Once: a sibling that sleeps is woken by who comes next, not by who waits already.
-        if !self.left_to_siblings && self.station.has_sibling_with_room() {
+        if !self.left_to_siblings && self.shared.has_sibling_with_room() {
             self.left_to_siblings = true;
             self.shut(LEAVE_IT_TO_SIBLINGS);
             return false;
@@ -127,7 +127,7 @@ impl Reactor {
         if self.idlest().is_some() {
             return true;
         }
-        self.station.place_wanted.store(true, Ordering::Relaxed);
+        self.shared.place_wanted.store(true, Ordering::Relaxed);
         self.shut(FULL);
         false
     }
@@ -177,17 +177,17 @@ impl Reactor {
             self.given_up -= 1;
         }
         if std::mem::take(&mut connection.adopted) {
-            self.station.adopted.fetch_sub(1, Ordering::SeqCst);
+            self.shared.adopted.fetch_sub(1, Ordering::SeqCst);
         }
         // The client has gone, or takes nothing any more, in the middle of a response.
         let now = self.now;
-        connection.conclude(&self.station, now);
+        connection.conclude(&self.shared, now);
         if let Some(buffers) = connection.buffers.take() {
             self.spare.keep(buffers);
         }
         if self.table.try_remove(connection.token).is_some() {
             self.shut_until = None;
-            self.station.place_wanted.store(false, Ordering::Relaxed);
+            self.shared.place_wanted.store(false, Ordering::Relaxed);
             self.note_lack_of_descriptors(false);
             self.count_connections();
         }
@@ -201,7 +201,7 @@ impl Reactor {
 
     pub(super) fn count_connections(&self) {
         let count = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
-        self.station
+        self.shared
             .slot()
             .connections
             .store(count, Ordering::Relaxed);

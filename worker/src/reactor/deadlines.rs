@@ -99,7 +99,7 @@ impl Reactor {
 
     /// How fast a client has to take its response.
     pub(super) fn taking(&self) -> Pace {
-        Pace::of_response(&self.station.settings)
+        Pace::of_response(&self.shared.settings)
     }
 
     /// Lets go of a client that is too late.
@@ -161,7 +161,7 @@ impl Reactor {
             Err(_) => Phase::Dead,
         };
         if connection.phase != Phase::Sending {
-            connection.conclude(&self.station, started);
+            connection.conclude(&self.shared, started);
         }
         self.place(connection);
     }

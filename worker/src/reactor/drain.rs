@@ -35,7 +35,7 @@ impl Reactor {
         let Some(drain) = &self.drain else {
             return self.quit;
         };
-        let adopted = self.station.adopted.load(Ordering::SeqCst);
+        let adopted = self.shared.adopted.load(Ordering::SeqCst);
         let idle = self.table.len() + adopted == self.given_up;
         if !idle && self.now >= drain.deadline {
             warn!(
@@ -65,10 +65,10 @@ impl Reactor {
                 Signal::SIGTERM => self.begin_drain()?,
                 Signal::SIGINT | Signal::SIGQUIT | Signal::SIGABRT => {
                     self.quit = true;
-                    self.station.quit_by.store(signal as i32, Ordering::Relaxed);
+                    self.shared.quit_by.store(signal as i32, Ordering::Relaxed);
                 }
                 Signal::SIGUSR1 => oxicorn_common::logging::reopen(),
-                PROBE => self.station.tell(&Message::Alive),
+                PROBE => self.shared.tell(&Message::Alive),
                 _ => {}
             }
         }
@@ -81,15 +81,15 @@ impl Reactor {
             return Ok(());
         }
         let siblings = self
-            .station
+            .shared
             .scoreboard
             .header()
             .deserted
             .load(Ordering::Acquire)
             == 0;
-        self.station.begin_drain();
-        self.station.closing.store(!siblings, Ordering::Relaxed);
-        let patience = self.station.settings.graceful_timeout;
+        self.shared.begin_drain();
+        self.shared.closing.store(!siblings, Ordering::Relaxed);
+        let patience = self.shared.settings.graceful_timeout;
         self.drain = Some(Drain {
             deadline: self.now + patience,
             siblings,
@@ -141,8 +141,8 @@ impl Reactor {
             return self.hold(connection, false);
         }
         let patience = match connection.awaited {
-            Awaited::Request => self.station.settings.keepalive,
-            _ => self.station.settings.header_timeout,
+            Awaited::Request => self.shared.settings.keepalive,
+            _ => self.shared.settings.header_timeout,
         };
         let active = connection.deadline.and_then(|at| at.checked_sub(patience));
         let until = active.unwrap_or(self.now) + RECENTLY;
@@ -165,16 +165,16 @@ impl Reactor {
 
     /// Gives the requests that wait here for a thread to whichever worker has one first.
     pub(crate) fn share_ready(&mut self) {
-        if self.station.ready.is_empty() || !self.station.has_siblings() {
+        if self.shared.ready.is_empty() || !self.shared.has_siblings() {
             return;
         }
         // One attempt tells that the queue is full: as many as wait here would be as many system calls a turn.
         let mut has_room = true;
-        for connection in self.station.ready.take_all(handoff::fits) {
+        for connection in self.shared.ready.take_all(handoff::fits) {
             if has_room {
                 has_room = self.pass_on_ready(connection);
             } else {
-                self.station.ready.push(connection);
+                self.shared.ready.push(connection);
             }
         }
     }
@@ -187,7 +187,7 @@ impl Reactor {
             self.unregister(&mut connection);
             self.let_go(connection);
         } else {
-            self.station.ready.push(connection);
+            self.shared.ready.push(connection);
         }
         passed
     }

@@ -18,16 +18,16 @@ impl Reactor {
     /// that leaves neither with more than the other had.
     pub(super) fn level(&mut self) {
         let crowded =
-            self.station.ready.len() > 1 && self.now >= self.level_after && self.drain.is_none();
+            self.shared.ready.len() > 1 && self.now >= self.level_after && self.drain.is_none();
         if !crowded {
             return;
         }
         self.level_after = self.now + PAUSE;
-        let lightest = self.station.lightest_sibling();
+        let lightest = self.shared.lightest_sibling();
         if lightest.is_none_or(|clients| clients + 2 > self.table.len()) {
             return;
         }
-        if let Some(connection) = self.station.ready.pop_last_if(handoff::fits) {
+        if let Some(connection) = self.shared.ready.pop_last_if(handoff::fits) {
             self.pass_on_ready(connection);
         }
     }

@@ -2,7 +2,7 @@
 //! and bodies, drains slow responses, and keeps the deadlines of clients. It never runs the
 //! application and never waits but in its poll.
 //!
-//! It has no thread of its own: whoever leads (see `crew`) turns it.
+//! It has no thread of its own: whoever leads (see `threads`) turns it.
 
 mod admission;
 mod deadlines;
@@ -31,9 +31,9 @@ use crate::http::date::DateCache;
 use crate::http::encode::CONTINUE;
 use crate::outgoing::Flushed;
 use crate::pace::Pace;
-use crate::station::Station;
 use crate::timers::Timers;
 use crate::tls::Tls;
+use crate::worker_shared::WorkerShared;
 
 use drain::Drain;
 use spare::SpareBuffers;
@@ -70,7 +70,7 @@ pub(crate) struct Reactor {
     date: DateCache,
     /// Handshakes that this turn may go on with.
     handshakes_left: usize,
-    pub(crate) station: Arc<Station>,
+    pub(crate) shared: Arc<WorkerShared>,
     drain: Option<Drain>,
     /// To be left at once, whatever is under way.
     quit: bool,
@@ -126,7 +126,7 @@ const AWAY: Entry = Entry::Away {
 
 impl Reactor {
     pub(crate) fn new(
-        station: Arc<Station>,
+        shared: Arc<WorkerShared>,
         listeners: Vec<oxicorn_common::Listener>,
         handoff: Handoff,
         signals: SignalPipe,
@@ -145,7 +145,7 @@ impl Reactor {
         let reactor = Self {
             poll,
             events: Events::with_capacity(EVENTS),
-            has_processor: has_processor(station.settings.workers),
+            has_processor: has_processor(shared.settings.workers),
             acceptor,
             knocks: Vec::new(),
             handoff,
@@ -154,10 +154,10 @@ impl Reactor {
             eager: Vec::new(),
             timers: Timers::default(),
             spare: SpareBuffers::new(Instant::now()),
-            gate: Arc::new(Gate::new(&station.settings, tls)),
+            gate: Arc::new(Gate::new(&shared.settings, tls)),
             date: DateCache::new(),
             handshakes_left: 0,
-            station,
+            shared,
             drain: None,
             quit: false,
             given_up: 0,
@@ -193,7 +193,7 @@ impl Reactor {
         let patience = self.patience(patience);
         self.wait(patience)?;
         self.last_turn = self.now;
-        self.station.slot().beat();
+        self.shared.slot().beat();
         self.handshakes_left = opening::HANDSHAKES;
         let mut signalled = false;
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
@@ -235,7 +235,7 @@ impl Reactor {
             if !std::mem::take(&mut connection.adopted) {
                 return self.admit(connection);
             }
-            self.station.adopted.fetch_sub(1, Ordering::SeqCst);
+            self.shared.adopted.fetch_sub(1, Ordering::SeqCst);
             connection.token = self.table.insert(AWAY);
             self.count_connections();
         }
@@ -282,7 +282,7 @@ impl Reactor {
     fn wait_for_thread(&mut self, mut connection: Box<Connection>) {
         self.table[connection.token] = AWAY;
         connection.begin_waiting(self.now);
-        self.station.ready.push(connection);
+        self.shared.ready.push(connection);
     }
 
     /// Reads what there is of the next request. Its `last` chance: what the socket does not have is
@@ -299,7 +299,7 @@ impl Reactor {
             }
         }
         buffers.intake.may_wait = self.runs_ready;
-        match connection.receive(&mut buffers, &self.station.rules) {
+        match connection.receive(&mut buffers, &self.shared.rules) {
             Received::Request => {
                 connection.buffers = Some(buffers);
                 connection.phase = Phase::Ready;
@@ -312,14 +312,14 @@ impl Reactor {
                 }
                 // A new connection has the time of a head to say something.
                 if connection.awaited != Awaited::Head {
-                    let patience = self.station.settings.keepalive;
+                    let patience = self.shared.settings.keepalive;
                     connection.await_within(Awaited::Request, self.now, patience);
                 }
                 self.rest(connection);
             }
             Received::Waiting(step) => {
                 connection.buffers = Some(buffers);
-                let settings = &self.station.settings;
+                let settings = &self.shared.settings;
                 match step {
                     Step::MoreHead if connection.awaited == Awaited::Head => {}
                     Step::MoreHead => {
@@ -396,7 +396,7 @@ impl Reactor {
         connection.phase = match connection.outgoing.flush(&connection.stream) {
             Ok(Flushed::Done) => {
                 let now = self.now;
-                connection.conclude(&self.station, now);
+                connection.conclude(&self.shared, now);
                 Phase::after(connection.then)
             }
             Ok(Flushed::Blocked) => Phase::Sending,

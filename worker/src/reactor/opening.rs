@@ -23,7 +23,7 @@ impl Reactor {
         }
         match passed {
             Passed::Through => {
-                let patience = self.station.settings.header_timeout;
+                let patience = self.shared.settings.header_timeout;
                 connection.await_within(Awaited::Head, self.now, patience);
                 return Some((connection, buffers));
             }

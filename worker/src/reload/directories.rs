@@ -46,9 +46,9 @@ impl Directories {
         }
     }
 
-    /// Waits for at most `patience`; true when a file may have changed.
-    pub(super) fn wait(&mut self, patience: Duration) -> bool {
-        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    /// Waits for at most `timeout`; true when a file may have changed.
+    pub(super) fn wait(&mut self, timeout: Duration) -> bool {
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
         let happened = poll(&mut fds, timeout).unwrap_or(0) > 0;
         // What it was does not matter, nor that some of it was lost.

@@ -1,7 +1,7 @@
 //! `reload`: tells the master when the code of the application has changed.
 //!
 //! ```text
-//!   application --files--> Roster --paths--> Stamps --changed--> `changed` to the master,
+//!   application --files--> WatchList --paths--> FileTimes --changed--> `changed` to the master,
 //!   reload_extra_files -----'                   ^                which reloads, ready first
 //!                         inotify, or a second -'
 //! ```
@@ -9,10 +9,10 @@
 //! A thread of the worker, for as long as it lives: it decides nothing. What it reports is loaded by
 //! the next generation; if that fails, this one serves on, and the next change is reported too.
 
-mod broken;
 mod directories;
-mod roster;
-mod stamps;
+mod file_times;
+mod load_error_app;
+mod watch_list;
 
 use std::sync::Arc;
 use std::thread;
@@ -22,12 +22,12 @@ use log::{info, warn};
 use oxicorn_common::settings::ReloadEngine;
 use oxicorn_common::{Application, Message, MessageSender, Settings};
 
-pub(crate) use broken::Broken;
+pub(crate) use load_error_app::LoadErrorApp;
 
-use crate::threads::{self, ThreadError};
+use crate::thread_spawn::{self, ThreadError};
 use directories::Directories;
-use roster::Roster;
-use stamps::{Change, Stamps};
+use file_times::{Change, FileTimes};
+use watch_list::WatchList;
 
 /// How often files are looked at, or, with inotify, new ones are looked for.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ pub(crate) fn start(
     settings: &Settings,
     sender: Arc<MessageSender>,
 ) -> Result<(), ThreadError> {
-    let roster = Roster::new(application, also, &settings.reload.extra_files);
+    let watch_list = WatchList::new(application, also, &settings.reload.extra_files);
     let directories = match settings.reload.engine {
         ReloadEngine::Poll => None,
         engine => match Directories::new() {
@@ -58,22 +58,22 @@ pub(crate) fn start(
         },
     };
     let mut watcher = Watcher {
-        roster,
-        stamps: Stamps::default(),
+        watch_list,
+        file_times: FileTimes::default(),
         directories,
         sender,
     };
     watcher.refresh();
     let what = || "the thread that watches the code for changes (reload)".to_owned();
-    threads::start("reload", what, threads::stack_size(), move || {
+    thread_spawn::start("reload", what, thread_spawn::stack_size(), move || {
         watcher.watch();
     })?;
     Ok(())
 }
 
 struct Watcher {
-    roster: Roster,
-    stamps: Stamps,
+    watch_list: WatchList,
+    file_times: FileTimes,
     directories: Option<Directories>,
     sender: Arc<MessageSender>,
 }
@@ -105,19 +105,19 @@ impl Watcher {
 
     /// Learns of files that the application has come by.
     fn refresh(&mut self) {
-        let paths = self.roster.paths();
+        let paths = self.watch_list.paths();
         if let Some(directories) = &mut self.directories {
             directories.add(&paths);
         }
-        self.stamps.add(paths);
+        self.file_times.add(paths);
     }
 
     /// What has changed, once the writer is done.
     fn settled_change(&mut self) -> Option<Change> {
-        let mut change = self.stamps.changed()?;
+        let mut change = self.file_times.changed()?;
         for _ in 0..MOST_ROUNDS {
             thread::sleep(QUIET);
-            match self.stamps.changed() {
+            match self.file_times.changed() {
                 Some(more) => change.stamp = change.stamp.max(more.stamp),
                 None => break,
             }

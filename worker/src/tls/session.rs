@@ -1,7 +1,7 @@
 //! One connection over TLS: a socket, and the keys and buffers that stand before it. To the rest of
 //! the worker it reads and writes as a non-blocking socket does.
 //!
-//! The lock is for the one case in which two threads use a connection: the watch answers 504 for a
+//! The lock is for the one case in which two threads use a connection: the watchdog answers 504 for a
 //! request thread that does not come back.
 
 use std::io::{self, IoSlice, Read, Write};

@@ -1,15 +1,15 @@
-//! The threads of a crew: all of them are there before the worker says `ready`; and how the process
+//! The threads of a pool: all of them are there before the worker says `ready`; and how the process
 //! ends.
 //!
 //! ```text
-//!   threads = 1   main thread: request thread 0          a thread: the watch
-//!   threads > 1   main thread: waits for the end         a thread: the watch, and the request threads
+//!   threads = 1   main thread: request thread 0          a thread: the watchdog
+//!   threads > 1   main thread: waits for the end         a thread: the watchdog, and the request threads
 //! ```
 //!
 //! A host may have things that are bound to the thread that loaded the application, which is the main
 //! thread. With one request thread the application is called there too.
 //!
-//! The main thread ends the process, unless the application holds it: then the watch does.
+//! The main thread ends the process, unless the application holds it: then the watchdog does.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -26,18 +26,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use oxicorn_common::{forks, signals};
 
-use super::{Crew, TURN, lock};
+use super::{TURN, ThreadPool, lock};
 use crate::reactor::Reactor;
-use crate::station::Station;
-use crate::threads::{self, ThreadError};
+use crate::thread_spawn::{self, ThreadError};
+use crate::worker_shared::WorkerShared;
 
-/// How often the watch looks whether the main thread, which is to end the process, has got stuck.
+/// How often the watchdog looks whether the main thread, which is to end the process, has got stuck.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Ends the process with an exit code, on whichever thread.
 pub type End = Box<dyn FnOnce(i32) + Send>;
 
-/// Why a crew could not be made.
+/// Why a pool could not be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LaunchError {
     #[error(transparent)]
@@ -46,32 +46,35 @@ pub(crate) enum LaunchError {
     EventFd(#[source] io::Error),
 }
 
-/// Makes the crew of a worker, calls `ready` when all of it is there, and lives its life. Returns the
-/// exit code, on the main thread; where that is stuck, the watch calls `end` instead.
+/// Makes the pool of a worker, calls `ready` when all of it is there, and lives its life. Returns the
+/// exit code, on the main thread; where that is stuck, the watchdog calls `end` instead.
 pub(crate) fn run(
-    station: Arc<Station>,
+    shared: Arc<WorkerShared>,
     reactor: Reactor,
     waker: Waker,
     ready: impl FnOnce(),
     end: End,
 ) -> Result<i32, LaunchError> {
-    let threads = station.settings.threads;
+    let threads = shared.settings.threads;
     let over = eventfd().map_err(LaunchError::EventFd)?;
-    let stack = station.app.stack_size().unwrap_or_else(threads::stack_size);
-    let crew = Arc::new(Crew::new(station, reactor, waker, over));
+    let stack = shared
+        .app
+        .stack_size()
+        .unwrap_or_else(thread_spawn::stack_size);
+    let pool = Arc::new(ThreadPool::new(shared, reactor, waker, over));
     if threads > 1 {
         for index in 0..threads {
-            let crew = Arc::clone(&crew);
+            let pool = Arc::clone(&pool);
             let what = || format!("request thread {} of {threads}", index + 1);
-            threads::start(&format!("request-{index}"), what, stack, move || {
-                guarded(|| crew.work(index));
+            thread_spawn::start(&format!("request-{index}"), what, stack, move || {
+                guarded(|| pool.work(index));
             })?;
         }
     }
     let end = Arc::new(Mutex::new(Some(end)));
-    let (watched, last) = (Arc::clone(&crew), Arc::clone(&end));
+    let (watched, last) = (Arc::clone(&pool), Arc::clone(&end));
     let what = || "the thread that watches over the request threads".to_owned();
-    threads::start("watch", what, stack, move || {
+    thread_spawn::start("watchdog", what, stack, move || {
         guarded(|| {
             let code = watched.watch();
             while lock(&last).is_some() {
@@ -86,18 +89,18 @@ pub(crate) fn run(
         });
     })?;
     ready();
-    crew.open();
+    pool.open();
     match threads {
-        1 => guarded(|| crew.work(0)),
-        _ => crew.wait(),
+        1 => guarded(|| pool.work(0)),
+        _ => pool.wait(),
     }
     if lock(&end).take().is_none() {
-        // The watch is about to end the process.
+        // The watchdog is about to end the process.
         loop {
             thread::park();
         }
     }
-    Ok(lock(&crew.dismissed).unwrap_or(0))
+    Ok(lock(&pool.dismissed).unwrap_or(0))
 }
 
 fn eventfd() -> io::Result<EventFd> {
@@ -113,7 +116,7 @@ fn guarded(life: impl FnOnce()) {
     }
 }
 
-impl Crew {
+impl ThreadPool {
     /// Lets one of the request threads lead.
     fn open(&self) {
         lock(&self.bench).promotions = 1;
@@ -123,13 +126,13 @@ impl Crew {
     /// The life of a main thread that serves no requests: it is there for signal handlers that run
     /// nowhere else.
     fn wait(&self) {
-        let patience = PollTimeout::try_from(TURN).unwrap_or(PollTimeout::ZERO);
+        let timeout = PollTimeout::try_from(TURN).unwrap_or(PollTimeout::ZERO);
         let mut fds = [PollFd::new(self.over.as_fd(), PollFlags::POLLIN)];
         while lock(&self.dismissed).is_none() {
-            match poll(&mut fds, patience) {
+            match poll(&mut fds, timeout) {
                 // One may have come between two polls.
                 Ok(0) | Err(Errno::EINTR) => {
-                    self.station.app.interrupted();
+                    self.shared.app.interrupted();
                     forks::end_child(0);
                 }
                 Ok(_) => {}
@@ -145,7 +148,7 @@ impl Crew {
     /// takes back the signals of the server that the application has taken meanwhile.
     pub(super) fn attend_to_signals(&self, reactor: &mut Reactor) {
         let is_due = reactor.interrupted || reactor.now >= reactor.signals_due;
-        if self.station.settings.threads > 1 || !is_due {
+        if self.shared.settings.threads > 1 || !is_due {
             return;
         }
         reactor.interrupted = false;
@@ -153,13 +156,13 @@ impl Crew {
         if let Err(error) = signals::reclaim() {
             error!("the signals of the server cannot be taken back: {error}");
         }
-        self.station.app.interrupted();
+        self.shared.app.interrupted();
         forks::end_child(0);
     }
 
     /// Whether the application holds the thread that else ends the process.
     fn is_main_stuck(&self) -> bool {
-        self.station.settings.threads == 1
+        self.shared.settings.threads == 1
             && !self.led.load(Ordering::SeqCst)
             && self.idle.load(Ordering::SeqCst) == 0
     }

@@ -4,7 +4,7 @@
 //!   leader     turns the reactor; runs a request itself, its hand off the reactor meanwhile, and
 //!              is the leader again afterwards unless somebody took over
 //!   followers  sleep until they are promoted
-//!   watch      a thread of its own: when the leader has been inside the application for about a
+//!   watchdog   a thread of its own: when the leader has been inside the application for about a
 //!              millisecond, promotes a follower; when there is none, leads itself, but runs
 //!              nothing. Threads that come back take the next request and leave it the lead
 //! ```
@@ -16,10 +16,12 @@
 //! Running a short request costs no hand-off and no wake-up. Where the application is known to
 //! block, the leader promotes a follower first. Leading is holding the reactor's mutex.
 
-mod deadlines;
+mod blocking_estimator;
 mod launch;
 mod next;
-mod watch;
+mod thread_state;
+mod timeouts;
+mod watchdog;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -33,10 +35,10 @@ use oxicorn_common::Handoff;
 
 use crate::connection::Connection;
 use crate::desk::Desk;
-use crate::estimates::Estimates;
 use crate::gate::Gate;
 use crate::reactor::Reactor;
-use crate::station::Station;
+use crate::worker_shared::WorkerShared;
+use blocking_estimator::BlockingEstimator;
 
 pub use launch::End;
 pub(crate) use launch::{LaunchError, run};
@@ -44,8 +46,8 @@ pub(crate) use launch::{LaunchError, run};
 /// A turn of the reactor ends after this at the latest.
 const TURN: Duration = Duration::from_secs(1);
 
-pub(crate) struct Crew {
-    station: Arc<Station>,
+pub(crate) struct ThreadPool {
+    shared: Arc<WorkerShared>,
     handoff: Handoff,
     gate: Arc<Gate>,
     reactor: Mutex<Reactor>,
@@ -63,18 +65,18 @@ pub(crate) struct Crew {
     begun: AtomicU64,
     /// The seat of whoever began the last one.
     last_seat: AtomicUsize,
-    /// Its kind, as `estimates` tells them apart.
+    /// Its kind, as the estimator tells them apart.
     last_kind: AtomicUsize,
     /// Turns of the reactor that have ended.
     turns: AtomicU64,
     /// Somebody turns the reactor, rather than runs the application.
     led: AtomicBool,
-    watch_leads: AtomicBool,
-    watch_sleeps: AtomicBool,
-    /// Set by the watch itself.
-    watch: OnceLock<Thread>,
-    estimates: Estimates,
-    /// The exit code, once the crew is dismissed.
+    watchdog_leads: AtomicBool,
+    watchdog_sleeps: AtomicBool,
+    /// Set by the watchdog itself.
+    watchdog: OnceLock<Thread>,
+    estimator: BlockingEstimator,
+    /// The exit code, once the pool is dismissed.
     dismissed: Mutex<Option<i32>>,
     /// Readable then, for a main thread that waits.
     over: EventFd,
@@ -87,12 +89,12 @@ struct Bench {
     dismissed: bool,
 }
 
-type Lead<'a> = MutexGuard<'a, Reactor>;
+type Leadership<'a> = MutexGuard<'a, Reactor>;
 
-impl Crew {
-    fn new(station: Arc<Station>, reactor: Reactor, waker: Waker, over: EventFd) -> Self {
+impl ThreadPool {
+    fn new(shared: Arc<WorkerShared>, reactor: Reactor, waker: Waker, over: EventFd) -> Self {
         Self {
-            station,
+            shared,
             handoff: reactor.handoff.clone(),
             gate: Arc::clone(&reactor.gate),
             reactor: Mutex::new(reactor),
@@ -107,10 +109,10 @@ impl Crew {
             last_kind: AtomicUsize::new(0),
             turns: AtomicU64::new(0),
             led: AtomicBool::new(true),
-            watch_leads: AtomicBool::new(false),
-            watch_sleeps: AtomicBool::new(false),
-            watch: OnceLock::new(),
-            estimates: Estimates::default(),
+            watchdog_leads: AtomicBool::new(false),
+            watchdog_sleeps: AtomicBool::new(false),
+            watchdog: OnceLock::new(),
+            estimator: BlockingEstimator::default(),
             dismissed: Mutex::new(None),
             over,
         }
@@ -118,7 +120,7 @@ impl Crew {
 
     /// The life of request thread `index`.
     fn work(&self, index: usize) {
-        let mut desk = Desk::new(&self.station, index);
+        let mut desk = Desk::new(&self.shared, index);
         while self.follow() {
             if let Some(reactor) = self.try_lead() {
                 self.lead(reactor, &mut desk);
@@ -127,7 +129,7 @@ impl Crew {
     }
 
     /// Turns the reactor and runs what it brings, until somebody else leads and nothing waits.
-    fn lead<'a>(&'a self, mut reactor: Lead<'a>, desk: &mut Desk<'_>) {
+    fn lead<'a>(&'a self, mut reactor: Leadership<'a>, desk: &mut Desk<'_>) {
         reactor.now = Instant::now();
         loop {
             let mut next = None;
@@ -139,12 +141,12 @@ impl Crew {
                 if self.is_over(&reactor) {
                     return;
                 }
-                let patience = if self.anything_waits() {
+                let timeout = if self.anything_waits() {
                     Duration::ZERO
                 } else {
                     TURN
                 };
-                if !self.turn(&mut reactor, patience, true) {
+                if !self.turn(&mut reactor, timeout, true) {
                     return;
                 }
                 self.attend_to_signals(&mut reactor);
@@ -161,15 +163,15 @@ impl Crew {
     /// Runs a request, and as long as others lead then, the next ones; leads again when nobody does.
     fn run<'a>(
         &'a self,
-        mut reactor: Lead<'a>,
+        mut reactor: Leadership<'a>,
         mut connection: Box<Connection>,
         desk: &mut Desk<'_>,
-    ) -> Option<Lead<'a>> {
-        let mut kind = self.estimates.slot_for(&connection);
-        let others_wait = !self.station.ready.is_empty();
+    ) -> Option<Leadership<'a>> {
+        let mut kind = self.estimator.slot_for(&connection);
+        let others_wait = !self.shared.ready.is_empty();
         let idle = self.idle.load(Ordering::Relaxed);
-        let relieve = idle > 0 && self.estimates.blocks(kind, others_wait);
-        if idle == 0 && others_wait && self.estimates.is_long(kind) {
+        let relieve = idle > 0 && self.estimator.blocks(kind, others_wait);
+        if idle == 0 && others_wait && self.estimator.is_long(kind) {
             // No thread here will come for them soon.
             reactor.share_ready();
         }
@@ -189,7 +191,7 @@ impl Crew {
             }
             self.give_back(connection);
             connection = self.next()?;
-            kind = self.estimates.slot_for(&connection);
+            kind = self.estimator.slot_for(&connection);
             started = Instant::now();
         }
     }
@@ -201,11 +203,11 @@ impl Crew {
         started: Instant,
         desk: &mut Desk<'_>,
     ) -> Instant {
-        let alone = self.idle.load(Ordering::Relaxed) + 1 == self.station.settings.threads;
+        let alone = self.idle.load(Ordering::Relaxed) + 1 == self.shared.settings.threads;
         self.begin(desk.index(), kind);
-        let sample = self.estimates.begin(kind, started, alone);
+        let sample = self.estimator.begin(kind, started, alone);
         let ended = desk.serve(connection, started);
-        self.estimates.learn(&sample, ended);
+        self.estimator.learn(&sample, ended);
         ended
     }
 
@@ -214,19 +216,19 @@ impl Crew {
         self.last_seat.store(seat, Ordering::Relaxed);
         self.last_kind.store(kind, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::SeqCst);
-        if self.watch_sleeps.load(Ordering::SeqCst) {
-            self.wake_watch();
+        if self.watchdog_sleeps.load(Ordering::SeqCst) {
+            self.wake_watchdog();
         }
     }
 
     /// One that has not begun yet looks before it sleeps.
-    fn wake_watch(&self) {
-        if let Some(watch) = self.watch.get() {
-            watch.unpark();
+    fn wake_watchdog(&self) {
+        if let Some(watchdog) = self.watchdog.get() {
+            watchdog.unpark();
         }
     }
 
-    fn try_lead(&self) -> Option<Lead<'_>> {
+    fn try_lead(&self) -> Option<Leadership<'_>> {
         let lead = match self.reactor.try_lock() {
             Ok(lead) => lead,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -236,18 +238,18 @@ impl Crew {
         Some(lead)
     }
 
-    fn let_go(&self, lead: Lead<'_>) {
+    fn let_go(&self, lead: Leadership<'_>) {
         self.led.store(false, Ordering::Release);
         drop(lead);
     }
 
     /// One turn of the reactor; false when that was the last one.
-    fn turn(&self, reactor: &mut Reactor, patience: Duration, free: bool) -> bool {
-        let patience = self.check_seats(reactor).min(patience);
-        let outcome = reactor.turn(patience, free);
+    fn turn(&self, reactor: &mut Reactor, timeout: Duration, free: bool) -> bool {
+        let timeout = self.check_seats(reactor).min(timeout);
+        let outcome = reactor.turn(timeout, free);
         self.turns.fetch_add(1, Ordering::SeqCst);
-        if self.station.app.retires() {
-            self.station.ask_for_replacement("its application wants it");
+        if self.shared.app.retires() {
+            self.shared.ask_for_replacement("its application wants it");
         }
         if let Err(error) = &outcome {
             error!("the event loop failed: {error}");
@@ -261,7 +263,7 @@ impl Crew {
     /// Unless that happened between our look at the socket and the handing over.
     fn give_back(&self, mut connection: Box<Connection>) {
         let turns = self.turns.load(Ordering::SeqCst);
-        let quiet = connection.is_quiet() && !self.station.is_draining();
+        let quiet = connection.is_quiet() && !self.shared.is_draining();
         lock(&self.returned).push(connection);
         if !quiet || self.turns.load(Ordering::SeqCst) != turns {
             self.wake_leader();
@@ -274,12 +276,12 @@ impl Crew {
         }
     }
 
-    /// Sleeps until promoted; false when the crew is dismissed.
+    /// Sleeps until promoted; false when the pool is dismissed.
     fn follow(&self) -> bool {
         let mut bench = lock(&self.bench);
         bench.idle += 1;
         self.idle.store(bench.idle, Ordering::SeqCst);
-        if self.watch_leads.load(Ordering::SeqCst) {
+        if self.watchdog_leads.load(Ordering::SeqCst) {
             self.wake_leader();
         }
         while bench.promotions == 0 && !bench.dismissed {
@@ -323,12 +325,12 @@ impl Crew {
         over
     }
 
-    /// Ends all threads that are not stuck, and the watch with them.
+    /// Ends all threads that are not stuck, and the watchdog with them.
     fn dismiss(&self, code: i32) {
         lock(&self.dismissed).get_or_insert(code);
         lock(&self.bench).dismissed = true;
         self.promoted.notify_all();
-        self.wake_watch();
+        self.wake_watchdog();
         // Full it is readable all the more.
         let _ = self.over.write(1);
     }

@@ -10,11 +10,11 @@ use oxicorn_common::request::{Head, Peer, Scheme};
 use crate::exchange::Exchange;
 use crate::http::Refusal;
 use crate::http::date::DateCache;
-use crate::station::Station;
 use crate::stream::Stream;
+use crate::worker_shared::WorkerShared;
 
 #[derive(Debug, Default)]
-pub(crate) struct Seat {
+pub(crate) struct InFlight {
     occupancy: Mutex<Occupancy>,
     /// Pieces of responses that the application has made here, heads included. Whoever watches the
     /// deadlines sees that there are more, so that making one costs neither lock nor clock.
@@ -70,7 +70,7 @@ pub(crate) enum Found {
     Expired(Box<Expired>),
 }
 
-impl Seat {
+impl InFlight {
     /// The thread of this seat; called by that thread.
     pub(crate) fn claim(&self) {
         self.lock().thread = Some(nix::unistd::gettid().as_raw());
@@ -83,7 +83,7 @@ impl Seat {
 
     /// The application begins to run for a client. The head is copied, because the application has
     /// it: whoever finds the request over its time is to log it.
-    pub(crate) fn occupy(
+    pub(crate) fn begin(
         &self,
         stream: &Arc<Stream>,
         now: Instant,
@@ -102,7 +102,7 @@ impl Seat {
     }
 
     /// The application has returned; false when its time was over and the client was told so.
-    pub(crate) fn vacate(&self) -> bool {
+    pub(crate) fn end(&self) -> bool {
         let mut seat = self.lock();
         seat.stream = None;
         seat.since = None;
@@ -111,7 +111,7 @@ impl Seat {
     }
 
     /// The response begins to leave while the application goes on making it.
-    pub(crate) fn answer(&self) -> bool {
+    pub(crate) fn begin_response(&self) -> bool {
         self.note_piece();
         let mut seat = self.lock();
         seat.answered = true;
@@ -159,7 +159,7 @@ impl Seat {
 
     /// Remarks, once, on a request that takes longer than `limit` and is left alone: somebody may be in
     /// a debugger.
-    pub(crate) fn remark(&self, limit: Duration, now: Instant, station: &Station) {
+    pub(crate) fn remark(&self, limit: Duration, now: Instant, shared: &WorkerShared) {
         let mut seat = self.lock();
         let since = self.waited_since(&mut seat, now);
         let is_late = since.is_some_and(|since| now.saturating_duration_since(since) >= limit);
@@ -172,7 +172,7 @@ impl Seat {
         log::warn!(
             "{line} takes longer than timeout ({} s), and is left alone because of reload; thread {thread} is at:\n{}",
             limit.as_secs_f64(),
-            stack_of(thread, station)
+            stack_of(thread, shared)
         );
     }
 
@@ -199,7 +199,7 @@ impl Seat {
 impl Expired {
     /// Tells the client, the log and the master. The thread is left to itself: when it comes back
     /// it finds its seat given up.
-    pub(crate) fn answer(self, station: &Station, now: Instant) {
+    pub(crate) fn answer(self, shared: &WorkerShared, now: Instant) {
         if !self.answered {
             let status = StatusCode::GATEWAY_TIMEOUT;
             let mut refusal = Refusal::new(status, "", Some(&self.head), DateCache::new().at(now));
@@ -214,7 +214,7 @@ impl Expired {
                 fields: refusal.response.fields,
                 body_bytes: refusal.body_bytes,
             };
-            station.log_access(&self.head, &self.peer, &exchange, now);
+            shared.log_access(&self.head, &self.peer, &exchange, now);
         } else {
             // Where the end of the connection is the end of the body, the client is not to take this
             // for it.
@@ -230,13 +230,13 @@ impl Expired {
             self.age.as_secs_f64(),
             format_args!("{} {}", self.head.method(), self.head.path()),
             self.thread,
-            stack_of(self.thread, station)
+            stack_of(self.thread, shared)
         );
-        station.ask_for_replacement("a request took longer than timeout");
+        shared.ask_for_replacement("a request took longer than timeout");
     }
 }
 
-fn stack_of(thread: libc::pid_t, station: &Station) -> String {
-    let known = station.app.stack_of(thread);
-    known.unwrap_or_else(|| crate::stack::of_thread(thread))
+fn stack_of(thread: libc::pid_t, shared: &WorkerShared) -> String {
+    let known = shared.app.stack_of(thread);
+    known.unwrap_or_else(|| crate::stack_trace::of_thread(thread))
 }

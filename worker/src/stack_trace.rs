@@ -16,7 +16,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 const SIGNAL: Signal = Signal::SIGURG;
 const DEPTH: usize = 64;
 /// A thread in an uninterruptible sleep does not answer.
-const PATIENCE: Duration = Duration::from_millis(200);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 
 static FRAMES: [AtomicUsize; DEPTH] = [const { AtomicUsize::new(0) }; DEPTH];
 static FOUND: AtomicUsize = AtomicUsize::new(0);
@@ -37,7 +37,7 @@ pub(crate) fn of_thread(thread: libc::pid_t) -> String {
     DONE.store(false, Ordering::SeqCst);
     // SAFETY: tgkill(2) takes numbers; a thread that is gone is an error.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SIGNAL as i32) };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
     while sent == 0 && !DONE.load(Ordering::SeqCst) && Instant::now() < deadline {
         sleep(Duration::from_millis(1));
     }
@@ -75,7 +75,7 @@ fn describe(frames: &[AtomicUsize]) -> String {
                 .map(|name| format!("{name:#}"))
                 .unwrap_or_default();
             if inside_handler {
-                inside_handler = !name.contains("stack::capture");
+                inside_handler = !name.contains("stack_trace::capture");
                 return;
             }
             let place = symbol.filename().zip(symbol.lineno());

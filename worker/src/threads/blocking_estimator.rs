@@ -36,7 +36,7 @@ const MOST_TIMES: u32 = 8;
 const MOST_BEYOND_MICROS: u32 = 50;
 
 #[derive(Debug)]
-pub(crate) struct Estimates([Estimate; KINDS]);
+pub(crate) struct BlockingEstimator([Estimate; KINDS]);
 
 /// Moving averages in microseconds.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ enum Finding {
     NotLooked,
 }
 
-impl Default for Estimates {
+impl Default for BlockingEstimator {
     fn default() -> Self {
         let nothing = || Estimate {
             took: AtomicU32::new(0),
@@ -85,7 +85,7 @@ impl Default for Estimates {
     }
 }
 
-impl Estimates {
+impl BlockingEstimator {
     /// The place of a request's kind: its method and its path up to the last slash, so that
     /// `/users/1` and `/users/2` are of one kind.
     pub(crate) fn slot_for(&self, connection: &Connection) -> usize {
@@ -219,9 +219,9 @@ fn take_in(average: &AtomicU32, sample: Duration) {
 mod tests {
     use super::*;
 
-    fn learn(estimates: &Estimates, times: usize, took: u64, finding: Finding) {
+    fn learn(estimator: &BlockingEstimator, times: usize, took: u64, finding: Finding) {
         let took = Duration::from_micros(took);
-        (0..times).for_each(|_| estimates.0[3].learn(took, finding));
+        (0..times).for_each(|_| estimator.0[3].learn(took, finding));
     }
 
     fn waited(micros: u64) -> Finding {
@@ -230,52 +230,52 @@ mod tests {
 
     #[test]
     fn it_learns_both_ways() {
-        let estimates = Estimates::default();
-        assert!(!estimates.blocks(3, true));
-        learn(&estimates, 20, 5000, waited(0));
-        assert!(estimates.blocks(3, false) && !estimates.blocks(4, true));
-        learn(&estimates, 60, 500, waited(0));
-        assert!(estimates.blocks(3, true) && !estimates.blocks(3, false));
-        learn(&estimates, 60, 10, Finding::NotLooked);
-        assert!(!estimates.blocks(3, true));
+        let estimator = BlockingEstimator::default();
+        assert!(!estimator.blocks(3, true));
+        learn(&estimator, 20, 5000, waited(0));
+        assert!(estimator.blocks(3, false) && !estimator.blocks(4, true));
+        learn(&estimator, 60, 500, waited(0));
+        assert!(estimator.blocks(3, true) && !estimator.blocks(3, false));
+        learn(&estimator, 60, 10, Finding::NotLooked);
+        assert!(!estimator.blocks(3, true));
     }
 
     #[test]
     fn one_in_many_that_lost_the_processor_changes_nothing() {
-        let estimates = Estimates::default();
+        let estimator = BlockingEstimator::default();
         for _ in 0..100 {
-            learn(&estimates, 20, 10, Finding::NotLooked);
-            learn(&estimates, 1, 5000, Finding::NotLooked);
-            assert!(estimates.0[3].took.load(Ordering::Relaxed) < LOOK_FROM_MICROS);
+            learn(&estimator, 20, 10, Finding::NotLooked);
+            learn(&estimator, 1, 5000, Finding::NotLooked);
+            assert!(estimator.0[3].took.load(Ordering::Relaxed) < LOOK_FROM_MICROS);
         }
     }
 
     #[test]
     fn who_waits_blocks_sooner_than_who_computes() {
-        let estimates = Estimates::default();
-        learn(&estimates, 60, 250, waited(0));
-        assert!(!estimates.blocks(3, true));
-        learn(&estimates, 60, 250, waited(230));
-        assert!(estimates.blocks(3, false));
-        learn(&estimates, 60, 10, Finding::NotLooked);
-        assert!(!estimates.blocks(3, true));
+        let estimator = BlockingEstimator::default();
+        learn(&estimator, 60, 250, waited(0));
+        assert!(!estimator.blocks(3, true));
+        learn(&estimator, 60, 250, waited(230));
+        assert!(estimator.blocks(3, false));
+        learn(&estimator, 60, 10, Finding::NotLooked);
+        assert!(!estimator.blocks(3, true));
     }
 
     #[test]
     fn a_kind_that_waited_once_is_not_held_to_it_for_ever() {
-        let estimates = Estimates::default();
-        learn(&estimates, 60, 250, waited(230));
-        learn(&estimates, 500, 250, Finding::Unknown);
-        assert!(estimates.blocks(3, false));
-        learn(&estimates, 100, 250, Finding::Unknown);
-        assert!(!estimates.blocks(3, true));
+        let estimator = BlockingEstimator::default();
+        learn(&estimator, 60, 250, waited(230));
+        learn(&estimator, 500, 250, Finding::Unknown);
+        assert!(estimator.blocks(3, false));
+        learn(&estimator, 100, 250, Finding::Unknown);
+        assert!(!estimator.blocks(3, true));
     }
 
     #[test]
     fn a_thread_that_computes_does_not_wait_whoever_has_the_processor() {
-        let estimates = Estimates::default();
-        learn(&estimates, 60, 250, waited(0));
-        let sample = estimates.begin(3, Instant::now(), true);
+        let estimator = BlockingEstimator::default();
+        learn(&estimator, 60, 250, waited(0));
+        let sample = estimator.begin(3, Instant::now(), true);
         let until = Instant::now() + Duration::from_millis(5);
         while Instant::now() < until {}
         let took = Duration::from_millis(50);
@@ -284,12 +284,12 @@ mod tests {
 
     #[test]
     fn a_thread_that_sleeps_does_not_compute() {
-        let estimates = Estimates::default();
-        while !estimates.blocks(3, false) {
-            let sample = estimates.begin(3, Instant::now(), true);
+        let estimator = BlockingEstimator::default();
+        while !estimator.blocks(3, false) {
+            let sample = estimator.begin(3, Instant::now(), true);
             std::thread::sleep(Duration::from_micros(200));
-            estimates.learn(&sample, Instant::now());
+            estimator.learn(&sample, Instant::now());
         }
-        assert!(estimates.0[3].waited.load(Ordering::Relaxed) > 0);
+        assert!(estimator.0[3].waited.load(Ordering::Relaxed) > 0);
     }
 }

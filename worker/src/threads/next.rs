@@ -6,38 +6,38 @@ use std::sync::atomic::Ordering;
 use log::warn;
 use oxicorn_common::scoreboard::now_millis;
 
-use super::{Crew, lock};
+use super::{ThreadPool, lock};
 use crate::connection::Connection;
 use crate::handoff;
 
 /// How long nothing is taken over after that has failed, in milliseconds.
 const PAUSE: u64 = 1000;
 
-impl Crew {
+impl ThreadPool {
     /// The request that has waited longest, here or on its way between workers.
     pub(super) fn next(&self) -> Option<Box<Connection>> {
-        let oldest = || self.station.ready.oldest();
+        let oldest = || self.shared.ready.oldest();
         if self.handoff.may_hold_any() && handoff::holds_older(&self.handoff, oldest()) {
             match self.take_over() {
                 Some(connection) if oldest().is_none_or(|it| connection.whole_at <= it) => {
                     return Some(connection);
                 }
-                Some(connection) => self.station.ready.push(connection),
+                Some(connection) => self.shared.ready.push(connection),
                 None => {}
             }
         }
-        self.station.ready.pop()
+        self.shared.ready.pop()
     }
 
     pub(super) fn anything_waits(&self) -> bool {
-        !self.station.ready.is_empty() || (self.handoff.may_hold_any() && self.may_take_over())
+        !self.shared.ready.is_empty() || (self.handoff.may_hold_any() && self.may_take_over())
     }
 
     fn may_take_over(&self) -> bool {
-        let station = &self.station;
-        let connections = station.slot().connections.load(Ordering::Relaxed) as usize;
-        connections + station.adopted.load(Ordering::Relaxed) < station.most_connections
-            && !station.is_draining()
+        let shared = &self.shared;
+        let connections = shared.slot().connections.load(Ordering::Relaxed) as usize;
+        connections + shared.adopted.load(Ordering::Relaxed) < shared.most_connections
+            && !shared.is_draining()
             && now_millis() >= self.takes_over_from.load(Ordering::Relaxed)
     }
 
@@ -57,8 +57,8 @@ impl Crew {
             }
         };
         self.gate.doubt(&mut connection);
-        if connection.keeps_place && connection.receive_whole(&self.station.rules) {
-            self.station.adopted.fetch_add(1, Ordering::SeqCst);
+        if connection.keeps_place && connection.receive_whole(&self.shared.rules) {
+            self.shared.adopted.fetch_add(1, Ordering::SeqCst);
             return Some(connection);
         }
         // It idles, or waits for the rest of a request: that is the reactor's business.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use oxicorn_common::Application;
 
-pub(super) struct Roster {
+pub(super) struct WatchList {
     application: Arc<dyn Application>,
     also: Vec<PathBuf>,
     extra: Vec<String>,
@@ -17,7 +17,7 @@ pub(super) struct Roster {
     project: Option<PathBuf>,
 }
 
-impl Roster {
+impl WatchList {
     pub(super) fn new(
         application: Arc<dyn Application>,
         also: Vec<PathBuf>,
@@ -132,8 +132,8 @@ mod tests {
             path("settings.toml").display().to_string(),
             path("**/*.html").display().to_string(),
         ];
-        let mut roster = Roster::new(application, vec![path("broken.py")], &extra);
-        roster.project = Some(directory.path().to_owned());
+        let mut watch_list = WatchList::new(application, vec![path("broken.py")], &extra);
+        watch_list.project = Some(directory.path().to_owned());
         let expected = [
             "app.py",
             "broken.py",
@@ -141,8 +141,8 @@ mod tests {
             "next.py",
             "settings.toml",
         ];
-        assert_eq!(roster.paths(), expected.map(path));
-        roster.project = Some("/elsewhere".into());
-        assert!(!roster.paths().contains(&path("next.py")));
+        assert_eq!(watch_list.paths(), expected.map(path));
+        watch_list.project = Some("/elsewhere".into());
+        assert!(!watch_list.paths().contains(&path("next.py")));
     }
 }

@@ -8,13 +8,13 @@ use oxicorn_common::{App, Outlet, Request, Response};
 
 /// An application whose code has failed.
 #[derive(Debug)]
-pub(crate) struct Broken {
+pub(crate) struct LoadErrorApp {
     reason: String,
     /// Where it may be mended: the files that a Python traceback names.
     pub(crate) files: Vec<PathBuf>,
 }
 
-impl Broken {
+impl LoadErrorApp {
     pub(crate) fn of(reason: &anyhow::Error) -> Self {
         let reason = format!("{reason:#}");
         let named = reason.lines().filter_map(|line| {
@@ -28,7 +28,7 @@ impl Broken {
     }
 }
 
-impl App for Broken {
+impl App for LoadErrorApp {
     fn call(&self, _request: &mut Request, _outlet: &mut Outlet<'_>) -> Response {
         let text = format!("The application does not load.\n\n{}\n", self.reason);
         Response::new(StatusCode::INTERNAL_SERVER_ERROR)
@@ -50,6 +50,6 @@ mod tests {
             "Traceback:\n  File \"<frozen importlib>\", line 1\n  File \"{}\", line 1\n    x ==",
             file.display()
         );
-        assert_eq!(Broken::of(&anyhow::anyhow!(trace)).files, [file]);
+        assert_eq!(LoadErrorApp::of(&anyhow::anyhow!(trace)).files, [file]);
     }
 }

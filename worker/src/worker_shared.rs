@@ -1,4 +1,4 @@
-//! What all threads of one worker share, the reactor aside: the application, the seats, the
+//! What all threads of one worker share, the reactor aside: the application, the in_flight, the
 //! counters, and the wire to the master.
 
 use std::sync::Arc;
@@ -15,18 +15,18 @@ use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerCo
 use crate::connection_limit::most_connections;
 use crate::exchange::Exchange;
 use crate::http::Rules;
-use crate::ready::ReadyQueue;
-use crate::seat::Seat;
+use crate::in_flight::InFlight;
+use crate::ready_queue::ReadyQueue;
 
 /// A worker beats once a second at least; one that has not for so many milliseconds is stopped or stuck.
 const LONGEST_SILENCE: u64 = 3000;
 
-pub(crate) struct Station {
+pub(crate) struct WorkerShared {
     pub(crate) app: Box<dyn App>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) scoreboard: Scoreboard,
     pub(crate) slot: usize,
-    pub(crate) seats: Vec<Seat>,
+    pub(crate) in_flight: Vec<InFlight>,
     pub(crate) rules: Rules,
     pub(crate) ready: ReadyQueue,
     /// Connections that request threads have taken over from siblings and that the reactor does not
@@ -51,7 +51,7 @@ pub(crate) struct Station {
     sender: Arc<MessageSender>,
 }
 
-impl Station {
+impl WorkerShared {
     pub(crate) fn new(
         app: Box<dyn App>,
         settings: Arc<Settings>,
@@ -70,7 +70,7 @@ impl Station {
         };
         Ok(Self {
             app,
-            seats: (0..settings.threads).map(|_| Seat::default()).collect(),
+            in_flight: (0..settings.threads).map(|_| InFlight::default()).collect(),
             rules: Rules::from(&*settings),
             ready: ReadyQueue::default(),
             adopted: AtomicUsize::new(0),
@@ -112,9 +112,9 @@ impl Station {
         if !self.settings.hooks.has("worker_abort") {
             return;
         }
-        let station = Arc::clone(self);
+        let shared = Arc::clone(self);
         let age = self.age;
-        let call = move || station.call_hook(Moment::WorkerAbort { age });
+        let call = move || shared.call_hook(Moment::WorkerAbort { age });
         if let Err(error) = std::thread::Builder::new().spawn(call) {
             error!("worker_abort is not called: {error}");
         }
@@ -226,7 +226,7 @@ impl Station {
 }
 
 fn has_idle_thread(slot: &Slot) -> bool {
-    let is_idle = |seat: &SeatWords| seat.started.load(Ordering::Relaxed) == 0;
+    let is_idle = |in_flight: &SeatWords| in_flight.started.load(Ordering::Relaxed) == 0;
     slot.used_seats().iter().any(is_idle)
 }
 

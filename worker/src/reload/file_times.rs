@@ -15,7 +15,7 @@ struct Stamp {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Stamps(HashMap<PathBuf, Option<Stamp>>);
+pub(super) struct FileTimes(HashMap<PathBuf, Option<Stamp>>);
 
 /// A file that has changed.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) struct Change {
     pub(super) stamp: u64,
 }
 
-impl Stamps {
+impl FileTimes {
     /// Takes files that were not known as they are now.
     pub(super) fn add(&mut self, paths: Vec<PathBuf>) {
         for path in paths {
@@ -78,23 +78,23 @@ mod tests {
     fn every_way_to_write_a_file_is_a_change() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = |name: &str| directory.path().join(name);
-        let mut stamps = Stamps::default();
+        let mut file_times = FileTimes::default();
         fs::write(path("a"), "one").expect("a file");
-        stamps.add(vec![path("a"), path("late")]);
-        assert_eq!(stamps.changed(), None);
+        file_times.add(vec![path("a"), path("late")]);
+        assert_eq!(file_times.changed(), None);
         fs::write(path("a"), "three").expect("a file");
-        let change = stamps.changed().expect("it is longer");
+        let change = file_times.changed().expect("it is longer");
         assert_eq!(change.path, path("a"));
-        assert_eq!(stamps.changed(), None);
+        assert_eq!(file_times.changed(), None);
         fs::write(path("b"), "seven").expect("a file");
         fs::rename(path("b"), path("a")).expect("as an editor does");
-        let again = stamps.changed().expect("it is another");
+        let again = file_times.changed().expect("it is another");
         assert!(again.stamp >= change.stamp);
         fs::remove_file(path("a")).expect("gone");
-        assert_eq!(stamps.changed(), None, "it may come back");
+        assert_eq!(file_times.changed(), None, "it may come back");
         fs::write(path("a"), "eleven").expect("back");
-        assert_eq!(stamps.changed().map(|it| it.path), Some(path("a")));
+        assert_eq!(file_times.changed().map(|it| it.path), Some(path("a")));
         fs::write(path("late"), "").expect("a file that was waited for");
-        assert_eq!(stamps.changed().map(|it| it.path), Some(path("late")));
+        assert_eq!(file_times.changed().map(|it| it.path), Some(path("late")));
     }
 }
