@@ -15,8 +15,8 @@ use std::io::{self, IsTerminal};
 
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
-use crate::announcement::{Announcement, Tidings, announcement};
 use crate::host::{Host, fork};
+use crate::ready_pipe::{ReadyReceiver, ReadySender, ready_pipe};
 use crate::sys;
 
 /// In which process [`daemonize`] has returned.
@@ -24,7 +24,7 @@ use crate::sys;
 pub(crate) enum Side {
     /// The command that was started; the server is up, or is not.
     Command(u8),
-    Master(Announcement),
+    Master(ReadySender),
 }
 
 /// Detaches from the terminal. In the command it returns when the master has announced how it went.
@@ -32,9 +32,9 @@ pub(crate) enum Side {
 /// Standard output and error go to nobody, or stay as they are with `keep_output`, unless they are a
 /// terminal's.
 pub(crate) fn daemonize(host: &dyn Host, keep_output: bool) -> io::Result<Side> {
-    let (news, announcement) = announcement()?;
+    let (news, ready_sender) = ready_pipe()?;
     if fork(host)?.is_some() {
-        drop(announcement);
+        drop(ready_sender);
         return Ok(Side::Command(hear(news)));
     }
     drop(news);
@@ -51,10 +51,10 @@ pub(crate) fn daemonize(host: &dyn Host, keep_output: bool) -> io::Result<Side> 
     if !keeps(&io::stderr()) {
         dup2_stderr(&null)?;
     }
-    Ok(Side::Master(announcement))
+    Ok(Side::Master(ready_sender))
 }
 
-fn hear(news: Tidings) -> u8 {
+fn hear(news: ReadyReceiver) -> u8 {
     match news.wait() {
         Some((0, _)) => 0,
         Some((code, reason)) => {

@@ -8,7 +8,7 @@ use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings};
 use oxicorn_worker::Tls;
 
-use crate::hooked::Hooked;
+use crate::hook_caller::HookCaller;
 use crate::listeners::Listeners;
 use crate::supervisor::Plan;
 use crate::{privileges, sys};
@@ -47,8 +47,8 @@ impl Generation {
         settings.preload_app && !settings.reload.enabled && self.application.can_preload()
     }
 
-    pub(crate) fn hooked(&self) -> Hooked {
-        Hooked {
+    pub(crate) fn hook_caller(&self) -> HookCaller {
+        HookCaller {
             hooks: Arc::clone(&self.hooks),
             settings: Arc::clone(&self.settings),
         }

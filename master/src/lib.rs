@@ -19,17 +19,16 @@
 //! ```
 
 mod activation;
-mod announcement;
-mod bound;
-mod check;
+mod bound_socket;
+mod config_check;
 mod daemon;
-mod departure;
 mod descriptor_limit;
 mod embed;
+mod exit_token;
+mod gauges;
 mod generation;
-mod hooked;
+mod hook_caller;
 mod host;
-mod last_call;
 mod listeners;
 mod master;
 mod mold;
@@ -37,16 +36,17 @@ mod notify;
 mod oom;
 mod pidfile;
 mod privileges;
+mod ready_pipe;
 mod reap;
 mod reload;
 mod run;
 mod spawn;
-mod succession;
 mod supervisor;
+mod syn_filter;
 mod sys;
-mod telemetry;
 mod terminal;
 mod title;
+mod upgrade;
 
 pub use embed::{run, run_application};
 pub use host::{Fork, Host, Native, ShowTitle};

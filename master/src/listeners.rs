@@ -13,14 +13,14 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use oxicorn_common::address::Address;
 use oxicorn_common::{Listener, Settings};
 
-use crate::bound::{BindError, Bound};
-use crate::last_call::last_call;
+use crate::bound_socket::{BindError, BoundSocket};
+use crate::syn_filter::reject_handshakes;
 use crate::sys;
 
 /// All sockets of one generation.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listeners {
-    sockets: Vec<Rc<Bound>>,
+    sockets: Vec<Rc<BoundSocket>>,
     /// By whoever started us, in place of `bind`: a reload has no say in them.
     given: bool,
 }
@@ -34,26 +34,26 @@ impl Listeners {
     ) -> Result<Self, BindError> {
         let inherited = inherited
             .into_iter()
-            .map(|(fd, address)| Bound::inherit(&address, fd, settings).map(Rc::new));
+            .map(|(fd, address)| BoundSocket::inherit(&address, fd, settings).map(Rc::new));
         let inherited = Self::of(inherited.collect::<Result<_, _>>()?);
-        Self::bind_with(settings, &inherited, Bound::bind_patiently)
+        Self::bind_with(settings, &inherited, BoundSocket::bind_with_retries)
     }
 
     /// The sockets of a reload: those of `self` whose address stays, and new ones. Does not wait:
     /// the master has children to look after.
     pub(crate) fn rebind(&self, settings: &Settings) -> Result<Self, BindError> {
-        Self::bind_with(settings, self, Bound::bind)
+        Self::bind_with(settings, self, BoundSocket::bind)
     }
 
     fn bind_with(
         settings: &Settings,
         before: &Self,
-        bind: impl Fn(&Address, &Settings) -> Result<Bound, BindError>,
+        bind: impl Fn(&Address, &Settings) -> Result<BoundSocket, BindError>,
     ) -> Result<Self, BindError> {
         if before.given {
             return Ok(before.clone());
         }
-        let mut bound: Vec<Rc<Bound>> = Vec::new();
+        let mut bound: Vec<Rc<BoundSocket>> = Vec::new();
         for address in &settings.bind {
             if bound.iter().any(|other| other.asked == *address) {
                 continue;
@@ -77,7 +77,7 @@ impl Listeners {
         Ok(Self::of(bound))
     }
 
-    fn of(sockets: Vec<Rc<Bound>>) -> Self {
+    fn of(sockets: Vec<Rc<BoundSocket>>) -> Self {
         Self {
             sockets,
             given: false,
@@ -87,7 +87,7 @@ impl Listeners {
     /// The sockets that systemd has opened for us, which then count instead of `bind`.
     pub(crate) fn adopt(descriptors: impl Iterator<Item = RawFd>) -> Result<Self, BindError> {
         let sockets = descriptors
-            .map(|fd| Bound::adopt(&Address::Fd(fd), fd).map(Rc::new))
+            .map(|fd| BoundSocket::adopt(&Address::Fd(fd), fd).map(Rc::new))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             sockets,
@@ -97,7 +97,7 @@ impl Listeners {
 
     /// What a child listens on. Fails when it has no descriptors left.
     pub(crate) fn for_child(&self) -> io::Result<Vec<Listener>> {
-        let duplicate = |bound: &Rc<Bound>| {
+        let duplicate = |bound: &Rc<BoundSocket>| {
             Ok(Listener {
                 fd: bound.fd.try_clone()?,
                 address: bound.actual.clone(),
@@ -163,17 +163,17 @@ impl Listeners {
     }
 
     /// Lets nobody else in, for good. Sockets that came from elsewhere may go on elsewhere.
-    pub(crate) fn last_call(&self) {
+    pub(crate) fn reject_handshakes(&self) {
         for bound in &self.sockets {
             if matches!(bound.asked, Address::Tcp { .. })
-                && let Err(error) = last_call(&bound.fd)
+                && let Err(error) = reject_handshakes(&bound.fd)
             {
                 log::debug!("{} takes connections to the end: {error}", bound.actual);
             }
         }
     }
 
-    fn holds(&self, bound: &Rc<Bound>) -> bool {
+    fn holds(&self, bound: &Rc<BoundSocket>) -> bool {
         self.sockets.iter().any(|other| Rc::ptr_eq(other, bound))
     }
 }

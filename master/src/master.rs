@@ -24,23 +24,23 @@ use oxicorn_common::scoreboard::now_millis;
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
 
-use crate::announcement::{Announcement, Tidings};
-use crate::departure::Departure;
 use crate::descriptor_limit::DescriptorLimit;
+use crate::exit_token::ExitToken;
+use crate::gauges::Gauges;
 use crate::generation::{Generation, Resolve};
-use crate::hooked::Hooked;
+use crate::hook_caller::HookCaller;
 use crate::host::Host;
 use crate::mold::Mold;
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
-use crate::reap::spare_all;
-use crate::spawn::{Order, Process, spawn};
-use crate::succession::{Command, look_for_predecessor};
-use crate::supervisor::{Action, ChildId, Event, Kind, Pulse, Succession, Supervisor};
-use crate::telemetry::Telemetry;
+use crate::ready_pipe::{ReadyReceiver, ReadySender};
+use crate::reap::keep_current_children;
+use crate::spawn::{ChildProcess, SpawnRequest, spawn};
+use crate::supervisor::{Action, ChildId, ChildKind, Event, Pulse, Supervisor, UpgradeState};
 use crate::terminal;
 use crate::title::Title;
+use crate::upgrade::{Command, look_for_old_master};
 
 /// What the master acts on.
 pub(crate) const SIGNALS: [Signal; 10] = [
@@ -75,12 +75,12 @@ pub(crate) struct Master {
     pub(crate) resolve: Resolve,
     pub(crate) command: Command,
     /// Those of the newest generation.
-    pub(crate) hooked: Hooked,
+    pub(crate) hook_caller: HookCaller,
     /// How many there should be, as the config file was told last.
     pub(crate) workers: usize,
     /// The generations that children may still be started of; the last is the newest.
     pub(crate) generations: BTreeMap<u32, Generation>,
-    pub(crate) children: BTreeMap<ChildId, Process>,
+    pub(crate) children: BTreeMap<ChildId, ChildProcess>,
     /// By generation.
     pub(crate) molds: BTreeMap<u32, Mold>,
     pub(crate) shared: Shared,
@@ -88,26 +88,26 @@ pub(crate) struct Master {
     pub(crate) oom: OomWatch,
     pub(crate) pidfile: Option<Pidfile>,
     pub(crate) descriptor_limit: DescriptorLimit,
-    pub(crate) announcement: Announcement,
+    pub(crate) ready_sender: ReadySender,
     /// What the successor says of its start.
-    pub(crate) tidings: Option<Tidings>,
+    pub(crate) ready_receiver: Option<ReadyReceiver>,
     /// Shared with the other master, while there is one.
-    pub(crate) departure: Option<Departure>,
+    pub(crate) exit_token: Option<ExitToken>,
     pub(crate) notifier: Notifier,
     pub(crate) title: Title,
-    pub(crate) telemetry: Telemetry,
+    pub(crate) gauges: Gauges,
     /// Why a child could not boot, in its own words.
     pub(crate) last_words: Option<String>,
 }
 
 impl Master {
     /// Serves until told to end; returns the exit code.
-    pub(crate) fn run(&mut self, succession: Succession) -> i32 {
+    pub(crate) fn run(&mut self, succession: UpgradeState) -> i32 {
         let Some(first) = self.generations.values().next() else {
             return 1;
         };
         // The config file was executed before there was any of ours.
-        spare_all();
+        keep_current_children();
         let (mut supervisor, actions) = Supervisor::new(first.plan(), succession, Instant::now());
         let mut over = self.carry_out(&mut supervisor, actions);
         while over.is_none() {
@@ -115,7 +115,7 @@ impl Master {
             let before = supervisor.succession();
             over = self.turn(&mut supervisor);
             if supervisor.succession() != before {
-                self.hooked.tell_of(supervisor.succession());
+                self.hook_caller.report_upgrade(supervisor.succession());
                 if supervisor.is_stopping() {
                     self.close_listeners(supervisor.succession());
                 }
@@ -124,7 +124,7 @@ impl Master {
         }
         let code = over.unwrap_or(0);
         let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
-        self.announcement.failed(code, reason);
+        self.ready_sender.failed(code, reason);
         let succession = self.look_around(supervisor.succession());
         self.close_listeners(succession);
         self.see_molds_end(succession);
@@ -133,7 +133,7 @@ impl Master {
         if let Some(pidfile) = pidfile.filter(|_| succession.successor.is_none()) {
             pidfile.remove();
         }
-        self.hooked.tell(Moment::Exit);
+        self.hook_caller.call_or_log(Moment::Exit);
         code
     }
 
@@ -146,26 +146,27 @@ impl Master {
     pub(crate) fn keep_only(&mut self, generation: u32) {
         self.children.clear();
         self.molds.clear();
-        self.tidings = None;
-        self.departure = None;
+        self.ready_receiver = None;
+        self.exit_token = None;
         self.generations.retain(|&number, _| number == generation);
         self.signals = None;
         self.pidfile = None;
-        self.announcement = Announcement::default();
+        self.ready_sender = ReadySender::default();
     }
 
     fn tell_of_workers(&mut self, new: usize) {
         let old = std::mem::replace(&mut self.workers, new);
         if new != old {
             let old = Some(old);
-            self.hooked.tell(Moment::WorkersChanged { new, old });
+            self.hook_caller
+                .call_or_log(Moment::WorkersChanged { new, old });
         }
     }
 
     /// Sleeps until something happens or `deadline` comes.
     fn wait(&self, deadline: Option<Instant>) {
         let later = logging::tend().then(|| Instant::now() + LOGS_EVERY);
-        let deadlines = [deadline, later, self.telemetry.deadline()];
+        let deadlines = [deadline, later, self.gauges.deadline()];
         let timeout = match deadlines.into_iter().flatten().min() {
             // Rounded up: a wait that ends too early would only be begun again.
             Some(at) => {
@@ -197,12 +198,12 @@ impl Master {
         let signals = self.signals.as_mut().map(SignalPipe::take);
         let mut events: Vec<Event> = self.listen();
         events.extend(self.collect_dead(supervisor.succession()));
-        events.extend(look_for_predecessor(supervisor.succession()));
+        events.extend(look_for_old_master(supervisor.succession()));
         for signal in signals.unwrap_or_default() {
             events.extend(self.hear(signal));
         }
         for event in events {
-            if let Event::Said {
+            if let Event::Message {
                 message: Message::Failed { text, .. },
                 ..
             } = &event
@@ -217,7 +218,7 @@ impl Master {
         }
         let now = now_millis();
         let board = self.shared.scoreboard.clone();
-        let actions = supervisor.look(Instant::now(), |slot| {
+        let actions = supervisor.on_tick(Instant::now(), |slot| {
             let slot = board.slot(slot);
             let beat = slot.heartbeat.load(Ordering::Relaxed);
             Pulse {
@@ -226,7 +227,7 @@ impl Master {
         });
         let over = self.carry_out(supervisor, actions);
         let newest = self.generations.values().next_back();
-        self.telemetry
+        self.gauges
             .look(supervisor.workers(), newest, Instant::now());
         over
     }
@@ -237,7 +238,7 @@ impl Master {
         for (&id, child) in &mut self.children {
             if !child.receiver.is_closed() {
                 let messages = child.receiver.read().into_iter();
-                events.extend(messages.map(|message| Event::Said { id, message }));
+                events.extend(messages.map(|message| Event::Message { id, message }));
             }
         }
         events
@@ -253,7 +254,7 @@ impl Master {
             return None;
         }
         info!("Handling signal: {name}");
-        Some(Event::Signalled(signal))
+        Some(Event::Signal(signal))
     }
 
     /// Does what the supervisor wants, and tells it what comes of it.
@@ -267,21 +268,21 @@ impl Master {
                     slot,
                     generation,
                 } => {
-                    let order = Order {
+                    let request = SpawnRequest {
                         id,
                         kind,
                         slot,
                         generation,
                     };
-                    self.fork(order)
+                    self.fork(request)
                         .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now()))
                 }
                 Action::Signal { id, signal } => self
                     .signal(id, signal)
                     .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now())),
                 Action::Reload => self.reload(supervisor),
-                Action::StartSuccessor => {
-                    let event = self.start_successor();
+                Action::StartNewMaster => {
+                    let event = self.start_new_master();
                     supervisor.handle(event, Instant::now())
                 }
                 Action::Exit { code } => return Some(code),
@@ -296,19 +297,22 @@ impl Master {
     }
 
     /// The event is what has come of it already.
-    fn fork(&mut self, order: Order) -> Option<Event> {
-        let generation = self.generations.get(&order.generation);
-        if order.kind == Kind::Web && generation.is_some_and(Generation::preloads) {
-            return self.order(order);
+    fn fork(&mut self, request: SpawnRequest) -> Option<Event> {
+        let generation = self.generations.get(&request.generation);
+        if request.kind == ChildKind::Web && generation.is_some_and(Generation::preloads) {
+            return self.request(request);
         }
-        Some(match spawn(self, order) {
+        Some(match spawn(self, request) {
             Ok(process) => {
                 let pid = process.pid;
-                self.children.insert(order.id, process);
-                Event::Forked { id: order.id, pid }
+                self.children.insert(request.id, process);
+                Event::Forked {
+                    id: request.id,
+                    pid,
+                }
             }
             Err(error) => Event::ForkFailed {
-                id: order.id,
+                id: request.id,
                 reason: why_no_fork(&error),
             },
         })
@@ -325,7 +329,7 @@ impl Master {
     }
 
     /// Actions that the supervisor expects no answer to.
-    fn obey(&mut self, action: Action, succession: Succession) {
+    fn obey(&mut self, action: Action, succession: UpgradeState) {
         match action {
             Action::Forget { generation } => {
                 self.retire_mold(generation);
@@ -348,17 +352,17 @@ impl Master {
                 self.close_listeners(succession);
             }
             Action::Serving => {
-                self.announcement.serving();
+                self.ready_sender.serving();
                 self.notifier.ready();
             }
-            Action::Say { level, text } => {
+            Action::Log { level, text } => {
                 log!(level, "{text}");
             }
             Action::Promote => self.promote(),
             Action::Fork { .. }
             | Action::Signal { .. }
             | Action::Reload
-            | Action::StartSuccessor
+            | Action::StartNewMaster
             | Action::Exit { .. } => {}
         }
     }
@@ -371,12 +375,12 @@ impl Master {
     /// Lets nobody in any more, unless another master does: then the sockets stay as they are, for as long
     /// as that may end first. Else they are open until the last child has taken what waits in their
     /// backlogs and closed them too; from then on clients are refused.
-    fn close_listeners(&mut self, succession: Succession) {
+    fn close_listeners(&mut self, succession: UpgradeState) {
         if !succession.is_alone() {
             return;
         }
         for (_, generation) in std::mem::take(&mut self.generations) {
-            generation.listeners.last_call();
+            generation.listeners.reject_handshakes();
             generation.listeners.retire(std::iter::empty());
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   master --fork--> mold: loads the application, says ready, waits
-//!     |  --order, with the writing end of a pipe-->  |
+//!     |  --request, with the writing end of a pipe-->  |
 //!     |                                              `--fork twice--> worker: born, ready, ...
 //!     '----- reaps, as the subreaper of its orphans ---------------------'
 //! ```
@@ -12,9 +12,9 @@
 //! nothing, so that a reload, which is a new mold, loads everything anew. A mold that is gone is made
 //! again for the next worker that its generation needs.
 //!
-//! This is the master's side; `casting` is the other one.
+//! This is the master's side; `process` is the other one.
 
-mod casting;
+mod process;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,37 +31,37 @@ use oxicorn_common::message::channel;
 use oxicorn_common::{Message, MessageReceiver};
 
 use crate::master::Master;
-use crate::spawn::{Order, announce, bear, claim, fork_to};
-use crate::supervisor::{ChildId, Death, End, Event, Succession};
-use casting::Casting;
+use crate::spawn::{SpawnRequest, announce, claim, fork_to, register};
+use crate::supervisor::{ChildId, Death, Event, ExitKind, UpgradeState};
+use process::MoldProcess;
 
 /// A mold as the master knows it.
 #[derive(Debug)]
 pub(crate) struct Mold {
     pid: i32,
     receiver: MessageReceiver,
-    orders: OwnedFd,
+    requests: OwnedFd,
     /// The application is loaded.
     ready: bool,
     /// It has been told to end.
     retired: bool,
     /// In the order of their age.
-    unborn: BTreeMap<ChildId, Unborn>,
+    pending: BTreeMap<ChildId, PendingWorker>,
 }
 
 /// A worker that the supervisor has been promised.
 #[derive(Debug)]
-struct Unborn {
-    order: Order,
-    /// Set once the mold has the order.
+struct PendingWorker {
+    request: SpawnRequest,
+    /// Set once the mold has the request.
     receiver: Option<MessageReceiver>,
 }
 
 impl Mold {
     /// What the master has to listen to.
     pub(crate) fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let unborn = self.unborn.values();
-        let receivers = unborn.filter_map(|unborn| unborn.receiver.as_ref());
+        let pending = self.pending.values();
+        let receivers = pending.filter_map(|pending| pending.receiver.as_ref());
         receivers
             .chain([&self.receiver])
             .filter(|receiver| !receiver.is_closed())
@@ -79,54 +79,55 @@ impl Mold {
 impl Master {
     /// Has a worker made by the mold of its generation. What comes of it is told by
     /// [`Master::listen_to_molds`], unless it fails at once.
-    pub(crate) fn order(&mut self, order: Order) -> Option<Event> {
-        let outcome = self.mold_of(order).and_then(|ready| {
-            claim(self, order)?;
+    pub(crate) fn request(&mut self, request: SpawnRequest) -> Option<Event> {
+        let outcome = self.mold_of(request).and_then(|ready| {
+            claim(self, request)?;
             Ok(ready)
         });
         match outcome {
-            Ok(true) => self.cast(order),
+            Ok(true) => self.send(request),
             Ok(false) => None,
-            Err(error) => Some(fork_failed(order, &error)),
+            Err(error) => Some(fork_failed(request, &error)),
         }
-        .inspect(|_| self.give_up(order))
+        .inspect(|_| self.give_up(request))
     }
 
-    /// The supervisor is told that nothing comes of an order.
-    fn give_up(&mut self, order: Order) {
-        self.forget_unborn(order.id);
-        self.shared.scoreboard.fold(order.slot);
+    /// The supervisor is told that nothing comes of a request.
+    fn give_up(&mut self, request: SpawnRequest) {
+        self.take_pending(request.id);
+        self.shared.scoreboard.fold(request.slot);
     }
 
-    /// Notes the order at the mold that will have it, which is made if there is none. True when that
+    /// Notes the request at the mold that will have it, which is made if there is none. True when that
     /// is ready.
-    fn mold_of(&mut self, order: Order) -> io::Result<bool> {
-        let number = order.generation;
+    fn mold_of(&mut self, request: SpawnRequest) -> io::Result<bool> {
+        let number = request.generation;
         let mut orphans = BTreeMap::new();
         if self.molds.get(&number).is_none_or(|mold| mold.retired) {
             let mold = make(self, number)?;
             if let Some(old) = self.molds.insert(number, mold) {
-                orphans = old.unborn;
+                orphans = old.pending;
             }
         }
         let mold = self.molds.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
-        mold.unborn.append(&mut orphans);
+        mold.pending.append(&mut orphans);
         let receiver = None;
-        mold.unborn.insert(order.id, Unborn { order, receiver });
+        mold.pending
+            .insert(request.id, PendingWorker { request, receiver });
         Ok(mold.ready)
     }
 
-    /// Gives an order to a mold that is ready. The event is that it cannot be given.
-    fn cast(&mut self, order: Order) -> Option<Event> {
-        let refusal = announce(self, order);
-        let mold = self.molds.get_mut(&order.generation)?;
-        let unborn = mold.unborn.get_mut(&order.id)?;
+    /// Gives a request to a mold that is ready. The event is that it cannot be given.
+    fn send(&mut self, request: SpawnRequest) -> Option<Event> {
+        let refusal = announce(self, request);
+        let mold = self.molds.get_mut(&request.generation)?;
+        let pending = mold.pending.get_mut(&request.id)?;
         let given = channel().and_then(|(sender, receiver)| {
-            casting::give(&mold.orders, order, refusal.as_ref(), sender)?;
-            unborn.receiver = Some(receiver);
+            process::send_request(&mold.requests, request, refusal.as_ref(), sender)?;
+            pending.receiver = Some(receiver);
             Ok(())
         });
-        given.err().map(|error| fork_failed(order, &error))
+        given.err().map(|error| fork_failed(request, &error))
     }
 
     /// What molds have said, and the workers to be.
@@ -148,15 +149,19 @@ impl Master {
             match message {
                 Message::Ready => {
                     mold.ready = true;
-                    due = mold.unborn.values().map(|unborn| unborn.order).collect();
+                    due = mold
+                        .pending
+                        .values()
+                        .map(|pending| pending.request)
+                        .collect();
                 }
                 Message::Failed { text, .. } => self.last_words = Some(text),
                 _ => {}
             }
         }
         let mut said = Vec::new();
-        for (&id, unborn) in &mut mold.unborn {
-            if let Some(receiver) = &mut unborn.receiver {
+        for (&id, pending) in &mut mold.pending {
+            if let Some(receiver) = &mut pending.receiver {
                 let messages = receiver.read();
                 if !messages.is_empty() || receiver.is_closed() {
                     said.push((id, messages));
@@ -167,9 +172,9 @@ impl Master {
         for (id, messages) in said {
             events.extend(self.deliver(id, messages));
         }
-        for order in due {
-            if let Some(failed) = self.cast(order) {
-                self.give_up(order);
+        for request in due {
+            if let Some(failed) = self.send(request) {
+                self.give_up(request);
                 events.push(failed);
             }
         }
@@ -178,28 +183,28 @@ impl Master {
 
     /// Has a worker among the children once it is there; `messages` begin with its birth.
     fn deliver(&mut self, id: ChildId, messages: Vec<Message>) -> Vec<Event> {
-        let Some(unborn) = self.forget_unborn(id) else {
+        let Some(pending) = self.take_pending(id) else {
             return Vec::new();
         };
         let mut messages = messages.into_iter();
-        let (Some(Message::Born { pid }), Some(receiver)) = (messages.next(), unborn.receiver)
+        let (Some(Message::Born { pid }), Some(receiver)) = (messages.next(), pending.receiver)
         else {
-            self.shared.scoreboard.fold(unborn.order.slot);
+            self.shared.scoreboard.fold(pending.request.slot);
             let reason = "the mold could not".to_owned();
             return vec![Event::ForkFailed { id, reason }];
         };
-        let process = bear(self, unborn.order, pid, receiver);
+        let process = register(self, pending.request, pid, receiver);
         self.children.insert(id, process);
-        let said = messages.map(|message| Event::Said { id, message });
+        let said = messages.map(|message| Event::Message { id, message });
         [Event::Forked { id, pid }]
             .into_iter()
             .chain(said)
             .collect()
     }
 
-    fn forget_unborn(&mut self, id: ChildId) -> Option<Unborn> {
+    fn take_pending(&mut self, id: ChildId) -> Option<PendingWorker> {
         let mut molds = self.molds.values_mut();
-        molds.find_map(|mold| mold.unborn.remove(&id))
+        molds.find_map(|mold| mold.pending.remove(&id))
     }
 
     /// Calls off a worker that is to be. The event is its end; `None` where there is no such worker.
@@ -208,11 +213,11 @@ impl Master {
             // It will open the logs anew by itself.
             return None;
         }
-        let unborn = self.forget_unborn(id)?;
-        self.shared.scoreboard.fold(unborn.order.slot);
+        let pending = self.take_pending(id)?;
+        self.shared.scoreboard.fold(pending.request.slot);
         // One that is told to end by force was not ready in time, for its mold is not.
         if matches!(signal, Signal::SIGABRT | Signal::SIGKILL)
-            && let Some(mold) = self.molds.get_mut(&unborn.order.generation)
+            && let Some(mold) = self.molds.get_mut(&pending.request.generation)
             && !mold.ready
         {
             mold.end();
@@ -244,10 +249,10 @@ impl Master {
         } else if !mold.retired && death.exit_code().is_none() {
             error!("Mold (pid: {pid}) {death} before it was ready");
         }
-        self.hooked.tell(Moment::MoldExit { pid });
-        for (id, unborn) in mold.unborn {
-            self.shared.scoreboard.fold(unborn.order.slot);
-            events.push(Event::Died { id, death });
+        self.hook_caller.call_or_log(Moment::MoldExit { pid });
+        for (id, pending) in mold.pending {
+            self.shared.scoreboard.fold(pending.request.slot);
+            events.push(Event::Exited { id, death });
         }
         events
     }
@@ -264,7 +269,7 @@ impl Master {
     }
 
     /// Kills the molds that are left, and has their ends told to whoever wants to know.
-    pub(crate) fn see_molds_end(&mut self, succession: Succession) {
+    pub(crate) fn see_molds_end(&mut self, succession: UpgradeState) {
         self.retire_molds();
         let until = Instant::now() + Duration::from_secs(1);
         while !self.molds.is_empty() && Instant::now() < until {
@@ -279,43 +284,43 @@ impl Master {
 fn make(master: &mut Master, number: u32) -> io::Result<Mold> {
     let (sender, receiver) = channel()?;
     let flags = SockFlag::SOCK_CLOEXEC;
-    let (orders, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+    let (requests, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
     prctl::set_child_subreaper(true)?;
     let parent = getpid();
-    let mut ours = Some((receiver, orders));
+    let mut ours = Some((receiver, requests));
     let pid = fork_to(master, crate::sys::fork, |master| {
         ours = None;
-        Casting {
+        MoldProcess {
             sender,
-            orders: theirs,
+            requests: theirs,
             parent,
         }
         .live(master, number)
     })?;
-    let (receiver, orders) = ours.take().ok_or(io::ErrorKind::NotFound)?;
+    let (receiver, requests) = ours.take().ok_or(io::ErrorKind::NotFound)?;
     Ok(Mold {
         pid,
         receiver,
-        orders,
+        requests,
         ready: false,
         retired: false,
-        unborn: BTreeMap::new(),
+        pending: BTreeMap::new(),
     })
 }
 
-fn fork_failed(order: Order, error: &io::Error) -> Event {
+fn fork_failed(request: SpawnRequest, error: &io::Error) -> Event {
     Event::ForkFailed {
-        id: order.id,
+        id: request.id,
         reason: error.to_string(),
     }
 }
 
 /// The end of a child that has never lived: nothing went wrong with it.
 fn called_off(id: ChildId) -> Event {
-    let end = End::Exited { code: 0 };
+    let end = ExitKind::Exited { code: 0 };
     let death = Death {
-        end,
+        kind: end,
         out_of_memory: false,
     };
-    Event::Died { id, death }
+    Event::Exited { id, death }
 }

@@ -12,19 +12,19 @@ use oxicorn_common::hooks::Moment;
 
 use crate::master::Master;
 use crate::oom::OomWatch;
-use crate::supervisor::{ChildId, Death, End, Event, Kind, Succession};
+use crate::supervisor::{ChildId, ChildKind, Death, Event, ExitKind, UpgradeState};
 use crate::sys;
 
 impl Master {
     /// The deaths, each after the last words of the dead.
-    pub(crate) fn collect_dead(&mut self, succession: Succession) -> Vec<Event> {
+    pub(crate) fn collect_dead(&mut self, succession: UpgradeState) -> Vec<Event> {
         // Before the look at the pipes: those among them that have just been born are known then.
-        let strangers = match self.adopts_orphans() {
-            true => strangers(),
+        let orphans = match self.adopts_orphans() {
+            true => orphans(),
             false => Vec::new(),
         };
         let mut events = self.listen_to_molds();
-        let ended = self.reap(succession.successor, strangers);
+        let ended = self.reap(succession.successor, orphans);
         let mut ours = 0;
         for (pid, end) in ended {
             let is_mold = self.is_mold(pid);
@@ -40,18 +40,18 @@ impl Master {
                 events.extend(self.bury_mold(pid, death));
             }
             if is_successor {
-                events.push(self.bury_successor(death));
+                events.push(self.new_master_exited(death));
             }
             let Some(id) = id else { continue };
             if let Some(mut child) = self.children.remove(&id) {
-                if child.kind == Kind::Web {
-                    self.hooked.tell(Moment::ChildExit { age: id });
+                if child.kind == ChildKind::Web {
+                    self.hook_caller.call_or_log(Moment::ChildExit { age: id });
                 }
                 let messages = child.receiver.read().into_iter();
-                events.extend(messages.map(|message| Event::Said { id, message }));
+                events.extend(messages.map(|message| Event::Message { id, message }));
                 self.shared.scoreboard.fold(child.slot);
             }
-            events.push(Event::Died { id, death });
+            events.push(Event::Exited { id, death });
         }
         if ours == 0 {
             self.oom.skip();
@@ -64,12 +64,12 @@ impl Master {
         std::process::id() == 1 || prctl::get_child_subreaper().unwrap_or(false)
     }
 
-    /// Takes the status of each child of ours that has ended, and of `strangers`, who have. Never waits.
-    fn reap(&self, successor: Option<i32>, strangers: Vec<i32>) -> Vec<(i32, End)> {
+    /// Takes the status of each child of ours that has ended, and of `orphans`, who have. Never waits.
+    fn reap(&self, successor: Option<i32>, orphans: Vec<i32>) -> Vec<(i32, ExitKind)> {
         let mut pids: BTreeSet<i32> = self.children.values().map(|child| child.pid).collect();
         pids.extend(self.pids_of_molds());
         pids.extend(successor);
-        pids.extend(strangers);
+        pids.extend(orphans);
         let status = |pid| Some((pid, sys::reap(pid)?));
         pids.into_iter().filter_map(status).collect()
     }
@@ -83,43 +83,48 @@ impl Master {
 }
 
 /// Children that the config file's own code has started.
-static SPARED: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+static CONFIG_CHILDREN: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
-fn spared() -> MutexGuard<'static, BTreeSet<i32>> {
-    SPARED.lock().unwrap_or_else(PoisonError::into_inner)
+fn config_children() -> MutexGuard<'static, BTreeSet<i32>> {
+    CONFIG_CHILDREN
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs code of the config file; children that it starts are its own to wait for.
-pub(crate) fn sparing<T>(code: impl FnOnce() -> T) -> T {
+pub(crate) fn running_config_code<T>(code: impl FnOnce() -> T) -> T {
     let before = sys::children().unwrap_or_default();
     let result = code();
     // Twice: a list that is read while threads end may have gaps.
     for _ in 0..2 {
         let after = sys::children().unwrap_or_default();
-        spared().extend(after.difference(&before));
+        config_children().extend(after.difference(&before));
     }
     result
 }
 
 /// Leaves those that there are to whoever has started them.
-pub(crate) fn spare_all() {
-    spared().extend(sys::children().unwrap_or_default());
+pub(crate) fn keep_current_children() {
+    config_children().extend(sys::children().unwrap_or_default());
 }
 
 /// The children that have ended and that the config file's code has not started. Where the kernel does not
 /// list children that is nobody: better a zombie than a status that is taken away.
-fn strangers() -> Vec<i32> {
+fn orphans() -> Vec<i32> {
     let children = sys::children().unwrap_or_default();
-    let mut spared = spared();
-    spared.retain(|&pid| sys::is_child(pid));
-    let others = children.difference(&spared).copied();
+    let mut config_children = config_children();
+    config_children.retain(|&pid| sys::is_child(pid));
+    let others = children.difference(&config_children).copied();
     others.filter(|&pid| sys::has_ended(pid)).collect()
 }
 
 /// How a child of ours came to its end.
-fn explain(end: End, oom: &mut OomWatch) -> Death {
+fn explain(end: ExitKind, oom: &mut OomWatch) -> Death {
     let signal = libc::SIGKILL;
-    let killed = matches!(end, End::Signalled { signal: by, .. } if by == signal);
+    let killed = matches!(end, ExitKind::Signalled { signal: by, .. } if by == signal);
     let out_of_memory = killed && oom.take();
-    Death { end, out_of_memory }
+    Death {
+        kind: end,
+        out_of_memory,
+    }
 }

@@ -12,9 +12,9 @@ use oxicorn_common::logging;
 use crate::generation::{Generation, change_environment, describe_directory};
 use crate::master::Master;
 use crate::pidfile::Pidfile;
-use crate::reap::sparing;
-use crate::succession::{place_of_pidfile, title_of};
-use crate::supervisor::{Action, Event, Succession, Supervisor};
+use crate::reap::running_config_code;
+use crate::supervisor::{Action, Event, Supervisor, UpgradeState};
+use crate::upgrade::{place_of_pidfile, title_of};
 
 impl Master {
     /// Carries out [`Action::Reload`].
@@ -24,7 +24,7 @@ impl Master {
             return Vec::new();
         };
         self.notifier.reloading();
-        let next = sparing(|| newest.next(&self.source, &self.resolve));
+        let next = running_config_code(|| newest.next(&self.source, &self.resolve));
         let succession = supervisor.succession();
         let next = next.and_then(|next| self.adopt(next, succession));
         match next {
@@ -36,7 +36,8 @@ impl Master {
                 // After each reload, as in gunicorn, whether it has changed or not.
                 let new = supervisor.workers_wanted();
                 let old = Some(std::mem::replace(&mut self.workers, new));
-                self.hooked.tell(Moment::WorkersChanged { new, old });
+                self.hook_caller
+                    .call_or_log(Moment::WorkersChanged { new, old });
                 actions
             }
             Err(reason) => {
@@ -48,7 +49,7 @@ impl Master {
     }
 
     /// Lets the settings of a reload hold for the master itself. What can fail comes first.
-    fn adopt(&mut self, next: Generation, succession: Succession) -> anyhow::Result<Generation> {
+    fn adopt(&mut self, next: Generation, succession: UpgradeState) -> anyhow::Result<Generation> {
         let settings = &next.settings;
         let held = self.pidfile.as_ref().map(Pidfile::path);
         let place = place_of_pidfile(settings, succession);
@@ -59,7 +60,7 @@ impl Master {
             logging::init(settings).context("cannot open the log")?;
             self.host.open_logs(settings)?;
             opened = true;
-            next.hooked().ask(Moment::Reloaded)?;
+            next.hook_caller().call(Moment::Reloaded)?;
             Ok(pidfile)
         });
         let pidfile = match prepared {
@@ -74,7 +75,7 @@ impl Master {
         if moves && let Some(old) = std::mem::replace(&mut self.pidfile, pidfile) {
             old.remove();
         }
-        self.hooked = next.hooked();
+        self.hook_caller = next.hook_caller();
         let before = self.generations.values().next_back();
         if let Some(before) = before {
             change_environment(&before.settings, settings);

@@ -17,22 +17,22 @@ use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, log
 use oxicorn_common::{News, Outages};
 use oxicorn_worker::Tls;
 
-use crate::check::check;
+use crate::config_check::find_problems;
 use crate::daemon::{Side, daemonize};
 use crate::descriptor_limit::DescriptorLimit;
+use crate::gauges::Gauges;
 use crate::generation::{
     Generation, Resolve, change_directory, change_environment, describe_directory, warn_of,
 };
-use crate::hooked::Hooked;
+use crate::hook_caller::HookCaller;
 use crate::host::{Host, Native};
 use crate::listeners::Listeners;
 use crate::master::{Master, SIGNALS, Shared};
 use crate::notify::Notifier;
 use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
-use crate::succession::{Command, Inheritance, place_of_pidfile, title_of};
-use crate::telemetry::Telemetry;
 use crate::title::Title;
+use crate::upgrade::{Command, Inheritance, place_of_pidfile, title_of};
 use crate::{activation, privileges, sys};
 
 /// Bad configuration, or an address that cannot be had.
@@ -99,7 +99,7 @@ fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application)
     for warning in loaded.warnings.iter().chain(&concern) {
         eprintln!("oxicorn: warning: {warning}");
     }
-    let problems = check(loaded, source, application);
+    let problems = find_problems(loaded, source, application);
     for problem in &problems {
         eprintln!("oxicorn: {problem}");
     }
@@ -113,25 +113,25 @@ fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application)
 fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<u8, Failure> {
     let command = Command::new(&*host, &source);
     let inheritance = Inheritance::take(&mut source.environment)?;
-    let mut last_words = inheritance.announcement.duplicate();
-    let ways = Ways {
+    let mut last_words = inheritance.ready_sender.duplicate();
+    let launch = Launch {
         host,
         source,
         resolve,
         command,
     };
-    begin(ways, inheritance).inspect_err(|failure| {
+    check(launch, inheritance).inspect_err(|failure| {
         last_words.failed(failure.code.into(), &format!("{:#}", failure.reason));
     })
 }
 
-fn begin(ways: Ways, inheritance: Inheritance) -> Result<u8, Failure> {
-    let Ways {
+fn check(launch: Launch, inheritance: Inheritance) -> Result<u8, Failure> {
+    let Launch {
         host,
         source,
         resolve,
         ..
-    } = &ways;
+    } = &launch;
     let loaded = Settings::load(source)?;
     if loaded.settings.print_config {
         print!("{}", loaded.print_config());
@@ -149,7 +149,7 @@ fn begin(ways: Ways, inheritance: Inheritance) -> Result<u8, Failure> {
         return Err(anyhow!("the server must be started before any thread is").into());
     }
     let has_log_file = loaded.settings.errorlog != "-";
-    lead(ways, inheritance, loaded, application).inspect_err(|failure| {
+    become_master(launch, inheritance, loaded, application).inspect_err(|failure| {
         if has_log_file {
             error!("{:#}", failure.reason);
         }
@@ -167,7 +167,7 @@ fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, 
 }
 
 /// What the master comes back to later.
-struct Ways {
+struct Launch {
     host: Arc<dyn Host>,
     source: Source,
     resolve: Resolve,
@@ -175,18 +175,18 @@ struct Ways {
 }
 
 /// Becomes the master. In the command that started a daemon it returns when that serves.
-fn lead(
-    ways: Ways,
+fn become_master(
+    launch: Launch,
     inheritance: Inheritance,
     loaded: Loaded,
     application: Arc<dyn Application>,
 ) -> Result<u8, Failure> {
-    let Ways {
+    let Launch {
         host,
         source,
         resolve,
         command,
-    } = ways;
+    } = launch;
     let succession = inheritance.succession;
     let settings = Arc::new(loaded.settings.clone());
     change_directory(&settings, &source)?;
@@ -201,15 +201,15 @@ fn lead(
         .map(|it| Pidfile::lock(it, settings.user))
         .transpose()?;
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
-    let hooked = Hooked {
+    let hook_caller = HookCaller {
         hooks: Arc::clone(&loaded.hooks),
         settings: Arc::clone(&settings),
     };
     // A successor is in the background already.
     let detaches = settings.daemon && !inheritance.is_heir;
-    hooked.tell_of(succession);
+    hook_caller.report_upgrade(succession);
     if !detaches {
-        hooked.begin()?;
+        hook_caller.call_starting()?;
     }
     let tls = Tls::load(&settings)?;
     let given = activation::descriptors(&source.environment);
@@ -218,17 +218,17 @@ fn lead(
         false => Listeners::adopt(given)?,
     };
     let notifier = Notifier::take(&source.environment, succession.predecessor.is_some());
-    let announcement = match detaches {
-        false => inheritance.announcement,
+    let ready_sender = match detaches {
+        false => inheritance.ready_sender,
         true => match daemonize(&*host, settings.enable_stdio_inheritance)
             .context("cannot go into the background")?
         {
             Side::Command(code) => return Ok(code),
-            Side::Master(announcement) => {
+            Side::Master(ready_sender) => {
                 logging::attach().context("cannot open the log")?;
                 // Whose process it is matters to the host.
                 host.open_logs(&settings)?;
-                announcement
+                ready_sender
             }
         },
     };
@@ -238,7 +238,7 @@ fn lead(
         pidfile.write()?;
     }
     if detaches {
-        hooked.begin()?;
+        hook_caller.call_starting()?;
     }
     let workers = settings.workers;
     let generation = Generation {
@@ -259,7 +259,7 @@ fn lead(
     if generation.settings.workers > 1 {
         host.share();
     }
-    hooked.ask(Moment::Ready)?;
+    hook_caller.call(Moment::Ready)?;
     let mut title = Title::new(&title_of(generation.name(), succession), &*host);
     title.show("master");
     let mut master = Master {
@@ -267,7 +267,7 @@ fn lead(
         source,
         resolve,
         command,
-        hooked,
+        hook_caller,
         workers,
         generations: BTreeMap::from([(1, generation)]),
         children: BTreeMap::new(),
@@ -283,12 +283,12 @@ fn lead(
         oom: OomWatch::new(),
         pidfile,
         descriptor_limit,
-        announcement,
-        tidings: None,
-        departure: inheritance.departure,
+        ready_sender,
+        ready_receiver: None,
+        exit_token: inheritance.exit_token,
         notifier,
         title,
-        telemetry: Telemetry::default(),
+        gauges: Gauges::default(),
         last_words: None,
     };
     let code = master.run(succession);

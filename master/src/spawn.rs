@@ -22,7 +22,7 @@ use oxicorn_worker::{Boot, End, run_runner, run_web};
 use crate::generation::Generation;
 use crate::host::Host;
 use crate::master::Master;
-use crate::supervisor::{ChildId, Kind};
+use crate::supervisor::{ChildId, ChildKind};
 use crate::{privileges, sys};
 
 /// gunicorn's `WORKER_BOOT_ERROR`.
@@ -30,67 +30,77 @@ pub(crate) const BOOT_ERROR: i32 = 3;
 
 /// What to fork.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Order {
+pub(crate) struct SpawnRequest {
     pub(crate) id: ChildId,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ChildKind,
     pub(crate) slot: usize,
     pub(crate) generation: u32,
 }
 
 /// A child as the loop knows it.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(crate) struct ChildProcess {
     pub(crate) pid: i32,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ChildKind,
     pub(crate) slot: usize,
     pub(crate) receiver: MessageReceiver,
 }
 
 /// Forks one child. Returns in the master only.
-pub(crate) fn spawn(master: &mut Master, order: Order) -> io::Result<Process> {
+pub(crate) fn spawn(master: &mut Master, request: SpawnRequest) -> io::Result<ChildProcess> {
     let (sender, receiver) = channel()?;
-    claim(master, order)?;
+    claim(master, request)?;
     let parent = getpid();
-    let refusal = announce(master, order);
+    let refusal = announce(master, request);
     let mut receiver = Some(receiver);
     let forked = fork_to(master, sys::fork, |master| {
         receiver = None;
-        live(master, order, sender, parent, refusal)
+        live(master, request, sender, parent, refusal)
     });
     match forked {
         Ok(pid) => {
             let receiver = receiver.take().ok_or(io::ErrorKind::NotFound)?;
-            Ok(bear(master, order, pid, receiver))
+            Ok(register(master, request, pid, receiver))
         }
         Err(error) => {
-            master.shared.scoreboard.fold(order.slot);
+            master.shared.scoreboard.fold(request.slot);
             Err(error)
         }
     }
 }
 
 /// Takes the slot of a child to be.
-pub(crate) fn claim(master: &Master, order: Order) -> io::Result<()> {
-    let generation = master.generations.get(&order.generation);
+pub(crate) fn claim(master: &Master, request: SpawnRequest) -> io::Result<()> {
+    let generation = master.generations.get(&request.generation);
     let threads = generation.map(|generation| generation.settings.threads);
     let threads = threads.ok_or(io::ErrorKind::NotFound)?;
     let board = &master.shared.scoreboard;
-    board.claim(order.slot, order.kind.number(), order.generation, threads);
+    board.claim(
+        request.slot,
+        request.kind.number(),
+        request.generation,
+        threads,
+    );
     Ok(())
 }
 
 /// Notes that a child has its process.
-pub(crate) fn bear(master: &Master, order: Order, pid: i32, receiver: MessageReceiver) -> Process {
-    let slot = master.shared.scoreboard.slot(order.slot);
+pub(crate) fn register(
+    master: &Master,
+    request: SpawnRequest,
+    pid: i32,
+    receiver: MessageReceiver,
+) -> ChildProcess {
+    let slot = master.shared.scoreboard.slot(request.slot);
     slot.pid.store(pid.unsigned_abs(), Ordering::Relaxed);
-    if order.kind == Kind::Web {
-        let age = order.id;
-        master.hooked.tell(Moment::Forked { age, pid });
+    if request.kind == ChildKind::Web {
+        let age = request.id;
+        master.hook_caller.call_or_log(Moment::Forked { age, pid });
     }
-    Process {
+    ChildProcess {
         pid,
-        kind: order.kind,
-        slot: order.slot,
+        kind: request.kind,
+        slot: request.slot,
         receiver,
     }
 }
@@ -122,25 +132,27 @@ fn leave(host: &dyn Host, code: i32) -> ! {
 
 /// Tells the config file of a worker to be. What its function raises becomes the reason why that
 /// worker cannot boot.
-pub(crate) fn announce(master: &Master, order: Order) -> Option<HookError> {
-    let generation = master.generations.get(&order.generation);
-    let hooked = generation.filter(|_| order.kind == Kind::Web)?.hooked();
-    hooked.ask(Moment::PreFork { age: order.id }).err()
+pub(crate) fn announce(master: &Master, request: SpawnRequest) -> Option<HookError> {
+    let generation = master.generations.get(&request.generation);
+    let hook_caller = generation
+        .filter(|_| request.kind == ChildKind::Web)?
+        .hook_caller();
+    hook_caller.call(Moment::PreFork { age: request.id }).err()
 }
 
 /// The life of a child of `parent`, the master; returns its exit code.
 pub(crate) fn live(
     master: &mut Master,
-    order: Order,
+    request: SpawnRequest,
     sender: MessageSender,
     parent: Pid,
     refusal: Option<HookError>,
 ) -> i32 {
-    let generation = master.generations.get(&order.generation);
-    let hooked = generation.map(Generation::hooked);
+    let generation = master.generations.get(&request.generation);
+    let hook_caller = generation.map(Generation::hook_caller);
     let conclude = move || {
-        if let (Kind::Web, Some(hooked)) = (order.kind, hooked) {
-            hooked.tell(Moment::WorkerExit { age: order.id });
+        if let (ChildKind::Web, Some(hook_caller)) = (request.kind, hook_caller) {
+            hook_caller.call_or_log(Moment::WorkerExit { age: request.id });
         }
     };
     let (host, last) = (Arc::clone(&master.host), conclude.clone());
@@ -148,21 +160,21 @@ pub(crate) fn live(
         last();
         leave(&*host, code)
     });
-    let code = serve(master, order, sender, parent, refusal, end);
+    let code = serve(master, request, sender, parent, refusal, end);
     conclude();
     code
 }
 
 fn serve(
     master: &mut Master,
-    order: Order,
+    request: SpawnRequest,
     sender: MessageSender,
     parent: Pid,
     refusal: Option<HookError>,
     end: End,
 ) -> i32 {
-    let kind = order.kind;
-    let generation = match prepare(master, order, parent, refusal) {
+    let kind = request.kind;
+    let generation = match prepare(master, request, parent, refusal) {
         Ok(generation) => generation,
         Err(reason) => return fail(&sender, kind, &reason),
     };
@@ -173,9 +185,9 @@ fn serve(
     let boot = Boot {
         context: WorkerContext {
             settings: generation.settings,
-            slot: order.slot,
-            generation: order.generation,
-            age: order.id,
+            slot: request.slot,
+            generation: request.generation,
+            age: request.id,
             bell: master.shared.bell.clone(),
             outages: master.shared.outages.clone(),
             news: master.shared.news.clone(),
@@ -192,42 +204,42 @@ fn serve(
     // These were the last of the master's: what the boot holds are duplicates.
     drop(generation.listeners);
     match kind {
-        Kind::Web => run_web(boot),
-        Kind::Runner => run_runner(boot),
+        ChildKind::Web => run_web(boot),
+        ChildKind::Runner => run_runner(boot),
     }
 }
 
 /// Makes the copy of the master a process of its own.
 fn prepare(
     master: &mut Master,
-    order: Order,
+    request: SpawnRequest,
     parent: Pid,
     refusal: Option<HookError>,
 ) -> anyhow::Result<Generation> {
     signals::reset_to_default()?;
     let generation = master
         .generations
-        .remove(&order.generation)
+        .remove(&request.generation)
         .context("its generation is gone")?;
     master.let_go();
     let pid = getpid();
     master
         .shared
         .scoreboard
-        .confine(order.slot)
+        .confine(request.slot)
         .context("cannot protect the scoreboard")?;
-    let slot = master.shared.scoreboard.slot(order.slot);
+    let slot = master.shared.scoreboard.slot(request.slot);
     slot.pid
         .store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
-    info!("Booting {} with pid: {pid}", order.kind.noun());
-    master.title.show(order.kind.noun());
+    info!("Booting {} with pid: {pid}", request.kind.noun());
+    master.title.show(request.kind.noun());
     if let Some(refusal) = refusal {
         return Err(refusal.into());
     }
-    if order.kind == Kind::Web {
+    if request.kind == ChildKind::Web {
         // With the master's rights still, as in gunicorn.
-        let moment = Moment::PostFork { age: order.id };
-        generation.hooked().ask(moment)?;
+        let moment = Moment::PostFork { age: request.id };
+        generation.hook_caller().call(moment)?;
     }
     master.descriptor_limit.restore();
     privileges::drop_to(&generation.settings)?;
@@ -240,7 +252,7 @@ fn prepare(
     Ok(generation)
 }
 
-fn fail(sender: &MessageSender, kind: Kind, reason: &anyhow::Error) -> i32 {
+fn fail(sender: &MessageSender, kind: ChildKind, reason: &anyhow::Error) -> i32 {
     let text = format!("{kind} failed to boot: {reason:#}");
     error!("{text}");
     let exit_code = BOOT_ERROR;

@@ -14,7 +14,7 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
-use crate::supervisor::End;
+use crate::supervisor::ExitKind;
 
 /// How many threads this process has. What `/proc` does not say counts as one.
 pub(crate) fn thread_count() -> usize {
@@ -101,7 +101,7 @@ pub(crate) fn has_ended(pid: i32) -> bool {
 /// The end of a child, if it has ended. Never waits.
 ///
 /// Not nix's: it reports a death by a real-time signal as an error.
-pub(crate) fn reap(pid: i32) -> Option<End> {
+pub(crate) fn reap(pid: i32) -> Option<ExitKind> {
     let mut status = 0;
     // SAFETY: waitpid(2) writes to `status`, which outlives the call.
     let found = unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) };
@@ -109,12 +109,12 @@ pub(crate) fn reap(pid: i32) -> Option<End> {
         return None;
     }
     let end = if libc::WIFSIGNALED(status) {
-        End::Signalled {
+        ExitKind::Signalled {
             signal: libc::WTERMSIG(status),
             core_dumped: libc::WCOREDUMP(status),
         }
     } else {
-        End::Exited {
+        ExitKind::Exited {
             code: libc::WEXITSTATUS(status),
         }
     };

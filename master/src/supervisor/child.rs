@@ -10,12 +10,12 @@ use super::event::Plan;
 pub(crate) type ChildId = u64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum ChildKind {
     Web,
     Runner,
 }
 
-impl Kind {
+impl ChildKind {
     pub(crate) const ALL: [Self; 2] = [Self::Web, Self::Runner];
 
     /// As in the middle of a sentence.
@@ -35,7 +35,7 @@ impl Kind {
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ChildKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Web => "Worker",
@@ -50,7 +50,7 @@ impl fmt::Display for Kind {
 ///      `---- told to end, or too late ----------------------------------'
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum ChildState {
     Booting,
     Ready,
     /// Told to end.
@@ -64,10 +64,10 @@ pub(crate) struct Child {
     pub(crate) id: ChildId,
     /// 0 until the fork is reported.
     pub(crate) pid: i32,
-    pub(crate) kind: Kind,
+    pub(crate) kind: ChildKind,
     pub(crate) slot: usize,
     pub(crate) generation: u32,
-    pub(crate) state: State,
+    pub(crate) state: ChildState,
     pub(crate) ready_at: Option<Instant>,
     /// When the patience with its state is over.
     pub(crate) deadline: Option<Instant>,
@@ -96,7 +96,7 @@ const SHORTEST_SILENCE: Duration = Duration::from_secs(5);
 impl Child {
     pub(crate) fn new(
         id: ChildId,
-        kind: Kind,
+        kind: ChildKind,
         slot: usize,
         generation: u32,
         plan: &Plan,
@@ -109,7 +109,7 @@ impl Child {
             kind,
             slot,
             generation,
-            state: State::Booting,
+            state: ChildState::Booting,
             ready_at: None,
             deadline: (!plan.timeout.is_zero()).then(|| now + boot_timeout),
             asked_at: None,
@@ -125,16 +125,16 @@ impl Child {
 
     /// Serves, or is about to, and has not been told to end.
     pub(crate) fn is_live(&self) -> bool {
-        matches!(self.state, State::Booting | State::Ready)
+        matches!(self.state, ChildState::Booting | ChildState::Ready)
     }
 
     pub(crate) fn is_ready(&self) -> bool {
-        self.state == State::Ready
+        self.state == ChildState::Ready
     }
 
     /// How long its event loop may be silent; `None` is for ever.
     pub(crate) fn silence_limit(&self) -> Option<Duration> {
-        let watched = self.ready_at.is_some() && !matches!(self.state, State::Killed(_));
+        let watched = self.ready_at.is_some() && !matches!(self.state, ChildState::Killed(_));
         (watched && !self.timeout.is_zero()).then(|| self.timeout.max(SHORTEST_SILENCE))
     }
 }

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 /// The end of a process as wait(2) tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum ExitKind {
     Exited { code: i32 },
     Signalled { signal: i32, core_dumped: bool },
 }
@@ -14,7 +14,7 @@ pub(crate) enum End {
 /// An end, and whether the kernel killed for want of memory meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Death {
-    pub(crate) end: End,
+    pub(crate) kind: ExitKind,
     pub(crate) out_of_memory: bool,
 }
 
@@ -29,33 +29,33 @@ pub(crate) enum Cause {
 
 impl Death {
     pub(crate) fn cause(&self) -> Cause {
-        match self.end {
-            End::Exited { .. } => Cause::Exit,
-            End::Signalled { signal, .. } if is_crash(signal) => Cause::Crash,
-            End::Signalled { signal, .. } if signal == Signal::SIGKILL as i32 => {
+        match self.kind {
+            ExitKind::Exited { .. } => Cause::Exit,
+            ExitKind::Signalled { signal, .. } if is_crash(signal) => Cause::Crash,
+            ExitKind::Signalled { signal, .. } if signal == Signal::SIGKILL as i32 => {
                 if self.out_of_memory {
                     Cause::OutOfMemory
                 } else {
                     Cause::ForeignSignal
                 }
             }
-            End::Signalled { .. } => Cause::ForeignSignal,
+            ExitKind::Signalled { .. } => Cause::ForeignSignal,
         }
     }
 
     pub(crate) fn exit_code(&self) -> Option<i32> {
-        match self.end {
-            End::Exited { code } => Some(code),
-            End::Signalled { .. } => None,
+        match self.kind {
+            ExitKind::Exited { code } => Some(code),
+            ExitKind::Signalled { .. } => None,
         }
     }
 }
 
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (signal, core_dumped) = match self.end {
-            End::Exited { code } => return write!(f, "exited with code {code}"),
-            End::Signalled {
+        let (signal, core_dumped) = match self.kind {
+            ExitKind::Exited { code } => return write!(f, "exited with code {code}"),
+            ExitKind::Signalled {
                 signal,
                 core_dumped,
             } => (signal, core_dumped),
@@ -97,7 +97,7 @@ mod tests {
 
     fn killed_by(signal: Signal, out_of_memory: bool) -> Death {
         Death {
-            end: End::Signalled {
+            kind: ExitKind::Signalled {
                 signal: signal as i32,
                 core_dumped: false,
             },
@@ -118,7 +118,7 @@ mod tests {
             Cause::ForeignSignal
         );
         let exited = Death {
-            end: End::Exited { code: 7 },
+            kind: ExitKind::Exited { code: 7 },
             out_of_memory: true,
         };
         assert_eq!(exited.cause(), Cause::Exit);
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_signal_without_a_name_is_a_number() {
         let death = Death {
-            end: End::Signalled {
+            kind: ExitKind::Signalled {
                 signal: 40,
                 core_dumped: true,
             },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 
-use super::child::{ChildId, Kind};
+use super::child::{ChildId, ChildKind};
 use super::death::Death;
 
 /// How many children of each kind a generation has, and how patient the master is with them.
@@ -27,25 +27,25 @@ pub(crate) enum Event {
     /// [`Action::Fork`] failed.
     ForkFailed { id: ChildId, reason: String },
     /// A child has written to its pipe.
-    Said { id: ChildId, message: Message },
+    Message { id: ChildId, message: Message },
     /// A child was reaped.
-    Died { id: ChildId, death: Death },
+    Exited { id: ChildId, death: Death },
     /// The master was sent a signal.
-    Signalled(Signal),
+    Signal(Signal),
     /// [`Action::Reload`] read good settings.
     Reloaded(Plan),
-    /// [`Action::StartSuccessor`] was carried out.
-    SuccessorStarted { pid: i32 },
-    /// [`Action::StartSuccessor`] failed.
-    SuccessorFailed { reason: String },
+    /// [`Action::StartNewMaster`] was carried out.
+    NewMasterStarted { pid: i32 },
+    /// [`Action::StartNewMaster`] failed.
+    NewMasterFailed { reason: String },
     /// The master that this one has started was reaped.
-    SuccessorEnded {
+    NewMasterExited {
         death: Death,
         /// Its last words.
         reason: Option<String>,
     },
     /// The master that has started this one is gone.
-    PredecessorEnded,
+    OldMasterExited,
 }
 
 /// Something to do, in the order given.
@@ -53,7 +53,7 @@ pub(crate) enum Event {
 pub(crate) enum Action {
     Fork {
         id: ChildId,
-        kind: Kind,
+        kind: ChildKind,
         slot: usize,
         generation: u32,
     },
@@ -65,7 +65,7 @@ pub(crate) enum Action {
     /// wrong with them and leave everything as it is.
     Reload,
     /// Start another master on the sockets of this one.
-    StartSuccessor,
+    StartNewMaster,
     /// Take the place of the predecessor, which is gone.
     Promote,
     /// No child of this generation will be started any more.
@@ -79,7 +79,7 @@ pub(crate) enum Action {
     MarkStopping,
     /// A generation is proven: the server serves, for the first time or after a reload.
     Serving,
-    Say {
+    Log {
         level: log::Level,
         text: String,
     },

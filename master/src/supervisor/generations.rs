@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use log::Level;
 
-use super::child::{Child, Kind};
+use super::child::{Child, ChildKind};
 use super::event::{Action, Plan};
 use super::{Supervisor, shutdown};
 
@@ -75,7 +75,7 @@ impl Supervisor {
     pub(super) fn ask_for_reload(&mut self) {
         if self.generations.reloading || self.generations.incoming.is_some() {
             self.generations.again = true;
-            self.say(
+            self.log(
                 Level::Info,
                 "A reload is under way; the next one follows".into(),
             );
@@ -88,7 +88,7 @@ impl Supervisor {
     /// A worker has found that code has changed. All of them will; one reload is enough.
     ///
     /// Those of the newest generation are believed even if the clock of their file system is behind.
-    pub(super) fn note_change(&mut self, generation: u32, file: &str, stamp: u64) {
+    pub(super) fn on_code_changed(&mut self, generation: u32, file: &str, stamp: u64) {
         let known = self.generations.changed;
         let is_new = match generation == self.newest() {
             true => stamp != known,
@@ -96,7 +96,7 @@ impl Supervisor {
         };
         if self.stopping.is_none() && is_new {
             self.generations.changed = stamp;
-            self.say(Level::Info, format!("Reloading because {file} has changed"));
+            self.log(Level::Info, format!("Reloading because {file} has changed"));
             self.ask_for_reload();
         }
     }
@@ -135,23 +135,23 @@ impl Supervisor {
             workers,
             load_error: false,
         });
-        for kind in Kind::ALL {
+        for kind in ChildKind::ALL {
             let count = match kind {
-                Kind::Web => self.workers_wanted(),
-                Kind::Runner => plan.runners,
+                ChildKind::Web => self.workers_wanted(),
+                ChildKind::Runner => plan.runners,
             };
             for _ in 0..count {
                 self.start(kind, generation, &plan, None, now);
             }
         }
-        self.judge_generation(Kind::Web, generation, None, now);
+        self.judge_generation(ChildKind::Web, generation, None, now);
     }
 
     /// The first ready worker proves that its generation can serve.
-    pub(super) fn prove_generation(&mut self, kind: Kind, generation: u32) {
+    pub(super) fn prove_generation(&mut self, kind: ChildKind, generation: u32) {
         let generations = &mut self.generations;
         let proof =
-            |incoming: &mut Incoming| kind == Kind::Web && incoming.generation == generation;
+            |incoming: &mut Incoming| kind == ChildKind::Web && incoming.generation == generation;
         let Some(proven) = generations.incoming.take_if(proof) else {
             return;
         };
@@ -165,16 +165,16 @@ impl Supervisor {
     /// Gives up a generation when the last of its workers has failed to boot.
     pub(super) fn judge_generation(
         &mut self,
-        kind: Kind,
+        kind: ChildKind,
         generation: u32,
         exit_code: Option<i32>,
         now: Instant,
     ) {
-        let booting = self.live(Kind::Web, generation).next().is_some();
+        let booting = self.live(ChildKind::Web, generation).next().is_some();
         let Some(incoming) = &mut self.generations.incoming else {
             return;
         };
-        if incoming.generation != generation || kind != Kind::Web {
+        if incoming.generation != generation || kind != ChildKind::Web {
             return;
         }
         incoming.load_error |= exit_code == Some(LOAD_ERROR);
@@ -190,10 +190,10 @@ impl Supervisor {
         };
         if self.generations.current.is_none() {
             let code = if load_error { LOAD_ERROR } else { BOOT_ERROR };
-            self.say(Level::Error, format!("Shutting down: {reason}"));
+            self.log(Level::Error, format!("Shutting down: {reason}"));
             return self.shut_down(Some(shutdown::QUICK), code, now);
         }
-        self.say(
+        self.log(
             Level::Error,
             format!("Reload given up: {reason}; the workers of before serve on"),
         );
@@ -215,7 +215,7 @@ impl Supervisor {
         let alone = self.generations.alone;
         let older = |child: &Child| child.is_live() && child.generation < generation;
         let boots = |child: &Child| !child.is_ready();
-        let booting = alone == 0 && self.live(Kind::Web, generation).any(boots);
+        let booting = alone == 0 && self.live(ChildKind::Web, generation).any(boots);
         if alone == generation || booting || self.children.values().any(older) {
             return;
         }
@@ -223,9 +223,9 @@ impl Supervisor {
         self.generations.alone = generation;
         self.actions
             .extend(forgotten.map(|generation| Action::Forget { generation }));
-        let count = self.live(Kind::Web, generation).count();
+        let count = self.live(ChildKind::Web, generation).count();
         let text = format!("Generation {generation} serves with {count} workers");
-        self.say(Level::Info, text);
+        self.log(Level::Info, text);
     }
 
     fn reload_again(&mut self) {

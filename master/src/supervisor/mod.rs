@@ -16,15 +16,15 @@
 
 mod backoff;
 mod child;
-mod crew;
 mod death;
 mod event;
 mod generations;
+mod liveness;
+mod reconcile;
 mod shutdown;
-mod succession;
 #[cfg(test)]
 mod tests;
-mod watch;
+mod upgrade;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -35,14 +35,14 @@ use oxicorn_common::Message;
 use oxicorn_common::scoreboard::MAX_SLOTS;
 
 use backoff::Backoff;
-use child::{Child, State};
+use child::{Child, ChildState};
 use generations::Generations;
 
-pub(crate) use child::{ChildId, Kind};
-pub(crate) use death::{Death, End};
+pub(crate) use child::{ChildId, ChildKind};
+pub(crate) use death::{Death, ExitKind};
 pub(crate) use event::{Action, Event, Plan};
-pub(crate) use succession::Succession;
-pub(crate) use watch::Pulse;
+pub(crate) use liveness::Pulse;
+pub(crate) use upgrade::UpgradeState;
 
 /// A worker that ends by itself this soon after its birth counts as one that failed to boot.
 const DIED_YOUNG: std::time::Duration = std::time::Duration::from_secs(1);
@@ -53,17 +53,17 @@ pub(crate) struct Supervisor {
     children: BTreeMap<ChildId, Child>,
     next_id: ChildId,
     generations: Generations,
-    web: Crew,
-    runners: Crew,
+    web: ChildSet,
+    runners: ChildSet,
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
     wound_down: u32,
-    succession: Succession,
+    succession: UpgradeState,
     /// The exit code to end with, once the server stops.
     stopping: Option<i32>,
     /// There was no slot for a child that should be there, and this has been said.
     is_full: bool,
-    /// When the master last looked, and since when it has looked without a gap.
-    looked: Instant,
+    /// When the last tick came, and since when ticks have come without a gap.
+    last_tick: Instant,
     awake_since: Instant,
     /// Collected during one call.
     actions: Vec<Action>,
@@ -71,25 +71,25 @@ pub(crate) struct Supervisor {
 
 /// The children of one kind.
 #[derive(Debug, Default)]
-struct Crew {
+struct ChildSet {
     target: usize,
     backoff: Backoff,
 }
 
 impl Supervisor {
     /// Begins the first generation; the actions start its children.
-    pub(crate) fn new(plan: Plan, succession: Succession, now: Instant) -> (Self, Vec<Action>) {
+    pub(crate) fn new(plan: Plan, succession: UpgradeState, now: Instant) -> (Self, Vec<Action>) {
         let mut supervisor = Self {
             children: BTreeMap::new(),
             next_id: 1,
             generations: Generations::default(),
-            web: Crew::default(),
-            runners: Crew::default(),
+            web: ChildSet::default(),
+            runners: ChildSet::default(),
             wound_down: 0,
             succession,
             stopping: None,
             is_full: false,
-            looked: now,
+            last_tick: now,
             awake_since: now,
             actions: Vec::new(),
         };
@@ -106,17 +106,17 @@ impl Supervisor {
                     child.pid = pid;
                 }
             }
-            Event::ForkFailed { id, reason } => self.note_fork_failure(id, &reason, now),
-            Event::Said { id, message } => self.hear(id, message, now),
-            Event::Died { id, death } => self.bury(id, death, now),
-            Event::Signalled(signal) => self.obey(signal, now),
+            Event::ForkFailed { id, reason } => self.on_fork_failed(id, &reason, now),
+            Event::Message { id, message } => self.on_message(id, message, now),
+            Event::Exited { id, death } => self.on_exit(id, death, now),
+            Event::Signal(signal) => self.on_signal(signal, now),
             Event::Reloaded(plan) => self.begin_generation(plan, now),
-            Event::SuccessorStarted { pid } => self.note_successor(pid),
-            Event::SuccessorFailed { reason } => {
-                self.say(Level::Error, format!("Cannot start a new master: {reason}"));
+            Event::NewMasterStarted { pid } => self.on_new_master_started(pid),
+            Event::NewMasterFailed { reason } => {
+                self.log(Level::Error, format!("Cannot start a new master: {reason}"));
             }
-            Event::SuccessorEnded { death, reason } => self.note_end_of_successor(death, reason),
-            Event::PredecessorEnded => self.promote(),
+            Event::NewMasterExited { death, reason } => self.on_new_master_exited(death, reason),
+            Event::OldMasterExited => self.promote(),
         }
         self.settle(now)
     }
@@ -127,23 +127,23 @@ impl Supervisor {
 
     fn settle(&mut self, now: Instant) -> Vec<Action> {
         if self.stopping.is_none() {
-            self.keep_numbers(now);
+            self.reconcile(now);
         }
         std::mem::take(&mut self.actions)
     }
 
-    fn hear(&mut self, id: ChildId, message: Message, now: Instant) {
+    fn on_message(&mut self, id: ChildId, message: Message, now: Instant) {
         let Some(child) = self.children.get_mut(&id) else {
             return;
         };
         match message {
-            Message::Ready if child.state == State::Booting => self.note_ready(id, now),
+            Message::Ready if child.state == ChildState::Booting => self.on_ready(id, now),
             Message::Ready => {}
-            Message::Alive => self.note_answer(id, now),
+            Message::Alive => self.on_alive(id, now),
             Message::Draining => child.drains = true,
             Message::Changed { file, stamp } => {
                 let generation = child.generation;
-                self.note_change(generation, &file, stamp);
+                self.on_code_changed(generation, &file, stamp);
             }
             Message::Replace { reason } => child.wants_replacement = Some(reason),
             // [`Event::Forked`] says it. Of a failure the child has logged the reason itself; the rest
@@ -152,23 +152,23 @@ impl Supervisor {
         }
     }
 
-    fn note_ready(&mut self, id: ChildId, now: Instant) {
+    fn on_ready(&mut self, id: ChildId, now: Instant) {
         let Some(child) = self.children.get_mut(&id) else {
             return;
         };
-        child.state = State::Ready;
+        child.state = ChildState::Ready;
         child.ready_at = Some(now);
         child.deadline = None;
         let (kind, generation) = (child.kind, child.generation);
         let replaced = child.replaces.take();
-        self.say(Level::Debug, format!("{} is ready", self.name(id)));
+        self.log(Level::Debug, format!("{} is ready", self.name(id)));
         self.prove_generation(kind, generation);
         if let Some(old) = replaced {
             self.drain(old, now);
         }
     }
 
-    fn bury(&mut self, id: ChildId, death: Death, now: Instant) {
+    fn on_exit(&mut self, id: ChildId, death: Death, now: Instant) {
         let Some(child) = self.children.remove(&id) else {
             return;
         };
@@ -180,16 +180,16 @@ impl Supervisor {
         let lived = child
             .ready_at
             .map(|ready_at| now.saturating_duration_since(ready_at));
-        let failed_to_boot = lived.is_none() && child.state != State::Draining;
+        let failed_to_boot = lived.is_none() && child.state != ChildState::Draining;
         let died_young = lived.is_some_and(|lived| lived < DIED_YOUNG)
             && child.is_ready()
             && matches!(death.cause(), death::Cause::Exit | death::Cause::Crash);
         if lived.is_some_and(|lived| lived >= DIED_YOUNG) {
-            self.crew_mut(child.kind).backoff.succeed();
+            self.set_mut(child.kind).backoff.succeed();
         }
         let mut wait = None;
         if self.stopping.is_none() && (failed_to_boot || died_young) {
-            wait = Some(self.crew_mut(child.kind).backoff.fail(now));
+            wait = Some(self.set_mut(child.kind).backoff.fail(now));
         }
         self.report(&child, death, wait);
         if self.stopping.is_some() {
@@ -208,31 +208,33 @@ impl Supervisor {
             None => "; starting another".to_owned(),
         };
         let (level, text) = match child.state {
-            State::Killed(why) => (Level::Error, format!("was killed: {why}{follows}")),
-            State::Draining if death.exit_code() == Some(0) => (Level::Debug, "has ended".into()),
-            State::Draining => (Level::Warn, format!("{death} while it drained")),
-            State::Ready if death.exit_code() == Some(0) => {
+            ChildState::Killed(why) => (Level::Error, format!("was killed: {why}{follows}")),
+            ChildState::Draining if death.exit_code() == Some(0) => {
+                (Level::Debug, "has ended".into())
+            }
+            ChildState::Draining => (Level::Warn, format!("{death} while it drained")),
+            ChildState::Ready if death.exit_code() == Some(0) => {
                 (Level::Warn, format!("ended without being told to{follows}"))
             }
-            State::Booting if death.exit_code() == Some(4) => (
+            ChildState::Booting if death.exit_code() == Some(4) => (
                 Level::Error,
                 format!("could not load the application{follows}"),
             ),
-            State::Booting => (
+            ChildState::Booting => (
                 Level::Error,
                 format!("{death} before it was ready{follows}"),
             ),
-            State::Ready => (Level::Error, format!("{death}{follows}")),
+            ChildState::Ready => (Level::Error, format!("{death}{follows}")),
         };
-        self.say(level, format!("{child} {text}"));
+        self.log(level, format!("{child} {text}"));
     }
 
-    fn note_fork_failure(&mut self, id: ChildId, reason: &str, now: Instant) {
+    fn on_fork_failed(&mut self, id: ChildId, reason: &str, now: Instant) {
         let Some(child) = self.children.remove(&id) else {
             return;
         };
-        let wait = self.crew_mut(child.kind).backoff.fail(now);
-        self.say(
+        let wait = self.set_mut(child.kind).backoff.fail(now);
+        self.log(
             Level::Error,
             format!(
                 "Cannot fork: {reason}; trying again in {:.1} s",
@@ -242,13 +244,13 @@ impl Supervisor {
         self.judge_generation(child.kind, child.generation, None, now);
     }
 
-    fn obey(&mut self, signal: Signal, now: Instant) {
+    fn on_signal(&mut self, signal: Signal, now: Instant) {
         match signal {
             Signal::SIGTERM => self.shut_down(None, 0, now),
             Signal::SIGINT | Signal::SIGQUIT => self.shut_down(Some(signal), 0, now),
             Signal::SIGUSR1 => {
                 self.actions.push(Action::ReopenLogs);
-                for id in self.ids(|child| !matches!(child.state, State::Killed(_))) {
+                for id in self.ids(|child| !matches!(child.state, ChildState::Killed(_))) {
                     self.signal(id, signal);
                 }
             }
@@ -256,7 +258,7 @@ impl Supervisor {
             Signal::SIGHUP => self.ask_for_reload(),
             Signal::SIGTTIN => {
                 let most = MAX_SLOTS.saturating_sub(self.runners.target);
-                self.web.target = most.min(self.target(Kind::Web) + 1);
+                self.web.target = most.min(self.target(ChildKind::Web) + 1);
                 self.wind_up();
                 self.wound_down = 0;
             }
@@ -265,7 +267,7 @@ impl Supervisor {
                 self.actions.push(Action::MarkDeserted(true));
                 self.wound_down = self.newest();
             }
-            Signal::SIGUSR2 => self.ask_for_successor(),
+            Signal::SIGUSR2 => self.ask_for_new_master(),
             _ => {}
         }
     }
@@ -282,8 +284,8 @@ impl Supervisor {
         if let Some(child) = self.children.get_mut(&id)
             && child.is_live()
         {
-            child.state = State::Draining;
-            child.deadline = Some(now + child.graceful_timeout + watch::MARGIN);
+            child.state = ChildState::Draining;
+            child.deadline = Some(now + child.graceful_timeout + liveness::MARGIN);
             self.signal(id, Signal::SIGTERM);
         }
     }
@@ -292,8 +294,8 @@ impl Supervisor {
         self.actions.push(Action::Signal { id, signal });
     }
 
-    fn say(&mut self, level: Level, text: String) {
-        self.actions.push(Action::Say { level, text });
+    fn log(&mut self, level: Level, text: String) {
+        self.actions.push(Action::Log { level, text });
     }
 
     fn name(&self, id: ChildId) -> String {
@@ -310,17 +312,17 @@ impl Supervisor {
             .collect()
     }
 
-    fn crew_mut(&mut self, kind: Kind) -> &mut Crew {
+    fn set_mut(&mut self, kind: ChildKind) -> &mut ChildSet {
         match kind {
-            Kind::Web => &mut self.web,
-            Kind::Runner => &mut self.runners,
+            ChildKind::Web => &mut self.web,
+            ChildKind::Runner => &mut self.runners,
         }
     }
 
-    fn crew(&self, kind: Kind) -> &Crew {
+    fn set(&self, kind: ChildKind) -> &ChildSet {
         match kind {
-            Kind::Web => &self.web,
-            Kind::Runner => &self.runners,
+            ChildKind::Web => &self.web,
+            ChildKind::Runner => &self.runners,
         }
     }
 }

@@ -6,7 +6,7 @@ use log::Level;
 use nix::sys::signal::Signal;
 
 use super::Supervisor;
-use super::child::State;
+use super::child::ChildState;
 use super::event::Action;
 
 /// The signal that ends children at once.
@@ -37,15 +37,15 @@ impl Supervisor {
             && self.children.is_empty()
         {
             let name = self.succession.name();
-            self.say(Level::Info, format!("Shutting down: {name}"));
+            self.log(Level::Info, format!("Shutting down: {name}"));
             self.actions.push(Action::Exit { code });
         }
     }
 
     fn end_at_once(&mut self, signal: Signal, now: Instant) {
-        for id in self.ids(|child| !matches!(child.state, State::Killed(_))) {
+        for id in self.ids(|child| !matches!(child.state, ChildState::Killed(_))) {
             if let Some(child) = self.children.get_mut(&id) {
-                child.state = State::Draining;
+                child.state = ChildState::Draining;
                 child.deadline = Some(now + QUICK_PATIENCE);
             }
             self.signal(id, signal);

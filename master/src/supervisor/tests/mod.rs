@@ -1,10 +1,10 @@
 //! Every rule of a child's life, without a process.
 
 mod boot;
+mod liveness;
+mod random_events;
 mod recycle;
 mod reload;
-mod scene;
 mod signals;
-mod storm;
-mod succession;
-mod watch;
+mod simulation;
+mod upgrade;

@@ -5,75 +5,79 @@ use std::time::Duration;
 use log::Level;
 use nix::sys::signal::Signal;
 
-use super::scene::{Scene, plan};
+use super::simulation::{Simulation, plan};
 
 #[test]
 fn the_old_drains_when_the_new_is_ready() {
-    let mut scene = Scene::serving(plan(2, 0));
-    scene.ask_replacement(1);
-    assert_eq!(scene.of(1), [1, 2, 3]);
-    assert!(scene.said(Level::Info, "Replacing Worker (pid: 1): max_requests"));
-    assert!(scene.sent(Signal::SIGTERM).is_empty());
-    scene.ready(&[3]);
-    assert_eq!(scene.sent(Signal::SIGTERM), [1]);
-    scene.exits(1, 0);
-    assert_eq!(scene.of(1), [2, 3]);
+    let mut sim = Simulation::serving(plan(2, 0));
+    sim.ask_replacement(1);
+    assert_eq!(sim.of_generation(1), [1, 2, 3]);
+    assert!(sim.logged(Level::Info, "Replacing Worker (pid: 1): max_requests"));
+    assert!(sim.sent(Signal::SIGTERM).is_empty());
+    sim.ready(&[3]);
+    assert_eq!(sim.sent(Signal::SIGTERM), [1]);
+    sim.exits(1, 0);
+    assert_eq!(sim.of_generation(1), [2, 3]);
 }
 
 #[test]
 fn one_at_a_time_over_the_whole_server() {
-    let mut scene = Scene::serving(plan(4, 0));
-    (1..=4).for_each(|id| scene.ask_replacement(id));
+    let mut sim = Simulation::serving(plan(4, 0));
+    (1..=4).for_each(|id| sim.ask_replacement(id));
     for replaced in 1..=4 {
-        assert_eq!(scene.alive.len(), 5);
-        scene.ready(&[replaced + 4]);
-        assert_eq!(scene.sent(Signal::SIGTERM), [replaced]);
-        scene.exits(replaced, 0);
+        assert_eq!(sim.alive.len(), 5);
+        sim.ready(&[replaced + 4]);
+        assert_eq!(sim.sent(Signal::SIGTERM), [replaced]);
+        sim.exits(replaced, 0);
     }
-    assert_eq!(scene.of(1), [5, 6, 7, 8]);
+    assert_eq!(sim.of_generation(1), [5, 6, 7, 8]);
 }
 
 #[test]
 fn a_replacement_that_cannot_boot_costs_nothing() {
-    let mut scene = Scene::serving(plan(1, 0));
-    scene.ask_replacement(1);
-    scene.exits(2, 3);
-    assert_eq!(scene.of(1), [1]);
-    scene.pass(Duration::from_millis(150));
-    assert_eq!(scene.of(1), [1, 3], "after a while it is tried again");
-    scene.ready(&[3]);
-    assert_eq!(scene.sent(Signal::SIGTERM), [1]);
+    let mut sim = Simulation::serving(plan(1, 0));
+    sim.ask_replacement(1);
+    sim.exits(2, 3);
+    assert_eq!(sim.of_generation(1), [1]);
+    sim.advance(Duration::from_millis(150));
+    assert_eq!(
+        sim.of_generation(1),
+        [1, 3],
+        "after a while it is tried again"
+    );
+    sim.ready(&[3]);
+    assert_eq!(sim.sent(Signal::SIGTERM), [1]);
 }
 
 #[test]
 fn a_replacement_takes_the_place_of_one_that_died_meanwhile() {
-    let mut scene = Scene::serving(plan(2, 0));
-    scene.pass(Duration::from_secs(5));
-    scene.ask_replacement(1);
-    scene.killed(1, Signal::SIGKILL);
-    assert_eq!(scene.of(1), [2, 3]);
-    scene.ready(&[3]);
-    assert!(scene.sent(Signal::SIGTERM).is_empty());
+    let mut sim = Simulation::serving(plan(2, 0));
+    sim.advance(Duration::from_secs(5));
+    sim.ask_replacement(1);
+    sim.killed(1, Signal::SIGKILL);
+    assert_eq!(sim.of_generation(1), [2, 3]);
+    sim.ready(&[3]);
+    assert!(sim.sent(Signal::SIGTERM).is_empty());
 }
 
 #[test]
 fn fewer_workers_need_no_replacement() {
-    let mut scene = Scene::serving(plan(2, 0));
-    scene.ask_replacement(1);
-    scene.signal(Signal::SIGTTOU);
-    scene.all_ready();
-    scene.exits(1, 0);
-    let left = scene.sent(Signal::SIGTERM);
-    assert_eq!(scene.alive.len() + 1 - left.len(), 1, "{left:?}");
+    let mut sim = Simulation::serving(plan(2, 0));
+    sim.ask_replacement(1);
+    sim.signal(Signal::SIGTTOU);
+    sim.all_ready();
+    sim.exits(1, 0);
+    let left = sim.sent(Signal::SIGTERM);
+    assert_eq!(sim.alive.len() + 1 - left.len(), 1, "{left:?}");
 }
 
 #[test]
 fn those_that_take_long_to_drain_do_not_pile_up() {
-    let mut scene = Scene::serving(plan(2, 0));
+    let mut sim = Simulation::serving(plan(2, 0));
     for _ in 0..50 {
-        let asking: Vec<_> = scene.alive.keys().copied().collect();
-        asking.into_iter().for_each(|id| scene.ask_replacement(id));
-        scene.all_ready();
+        let asking: Vec<_> = sim.alive.keys().copied().collect();
+        asking.into_iter().for_each(|id| sim.ask_replacement(id));
+        sim.all_ready();
     }
-    assert!(scene.alive.len() <= 2 * 2 + 2, "{}", scene.alive.len());
+    assert!(sim.alive.len() <= 2 * 2 + 2, "{}", sim.alive.len());
 }

@@ -26,12 +26,12 @@ use oxicorn_common::hooks::Moment;
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Settings, signals};
 
-use crate::announcement::{Announcement, Tidings, announcement};
-use crate::departure::Departure;
+use crate::exit_token::ExitToken;
 use crate::host::Host;
 use crate::master::Master;
+use crate::ready_pipe::{ReadyReceiver, ReadySender, ready_pipe};
 use crate::spawn::fork_to;
-use crate::supervisor::{Death, Event, Succession};
+use crate::supervisor::{Death, Event, UpgradeState};
 use crate::sys;
 
 /// A line for each socket: descriptor, space, the address that it was bound for.
@@ -109,11 +109,11 @@ pub(crate) struct Inheritance {
     /// This process was started by SIGUSR2.
     pub(crate) is_heir: bool,
     /// As it is now: who has started us may be gone.
-    pub(crate) succession: Succession,
+    pub(crate) succession: UpgradeState,
     pub(crate) sockets: Vec<(OwnedFd, Address)>,
     /// To the predecessor.
-    pub(crate) announcement: Announcement,
-    pub(crate) departure: Option<Departure>,
+    pub(crate) ready_sender: ReadySender,
+    pub(crate) exit_token: Option<ExitToken>,
 }
 
 impl Inheritance {
@@ -146,55 +146,55 @@ impl Inheritance {
         });
         Ok(Self {
             is_heir: true,
-            succession: Succession {
+            succession: UpgradeState {
                 predecessor: lives.then_some(predecessor),
                 successor: None,
             },
             sockets: sockets.collect::<anyhow::Result<_>>()?,
-            announcement: pipe.map_or_else(Announcement::default, Announcement::inherited),
-            departure: eventfd.map(Departure::inherited),
+            ready_sender: pipe.map_or_else(ReadySender::default, ReadySender::inherited),
+            exit_token: eventfd.map(ExitToken::inherited),
         })
     }
 }
 
 impl Master {
-    /// Carries out `Action::StartSuccessor`.
-    pub(crate) fn start_successor(&mut self) -> Event {
+    /// Carries out `Action::StartNewMaster`.
+    pub(crate) fn start_new_master(&mut self) -> Event {
         let own_pid = getpid().as_raw();
         let mut start = || -> io::Result<i32> {
-            let (tidings, mut announcement) = announcement()?;
-            let departure = Departure::new()?;
+            let (ready_receiver, mut ready_sender) = ready_pipe()?;
+            let exit_token = ExitToken::new()?;
             let pid = fork_to(self, sys::fork, |master| {
-                let Err(reason) = master.become_successor(own_pid, &announcement, &departure);
-                announcement.failed(1, &format!("{reason:#}"));
+                let Err(reason) = master.become_new_master(own_pid, &ready_sender, &exit_token);
+                ready_sender.failed(1, &format!("{reason:#}"));
                 sys::exit_now(1);
             })?;
-            self.tidings = Some(tidings);
-            self.departure = Some(departure);
+            self.ready_receiver = Some(ready_receiver);
+            self.exit_token = Some(exit_token);
             Ok(pid)
         };
         match start() {
-            Ok(pid) => Event::SuccessorStarted { pid },
-            Err(error) => Event::SuccessorFailed {
+            Ok(pid) => Event::NewMasterStarted { pid },
+            Err(error) => Event::NewMasterFailed {
                 reason: error.to_string(),
             },
         }
     }
 
     /// In a copy of the master whose pid is `predecessor`.
-    fn become_successor(
+    fn become_new_master(
         &mut self,
         predecessor: i32,
-        announcement: &Announcement,
-        departure: &Departure,
+        ready_sender: &ReadySender,
+        exit_token: &ExitToken,
     ) -> anyhow::Result<Infallible> {
         signals::reset_to_default()?;
         let newest = self.generations.values().next_back();
         let newest = newest.context("there is nothing to serve")?;
-        newest.hooked().ask(Moment::PreExec)?;
+        newest.hook_caller().call(Moment::PreExec)?;
         let mut variables = newest.listeners.bequeath(SOCKETS)?;
         variables.push((PREDECESSOR, predecessor.to_string()));
-        let descriptors = [announcement.bequeath()?, departure.bequeath()?];
+        let descriptors = [ready_sender.bequeath()?, exit_token.bequeath()?];
         let descriptors = descriptors.map(|fd| fd.to_string());
         variables.push((HANDOVER, descriptors.join(",")));
         signals::unblock_all()?;
@@ -204,7 +204,7 @@ impl Master {
 
     /// Carries out `Action::Promote`.
     pub(crate) fn promote(&mut self) {
-        self.departure = None;
+        self.exit_token = None;
         let Some(newest) = self.generations.values().next_back() else {
             return;
         };
@@ -220,42 +220,42 @@ impl Master {
     }
 
     /// How the successor has come to its end.
-    pub(crate) fn bury_successor(&mut self, death: Death) -> Event {
-        self.departure = None;
-        let news = self.tidings.take().and_then(Tidings::take);
+    pub(crate) fn new_master_exited(&mut self, death: Death) -> Event {
+        self.exit_token = None;
+        let news = self.ready_receiver.take().and_then(ReadyReceiver::take);
         let reason = news.map(|(_, reason)| reason).filter(|it| !it.is_empty());
-        Event::SuccessorEnded { death, reason }
+        Event::NewMasterExited { death, reason }
     }
 
     /// The last look, before what only one of two masters may remove is removed, or left to the other.
-    pub(crate) fn look_around(&mut self, succession: Succession) -> Succession {
+    pub(crate) fn look_around(&mut self, succession: UpgradeState) -> UpgradeState {
         let gone = |pid| sys::reap(pid).is_some();
         let successor = succession.successor.filter(|&pid| !gone(pid));
         let predecessor = succession.predecessor;
-        let now = Succession {
-            predecessor: predecessor.filter(|_| look_for_predecessor(succession).is_none()),
+        let now = UpgradeState {
+            predecessor: predecessor.filter(|_| look_for_old_master(succession).is_none()),
             successor,
         };
-        let departure = self.departure.take();
-        let is_last = now.is_alone() || departure.is_some_and(|it| !it.is_first());
+        let exit_token = self.exit_token.take();
+        let is_last = now.is_alone() || exit_token.is_some_and(|it| !it.is_first());
         if !is_last {
             return now;
         }
         if predecessor.is_some() {
             self.promote();
         }
-        Succession::default()
+        UpgradeState::default()
     }
 }
 
 /// Whether the master that has started this one is gone.
-pub(crate) fn look_for_predecessor(succession: Succession) -> Option<Event> {
+pub(crate) fn look_for_old_master(succession: UpgradeState) -> Option<Event> {
     let predecessor = succession.predecessor?;
-    (getppid().as_raw() != predecessor).then_some(Event::PredecessorEnded)
+    (getppid().as_raw() != predecessor).then_some(Event::OldMasterExited)
 }
 
 /// Where the pidfile is to be: beside that of the predecessor, while there is one.
-pub(crate) fn place_of_pidfile(settings: &Settings, succession: Succession) -> Option<PathBuf> {
+pub(crate) fn place_of_pidfile(settings: &Settings, succession: UpgradeState) -> Option<PathBuf> {
     let mut place = settings.pidfile.clone()?.into_os_string();
     if succession.predecessor.is_some() {
         place.push(".2");
@@ -264,7 +264,7 @@ pub(crate) fn place_of_pidfile(settings: &Settings, succession: Succession) -> O
 }
 
 /// What ps shows a process of this name as.
-pub(crate) fn title_of(name: String, succession: Succession) -> String {
+pub(crate) fn title_of(name: String, succession: UpgradeState) -> String {
     match succession.predecessor {
         Some(_) => format!("{name}.2"),
         None => name,

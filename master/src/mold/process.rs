@@ -1,4 +1,4 @@
-//! The mold's side: its life, and how an order travels.
+//! The mold's side: its life, and how a request travels.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -16,8 +16,8 @@ use rustix::net::{
 };
 
 use crate::master::{Master, SIGNALS};
-use crate::spawn::{BOOT_ERROR, Order, fork_to, live};
-use crate::supervisor::Kind;
+use crate::spawn::{BOOT_ERROR, SpawnRequest, fork_to, live};
+use crate::supervisor::ChildKind;
 use crate::sys;
 
 /// Longer tracebacks are cut.
@@ -27,14 +27,14 @@ const HEADER: usize = 2 * size_of::<u64>();
 
 /// A mold in its own process.
 #[derive(Debug)]
-pub(super) struct Casting {
+pub(super) struct MoldProcess {
     pub(super) sender: MessageSender,
-    pub(super) orders: OwnedFd,
+    pub(super) requests: OwnedFd,
     /// The master.
     pub(super) parent: Pid,
 }
 
-impl Casting {
+impl MoldProcess {
     /// Loads the application and makes workers of `generation`, until the master ends it or itself.
     pub(super) fn live(self, master: &mut Master, generation: u32) -> ! {
         let code = self.prepare(master, generation).unwrap_or_else(|reason| {
@@ -87,19 +87,19 @@ impl Casting {
         let parent = self.parent;
         let mut ours = Some(self);
         while let Some(this) = &ours {
-            let (order, refusal, sender) = match take(&this.orders) {
+            let (request, refusal, sender) = match receive_request(&this.requests) {
                 Ok(Some((age, slot, refusal, sender))) => {
-                    let order = Order {
+                    let request = SpawnRequest {
                         id: age,
-                        kind: Kind::Web,
+                        kind: ChildKind::Web,
                         slot,
                         generation,
                     };
-                    (order, refusal, sender)
+                    (request, refusal, sender)
                 }
                 Ok(None) => return 0,
                 Err(reason) => {
-                    error!("Mold cannot take orders: {reason}");
+                    error!("Mold cannot take requests: {reason}");
                     return BOOT_ERROR;
                 }
             };
@@ -112,7 +112,7 @@ impl Casting {
                 }
                 // Those of the mold may have been renamed since it was forked.
                 logging::reopen();
-                live(master, order, sender, parent, refusal)
+                live(master, request, sender, parent, refusal)
             });
             if let Err(reason) = forked {
                 error!("Mold cannot fork: {reason}");
@@ -122,15 +122,15 @@ impl Casting {
     }
 }
 
-/// Gives an order to a mold, with the pipe of the worker that it shall make.
-pub(super) fn give(
-    orders: impl AsFd,
-    order: Order,
+/// Gives a request to a mold, with the pipe of the worker that it shall make.
+pub(super) fn send_request(
+    requests: impl AsFd,
+    request: SpawnRequest,
     refusal: Option<&HookError>,
     pipe: MessageSender,
 ) -> io::Result<()> {
-    let slot = u64::try_from(order.slot).unwrap_or(u64::MAX);
-    let mut packet = [order.id.to_ne_bytes(), slot.to_ne_bytes()].concat();
+    let slot = u64::try_from(request.slot).unwrap_or(u64::MAX);
+    let mut packet = [request.id.to_ne_bytes(), slot.to_ne_bytes()].concat();
     if let Some(refusal) = refusal {
         let text = &refusal.traceback;
         let length = text.floor_char_boundary(MOST_TEXT);
@@ -144,7 +144,7 @@ pub(super) fn give(
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     rustix::io::retry_on_intr(|| {
         sendmsg(
-            orders.as_fd(),
+            requests.as_fd(),
             &[IoSlice::new(&packet)],
             &mut control,
             flags,
@@ -153,17 +153,17 @@ pub(super) fn give(
     Ok(())
 }
 
-type Taken = (u64, usize, Option<HookError>, MessageSender);
+type ReceivedRequest = (u64, usize, Option<HookError>, MessageSender);
 
-/// Waits for an order; `None` when there will be no more.
-fn take(orders: impl AsFd) -> io::Result<Option<Taken>> {
+/// Waits for a request; `None` when there will be no more.
+fn receive_request(requests: impl AsFd) -> io::Result<Option<ReceivedRequest>> {
     let mut packet = [0; HEADER + MOST_TEXT];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let count = rustix::io::retry_on_intr(|| {
         let mut parts = [IoSliceMut::new(&mut packet)];
         let flags = RecvFlags::CMSG_CLOEXEC;
-        Ok(recvmsg(orders.as_fd(), &mut parts, &mut control, flags)?.bytes)
+        Ok(recvmsg(requests.as_fd(), &mut parts, &mut control, flags)?.bytes)
     })?;
     let pipe = control.drain().find_map(|message| match message {
         RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
@@ -198,10 +198,10 @@ mod tests {
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).expect("a pair")
     }
 
-    fn order() -> Order {
-        Order {
+    fn request() -> SpawnRequest {
+        SpawnRequest {
             id: u64::MAX,
-            kind: Kind::Web,
+            kind: ChildKind::Web,
             slot: 7,
             generation: 1,
         }
@@ -211,8 +211,8 @@ mod tests {
     fn an_order_arrives_with_its_pipe() {
         let (ours, theirs) = pair();
         let (sender, mut receiver) = channel().expect("a pipe");
-        give(&ours, order(), None, sender).expect("given");
-        let taken = take(&theirs).expect("taken").expect("an order");
+        send_request(&ours, request(), None, sender).expect("given");
+        let taken = receive_request(&theirs).expect("taken").expect("a request");
         let (age, slot, refusal, sender) = taken;
         assert_eq!((age, slot, refusal), (u64::MAX, 7, None));
         sender.send(&Message::Born { pid: 1 }).expect("sent");
@@ -227,8 +227,8 @@ mod tests {
             hook: "pre_fork",
             traceback: "ä".repeat(MOST_TEXT),
         };
-        give(&ours, order(), Some(&refusal), sender).expect("given");
-        let (_, _, taken, _) = take(&theirs).expect("taken").expect("an order");
+        send_request(&ours, request(), Some(&refusal), sender).expect("given");
+        let (_, _, taken, _) = receive_request(&theirs).expect("taken").expect("a request");
         let taken = taken.expect("a refusal");
         assert_eq!(taken.hook, "pre_fork");
         assert_eq!(taken.traceback.len(), MOST_TEXT);
@@ -238,6 +238,6 @@ mod tests {
     fn a_master_that_is_gone_sends_no_more() {
         let (ours, theirs) = pair();
         drop(ours);
-        assert!(take(&theirs).expect("the end").is_none());
+        assert!(receive_request(&theirs).expect("the end").is_none());
     }
 }

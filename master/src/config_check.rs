@@ -13,12 +13,12 @@ use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, DirectoryEntry, Settings, logging};
 use oxicorn_worker::Tls;
 
-use crate::bound::Bound;
+use crate::bound_socket::BoundSocket;
 use crate::generation::change_directory;
 use crate::privileges;
 
 /// What is wrong, a text each.
-pub(crate) fn check(
+pub(crate) fn find_problems(
     loaded: &Loaded,
     source: &Source,
     application: &dyn Application,
@@ -53,7 +53,7 @@ pub(crate) fn check(
     }
     note(logging::check(settings).map_err(Into::into));
     for address in &settings.bind {
-        note(Bound::check(address, settings).map_err(Into::into));
+        note(BoundSocket::check(address, settings).map_err(Into::into));
     }
     note(Tls::load(settings).map(drop).map_err(Into::into));
     note(application.check(settings).map_err(Into::into));
@@ -94,7 +94,7 @@ mod tests {
         let names = files(&settings).into_iter().map(|(name, _)| name);
         assert_eq!(names.collect::<Vec<_>>(), ["accesslog", "pidfile"]);
         let unix = Address::Unix("/nowhere/app.sock".into());
-        let error = Bound::check(&unix, &settings).expect_err("no such directory");
+        let error = BoundSocket::check(&unix, &settings).expect_err("no such directory");
         assert!(
             error.to_string().contains("unix:/nowhere/app.sock"),
             "{error}"

@@ -9,16 +9,16 @@ use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 
 use crate::supervisor::{
-    Action, ChildId, Death, End, Event, Kind, Plan, Pulse, Succession, Supervisor,
+    Action, ChildId, ChildKind, Death, Event, ExitKind, Plan, Pulse, Supervisor, UpgradeState,
 };
 
-pub(super) struct Scene {
+pub(super) struct Simulation {
     pub(super) supervisor: Supervisor,
     pub(super) now: Instant,
     /// Everything but forks, in order.
     pub(super) done: Vec<Action>,
     /// The children forked and not dead, with their slots and generations.
-    pub(super) alive: BTreeMap<ChildId, (Kind, usize, u32)>,
+    pub(super) alive: BTreeMap<ChildId, (ChildKind, usize, u32)>,
     pub(super) forks_fail: bool,
 }
 
@@ -31,46 +31,46 @@ pub(super) fn plan(workers: usize, runners: usize) -> Plan {
     }
 }
 
-impl Scene {
+impl Simulation {
     pub(super) fn new(plan: Plan) -> Self {
-        Self::with(plan, Succession::default())
+        Self::with(plan, UpgradeState::default())
     }
 
     /// A server that serves, started by the master with the pid `predecessor`.
     pub(super) fn succeeding(plan: Plan, predecessor: i32) -> Self {
         let predecessor = Some(predecessor);
-        let mut scene = Self::with(
+        let mut sim = Self::with(
             plan,
-            Succession {
+            UpgradeState {
                 predecessor,
                 successor: None,
             },
         );
-        scene.all_ready();
-        scene.done.clear();
-        scene
+        sim.all_ready();
+        sim.done.clear();
+        sim
     }
 
-    fn with(plan: Plan, succession: Succession) -> Self {
+    fn with(plan: Plan, succession: UpgradeState) -> Self {
         let now = Instant::now();
         let (supervisor, actions) = Supervisor::new(plan, succession, now);
-        let mut scene = Self {
+        let mut sim = Self {
             supervisor,
             now,
             done: Vec::new(),
             alive: BTreeMap::new(),
             forks_fail: false,
         };
-        scene.carry_out(actions);
-        scene
+        sim.carry_out(actions);
+        sim
     }
 
     /// A server whose first generation serves.
     pub(super) fn serving(plan: Plan) -> Self {
-        let mut scene = Self::new(plan);
-        scene.all_ready();
-        scene.done.clear();
-        scene
+        let mut sim = Self::new(plan);
+        sim.all_ready();
+        sim.done.clear();
+        sim
     }
 
     pub(super) fn handle(&mut self, event: Event) {
@@ -103,12 +103,12 @@ impl Scene {
         }
     }
 
-    pub(super) fn say(&mut self, id: ChildId, message: Message) {
-        self.handle(Event::Said { id, message });
+    pub(super) fn message(&mut self, id: ChildId, message: Message) {
+        self.handle(Event::Message { id, message });
     }
 
     pub(super) fn ready(&mut self, ids: &[ChildId]) {
-        ids.iter().for_each(|&id| self.say(id, Message::Ready));
+        ids.iter().for_each(|&id| self.message(id, Message::Ready));
     }
 
     pub(super) fn all_ready(&mut self) {
@@ -118,32 +118,32 @@ impl Scene {
 
     pub(super) fn ask_replacement(&mut self, id: ChildId) {
         let reason = "max_requests".to_owned();
-        self.say(id, Message::Replace { reason });
+        self.message(id, Message::Replace { reason });
     }
 
     pub(super) fn exits(&mut self, id: ChildId, code: i32) {
-        self.dies(id, End::Exited { code });
+        self.dies(id, ExitKind::Exited { code });
     }
 
     pub(super) fn killed(&mut self, id: ChildId, signal: Signal) {
-        let end = End::Signalled {
+        let end = ExitKind::Signalled {
             signal: signal as i32,
             core_dumped: false,
         };
         self.dies(id, end);
     }
 
-    fn dies(&mut self, id: ChildId, end: End) {
+    fn dies(&mut self, id: ChildId, kind: ExitKind) {
         self.alive.remove(&id).expect("a child that lives");
         let death = Death {
-            end,
+            kind,
             out_of_memory: false,
         };
-        self.handle(Event::Died { id, death });
+        self.handle(Event::Exited { id, death });
     }
 
     pub(super) fn signal(&mut self, signal: Signal) {
-        self.handle(Event::Signalled(signal));
+        self.handle(Event::Signal(signal));
     }
 
     /// SIGHUP, and the settings are good.
@@ -155,16 +155,16 @@ impl Scene {
     }
 
     /// Lets time pass, and looks as often as the supervisor wants; all hearts beat.
-    pub(super) fn pass(&mut self, time: Duration) {
-        self.pass_with(time, |_| Duration::ZERO);
+    pub(super) fn advance(&mut self, time: Duration) {
+        self.advance_with(time, |_| Duration::ZERO);
     }
 
-    pub(super) fn pass_with(&mut self, time: Duration, silence: impl Fn(usize) -> Duration) {
+    pub(super) fn advance_with(&mut self, time: Duration, silence: impl Fn(usize) -> Duration) {
         let end = self.now + time;
         while self.now < end {
             let next = self.supervisor.deadline(self.now).unwrap_or(end);
             self.now = next.clamp(self.now + Duration::from_millis(1), end);
-            let actions = self.supervisor.look(self.now, |slot| Pulse {
+            let actions = self.supervisor.on_tick(self.now, |slot| Pulse {
                 silence: silence(slot),
             });
             self.carry_out(actions);
@@ -172,7 +172,7 @@ impl Scene {
     }
 
     /// The ids that live, of one generation.
-    pub(super) fn of(&self, generation: u32) -> Vec<ChildId> {
+    pub(super) fn of_generation(&self, generation: u32) -> Vec<ChildId> {
         let ids = self.alive.iter();
         ids.filter(|(_, child)| child.2 == generation)
             .map(|(&id, _)| id)
@@ -192,10 +192,10 @@ impl Scene {
         ids
     }
 
-    pub(super) fn said(&self, wanted: Level, text: &str) -> bool {
+    pub(super) fn logged(&self, wanted: Level, text: &str) -> bool {
         let mut done = self.done.iter();
         done.any(|action| match action {
-            Action::Say { level, text: it } => *level == wanted && it.contains(text),
+            Action::Log { level, text: it } => *level == wanted && it.contains(text),
             _ => false,
         })
     }

@@ -10,22 +10,22 @@ use nix::unistd::pipe2;
 
 /// The way to whoever waits; nothing where nobody does.
 #[derive(Debug, Default)]
-pub(crate) struct Announcement {
+pub(crate) struct ReadySender {
     pipe: Option<File>,
 }
 
 /// The other end.
 #[derive(Debug)]
-pub(crate) struct Tidings(File);
+pub(crate) struct ReadyReceiver(File);
 
 /// Both ends, for a fork: each side drops one.
-pub(crate) fn announcement() -> io::Result<(Tidings, Announcement)> {
+pub(crate) fn ready_pipe() -> io::Result<(ReadyReceiver, ReadySender)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     let pipe = Some(File::from(writer));
-    Ok((Tidings(File::from(reader)), Announcement { pipe }))
+    Ok((ReadyReceiver(File::from(reader)), ReadySender { pipe }))
 }
 
-impl Announcement {
+impl ReadySender {
     /// That of a process that this one has been executed by.
     pub(crate) fn inherited(pipe: OwnedFd) -> Self {
         Self {
@@ -67,13 +67,13 @@ impl Announcement {
     }
 }
 
-impl Tidings {
+impl ReadyReceiver {
     /// Waits until the other end is closed. `None` is a process that has ended without a word.
     pub(crate) fn wait(mut self) -> Option<(u8, String)> {
-        let mut tidings = Vec::new();
-        // An error is a pipe without tidings.
-        let _ = self.0.read_to_end(&mut tidings);
-        let (&code, reason) = tidings.split_first()?;
+        let mut report = Vec::new();
+        // An error is a pipe that brings nothing.
+        let _ = self.0.read_to_end(&mut report);
+        let (&code, reason) = report.split_first()?;
         Some((code, String::from_utf8_lossy(reason).trim_end().to_owned()))
     }
 
@@ -90,11 +90,14 @@ mod tests {
 
     #[test]
     fn news_arrive_once_and_nobody_has_to_wait_for_them() {
-        let (tidings, mut announcement) = announcement().expect("a pipe");
-        announcement.failed(4, "no such module\n");
-        announcement.serving();
-        assert_eq!(tidings.wait(), Some((4, "no such module".to_owned())));
-        let (tidings, _silent) = super::announcement().expect("a pipe");
-        assert_eq!(tidings.take(), None);
+        let (ready_receiver, mut ready_sender) = ready_pipe().expect("a pipe");
+        ready_sender.failed(4, "no such module\n");
+        ready_sender.serving();
+        assert_eq!(
+            ready_receiver.wait(),
+            Some((4, "no such module".to_owned()))
+        );
+        let (ready_receiver, _silent) = super::ready_pipe().expect("a pipe");
+        assert_eq!(ready_receiver.take(), None);
     }
 }

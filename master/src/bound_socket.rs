@@ -29,7 +29,7 @@ pub(crate) struct BindError {
 
 /// One socket of the master's.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct BoundSocket {
     pub(crate) fd: OwnedFd,
     /// As the settings name it.
     pub(crate) asked: Address,
@@ -39,10 +39,10 @@ pub(crate) struct Bound {
     pub(crate) file: Option<DirectoryEntry>,
 }
 
-impl Bound {
-    /// As [`Bound::bind`], with the patience of gunicorn: whoever holds the address may be about
+impl BoundSocket {
+    /// As [`BoundSocket::bind`], with the patience of gunicorn: whoever holds the address may be about
     /// to let go of it.
-    pub(crate) fn bind_patiently(
+    pub(crate) fn bind_with_retries(
         address: &Address,
         settings: &Settings,
     ) -> Result<Self, BindError> {

@@ -12,7 +12,7 @@ use socket2::{SockFilter, SockRef};
 
 /// Lets no new connection into the backlog of a TCP listener. For good: only for a socket that
 /// nobody else will listen on.
-pub(crate) fn last_call(listener: &impl AsFd) -> io::Result<()> {
+pub(crate) fn reject_handshakes(listener: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(listener);
     if socket.domain()? == socket2::Domain::UNIX {
         // A Unix domain socket has no handshake to filter.
@@ -72,7 +72,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
         let address = listener.local_addr().expect("an address");
         let mut inside = TcpStream::connect(address).expect("a connection");
-        last_call(&listener).expect("a filter");
+        reject_handshakes(&listener).expect("a filter");
         let late = TcpStream::connect_timeout(&address, Duration::from_millis(200));
         assert!(late.is_err());
         let (mut served, _) = listener.accept().expect("the first");

@@ -7,12 +7,12 @@ use log::Level;
 use oxicorn_common::scoreboard::MAX_SLOTS;
 
 use super::Supervisor;
-use super::child::{Child, ChildId, Kind};
+use super::child::{Child, ChildId, ChildKind};
 use super::event::{Action, Plan};
 
 impl Supervisor {
-    pub(super) fn keep_numbers(&mut self, now: Instant) {
-        for kind in Kind::ALL {
+    pub(super) fn reconcile(&mut self, now: Instant) {
+        for kind in ChildKind::ALL {
             self.make_room(kind, now);
             self.drain_surplus(kind, now);
             self.start_missing(kind, now);
@@ -29,27 +29,27 @@ impl Supervisor {
 
     /// How many workers serve.
     pub(crate) fn workers(&self) -> usize {
-        let serves = |child: &&Child| child.is_ready() && child.kind == Kind::Web;
+        let serves = |child: &&Child| child.is_ready() && child.kind == ChildKind::Web;
         self.children.values().filter(serves).count()
     }
 
     /// How many children of `kind` there should be of the generation that serves.
-    pub(super) fn target(&self, kind: Kind) -> usize {
+    pub(super) fn target(&self, kind: ChildKind) -> usize {
         match self.generations.serving() {
             Some((generation, _)) if generation <= self.wound_down => 0,
-            _ => self.crew(kind).target,
+            _ => self.set(kind).target,
         }
     }
 
     /// Children of one kind and generation that serve or boot.
-    pub(super) fn live(&self, kind: Kind, generation: u32) -> impl Iterator<Item = &Child> {
+    pub(super) fn live(&self, kind: ChildKind, generation: u32) -> impl Iterator<Item = &Child> {
         self.children.values().filter(move |child| {
             child.is_live() && child.kind == kind && child.generation == generation
         })
     }
 
     /// Whether a child is missing that only waits for its time.
-    pub(super) fn is_short(&self, kind: Kind) -> bool {
+    pub(super) fn is_short(&self, kind: ChildKind) -> bool {
         let Some((generation, _)) = self.generations.serving() else {
             return false;
         };
@@ -60,14 +60,14 @@ impl Supervisor {
     }
 
     /// Live children that are not there in addition to another that is about to go.
-    fn standing(&self, kind: Kind, generation: u32) -> usize {
+    fn standing(&self, kind: ChildKind, generation: u32) -> usize {
         self.live(kind, generation)
             .filter(|child| child.replaces.is_none())
             .count()
     }
 
     /// In a reload, each ready child sends away an older one.
-    fn make_room(&mut self, kind: Kind, now: Instant) {
+    fn make_room(&mut self, kind: ChildKind, now: Instant) {
         let Some((generation, _)) = self.generations.serving() else {
             return;
         };
@@ -88,7 +88,7 @@ impl Supervisor {
         leaving.into_iter().for_each(|id| self.drain(id, now));
     }
 
-    fn drain_surplus(&mut self, kind: Kind, now: Instant) {
+    fn drain_surplus(&mut self, kind: ChildKind, now: Instant) {
         let Some((generation, _)) = self.generations.serving() else {
             return;
         };
@@ -119,11 +119,11 @@ impl Supervisor {
         }
     }
 
-    fn start_missing(&mut self, kind: Kind, now: Instant) {
+    fn start_missing(&mut self, kind: ChildKind, now: Instant) {
         let Some((generation, plan)) = self.generations.serving() else {
             return;
         };
-        if !self.crew(kind).backoff.wait(now).is_zero() {
+        if !self.set(kind).backoff.wait(now).is_zero() {
             return;
         }
         let plan = plan.clone();
@@ -137,12 +137,12 @@ impl Supervisor {
 
     /// Starts a replacement for a child that has asked for one, if none is on its way: one at a
     /// time over the whole server, so that replacing never costs more than one child's memory.
-    fn replace_one(&mut self, kind: Kind, now: Instant) {
+    fn replace_one(&mut self, kind: ChildKind, now: Instant) {
         let Some((generation, plan)) = self.generations.serving() else {
             return;
         };
         let busy = self.children.values().any(|child| child.replaces.is_some());
-        if busy || !self.crew(kind).backoff.wait(now).is_zero() {
+        if busy || !self.set(kind).backoff.wait(now).is_zero() {
             return;
         }
         // Children that take long to drain pile up no higher than those that serve.
@@ -161,13 +161,13 @@ impl Supervisor {
         let (id, plan) = (old.id, plan.clone());
         let reason = old.wants_replacement.clone().unwrap_or_default();
         let text = format!("Replacing {}: {reason}", self.name(id));
-        self.say(Level::Info, text);
+        self.log(Level::Info, text);
         self.start(kind, generation, &plan, Some(id), now);
     }
 
     pub(super) fn start(
         &mut self,
-        kind: Kind,
+        kind: ChildKind,
         generation: u32,
         plan: &Plan,
         replaces: Option<ChildId>,
@@ -177,7 +177,7 @@ impl Supervisor {
             // The next death frees one.
             if !std::mem::replace(&mut self.is_full, true) {
                 let text = format!("All {MAX_SLOTS} slots of the scoreboard are taken");
-                self.say(Level::Warn, text);
+                self.log(Level::Warn, text);
             }
             return;
         };

@@ -10,14 +10,14 @@ use crate::generation::Generation;
 const BACKLOG_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
-pub(crate) struct Telemetry {
+pub(crate) struct Gauges {
     /// What was told last.
     workers: Option<usize>,
     /// When the backlog is told next; `None` is at once.
     backlog_at: Option<Instant>,
 }
 
-impl Telemetry {
+impl Gauges {
     /// Tells what has changed or is due.
     pub(crate) fn look(&mut self, workers: usize, newest: Option<&Generation>, now: Instant) {
         if self.workers.replace(workers) != Some(workers) {
@@ -38,7 +38,7 @@ impl Telemetry {
         }
     }
 
-    /// When [`Telemetry::look`] is to be called next; `None` is when something happens.
+    /// When [`Gauges::look`] is to be called next; `None` is when something happens.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.backlog_at
     }

@@ -15,14 +15,14 @@ use super::event::Action;
 
 /// The other master, if there is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Succession {
+pub(crate) struct UpgradeState {
     /// The pid of the master that has started this one, and lives.
     pub(crate) predecessor: Option<i32>,
     /// The pid of the master that this one has started, and lives.
     pub(crate) successor: Option<i32>,
 }
 
-impl Succession {
+impl UpgradeState {
     /// Whether nobody else listens on the sockets.
     pub(crate) fn is_alone(&self) -> bool {
         self.predecessor.is_none() && self.successor.is_none()
@@ -38,12 +38,12 @@ impl Succession {
 }
 
 impl Supervisor {
-    pub(crate) fn succession(&self) -> Succession {
+    pub(crate) fn succession(&self) -> UpgradeState {
         self.succession
     }
 
-    pub(super) fn ask_for_successor(&mut self) {
-        let Succession {
+    pub(super) fn ask_for_new_master(&mut self) {
+        let UpgradeState {
             predecessor,
             successor,
         } = self.succession;
@@ -52,18 +52,18 @@ impl Supervisor {
             (None, Some(pid)) => {
                 format!("the old master (pid: {pid}) is still there; end it first")
             }
-            (None, None) => return self.actions.push(Action::StartSuccessor),
+            (None, None) => return self.actions.push(Action::StartNewMaster),
         };
-        self.say(Level::Warn, format!("USR2 signal ignored: {reason}"));
+        self.log(Level::Warn, format!("USR2 signal ignored: {reason}"));
     }
 
-    pub(super) fn note_successor(&mut self, pid: i32) {
+    pub(super) fn on_new_master_started(&mut self, pid: i32) {
         self.succession.successor = Some(pid);
         let text = format!("The new master (pid: {pid}) starts on the sockets of this one");
-        self.say(Level::Info, text);
+        self.log(Level::Info, text);
     }
 
-    pub(super) fn note_end_of_successor(&mut self, death: Death, reason: Option<String>) {
+    pub(super) fn on_new_master_exited(&mut self, death: Death, reason: Option<String>) {
         let Some(pid) = self.succession.successor.take() else {
             return;
         };
@@ -77,12 +77,12 @@ impl Supervisor {
         };
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         let text = format!("The new master (pid: {pid}) {death}{follows}{reason}");
-        self.say(level, text);
+        self.log(level, text);
     }
 
     pub(super) fn promote(&mut self) {
         if self.succession.predecessor.take().is_some() {
-            self.say(Level::Info, "Master has been promoted.".into());
+            self.log(Level::Info, "Master has been promoted.".into());
             self.actions.push(Action::Promote);
         }
     }

@@ -10,9 +10,9 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
 #[derive(Debug)]
-pub(crate) struct Departure(OwnedFd);
+pub(crate) struct ExitToken(OwnedFd);
 
-impl Departure {
+impl ExitToken {
     pub(crate) fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_SEMAPHORE | EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         Ok(Self(EventFd::from_value_and_flags(1, flags)?.into()))
@@ -41,9 +41,9 @@ mod tests {
 
     #[test]
     fn one_of_two_is_first() {
-        let departure = Departure::new().expect("an eventfd");
-        let other = Departure::inherited(departure.0.try_clone().expect("a descriptor"));
-        assert!(departure.is_first());
+        let exit_token = ExitToken::new().expect("an eventfd");
+        let other = ExitToken::inherited(exit_token.0.try_clone().expect("a descriptor"));
+        assert!(exit_token.is_first());
         assert!(!other.is_first());
     }
 }

@@ -6,7 +6,7 @@ use log::Level;
 use nix::sys::signal::Signal;
 use oxicorn_common::message::PROBE;
 
-use super::child::{ChildId, Kind, State};
+use super::child::{ChildId, ChildKind, ChildState};
 use super::event::Action;
 use super::{Child, Supervisor};
 
@@ -14,7 +14,7 @@ use super::{Child, Supervisor};
 pub(super) const MARGIN: Duration = Duration::from_millis(500);
 /// Between SIGABRT, which leaves a core where cores are wanted, and SIGKILL.
 const CORE_TIME: Duration = Duration::from_secs(2);
-/// How often heartbeats are looked at.
+/// How often heartbeats are checked.
 const ROUND: Duration = Duration::from_secs(1);
 /// How long a child that seems silent has to answer that it is not: the scoreboard is memory that
 /// other children can write to.
@@ -29,13 +29,13 @@ pub(crate) struct Pulse {
 
 impl Supervisor {
     /// Does what is due. `pulse` says how the child in a slot is.
-    pub(crate) fn look(&mut self, now: Instant, pulse: impl Fn(usize) -> Pulse) -> Vec<Action> {
+    pub(crate) fn on_tick(&mut self, now: Instant, pulse: impl Fn(usize) -> Pulse) -> Vec<Action> {
         // A master that was stopped itself, with the machine or its container, finds heartbeats
         // old that could not have been younger.
-        if now.saturating_duration_since(self.looked) > 3 * ROUND {
+        if now.saturating_duration_since(self.last_tick) > 3 * ROUND {
             self.awake_since = now;
         }
-        self.looked = now;
+        self.last_tick = now;
         let awake = now.saturating_duration_since(self.awake_since);
         for id in self.ids(|child| child.is_ready() && child.drains) {
             self.let_drain(id, now);
@@ -73,7 +73,7 @@ impl Supervisor {
     }
 
     /// A child says that it lives.
-    pub(super) fn note_answer(&mut self, id: ChildId, now: Instant) {
+    pub(super) fn on_alive(&mut self, id: ChildId, now: Instant) {
         if let Some(child) = self.children.get_mut(&id) {
             child.asked_at = None;
             child.answered_at = Some(now);
@@ -95,37 +95,37 @@ impl Supervisor {
                  the application seems to write to memory that is not its own",
                 self.name(id)
             );
-            self.say(Level::Warn, text);
+            self.log(Level::Warn, text);
             if let Some(child) = self.children.get_mut(&id) {
                 child.doubted = true;
             }
         }
     }
 
-    /// When [`Supervisor::look`] is next worth a call.
+    /// When [`Supervisor::on_tick`] is next worth a call.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let watched = self
             .children
             .values()
             .any(|child| child.silence_limit().is_some());
-        let crews = Kind::ALL
+        let retries = ChildKind::ALL
             .into_iter()
             .filter(|&kind| self.stopping.is_none() && self.is_short(kind))
-            .filter_map(|kind| self.crew(kind).backoff.deadline(now));
+            .filter_map(|kind| self.set(kind).backoff.deadline(now));
         self.children
             .values()
             .filter_map(|child| child.deadline)
             .chain(watched.then(|| now + ROUND))
-            .chain(crews)
+            .chain(retries)
             .min()
     }
 
     /// Somebody else has told a child to end: what takes its place need not wait for that.
     fn let_drain(&mut self, id: ChildId, now: Instant) {
         let text = format!("{} drains without being told to", self.name(id));
-        self.say(Level::Warn, text);
+        self.log(Level::Warn, text);
         if let Some(child) = self.children.get_mut(&id) {
-            child.state = State::Draining;
+            child.state = ChildState::Draining;
             child.deadline = Some(now + child.graceful_timeout + MARGIN);
         }
     }
@@ -135,12 +135,12 @@ impl Supervisor {
             return;
         };
         match child.state {
-            State::Booting => self.kill(id, Signal::SIGABRT, "it did not get ready", now),
-            State::Ready => {}
-            State::Draining if self.stopping.is_some() => {
+            ChildState::Booting => self.kill(id, Signal::SIGABRT, "it did not get ready", now),
+            ChildState::Ready => {}
+            ChildState::Draining if self.stopping.is_some() => {
                 self.kill(id, Signal::SIGKILL, "it did not end in time", now);
             }
-            State::Draining => {
+            ChildState::Draining => {
                 self.kill(
                     id,
                     Signal::SIGKILL,
@@ -148,13 +148,13 @@ impl Supervisor {
                     now,
                 );
             }
-            State::Killed(why) => self.kill(id, Signal::SIGKILL, why, now),
+            ChildState::Killed(why) => self.kill(id, Signal::SIGKILL, why, now),
         }
     }
 
     fn kill(&mut self, id: ChildId, signal: Signal, why: &'static str, now: Instant) {
         if let Some(child) = self.children.get_mut(&id) {
-            child.state = State::Killed(why);
+            child.state = ChildState::Killed(why);
             child.deadline = (signal != Signal::SIGKILL).then(|| now + CORE_TIME);
             self.signal(id, signal);
         }
