@@ -10,7 +10,6 @@ from .cfg import Values
 from .listener import Listener
 
 
-
 class Config(Values):
     """The settings that the server runs by."""
 

@@ -71,7 +71,8 @@ def state():
         facts += [("length", logger.filters), ("length", logger.handlers)]
         if is_plain:
             (handler,) = logger.handlers
-            facts += [("first", logger.handlers), *_facts(handler, ("level", "filters", "formatter", "stream")), ("length", handler.filters)]
+            facts += [("first", logger.handlers), ("length", handler.filters)]
+            facts += _facts(handler, ("level", "filters", "formatter", "stream"))
     return is_plain, least, overridden or log.access_log_enabled, wants_objects, facts
 
 

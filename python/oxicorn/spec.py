@@ -35,7 +35,7 @@ def _check_interface(found, spec, called):
     """Recognise what is often named in place of a WSGI application; what cannot be told is taken for one."""
     is_class = inspect.isclass(found)
     is_coroutine = inspect.iscoroutinefunction
-    if is_coroutine(found) or (not is_class and is_coroutine(getattr(type(found), "__call__", None))):
+    if is_coroutine(found) or (not is_class and is_coroutine(getattr(type(found), "__call__", None))):  # noqa: B004
         raise AppError(
             f"{spec} is an ASGI application, and there are WSGI applications only: serve it with uvicorn, or wrap it "
             "(a2wsgi.ASGIMiddleware)"

@@ -262,7 +262,6 @@ DIFFERENCES = [
         "signals/sigint-stops-now | signals/sigquit-stops-now", "answered",
         "A request that is cut off is not answered; gunicorn raises SystemExit in the application and answers 500.", gunicorn=500,
     ),
-    # Hooks
     # Logs
     Difference(
         "logs/atoms", "control | get", "What closes or swallows quotation marks, ends a line or commands a terminal is escaped.",

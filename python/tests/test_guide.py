@@ -6,7 +6,7 @@ from signal import SIGHUP
 
 import pytest
 
-from harness import Scenarios, Server, both, compare, until
+from harness import Server, both, compare, until
 
 CONFIG = (Path(__file__).parent / "apps/guide/gunicorn_config.py").read_text()
 FILES = {

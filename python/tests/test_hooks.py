@@ -4,8 +4,6 @@ import json
 import os
 from signal import SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGTTIN, SIGUSR2
 
-import pytest
-
 from harness import Closed, Scenarios, processes, until
 
 # Each hook writes its name, whether it runs in the master, and some of what it was given.

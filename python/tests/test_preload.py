@@ -2,7 +2,7 @@
 
 import os
 import re
-from signal import SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGCONT, SIGTERM, SIGTTIN, SIGUSR1
+from signal import SIGCONT, SIGHUP, SIGINT, SIGKILL, SIGSTOP, SIGTERM, SIGTTIN, SIGUSR1
 
 import pytest
 

@@ -89,8 +89,8 @@ def command(name, application, port, workers, threads):
         "fastwsgi": lambda: [program("python"), "-c", FASTWSGI.format(**words)],
         # With its own router in front: a process that has a kept connection to itself would let the others starve.
         "uwsgi": lambda: [
-            program("uwsgi"), "--http", address, "--http-keepalive", "--http-auto-chunked", "--master", "--die-on-term", "--need-app", "--disable-logging",
-            "--listen", "2048", "--processes", str(workers), *(["--threads", str(threads)] if threads > 1 else []),
+            program("uwsgi"), "--http", address, "--http-keepalive", "--http-auto-chunked", "--master", "--die-on-term", "--need-app",
+            "--disable-logging", "--listen", "2048", "--processes", str(workers), *(["--threads", str(threads)] if threads > 1 else []),
             "--module", application,
         ],
         "waitress": lambda: [

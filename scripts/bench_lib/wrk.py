@@ -1,7 +1,6 @@
 """wrk: as many requests as a number of connections can carry, from one thread, pinned where that is wanted."""
 
 import os
-import pathlib
 import shutil
 import subprocess
 import sys

@@ -71,7 +71,8 @@ class Process:
         tree = [Process(pid, stat.birth) for pid in self.pause() if (stat := _stat(pid))]
         for process in tree:
             process.signal(signal.SIGKILL)
-        return all([process.wait(seconds) for process in tree])
+        ended = [process.wait(seconds) for process in tree]
+        return all(ended)
 
     def wait(self, seconds):
         """True when the program has ended within `seconds`."""

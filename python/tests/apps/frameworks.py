@@ -99,8 +99,7 @@ def bottle():
     @app.get("/stream")
     def stream():
         bottle.response.content_type = "text/plain"
-        for piece in PIECES:
-            yield piece
+        yield from PIECES
 
     @app.get("/redirect")
     def redirect():

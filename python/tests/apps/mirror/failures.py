@@ -30,7 +30,7 @@ def fails_chained(environ, start_response):
     try:
         {}["missing"]
     except KeyError:
-        raise ValueError("chained")
+        raise ValueError("chained")  # noqa: B904
 
 
 def fails_exit(environ, start_response):
