@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use nix::unistd::Uid;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, DirectoryEntry, Settings, logging};
-use oxicorn_worker::Tls;
+use oxicorn_worker::TlsConfig;
 
 use crate::bound_socket::BoundSocket;
 use crate::generation::change_directory;
@@ -55,7 +55,7 @@ pub(crate) fn find_problems(
     for address in &settings.bind {
         note(BoundSocket::check(address, settings).map_err(Into::into));
     }
-    note(Tls::load(settings).map(drop).map_err(Into::into));
+    note(TlsConfig::load(settings).map(drop).map_err(Into::into));
     note(application.check(settings).map_err(Into::into));
     problems
 }

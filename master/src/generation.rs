@@ -6,7 +6,7 @@ use anyhow::Context;
 use oxicorn_common::hooks::Hooks;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings};
-use oxicorn_worker::Tls;
+use oxicorn_worker::TlsConfig;
 
 use crate::hook_caller::HookCaller;
 use crate::listeners::Listeners;
@@ -22,7 +22,7 @@ pub(crate) struct Generation {
     pub(crate) application: Arc<dyn Application>,
     pub(crate) listeners: Listeners,
     /// From files that the children may not be able to read.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<TlsConfig>,
     pub(crate) hooks: Arc<dyn Hooks>,
 }
 
@@ -86,8 +86,8 @@ impl Generation {
     }
 
     /// What has paths that count from the directory of the settings.
-    fn acquire(&self, settings: &Settings) -> anyhow::Result<(Listeners, Option<Tls>)> {
-        let tls = Tls::load(settings)?;
+    fn acquire(&self, settings: &Settings) -> anyhow::Result<(Listeners, Option<TlsConfig>)> {
+        let tls = TlsConfig::load(settings)?;
         let listeners = self.listeners.rebind(settings)?;
         Ok((listeners, tls))
     }

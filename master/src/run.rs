@@ -15,7 +15,7 @@ use oxicorn_common::hooks::Moment;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
 use oxicorn_common::{News, Outages};
-use oxicorn_worker::Tls;
+use oxicorn_worker::TlsConfig;
 
 use crate::config_check::find_problems;
 use crate::daemon::{Side, daemonize};
@@ -211,7 +211,7 @@ fn become_master(
     if !detaches {
         hook_caller.call_starting()?;
     }
-    let tls = Tls::load(&settings)?;
+    let tls = TlsConfig::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
         true => Listeners::bind(inheritance.sockets, &settings)?,

@@ -18,10 +18,10 @@ use oxicorn_common::{Handoff, Listener};
 use socket2::SockRef;
 
 use crate::connection::Connection;
-use crate::gate::Opening;
 use crate::handoff;
-use crate::stream::Stream;
+use crate::preface::PrefaceState;
 use crate::sys;
+use crate::transport::Transport;
 
 /// What one worker accepts from.
 #[derive(Debug)]
@@ -177,15 +177,15 @@ impl Socket {
         let mut connection = match self {
             Self::Tcp(listener, local) => {
                 let (stream, peer) = listener.accept()?;
-                Connection::new(Stream::Tcp(stream), Peer::Tcp(peer), *local)
+                Connection::new(Transport::Tcp(stream), Peer::Tcp(peer), *local)
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
-                Connection::new(Stream::Unix(stream), Peer::Unix, Local::Unix)
+                Connection::new(Transport::Unix(stream), Peer::Unix, Local::Unix)
             }
             Self::Handoff(handoff) => return handoff::take(handoff),
         };
-        connection.opening = Some(Opening::Entrance);
+        connection.preface_state = Some(PrefaceState::Entrance);
         Ok(Some(connection))
     }
 

@@ -14,7 +14,7 @@ pub(crate) enum Awaited {
     /// A head, from its first byte on, or from the beginning of the connection.
     Head,
     /// To get through what comes before the first request.
-    Opening,
+    Preface,
     Body,
     /// To take the response.
     Room,
@@ -26,10 +26,10 @@ pub(crate) enum Awaited {
 
 impl Connection {
     /// Sets what the client is waited for and how long; zero is for ever.
-    pub(crate) fn await_within(&mut self, awaited: Awaited, now: Instant, patience: Duration) {
+    pub(crate) fn await_within(&mut self, awaited: Awaited, now: Instant, timeout: Duration) {
         self.awaited = awaited;
         self.awaited_since = now;
-        self.deadline = (!patience.is_zero()).then(|| now + patience);
+        self.deadline = (!timeout.is_zero()).then(|| now + timeout);
     }
 
     /// The client owes a body: begins its time, or goes on with it for what has just arrived.
@@ -45,12 +45,12 @@ impl Connection {
     pub(crate) fn await_taking(&mut self, awaited: Awaited, now: Instant, pace: Pace) {
         self.awaited = awaited;
         self.deadline = pace.begin(now);
-        self.taking.look(&self.stream, self.outgoing.total());
+        self.taking.look(&self.transport, self.writer.total());
     }
 
     /// Gives the client more time for what it has taken since the last look.
     pub(crate) fn look_at_taken(&mut self, now: Instant, pace: Pace) {
-        let more = self.taking.look(&self.stream, self.outgoing.total());
+        let more = self.taking.look(&self.transport, self.writer.total());
         self.deadline = pace.extend(self.deadline, more, now);
     }
 

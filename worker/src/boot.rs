@@ -25,7 +25,7 @@ use crate::reactor::Reactor;
 use crate::reload;
 use crate::thread_spawn::{self, ThreadError};
 use crate::threads::{self, End, LaunchError};
-use crate::tls::Tls;
+use crate::tls::TlsConfig;
 use crate::worker_shared::WorkerShared;
 
 /// The worker could not boot; gunicorn's `WORKER_BOOT_ERROR`.
@@ -47,7 +47,7 @@ pub struct Boot {
     pub sender: MessageSender,
     pub handoff: Handoff,
     /// Set where clients are to speak TLS.
-    pub tls: Option<Tls>,
+    pub tls: Option<TlsConfig>,
     /// Ends the process of a web worker whose main thread is stuck, on another thread.
     pub end: End,
 }

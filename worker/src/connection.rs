@@ -10,15 +10,15 @@ use std::time::Instant;
 use oxicorn_common::forks;
 use oxicorn_common::request::{Local, Peer};
 
+use crate::access_record::AccessRecord;
 pub(crate) use crate::awaited::Awaited;
 pub(crate) use crate::buffers::Buffers;
-use crate::exchange::Exchange;
-use crate::gate::Opening;
-use crate::http::{RequestError, Rules, Sender, Step};
-use crate::inbox::Inbox;
-use crate::outgoing::Outgoing;
-use crate::pace::Taking;
-use crate::stream::Stream;
+use crate::http::{Decoded, PeerTrust, RequestError, Rules};
+use crate::pace::AckProgress;
+use crate::preface::PrefaceState;
+use crate::read_buffer::ReadBuffer;
+use crate::response_writer::ResponseWriter;
+use crate::transport::Transport;
 use crate::worker_shared::WorkerShared;
 
 /// Where the reactor does not know a connection yet.
@@ -56,21 +56,21 @@ pub(crate) enum Then {
 pub(crate) struct Connection {
     /// Its place in the reactor's table; also its mio token.
     pub(crate) token: usize,
-    pub(crate) stream: Arc<Stream>,
+    pub(crate) transport: Arc<Transport>,
     /// Who sends: what a PROXY protocol header said, where there was one.
     pub(crate) peer: Peer,
     pub(crate) local: Local,
     /// `peer` and `local` are from a PROXY protocol header.
     pub(crate) proxied: bool,
-    pub(crate) sender: Sender,
+    pub(crate) trust: PeerTrust,
     /// What is to be got through before the first request; `None` when that is done.
-    pub(crate) opening: Option<Opening>,
+    pub(crate) preface_state: Option<PrefaceState>,
     pub(crate) phase: Phase,
     pub(crate) then: Then,
     pub(crate) buffers: Option<Box<Buffers>>,
-    pub(crate) outgoing: Outgoing,
+    pub(crate) writer: ResponseWriter,
     /// The response under way, for the access log.
-    pub(crate) exchange: Option<Exchange>,
+    pub(crate) record: Option<AccessRecord>,
     /// The socket may have more for us: an edge was seen that no read has exhausted.
     pub(crate) readable: bool,
     /// The client has shut its side.
@@ -99,7 +99,7 @@ pub(crate) struct Connection {
     /// Octets that the last [`Connection::receive`] has read.
     pub(crate) arrived: u64,
     /// What the client takes of its responses.
-    pub(crate) taking: Taking,
+    pub(crate) taking: AckProgress,
     /// The request took too long: the client has its 504 and the reactor has written it off.
     pub(crate) given_up: bool,
 }
@@ -108,7 +108,7 @@ pub(crate) struct Connection {
 #[derive(Debug)]
 pub(crate) enum Received {
     /// The socket is exhausted; the request is as far as the step says.
-    Waiting(Step),
+    Waiting(Decoded),
     /// A request is whole.
     Request,
     /// The client is gone or has shut its side between requests.
@@ -128,20 +128,20 @@ impl Phase {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, peer: Peer, local: Local) -> Self {
+    pub(crate) fn new(stream: Transport, peer: Peer, local: Local) -> Self {
         Self {
             token: NO_TOKEN,
-            stream: Arc::new(stream),
+            transport: Arc::new(stream),
             peer,
             local,
             proxied: false,
-            sender: Sender::default(),
-            opening: None,
+            trust: PeerTrust::default(),
+            preface_state: None,
             phase: Phase::Receiving,
             then: Then::KeepAlive,
             buffers: None,
-            outgoing: Outgoing::default(),
-            exchange: None,
+            writer: ResponseWriter::default(),
+            record: None,
             readable: true,
             hung_up: false,
             eager: false,
@@ -156,7 +156,7 @@ impl Connection {
             keeps_place: false,
             was_shared: false,
             arrived: 0,
-            taking: Taking::default(),
+            taking: AckProgress::default(),
             given_up: false,
         }
     }
@@ -173,7 +173,7 @@ impl Connection {
     /// the client is, not who sent it; and a socket that was reset tells neither.
     pub(crate) fn is_trusted(&self, rules: &Rules) -> bool {
         let sender = match self.proxied {
-            true => self.stream.peer(),
+            true => self.transport.peer(),
             false => Some(self.peer),
         };
         sender.is_some_and(|peer| rules.fields.trusts(peer))
@@ -187,7 +187,7 @@ impl Connection {
 
     /// Whether only this process can go on with it.
     pub(crate) fn is_bound(&self) -> bool {
-        self.stream.is_tls()
+        self.transport.is_tls()
     }
 
     /// Reads the request that a sibling has found to be whole; it is, unless this worker has other limits.
@@ -195,7 +195,7 @@ impl Connection {
         let Some(mut buffers) = self.buffers.take() else {
             return false;
         };
-        self.sender.trusted = self.is_trusted(rules);
+        self.trust.trusted = self.is_trusted(rules);
         let received = self.receive(&mut buffers, rules);
         self.buffers = Some(buffers);
         match received {
@@ -213,7 +213,7 @@ impl Connection {
 
     /// Whether a sibling could serve the request that waits here.
     pub(crate) fn can_move(&self) -> bool {
-        self.phase == Phase::Ready && !self.outgoing.has_pieces() && !self.is_bound()
+        self.phase == Phase::Ready && !self.writer.has_pieces() && !self.is_bound()
     }
 
     /// Reads until a request is whole or the socket has no more.
@@ -223,16 +223,16 @@ impl Connection {
     pub(crate) fn receive(&mut self, buffers: &mut Buffers, rules: &Rules) -> Received {
         self.arrived = 0;
         let mut step = match buffers
-            .intake
-            .advance(&mut buffers.inbox, rules, self.sender)
+            .decoder
+            .advance(&mut buffers.input, rules, self.trust)
         {
-            Ok(Step::Request) => return Received::Request,
+            Ok(Decoded::Request) => return Received::Request,
             Ok(step) => step,
             Err(error) => return Received::Refused(error),
         };
         let mut budget = BUDGET;
-        while step == Step::Crowded || self.readable || self.hung_up {
-            if budget == 0 || step == Step::Crowded {
+        while step == Decoded::Crowded || self.readable || self.hung_up {
+            if budget == 0 || step == Decoded::Crowded {
                 self.eager = true;
                 break;
             }
@@ -243,7 +243,7 @@ impl Connection {
             match read {
                 Ok(0) => return Received::Closed,
                 Ok(count) => {
-                    self.readable = count == room || self.stream.holds_more();
+                    self.readable = count == room || self.transport.holds_more();
                     self.arrived += count as u64;
                     budget = budget.saturating_sub(count);
                 }
@@ -255,41 +255,41 @@ impl Connection {
                 Err(_) => return Received::Closed,
             }
             step = match buffers
-                .intake
-                .advance(&mut buffers.inbox, rules, self.sender)
+                .decoder
+                .advance(&mut buffers.input, rules, self.trust)
             {
-                Ok(Step::Request) => return Received::Request,
+                Ok(Decoded::Request) => return Received::Request,
                 // `Continue` is said once, however many reads follow it here.
-                Ok(Step::MoreBody) if step == Step::Continue => Step::Continue,
+                Ok(Decoded::MoreBody) if step == Decoded::Continue => Decoded::Continue,
                 Ok(step) => step,
                 Err(error) => return Received::Refused(error),
             };
         }
-        match buffers.intake.pause(rules) {
+        match buffers.decoder.pause(rules) {
             Ok(()) => Received::Waiting(step),
             Err(error) => Received::Refused(error),
         }
     }
 
-    /// Reads once: into the body itself where one is on its way, else into the inbox. Returns how much
+    /// Reads once: into the body itself where one is on its way, else into the input. Returns how much
     /// there was room for, and what was read.
     fn read(
         &self,
         buffers: &mut Buffers,
         rules: &Rules,
     ) -> Result<(usize, io::Result<usize>), RequestError> {
-        if !self.stream.is_tls()
-            && buffers.inbox.is_empty()
-            && let Some(body) = buffers.intake.room(rules)?
+        if !self.transport.is_tls()
+            && buffers.input.is_empty()
+            && let Some(body) = buffers.decoder.room(rules)?
         {
             let room = body.capacity() - body.len();
-            return Ok((room, self.stream.read_onto(body)));
+            return Ok((room, self.transport.read_onto(body)));
         }
-        let space = buffers.inbox.space();
+        let space = buffers.input.space();
         let room = space.len();
-        let read = self.stream.read(space);
+        let read = self.transport.read(space);
         if let Ok(count) = read {
-            buffers.inbox.fill(count);
+            buffers.input.fill(count);
         }
         Ok((room, read))
     }
@@ -301,13 +301,13 @@ impl Connection {
         let Some(buffers) = self
             .buffers
             .as_mut()
-            .filter(|buffers| waits && buffers.inbox.is_empty())
+            .filter(|buffers| waits && buffers.input.is_empty())
         else {
             return false;
         };
-        match self.stream.read(buffers.inbox.space()) {
+        match self.transport.read(buffers.input.space()) {
             Ok(count) => {
-                buffers.inbox.fill(count);
+                buffers.input.fill(count);
                 self.hung_up = count == 0;
                 self.readable = true;
                 false
@@ -317,7 +317,7 @@ impl Connection {
     }
 
     /// Drops what a lingering client sends; true when the end has come.
-    pub(crate) fn discard(&mut self, scratch: &mut Inbox) -> bool {
+    pub(crate) fn discard(&mut self, scratch: &mut ReadBuffer) -> bool {
         let mut budget = BUDGET;
         loop {
             scratch.clear();
@@ -325,7 +325,7 @@ impl Connection {
                 self.eager = true;
                 return false;
             }
-            match self.stream.read(scratch.space()) {
+            match self.transport.read(scratch.space()) {
                 Ok(0) => return true,
                 Ok(count) => budget = budget.saturating_sub(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
@@ -336,10 +336,10 @@ impl Connection {
 
     /// The response is over, all of it sent or not: what is to be told of it is told.
     pub(crate) fn conclude(&mut self, shared: &WorkerShared, now: Instant) {
-        if let (Some(mut exchange), Some(buffers)) = (self.exchange.take(), &self.buffers) {
-            let unsent = self.outgoing.unsent();
-            exchange.body_bytes = exchange.body_bytes.saturating_sub(unsent);
-            shared.log_access(&buffers.intake.head, &self.peer, &exchange, now);
+        if let (Some(mut record), Some(buffers)) = (self.record.take(), &self.buffers) {
+            let unsent = self.writer.unsent();
+            record.body_bytes = record.body_bytes.saturating_sub(unsent);
+            shared.log_access(&buffers.decoder.head, &self.peer, &record, now);
         }
     }
 
@@ -365,14 +365,14 @@ mod tests {
         let (stream, peer) = listener.accept().expect("a connection");
         stream.set_nonblocking(true).expect("a socket");
         client.set_nonblocking(true).expect("a socket");
-        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+        let stream = Transport::Tcp(mio::net::TcpStream::from_std(stream));
         let mut connection = Connection::new(stream, Peer::Tcp(peer), Local::Unix);
         let (piece, mut sent) = (vec![b'a'; 1 << 16], 0);
         while let Ok(count) = client.write(&piece) {
             sent += count;
         }
         assert!(sent > 4 * BUDGET, "the kernel keeps no more than {sent}");
-        let mut scratch = Inbox::default();
+        let mut scratch = ReadBuffer::default();
         let (mut turns, mut eager) = (0, true);
         while eager {
             connection.eager = false;

@@ -8,7 +8,7 @@
 //! worker that is, in the order in which they came (`threads`). A worker that drains while its siblings
 //! live gives away what it cannot serve, so that a kept-alive connection outlives the worker that
 //! accepted it; one where clients wait gives a sibling that has fewer one of them
-//! (`reactor/leveling.rs`). The queue is a socket pair that the master made: whatever is in it survives
+//! (`reactor/rebalancing.rs`). The queue is a socket pair that the master made: whatever is in it survives
 //! the sender. A connection over TLS has its keys in its worker, and stays.
 //!
 //! Application code runs in the same processes and can write to that socket too. So a packet is
@@ -31,8 +31,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFl
 use socket2::SockRef;
 
 use crate::connection::{Buffers, Connection};
-use crate::gate::Opening;
-use crate::stream::Stream;
+use crate::preface::PrefaceState;
+use crate::transport::Transport;
 
 /// A request with more bytes than this waiting is not worth the copy, and stays.
 const MOST_BYTES: usize = 16 * 1024;
@@ -57,7 +57,7 @@ const LABEL: usize = 8 + 1 + 2 * (1 + ADDRESS);
 /// queue is full, or when it is bound to this process: the connection stays.
 pub(crate) fn pass(handoff: &Handoff, connection: &Connection) -> bool {
     let unread = match &connection.buffers {
-        Some(buffers) => buffers.inbox.filled(),
+        Some(buffers) => buffers.input.filled(),
         None => &[],
     };
     send(handoff, connection, 0, [&[], &[], unread])
@@ -76,13 +76,13 @@ pub(crate) fn fits(connection: &Connection) -> bool {
 
 fn fitting_parts(connection: &Connection) -> Option<[&[u8]; 3]> {
     let buffers = connection.buffers.as_ref()?;
-    let intake = &buffers.intake;
+    let decoder = &buffers.decoder;
     // What came in chunks is not known as it was, and what was too long for the memory is for a packet.
-    match (&intake.body, intake.was_chunked()) {
+    match (&decoder.body, decoder.was_chunked()) {
         (Body::Memory(body), false) => Some([
-            &intake.head.bytes,
+            &decoder.head.bytes,
             body.get_ref().as_ref(),
-            buffers.inbox.filled(),
+            buffers.input.filled(),
         ]),
         _ => None,
     }
@@ -99,7 +99,7 @@ fn send(handoff: &Handoff, connection: &Connection, flags: u8, bytes: [&[u8]; 3]
     let label = write_label(connection, flags);
     let [head, body, rest] = bytes.map(IoSlice::new);
     let parts = [IoSlice::new(&label), head, body, rest];
-    let rights = [connection.stream.as_raw_fd()];
+    let rights = [connection.transport.as_raw_fd()];
     let control = [ControlMessage::ScmRights(&rights)];
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     handoff.note_sent();
@@ -166,7 +166,7 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [
         IoSliceMut::new(&mut label),
-        IoSliceMut::new(buffers.inbox.space()),
+        IoSliceMut::new(buffers.input.space()),
     ];
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message = match recvmsg(&*handoff.receiver, &mut parts, &mut control, flags) {
@@ -207,22 +207,22 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
     let Some(mut connection) = adopt(socket).and_then(|stream| read_label(&label, stream)) else {
         return Ok(Packet::Rubbish("no connection of the client that is named"));
     };
-    buffers.inbox.fill(unread);
+    buffers.input.fill(unread);
     connection.buffers = Some(buffers);
     Ok(Packet::Connection(Box::new(connection)))
 }
 
 /// A socket that is connected; nothing else would ever make an event, or would make them for ever.
-fn adopt(socket: OwnedFd) -> Option<Stream> {
+fn adopt(socket: OwnedFd) -> Option<Transport> {
     let look = SockRef::from(&socket);
     if look.r#type().ok()? != socket2::Type::STREAM || look.is_listener().ok()? {
         return None;
     }
     look.set_nonblocking(true).ok()?;
     match look.domain().ok()? {
-        socket2::Domain::UNIX => Some(Stream::Unix(UnixStream::from_std(socket.into()))),
+        socket2::Domain::UNIX => Some(Transport::Unix(UnixStream::from_std(socket.into()))),
         socket2::Domain::IPV4 | socket2::Domain::IPV6 => {
-            Some(Stream::Tcp(TcpStream::from_std(socket.into())))
+            Some(Transport::Tcp(TcpStream::from_std(socket.into())))
         }
         _ => None,
     }
@@ -233,7 +233,7 @@ fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
     label[..8].copy_from_slice(&nanos_of(connection.whole_at).to_le_bytes());
     let flag = |is: bool, flag| if is { flag } else { 0 };
     label[8] = flags
-        | flag(connection.opening.is_none(), OPENED)
+        | flag(connection.preface_state.is_none(), OPENED)
         | flag(connection.proxied, PROXIED)
         | flag(connection.is_shared(), SHARED);
     let (peer, local) = label[9..].split_at_mut(1 + ADDRESS);
@@ -248,7 +248,7 @@ fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
 
 /// What a packet says of its connection. Whoever is said to have come by a proxy is the reactor's to
 /// believe; everybody else is who the socket says.
-fn read_label(label: &[u8; LABEL], stream: Stream) -> Option<Connection> {
+fn read_label(label: &[u8; LABEL], stream: Transport) -> Option<Connection> {
     let (peer, local) = label[9..].split_at(1 + ADDRESS);
     let peer = read_address(peer).map_or(Peer::Unix, Peer::Tcp);
     let local = read_address(local).map_or(Local::Unix, Local::Tcp);
@@ -260,8 +260,8 @@ fn read_label(label: &[u8; LABEL], stream: Stream) -> Option<Connection> {
     let mut connection = Connection::new(stream, peer, local);
     connection.proxied = proxied;
     connection.was_shared = flags & SHARED != 0;
-    connection.opening = match flags & OPENED {
-        0 => Some(Opening::Entrance),
+    connection.preface_state = match flags & OPENED {
+        0 => Some(PrefaceState::Entrance),
         _ => None,
     };
     if let (true, Some(whole_at)) = (flags & WHOLE != 0, label.first_chunk()) {
@@ -272,7 +272,7 @@ fn read_label(label: &[u8; LABEL], stream: Stream) -> Option<Connection> {
 }
 
 /// Whether the socket can have come by a listener at `local`, which may listen on all addresses.
-fn is_end(stream: &Stream, local: Local) -> bool {
+fn is_end(stream: &Transport, local: Local) -> bool {
     let actual = SockRef::from(stream).local_addr().ok();
     match (local, actual.and_then(|it| it.as_socket())) {
         (Local::Unix, None) => true,

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use oxicorn_common::request::{Head, Peer, Scheme};
 
-use crate::exchange::Exchange;
-use crate::http::Refusal;
+use crate::access_record::AccessRecord;
+use crate::http::ErrorResponse;
 use crate::http::date::DateCache;
-use crate::stream::Stream;
+use crate::transport::Transport;
 use crate::worker_shared::WorkerShared;
 
 #[derive(Debug, Default)]
@@ -27,7 +27,7 @@ pub(crate) struct InFlight {
 #[derive(Debug, Default)]
 struct Occupancy {
     /// The client, while the application runs for it.
-    stream: Option<Arc<Stream>>,
+    stream: Option<Arc<Transport>>,
     /// When the request began.
     started: Option<Instant>,
     /// Since when the application has been waited for: the beginning, or its last piece.
@@ -49,7 +49,7 @@ struct Occupancy {
 /// A request that is over its time.
 #[derive(Debug)]
 pub(crate) struct Expired {
-    stream: Arc<Stream>,
+    stream: Arc<Transport>,
     head: Head,
     peer: Peer,
     scheme: Scheme,
@@ -85,7 +85,7 @@ impl InFlight {
     /// it: whoever finds the request over its time is to log it.
     pub(crate) fn begin(
         &self,
-        stream: &Arc<Stream>,
+        stream: &Arc<Transport>,
         now: Instant,
         head: &Head,
         peer: Peer,
@@ -202,11 +202,12 @@ impl Expired {
     pub(crate) fn answer(self, shared: &WorkerShared, now: Instant) {
         if !self.answered {
             let status = StatusCode::GATEWAY_TIMEOUT;
-            let mut refusal = Refusal::new(status, "", Some(&self.head), DateCache::new().at(now));
+            let mut refusal =
+                ErrorResponse::new(status, "", Some(&self.head), DateCache::new().at(now));
             // A socket that takes no hundred bytes belongs to a client that reads nothing.
-            let _ = refusal.outgoing.flush(&self.stream);
+            let _ = refusal.writer.flush(&self.stream);
             self.stream.finish();
-            let exchange = Exchange {
+            let record = AccessRecord {
                 started: self.started,
                 scheme: self.scheme,
                 variables: Vec::new(),
@@ -214,7 +215,7 @@ impl Expired {
                 fields: refusal.response.fields,
                 body_bytes: refusal.body_bytes,
             };
-            shared.log_access(&self.head, &self.peer, &exchange, now);
+            shared.log_access(&self.head, &self.peer, &record, now);
         } else {
             // Where the end of the connection is the end of the body, the client is not to take this
             // for it.

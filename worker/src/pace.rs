@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use oxicorn_common::Settings;
 
-use crate::stream::Stream;
+use crate::transport::Transport;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -64,15 +64,15 @@ impl Pace {
 
 /// What a client takes of its responses.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Taking {
-    /// As [`Stream::taken`] had it at the last look.
+pub(crate) struct AckProgress {
+    /// As [`Transport::taken`] had it at the last look.
     taken: i64,
 }
 
-impl Taking {
+impl AckProgress {
     /// The octets that the client has taken since the last look, where so many were `written` in all.
     /// The first look is to begin with.
-    pub(crate) fn look(&mut self, stream: &Stream, written: u64) -> u64 {
+    pub(crate) fn look(&mut self, stream: &Transport, written: u64) -> u64 {
         let taken = stream.taken(written);
         let more = taken.wrapping_sub(self.taken);
         self.taken = taken;

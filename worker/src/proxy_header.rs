@@ -29,7 +29,7 @@ pub(crate) enum Beginning {
 
 /// A whole header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Header {
+pub(crate) struct ProxyHeader {
     /// The octets that it takes up.
     pub(crate) length: usize,
     /// What it says, unless it leaves the addresses to the sockets.
@@ -68,7 +68,7 @@ pub(crate) fn begins_with(input: &[u8], mode: ProxyProtocol) -> Beginning {
 }
 
 /// Reads a header of version 1; `None` while its line has no end.
-pub(crate) fn read_v1(input: &[u8]) -> Result<Option<Header>, Malformed> {
+pub(crate) fn read_v1(input: &[u8]) -> Result<Option<ProxyHeader>, Malformed> {
     let within = &input[..input.len().min(V1_LONGEST)];
     let Some(lf) = memchr(b'\n', within) else {
         return match input.len() < V1_LONGEST {
@@ -92,7 +92,7 @@ pub(crate) fn read_v1(input: &[u8]) -> Result<Option<Header>, Malformed> {
         }
         _ => return Err(Malformed("the family is not TCP4, TCP6 or UNKNOWN")),
     };
-    Ok(Some(Header {
+    Ok(Some(ProxyHeader {
         length: lf + 1,
         route,
     }))
@@ -116,7 +116,7 @@ fn port(text: &str) -> Result<u16, Malformed> {
 }
 
 /// Reads a header of version 2; `None` while it is incomplete.
-pub(crate) fn read_v2(input: &[u8]) -> Result<Option<Header>, Malformed> {
+pub(crate) fn read_v2(input: &[u8]) -> Result<Option<ProxyHeader>, Malformed> {
     let Some((fixed, rest)) = input.split_first_chunk::<V2_FIXED>() else {
         return Ok(None);
     };
@@ -141,7 +141,7 @@ pub(crate) fn read_v2(input: &[u8]) -> Result<Option<Header>, Malformed> {
         0x00 | 0x31 => None,
         _ => return Err(Malformed("the transport is not TCP")),
     };
-    Ok(Some(Header {
+    Ok(Some(ProxyHeader {
         length: V2_FIXED + size,
         route,
     }))
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     /// What is read of `input`, which comes byte by byte, and then has more behind it.
-    fn read(input: &[u8], mode: ProxyProtocol) -> Result<Option<Header>, Malformed> {
+    fn read(input: &[u8], mode: ProxyProtocol) -> Result<Option<ProxyHeader>, Malformed> {
         let followed = [input, b"GET / HTTP/1.1\r\n"].concat();
         let whole = read_at_once(&followed, mode);
         for end in 0..=input.len() {
@@ -197,7 +197,7 @@ mod tests {
         whole
     }
 
-    fn read_at_once(input: &[u8], mode: ProxyProtocol) -> Result<Option<Header>, Malformed> {
+    fn read_at_once(input: &[u8], mode: ProxyProtocol) -> Result<Option<ProxyHeader>, Malformed> {
         match begins_with(input, mode) {
             Beginning::Unknown | Beginning::Client => Ok(None),
             Beginning::V1 => read_v1(input),
@@ -239,7 +239,7 @@ mod tests {
         ] {
             let header = read(format!("{line}\r\n").as_bytes(), ProxyProtocol::Auto);
             let length = line.len() + 2;
-            assert_eq!(header, Ok(Some(Header { length, route })), "{line}");
+            assert_eq!(header, Ok(Some(ProxyHeader { length, route })), "{line}");
         }
     }
 
@@ -292,7 +292,7 @@ mod tests {
         ] {
             let length = header.len();
             let read = read(&header, ProxyProtocol::Auto);
-            assert_eq!(read, Ok(Some(Header { length, route })), "{header:?}");
+            assert_eq!(read, Ok(Some(ProxyHeader { length, route })), "{header:?}");
         }
         let longest = v2(1, 0x00, &vec![0; 65535]);
         assert_eq!(read_v2(&longest[..longest.len() - 1]), Ok(None));

@@ -82,11 +82,11 @@ mod tests {
     use oxicorn_common::request::{Local, Peer};
 
     use super::*;
-    use crate::stream::Stream;
+    use crate::transport::Transport;
 
     fn waiting_since(moment: Instant) -> Box<Connection> {
         let (stream, _) = mio::net::UnixStream::pair().expect("a socket pair");
-        let mut connection = Connection::new(Stream::Unix(stream), Peer::Unix, Local::Unix);
+        let mut connection = Connection::new(Transport::Unix(stream), Peer::Unix, Local::Unix);
         connection.whole_at = moment;
         Box::new(connection)
     }

@@ -12,8 +12,8 @@ use oxicorn_common::request::{Head, Peer};
 use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState, now_millis};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
+use crate::access_record::AccessRecord;
 use crate::connection_limit::most_connections;
-use crate::exchange::Exchange;
 use crate::http::Rules;
 use crate::in_flight::InFlight;
 use crate::ready_queue::ReadyQueue;
@@ -178,19 +178,19 @@ impl WorkerShared {
     }
 
     /// Tells the access log and statsd of a response that the client has all of.
-    pub(crate) fn log_access(&self, head: &Head, peer: &Peer, exchange: &Exchange, now: Instant) {
+    pub(crate) fn log_access(&self, head: &Head, peer: &Peer, record: &AccessRecord, now: Instant) {
         if !logging::access_enabled() {
             return;
         }
         let entry = AccessEntry {
             head,
             peer,
-            scheme: exchange.scheme,
-            variables: &exchange.variables,
-            status: exchange.status,
-            fields: &exchange.fields,
-            body_bytes: exchange.body_bytes,
-            duration: now.saturating_duration_since(exchange.started),
+            scheme: record.scheme,
+            variables: &record.variables,
+            status: record.status,
+            fields: &record.fields,
+            body_bytes: record.body_bytes,
+            duration: now.saturating_duration_since(record.started),
             pid: std::process::id(),
         };
         logging::access(&self.access_format, &entry);

@@ -13,7 +13,7 @@ fn passed_on(request: &[u8]) -> Option<Vec<u8>> {
     let handoff = Handoff::new().expect("a socket pair");
     let (mut client, server) = UnixStream::pair().expect("a socket pair");
     client.write_all(request).expect("sent");
-    let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
+    let mut connection = Connection::new(Transport::Unix(server), Peer::Unix, Local::Unix);
     connection.readable = true;
     let mut buffers = Box::<Buffers>::default();
     let rules = Rules::from(&Settings::default());
@@ -24,7 +24,7 @@ fn passed_on(request: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let got = take(&handoff).expect("no error").expect("a connection");
-    Some(got.buffers.expect("bytes").inbox.filled().to_vec())
+    Some(got.buffers.expect("bytes").input.filled().to_vec())
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn a_request_keeps_its_place() {
     assert!(!holds_older(&handoff, None));
     let start = Instant::now();
     let (_client, server) = UnixStream::pair().expect("a socket pair");
-    let mut sent = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
+    let mut sent = Connection::new(Transport::Unix(server), Peer::Unix, Local::Unix);
     sent.buffers = Some(Box::default());
     sent.whole_at = start - Duration::from_secs(5);
     assert!(pass_ready(&handoff, &sent));
@@ -92,22 +92,22 @@ fn a_connection_arrives_as_who_it_was() {
         ),
         (Peer::Unix, Local::Unix),
     ] {
-        for opening in [None, Some(Opening::Entrance)] {
+        for preface_state in [None, Some(PrefaceState::Entrance)] {
             let proxied = peer != Peer::Unix;
             let (mut client, server) = UnixStream::pair().expect("a socket pair");
-            let mut sent = Connection::new(Stream::Unix(server), peer, local);
-            (sent.opening, sent.proxied) = (opening, proxied);
+            let mut sent = Connection::new(Transport::Unix(server), peer, local);
+            (sent.preface_state, sent.proxied) = (preface_state, proxied);
             let mut buffers = Box::<Buffers>::default();
-            buffers.inbox.refill(b"unread");
+            buffers.input.refill(b"unread");
             sent.buffers = Some(buffers);
             assert!(pass(&handoff, &sent));
             drop(sent);
             let got = take(&handoff).expect("no error").expect("a connection");
             assert_eq!((got.peer, got.local), (peer, local));
-            assert_eq!((got.opening, got.proxied), (opening, proxied));
-            let inbox = &got.buffers.expect("bytes").inbox;
-            assert_eq!(inbox.filled(), b"unread");
-            got.stream.write(b"still here").expect("sent");
+            assert_eq!((got.preface_state, got.proxied), (preface_state, proxied));
+            let input = &got.buffers.expect("bytes").input;
+            assert_eq!(input.filled(), b"unread");
+            got.transport.write(b"still here").expect("sent");
             let mut said = [0; 10];
             client.read_exact(&mut said).expect("the connection lives");
             assert_eq!(&said, b"still here");
@@ -116,14 +116,14 @@ fn a_connection_arrives_as_who_it_was() {
 }
 
 /// A TCP connection: the client's side, ours, and where it came in.
-fn accepted() -> (std::net::TcpStream, Stream, SocketAddr, SocketAddr) {
+fn accepted() -> (std::net::TcpStream, Transport, SocketAddr, SocketAddr) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let local = listener.local_addr().expect("an address");
     let client = std::net::TcpStream::connect(local).expect("it listens");
     let (server, peer) = listener.accept().expect("a connection");
     (
         client,
-        Stream::Tcp(TcpStream::from_std(server)),
+        Transport::Tcp(TcpStream::from_std(server)),
         peer,
         local,
     )

@@ -9,14 +9,14 @@ use std::net::Ipv6Addr;
 use oxicorn_common::request::{Head, Span, Version};
 
 use super::RequestError;
-use super::rules::Sender;
+use super::rules::PeerTrust;
 use super::target::{Absolute, are_uri_bytes};
 
 const HOST: &[u8] = b"host";
 
 /// Refuses a request that does not say which server it means, or says it badly. An absolute-form
 /// target replaces what `Host` says (RFC 9112 section 3.2.2).
-pub(crate) fn settle(head: &mut Head, sender: Sender) -> Result<(), RequestError> {
+pub(crate) fn settle(head: &mut Head, trust: PeerTrust) -> Result<(), RequestError> {
     let Head { bytes, fields, .. } = &*head;
     let is_host = |&(name, _): &(Span, Span)| {
         name.end - name.start == 4 && slice(bytes, name).eq_ignore_ascii_case(HOST)
@@ -31,8 +31,8 @@ pub(crate) fn settle(head: &mut Head, sender: Sender) -> Result<(), RequestError
     let absolute = Absolute::of(target);
     if let Some(absolute) = &absolute
         && absolute.secure
-        && !sender.secure
-        && !sender.trusted
+        && !trust.secure
+        && !trust.trusted
     {
         return Err(RequestError::Misdirected);
     }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     /// The `Host` that is left.
-    fn host(request: &str, sender: Sender) -> Result<Option<String>, u16> {
+    fn host(request: &str, trust: PeerTrust) -> Result<Option<String>, u16> {
         let input = format!("{}\r\n\r\n", request.replace('\n', "\r\n"));
         let (rules, mut scan, mut head) = (Rules::default(), Scan::default(), Head::default());
         let status = |error: RequestError| error.status().as_u16();
@@ -226,7 +226,7 @@ mod tests {
         let end = end.expect("a whole head");
         scan.parse(input.as_bytes(), end, &rules, &mut head)
             .map_err(status)?;
-        settle(&mut head, sender).map_err(status)?;
+        settle(&mut head, trust).map_err(status)?;
         // What is left can be read again, and says the same.
         let (mut scan, mut again) = (Scan::default(), Head::default());
         let end = scan.find_end(&head.bytes, &rules).map_err(status)?;
@@ -234,7 +234,7 @@ mod tests {
         let bytes = head.bytes.clone();
         scan.parse(&bytes, bytes.len(), &rules, &mut again)
             .map_err(status)?;
-        settle(&mut again, sender).map_err(status)?;
+        settle(&mut again, trust).map_err(status)?;
         assert_eq!(head.field("host"), again.field("host"));
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         Ok(head.field("host").map(text))
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn a_request_means_one_server() {
-        let anyone = Sender::default();
+        let anyone = PeerTrust::default();
         let some = |host: &str| Ok(Some(host.to_owned()));
         assert_eq!(host("GET / HTTP/1.1\nHost: a:80", anyone), some("a:80"));
         assert_eq!(host("GET / HTTP/1.0", anyone), Ok(None));
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn the_target_outranks_the_field() {
-        let anyone = Sender::default();
+        let anyone = PeerTrust::default();
         let some = |host: &str| Ok(Some(host.to_owned()));
         assert_eq!(
             host("GET http://b:1/x HTTP/1.1\nHost: a", anyone),
@@ -280,11 +280,11 @@ mod tests {
         let https = "GET https://b/ HTTP/1.1\nHost: a";
         assert_eq!(host(https, anyone), Err(400));
         for secure in [
-            Sender {
+            PeerTrust {
                 secure: true,
                 ..anyone
             },
-            Sender {
+            PeerTrust {
                 trusted: true,
                 ..anyone
             },

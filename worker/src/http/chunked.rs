@@ -19,7 +19,7 @@ const LONGEST: usize = 17;
 /// A decoder for one body.
 #[derive(Debug, Default)]
 pub(crate) struct Chunked {
-    state: State,
+    state: ChunkState,
     /// Octets left of the chunk, or its size so far while the size line is read.
     remaining: u64,
     extras: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Chunked {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum State {
+enum ChunkState {
     #[default]
     SizeStart,
     Size,
@@ -61,7 +61,7 @@ enum State {
 impl Chunked {
     /// Whether the body, its trailer section included, has been read.
     pub(crate) fn is_complete(&self) -> bool {
-        self.state == State::End
+        self.state == ChunkState::End
     }
 
     /// Takes what it can of `input`, hands data to `sink`, and returns how much it took.
@@ -71,19 +71,19 @@ impl Chunked {
         mut sink: impl FnMut(&[u8]) -> Result<(), RequestError>,
     ) -> Result<usize, RequestError> {
         let mut at = 0;
-        while at < input.len() && self.state != State::End {
+        while at < input.len() && self.state != ChunkState::End {
             match self.state {
-                State::Data => {
+                ChunkState::Data => {
                     let left = usize::try_from(self.remaining).unwrap_or(usize::MAX);
                     let run = left.min(input.len() - at);
                     sink(&input[at..at + run])?;
                     at += run;
                     self.remaining -= run as u64;
                     if self.remaining == 0 {
-                        self.state = State::DataCr;
+                        self.state = ChunkState::DataCr;
                     }
                 }
-                State::TrailerValue => {
+                ChunkState::TrailerValue => {
                     let rest = &input[at..];
                     let run = memchr(b'\r', rest).unwrap_or(rest.len());
                     if rest[..run].iter().copied().any(is_forbidden_in_value) {
@@ -93,7 +93,7 @@ impl Chunked {
                     at += run;
                     if run < rest.len() {
                         at += 1;
-                        self.state = State::TrailerLf;
+                        self.state = ChunkState::TrailerLf;
                     }
                 }
                 _ => {
@@ -107,7 +107,7 @@ impl Chunked {
 
     fn step(&mut self, byte: u8) -> Result<(), RequestError> {
         self.state = match (self.state, byte) {
-            (State::SizeStart | State::Size, _) if byte.is_ascii_hexdigit() => {
+            (ChunkState::SizeStart | ChunkState::Size, _) if byte.is_ascii_hexdigit() => {
                 let digit = char::from(byte).to_digit(16).map_or(0, u64::from);
                 self.remaining = self
                     .remaining
@@ -115,50 +115,54 @@ impl Chunked {
                     .and_then(|size| size.checked_add(digit))
                     .ok_or(RequestError::Chunk)?;
                 self.count_extra(1)?;
-                State::Size
+                ChunkState::Size
             }
-            (State::Size, b'\r') => State::SizeLf,
-            (State::Size | State::SizeSpace, b' ' | b'\t') => {
+            (ChunkState::Size, b'\r') => ChunkState::SizeLf,
+            (ChunkState::Size | ChunkState::SizeSpace, b' ' | b'\t') => {
                 self.count_extra(1)?;
-                State::SizeSpace
+                ChunkState::SizeSpace
             }
-            (State::Size | State::SizeSpace, b';') => {
+            (ChunkState::Size | ChunkState::SizeSpace, b';') => {
                 self.count_extra(1)?;
-                State::ExtensionStart
+                ChunkState::ExtensionStart
             }
-            (State::SizeLf, b'\n') if self.remaining == 0 => State::TrailerStart,
-            (State::SizeLf, b'\n') => {
+            (ChunkState::SizeLf, b'\n') if self.remaining == 0 => ChunkState::TrailerStart,
+            (ChunkState::SizeLf, b'\n') => {
                 // The digits of an honest size line are few: only extensions add up.
                 self.extras = self.extras.saturating_sub(16);
-                State::Data
+                ChunkState::Data
             }
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::SizeStart,
-            (State::TrailerStart, b'\r') => State::EndLf,
-            (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => {
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (ChunkState::DataLf, b'\n') => ChunkState::SizeStart,
+            (ChunkState::TrailerStart, b'\r') => ChunkState::EndLf,
+            (ChunkState::TrailerStart | ChunkState::TrailerName, _) if is_token_byte(byte) => {
                 self.count_extra(1)?;
                 if self.name.len() <= LONGEST {
                     self.name.push(byte.to_ascii_lowercase());
                 }
-                State::TrailerName
+                ChunkState::TrailerName
             }
-            (State::TrailerName, b':') => {
+            (ChunkState::TrailerName, b':') => {
                 if NOT_IN_TRAILERS.contains(&self.name.as_slice()) {
                     return Err(RequestError::Trailer);
                 }
                 self.name.clear();
-                State::TrailerValue
+                ChunkState::TrailerValue
             }
-            (State::TrailerLf, b'\n') => State::TrailerStart,
-            (State::EndLf, b'\n') => State::End,
+            (ChunkState::TrailerLf, b'\n') => ChunkState::TrailerStart,
+            (ChunkState::EndLf, b'\n') => ChunkState::End,
             (state, _) => self.step_in_extension(state, byte)?,
         };
         Ok(())
     }
 
     /// `*( BWS ";" BWS token [ BWS "=" BWS ( token / quoted-string ) ] )` (RFC 9112 section 7.1.1).
-    fn step_in_extension(&mut self, state: State, byte: u8) -> Result<State, RequestError> {
-        use State::*;
+    fn step_in_extension(
+        &mut self,
+        state: ChunkState,
+        byte: u8,
+    ) -> Result<ChunkState, RequestError> {
+        use ChunkState::*;
         self.count_extra(1)?;
         Ok(match (state, byte) {
             (ExtensionQuoted, b'"') => ExtensionQuotedEnd,

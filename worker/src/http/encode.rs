@@ -9,7 +9,7 @@ use super::token::{is_forbidden_in_value, is_token};
 
 /// What the response must know of its request.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct ResponseContext {
     pub(crate) version: Version,
     pub(crate) head_only: bool,
     pub(crate) keep_alive: bool,
@@ -17,7 +17,7 @@ pub(crate) struct Asked {
 
 /// How the body goes over the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Framed {
+pub(crate) enum BodyFraming {
     /// There is none, whatever the application gave.
     Bodiless,
     Sized,
@@ -42,16 +42,16 @@ pub(crate) enum ResponseError {
 pub(crate) fn encode_head(
     out: &mut Vec<u8>,
     response: &Response,
-    asked: Asked,
+    asked: ResponseContext,
     date: &str,
-) -> Result<(Framed, bool), ResponseError> {
+) -> Result<(BodyFraming, bool), ResponseError> {
     let status = response.status;
     if status.is_informational() {
         return Err(ResponseError::Interim(status));
     }
     let own = OwnFields::check(response)?;
     let framed = frame(response, asked);
-    let keep_alive = asked.keep_alive && !own.close && framed != Framed::UntilClose;
+    let keep_alive = asked.keep_alive && !own.close && framed != BodyFraming::UntilClose;
 
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status.as_str().as_bytes());
@@ -78,8 +78,8 @@ pub(crate) fn encode_head(
         }
     }
     match (framed, &response.body) {
-        (Framed::Chunked, _) => put_field(out, "Transfer-Encoding", b"chunked"),
-        (Framed::UntilClose, _) => {}
+        (BodyFraming::Chunked, _) => put_field(out, "Transfer-Encoding", b"chunked"),
+        (BodyFraming::UntilClose, _) => {}
         _ if status == StatusCode::NO_CONTENT => {}
         _ if status == StatusCode::RESET_CONTENT => put_length(out, 0),
         (_, ResponseBody::Stream(stream)) => {
@@ -148,16 +148,16 @@ fn put_chunk_size(out: &mut Vec<u8>, mut size: usize) {
 /// The chunk that ends a body.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-fn frame(response: &Response, asked: Asked) -> Framed {
+fn frame(response: &Response, asked: ResponseContext) -> BodyFraming {
     let is_reset = response.status == StatusCode::RESET_CONTENT;
     if asked.head_only || has_no_content(response.status) || is_reset {
-        return Framed::Bodiless;
+        return BodyFraming::Bodiless;
     }
     match (&response.body, asked.version) {
-        (ResponseBody::Stream(stream), _) if stream.length.is_some() => Framed::Sized,
-        (ResponseBody::Stream(_), Version::Http11) => Framed::Chunked,
-        (ResponseBody::Stream(_), Version::Http10) => Framed::UntilClose,
-        _ => Framed::Sized,
+        (ResponseBody::Stream(stream), _) if stream.length.is_some() => BodyFraming::Sized,
+        (ResponseBody::Stream(_), Version::Http11) => BodyFraming::Chunked,
+        (ResponseBody::Stream(_), Version::Http10) => BodyFraming::UntilClose,
+        _ => BodyFraming::Sized,
     }
 }
 

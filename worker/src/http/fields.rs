@@ -13,7 +13,7 @@ use oxicorn_common::request::{Head, Peer, Scheme, Span};
 use oxicorn_common::settings::{HeaderMap, Peers};
 
 use super::RequestError;
-use super::rules::Sender;
+use super::rules::PeerTrust;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FieldPolicy {
@@ -52,26 +52,26 @@ impl FieldPolicy {
     }
 
     /// Takes away what the application must not see, and says how the client came.
-    pub(crate) fn apply(&self, head: &mut Head, sender: Sender) -> Result<Scheme, RequestError> {
+    pub(crate) fn apply(&self, head: &mut Head, trust: PeerTrust) -> Result<Scheme, RequestError> {
         // One look at all of the head spares nearly every request a look at each name.
         if self.map != HeaderMap::Dangerous && memchr(b'_', &head.bytes).is_some() {
-            self.map_names(head, sender)?;
+            self.map_names(head, trust)?;
         }
-        let own = match sender.secure {
+        let own = match trust.secure {
             true => Scheme::Https,
             false => Scheme::Http,
         };
-        match sender.trusted && !self.secure_scheme.is_empty() {
+        match trust.trusted && !self.secure_scheme.is_empty() {
             true => Ok(self.forwarded_scheme(head)?.unwrap_or(own)),
             false => Ok(own),
         }
     }
 
-    fn map_names(&self, head: &mut Head, sender: Sender) -> Result<(), RequestError> {
+    fn map_names(&self, head: &mut Head, trust: PeerTrust) -> Result<(), RequestError> {
         let Head { bytes, fields, .. } = head;
         let is_kept = |&(name, _): &(Span, Span)| {
             let name = &bytes[name.start as usize..name.end as usize];
-            memchr(b'_', name).is_none() || (sender.trusted && self.may_forward(name))
+            memchr(b'_', name).is_none() || (trust.trusted && self.may_forward(name))
         };
         match self.map {
             HeaderMap::Refuse if !fields.iter().all(is_kept) => Err(RequestError::Underscore),
@@ -115,11 +115,11 @@ mod tests {
     use crate::http::head::Scan;
     use crate::http::rules::Rules;
 
-    const PROXY: Sender = Sender {
+    const PROXY: PeerTrust = PeerTrust {
         trusted: true,
         secure: false,
     };
-    const CLIENT: Sender = Sender {
+    const CLIENT: PeerTrust = PeerTrust {
         trusted: false,
         secure: false,
     };
@@ -131,7 +131,7 @@ mod tests {
     /// The names that are left, and the scheme.
     fn seen(
         policy: &FieldPolicy,
-        sender: Sender,
+        trust: PeerTrust,
         fields: &str,
     ) -> Result<(Vec<String>, Scheme), u16> {
         let input = format!("GET / HTTP/1.1\r\n{}\r\n", fields.replace('\n', "\r\n"));
@@ -141,7 +141,7 @@ mod tests {
         scan.parse(input.as_bytes(), end.expect("all of it"), &rules, &mut head)
             .expect("a head");
         let scheme = policy
-            .apply(&mut head, sender)
+            .apply(&mut head, trust)
             .map_err(|error| error.status().as_u16())?;
         Ok((
             head.fields().map(|(name, _)| name.to_owned()).collect(),
@@ -149,8 +149,8 @@ mod tests {
         ))
     }
 
-    fn names(policy: &FieldPolicy, sender: Sender, fields: &str) -> Result<String, u16> {
-        seen(policy, sender, fields).map(|(names, _)| names.join(" "))
+    fn names(policy: &FieldPolicy, trust: PeerTrust, fields: &str) -> Result<String, u16> {
+        seen(policy, trust, fields).map(|(names, _)| names.join(" "))
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_proxy_that_is_believed_tells_the_scheme() {
-        let scheme = |sender, fields| seen(&policy(), sender, fields).map(|(_, scheme)| scheme);
+        let scheme = |trust, fields| seen(&policy(), trust, fields).map(|(_, scheme)| scheme);
         for https in [
             "X-Forwarded-Proto: https\n",
             "x-forwarded-ssl: on\n",
@@ -200,7 +200,7 @@ mod tests {
         let contradiction = "X-Forwarded-Ssl: on\nX-Forwarded-Proto: http\n";
         assert_eq!(scheme(PROXY, contradiction), Err(400));
         assert_eq!(scheme(CLIENT, contradiction), Ok(Scheme::Http));
-        let over_tls = Sender {
+        let over_tls = PeerTrust {
             secure: true,
             ..CLIENT
         };

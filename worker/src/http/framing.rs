@@ -25,7 +25,7 @@ pub(crate) struct Framing {
 
 impl Framing {
     pub(crate) fn of(head: &Head, body_limit: u64) -> Result<Self, RequestError> {
-        let mut fields = Fields::default();
+        let mut fields = FramingFields::default();
         for (name, value) in head.fields() {
             fields.note(name, value, head.version)?;
         }
@@ -34,7 +34,7 @@ impl Framing {
 }
 
 #[derive(Default)]
-struct Fields {
+struct FramingFields {
     content_types: usize,
     content_length: Option<u64>,
     /// The codings named so far end in `chunked`.
@@ -45,7 +45,7 @@ struct Fields {
     expects_continue: bool,
 }
 
-impl Fields {
+impl FramingFields {
     fn note(&mut self, name: &str, value: &[u8], version: Version) -> Result<(), RequestError> {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
         match name.len() {

@@ -8,8 +8,8 @@ use std::io::Read;
 use oxicorn_common::request::Version;
 
 use super::token::is_token;
-use super::{Intake, Limits, Rules, Sender, Step};
-use crate::inbox::Inbox;
+use super::{Decoded, Limits, PeerTrust, RequestDecoder, Rules};
+use crate::read_buffer::ReadBuffer;
 
 const ROUNDS: u64 = 10_000;
 
@@ -181,34 +181,42 @@ enum Told {
 }
 
 /// Feeds `input` in pieces, the next of which `size` makes.
-fn feed(input: &[u8], rules: &Rules, sender: Sender, mut size: impl FnMut() -> usize) -> Vec<Told> {
-    let (mut inbox, mut intake) = (Inbox::default(), Intake::default());
+fn feed(
+    input: &[u8],
+    rules: &Rules,
+    trust: PeerTrust,
+    mut size: impl FnMut() -> usize,
+) -> Vec<Told> {
+    let (mut buffer, mut decoder) = (ReadBuffer::default(), RequestDecoder::default());
     let mut told = Vec::new();
     let mut rest = input;
     while !rest.is_empty() {
         let (piece, after) = rest.split_at(size().clamp(1, rest.len()));
         rest = after;
-        inbox.refill(piece);
+        buffer.refill(piece);
         loop {
-            match intake.advance(&mut inbox, rules, sender) {
-                Ok(Step::Request) => {}
+            match decoder.advance(&mut buffer, rules, trust) {
+                Ok(Decoded::Request) => {}
                 Ok(_) => break,
                 Err(error) => {
-                    intake.refuse(&inbox);
+                    decoder.refuse(&buffer);
                     told.push(Told::Refused(error.status().as_u16()));
                     return told;
                 }
             }
-            let head = &intake.head;
-            check(head, rules, sender);
+            let head = &decoder.head;
+            check(head, rules, trust);
             let mut body = Vec::new();
-            intake.body.read_to_end(&mut body).expect("a readable body");
+            decoder
+                .body
+                .read_to_end(&mut body)
+                .expect("a readable body");
             let field = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
             told.push(Told::Request {
                 line: format!("{} {} {}", head.method(), head.target(), head.version),
                 fields: head.fields().map(field).collect(),
                 body,
-                keeps_alive: intake.framing.keep_alive,
+                keeps_alive: decoder.framing.keep_alive,
             });
         }
     }
@@ -216,7 +224,7 @@ fn feed(input: &[u8], rules: &Rules, sender: Sender, mut size: impl FnMut() -> u
 }
 
 /// What is taken is sound, and can be taken again: a sibling may have to.
-fn check(head: &oxicorn_common::request::Head, rules: &Rules, sender: Sender) {
+fn check(head: &oxicorn_common::request::Head, rules: &Rules, trust: PeerTrust) {
     assert!(is_token(head.method()));
     assert!(head.target().bytes().all(|byte| byte.is_ascii_graphic()));
     assert!(head.path().starts_with('/') || head.path() == "*");
@@ -234,8 +242,8 @@ fn check(head: &oxicorn_common::request::Head, rules: &Rules, sender: Sender) {
     assert_eq!(end, Some(head.bytes.len()));
     scan.parse(&head.bytes, head.bytes.len(), rules, &mut again)
         .expect("a head");
-    rules.fields.apply(&mut again, sender).expect("a head");
-    super::authority::settle(&mut again, sender).expect("a head");
+    rules.fields.apply(&mut again, trust).expect("a head");
+    super::authority::settle(&mut again, trust).expect("a head");
     assert!(again.fields().eq(head.fields()));
 }
 
@@ -261,7 +269,7 @@ fn the_same_comes_of_a_request_however_it_is_cut() {
         ..Rules::default()
     };
     let mut lenient = strict.clone();
-    lenient.leniency = super::lenient::Leniency {
+    lenient.leniency = super::lenient::HeadLeniency {
         folding: true,
         field_spaces: true,
         any_method: true,
@@ -277,14 +285,14 @@ fn the_same_comes_of_a_request_however_it_is_cut() {
         } else {
             &strict
         };
-        let sender = Sender {
+        let trust = PeerTrust {
             trusted: random.below(2) == 0,
             secure: random.below(4) == 0,
         };
-        let whole = feed(&input, rules, sender, || usize::MAX);
-        let by_byte = feed(&input, rules, sender, || 1);
+        let whole = feed(&input, rules, trust, || usize::MAX);
+        let by_byte = feed(&input, rules, trust, || 1);
         assert_eq!(whole, by_byte, "round {round}: {}", input.escape_ascii());
-        let cut = feed(&input, rules, sender, || 1 + random.below(9));
+        let cut = feed(&input, rules, trust, || 1 + random.below(9));
         assert_eq!(whole, cut, "round {round}: {}", input.escape_ascii());
         for it in &whole {
             match it {

@@ -247,7 +247,7 @@ fn blame_request_line(input: &[u8]) -> RequestError {
 mod tests {
     use super::*;
     use crate::http::Limits;
-    use crate::http::lenient::Leniency;
+    use crate::http::lenient::HeadLeniency;
 
     fn rules() -> Rules {
         Rules {
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     fn what_is_permitted_is_read() {
         let mut rules = rules();
-        rules.leniency = Leniency {
+        rules.leniency = HeadLeniency {
             folding: true,
             field_spaces: true,
             any_method: true,

@@ -7,7 +7,7 @@ use super::{Limits, RequestError};
 
 /// What is permitted beyond RFC 9112 and the customs of HTTP. Nothing, by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Leniency {
+pub(crate) struct HeadLeniency {
     /// Field lines that go on in the next line (RFC 9112 section 5.2).
     pub(crate) folding: bool,
     /// White space before the colon (RFC 9112 section 5.1).
@@ -19,7 +19,7 @@ pub(crate) struct Leniency {
     pub(crate) any_version: bool,
 }
 
-impl From<&Settings> for Leniency {
+impl From<&Settings> for HeadLeniency {
     fn from(settings: &Settings) -> Self {
         let permitted = settings.leniency;
         Self {
@@ -32,7 +32,7 @@ impl From<&Settings> for Leniency {
     }
 }
 
-impl Leniency {
+impl HeadLeniency {
     /// Whether a head may have to be written anew.
     pub(crate) fn rewrites(self) -> bool {
         self.folding || self.field_spaces || self.casefold || self.any_version
@@ -128,7 +128,7 @@ fn trim_end(mut text: &[u8]) -> &[u8] {
 mod tests {
     use super::*;
 
-    const ALL: Leniency = Leniency {
+    const ALL: HeadLeniency = HeadLeniency {
         folding: true,
         field_spaces: true,
         any_method: true,
@@ -136,7 +136,7 @@ mod tests {
         any_version: true,
     };
 
-    fn rewritten(leniency: Leniency, head: &str) -> String {
+    fn rewritten(leniency: HeadLeniency, head: &str) -> String {
         let limits = Limits {
             field_size: 20,
             ..Limits::default()
@@ -149,7 +149,7 @@ mod tests {
     fn what_is_strict_stays_as_it_is() {
         let head = "GET / HTTP/1.1\r\nA: b\r\nC:\td e \r\n\r\n";
         assert_eq!(rewritten(ALL, head), head);
-        assert_eq!(rewritten(Leniency::default(), head), head);
+        assert_eq!(rewritten(HeadLeniency::default(), head), head);
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         );
         let first = "GET / HTTP/1.1\r\n A: b\r\n\r\n";
         assert_eq!(rewritten(ALL, first), first, "nothing goes before it");
-        let strict = Leniency {
+        let strict = HeadLeniency {
             folding: false,
             ..ALL
         };
@@ -203,7 +203,7 @@ mod tests {
                 format!("{strict}\r\n\r\n")
             );
         }
-        let unfolded = Leniency {
+        let unfolded = HeadLeniency {
             any_method: false,
             ..ALL
         };

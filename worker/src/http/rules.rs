@@ -5,21 +5,21 @@ use std::sync::Arc;
 use oxicorn_common::Settings;
 
 use super::fields::FieldPolicy;
-use super::lenient::Leniency;
+use super::lenient::HeadLeniency;
 use super::limits::Limits;
-use super::storage::Storage;
+use super::storage::BodyStorage;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rules {
     pub(crate) limits: Limits,
-    pub(crate) leniency: Leniency,
+    pub(crate) leniency: HeadLeniency,
     pub(crate) fields: FieldPolicy,
-    pub(crate) storage: Arc<Storage>,
+    pub(crate) storage: Arc<BodyStorage>,
 }
 
 /// What is known of whoever sends a request before its first byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Sender {
+pub(crate) struct PeerTrust {
     /// It may speak for clients; see [`FieldPolicy::trusts`].
     pub(crate) trusted: bool,
     /// It came over TLS.
@@ -30,9 +30,9 @@ impl From<&Settings> for Rules {
     fn from(settings: &Settings) -> Self {
         Self {
             limits: Limits::from(settings),
-            leniency: Leniency::from(settings),
+            leniency: HeadLeniency::from(settings),
             fields: FieldPolicy::from(settings),
-            storage: Arc::new(Storage::from(settings)),
+            storage: Arc::new(BodyStorage::from(settings)),
         }
     }
 }

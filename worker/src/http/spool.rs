@@ -12,7 +12,7 @@ use std::io::{Cursor, Seek, Write};
 use oxicorn_common::body_memory::BodyBuffer;
 use oxicorn_common::request::Body;
 
-use super::storage::{Storage, StorageError};
+use super::storage::{BodyStorage, StorageError};
 
 /// How many bytes of bodies are read before their turn, where they can come later too.
 const READ_AHEAD: usize = 2 * 1024 * 1024;
@@ -20,13 +20,13 @@ const READ_AHEAD: usize = 2 * 1024 * 1024;
 /// A body that is still arriving.
 #[derive(Debug)]
 pub(crate) struct Spool {
-    place: Place,
+    place: SpoolPlace,
     /// The length that the client has announced; 0 where it has not.
     announced: u64,
 }
 
 #[derive(Debug)]
-enum Place {
+enum SpoolPlace {
     Memory(BodyBuffer),
     File {
         file: File,
@@ -38,17 +38,17 @@ enum Place {
 }
 
 impl Spool {
-    pub(crate) fn new(announced: u64, storage: &Storage) -> Self {
+    pub(crate) fn new(announced: u64, storage: &BodyStorage) -> Self {
         Self {
-            place: Place::Memory(storage.memory.buffer()),
+            place: SpoolPlace::Memory(storage.memory.buffer()),
             announced,
         }
     }
 
     pub(crate) fn length(&self) -> u64 {
         match &self.place {
-            Place::Memory(buffer) => buffer.as_ref().len() as u64,
-            Place::File {
+            SpoolPlace::Memory(buffer) => buffer.as_ref().len() as u64,
+            SpoolPlace::File {
                 written, scratch, ..
             } => written + scratch.len() as u64,
         }
@@ -57,10 +57,12 @@ impl Spool {
     /// Whether a body of known length should come later: enough others are whole and wait for their
     /// turn, and will give back their memory, which is then still warm in the processor's cache. Nothing
     /// of it has come yet.
-    pub(crate) fn can_wait(&mut self, storage: &Storage) -> bool {
+    pub(crate) fn can_wait(&mut self, storage: &BodyStorage) -> bool {
         let (missing, waiting) = (self.missing(), storage.memory.waiting());
         match &mut self.place {
-            Place::Memory(buffer) if self.announced <= storage.most_in_memory && waiting > 0 => {
+            SpoolPlace::Memory(buffer)
+                if self.announced <= storage.most_in_memory && waiting > 0 =>
+            {
                 let capacity = buffer.bytes_mut().capacity();
                 capacity == 0
                     && (waiting.saturating_add(missing) > READ_AHEAD || !buffer.reserve(missing))
@@ -72,11 +74,11 @@ impl Spool {
     /// What the next bytes of a body of known length may be read into, up to its capacity. There is
     /// room for one byte more than are missing: a read that fills it does not say whether the socket
     /// is empty.
-    pub(crate) fn room(&mut self, storage: &Storage) -> Result<&mut Vec<u8>, StorageError> {
+    pub(crate) fn room(&mut self, storage: &BodyStorage) -> Result<&mut Vec<u8>, StorageError> {
         self.reserve(self.announced, self.missing(), storage)?;
         Ok(match &mut self.place {
-            Place::Memory(buffer) => buffer.bytes_mut(),
-            Place::File { scratch, .. } => scratch,
+            SpoolPlace::Memory(buffer) => buffer.bytes_mut(),
+            SpoolPlace::File { scratch, .. } => scratch,
         })
     }
 
@@ -84,8 +86,8 @@ impl Spool {
     pub(crate) fn cut_excess(&mut self, take: impl FnOnce(&[u8])) {
         let excess = self.length().saturating_sub(self.announced);
         let bytes = match &mut self.place {
-            Place::Memory(buffer) => buffer.bytes_mut(),
-            Place::File { scratch, .. } => scratch,
+            SpoolPlace::Memory(buffer) => buffer.bytes_mut(),
+            SpoolPlace::File { scratch, .. } => scratch,
         };
         let excess = usize::try_from(excess).unwrap_or(usize::MAX);
         let end = bytes.len().saturating_sub(excess);
@@ -95,18 +97,20 @@ impl Spool {
         }
     }
 
-    pub(crate) fn push(&mut self, data: &[u8], storage: &Storage) -> Result<(), StorageError> {
+    pub(crate) fn push(&mut self, data: &[u8], storage: &BodyStorage) -> Result<(), StorageError> {
         let length = self.length() + data.len() as u64;
         match length < self.announced {
             true => self.reserve(self.announced, self.missing(), storage)?,
             false => self.reserve(length, data.len(), storage)?,
         }
         match &mut self.place {
-            Place::Memory(buffer) => buffer.bytes_mut().extend_from_slice(data),
-            Place::File { scratch, .. } if data.len() <= scratch.capacity() - scratch.len() => {
+            SpoolPlace::Memory(buffer) => buffer.bytes_mut().extend_from_slice(data),
+            SpoolPlace::File { scratch, .. }
+                if data.len() <= scratch.capacity() - scratch.len() =>
+            {
                 scratch.extend_from_slice(data);
             }
-            Place::File { file, written, .. } => {
+            SpoolPlace::File { file, written, .. } => {
                 // It has been emptied for this.
                 file.write_all(data)
                     .map_err(|error| storage.file_error(error))?;
@@ -117,12 +121,12 @@ impl Spool {
     }
 
     /// The client is waited for: nothing but the file has what goes there.
-    pub(crate) fn pause(&mut self, storage: &Storage) -> Result<(), StorageError> {
-        if let Place::File { scratch, .. } = &self.place
+    pub(crate) fn pause(&mut self, storage: &BodyStorage) -> Result<(), StorageError> {
+        if let SpoolPlace::File { scratch, .. } = &self.place
             && scratch.capacity() > 0
         {
             self.write_scratch(storage)?;
-            if let Place::File { scratch, .. } = &mut self.place {
+            if let SpoolPlace::File { scratch, .. } = &mut self.place {
                 storage.memory.give_back(std::mem::take(scratch));
             }
         }
@@ -130,14 +134,14 @@ impl Spool {
     }
 
     /// The whole body, to be read from its beginning.
-    pub(crate) fn finish(mut self, storage: &Storage) -> Result<Body, StorageError> {
+    pub(crate) fn finish(mut self, storage: &BodyStorage) -> Result<Body, StorageError> {
         self.pause(storage)?;
         Ok(match self.place {
-            Place::Memory(mut buffer) => {
+            SpoolPlace::Memory(mut buffer) => {
                 buffer.wait();
                 Body::Memory(Cursor::new(buffer))
             }
-            Place::File {
+            SpoolPlace::File {
                 mut file, written, ..
             } => {
                 file.rewind().map_err(|error| storage.file_error(error))?;
@@ -157,9 +161,14 @@ impl Spool {
 
     /// Makes room for `count` bytes of a body that will have `whole` at least, or in the scratch
     /// buffer for as many as there is room for.
-    fn reserve(&mut self, whole: u64, count: usize, storage: &Storage) -> Result<(), StorageError> {
+    fn reserve(
+        &mut self,
+        whole: u64,
+        count: usize,
+        storage: &BodyStorage,
+    ) -> Result<(), StorageError> {
         match &mut self.place {
-            Place::Memory(buffer) => {
+            SpoolPlace::Memory(buffer) => {
                 if whole <= storage.most_in_memory && buffer.reserve(count) {
                     return Ok(());
                 }
@@ -169,13 +178,13 @@ impl Spool {
                     Err(error) => return Err(storage.no_file(error)),
                 }
             }
-            Place::File { scratch, .. } => {
+            SpoolPlace::File { scratch, .. } => {
                 if scratch.capacity() - scratch.len() < count {
                     self.write_scratch(storage)?;
                 }
             }
         }
-        if let Place::File { scratch, .. } = &mut self.place
+        if let SpoolPlace::File { scratch, .. } = &mut self.place
             && scratch.capacity() == 0
         {
             *scratch = storage.memory.scratch();
@@ -183,14 +192,14 @@ impl Spool {
         Ok(())
     }
 
-    fn move_to(&mut self, mut file: File, storage: &Storage) -> Result<(), StorageError> {
-        let Place::Memory(buffer) = &self.place else {
+    fn move_to(&mut self, mut file: File, storage: &BodyStorage) -> Result<(), StorageError> {
+        let SpoolPlace::Memory(buffer) = &self.place else {
             return Ok(());
         };
         let bytes = buffer.as_ref();
         file.write_all(bytes)
             .map_err(|error| storage.file_error(error))?;
-        self.place = Place::File {
+        self.place = SpoolPlace::File {
             file,
             written: bytes.len() as u64,
             scratch: Vec::new(),
@@ -198,8 +207,8 @@ impl Spool {
         Ok(())
     }
 
-    fn write_scratch(&mut self, storage: &Storage) -> Result<(), StorageError> {
-        if let Place::File {
+    fn write_scratch(&mut self, storage: &BodyStorage) -> Result<(), StorageError> {
+        if let SpoolPlace::File {
             file,
             written,
             scratch,
@@ -222,8 +231,8 @@ mod tests {
 
     use super::*;
 
-    fn storage(size: usize, total: usize) -> Storage {
-        Storage::from(&Settings {
+    fn storage(size: usize, total: usize) -> BodyStorage {
+        BodyStorage::from(&Settings {
             body_buffer_size: size,
             body_buffer_total: total,
             ..Settings::default()
@@ -237,7 +246,12 @@ mod tests {
     }
 
     /// A body of `length` that comes in pieces of `size`, some of them directly.
-    fn spooled(storage: &Storage, announced: bool, length: usize, size: usize) -> (bool, Vec<u8>) {
+    fn spooled(
+        storage: &BodyStorage,
+        announced: bool,
+        length: usize,
+        size: usize,
+    ) -> (bool, Vec<u8>) {
         let whole: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
         let announced = if announced { length as u64 } else { 0 };
         let mut spool = Spool::new(announced, storage);
@@ -297,7 +311,7 @@ mod tests {
 
     #[test]
     fn where_no_file_can_be_made_memory_has_to_do() {
-        let storage = Storage::from(&Settings {
+        let storage = BodyStorage::from(&Settings {
             body_buffer_size: 10,
             body_buffer_total: 1000,
             tmp_upload_dir: Some("/nonexistent".into()),

@@ -15,11 +15,11 @@ use oxicorn_common::body_memory::BodyMemory;
 const TRIAL: [u8; 4096] = [0; 4096];
 
 #[derive(Debug)]
-pub(crate) struct Storage {
+pub(crate) struct BodyStorage {
     pub(crate) memory: Arc<BodyMemory>,
     /// Longer bodies go to a file, in bytes.
     pub(crate) most_in_memory: u64,
-    directory: Directory,
+    directory: SpoolDirectory,
     /// No file could be made last time.
     fails: AtomicBool,
 }
@@ -31,19 +31,19 @@ pub(crate) enum StorageError {
         "the body cannot be kept: no temporary file can be made in {0}: {1}; and there is no room in \
          memory for all of it (body_buffer_total = {2}). {advice}", advice = .0.advice()
     )]
-    NoFile(Directory, #[source] io::Error, usize),
+    NoFile(SpoolDirectory, #[source] io::Error, usize),
     #[error("the body cannot be kept: a temporary file in {0} cannot be written to or read: {1}. {advice}", advice = .0.advice())]
-    File(Directory, #[source] io::Error),
+    File(SpoolDirectory, #[source] io::Error),
 }
 
 /// The directory for files, and whether somebody has chosen it.
 #[derive(Debug, Clone)]
-pub(crate) struct Directory {
+pub(crate) struct SpoolDirectory {
     path: PathBuf,
     chosen: bool,
 }
 
-impl std::fmt::Display for Directory {
+impl std::fmt::Display for SpoolDirectory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let origin = match self.chosen {
             true => "tmp_upload_dir",
@@ -53,7 +53,7 @@ impl std::fmt::Display for Directory {
     }
 }
 
-impl Directory {
+impl SpoolDirectory {
     /// The first of the places for temporary files that can be written to, unless one is chosen.
     fn find(chosen: Option<&Path>) -> (Self, io::Result<()>) {
         if let Some(path) = chosen {
@@ -84,13 +84,13 @@ impl Directory {
     }
 }
 
-impl Default for Storage {
+impl Default for BodyStorage {
     /// All the memory there is.
     fn default() -> Self {
         Self {
             memory: BodyMemory::new(usize::MAX),
             most_in_memory: u64::MAX,
-            directory: Directory {
+            directory: SpoolDirectory {
                 path: std::env::temp_dir(),
                 chosen: false,
             },
@@ -99,11 +99,11 @@ impl Default for Storage {
     }
 }
 
-impl From<&Settings> for Storage {
+impl From<&Settings> for BodyStorage {
     /// Warns at once when long bodies will find no place.
     fn from(settings: &Settings) -> Self {
         let most_in_memory = settings.body_buffer_size.min(settings.body_buffer_total) as u64;
-        let (directory, outcome) = Directory::find(settings.tmp_upload_dir.as_deref());
+        let (directory, outcome) = SpoolDirectory::find(settings.tmp_upload_dir.as_deref());
         let storage = Self {
             memory: BodyMemory::new(settings.body_buffer_total),
             most_in_memory,
@@ -120,7 +120,7 @@ impl From<&Settings> for Storage {
     }
 }
 
-impl Storage {
+impl BodyStorage {
     /// A file without a name, so that a crash leaves nothing behind.
     pub(crate) fn create_file(&self) -> io::Result<File> {
         let made = tempfile::tempfile_in(&self.directory.path);

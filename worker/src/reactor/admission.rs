@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use log::{debug, warn};
 
-use super::{AWAY, Entry, Reactor};
+use super::{AWAY, Reactor, TableEntry};
 use crate::connection::{Awaited, Connection};
 
 /// How long a client whom a response has invited to go on, or who has just come, is left alone.
@@ -22,13 +22,13 @@ impl Reactor {
     /// Takes in a connection that is new to this worker.
     pub(crate) fn admit(&mut self, mut connection: Box<Connection>) {
         connection.token = self.table.insert(AWAY);
-        self.gate.doubt(&mut connection);
-        if connection.opening.is_some() {
-            connection.opening = self.gate.first();
+        self.preface.doubt(&mut connection);
+        if connection.preface_state.is_some() {
+            connection.preface_state = self.preface.first();
         }
-        connection.sender.trusted = connection.is_trusted(&self.shared.rules);
-        let awaited = match connection.opening {
-            Some(_) => Awaited::Opening,
+        connection.trust.trusted = connection.is_trusted(&self.shared.rules);
+        let awaited = match connection.preface_state {
+            Some(_) => Awaited::Preface,
             None => Awaited::Head,
         };
         if !connection.keeps_place {
@@ -94,8 +94,8 @@ impl Reactor {
     }
 
     /// Shuts the door until then, or until a place gets free.
-    fn shut(&mut self, patience: Duration) {
-        self.shut_until = Some(self.now + patience);
+    fn shut(&mut self, timeout: Duration) {
+        self.shut_until = Some(self.now + timeout);
     }
 
     /// Siblings that have no room look here for some.
@@ -135,21 +135,23 @@ impl Reactor {
     /// Closes the connection that has been idle longest.
     fn make_room(&mut self) {
         if let Some(token) = self.idlest()
-            && let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY)
+            && let TableEntry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY)
         {
             debug!("no place for a new connection: closing an idle one");
             self.part(connection);
         }
     }
 
-    /// The connection that has been idle longest, or else the slowest head or opening. A client that was
+    /// The connection that has been idle longest, or else the slowest head or preface. A client that was
     /// answered a moment ago, or has come a moment ago, is about to send something.
     fn idlest(&self) -> Option<usize> {
         let idle = self.table.iter().filter_map(|(token, entry)| {
-            let Entry::Here(it) = entry else { return None };
+            let TableEntry::Here(it) = entry else {
+                return None;
+            };
             let rank = match it.awaited {
                 Awaited::Request => 0,
-                Awaited::Head | Awaited::Opening => u8::from(it.buffers.is_some()),
+                Awaited::Head | Awaited::Preface => u8::from(it.buffers.is_some()),
                 _ => return None,
             };
             let since = it.awaited_since;
@@ -157,7 +159,8 @@ impl Reactor {
             long_enough.then_some((rank, since, token))
         });
         let (_, _, token) = idle.min()?;
-        let has_input = |entry: &Entry| matches!(entry, Entry::Here(it) if it.stream.has_input());
+        let has_input =
+            |entry: &TableEntry| matches!(entry, TableEntry::Here(it) if it.transport.has_input());
         (!has_input(&self.table[token])).then_some(token)
     }
 
@@ -166,7 +169,7 @@ impl Reactor {
         // Closing would neither tell the client nor the poll, where another process has the socket.
         if connection.is_shared() {
             self.unregister(&mut connection);
-            connection.stream.shutdown(std::net::Shutdown::Both);
+            connection.transport.shutdown(std::net::Shutdown::Both);
         }
         self.let_go(connection);
     }
@@ -195,7 +198,7 @@ impl Reactor {
 
     /// Says goodbye to a client that waits for nothing, and forgets it.
     pub(crate) fn part(&mut self, connection: Box<Connection>) {
-        connection.stream.finish();
+        connection.transport.finish();
         self.forget(connection);
     }
 

@@ -4,12 +4,12 @@ use log::{debug, error, info, warn};
 use oxicorn_common::request::{Peer, Scheme};
 
 use super::polling::LONGEST_TURN;
-use super::{AWAY, Entry, Reactor};
+use super::{AWAY, Reactor, TableEntry};
+use crate::access_record::AccessRecord;
 use crate::connection::{Awaited, Buffers, Connection, Phase, Then};
-use crate::exchange::Exchange;
-use crate::http::{Refusal, RequestError};
-use crate::outgoing::Flushed;
+use crate::http::{ErrorResponse, RequestError};
 use crate::pace::Pace;
+use crate::response_writer::Flushed;
 
 impl Reactor {
     /// Deals with the connections whose deadline has passed.
@@ -18,10 +18,10 @@ impl Reactor {
             let Some(entry) = self.table.get_mut(token) else {
                 continue;
             };
-            if !matches!(entry, Entry::Here(connection) if connection.timer == Some(at)) {
+            if !matches!(entry, TableEntry::Here(connection) if connection.timer == Some(at)) {
                 continue;
             }
-            let Entry::Here(mut connection) = std::mem::replace(entry, AWAY) else {
+            let TableEntry::Here(mut connection) = std::mem::replace(entry, AWAY) else {
                 continue;
             };
             connection.timer = None;
@@ -37,11 +37,11 @@ impl Reactor {
     fn time_out(&mut self, mut connection: Box<Connection>) {
         match connection.awaited {
             // It waits for its turn to shake hands, not for its client.
-            Awaited::Opening if connection.eager => {
+            Awaited::Preface if connection.eager => {
                 connection.deadline = Some(self.now + LONGEST_TURN);
                 self.hold(connection, false);
             }
-            Awaited::Opening => self.give_up_on(connection),
+            Awaited::Preface => self.give_up_on(connection),
             Awaited::Room => self.look_for_room(connection),
             Awaited::End if self.drain.is_none() && !is_taken(&connection) => {
                 connection.await_taking(Awaited::Acknowledgement, self.now, self.taking());
@@ -115,9 +115,9 @@ impl Reactor {
                     "{} takes its response too slowly (write_timeout, write_min_rate): reset",
                     connection.peer
                 );
-                connection.stream.reset();
+                connection.transport.reset();
             }
-            Awaited::Opening | Awaited::End | Awaited::Acknowledgement => {
+            Awaited::Preface | Awaited::End | Awaited::Acknowledgement => {
                 debug!("{} is late: the connection is closed", connection.peer);
             }
         }
@@ -137,15 +137,15 @@ impl Reactor {
         }
         let (status, started) = (error.status(), self.now);
         let (mut scheme, mut head) = (Scheme::default(), None);
-        if let Some(Buffers { inbox, intake }) = connection.buffers.as_deref_mut() {
-            let has_head = intake.refuse(inbox);
-            scheme = intake.scheme;
-            head = has_head.then_some(&intake.head);
+        if let Some(Buffers { input, decoder }) = connection.buffers.as_deref_mut() {
+            let has_head = decoder.refuse(input);
+            scheme = decoder.scheme;
+            head = has_head.then_some(&decoder.head);
         }
         let date = self.date.at(started);
-        let refusal = Refusal::new(status, error.advice(), head, date);
-        connection.outgoing = refusal.outgoing;
-        connection.exchange = Some(Exchange {
+        let refusal = ErrorResponse::new(status, error.advice(), head, date);
+        connection.writer = refusal.writer;
+        connection.record = Some(AccessRecord {
             started,
             scheme,
             variables: Vec::new(),
@@ -154,7 +154,7 @@ impl Reactor {
             body_bytes: refusal.body_bytes,
         });
         connection.then = Then::Linger;
-        connection.phase = match connection.outgoing.flush(&connection.stream) {
+        connection.phase = match connection.writer.flush(&connection.transport) {
             Ok(Flushed::Done) => Phase::Lingering,
             // A refusal is far shorter than what a turn allows.
             Ok(_) => Phase::Sending,
@@ -169,5 +169,5 @@ impl Reactor {
 
 /// Whether the client has all that was sent so far.
 fn is_taken(connection: &Connection) -> bool {
-    connection.stream.unacknowledged() == 0
+    connection.transport.unacknowledged() == 0
 }

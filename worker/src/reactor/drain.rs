@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 use oxicorn_common::message::PROBE;
 
-use super::{AWAY, Entry, Reactor};
+use super::{AWAY, Reactor, TableEntry};
 use crate::connection::{Awaited, Connection, Phase};
 use crate::handoff;
 
@@ -51,10 +51,10 @@ impl Reactor {
     /// one is about to end.
     pub(crate) fn end_shared(&self) {
         for (_, entry) in &self.table {
-            if let Entry::Here(connection) = entry
+            if let TableEntry::Here(connection) = entry
                 && connection.is_shared()
             {
-                connection.stream.shutdown(std::net::Shutdown::Both);
+                connection.transport.shutdown(std::net::Shutdown::Both);
             }
         }
     }
@@ -89,9 +89,9 @@ impl Reactor {
             == 0;
         self.shared.begin_drain();
         self.shared.closing.store(!siblings, Ordering::Relaxed);
-        let patience = self.shared.settings.graceful_timeout;
+        let timeout = self.shared.settings.graceful_timeout;
         self.drain = Some(Drain {
-            deadline: self.now + patience,
+            deadline: self.now + timeout,
             siblings,
         });
         // The wake-up for a waiting connection may have come to us alone.
@@ -111,11 +111,13 @@ impl Reactor {
         let between_requests: Vec<usize> = self
             .table
             .iter()
-            .filter(|(_, entry)| matches!(entry, Entry::Here(it) if it.phase == Phase::Receiving))
+            .filter(
+                |(_, entry)| matches!(entry, TableEntry::Here(it) if it.phase == Phase::Receiving),
+            )
             .map(|(token, _)| token)
             .collect();
         for token in between_requests {
-            if let Entry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY) {
+            if let TableEntry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY) {
                 self.rest(connection);
             }
         }
@@ -140,11 +142,11 @@ impl Reactor {
             // Its time has been cut already: it has been here before, and has not come far since.
             return self.hold(connection, false);
         }
-        let patience = match connection.awaited {
+        let timeout = match connection.awaited {
             Awaited::Request => self.shared.settings.keepalive,
             _ => self.shared.settings.header_timeout,
         };
-        let active = connection.deadline.and_then(|at| at.checked_sub(patience));
+        let active = connection.deadline.and_then(|at| at.checked_sub(timeout));
         let until = active.unwrap_or(self.now) + RECENTLY;
         if until <= self.now && connection.buffers.is_none() {
             return self.part(connection);

@@ -7,9 +7,9 @@
 mod admission;
 mod deadlines;
 mod drain;
-mod leveling;
-mod opening;
 mod polling;
+mod preface;
+mod rebalancing;
 mod spare;
 
 use std::io;
@@ -25,14 +25,14 @@ use slab::Slab;
 
 use crate::acceptor::Acceptor;
 use crate::connection::{Awaited, Connection, NO_TOKEN, Phase, Received, Then};
-use crate::gate::Gate;
-use crate::http::Step;
+use crate::http::Decoded;
 use crate::http::date::DateCache;
 use crate::http::encode::CONTINUE;
-use crate::outgoing::Flushed;
 use crate::pace::Pace;
+use crate::preface::Preface;
+use crate::response_writer::Flushed;
 use crate::timers::Timers;
-use crate::tls::Tls;
+use crate::tls::TlsConfig;
 use crate::worker_shared::WorkerShared;
 
 use drain::Drain;
@@ -61,12 +61,12 @@ pub(crate) struct Reactor {
     knocks: Vec<usize>,
     pub(crate) handoff: Handoff,
     signals: SignalPipe,
-    pub(crate) table: Slab<Entry>,
+    pub(crate) table: Slab<TableEntry>,
     /// Tokens of connections that stopped to let others have their turn.
     eager: Vec<usize>,
     pub(crate) timers: Timers,
     spare: SpareBuffers,
-    pub(crate) gate: Arc<Gate>,
+    pub(crate) preface: Arc<Preface>,
     date: DateCache,
     /// Handshakes that this turn may go on with.
     handshakes_left: usize,
@@ -99,12 +99,12 @@ pub(crate) struct Reactor {
     /// No warning of that before then.
     warn_after: Instant,
     /// No client moves to a sibling before then.
-    level_after: Instant,
+    rebalance_after: Instant,
 }
 
 /// A place in the table.
 #[derive(Debug)]
-pub(crate) enum Entry {
+pub(crate) enum TableEntry {
     Here(Box<Connection>),
     /// Ready or with a request thread; what the poll has said of it meanwhile.
     Away {
@@ -119,7 +119,7 @@ fn has_processor(workers: usize) -> bool {
     std::thread::available_parallelism().is_ok_and(|count| workers <= count.get())
 }
 
-const AWAY: Entry = Entry::Away {
+const AWAY: TableEntry = TableEntry::Away {
     readable: false,
     hung_up: false,
 };
@@ -130,7 +130,7 @@ impl Reactor {
         listeners: Vec<oxicorn_common::Listener>,
         handoff: Handoff,
         signals: SignalPipe,
-        tls: Option<Tls>,
+        tls: Option<TlsConfig>,
     ) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Token(WAKER))?;
@@ -154,7 +154,7 @@ impl Reactor {
             eager: Vec::new(),
             timers: Timers::default(),
             spare: SpareBuffers::new(Instant::now()),
-            gate: Arc::new(Gate::new(&shared.settings, tls)),
+            preface: Arc::new(Preface::new(&shared.settings, tls)),
             date: DateCache::new(),
             handshakes_left: 0,
             shared,
@@ -171,15 +171,15 @@ impl Reactor {
             shut_until: None,
             left_to_siblings: false,
             warn_after: Instant::now(),
-            level_after: Instant::now(),
+            rebalance_after: Instant::now(),
         };
         Ok((reactor, waker))
     }
 
-    /// Waits for something to happen, for at most `patience`, and deals with all of it. Requests
+    /// Waits for something to happen, for at most `timeout`, and deals with all of it. Requests
     /// that are whole end up in `ready`. What siblings have given away is taken only when a thread is
     /// `free` for it.
-    pub(crate) fn turn(&mut self, patience: Duration, free: bool) -> io::Result<()> {
+    pub(crate) fn turn(&mut self, timeout: Duration, free: bool) -> io::Result<()> {
         self.runs_ready = free;
         let accepts = self.is_open();
         if accepts {
@@ -189,12 +189,12 @@ impl Reactor {
         self.acceptor
             .set_open(accepts, accepts && free && self.has_place())?;
         // Workers take turns; one that is busy may not come back for a while.
-        let most = if patience.is_zero() { ACCEPTS } else { 1 };
-        let patience = self.patience(patience);
-        self.wait(patience)?;
+        let most = if timeout.is_zero() { ACCEPTS } else { 1 };
+        let timeout = self.poll_timeout(timeout);
+        self.wait(timeout)?;
         self.last_turn = self.now;
         self.shared.slot().beat();
-        self.handshakes_left = opening::HANDSHAKES;
+        self.handshakes_left = preface::HANDSHAKES;
         let mut signalled = false;
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
@@ -215,7 +215,7 @@ impl Reactor {
             self.accept(index, most);
         }
         self.expire();
-        self.level();
+        self.rebalance();
         self.tend_logs();
         self.spare.tend(self.now);
         if signalled {
@@ -239,7 +239,7 @@ impl Reactor {
             connection.token = self.table.insert(AWAY);
             self.count_connections();
         }
-        if let Some(Entry::Away { readable, hung_up }) = self.table.get(connection.token) {
+        if let Some(TableEntry::Away { readable, hung_up }) = self.table.get(connection.token) {
             connection.readable |= readable;
             connection.hung_up |= hung_up;
         }
@@ -250,7 +250,7 @@ impl Reactor {
         match connection.phase {
             // The application's stream is let go of by a request thread, as the application runs
             // nowhere else.
-            Phase::Dead if connection.outgoing.has_pieces() && !connection.given_up => {
+            Phase::Dead if connection.writer.has_pieces() && !connection.given_up => {
                 self.wait_for_thread(connection);
             }
             Phase::Dead => self.forget(connection),
@@ -264,12 +264,12 @@ impl Reactor {
             }
             Phase::Lingering => {
                 if !matches!(connection.awaited, Awaited::End | Awaited::Acknowledgement) {
-                    connection.stream.finish();
-                    connection.stream.shutdown(std::net::Shutdown::Write);
+                    connection.transport.finish();
+                    connection.transport.shutdown(std::net::Shutdown::Write);
                     connection.await_within(Awaited::End, self.now, LINGER);
                 }
                 let mut scratch = connection.buffers.take().unwrap_or_default();
-                let ended = connection.discard(&mut scratch.inbox);
+                let ended = connection.discard(&mut scratch.input);
                 if ended {
                     self.forget(connection)
                 } else {
@@ -292,28 +292,28 @@ impl Reactor {
             Some(buffers) => buffers,
             None => self.spare.take(),
         };
-        if connection.opening.is_some() {
+        if connection.preface_state.is_some() {
             match self.open(connection, buffers) {
                 Some(through) => (connection, buffers) = through,
                 None => return,
             }
         }
-        buffers.intake.may_wait = self.runs_ready;
+        buffers.decoder.may_wait = self.runs_ready;
         match connection.receive(&mut buffers, &self.shared.rules) {
             Received::Request => {
                 connection.buffers = Some(buffers);
                 connection.phase = Phase::Ready;
                 self.place(connection);
             }
-            Received::Waiting(Step::Idle) => {
+            Received::Waiting(Decoded::Idle) => {
                 self.spare.keep(buffers);
                 if last {
                     return self.give_up_on(connection);
                 }
                 // A new connection has the time of a head to say something.
                 if connection.awaited != Awaited::Head {
-                    let patience = self.shared.settings.keepalive;
-                    connection.await_within(Awaited::Request, self.now, patience);
+                    let timeout = self.shared.settings.keepalive;
+                    connection.await_within(Awaited::Request, self.now, timeout);
                 }
                 self.rest(connection);
             }
@@ -321,12 +321,12 @@ impl Reactor {
                 connection.buffers = Some(buffers);
                 let settings = &self.shared.settings;
                 match step {
-                    Step::MoreHead if connection.awaited == Awaited::Head => {}
-                    Step::MoreHead => {
+                    Decoded::MoreHead if connection.awaited == Awaited::Head => {}
+                    Decoded::MoreHead => {
                         connection.await_within(Awaited::Head, self.now, settings.header_timeout);
                     }
                     _ => {
-                        if step == Step::Crowded {
+                        if step == Decoded::Crowded {
                             // It is us who do not read: all its time is before it.
                             connection.awaited = Awaited::Request;
                         }
@@ -334,7 +334,7 @@ impl Reactor {
                     }
                 }
                 match step {
-                    Step::Continue => self.ask_for_body(connection),
+                    Decoded::Continue => self.ask_for_body(connection),
                     _ if last && connection.is_overdue(self.now) => self.give_up_on(connection),
                     _ => self.hold(connection, false),
                 }
@@ -353,9 +353,9 @@ impl Reactor {
     /// Tells a client that waits for it to send its body. The response before may have filled the
     /// socket: what this one does not take at once is sent as responses are, before anything else is.
     fn ask_for_body(&mut self, mut connection: Box<Connection>) {
-        connection.outgoing.bytes.extend_from_slice(CONTINUE);
+        connection.writer.bytes.extend_from_slice(CONTINUE);
         connection.then = Then::KeepAlive;
-        connection.phase = match connection.outgoing.flush(&connection.stream) {
+        connection.phase = match connection.writer.flush(&connection.transport) {
             Ok(Flushed::Done) => return self.hold(connection, false),
             Ok(_) => Phase::Sending,
             Err(_) => Phase::Dead,
@@ -366,7 +366,7 @@ impl Reactor {
     /// The poll has something to say of a connection.
     fn wake(&mut self, token: usize, readable: bool, closed: bool) {
         match self.table.get_mut(token) {
-            Some(Entry::Away {
+            Some(TableEntry::Away {
                 readable: more,
                 hung_up,
             }) => {
@@ -374,7 +374,7 @@ impl Reactor {
                 *hung_up |= closed;
             }
             Some(entry) => {
-                let Entry::Here(mut connection) = std::mem::replace(entry, AWAY) else {
+                let TableEntry::Here(mut connection) = std::mem::replace(entry, AWAY) else {
                     return;
                 };
                 connection.readable |= readable;
@@ -393,7 +393,7 @@ impl Reactor {
 
     /// Sends more of a response that the client takes slowly.
     fn push_on(&mut self, mut connection: Box<Connection>) {
-        connection.phase = match connection.outgoing.flush(&connection.stream) {
+        connection.phase = match connection.writer.flush(&connection.transport) {
             Ok(Flushed::Done) => {
                 let now = self.now;
                 connection.conclude(&self.shared, now);

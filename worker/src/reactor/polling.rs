@@ -8,7 +8,7 @@ use log::warn;
 use mio::unix::SourceFd;
 use mio::{Interest, Token};
 
-use super::{Entry, Reactor};
+use super::{Reactor, TableEntry};
 use crate::connection::Connection;
 
 /// An idle worker turns at least so often, to beat.
@@ -24,8 +24,8 @@ impl Reactor {
     /// Waits in the poll. Under load the next event is often so near that going to sleep, and being
     /// woken by the client's processor, costs both sides more than looking again a few times. Not where
     /// workers share processors: others could use the time.
-    pub(super) fn wait(&mut self, patience: Duration) -> io::Result<()> {
-        let looks = if self.brisk && self.has_processor && !patience.is_zero() {
+    pub(super) fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        let looks = if self.brisk && self.has_processor && !timeout.is_zero() {
             LOOKS
         } else {
             0
@@ -37,9 +37,9 @@ impl Reactor {
             }
         }
         if looks == 0 || self.events.is_empty() {
-            self.poll_once(patience)?;
+            self.poll_once(timeout)?;
             // A wait that a signal has cut short, or the whole of one: a signal may have come before it.
-            self.interrupted = self.events.is_empty() && !patience.is_zero();
+            self.interrupted = self.events.is_empty() && !timeout.is_zero();
         }
         let now = Instant::now();
         self.brisk = now - self.now < BRISK;
@@ -47,15 +47,15 @@ impl Reactor {
         Ok(())
     }
 
-    fn poll_once(&mut self, patience: Duration) -> io::Result<()> {
-        match self.poll.poll(&mut self.events, Some(patience)) {
+    fn poll_once(&mut self, timeout: Duration) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, Some(timeout)) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(error),
             _ => Ok(()),
         }
     }
 
     /// How long the poll may wait.
-    pub(super) fn patience(&self, most: Duration) -> Duration {
+    pub(super) fn poll_timeout(&self, most: Duration) -> Duration {
         if !self.eager.is_empty() {
             return Duration::ZERO;
         }
@@ -81,13 +81,13 @@ impl Reactor {
     /// Keeps a connection until the poll or a timer names it.
     pub(crate) fn hold(&mut self, mut connection: Box<Connection>, for_writing: bool) {
         let token = connection.token;
-        let for_writing =
-            for_writing || (connection.opening.is_some() && connection.stream.wants_to_write());
+        let for_writing = for_writing
+            || (connection.preface_state.is_some() && connection.transport.wants_to_write());
         if connection
             .registered
             .is_none_or(|writing| for_writing && !writing)
         {
-            let fd = connection.stream.as_raw_fd();
+            let fd = connection.transport.as_raw_fd();
             let mut source = SourceFd(&fd);
             let interest = match for_writing {
                 true => Interest::READABLE | Interest::WRITABLE,
@@ -109,14 +109,14 @@ impl Reactor {
             self.eager.push(token);
         }
         self.timers.arm(&mut connection, self.now);
-        self.table[token] = Entry::Here(connection);
+        self.table[token] = TableEntry::Here(connection);
     }
 
     /// Takes a connection out of the poll. Closing it would not do where another process has it:
     /// epoll watches the open file, not the descriptor (epoll(7), question 6).
     pub(super) fn unregister(&self, connection: &mut Connection) {
         if connection.registered.take().is_some() {
-            let fd = connection.stream.as_raw_fd();
+            let fd = connection.transport.as_raw_fd();
             let _ = self.poll.registry().deregister(&mut SourceFd(&fd));
         }
     }

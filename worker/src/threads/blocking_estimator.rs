@@ -92,7 +92,7 @@ impl BlockingEstimator {
         let Some(buffers) = &connection.buffers else {
             return 0;
         };
-        let head = &buffers.intake.head;
+        let head = &buffers.decoder.head;
         let target = head.target().as_bytes();
         let path = target
             .iter()

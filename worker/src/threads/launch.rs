@@ -108,7 +108,7 @@ fn eventfd() -> io::Result<EventFd> {
     Ok(EventFd::from_value_and_flags(0, flags)?)
 }
 
-/// Panics of the application end in its desk: one that comes as far as this is the server's, and the
+/// Panics of the application end in its handler: one that comes as far as this is the server's, and the
 /// event loop cannot be trusted any more. The master replaces the process.
 fn guarded(life: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(life)).is_err() {

@@ -34,9 +34,9 @@ use nix::sys::eventfd::EventFd;
 use oxicorn_common::Handoff;
 
 use crate::connection::Connection;
-use crate::desk::Desk;
-use crate::gate::Gate;
+use crate::preface::Preface;
 use crate::reactor::Reactor;
+use crate::request_handler::RequestHandler;
 use crate::worker_shared::WorkerShared;
 use blocking_estimator::BlockingEstimator;
 
@@ -49,7 +49,7 @@ const TURN: Duration = Duration::from_secs(1);
 pub(crate) struct ThreadPool {
     shared: Arc<WorkerShared>,
     handoff: Handoff,
-    gate: Arc<Gate>,
+    preface: Arc<Preface>,
     reactor: Mutex<Reactor>,
     waker: Waker,
     /// Connections that threads which do not lead are done with.
@@ -96,7 +96,7 @@ impl ThreadPool {
         Self {
             shared,
             handoff: reactor.handoff.clone(),
-            gate: Arc::clone(&reactor.gate),
+            preface: Arc::clone(&reactor.preface),
             reactor: Mutex::new(reactor),
             waker,
             returned: Mutex::default(),
@@ -120,16 +120,16 @@ impl ThreadPool {
 
     /// The life of request thread `index`.
     fn work(&self, index: usize) {
-        let mut desk = Desk::new(&self.shared, index);
+        let mut handler = RequestHandler::new(&self.shared, index);
         while self.follow() {
             if let Some(reactor) = self.try_lead() {
-                self.lead(reactor, &mut desk);
+                self.lead(reactor, &mut handler);
             }
         }
     }
 
     /// Turns the reactor and runs what it brings, until somebody else leads and nothing waits.
-    fn lead<'a>(&'a self, mut reactor: Leadership<'a>, desk: &mut Desk<'_>) {
+    fn lead<'a>(&'a self, mut reactor: Leadership<'a>, handler: &mut RequestHandler<'_>) {
         reactor.now = Instant::now();
         loop {
             let mut next = None;
@@ -153,7 +153,7 @@ impl ThreadPool {
                 next = self.next();
             }
             let Some(connection) = next else { continue };
-            match self.run(reactor, connection, desk) {
+            match self.run(reactor, connection, handler) {
                 Some(again) => reactor = again,
                 None => return,
             }
@@ -165,7 +165,7 @@ impl ThreadPool {
         &'a self,
         mut reactor: Leadership<'a>,
         mut connection: Box<Connection>,
-        desk: &mut Desk<'_>,
+        handler: &mut RequestHandler<'_>,
     ) -> Option<Leadership<'a>> {
         let mut kind = self.estimator.slot_for(&connection);
         let others_wait = !self.shared.ready.is_empty();
@@ -183,7 +183,7 @@ impl ThreadPool {
             self.promote();
         }
         loop {
-            let ended = self.serve(&mut connection, kind, started, desk);
+            let ended = self.serve(&mut connection, kind, started, handler);
             if let Some(mut reactor) = self.try_lead() {
                 reactor.now = ended;
                 reactor.settle(connection);
@@ -201,12 +201,12 @@ impl ThreadPool {
         connection: &mut Connection,
         kind: usize,
         started: Instant,
-        desk: &mut Desk<'_>,
+        handler: &mut RequestHandler<'_>,
     ) -> Instant {
         let alone = self.idle.load(Ordering::Relaxed) + 1 == self.shared.settings.threads;
-        self.begin(desk.index(), kind);
+        self.begin(handler.index(), kind);
         let sample = self.estimator.begin(kind, started, alone);
-        let ended = desk.serve(connection, started);
+        let ended = handler.serve(connection, started);
         self.estimator.learn(&sample, ended);
         ended
     }

@@ -56,7 +56,7 @@ impl ThreadPool {
                 return None;
             }
         };
-        self.gate.doubt(&mut connection);
+        self.preface.doubt(&mut connection);
         if connection.keeps_place && connection.receive_whole(&self.shared.rules) {
             self.shared.adopted.fetch_add(1, Ordering::SeqCst);
             return Some(connection);

@@ -23,16 +23,16 @@ use rustls::{ServerConfig, crypto::ring};
 use oxicorn_common::settings::ClientCertificate;
 
 pub use error::TlsError;
-pub(crate) use session::{Handshake, Session};
+pub(crate) use session::{Handshake, TlsSession};
 
 const LONGEST_TICKET: usize = 16 * 1024;
 
 /// All that a worker must know to speak TLS. Made by the master: children need not be able to read
 /// the files.
 #[derive(Debug, Clone)]
-pub struct Tls(Arc<ServerConfig>);
+pub struct TlsConfig(Arc<ServerConfig>);
 
-impl Tls {
+impl TlsConfig {
     /// Reads the files that `settings` name; `None` where they ask for no TLS.
     pub fn load(settings: &Settings) -> Result<Option<Self>, TlsError> {
         let tls = &settings.tls;

@@ -9,18 +9,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::ServerConnection;
 
-use super::Tls;
-use crate::stream::Stream;
+use super::TlsConfig;
+use crate::transport::Transport;
 
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct TlsSession {
     /// A plain one.
-    socket: Arc<Stream>,
-    state: Mutex<State>,
+    socket: Arc<Transport>,
+    state: Mutex<TlsState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct TlsState {
     tls: ServerConnection,
     /// Nothing more will come: the end, or bytes that are no TLS.
     over: bool,
@@ -40,14 +40,14 @@ pub(crate) enum Handshake {
     Failed(rustls::Error),
 }
 
-impl Session {
+impl TlsSession {
     /// Begins a session on `socket`, from which `read` has been read already.
     pub(crate) fn new(
-        tls: &Tls,
-        socket: Arc<Stream>,
+        tls: &TlsConfig,
+        socket: Arc<Transport>,
         mut read: &[u8],
     ) -> Result<Self, rustls::Error> {
-        let mut state = State {
+        let mut state = TlsState {
             tls: ServerConnection::new(tls.config())?,
             over: false,
             emptied: false,
@@ -70,7 +70,7 @@ impl Session {
     }
 
     /// The socket below.
-    pub(crate) fn socket(&self) -> &Arc<Stream> {
+    pub(crate) fn socket(&self) -> &Arc<Transport> {
         &self.socket
     }
 
@@ -85,7 +85,7 @@ impl Session {
             if !state.tls.is_handshaking() {
                 return Handshake::Done;
             }
-            match state.tls.read_tls(&mut Wire::new(&self.socket)) {
+            match state.tls.read_tls(&mut TlsWire::new(&self.socket)) {
                 Ok(0) => return Handshake::Gone,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -102,7 +102,7 @@ impl Session {
     }
 
     /// Fills `into` as far as the client has sent something. Leaves room only when the socket is
-    /// empty, as a read of the socket itself does; see also [`Session::holds_more`].
+    /// empty, as a read of the socket itself does; see also [`TlsSession::holds_more`].
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.lock();
         state.emptied = false;
@@ -157,14 +157,14 @@ impl Session {
         let _ = state.flush(&self.socket);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, TlsState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TlsState {
     /// What has been decrypted, or else what the next bytes of the socket bring.
-    fn read_some(&mut self, socket: &Stream, into: &mut [u8]) -> io::Result<usize> {
+    fn read_some(&mut self, socket: &Transport, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(into) {
                 // The end without TLS's word for it. HTTP has words of its own for what is whole.
@@ -185,7 +185,7 @@ impl State {
             if self.emptied {
                 return Err(io::ErrorKind::WouldBlock.into());
             }
-            let mut wire = Wire::new(socket);
+            let mut wire = TlsWire::new(socket);
             self.tls.read_tls(&mut wire)?;
             self.emptied = wire.emptied;
             if self.tls.process_new_packets().is_err() {
@@ -203,9 +203,9 @@ impl State {
         }
     }
 
-    fn flush(&mut self, socket: &Stream) -> io::Result<()> {
+    fn flush(&mut self, socket: &Transport) -> io::Result<()> {
         while self.tls.wants_write() {
-            match self.tls.write_tls(&mut Wire::new(socket))? {
+            match self.tls.write_tls(&mut TlsWire::new(socket))? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 count => self.sent += count as u64,
             }
@@ -215,20 +215,20 @@ impl State {
 }
 
 /// The socket as rustls wants it.
-struct Wire<'a> {
-    socket: &'a Stream,
+struct TlsWire<'a> {
+    socket: &'a Transport,
     /// The last read has left room (epoll(7), question 9).
     emptied: bool,
 }
 
-impl<'a> Wire<'a> {
-    fn new(socket: &'a Stream) -> Self {
+impl<'a> TlsWire<'a> {
+    fn new(socket: &'a Transport) -> Self {
         let emptied = false;
         Self { socket, emptied }
     }
 }
 
-impl Read for Wire<'_> {
+impl Read for TlsWire<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let count = self.socket.read(into)?;
         self.emptied = count < into.len();
@@ -236,7 +236,7 @@ impl Read for Wire<'_> {
     }
 }
 
-impl Write for Wire<'_> {
+impl Write for TlsWire<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.socket.write(bytes)
     }

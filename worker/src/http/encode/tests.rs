@@ -3,13 +3,13 @@
 use super::*;
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-const ASKED: Asked = Asked {
+const ASKED: ResponseContext = ResponseContext {
     version: Version::Http11,
     head_only: false,
     keep_alive: true,
 };
 
-fn encoded(response: &Response, asked: Asked) -> (String, Framed, bool) {
+fn encoded(response: &Response, asked: ResponseContext) -> (String, BodyFraming, bool) {
     let mut out = Vec::new();
     let (framed, keep_alive) = encode_head(&mut out, response, asked, DATE).expect("valid");
     (String::from_utf8(out).expect("text"), framed, keep_alive)
@@ -29,25 +29,25 @@ fn a_sized_body_has_its_length() {
              Content-Type: text/plain\r\nContent-Length: 13\r\n\r\n"
         )
     );
-    assert_eq!((framed, keep_alive), (Framed::Sized, true));
+    assert_eq!((framed, keep_alive), (BodyFraming::Sized, true));
 }
 
 #[test]
 fn head_tells_the_length_without_the_body() {
-    let asked = Asked {
+    let asked = ResponseContext {
         head_only: true,
         ..ASKED
     };
     let (head, framed, _) = encoded(&Response::text("1234567890"), asked);
     assert!(head.contains("Content-Length: 10\r\n"));
-    assert_eq!(framed, Framed::Bodiless);
+    assert_eq!(framed, BodyFraming::Bodiless);
 }
 
 #[test]
 fn no_content_has_no_length() {
     let (head, framed, _) = encoded(&Response::new(StatusCode::NO_CONTENT), ASKED);
     assert!(!head.contains("Content-Length"));
-    assert_eq!(framed, Framed::Bodiless);
+    assert_eq!(framed, BodyFraming::Bodiless);
 }
 
 #[test]
@@ -58,11 +58,11 @@ fn a_reset_has_an_empty_content() {
     text.status = StatusCode::RESET_CONTENT;
     for response in [stream, text, Response::new(StatusCode::RESET_CONTENT)] {
         for head_only in [false, true] {
-            let asked = Asked { head_only, ..ASKED };
+            let asked = ResponseContext { head_only, ..ASKED };
             let (head, framed, keep_alive) = encoded(&response, asked);
             assert!(head.contains("Content-Length: 0\r\n"), "{head}");
             assert!(!head.contains("Transfer-Encoding"), "{head}");
-            assert_eq!((framed, keep_alive), (Framed::Bodiless, true));
+            assert_eq!((framed, keep_alive), (BodyFraming::Bodiless, true));
         }
     }
 }
@@ -121,14 +121,14 @@ fn only_426_says_what_to_upgrade_to() {
 fn a_stream_is_chunked_or_ends_with_the_connection() {
     let (head, framed, keep_alive) = encoded(&stream(), ASKED);
     assert!(head.contains("Transfer-Encoding: chunked\r\n"));
-    assert_eq!((framed, keep_alive), (Framed::Chunked, true));
-    let old = Asked {
+    assert_eq!((framed, keep_alive), (BodyFraming::Chunked, true));
+    let old = ResponseContext {
         version: Version::Http10,
         ..ASKED
     };
     let (head, framed, keep_alive) = encoded(&stream(), old);
     assert!(head.contains("Connection: close\r\n") && !head.contains("chunked"));
-    assert_eq!((framed, keep_alive), (Framed::UntilClose, false));
+    assert_eq!((framed, keep_alive), (BodyFraming::UntilClose, false));
 }
 
 #[test]
@@ -166,10 +166,10 @@ fn a_stream_of_known_length_is_sized() {
         response
     };
     for version in [Version::Http10, Version::Http11] {
-        let asked = Asked { version, ..ASKED };
+        let asked = ResponseContext { version, ..ASKED };
         let (head, framed, keep_alive) = encoded(&response(StatusCode::OK), asked);
         assert!(head.contains("Content-Length: 12\r\n") && !head.contains("chunked"));
-        assert_eq!((framed, keep_alive), (Framed::Sized, true));
+        assert_eq!((framed, keep_alive), (BodyFraming::Sized, true));
     }
     let not_modified = encoded(&response(StatusCode::NOT_MODIFIED), ASKED);
     assert!(not_modified.0.contains("Content-Length: 12\r\n"));
@@ -177,7 +177,7 @@ fn a_stream_of_known_length_is_sized() {
     assert!(!none.0.contains("Content-Length"));
     assert_eq!(
         (not_modified.1, none.1),
-        (Framed::Bodiless, Framed::Bodiless)
+        (BodyFraming::Bodiless, BodyFraming::Bodiless)
     );
 }
 

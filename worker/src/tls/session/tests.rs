@@ -11,27 +11,27 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, crypto::ring};
 
 use super::*;
-use crate::http::encode::Framed;
-use crate::outgoing::{Flushed, Outgoing};
+use crate::http::encode::BodyFraming;
+use crate::response_writer::{Flushed, ResponseWriter};
 
 /// Both ends, after the handshake; the client's socket does not block either.
-fn pair() -> (Stream, ClientConnection, UnixStream) {
+fn pair() -> (Transport, ClientConnection, UnixStream) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let (certificate, key) = (directory.path().join("pem"), directory.path().join("key"));
     certify(&certificate, &key);
     let mut settings = Settings::default();
     settings.tls.certfile = Some(certificate.clone());
     settings.tls.keyfile = Some(key);
-    let tls = Tls::load(&settings).expect("files").expect("TLS");
+    let tls = TlsConfig::load(&settings).expect("files").expect("TLS");
     let (near, mut far) = UnixStream::pair().expect("a pair of sockets");
-    let session = Session::new(&tls, Arc::new(Stream::Unix(near)), b"").expect("a session");
+    let session = TlsSession::new(&tls, Arc::new(Transport::Unix(near)), b"").expect("a session");
     let mut client = client_of(&certificate);
     while !matches!(session.shake_hands(), Handshake::Done) {
         client.write_tls(&mut far).expect("sent");
         assert!(!matches!(session.shake_hands(), Handshake::Failed(_)));
         take(&mut client, &mut far);
     }
-    (Stream::Tls(Box::new(session)), client, far)
+    (Transport::Tls(Box::new(session)), client, far)
 }
 
 fn certify(certificate: &Path, key: &Path) {
@@ -88,10 +88,10 @@ fn nothing_is_over_before_it_is_sent() {
     let (stream, mut client, mut far) = pair();
     // Somewhere on the way the socket is full just when the last piece is in the session's buffer.
     for length in (64 * 1024..512 * 1024).step_by(12 * 1024) {
-        let mut outgoing = Outgoing::default();
-        outgoing.attach(ResponseBody::Bytes(vec![b'x'; length]), Framed::Sized);
+        let mut writer = ResponseWriter::default();
+        writer.attach(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);
         let mut taken = 0;
-        while outgoing.flush(&stream).expect("sent") != Flushed::Done {
+        while writer.flush(&stream).expect("sent") != Flushed::Done {
             taken += take(&mut client, &mut far).0;
         }
         taken += take(&mut client, &mut far).0;

@@ -4,18 +4,18 @@ use http::StatusCode;
 use oxicorn_common::request::Head;
 use oxicorn_common::response::{Response, ResponseBody};
 
-use super::encode::{Asked, encode_head};
-use crate::outgoing::Outgoing;
+use super::encode::{ResponseContext, encode_head};
+use crate::response_writer::ResponseWriter;
 
 /// An answer after which the connection ends.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct ErrorResponse {
     pub(crate) response: Response,
-    pub(crate) outgoing: Outgoing,
+    pub(crate) writer: ResponseWriter,
     pub(crate) body_bytes: u64,
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// The status with its reason phrase, and `advice` for the person at the other end. `head` is that
     /// of the request, if it has one: what answers HEAD has no content (RFC 9110 section 9.3.2).
     pub(crate) fn new(status: StatusCode, advice: &str, head: Option<&Head>, date: &str) -> Self {
@@ -24,20 +24,20 @@ impl Refusal {
         let mut response = Response::new(status)
             .field("Content-Type", "text/plain")
             .body(ResponseBody::Bytes(text.into_bytes()));
-        let asked = Asked {
+        let asked = ResponseContext {
             version: Default::default(),
             head_only: head.is_some_and(|head| head.method() == "HEAD"),
             keep_alive: false,
         };
-        let mut outgoing = Outgoing::default();
+        let mut writer = ResponseWriter::default();
         let mut body_bytes = 0;
-        if let Ok((framed, _)) = encode_head(&mut outgoing.bytes, &response, asked, date) {
+        if let Ok((framed, _)) = encode_head(&mut writer.bytes, &response, asked, date) {
             let body = std::mem::take(&mut response.body);
-            body_bytes = outgoing.attach(body, framed);
+            body_bytes = writer.attach(body, framed);
         }
         Self {
             response,
-            outgoing,
+            writer,
             body_bytes,
         }
     }

@@ -7,7 +7,7 @@ use oxicorn_common::request::Scheme;
 
 /// What the access log tells of a response when the client has all of it.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct AccessRecord {
     pub(crate) started: Instant,
     pub(crate) scheme: Scheme,
     /// What the application tells of its environment.

@@ -2,7 +2,7 @@
 //! the spooling of long bodies.
 //!
 //! ```text
-//!   Head --whole head--> Body --whole body--> Step::Request, and Head again
+//!   Head --whole head--> Body --whole body--> Decoded::Request, and Head again
 //! ```
 
 use oxicorn_common::request::{Body, Head, Scheme};
@@ -12,12 +12,12 @@ use super::first_line::put_line;
 use super::framing::{Framing, Length};
 use super::head::Scan;
 use super::spool::Spool;
-use super::{RequestError, Rules, Sender, authority};
-use crate::inbox::Inbox;
+use super::{PeerTrust, RequestError, Rules, authority};
+use crate::read_buffer::ReadBuffer;
 
 /// What the caller is to do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum Decoded {
     /// Nothing of a request has arrived.
     Idle,
     /// A head is incomplete.
@@ -35,7 +35,7 @@ pub(crate) enum Step {
 
 /// The request that is being read, or was read last.
 #[derive(Debug, Default)]
-pub(crate) struct Intake {
+pub(crate) struct RequestDecoder {
     pub(crate) head: Head,
     pub(crate) body: Body,
     pub(crate) framing: Framing,
@@ -44,76 +44,78 @@ pub(crate) struct Intake {
     pub(crate) may_wait: bool,
     /// `head` belongs to the request that is being read, not to the one before.
     has_head: bool,
-    stage: Stage,
+    stage: DecoderStage,
 }
 
 #[derive(Debug)]
-enum Stage {
+enum DecoderStage {
     Head(Scan),
     Length { length: u64, spool: Spool },
     Chunked { decoder: Chunked, spool: Spool },
 }
 
-impl Default for Stage {
+impl Default for DecoderStage {
     fn default() -> Self {
         Self::Head(Scan::default())
     }
 }
 
-impl Intake {
-    /// Takes what it can use from `inbox`.
+impl RequestDecoder {
+    /// Takes what it can use from `buffer`.
     pub(crate) fn advance(
         &mut self,
-        inbox: &mut Inbox,
+        buffer: &mut ReadBuffer,
         rules: &Rules,
-        sender: Sender,
-    ) -> Result<Step, RequestError> {
-        if let Stage::Head(scan) = &mut self.stage {
-            if inbox.is_empty() {
-                return Ok(Step::Idle);
+        trust: PeerTrust,
+    ) -> Result<Decoded, RequestError> {
+        if let DecoderStage::Head(scan) = &mut self.stage {
+            if buffer.is_empty() {
+                return Ok(Decoded::Idle);
             }
             self.has_head = false;
-            let Some(end) = scan.find_end(inbox.filled(), rules)? else {
-                return Ok(Step::MoreHead);
+            let Some(end) = scan.find_end(buffer.filled(), rules)? else {
+                return Ok(Decoded::MoreHead);
             };
-            scan.parse(inbox.filled(), end, rules, &mut self.head)?;
-            inbox.consume(end);
+            scan.parse(buffer.filled(), end, rules, &mut self.head)?;
+            buffer.consume(end);
             self.has_head = true;
-            self.scheme = rules.fields.apply(&mut self.head, sender)?;
-            authority::settle(&mut self.head, sender)?;
+            self.scheme = rules.fields.apply(&mut self.head, trust)?;
+            authority::settle(&mut self.head, trust)?;
             self.framing = Framing::of(&self.head, rules.limits.body)?;
-            return self.begin_body(inbox, rules);
+            return self.begin_body(buffer, rules);
         }
-        self.read_body(inbox, rules)
+        self.read_body(buffer, rules)
     }
 
-    /// What more of the body may be read into, up to its capacity and without a detour by the inbox;
+    /// What more of the body may be read into, up to its capacity and without a detour by the buffer;
     /// `None` where that is not known.
     pub(crate) fn room(&mut self, rules: &Rules) -> Result<Option<&mut Vec<u8>>, RequestError> {
         match &mut self.stage {
-            Stage::Length { spool, .. } => match self.may_wait && spool.can_wait(&rules.storage) {
-                true => Ok(None),
-                false => Ok(Some(spool.room(&rules.storage)?)),
-            },
-            Stage::Head(_) | Stage::Chunked { .. } => Ok(None),
+            DecoderStage::Length { spool, .. } => {
+                match self.may_wait && spool.can_wait(&rules.storage) {
+                    true => Ok(None),
+                    false => Ok(Some(spool.room(&rules.storage)?)),
+                }
+            }
+            DecoderStage::Head(_) | DecoderStage::Chunked { .. } => Ok(None),
         }
     }
 
     /// The client is waited for.
     pub(crate) fn pause(&mut self, rules: &Rules) -> Result<(), RequestError> {
         match &mut self.stage {
-            Stage::Length { spool, .. } | Stage::Chunked { spool, .. } => {
+            DecoderStage::Length { spool, .. } | DecoderStage::Chunked { spool, .. } => {
                 Ok(spool.pause(&rules.storage)?)
             }
-            Stage::Head(_) => Ok(()),
+            DecoderStage::Head(_) => Ok(()),
         }
     }
 
     /// The request is refused: makes `head` what there is to tell of it, which may be no more than
     /// the line that it began with. Whether it is a whole one.
-    pub(crate) fn refuse(&mut self, inbox: &Inbox) -> bool {
+    pub(crate) fn refuse(&mut self, buffer: &ReadBuffer) -> bool {
         if !self.has_head {
-            put_line(inbox.filled(), &mut self.head);
+            put_line(buffer.filled(), &mut self.head);
             self.scheme = Scheme::default();
         }
         self.has_head
@@ -121,7 +123,7 @@ impl Intake {
 
     /// Gives up the request that is being read, so that another client's can be.
     pub(crate) fn abandon(&mut self) {
-        self.stage = Stage::default();
+        self.stage = DecoderStage::default();
         // Whole, perhaps, and nobody will run it: it shall not count as one that waits.
         self.body = Body::default();
     }
@@ -131,66 +133,74 @@ impl Intake {
         self.framing.length == Length::Chunked
     }
 
-    fn begin_body(&mut self, inbox: &mut Inbox, rules: &Rules) -> Result<Step, RequestError> {
+    fn begin_body(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        rules: &Rules,
+    ) -> Result<Decoded, RequestError> {
         self.stage = match self.framing.length {
             Length::None | Length::Known(0) => {
-                self.stage = Stage::default();
+                self.stage = DecoderStage::default();
                 self.body = Body::default();
-                return Ok(Step::Request);
+                return Ok(Decoded::Request);
             }
-            Length::Known(length) => Stage::Length {
+            Length::Known(length) => DecoderStage::Length {
                 length,
                 spool: Spool::new(length, &rules.storage),
             },
-            Length::Chunked => Stage::Chunked {
+            Length::Chunked => DecoderStage::Chunked {
                 decoder: Chunked::default(),
                 spool: Spool::new(0, &rules.storage),
             },
         };
-        let wants_continue = self.framing.expects_continue && inbox.is_empty();
-        match self.read_body(inbox, rules)? {
-            Step::MoreBody if wants_continue => Ok(Step::Continue),
+        let wants_continue = self.framing.expects_continue && buffer.is_empty();
+        match self.read_body(buffer, rules)? {
+            Decoded::MoreBody if wants_continue => Ok(Decoded::Continue),
             step => Ok(step),
         }
     }
 
-    fn read_body(&mut self, inbox: &mut Inbox, rules: &Rules) -> Result<Step, RequestError> {
+    fn read_body(
+        &mut self,
+        buffer: &mut ReadBuffer,
+        rules: &Rules,
+    ) -> Result<Decoded, RequestError> {
         let complete = match &mut self.stage {
-            Stage::Head(_) => return Ok(Step::Idle),
-            Stage::Length { length, spool } => {
-                spool.cut_excess(|next| inbox.refill(next));
+            DecoderStage::Head(_) => return Ok(Decoded::Idle),
+            DecoderStage::Length { length, spool } => {
+                spool.cut_excess(|next| buffer.refill(next));
                 let left = length.saturating_sub(spool.length());
                 let most = usize::try_from(left).unwrap_or(usize::MAX);
-                let run = most.min(inbox.filled().len());
+                let run = most.min(buffer.filled().len());
                 if run > 0 {
                     if self.may_wait && spool.can_wait(&rules.storage) {
-                        return Ok(Step::Crowded);
+                        return Ok(Decoded::Crowded);
                     }
-                    spool.push(&inbox.filled()[..run], &rules.storage)?;
-                    inbox.consume(run);
+                    spool.push(&buffer.filled()[..run], &rules.storage)?;
+                    buffer.consume(run);
                 }
                 left == run as u64
             }
-            Stage::Chunked { decoder, spool } => {
-                let taken = decoder.decode(inbox.filled(), |data| {
+            DecoderStage::Chunked { decoder, spool } => {
+                let taken = decoder.decode(buffer.filled(), |data| {
                     if spool.length() + data.len() as u64 > rules.limits.body {
                         return Err(RequestError::BodyTooLarge);
                     }
                     Ok(spool.push(data, &rules.storage)?)
                 })?;
-                inbox.consume(taken);
+                buffer.consume(taken);
                 decoder.is_complete()
             }
         };
         if !complete {
-            return Ok(Step::MoreBody);
+            return Ok(Decoded::MoreBody);
         }
         match std::mem::take(&mut self.stage) {
-            Stage::Length { spool, .. } | Stage::Chunked { spool, .. } => {
+            DecoderStage::Length { spool, .. } | DecoderStage::Chunked { spool, .. } => {
                 self.body = spool.finish(&rules.storage)?;
-                Ok(Step::Request)
+                Ok(Decoded::Request)
             }
-            Stage::Head(_) => Ok(Step::Idle),
+            DecoderStage::Head(_) => Ok(Decoded::Idle),
         }
     }
 }
@@ -204,7 +214,7 @@ mod tests {
 
     use super::*;
     use crate::http::Limits;
-    use crate::http::storage::Storage;
+    use crate::http::storage::BodyStorage;
 
     fn rules() -> Rules {
         Rules {
@@ -218,24 +228,27 @@ mod tests {
 
     /// The bodies of the requests in `input`, which comes in pieces of `size`.
     fn bodies(input: &[u8], size: usize) -> Result<Vec<Vec<u8>>, u16> {
-        let (mut inbox, mut intake) = (Inbox::default(), Intake::default());
+        let (mut buffer, mut decoder) = (ReadBuffer::default(), RequestDecoder::default());
         let settings = Settings {
             body_buffer_size: 60_000,
             ..Settings::default()
         };
         let rules = Rules {
-            storage: Arc::new(Storage::from(&settings)),
+            storage: Arc::new(BodyStorage::from(&settings)),
             ..rules()
         };
         let mut bodies = Vec::new();
         for piece in input.chunks(size) {
-            inbox.refill(piece);
-            while let Step::Request = intake
-                .advance(&mut inbox, &rules, Sender::default())
+            buffer.refill(piece);
+            while let Decoded::Request = decoder
+                .advance(&mut buffer, &rules, PeerTrust::default())
                 .map_err(|error| error.status().as_u16())?
             {
                 let mut body = Vec::new();
-                intake.body.read_to_end(&mut body).expect("a readable body");
+                decoder
+                    .body
+                    .read_to_end(&mut body)
+                    .expect("a readable body");
                 bodies.push(body);
             }
         }
@@ -280,19 +293,23 @@ mod tests {
 
     #[test]
     fn a_client_that_asks_is_told_to_continue() {
-        let (mut inbox, mut intake) = (Inbox::default(), Intake::default());
+        let (mut buffer, mut decoder) = (ReadBuffer::default(), RequestDecoder::default());
         let rules = rules();
-        inbox.refill(
+        buffer.refill(
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
         );
         assert_eq!(
-            intake.advance(&mut inbox, &rules, Sender::default()).ok(),
-            Some(Step::Continue)
+            decoder
+                .advance(&mut buffer, &rules, PeerTrust::default())
+                .ok(),
+            Some(Decoded::Continue)
         );
-        inbox.refill(b"x");
+        buffer.refill(b"x");
         assert_eq!(
-            intake.advance(&mut inbox, &rules, Sender::default()).ok(),
-            Some(Step::Request)
+            decoder
+                .advance(&mut buffer, &rules, PeerTrust::default())
+                .ok(),
+            Some(Decoded::Request)
         );
     }
 }

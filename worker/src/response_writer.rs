@@ -4,8 +4,8 @@ use std::io::{self, IoSlice};
 
 use oxicorn_common::response::{FileRange, Piece, Pieces, ResponseBody};
 
-use crate::http::encode::{Framed, LAST_CHUNK, put_chunk, sized};
-use crate::stream::Stream;
+use crate::http::encode::{BodyFraming, LAST_CHUNK, put_chunk, sized};
+use crate::transport::Transport;
 
 /// Bodies up to this size are copied behind their head, to leave in one piece.
 const COPIED: usize = 8 * 1024;
@@ -38,7 +38,7 @@ pub(crate) enum LengthError {
 
 /// What has become of the demand for a piece.
 #[derive(Debug)]
-pub(crate) enum Made {
+pub(crate) enum PieceMade {
     /// So many octets of the body.
     Piece(u64),
     /// The body is whole.
@@ -49,7 +49,7 @@ pub(crate) enum Made {
 
 /// A head with its body, or the latest piece of a stream.
 #[derive(Default)]
-pub(crate) struct Outgoing {
+pub(crate) struct ResponseWriter {
     pub(crate) bytes: Vec<u8>,
     /// A body too long to copy; follows `bytes`.
     body: ResponseBody,
@@ -70,21 +70,26 @@ pub(crate) struct Outgoing {
     left: Option<u64>,
 }
 
-impl std::fmt::Debug for Outgoing {
+impl std::fmt::Debug for ResponseWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Outgoing({} of {} bytes sent)", self.sent, self.length())
+        write!(
+            f,
+            "ResponseWriter({} of {} bytes sent)",
+            self.sent,
+            self.length()
+        )
     }
 }
 
-impl Outgoing {
+impl ResponseWriter {
     /// Adds the body to the head that is in `bytes`; returns the octets of it that are known.
-    pub(crate) fn attach(&mut self, body: ResponseBody, framed: Framed) -> u64 {
+    pub(crate) fn attach(&mut self, body: ResponseBody, framed: BodyFraming) -> u64 {
         match (framed, body) {
-            (Framed::Bodiless, ResponseBody::Stream(stream)) => {
+            (BodyFraming::Bodiless, ResponseBody::Stream(stream)) => {
                 self.discard(stream.rest);
                 0
             }
-            (Framed::Bodiless, _) => 0,
+            (BodyFraming::Bodiless, _) => 0,
             (_, ResponseBody::Stream(stream)) => {
                 self.begin_stream(framed, stream.length);
                 self.go_on(stream.first, stream.rest)
@@ -103,10 +108,10 @@ impl Outgoing {
     }
 
     /// What follows is the body of a stream, in pieces.
-    pub(crate) fn begin_stream(&mut self, framed: Framed, length: Option<u64>) {
-        self.chunked = framed == Framed::Chunked;
-        self.until_close = framed == Framed::UntilClose;
-        self.left = length.filter(|_| framed == Framed::Sized);
+    pub(crate) fn begin_stream(&mut self, framed: BodyFraming, length: Option<u64>) {
+        self.chunked = framed == BodyFraming::Chunked;
+        self.until_close = framed == BodyFraming::UntilClose;
+        self.left = length.filter(|_| framed == BodyFraming::Sized);
     }
 
     /// The stream goes on with `first`, and then whatever `rest` makes.
@@ -115,14 +120,14 @@ impl Outgoing {
         first.map_or(0, |piece| self.add(piece))
     }
 
-    /// As [`Outgoing::attach`], for a response whose head and more has been sent already.
-    pub(crate) fn go_on_with(&mut self, body: ResponseBody, framed: Framed) -> u64 {
+    /// As [`ResponseWriter::attach`], for a response whose head and more has been sent already.
+    pub(crate) fn go_on_with(&mut self, body: ResponseBody, framed: BodyFraming) -> u64 {
         match (framed, body) {
-            (Framed::Bodiless, ResponseBody::Stream(stream)) => {
+            (BodyFraming::Bodiless, ResponseBody::Stream(stream)) => {
                 self.discard(stream.rest);
                 0
             }
-            (Framed::Bodiless, _) => 0,
+            (BodyFraming::Bodiless, _) => 0,
             (_, ResponseBody::Stream(stream)) => self.go_on(stream.first, stream.rest),
             (_, body) => {
                 let whole = Piece::Bytes(sized(&body).to_vec());
@@ -154,25 +159,25 @@ impl Outgoing {
     }
 
     /// Runs the application for one more piece. An error is the end of the connection.
-    pub(crate) fn make_piece(&mut self) -> io::Result<Made> {
+    pub(crate) fn make_piece(&mut self) -> io::Result<PieceMade> {
         self.reset();
         if std::mem::take(&mut self.discards) {
             self.pieces = None;
         }
         if std::mem::take(&mut self.cut) {
             self.pieces = None;
-            return Ok(Made::TooMuch);
+            return Ok(PieceMade::TooMuch);
         }
         let Some(pieces) = self.pieces.as_mut() else {
-            return Ok(Made::End);
+            return Ok(PieceMade::End);
         };
         match pieces.next() {
             Some(Ok(piece)) => {
                 if self.left == Some(0) && piece.length() > 0 {
                     self.pieces = None;
-                    return Ok(Made::TooMuch);
+                    return Ok(PieceMade::TooMuch);
                 }
-                Ok(Made::Piece(self.add(piece)))
+                Ok(PieceMade::Piece(self.add(piece)))
             }
             Some(Err(error)) => {
                 self.pieces = None;
@@ -186,14 +191,14 @@ impl Outgoing {
     }
 
     /// The body is over: what frames its end follows.
-    fn finish(&mut self) -> io::Result<Made> {
+    fn finish(&mut self) -> io::Result<PieceMade> {
         if let Some(short) = self.left.take().filter(|&left| left > 0) {
             return Err(io::Error::other(LengthError::Short(short)));
         }
         if std::mem::take(&mut self.chunked) {
             self.bytes.extend_from_slice(LAST_CHUNK);
         }
-        Ok(Made::End)
+        Ok(PieceMade::End)
     }
 
     /// Adds a piece, or as much of it as the declared length has room for; returns its octets.
@@ -259,7 +264,7 @@ impl Outgoing {
     }
 
     /// Sends what the socket takes.
-    pub(crate) fn flush(&mut self, stream: &Stream) -> io::Result<Flushed> {
+    pub(crate) fn flush(&mut self, stream: &Transport) -> io::Result<Flushed> {
         let pause_at = self.sent.saturating_add(BUDGET);
         while self.sent < self.length() {
             if self.sent >= pause_at {
@@ -289,7 +294,7 @@ impl Outgoing {
     }
 
     /// One system call's worth.
-    fn send(&self, stream: &Stream) -> io::Result<usize> {
+    fn send(&self, stream: &Transport) -> io::Result<usize> {
         let body = sized(&self.body);
         match (self.sent.checked_sub(self.bytes.len()), &self.file) {
             (Some(into), Some(range)) => {
@@ -342,12 +347,12 @@ mod tests {
             TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
         let stream = listener.accept().expect("a connection").0;
         stream.set_nonblocking(true).expect("a socket");
-        let stream = Stream::Tcp(mio::net::TcpStream::from_std(stream));
+        let stream = Transport::Tcp(mio::net::TcpStream::from_std(stream));
         // Nobody reads yet, and the kernel keeps more than one turn's worth, but not all of it.
         let length = 64 * BUDGET;
-        let mut outgoing = Outgoing::default();
-        outgoing.attach(ResponseBody::Bytes(vec![b'x'; length]), Framed::Sized);
-        assert_eq!(outgoing.flush(&stream).expect("sent"), Flushed::Yielded);
+        let mut writer = ResponseWriter::default();
+        writer.attach(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);
+        assert_eq!(writer.flush(&stream).expect("sent"), Flushed::Yielded);
         let taker = std::thread::spawn(move || {
             let mut taken = 0;
             let mut piece = vec![0; BUDGET];
@@ -355,7 +360,7 @@ mod tests {
                 taken += client.read(&mut piece).expect("more");
             }
         });
-        while outgoing.flush(&stream).expect("sent") != Flushed::Done {
+        while writer.flush(&stream).expect("sent") != Flushed::Done {
             std::thread::yield_now();
         }
         taker.join().expect("all is taken");

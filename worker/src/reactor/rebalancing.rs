@@ -1,4 +1,4 @@
-//! Leveling: where clients wait here for a thread while a sibling with fewer clients has one idle, one
+//! Rebalancing: where clients wait here for a thread while a sibling with fewer clients has one idle, one
 //! of them moves over.
 //!
 //! Which worker accepts a connection is up to the kernel, and a client that opens several at once
@@ -16,13 +16,13 @@ const PAUSE: Duration = Duration::from_millis(1);
 impl Reactor {
     /// Gives the client that would wait longest to a sibling that has the time for it. Only where
     /// that leaves neither with more than the other had.
-    pub(super) fn level(&mut self) {
+    pub(super) fn rebalance(&mut self) {
         let crowded =
-            self.shared.ready.len() > 1 && self.now >= self.level_after && self.drain.is_none();
+            self.shared.ready.len() > 1 && self.now >= self.rebalance_after && self.drain.is_none();
         if !crowded {
             return;
         }
-        self.level_after = self.now + PAUSE;
+        self.rebalance_after = self.now + PAUSE;
         let lightest = self.shared.lightest_sibling();
         if lightest.is_none_or(|clients| clients + 2 > self.table.len()) {
             return;

@@ -12,7 +12,7 @@ use http::StatusCode;
 use super::*;
 use crate::connection::Buffers;
 use crate::http::Rules;
-use crate::stream::Stream;
+use crate::transport::Transport;
 
 const LONG: usize = 3 << 20;
 
@@ -28,24 +28,24 @@ fn shared(app: impl App) -> WorkerShared {
 fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
     let shared = shared(app);
     let rules = Rules::from(&*shared.settings);
-    let mut desk = Desk::new(&shared, 0);
+    let mut handler = RequestHandler::new(&shared, 0);
     let (mut client, server) = UnixStream::pair().expect("a socket pair");
-    let mut connection = Connection::new(Stream::Unix(server), Peer::Unix, Local::Unix);
+    let mut connection = Connection::new(Transport::Unix(server), Peer::Unix, Local::Unix);
     let mut buffers = Box::<Buffers>::default();
-    buffers.inbox.refill(requests);
+    buffers.input.refill(requests);
     let (mut got, mut piece) = (Vec::new(), vec![0; 1 << 16]);
     while connection.phase != Phase::Dead {
         match connection.phase {
-            Phase::Receiving if buffers.inbox.is_empty() => break,
+            Phase::Receiving if buffers.input.is_empty() => break,
             Phase::Receiving => {
                 connection.receive(&mut buffers, &rules);
                 connection.buffers = Some(std::mem::take(&mut buffers));
-                desk.serve(&mut connection, Instant::now());
+                handler.serve(&mut connection, Instant::now());
             }
             Phase::Sending => {
                 let count = client.read(&mut piece).expect("bytes to read");
                 got.extend_from_slice(&piece[..count]);
-                connection.phase = match connection.outgoing.flush(&connection.stream) {
+                connection.phase = match connection.writer.flush(&connection.transport) {
                     Ok(Flushed::Done) => Phase::after(connection.then),
                     Ok(Flushed::NeedsPiece) => Phase::Ready,
                     Ok(_) => Phase::Sending,
@@ -53,7 +53,7 @@ fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
                 };
             }
             Phase::Ready => {
-                desk.serve(&mut connection, Instant::now());
+                handler.serve(&mut connection, Instant::now());
             }
             Phase::Lingering | Phase::Dead => break,
         }

@@ -12,17 +12,17 @@ use oxicorn_common::request::{Body, Head, Request};
 use oxicorn_common::response::{Response, ResponseBody};
 use oxicorn_common::{Early, Outlet, forks};
 
-use crate::ahead::{Ahead, Begun};
+use crate::access_record::AccessRecord;
 use crate::connection::{Connection, Phase, Then};
-use crate::exchange::Exchange;
+use crate::early_writer::{EarlyWriter, SentHead};
 use crate::http::date::DateCache;
-use crate::http::encode::{Asked, Framed, encode_head};
-use crate::outgoing::{Flushed, LengthError, Made};
-use crate::pace::Taking;
-use crate::stream::Stream;
+use crate::http::encode::{BodyFraming, ResponseContext, encode_head};
+use crate::pace::AckProgress;
+use crate::response_writer::{Flushed, LengthError, PieceMade};
+use crate::transport::Transport;
 use crate::worker_shared::WorkerShared;
 
-pub(crate) struct Desk<'a> {
+pub(crate) struct RequestHandler<'a> {
     shared: &'a WorkerShared,
     index: usize,
     date: DateCache,
@@ -30,7 +30,7 @@ pub(crate) struct Desk<'a> {
     spare: Vec<u8>,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> RequestHandler<'a> {
     pub(crate) fn new(shared: &'a WorkerShared, index: usize) -> Self {
         shared.in_flight[index].claim();
         Self {
@@ -56,18 +56,18 @@ impl<'a> Desk<'a> {
             .store(slot.heartbeat.load(Ordering::Relaxed), Ordering::Relaxed);
         if connection.phase == Phase::Dead {
             abandon(connection);
-        } else if connection.outgoing.has_pieces() {
+        } else if connection.writer.has_pieces() {
             self.resume(connection, started);
         } else {
             self.answer(connection, started);
         }
         board.started.store(0, Ordering::Relaxed);
         let ended = Instant::now();
-        if let Some(exchange) = connection.exchange.as_ref()
-            && !connection.outgoing.has_pieces()
+        if let Some(record) = connection.record.as_ref()
+            && !connection.writer.has_pieces()
         {
-            let latency = ended.saturating_duration_since(exchange.started);
-            board.record(exchange.status, exchange.body_bytes, latency);
+            let latency = ended.saturating_duration_since(record.started);
+            board.record(record.status, record.body_bytes, latency);
             if connection.phase != Phase::Sending {
                 connection.conclude(self.shared, ended);
             }
@@ -81,39 +81,39 @@ impl<'a> Desk<'a> {
             return;
         };
         let in_flight = &self.shared.in_flight[self.index];
-        let intake = &mut buffers.intake;
-        let stream = &connection.stream;
+        let decoder = &mut buffers.decoder;
+        let stream = &connection.transport;
         let mut request = Request {
-            head: std::mem::take(&mut intake.head),
-            body: std::mem::take(&mut intake.body),
+            head: std::mem::take(&mut decoder.head),
+            body: std::mem::take(&mut decoder.body),
             peer: connection.peer,
             local: connection.local,
-            scheme: intake.scheme,
+            scheme: decoder.scheme,
             proxied: connection.proxied,
-            trusted: connection.sender.trusted,
+            trusted: connection.trust.trusted,
             logged: Vec::new(),
         };
         request.body.begin();
         in_flight.begin(stream, started, &request.head, request.peer, request.scheme);
-        let keeps_alive = intake.framing.keep_alive;
-        let outgoing = &mut connection.outgoing;
-        std::mem::swap(&mut outgoing.bytes, &mut self.spare);
-        outgoing.reset();
-        let mut ahead = Ahead {
+        let keeps_alive = decoder.framing.keep_alive;
+        let writer = &mut connection.writer;
+        std::mem::swap(&mut writer.bytes, &mut self.spare);
+        writer.reset();
+        let mut early_writer = EarlyWriter {
             shared: self.shared,
             in_flight,
-            stream,
-            outgoing,
+            transport: stream,
+            writer,
             date: &mut self.date,
             asked: asked(self.shared, stream, &request.head, keeps_alive),
             started,
             begun: None,
-            taking: Taking::default(),
+            taking: AckProgress::default(),
             left: None,
             lost: false,
         };
-        let called = call(self.shared, &mut request, &mut ahead);
-        let (begun, mut lost) = (ahead.begun.take(), ahead.lost);
+        let called = call(self.shared, &mut request, &mut early_writer);
+        let (begun, mut lost) = (early_writer.begun.take(), early_writer.lost);
         let early = begun.is_some();
         // A panic in the middle of a response.
         lost |= early && called.is_none();
@@ -125,7 +125,7 @@ impl<'a> Desk<'a> {
                 let asked = asked(self.shared, stream, &request.head, keeps_alive);
                 let date = self.date.at(started);
                 encode(
-                    &mut connection.outgoing.bytes,
+                    &mut connection.writer.bytes,
                     &mut response,
                     asked,
                     date,
@@ -140,10 +140,10 @@ impl<'a> Desk<'a> {
         };
         if lost || !in_time {
             drop(response);
-            if connection.outgoing.ends_with_connection() {
+            if connection.writer.ends_with_connection() {
                 stream.reset();
             }
-            intake.head = request.head;
+            decoder.head = request.head;
             if streams {
                 in_time &= in_flight.end();
             }
@@ -155,20 +155,20 @@ impl<'a> Desk<'a> {
         if !begun.keep_alive {
             self.shared.place_wanted.store(false, Ordering::Relaxed);
         }
-        connection.then = match (begun.keep_alive, buffers.inbox.is_empty()) {
+        connection.then = match (begun.keep_alive, buffers.input.is_empty()) {
             (true, _) => Then::KeepAlive,
             // Over TLS a client may say goodbye too, which closing would answer with a reset.
             (false, true) if !keeps_alive && !stream.is_tls() => Then::Close,
             (false, _) => Then::Linger,
         };
-        let outgoing = &mut connection.outgoing;
+        let writer = &mut connection.writer;
         let octets = match early {
-            true => outgoing.go_on_with(response.body, begun.framed),
-            false => outgoing.attach(response.body, begun.framed),
+            true => writer.go_on_with(response.body, begun.framed),
+            false => writer.attach(response.body, begun.framed),
         };
-        intake.head = request.head;
-        intake.body = Body::default();
-        connection.exchange = Some(Exchange {
+        decoder.head = request.head;
+        decoder.body = Body::default();
+        connection.record = Some(AccessRecord {
             started,
             scheme: request.scheme,
             variables: request.logged,
@@ -179,11 +179,11 @@ impl<'a> Desk<'a> {
         self.shared.count_request();
         self.send(connection);
         if streams && !in_flight.end() {
-            connection.outgoing.abandon();
+            connection.writer.abandon();
             connection.give_up();
         }
-        if connection.outgoing.bytes.is_empty() {
-            std::mem::swap(&mut connection.outgoing.bytes, &mut self.spare);
+        if connection.writer.bytes.is_empty() {
+            std::mem::swap(&mut connection.writer.bytes, &mut self.spare);
         }
     }
 
@@ -191,13 +191,19 @@ impl<'a> Desk<'a> {
     fn resume(&mut self, connection: &mut Connection, started: Instant) {
         let in_flight = &self.shared.in_flight[self.index];
         if let Some(buffers) = &connection.buffers {
-            let (head, scheme) = (&buffers.intake.head, buffers.intake.scheme);
-            in_flight.begin(&connection.stream, started, head, connection.peer, scheme);
+            let (head, scheme) = (&buffers.decoder.head, buffers.decoder.scheme);
+            in_flight.begin(
+                &connection.transport,
+                started,
+                head,
+                connection.peer,
+                scheme,
+            );
             in_flight.begin_response();
         }
         self.send(connection);
         if !in_flight.end() {
-            connection.outgoing.abandon();
+            connection.writer.abandon();
             connection.give_up();
         }
     }
@@ -206,7 +212,7 @@ impl<'a> Desk<'a> {
     fn send(&mut self, connection: &mut Connection) {
         let in_flight = &self.shared.in_flight[self.index];
         connection.phase = loop {
-            match connection.outgoing.flush(&connection.stream) {
+            match connection.writer.flush(&connection.transport) {
                 Ok(Flushed::Done) => break Phase::after(connection.then),
                 Ok(Flushed::Blocked) => break Phase::Sending,
                 Ok(Flushed::Yielded) => {
@@ -219,18 +225,18 @@ impl<'a> Desk<'a> {
                     break abandon(connection);
                 }
             }
-            let made = catch_unwind(AssertUnwindSafe(|| connection.outgoing.make_piece()));
+            let made = catch_unwind(AssertUnwindSafe(|| connection.writer.make_piece()));
             forks::end_child(i32::from(!matches!(made, Ok(Ok(_)))));
             let reason = match made {
-                Ok(Ok(Made::Piece(octets))) => {
+                Ok(Ok(PieceMade::Piece(octets))) => {
                     in_flight.note_piece();
-                    if let Some(exchange) = &mut connection.exchange {
-                        exchange.body_bytes += octets;
+                    if let Some(record) = &mut connection.record {
+                        record.body_bytes += octets;
                     }
                     continue;
                 }
-                Ok(Ok(Made::End)) => continue,
-                Ok(Ok(Made::TooMuch)) => {
+                Ok(Ok(PieceMade::End)) => continue,
+                Ok(Ok(PieceMade::TooMuch)) => {
                     warn!("Response to {}: {}", line_of(connection), LengthError::Long);
                     continue;
                 }
@@ -241,9 +247,9 @@ impl<'a> Desk<'a> {
                 "Error making the response body for {}: {reason}",
                 line_of(connection)
             );
-            if connection.outgoing.ends_with_connection() {
+            if connection.writer.ends_with_connection() {
                 // Nothing but a reset tells this client that there should be more.
-                connection.stream.reset();
+                connection.transport.reset();
             }
             break abandon(connection);
         };
@@ -251,13 +257,18 @@ impl<'a> Desk<'a> {
 }
 
 /// What the head of a response depends on.
-fn asked(shared: &WorkerShared, stream: &Stream, head: &Head, keeps_alive: bool) -> Asked {
+fn asked(
+    shared: &WorkerShared,
+    stream: &Transport,
+    head: &Head,
+    keeps_alive: bool,
+) -> ResponseContext {
     // A sibling can go on with a connection, unless its keys are here.
     let is_leaving =
         shared.closing.load(Ordering::Relaxed) || (stream.is_tls() && shared.is_draining());
     // The house is full, and somebody waits at the door.
     let is_wanted = shared.place_wanted.load(Ordering::Relaxed);
-    Asked {
+    ResponseContext {
         version: head.version,
         head_only: head.method() == "HEAD",
         keep_alive: keeps_alive
@@ -268,9 +279,13 @@ fn asked(shared: &WorkerShared, stream: &Stream, head: &Head, keeps_alive: bool)
 }
 
 /// Runs the application; `None` is a panic.
-fn call(shared: &WorkerShared, request: &mut Request, ahead: &mut Ahead<'_>) -> Option<Response> {
+fn call(
+    shared: &WorkerShared,
+    request: &mut Request,
+    early_writer: &mut EarlyWriter<'_>,
+) -> Option<Response> {
     let app = &shared.app;
-    let mut send = |early: Early<'_>| ahead.send(early);
+    let mut send = |early: Early<'_>| early_writer.send(early);
     let mut outlet = Outlet::new(&mut send);
     let called = catch_unwind(AssertUnwindSafe(|| app.call(request, &mut outlet)));
     forks::end_child(i32::from(called.is_err()));
@@ -287,10 +302,10 @@ fn call(shared: &WorkerShared, request: &mut Request, ahead: &mut Ahead<'_>) -> 
 fn encode(
     out: &mut Vec<u8>,
     response: &mut Response,
-    asked: Asked,
+    asked: ResponseContext,
     date: &str,
     request: &Request,
-) -> Begun {
+) -> SentHead {
     let before = out.len();
     let encoded = encode_head(out, response, asked, date);
     let (framed, keep_alive) = encoded.unwrap_or_else(|reason| {
@@ -298,9 +313,9 @@ fn encode(
         error!("Error handling request {method} {path}: {reason}");
         out.truncate(before);
         *response = Response::failure();
-        encode_head(out, response, asked, date).unwrap_or((Framed::Bodiless, false))
+        encode_head(out, response, asked, date).unwrap_or((BodyFraming::Bodiless, false))
     });
-    Begun {
+    SentHead {
         framed,
         keep_alive,
         status: response.status.as_u16(),
@@ -311,7 +326,7 @@ fn encode(
 
 /// Nobody wants the rest of this response.
 fn abandon(connection: &mut Connection) -> Phase {
-    let outcome = catch_unwind(AssertUnwindSafe(|| connection.outgoing.abandon()));
+    let outcome = catch_unwind(AssertUnwindSafe(|| connection.writer.abandon()));
     forks::end_child(i32::from(outcome.is_err()));
     if let Err(panic) = outcome {
         error!("Error ending a response: panic: {}", panic_text(&*panic));
@@ -323,7 +338,7 @@ fn line_of(connection: &Connection) -> String {
     let Some(buffers) = &connection.buffers else {
         return String::new();
     };
-    let head = &buffers.intake.head;
+    let head = &buffers.decoder.head;
     format!("{} {}", head.method(), head.path())
 }
 

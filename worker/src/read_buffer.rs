@@ -5,13 +5,13 @@ const PIECE: usize = 16 * 1024;
 
 /// A buffer that is filled at its end and used up from its beginning.
 #[derive(Debug, Default)]
-pub(crate) struct Inbox {
+pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
     end: usize,
 }
 
-impl Inbox {
+impl ReadBuffer {
     /// What has been read and not consumed.
     pub(crate) fn filled(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
@@ -47,7 +47,7 @@ impl Inbox {
         }
     }
 
-    /// Notes that `count` bytes of [`Inbox::space`] were filled.
+    /// Notes that `count` bytes of [`ReadBuffer::space`] were filled.
     pub(crate) fn fill(&mut self, count: usize) {
         self.end += count;
     }

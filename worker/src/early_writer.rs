@@ -8,11 +8,11 @@ use oxicorn_common::response::{Fields, Response, ResponseBody};
 use oxicorn_common::{Early, forks};
 
 use crate::http::date::DateCache;
-use crate::http::encode::{Asked, Framed, encode_head, encode_hints};
+use crate::http::encode::{BodyFraming, ResponseContext, encode_head, encode_hints};
 use crate::in_flight::InFlight;
-use crate::outgoing::{Flushed, Outgoing};
-use crate::pace::{Pace, Taking};
-use crate::stream::Stream;
+use crate::pace::{AckProgress, Pace};
+use crate::response_writer::{Flushed, ResponseWriter};
+use crate::transport::Transport;
 use crate::worker_shared::WorkerShared;
 
 /// Bytes that wait for a client until the application waits too.
@@ -24,16 +24,16 @@ const PART: usize = 64 * 1024;
 const TOO_SLOW: &str = "it takes its response too slowly (write_timeout, write_min_rate)";
 
 /// One request's way around its return value.
-pub(crate) struct Ahead<'a> {
+pub(crate) struct EarlyWriter<'a> {
     pub(crate) shared: &'a WorkerShared,
     pub(crate) in_flight: &'a InFlight,
-    pub(crate) stream: &'a Stream,
-    pub(crate) outgoing: &'a mut Outgoing,
+    pub(crate) transport: &'a Transport,
+    pub(crate) writer: &'a mut ResponseWriter,
     pub(crate) date: &'a mut DateCache,
-    pub(crate) asked: Asked,
+    pub(crate) asked: ResponseContext,
     pub(crate) started: Instant,
-    pub(crate) begun: Option<Begun>,
-    pub(crate) taking: Taking,
+    pub(crate) begun: Option<SentHead>,
+    pub(crate) taking: AckProgress,
     /// Of the client's time, after a wait for it. That runs out over all of them: each may end with
     /// the little room that a slow client has made.
     pub(crate) left: Option<Duration>,
@@ -43,15 +43,15 @@ pub(crate) struct Ahead<'a> {
 
 /// A response whose head has left.
 #[derive(Debug)]
-pub(crate) struct Begun {
-    pub(crate) framed: Framed,
+pub(crate) struct SentHead {
+    pub(crate) framed: BodyFraming,
     pub(crate) keep_alive: bool,
     pub(crate) status: u16,
     pub(crate) fields: Fields,
     pub(crate) body_bytes: u64,
 }
 
-impl Ahead<'_> {
+impl EarlyWriter<'_> {
     pub(crate) fn send(&mut self, early: Early<'_>) -> io::Result<()> {
         // The client is the worker's, not that of a process which the application has forked.
         if self.lost || forks::is_child() {
@@ -72,7 +72,7 @@ impl Ahead<'_> {
         if self.begun.is_some() || self.asked.version == oxicorn_common::Version::Http10 {
             return Ok(());
         }
-        encode_hints(&mut self.outgoing.bytes, fields).map_err(refused)?;
+        encode_hints(&mut self.writer.bytes, fields).map_err(refused)?;
         self.flush(0)
     }
 
@@ -81,14 +81,14 @@ impl Ahead<'_> {
             return Err(refused("the response has begun already"));
         }
         let date = self.date.at(self.started);
-        let out = &mut self.outgoing.bytes;
+        let out = &mut self.writer.bytes;
         let (framed, keep_alive) = encode_head(out, response, self.asked, date).map_err(refused)?;
         let length = match &response.body {
             ResponseBody::Stream(stream) => stream.length,
             _ => None,
         };
-        self.outgoing.begin_stream(framed, length);
-        self.begun = Some(Begun {
+        self.writer.begin_stream(framed, length);
+        self.begun = Some(SentHead {
             framed,
             keep_alive,
             status: response.status.as_u16(),
@@ -106,11 +106,11 @@ impl Ahead<'_> {
         let Some(begun) = &mut self.begun else {
             return Err(refused("the response has no head yet"));
         };
-        if begun.framed == Framed::Bodiless {
+        if begun.framed == BodyFraming::Bodiless {
             return self.flush(MOST_WAITING);
         }
         for part in data.chunks(PART) {
-            let octets = self.outgoing.push(part);
+            let octets = self.writer.push(part);
             if let Some(begun) = &mut self.begun {
                 begun.body_bytes += octets;
             }
@@ -130,11 +130,11 @@ impl Ahead<'_> {
 
     /// Sends what the socket takes; whether no more than `most` bytes wait then.
     fn flush_once(&mut self, most: usize) -> io::Result<bool> {
-        let flushed = self.outgoing.flush(self.stream)?;
-        Ok(flushed == Flushed::Done || self.outgoing.waiting() <= most)
+        let flushed = self.writer.flush(self.transport)?;
+        Ok(flushed == Flushed::Done || self.writer.waiting() <= most)
     }
 
-    /// As [`Ahead::flush`], for a client that has to take something first.
+    /// As [`EarlyWriter::flush`], for a client that has to take something first.
     fn wait_for_client(&mut self, most: usize) -> io::Result<()> {
         let pace = Pace::of_response(&self.shared.settings);
         let now = Instant::now();
@@ -144,7 +144,7 @@ impl Ahead<'_> {
         };
         let mut deadline = self.look_at_taken(begun, now, pace);
         loop {
-            self.stream.wait_for_room(deadline)?;
+            self.transport.wait_for_room(deadline)?;
             let is_done = self.flush_once(most)?;
             let now = Instant::now();
             if !is_done && deadline.is_none_or(|at| now < at) {
@@ -153,7 +153,7 @@ impl Ahead<'_> {
             deadline = self.look_at_taken(deadline, now, pace);
             self.left = deadline.map(|at| at.saturating_duration_since(now));
             if self.left.is_some_and(|left| left.is_zero()) {
-                self.stream.reset();
+                self.transport.reset();
                 return Err(io::Error::new(io::ErrorKind::TimedOut, TOO_SLOW));
             }
             if is_done {
@@ -169,8 +169,8 @@ impl Ahead<'_> {
         now: Instant,
         pace: Pace,
     ) -> Option<Instant> {
-        let more = self.taking.look(self.stream, self.outgoing.total());
-        match self.stream.unacknowledged() {
+        let more = self.taking.look(self.transport, self.writer.total());
+        match self.transport.unacknowledged() {
             // It has all that it could have.
             0 => pace.begin(now),
             _ => pace.extend(deadline, more, now),

@@ -21,20 +21,20 @@ use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use crate::sys;
-use crate::tls::Session;
+use crate::tls::TlsSession;
 
 /// How much of a file is read at a time, to be encrypted.
 const FILE_BLOCK: usize = 16 * 1024;
 
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) enum Transport {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<Session>),
+    Tls(Box<TlsSession>),
 }
 
-impl Stream {
-    /// A read that leaves room has emptied the socket; then [`Stream::holds_more`] knows the rest.
+impl Transport {
+    /// A read that leaves room has emptied the socket; then [`Transport::holds_more`] knows the rest.
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tls(session) => session.read(into),
@@ -42,7 +42,7 @@ impl Stream {
         }
     }
 
-    /// As [`Stream::read`], to the end of `into`, as much as it has the capacity for. Not for a session
+    /// As [`Transport::read`], to the end of `into`, as much as it has the capacity for. Not for a session
     /// of TLS, which would have to have all of that room filled with zeros before each read.
     pub(crate) fn read_onto(&self, into: &mut Vec<u8>) -> io::Result<usize> {
         match self {
@@ -61,7 +61,7 @@ impl Stream {
         }
     }
 
-    /// What is written may be in a buffer until [`Stream::flush`] succeeds.
+    /// What is written may be in a buffer until [`Transport::flush`] succeeds.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tls(session) => session.write(&[IoSlice::new(bytes)]),
@@ -76,7 +76,7 @@ impl Stream {
         }
     }
 
-    /// As [`Stream::write`], when more follows at once and is to share a packet.
+    /// As [`Transport::write`], when more follows at once and is to share a packet.
     pub(crate) fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tls(session) => session.write(&[IoSlice::new(bytes)]),
@@ -196,7 +196,7 @@ impl Stream {
     }
 }
 
-impl AsFd for Stream {
+impl AsFd for Transport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(socket) => socket.as_fd(),
@@ -206,7 +206,7 @@ impl AsFd for Stream {
     }
 }
 
-impl AsRawFd for Stream {
+impl AsRawFd for Transport {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }

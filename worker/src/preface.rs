@@ -18,24 +18,24 @@ use oxicorn_common::settings::{Peers, ProxyProtocol};
 
 use crate::connection::{Buffers, Connection};
 use crate::http::RequestError;
-use crate::proxy_header::{Beginning, Header, begins_with, read_v1, read_v2};
-use crate::stream::Stream;
-use crate::tls::{Handshake, Session, Tls};
+use crate::proxy_header::{Beginning, ProxyHeader, begins_with, read_v1, read_v2};
+use crate::tls::{Handshake, TlsConfig, TlsSession};
+use crate::transport::Transport;
 
 /// The first byte of a handshake: the type of its record (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
 /// What is to come first on every connection, after the settings.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gate {
+pub(crate) struct Preface {
     proxy: ProxyProtocol,
     proxies: Peers,
-    tls: Option<Tls>,
+    tls: Option<TlsConfig>,
 }
 
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Opening {
+pub(crate) enum PrefaceState {
     /// It is new, and nothing has been looked at.
     Entrance,
     /// It may begin with a header of the PROXY protocol.
@@ -49,7 +49,7 @@ pub(crate) enum Opening {
 
 /// What became of a step.
 #[derive(Debug)]
-pub(crate) enum Passed {
+pub(crate) enum PrefaceOutcome {
     /// Requests may come.
     Through,
     /// More bytes are needed.
@@ -62,14 +62,14 @@ pub(crate) enum Passed {
 }
 
 /// What became of one step.
-enum Step {
-    Next(Option<Opening>),
+enum PrefaceStep {
+    Next(Option<PrefaceState>),
     More,
-    End(Passed),
+    End(PrefaceOutcome),
 }
 
-impl Gate {
-    pub(crate) fn new(settings: &Settings, tls: Option<Tls>) -> Self {
+impl Preface {
+    pub(crate) fn new(settings: &Settings, tls: Option<TlsConfig>) -> Self {
         Self {
             tls,
             proxy: settings.proxy.protocol,
@@ -78,10 +78,10 @@ impl Gate {
     }
 
     /// What comes first; `None` where nothing comes before a request.
-    pub(crate) fn first(&self) -> Option<Opening> {
+    pub(crate) fn first(&self) -> Option<PrefaceState> {
         match self.proxy {
             ProxyProtocol::Off => self.after_proxy_header(),
-            _ => Some(Opening::ProxyHeader),
+            _ => Some(PrefaceState::ProxyHeader),
         }
     }
 
@@ -93,48 +93,48 @@ impl Gate {
         }
         // Nobody is where a connection has been reset meanwhile.
         let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-        let sender = connection.stream.peer().unwrap_or(Peer::Tcp(nobody));
+        let sender = connection.transport.peer().unwrap_or(Peer::Tcp(nobody));
         if self.proxy == ProxyProtocol::Off || !self.admits(sender) {
             connection.peer = sender;
             connection.proxied = false;
         }
     }
 
-    fn after_proxy_header(&self) -> Option<Opening> {
-        self.tls.as_ref().map(|_| Opening::FirstByte)
+    fn after_proxy_header(&self) -> Option<PrefaceState> {
+        self.tls.as_ref().map(|_| PrefaceState::FirstByte)
     }
 
-    /// Goes on with the opening of `connection` for as long as there are bytes. With a handshake only
+    /// Goes on with the preface of `connection` for as long as there are bytes. With a handshake only
     /// where it `may_shake`: otherwise the connection stays eager.
     pub(crate) fn advance(
         &self,
         connection: &mut Connection,
         buffers: &mut Buffers,
         may_shake: bool,
-    ) -> Passed {
+    ) -> PrefaceOutcome {
         loop {
-            let step = match connection.opening {
-                None => return Passed::Through,
-                Some(Opening::Entrance) => Step::Next(self.first()),
-                Some(Opening::ProxyHeader) => self
+            let step = match connection.preface_state {
+                None => return PrefaceOutcome::Through,
+                Some(PrefaceState::Entrance) => PrefaceStep::Next(self.first()),
+                Some(PrefaceState::ProxyHeader) => self
                     .read_proxy_header(connection, buffers)
-                    .unwrap_or_else(|error| Step::End(Passed::Refused(error))),
-                Some(Opening::FirstByte) => self.look_at_first_byte(connection, buffers),
-                Some(Opening::Hello | Opening::Handshake) if !may_shake => {
+                    .unwrap_or_else(|error| PrefaceStep::End(PrefaceOutcome::Refused(error))),
+                Some(PrefaceState::FirstByte) => self.look_at_first_byte(connection, buffers),
+                Some(PrefaceState::Hello | PrefaceState::Handshake) if !may_shake => {
                     connection.eager = true;
-                    Step::End(Passed::Waiting)
+                    PrefaceStep::End(PrefaceOutcome::Waiting)
                 }
-                Some(Opening::Hello) => self.begin_tls(connection, buffers),
-                Some(Opening::Handshake) => shake_hands(connection),
+                Some(PrefaceState::Hello) => self.begin_tls(connection, buffers),
+                Some(PrefaceState::Handshake) => shake_hands(connection),
             };
             match step {
-                Step::Next(next) => connection.opening = next,
-                Step::More => match read_more(connection, buffers) {
+                PrefaceStep::Next(next) => connection.preface_state = next,
+                PrefaceStep::More => match read_more(connection, buffers) {
                     Ok(true) => {}
-                    Ok(false) => return Passed::Waiting,
-                    Err(_) => return Passed::Gone,
+                    Ok(false) => return PrefaceOutcome::Waiting,
+                    Err(_) => return PrefaceOutcome::Gone,
                 },
-                Step::End(passed) => return passed,
+                PrefaceStep::End(passed) => return passed,
             }
         }
     }
@@ -144,58 +144,58 @@ impl Gate {
         &self,
         connection: &mut Connection,
         buffers: &mut Buffers,
-    ) -> Result<Step, RequestError> {
-        let input = buffers.inbox.filled();
+    ) -> Result<PrefaceStep, RequestError> {
+        let input = buffers.input.filled();
         let beginning = begins_with(input, self.proxy);
         let header = match beginning {
-            Beginning::Unknown => return Ok(Step::More),
-            Beginning::Client => return Ok(Step::Next(self.after_proxy_header())),
+            Beginning::Unknown => return Ok(PrefaceStep::More),
+            Beginning::Client => return Ok(PrefaceStep::Next(self.after_proxy_header())),
             Beginning::V1 | Beginning::V2 if !self.admits(connection.peer) => {
                 return Err(RequestError::ProxyForbidden);
             }
             Beginning::V1 => read_v1(input),
             Beginning::V2 => read_v2(input),
         };
-        let Some(Header { length, route }) = header.map_err(RequestError::ProxyHeader)? else {
-            return Ok(Step::More);
+        let Some(ProxyHeader { length, route }) = header.map_err(RequestError::ProxyHeader)? else {
+            return Ok(PrefaceStep::More);
         };
-        buffers.inbox.consume(length);
+        buffers.input.consume(length);
         if let Some(route) = route {
             debug!("{} is {} by PROXY protocol", connection.peer, route.source);
             connection.peer = Peer::Tcp(route.source);
             connection.local = Local::Tcp(route.destination);
             connection.proxied = true;
         }
-        Ok(Step::Next(self.after_proxy_header()))
+        Ok(PrefaceStep::Next(self.after_proxy_header()))
     }
 
     /// Tells TLS from what else a client may speak.
-    fn look_at_first_byte(&self, connection: &Connection, buffers: &Buffers) -> Step {
-        match buffers.inbox.filled().first() {
-            None => Step::More,
-            Some(&HANDSHAKE_RECORD) => Step::Next(Some(Opening::Hello)),
+    fn look_at_first_byte(&self, connection: &Connection, buffers: &Buffers) -> PrefaceStep {
+        match buffers.input.filled().first() {
+            None => PrefaceStep::More,
+            Some(&HANDSHAKE_RECORD) => PrefaceStep::Next(Some(PrefaceState::Hello)),
             Some(first) if first.is_ascii_alphabetic() => {
-                Step::End(Passed::Refused(RequestError::WithoutTls))
+                PrefaceStep::End(PrefaceOutcome::Refused(RequestError::WithoutTls))
             }
             Some(_) => {
                 debug!("{} speaks neither TLS nor HTTP", connection.peer);
-                Step::End(Passed::Gone)
+                PrefaceStep::End(PrefaceOutcome::Gone)
             }
         }
     }
 
     /// Puts TLS on top of the socket.
-    fn begin_tls(&self, connection: &mut Connection, buffers: &mut Buffers) -> Step {
+    fn begin_tls(&self, connection: &mut Connection, buffers: &mut Buffers) -> PrefaceStep {
         let Some(tls) = &self.tls else {
-            return Step::Next(None);
+            return PrefaceStep::Next(None);
         };
-        let socket = Arc::clone(&connection.stream);
-        let session = Session::new(tls, socket, buffers.inbox.filled());
-        buffers.inbox.clear();
+        let socket = Arc::clone(&connection.transport);
+        let session = TlsSession::new(tls, socket, buffers.input.filled());
+        buffers.input.clear();
         match session {
             Ok(session) => {
-                connection.stream = Arc::new(Stream::Tls(Box::new(session)));
-                Step::Next(Some(Opening::Handshake))
+                connection.transport = Arc::new(Transport::Tls(Box::new(session)));
+                PrefaceStep::Next(Some(PrefaceState::Handshake))
             }
             Err(error) => fail(connection, &error),
         }
@@ -211,26 +211,26 @@ impl Gate {
     }
 }
 
-fn shake_hands(connection: &mut Connection) -> Step {
-    let stream = Arc::clone(&connection.stream);
-    let Stream::Tls(session) = &*stream else {
-        return Step::Next(None);
+fn shake_hands(connection: &mut Connection) -> PrefaceStep {
+    let stream = Arc::clone(&connection.transport);
+    let Transport::Tls(session) = &*stream else {
+        return PrefaceStep::Next(None);
     };
     match session.shake_hands() {
         Handshake::Done => {
-            connection.sender.secure = true;
+            connection.trust.secure = true;
             connection.readable = true;
-            Step::Next(None)
+            PrefaceStep::Next(None)
         }
         Handshake::Waiting => {
             connection.readable = false;
             connection.hung_up = false;
-            Step::End(Passed::Waiting)
+            PrefaceStep::End(PrefaceOutcome::Waiting)
         }
-        Handshake::Gone => Step::End(Passed::Gone),
+        Handshake::Gone => PrefaceStep::End(PrefaceOutcome::Gone),
         Handshake::Failed(error) => {
             // What the client still sends is not worth deciphering.
-            connection.stream = Arc::clone(session.socket());
+            connection.transport = Arc::clone(session.socket());
             fail(connection, &error)
         }
     }
@@ -238,7 +238,7 @@ fn shake_hands(connection: &mut Connection) -> Step {
 
 /// Tells why there is no TLS with a client. Only the lack of a good certificate is a matter for the
 /// one who has asked for certificates: the rest is scanners and old clients.
-fn fail(connection: &Connection, error: &rustls::Error) -> Step {
+fn fail(connection: &Connection, error: &rustls::Error) -> PrefaceStep {
     let peer = connection.peer;
     match error {
         rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
@@ -246,7 +246,7 @@ fn fail(connection: &Connection, error: &rustls::Error) -> Step {
         }
         _ => debug!("TLS handshake with {peer} failed: {error}"),
     }
-    Step::End(Passed::Failed)
+    PrefaceStep::End(PrefaceOutcome::Failed)
 }
 
 /// Reads once; false when there is nothing now, an error when there never will be.
@@ -254,12 +254,12 @@ fn read_more(connection: &mut Connection, buffers: &mut Buffers) -> io::Result<b
     if !connection.readable && !connection.hung_up {
         return Ok(false);
     }
-    let space = buffers.inbox.space();
+    let space = buffers.input.space();
     let room = space.len();
-    match connection.stream.read(space) {
+    match connection.transport.read(space) {
         Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
         Ok(count) => {
-            buffers.inbox.fill(count);
+            buffers.input.fill(count);
             connection.readable = count == room;
             Ok(true)
         }
