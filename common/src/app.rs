@@ -23,9 +23,9 @@ use crate::settings::Settings;
 pub trait App: Send + Sync + 'static {
     /// Answers one request. Runs on a request thread and may block; the body has arrived whole.
     ///
-    /// Most applications leave `outlet` alone. What it has sent of a response is sent: if it has sent
-    /// a head, only the body of what is returned counts, and goes on where the outlet ended.
-    fn call(&self, request: &mut Request, outlet: &mut Outlet<'_>) -> Response;
+    /// Most applications leave `sink` alone. What it has sent of a response is sent: if it has sent
+    /// a head, only the body of what is returned counts, and goes on where the sink ended.
+    fn call(&self, request: &mut Request, sink: &mut ResponseSink<'_>) -> Response;
 
     /// The longest body that it takes, in bytes, where `limit_request_body` sets no limit. Longer ones are
     /// refused before they are read.
@@ -60,7 +60,7 @@ impl<F> App for F
 where
     F: Fn(&mut Request) -> Response + Send + Sync + 'static,
 {
-    fn call(&self, request: &mut Request, _outlet: &mut Outlet<'_>) -> Response {
+    fn call(&self, request: &mut Request, _sink: &mut ResponseSink<'_>) -> Response {
         self(request)
     }
 }
@@ -70,11 +70,11 @@ where
     missing_debug_implementations,
     reason = "a closure has nothing to show"
 )]
-pub struct Outlet<'a>(&'a mut (dyn FnMut(Early<'_>) -> io::Result<()> + Send + 'a));
+pub struct ResponseSink<'a>(&'a mut (dyn FnMut(EarlyOutput<'_>) -> io::Result<()> + Send + 'a));
 
 /// What may leave before the application has returned its response.
 #[derive(Debug)]
-pub enum Early<'a> {
+pub enum EarlyOutput<'a> {
     /// The fields of a 103 (RFC 8297): for a client of HTTP/1.1, and before any head.
     Hints(&'a Fields),
     /// The head of the response. Its body counts for its length only.
@@ -83,15 +83,15 @@ pub enum Early<'a> {
     Piece(&'a [u8]),
 }
 
-impl<'a> Outlet<'a> {
+impl<'a> ResponseSink<'a> {
     /// `send` does what the server has to.
-    pub fn new(send: &'a mut (dyn FnMut(Early<'_>) -> io::Result<()> + Send + 'a)) -> Self {
+    pub fn new(send: &'a mut (dyn FnMut(EarlyOutput<'_>) -> io::Result<()> + Send + 'a)) -> Self {
         Self(send)
     }
 
     /// Sends at once. It waits for a client that has a lot to take already; the error is that the
     /// client is gone, or that `early` must not be sent.
-    pub fn send(&mut self, early: Early<'_>) -> io::Result<()> {
+    pub fn send(&mut self, early: EarlyOutput<'_>) -> io::Result<()> {
         (self.0)(early)
     }
 }
@@ -198,4 +198,4 @@ impl Stop {
 }
 
 /// How long a runner may sleep before it looks at [`Stop`] again.
-pub const RUNNER_PATIENCE: Duration = Duration::from_millis(500);
+pub const RUNNER_POLL_INTERVAL: Duration = Duration::from_millis(500);

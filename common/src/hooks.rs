@@ -16,8 +16,8 @@ use crate::settings::Settings;
 
 /// Calls functions at the moments of the server's life.
 pub trait Hooks: fmt::Debug + Send + Sync + Any {
-    /// Calls the function for `moment`, if there is one. The error is what it raised.
-    fn call(&self, moment: Moment, settings: &Settings) -> Result<(), HookError>;
+    /// Calls the function for `event`, if there is one. The error is what it raised.
+    fn call(&self, event: HookEvent, settings: &Settings) -> Result<(), HookError>;
 }
 
 /// No functions: there is no config file, or it sets none.
@@ -25,14 +25,14 @@ pub trait Hooks: fmt::Debug + Send + Sync + Any {
 pub struct NoHooks;
 
 impl Hooks for NoHooks {
-    fn call(&self, _moment: Moment, _settings: &Settings) -> Result<(), HookError> {
+    fn call(&self, _event: HookEvent, _settings: &Settings) -> Result<(), HookError> {
         Ok(())
     }
 }
 
 /// What happens. Workers go by their age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum HookEvent {
     // In the master
     Starting,
     Ready,
@@ -84,7 +84,7 @@ pub enum Moment {
     },
 }
 
-impl Moment {
+impl HookEvent {
     /// The setting that holds the function.
     pub fn hook(self) -> Option<&'static str> {
         Some(match self {

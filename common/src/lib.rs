@@ -27,7 +27,7 @@ pub mod settings;
 pub mod signals;
 mod sys;
 
-pub use app::{App, Application, Early, LoadError, Outlet, Runner, WorkerContext};
+pub use app::{App, Application, EarlyOutput, LoadError, ResponseSink, Runner, WorkerContext};
 pub use body::Body;
 pub use directory_entry::DirectoryEntry;
 pub use handoff::Handoff;
@@ -36,7 +36,7 @@ pub use listener::Listener;
 pub use message::{Message, MessageReceiver, MessageSender};
 pub use news::News;
 pub use outages::{Backend, Outages};
-pub use request::{Head, Local, Peer, Request, Scheme, Version};
+pub use request::{Local, Peer, Request, RequestHead, Scheme, Version};
 pub use response::{Fields, Piece, Response, ResponseBody};
 pub use scoreboard::Scoreboard;
 pub use settings::Settings;

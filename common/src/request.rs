@@ -96,7 +96,7 @@ impl Span {
 
 /// The request line and the header fields, validated by the worker's parser.
 #[derive(Debug, Default)]
-pub struct Head {
+pub struct RequestHead {
     /// The bytes that the spans point into.
     pub bytes: Vec<u8>,
     pub method: Span,
@@ -107,7 +107,7 @@ pub struct Head {
     pub fields: Vec<(Span, Span)>,
 }
 
-impl Head {
+impl RequestHead {
     /// Makes this a copy of `other`, in the buffers that it has.
     pub fn copy_from(&mut self, other: &Self) {
         self.bytes.clone_from(&other.bytes);
@@ -190,7 +190,7 @@ impl Head {
 /// One request, complete.
 #[derive(Debug, Default)]
 pub struct Request {
-    pub head: Head,
+    pub head: RequestHead,
     pub body: Body,
     pub peer: Peer,
     pub local: Local,

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use oxicorn_common::request::{Body, Local};
 use oxicorn_common::response::ResponseBody;
-use oxicorn_common::{App, Early, Outlet, Request, Response, WorkerContext};
+use oxicorn_common::{App, EarlyOutput, Request, Response, ResponseSink, WorkerContext};
 
 fn main() -> ExitCode {
     oxicorn::run(|context: &WorkerContext| {
@@ -31,9 +31,9 @@ fn main() -> ExitCode {
 struct Lab(WorkerContext);
 
 impl App for Lab {
-    fn call(&self, request: &mut Request, outlet: &mut Outlet<'_>) -> Response {
+    fn call(&self, request: &mut Request, sink: &mut ResponseSink<'_>) -> Response {
         match request.path() {
-            "/write" => write(request, outlet),
+            "/write" => write(request, sink),
             _ => answer(request, &self.0),
         }
     }
@@ -253,7 +253,7 @@ fn stream(query: &str) -> Response {
 }
 
 /// As [`stream`], by writing what others return.
-fn write(request: &Request, outlet: &mut Outlet<'_>) -> Response {
+fn write(request: &Request, sink: &mut ResponseSink<'_>) -> Response {
     let query = request.query().unwrap_or_default();
     let piece = vec![b'z'; value(query, "bytes", 1)];
     let pause = Duration::from_millis(value(query, "ms", 0));
@@ -261,13 +261,13 @@ fn write(request: &Request, outlet: &mut Outlet<'_>) -> Response {
         let nothing = ResponseBody::stream(Box::new(std::iter::empty()));
         Response::new(StatusCode::OK).body(nothing)
     };
-    let mut sent = outlet.send(Early::Head(&head()));
+    let mut sent = sink.send(EarlyOutput::Head(&head()));
     for number in 1..=value(query, "pieces", 1_u64) {
         sleep(match number == value(query, "stuck", 0) {
             true => Duration::from_secs(60),
             false => pause,
         });
-        sent = sent.and_then(|()| outlet.send(Early::Piece(&piece)));
+        sent = sent.and_then(|()| sink.send(EarlyOutput::Piece(&piece)));
     }
     if let Err(error) = sent {
         eprintln!("the lab cannot write: {error}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use log::error;
 use oxicorn_common::Settings;
-use oxicorn_common::hooks::{HookError, Hooks, Moment};
+use oxicorn_common::hooks::{HookError, HookEvent, Hooks};
 
 use crate::reap::running_config_code;
 use crate::supervisor::UpgradeState;
@@ -16,31 +16,31 @@ pub(crate) struct HookCaller {
 }
 
 impl HookCaller {
-    /// Calls the function for `moment` where something depends on it.
-    pub(crate) fn call(&self, moment: Moment) -> Result<(), HookError> {
-        running_config_code(|| self.hooks.call(moment, &self.settings))
+    /// Calls the function for `event` where something depends on it.
+    pub(crate) fn call(&self, event: HookEvent) -> Result<(), HookError> {
+        running_config_code(|| self.hooks.call(event, &self.settings))
     }
 
     /// Tells that the server starts, in the process that will be the master.
     pub(crate) fn call_starting(&self) -> Result<(), HookError> {
-        self.call(Moment::WorkersChanged {
+        self.call(HookEvent::WorkersChanged {
             new: self.settings.workers,
             old: None,
         })?;
-        self.call(Moment::Starting)
+        self.call(HookEvent::Starting)
     }
 
     /// Has the config file know of another master.
     pub(crate) fn report_upgrade(&self, succession: UpgradeState) {
-        self.call_or_log(Moment::Succession {
+        self.call_or_log(HookEvent::Succession {
             predecessor: succession.predecessor.unwrap_or(0),
             successor: succession.successor.unwrap_or(0),
         });
     }
 
-    /// Calls the function for `moment`. What it raises is logged, and nothing else comes of it.
-    pub(crate) fn call_or_log(&self, moment: Moment) {
-        if let Err(raised) = self.call(moment) {
+    /// Calls the function for `event`. What it raises is logged, and nothing else comes of it.
+    pub(crate) fn call_or_log(&self, event: HookEvent) {
+        if let Err(raised) = self.call(event) {
             error!("{raised}");
         }
     }

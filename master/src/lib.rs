@@ -51,9 +51,9 @@ mod upgrade;
 pub use embed::{run, run_application};
 pub use host::{Fork, Host, Native, ShowTitle};
 pub use oxicorn_common::app::{
-    App, Application, Early, LoadError, Outlet, Runner, Stop, WorkerContext,
+    App, Application, EarlyOutput, LoadError, ResponseSink, Runner, Stop, WorkerContext,
 };
-pub use oxicorn_common::request::{Body, Head, Local, Peer, Request, Scheme, Version};
+pub use oxicorn_common::request::{Body, Local, Peer, Request, RequestHead, Scheme, Version};
 pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody};
 pub use oxicorn_common::settings::Settings;
 pub use oxicorn_common::settings::Source;

@@ -19,7 +19,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oxicorn_common::bell::Bell;
-use oxicorn_common::hooks::Moment;
+use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::scoreboard::now_millis;
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
@@ -133,7 +133,7 @@ impl Master {
         if let Some(pidfile) = pidfile.filter(|_| succession.successor.is_none()) {
             pidfile.remove();
         }
-        self.hook_caller.call_or_log(Moment::Exit);
+        self.hook_caller.call_or_log(HookEvent::Exit);
         code
     }
 
@@ -159,7 +159,7 @@ impl Master {
         if new != old {
             let old = Some(old);
             self.hook_caller
-                .call_or_log(Moment::WorkersChanged { new, old });
+                .call_or_log(HookEvent::WorkersChanged { new, old });
         }
     }
 

@@ -26,7 +26,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Pid, getpid};
-use oxicorn_common::hooks::Moment;
+use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::message::channel;
 use oxicorn_common::{Message, MessageReceiver};
 
@@ -249,7 +249,7 @@ impl Master {
         } else if !mold.retired && death.exit_code().is_none() {
             error!("Mold (pid: {pid}) {death} before it was ready");
         }
-        self.hook_caller.call_or_log(Moment::MoldExit { pid });
+        self.hook_caller.call_or_log(HookEvent::MoldExit { pid });
         for (id, pending) in mold.pending {
             self.shared.scoreboard.fold(pending.request.slot);
             events.push(Event::Exited { id, death });

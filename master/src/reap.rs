@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::sys::prctl;
-use oxicorn_common::hooks::Moment;
+use oxicorn_common::hooks::HookEvent;
 
 use crate::master::Master;
 use crate::oom::OomWatch;
@@ -45,7 +45,8 @@ impl Master {
             let Some(id) = id else { continue };
             if let Some(mut child) = self.children.remove(&id) {
                 if child.kind == ChildKind::Web {
-                    self.hook_caller.call_or_log(Moment::ChildExit { age: id });
+                    self.hook_caller
+                        .call_or_log(HookEvent::ChildExit { age: id });
                 }
                 let messages = child.receiver.read().into_iter();
                 events.extend(messages.map(|message| Event::Message { id, message }));

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context;
 use log::{error, info};
 use nix::unistd::Uid;
-use oxicorn_common::hooks::Moment;
+use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::logging;
 
 use crate::generation::{Generation, change_environment, describe_directory};
@@ -37,7 +37,7 @@ impl Master {
                 let new = supervisor.workers_wanted();
                 let old = Some(std::mem::replace(&mut self.workers, new));
                 self.hook_caller
-                    .call_or_log(Moment::WorkersChanged { new, old });
+                    .call_or_log(HookEvent::WorkersChanged { new, old });
                 actions
             }
             Err(reason) => {
@@ -60,7 +60,7 @@ impl Master {
             logging::init(settings).context("cannot open the log")?;
             self.host.open_logs(settings)?;
             opened = true;
-            next.hook_caller().call(Moment::Reloaded)?;
+            next.hook_caller().call(HookEvent::Reloaded)?;
             Ok(pidfile)
         });
         let pidfile = match prepared {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow, bail};
 use log::{error, info};
 use oxicorn_common::bell::Bell;
-use oxicorn_common::hooks::Moment;
+use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::settings::{Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
 use oxicorn_common::{News, Outages};
@@ -259,7 +259,7 @@ fn become_master(
     if generation.settings.workers > 1 {
         host.share();
     }
-    hook_caller.call(Moment::Ready)?;
+    hook_caller.call(HookEvent::Ready)?;
     let mut title = Title::new(&title_of(generation.name(), succession), &*host);
     title.show("master");
     let mut master = Master {

@@ -14,7 +14,7 @@ use log::{error, info};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
-use oxicorn_common::hooks::{HookError, Moment};
+use oxicorn_common::hooks::{HookError, HookEvent};
 use oxicorn_common::message::channel;
 use oxicorn_common::{Message, MessageReceiver, MessageSender, WorkerContext, signals};
 use oxicorn_worker::{Boot, End, run_runner, run_web};
@@ -95,7 +95,9 @@ pub(crate) fn register(
     slot.pid.store(pid.unsigned_abs(), Ordering::Relaxed);
     if request.kind == ChildKind::Web {
         let age = request.id;
-        master.hook_caller.call_or_log(Moment::Forked { age, pid });
+        master
+            .hook_caller
+            .call_or_log(HookEvent::Forked { age, pid });
     }
     ChildProcess {
         pid,
@@ -137,7 +139,9 @@ pub(crate) fn announce(master: &Master, request: SpawnRequest) -> Option<HookErr
     let hook_caller = generation
         .filter(|_| request.kind == ChildKind::Web)?
         .hook_caller();
-    hook_caller.call(Moment::PreFork { age: request.id }).err()
+    hook_caller
+        .call(HookEvent::PreFork { age: request.id })
+        .err()
 }
 
 /// The life of a child of `parent`, the master; returns its exit code.
@@ -152,7 +156,7 @@ pub(crate) fn live(
     let hook_caller = generation.map(Generation::hook_caller);
     let conclude = move || {
         if let (ChildKind::Web, Some(hook_caller)) = (request.kind, hook_caller) {
-            hook_caller.call_or_log(Moment::WorkerExit { age: request.id });
+            hook_caller.call_or_log(HookEvent::WorkerExit { age: request.id });
         }
     };
     let (host, last) = (Arc::clone(&master.host), conclude.clone());
@@ -238,8 +242,8 @@ fn prepare(
     }
     if request.kind == ChildKind::Web {
         // With the master's rights still, as in gunicorn.
-        let moment = Moment::PostFork { age: request.id };
-        generation.hook_caller().call(moment)?;
+        let event = HookEvent::PostFork { age: request.id };
+        generation.hook_caller().call(event)?;
     }
     master.descriptor_limit.restore();
     privileges::drop_to(&generation.settings)?;

@@ -22,7 +22,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access, execve, getpid, getppid};
 use oxicorn_common::address::Address;
-use oxicorn_common::hooks::Moment;
+use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Settings, signals};
 
@@ -191,7 +191,7 @@ impl Master {
         signals::reset_to_default()?;
         let newest = self.generations.values().next_back();
         let newest = newest.context("there is nothing to serve")?;
-        newest.hook_caller().call(Moment::PreExec)?;
+        newest.hook_caller().call(HookEvent::PreExec)?;
         let mut variables = newest.listeners.bequeath(SOCKETS)?;
         variables.push((PREDECESSOR, predecessor.to_string()));
         let descriptors = [ready_sender.bequeath()?, exit_token.bequeath()?];

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use log::error;
 use oxicorn_common::logging::{self, AccessFormat};
-use oxicorn_common::{App, Outlet, Request, Response, Settings, WorkerContext};
+use oxicorn_common::{App, Request, Response, ResponseSink, Settings, WorkerContext};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -106,10 +106,10 @@ impl Worker {
         py: Python<'_>,
         place: &mut Place,
         request: &mut Request,
-        outlet: &mut Outlet<'_>,
+        sink: &mut ResponseSink<'_>,
     ) -> Response {
         let exchange = Arc::clone(&place.callables.exchange);
-        let connected = exchange.connect(outlet);
+        let connected = exchange.connect(sink);
         let terms = Terms {
             exchange: &exchange,
             head_only: request.method() == "HEAD",
@@ -203,8 +203,8 @@ fn forwarded_script_name(request: &Request) -> Option<String> {
 }
 
 impl App for Worker {
-    fn call(&self, request: &mut Request, outlet: &mut Outlet<'_>) -> Response {
-        let response = at_place(self, |py, place| self.run(py, place, request, outlet));
+    fn call(&self, request: &mut Request, sink: &mut ResponseSink<'_>) -> Response {
+        let response = at_place(self, |py, place| self.run(py, place, request, sink));
         response.unwrap_or_else(|exception| {
             error!("Error handling request: no thread state: {exception}");
             Response::failure()

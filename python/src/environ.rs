@@ -5,7 +5,7 @@ mod fields;
 
 use std::net::SocketAddr;
 
-use oxicorn_common::request::{Head, Local, Peer, Request, Scheme, Version};
+use oxicorn_common::request::{Local, Peer, Request, RequestHead, Scheme, Version};
 use oxicorn_common::{Body, Settings};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -214,7 +214,7 @@ impl Filler {
     fn put_line(
         &mut self,
         environ: &Bound<'_, PyDict>,
-        head: &Head,
+        head: &RequestHead,
         words: &Words,
         script_name: &[u8],
     ) -> PyResult<()> {
@@ -309,7 +309,7 @@ impl Filler {
     fn put_fields(
         &mut self,
         environ: &Bound<'_, PyDict>,
-        head: &Head,
+        head: &RequestHead,
         words: &Words,
     ) -> PyResult<()> {
         let py = environ.py();

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use oxicorn_common::response::{Response, ResponseBody, Stream};
-use oxicorn_common::{Early, Outlet};
+use oxicorn_common::{EarlyOutput, ResponseSink};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -32,10 +32,10 @@ struct State {
     written: bool,
 }
 
-/// An outlet whose borrow the compiler cannot follow through Python objects.
-struct Wire(NonNull<Outlet<'static>>);
+/// A sink whose borrow the compiler cannot follow through Python objects.
+struct Wire(NonNull<ResponseSink<'static>>);
 
-// SAFETY: an outlet may be used by any thread, one at a time; the mutex around the wire sees to it.
+// SAFETY: a sink may be used by any thread, one at a time; the mutex around the wire sees to it.
 unsafe impl Send for Wire {}
 
 impl std::fmt::Debug for Wire {
@@ -48,11 +48,11 @@ impl std::fmt::Debug for Wire {
 pub(crate) struct Connected<'a>(&'a Exchange);
 
 impl Exchange {
-    /// Begins a response, which may use `outlet` until the result is dropped.
-    pub(crate) fn connect<'a>(&'a self, outlet: &'a mut Outlet<'_>) -> Connected<'a> {
+    /// Begins a response, which may use `sink` until the result is dropped.
+    pub(crate) fn connect<'a>(&'a self, sink: &'a mut ResponseSink<'_>) -> Connected<'a> {
         *lock(&self.state) = State::default();
-        let outlet = NonNull::from(outlet).cast();
-        *lock(&self.wire) = Some(Wire(outlet));
+        let sink = NonNull::from(sink).cast();
+        *lock(&self.wire) = Some(Wire(sink));
         Connected(self)
     }
 
@@ -111,13 +111,13 @@ impl Exchange {
             }
         };
         drop(state);
-        self.send(py, move |outlet| {
+        self.send(py, move |sink| {
             if let Some(response) = response {
-                outlet.send(Early::Head(&response))?;
+                sink.send(EarlyOutput::Head(&response))?;
             }
             match data.is_empty() {
                 true => Ok(()),
-                false => outlet.send(Early::Piece(data)),
+                false => sink.send(EarlyOutput::Piece(data)),
             }
         })
     }
@@ -127,18 +127,18 @@ impl Exchange {
             return Ok(());
         }
         let fields = head::read_hints(headers)?;
-        self.send(headers.py(), |outlet| outlet.send(Early::Hints(&fields)))
+        self.send(headers.py(), |sink| sink.send(EarlyOutput::Hints(&fields)))
     }
 
     /// Sends with the interpreter's lock released.
     fn send<F>(&self, py: Python<'_>, send: F) -> PyResult<()>
     where
-        F: FnOnce(&mut Outlet<'static>) -> io::Result<()> + Send,
+        F: FnOnce(&mut ResponseSink<'static>) -> io::Result<()> + Send,
     {
         let sent = py.detach(|| {
             let mut wire = lock(&self.wire);
             let wire = wire.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-            // SAFETY: the wire is there only while `Connected` lives, which borrows the outlet; and
+            // SAFETY: the wire is there only while `Connected` lives, which borrows the sink; and
             // `Connected` waits for this lock before it ends.
             send(unsafe { wire.0.as_mut() })
         });

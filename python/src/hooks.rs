@@ -4,7 +4,7 @@
 use std::sync::OnceLock;
 
 use oxicorn_common::Settings;
-use oxicorn_common::hooks::{HookError, Hooks, Moment};
+use oxicorn_common::hooks::{HookError, HookEvent, Hooks};
 use oxicorn_common::settings::{Kind, SETTINGS};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -47,41 +47,41 @@ impl PythonHooks {
         Ok(table)
     }
 
-    fn tell(&self, py: Python<'_>, moment: Moment, settings: &Settings) -> PyResult<()> {
+    fn tell(&self, py: Python<'_>, event: HookEvent, settings: &Settings) -> PyResult<()> {
         let table = self.table(py, settings)?;
-        let name = moment.hook().unwrap_or("forked");
-        match moment {
-            Moment::Starting
-            | Moment::Ready
-            | Moment::Reloaded
-            | Moment::PreExec
-            | Moment::Exit => table.call_method0(name)?,
-            Moment::Succession {
+        let name = event.hook().unwrap_or("forked");
+        match event {
+            HookEvent::Starting
+            | HookEvent::Ready
+            | HookEvent::Reloaded
+            | HookEvent::PreExec
+            | HookEvent::Exit => table.call_method0(name)?,
+            HookEvent::Succession {
                 predecessor,
                 successor,
             } => table.call_method1("succession", (predecessor, successor))?,
-            Moment::MoldExit { pid } => table.call_method1("mold_exit", (pid,))?,
-            Moment::WorkersChanged { new, old } => table.call_method1(name, (new, old))?,
-            Moment::Forked { age, pid } => table.call_method1(name, (age, pid))?,
-            Moment::PreFork { age }
-            | Moment::ChildExit { age }
-            | Moment::PostFork { age }
-            | Moment::PostWorkerInit { age }
-            | Moment::WorkerInt { age }
-            | Moment::WorkerAbort { age }
-            | Moment::WorkerExit { age } => table.call_method1(name, (age,))?,
+            HookEvent::MoldExit { pid } => table.call_method1("mold_exit", (pid,))?,
+            HookEvent::WorkersChanged { new, old } => table.call_method1(name, (new, old))?,
+            HookEvent::Forked { age, pid } => table.call_method1(name, (age, pid))?,
+            HookEvent::PreFork { age }
+            | HookEvent::ChildExit { age }
+            | HookEvent::PostFork { age }
+            | HookEvent::PostWorkerInit { age }
+            | HookEvent::WorkerInt { age }
+            | HookEvent::WorkerAbort { age }
+            | HookEvent::WorkerExit { age } => table.call_method1(name, (age,))?,
         };
         Ok(())
     }
 }
 
 impl Hooks for PythonHooks {
-    fn call(&self, moment: Moment, settings: &Settings) -> Result<(), HookError> {
+    fn call(&self, event: HookEvent, settings: &Settings) -> Result<(), HookError> {
         Python::attach(|py| {
-            let told = self.tell(py, moment, settings);
+            let told = self.tell(py, event, settings);
             logs::follow(py, settings);
             told.map_err(|exception| HookError {
-                hook: moment.hook().unwrap_or("forked"),
+                hook: event.hook().unwrap_or("forked"),
                 traceback: trace::text(py, &exception),
             })
         })

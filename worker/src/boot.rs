@@ -10,8 +10,8 @@ use std::time::Instant;
 use log::{error, info, warn};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
-use oxicorn_common::hooks::{HookError, Moment};
+use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
+use oxicorn_common::hooks::{HookError, HookEvent};
 use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::message::PROBE;
 use oxicorn_common::scoreboard::SlotState;
@@ -129,8 +129,8 @@ pub fn run_web(boot: Boot) -> i32 {
             boot.tls,
         )?;
         let age = context.age;
-        let moment = Moment::PostWorkerInit { age };
-        let initialized = context.hooks.call(moment, &context.settings);
+        let event = HookEvent::PostWorkerInit { age };
+        let initialized = context.hooks.call(event, &context.settings);
         forks::end_child(i32::from(initialized.is_err()));
         initialized?;
         // Whatever the application's code has done to them meanwhile.
@@ -162,11 +162,11 @@ pub fn run_web(boot: Boot) -> i32 {
 fn conclude(shared: &WorkerShared, age: u64, code: i32) -> i32 {
     let code = match Signal::try_from(shared.quit_by.load(Ordering::Relaxed)) {
         Ok(Signal::SIGABRT) => {
-            shared.call_hook(Moment::WorkerAbort { age });
+            shared.call_hook(HookEvent::WorkerAbort { age });
             ABORTED
         }
         Ok(_) => {
-            shared.call_hook(Moment::WorkerInt { age });
+            shared.call_hook(HookEvent::WorkerInt { age });
             code
         }
         Err(_) => code,
@@ -286,7 +286,7 @@ fn start(
 
 fn wait_for_signals(signals: &mut SignalPipe) -> Vec<Signal> {
     use std::os::fd::AsFd;
-    let timeout = PollTimeout::try_from(RUNNER_PATIENCE).unwrap_or(PollTimeout::ZERO);
+    let timeout = PollTimeout::try_from(RUNNER_POLL_INTERVAL).unwrap_or(PollTimeout::ZERO);
     // An interrupted or timed-out wait is a wait that is over.
     let _ = poll(
         &mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)],

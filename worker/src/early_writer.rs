@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use oxicorn_common::response::{Fields, Response, ResponseBody};
-use oxicorn_common::{Early, forks};
+use oxicorn_common::{EarlyOutput, forks};
 
 use crate::http::date::DateCache;
 use crate::http::encode::{BodyFraming, ResponseContext, encode_head, encode_hints};
@@ -52,15 +52,15 @@ pub(crate) struct SentHead {
 }
 
 impl EarlyWriter<'_> {
-    pub(crate) fn send(&mut self, early: Early<'_>) -> io::Result<()> {
+    pub(crate) fn send(&mut self, early: EarlyOutput<'_>) -> io::Result<()> {
         // The client is the worker's, not that of a process which the application has forked.
         if self.lost || forks::is_child() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let outcome = match early {
-            Early::Hints(fields) => self.hint(fields),
-            Early::Head(response) => self.begin(response),
-            Early::Piece(data) => self.push(data),
+            EarlyOutput::Hints(fields) => self.hint(fields),
+            EarlyOutput::Head(response) => self.begin(response),
+            EarlyOutput::Piece(data) => self.push(data),
         };
         if let Err(error) = &outcome {
             self.lost = error.kind() != io::ErrorKind::InvalidInput;

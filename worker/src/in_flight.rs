@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use oxicorn_common::request::{Head, Peer, Scheme};
+use oxicorn_common::request::{Peer, RequestHead, Scheme};
 
 use crate::access_record::AccessRecord;
 use crate::http::ErrorResponse;
@@ -40,7 +40,7 @@ struct Occupancy {
     /// The log has a line on how long this takes.
     remarked: bool,
     /// What was asked, in buffers that are used again.
-    head: Head,
+    head: RequestHead,
     peer: Peer,
     scheme: Scheme,
     thread: Option<libc::pid_t>,
@@ -50,7 +50,7 @@ struct Occupancy {
 #[derive(Debug)]
 pub(crate) struct Expired {
     stream: Arc<Transport>,
-    head: Head,
+    head: RequestHead,
     peer: Peer,
     scheme: Scheme,
     started: Instant,
@@ -87,7 +87,7 @@ impl InFlight {
         &self,
         stream: &Arc<Transport>,
         now: Instant,
-        head: &Head,
+        head: &RequestHead,
         peer: Peer,
         scheme: Scheme,
     ) {

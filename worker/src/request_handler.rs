@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use log::{debug, error, warn};
 use oxicorn_common::logging::EXCEPTION;
-use oxicorn_common::request::{Body, Head, Request};
+use oxicorn_common::request::{Body, Request, RequestHead};
 use oxicorn_common::response::{Response, ResponseBody};
-use oxicorn_common::{Early, Outlet, forks};
+use oxicorn_common::{EarlyOutput, ResponseSink, forks};
 
 use crate::access_record::AccessRecord;
 use crate::connection::{Connection, Phase, Then};
@@ -260,7 +260,7 @@ impl<'a> RequestHandler<'a> {
 fn asked(
     shared: &WorkerShared,
     stream: &Transport,
-    head: &Head,
+    head: &RequestHead,
     keeps_alive: bool,
 ) -> ResponseContext {
     // A sibling can go on with a connection, unless its keys are here.
@@ -285,9 +285,9 @@ fn call(
     early_writer: &mut EarlyWriter<'_>,
 ) -> Option<Response> {
     let app = &shared.app;
-    let mut send = |early: Early<'_>| early_writer.send(early);
-    let mut outlet = Outlet::new(&mut send);
-    let called = catch_unwind(AssertUnwindSafe(|| app.call(request, &mut outlet)));
+    let mut send = |early: EarlyOutput<'_>| early_writer.send(early);
+    let mut sink = ResponseSink::new(&mut send);
+    let called = catch_unwind(AssertUnwindSafe(|| app.call(request, &mut sink)));
     forks::end_child(i32::from(called.is_err()));
     called
         .inspect_err(|panic| {

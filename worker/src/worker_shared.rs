@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering}
 use std::time::Instant;
 
 use log::{error, info, warn};
-use oxicorn_common::hooks::{Hooks, Moment, NoHooks};
+use oxicorn_common::hooks::{HookEvent, Hooks, NoHooks};
 use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
-use oxicorn_common::request::{Head, Peer};
+use oxicorn_common::request::{Peer, RequestHead};
 use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState, now_millis};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
@@ -100,8 +100,8 @@ impl WorkerShared {
     }
 
     /// Calls a function of the config file. What it raises is logged.
-    pub(crate) fn call_hook(&self, moment: Moment) {
-        if let Err(raised) = self.hooks.call(moment, &self.settings) {
+    pub(crate) fn call_hook(&self, event: HookEvent) {
+        if let Err(raised) = self.hooks.call(event, &self.settings) {
             error!("{raised}");
         }
     }
@@ -114,7 +114,7 @@ impl WorkerShared {
         }
         let shared = Arc::clone(self);
         let age = self.age;
-        let call = move || shared.call_hook(Moment::WorkerAbort { age });
+        let call = move || shared.call_hook(HookEvent::WorkerAbort { age });
         if let Err(error) = std::thread::Builder::new().spawn(call) {
             error!("worker_abort is not called: {error}");
         }
@@ -178,7 +178,13 @@ impl WorkerShared {
     }
 
     /// Tells the access log and statsd of a response that the client has all of.
-    pub(crate) fn log_access(&self, head: &Head, peer: &Peer, record: &AccessRecord, now: Instant) {
+    pub(crate) fn log_access(
+        &self,
+        head: &RequestHead,
+        peer: &Peer,
+        record: &AccessRecord,
+        now: Instant,
+    ) {
         if !logging::access_enabled() {
             return;
         }

@@ -11,13 +11,13 @@ use std::time::Duration;
 use super::access_format::{AccessFormat, Atom, Padding, Part};
 use super::clock;
 use super::escape::{Escape, cut};
-use crate::request::{Head, Peer, Scheme, Version};
+use crate::request::{Peer, RequestHead, Scheme, Version};
 use crate::response::Field;
 
 /// What there is to say about one request.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessEntry<'a> {
-    pub head: &'a Head,
+    pub head: &'a RequestHead,
     pub peer: &'a Peer,
     pub scheme: Scheme,
     pub status: u16,
@@ -169,7 +169,7 @@ fn protocol(version: Version) -> &'static [u8] {
     }
 }
 
-fn named<'a>(head: &'a Head, name: &str) -> impl Iterator<Item = &'a [u8]> {
+fn named<'a>(head: &'a RequestHead, name: &str) -> impl Iterator<Item = &'a [u8]> {
     head.fields()
         .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
         .map(|(_, value)| value)

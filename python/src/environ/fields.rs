@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use oxicorn_common::request::Head;
+use oxicorn_common::request::RequestHead;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -32,7 +32,7 @@ pub(super) fn key_of(name: &str) -> String {
 /// client may send thousands.
 pub(super) fn join_repeated(
     environ: &Bound<'_, PyDict>,
-    head: &Head,
+    head: &RequestHead,
     words: &Words,
 ) -> PyResult<()> {
     let py = environ.py();

@@ -6,7 +6,7 @@
 
 use std::net::Ipv6Addr;
 
-use oxicorn_common::request::{Head, Span, Version};
+use oxicorn_common::request::{RequestHead, Span, Version};
 
 use super::RequestError;
 use super::rules::PeerTrust;
@@ -16,8 +16,8 @@ const HOST: &[u8] = b"host";
 
 /// Refuses a request that does not say which server it means, or says it badly. An absolute-form
 /// target replaces what `Host` says (RFC 9112 section 3.2.2).
-pub(crate) fn settle(head: &mut Head, trust: PeerTrust) -> Result<(), RequestError> {
-    let Head { bytes, fields, .. } = &*head;
+pub(crate) fn settle(head: &mut RequestHead, trust: PeerTrust) -> Result<(), RequestError> {
+    let RequestHead { bytes, fields, .. } = &*head;
     let is_host = |&(name, _): &(Span, Span)| {
         name.end - name.start == 4 && slice(bytes, name).eq_ignore_ascii_case(HOST)
     };
@@ -54,7 +54,7 @@ pub(crate) fn settle(head: &mut Head, trust: PeerTrust) -> Result<(), RequestErr
 }
 
 /// Makes `authority`, a part of the target, the value of `Host`.
-fn replace(head: &mut Head, at: Option<usize>, authority: Span) {
+fn replace(head: &mut RequestHead, at: Option<usize>, authority: Span) {
     if let Some(at) = at {
         head.fields[at].1 = authority;
         return;
@@ -220,7 +220,8 @@ mod tests {
     /// The `Host` that is left.
     fn host(request: &str, trust: PeerTrust) -> Result<Option<String>, u16> {
         let input = format!("{}\r\n\r\n", request.replace('\n', "\r\n"));
-        let (rules, mut scan, mut head) = (Rules::default(), Scan::default(), Head::default());
+        let (rules, mut scan, mut head) =
+            (Rules::default(), Scan::default(), RequestHead::default());
         let status = |error: RequestError| error.status().as_u16();
         let end = scan.find_end(input.as_bytes(), &rules).map_err(status)?;
         let end = end.expect("a whole head");
@@ -228,7 +229,7 @@ mod tests {
             .map_err(status)?;
         settle(&mut head, trust).map_err(status)?;
         // What is left can be read again, and says the same.
-        let (mut scan, mut again) = (Scan::default(), Head::default());
+        let (mut scan, mut again) = (Scan::default(), RequestHead::default());
         let end = scan.find_end(&head.bytes, &rules).map_err(status)?;
         assert_eq!(end, Some(head.bytes.len()));
         let bytes = head.bytes.clone();

@@ -1,7 +1,7 @@
 //! Answers that the server gives in place of the application.
 
 use http::StatusCode;
-use oxicorn_common::request::Head;
+use oxicorn_common::request::RequestHead;
 use oxicorn_common::response::{Response, ResponseBody};
 
 use super::encode::{ResponseContext, encode_head};
@@ -18,7 +18,12 @@ pub(crate) struct ErrorResponse {
 impl ErrorResponse {
     /// The status with its reason phrase, and `advice` for the person at the other end. `head` is that
     /// of the request, if it has one: what answers HEAD has no content (RFC 9110 section 9.3.2).
-    pub(crate) fn new(status: StatusCode, advice: &str, head: Option<&Head>, date: &str) -> Self {
+    pub(crate) fn new(
+        status: StatusCode,
+        advice: &str,
+        head: Option<&RequestHead>,
+        date: &str,
+    ) -> Self {
         let (code, reason) = (status.as_str(), status.canonical_reason());
         let text = format!("{code} {}\n{advice}", reason.unwrap_or_default());
         let mut response = Response::new(status)

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use memchr::memchr;
 use oxicorn_common::Settings;
-use oxicorn_common::request::{Head, Peer, Scheme, Span};
+use oxicorn_common::request::{Peer, RequestHead, Scheme, Span};
 use oxicorn_common::settings::{HeaderMap, Peers};
 
 use super::RequestError;
@@ -52,7 +52,11 @@ impl FieldPolicy {
     }
 
     /// Takes away what the application must not see, and says how the client came.
-    pub(crate) fn apply(&self, head: &mut Head, trust: PeerTrust) -> Result<Scheme, RequestError> {
+    pub(crate) fn apply(
+        &self,
+        head: &mut RequestHead,
+        trust: PeerTrust,
+    ) -> Result<Scheme, RequestError> {
         // One look at all of the head spares nearly every request a look at each name.
         if self.map != HeaderMap::Dangerous && memchr(b'_', &head.bytes).is_some() {
             self.map_names(head, trust)?;
@@ -67,8 +71,8 @@ impl FieldPolicy {
         }
     }
 
-    fn map_names(&self, head: &mut Head, trust: PeerTrust) -> Result<(), RequestError> {
-        let Head { bytes, fields, .. } = head;
+    fn map_names(&self, head: &mut RequestHead, trust: PeerTrust) -> Result<(), RequestError> {
+        let RequestHead { bytes, fields, .. } = head;
         let is_kept = |&(name, _): &(Span, Span)| {
             let name = &bytes[name.start as usize..name.end as usize];
             memchr(b'_', name).is_none() || (trust.trusted && self.may_forward(name))
@@ -88,7 +92,7 @@ impl FieldPolicy {
     }
 
     /// What the proxy says, if it says anything; it must say the same wherever it does.
-    fn forwarded_scheme(&self, head: &Head) -> Result<Option<Scheme>, RequestError> {
+    fn forwarded_scheme(&self, head: &RequestHead) -> Result<Option<Scheme>, RequestError> {
         let mut said = None;
         for (name, value) in head.fields() {
             let mut secure = self.secure_scheme.iter();
@@ -135,7 +139,7 @@ mod tests {
         fields: &str,
     ) -> Result<(Vec<String>, Scheme), u16> {
         let input = format!("GET / HTTP/1.1\r\n{}\r\n", fields.replace('\n', "\r\n"));
-        let (mut scan, mut head) = (Scan::default(), Head::default());
+        let (mut scan, mut head) = (Scan::default(), RequestHead::default());
         let rules = Rules::default();
         let end = scan.find_end(input.as_bytes(), &rules).expect("a head");
         scan.parse(input.as_bytes(), end.expect("all of it"), &rules, &mut head)

@@ -1,6 +1,6 @@
 //! What can be told of a request that cannot be read.
 
-use oxicorn_common::request::{Head, Span};
+use oxicorn_common::request::{RequestHead, Span};
 
 use super::head::span_within;
 
@@ -9,7 +9,7 @@ const LINE_IN_LOG: usize = 1024;
 
 /// Makes a head of a request that cannot be read: its first line, and the method if that is one. It
 /// has no target, which tells it from others.
-pub(crate) fn put_line(input: &[u8], head: &mut Head) {
+pub(crate) fn put_line(input: &[u8], head: &mut RequestHead) {
     let start = input.iter().position(|byte| !b"\r\n".contains(byte));
     let line = &input[start.unwrap_or(input.len())..];
     let end = line.iter().position(|byte| b"\r\n".contains(byte));
@@ -19,10 +19,10 @@ pub(crate) fn put_line(input: &[u8], head: &mut Head) {
         true => span_within(line, word),
         false => Span::default(),
     };
-    *head = Head {
+    *head = RequestHead {
         bytes: line.to_vec(),
         method,
-        ..Head::default()
+        ..RequestHead::default()
     };
 }
 
@@ -33,7 +33,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_still_has_a_first_line() {
         let told = |input: &[u8]| {
-            let mut head = Head::default();
+            let mut head = RequestHead::default();
             put_line(input, &mut head);
             assert_eq!(head.target(), "");
             (head.method().to_owned(), head.bytes)

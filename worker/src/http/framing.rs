@@ -1,7 +1,7 @@
 //! How long the body is and what becomes of the connection: the fields that frame a message
 //! (RFC 9112 sections 6 and 9), read in one pass.
 
-use oxicorn_common::request::{Head, Version};
+use oxicorn_common::request::{RequestHead, Version};
 
 use super::RequestError;
 use super::token::is_token_byte;
@@ -24,7 +24,7 @@ pub(crate) struct Framing {
 }
 
 impl Framing {
-    pub(crate) fn of(head: &Head, body_limit: u64) -> Result<Self, RequestError> {
+    pub(crate) fn of(head: &RequestHead, body_limit: u64) -> Result<Self, RequestError> {
         let mut fields = FramingFields::default();
         for (name, value) in head.fields() {
             fields.note(name, value, head.version)?;
@@ -145,7 +145,7 @@ mod tests {
         let rules = Rules::default();
         let input = request.replace('\n', "\r\n");
         let mut scan = Scan::default();
-        let mut head = Head::default();
+        let mut head = RequestHead::default();
         let status = |error: RequestError| error.status().as_u16();
         let end = scan
             .find_end(input.as_bytes(), &rules)

@@ -224,7 +224,7 @@ fn feed(
 }
 
 /// What is taken is sound, and can be taken again: a sibling may have to.
-fn check(head: &oxicorn_common::request::Head, rules: &Rules, trust: PeerTrust) {
+fn check(head: &oxicorn_common::request::RequestHead, rules: &Rules, trust: PeerTrust) {
     assert!(is_token(head.method()));
     assert!(head.target().bytes().all(|byte| byte.is_ascii_graphic()));
     assert!(head.path().starts_with('/') || head.path() == "*");

@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 
 use memchr::{memchr, memrchr};
-use oxicorn_common::request::{Head, Span, Version};
+use oxicorn_common::request::{RequestHead, Span, Version};
 
 use super::rules::Rules;
 use super::{RequestError, target};
@@ -126,7 +126,7 @@ impl Scan {
         input: &[u8],
         end: usize,
         rules: &Rules,
-        head: &mut Head,
+        head: &mut RequestHead,
     ) -> Result<(), RequestError> {
         let input = &input[self.start..end];
         if rules.leniency.rewrites() {
@@ -140,7 +140,7 @@ impl Scan {
         &self,
         input: &[u8],
         rules: &Rules,
-        head: &mut Head,
+        head: &mut RequestHead,
     ) -> Result<(), RequestError> {
         head.fields.clear();
         let any_method = rules.leniency.any_method;
@@ -165,7 +165,7 @@ impl Scan {
 fn read<'a>(
     input: &'a [u8],
     any_method: bool,
-    head: &mut Head,
+    head: &mut RequestHead,
     storage: &mut [MaybeUninit<httparse::Header<'a>>],
 ) -> Result<(), RequestError> {
     let mut request = httparse::Request::new(&mut []);
@@ -262,11 +262,11 @@ mod tests {
     }
 
     /// The head, or the status it is refused with; the same by the byte as whole.
-    fn head(input: &[u8]) -> Result<Option<Head>, u16> {
+    fn head(input: &[u8]) -> Result<Option<RequestHead>, u16> {
         head_by(&rules(), input)
     }
 
-    fn head_by(rules: &Rules, input: &[u8]) -> Result<Option<Head>, u16> {
+    fn head_by(rules: &Rules, input: &[u8]) -> Result<Option<RequestHead>, u16> {
         let whole = scan(rules, input, input.len());
         let by_byte = scan(rules, input, 1);
         assert_eq!(
@@ -278,12 +278,12 @@ mod tests {
         whole
     }
 
-    fn scan(rules: &Rules, input: &[u8], step: usize) -> Result<Option<Head>, u16> {
+    fn scan(rules: &Rules, input: &[u8], step: usize) -> Result<Option<RequestHead>, u16> {
         let mut scan = Scan::default();
         let status = |error: RequestError| error.status().as_u16();
         for end in (0..input.len()).step_by(step).map(|at| at + step) {
             if let Some(end) = scan.find_end(&input[..end], rules).map_err(status)? {
-                let mut head = Head::default();
+                let mut head = RequestHead::default();
                 scan.parse(input, end, rules, &mut head).map_err(status)?;
                 return Ok(Some(head));
             }

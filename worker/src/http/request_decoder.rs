@@ -5,7 +5,7 @@
 //!   Head --whole head--> Body --whole body--> Decoded::Request, and Head again
 //! ```
 
-use oxicorn_common::request::{Body, Head, Scheme};
+use oxicorn_common::request::{Body, RequestHead, Scheme};
 
 use super::chunked::Chunked;
 use super::first_line::put_line;
@@ -36,7 +36,7 @@ pub(crate) enum Decoded {
 /// The request that is being read, or was read last.
 #[derive(Debug, Default)]
 pub(crate) struct RequestDecoder {
-    pub(crate) head: Head,
+    pub(crate) head: RequestHead,
     pub(crate) body: Body,
     pub(crate) framing: Framing,
     pub(crate) scheme: Scheme,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use http::StatusCode;
 use oxicorn_common::response::ResponseBody;
-use oxicorn_common::{App, Outlet, Request, Response};
+use oxicorn_common::{App, Request, Response, ResponseSink};
 
 /// An application whose code has failed.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl LoadErrorApp {
 }
 
 impl App for LoadErrorApp {
-    fn call(&self, _request: &mut Request, _outlet: &mut Outlet<'_>) -> Response {
+    fn call(&self, _request: &mut Request, _sink: &mut ResponseSink<'_>) -> Response {
         let text = format!("The application does not load.\n\n{}\n", self.reason);
         Response::new(StatusCode::INTERNAL_SERVER_ERROR)
             .field("Content-Type", "text/plain; charset=utf-8")

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use oxicorn_common::bell::Bell;
-use oxicorn_common::{App, Outlet, Request, Response, Settings, WorkerContext};
+use oxicorn_common::{App, Request, Response, ResponseSink, Settings, WorkerContext};
 use serde::Serialize;
 
 use super::cache::{self, Cache, Made};
@@ -38,7 +38,7 @@ pub(crate) struct Service {
 }
 
 impl App for Service {
-    fn call(&self, request: &mut Request, _outlet: &mut Outlet<'_>) -> Response {
+    fn call(&self, request: &mut Request, _sink: &mut ResponseSink<'_>) -> Response {
         let answer = self.answer(request);
         answer.unwrap_or_else(|problem| problem.into_response(request.method(), request.path()))
     }

@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
-use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
+use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
 use oxicorn_common::bell::Bell;
 use oxicorn_common::{Runner, Settings, WorkerContext};
 use serde_json::Value;
@@ -79,11 +79,11 @@ impl Workshop {
             match round {
                 Ok(wait) => {
                     trouble.over();
-                    self.bell.wait(wait.min(RUNNER_PATIENCE));
+                    self.bell.wait(wait.min(RUNNER_POLL_INTERVAL));
                 }
                 Err(problem) => {
                     trouble.with(problem);
-                    std::thread::sleep(RUNNER_PATIENCE);
+                    std::thread::sleep(RUNNER_POLL_INTERVAL);
                 }
             }
         }
@@ -98,7 +98,7 @@ impl Workshop {
             self.attempt(&lease)?;
         }
         let next = self.store.next_work(Now::Store)?;
-        Ok(next.unwrap_or(RUNNER_PATIENCE))
+        Ok(next.unwrap_or(RUNNER_POLL_INTERVAL))
     }
 
     fn attempt(&self, lease: &Lease) -> Result<(), StoreError> {

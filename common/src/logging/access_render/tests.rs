@@ -6,7 +6,7 @@ use super::*;
 use crate::request::Span;
 
 /// A head from its text, split the simple way.
-fn head(text: &str) -> Head {
+fn head(text: &str) -> RequestHead {
     let bytes: Vec<u8> = text.chars().map(|c| c as u8).collect();
     let end = |from: usize, byte| {
         bytes[from..]
@@ -32,7 +32,7 @@ fn head(text: &str) -> Head {
         fields.push((span(at, colon), span(colon + 2, line)));
         at = line + 1;
     }
-    Head {
+    RequestHead {
         method: span(0, method),
         target: span(method + 1, target),
         version,
@@ -293,13 +293,13 @@ fn peers_without_tcp_and_with_version_six() {
 #[test]
 fn of_a_request_that_cannot_be_read_there_is_its_line() {
     let line = |bytes: &[u8], method| {
-        let head = Head {
+        let head = RequestHead {
             bytes: bytes.to_vec(),
             method: Span {
                 start: 0,
                 end: method,
             },
-            ..Head::default()
+            ..RequestHead::default()
         };
         let entry = AccessEntry {
             head: &head,

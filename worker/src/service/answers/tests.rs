@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use oxicorn_common::request::Span;
-use oxicorn_common::{Body, Head, ResponseBody};
+use oxicorn_common::{Body, RequestHead, ResponseBody};
 use serde_json::{Value, json};
 
 use super::super::store::testing::{self, Guard};
@@ -23,7 +23,7 @@ fn service() -> (Guard, Service) {
 }
 
 fn request(method: &str, target: &str, content_type: &str, body: &[u8]) -> Request {
-    let mut head = Head::default();
+    let mut head = RequestHead::default();
     let mut put = |text: &str| {
         let start = u32::try_from(head.bytes.len()).expect("a short head");
         head.bytes.extend_from_slice(text.as_bytes());
@@ -49,7 +49,7 @@ fn send(service: &Service, method: &str, path: &str, content_type: &str, body: &
 }
 
 fn answer(service: &Service, request: &mut Request) -> Response {
-    service.call(request, &mut Outlet::new(&mut |_| Ok(())))
+    service.call(request, &mut ResponseSink::new(&mut |_| Ok(())))
 }
 
 fn value(response: &Response) -> Value {

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use log::debug;
-use oxicorn_common::app::{RUNNER_PATIENCE, Stop};
+use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
 use oxicorn_common::{Backend, Outages};
 
 use super::{Trouble, Workshop};
@@ -60,7 +60,7 @@ impl Workshop {
                 Ok(()) => trouble.over(),
                 Err(problem) => {
                     trouble.with(problem);
-                    std::thread::sleep(RUNNER_PATIENCE);
+                    std::thread::sleep(RUNNER_POLL_INTERVAL);
                 }
             }
         }
