@@ -16,6 +16,7 @@
 //!   spawn       the fork, and a child's first steps
 //!   succession  SIGUSR2: the next master beside this one
 //!   mold        the process that a preloaded application is forked from
+//!   native      the applications that come with the server
 //! ```
 
 mod activation;
@@ -32,6 +33,7 @@ mod host;
 mod listeners;
 mod master;
 mod mold;
+mod native;
 mod notify;
 mod oom;
 mod pidfile;

@@ -33,7 +33,7 @@ use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
 use crate::title::Title;
 use crate::upgrade::{Command, Inheritance, place_of_pidfile, title_of};
-use crate::{activation, privileges, sys};
+use crate::{activation, native, privileges, sys};
 
 /// Bad configuration, or an address that cannot be had.
 const CONFIGURATION_ERROR: u8 = 1;
@@ -298,27 +298,21 @@ fn become_master(
 /// Finds what the positional argument of the `oxicorn` command names.
 pub fn by_name(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
     let Some(name) = settings.application.as_deref() else {
-        let names = native_names();
+        let names = native::names();
         let text = format!("no application named; use `oxicorn NAME`, with one of: {names}");
         return Err(UsageError(text).into());
     };
-    match name.strip_prefix("native:") {
-        Some(native) => oxicorn_worker::native::find(native).with_context(|| {
+    match name.starts_with("native:") {
+        true => native::find(name).with_context(|| {
             format!(
                 "there is no {name}; the native applications are: {}",
-                native_names()
+                native::names()
             )
         }),
-        None => bail!(
+        false => bail!(
             "{name} is a Python application, which takes the oxicorn of the wheel \
              (pip install oxicorn); this one serves: {}",
-            native_names()
+            native::names()
         ),
     }
-}
-
-fn native_names() -> String {
-    let names = oxicorn_worker::native::NAMES.iter();
-    let names: Vec<_> = names.map(|name| format!("native:{name}")).collect();
-    names.join(", ")
 }

@@ -1,4 +1,4 @@
-//! What runs in a worker: event loop, HTTP/1.1, request threads, the native applications.
+//! What runs in a worker: event loop, HTTP/1.1, request threads.
 //!
 //! ```text
 //!   boot      the entry points of a child process
@@ -10,8 +10,6 @@
 //!   tls       TLS over a client's socket
 //!   handoff   connections that go to a sibling
 //!   reload    watches the code of the application
-//!   native    the applications that come with the server
-//!   service   native:eventstreammonitor
 //! ```
 
 mod acceptor;
@@ -25,7 +23,6 @@ mod early_writer;
 mod handoff;
 mod http;
 mod in_flight;
-pub mod native;
 mod pace;
 mod preface;
 mod proxy_header;
@@ -35,7 +32,6 @@ mod ready_queue;
 mod reload;
 mod request_handler;
 mod response_writer;
-mod service;
 mod stack_trace;
 mod sys;
 mod thread_spawn;

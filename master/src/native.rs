@@ -1,0 +1,34 @@
+//! The applications that come with the server, named `native:NAME` on the command line.
+
+mod hello;
+
+use std::sync::Arc;
+
+use oxicorn_common::Application;
+#[cfg(feature = "service")]
+use oxicorn_service::EventStreamMonitor;
+
+use hello::Hello;
+
+/// Every application of this build, in the order in which messages list them.
+fn all() -> Vec<Arc<dyn Application>> {
+    vec![
+        #[cfg(feature = "service")]
+        Arc::new(EventStreamMonitor),
+        Arc::new(Hello),
+    ]
+}
+
+/// The application that `name`, such as `native:hello`, names.
+pub(crate) fn find(name: &str) -> Option<Arc<dyn Application>> {
+    all()
+        .into_iter()
+        .find(|application| application.name() == name)
+}
+
+/// The names of all, for messages.
+pub(crate) fn names() -> String {
+    let all = all();
+    let names: Vec<_> = all.iter().map(|application| application.name()).collect();
+    names.join(", ")
+}

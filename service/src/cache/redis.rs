@@ -1,0 +1,226 @@
+//! The cache in Redis, which all workers and runners share.
+//!
+//! ```text
+//!   reader                      Redis                      change
+//!   ------------------------------------------------------------------------------
+//!   GET                         nothing
+//!   reserve                     ?TOKEN
+//!   reads the store, old row                               rows written
+//!                               !MARK                      announce
+//!                                                          COMMIT
+//!   fill: refused, it is        !MARK
+//!   not ?TOKEN any more         nothing                    settle
+//! ```
+//!
+//! No step waits longer than `redis_timeout`. A change that Redis cannot be told of opens the
+//! breaker before its client hears of it: this process reads from the store until Redis has been
+//! told. For other processes, and for the case that this one dies, the store has the keys written
+//! down (`Store::stale_keys`).
+//!
+//! Each key ends with what tells the store from others (`Store::identity`): what was read from one is never shown for another.
+//!
+//! `near` keeps copies of what Redis holds in this process; `ear` hears what other servers change.
+
+mod address;
+mod breaker;
+mod client;
+mod ear;
+mod holding;
+mod keeper;
+mod link;
+mod marker;
+mod near;
+mod neighbours;
+mod owed;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use log::error;
+use oxicorn_common::{Backend, Settings, WorkerContext};
+
+use self::address::Address;
+use self::breaker::Breaker;
+use self::client::Client;
+use self::ear::Ear;
+use self::holding::Holding;
+use self::keeper::Keeper;
+use self::marker::Marker;
+use self::near::Near;
+use self::neighbours::Neighbours;
+use super::flights::Flights;
+use super::{Cache, Found, Made, Make, Shared, shortened};
+use crate::health::Health;
+use crate::store::{Invalidate, Store};
+
+/// Whether there may be such a Redis: nobody is asked.
+pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
+    Address::of(settings).map(drop)
+}
+
+#[derive(Debug)]
+pub(super) struct Redis {
+    client: Arc<Client>,
+    near: Near,
+    /// Differs between the processes of a server.
+    age: u64,
+    /// This process tells of what concerns the whole server.
+    tells: bool,
+    flights: Flights,
+    health: Arc<Health>,
+    jitter_per_cent: u32,
+}
+
+impl Redis {
+    /// Nothing where none is configured. It is not used before [`Cache::attach`].
+    pub(super) fn open(context: &WorkerContext) -> anyhow::Result<Option<Self>> {
+        let settings: &Settings = &context.settings;
+        let Some(address) = Address::of(settings)? else {
+            return Ok(None);
+        };
+        let name = format!("Redis at {address}");
+        let health = Health::new(
+            Backend::Cache,
+            name,
+            "going on without it",
+            &context.outages,
+        );
+        let client = Client {
+            address,
+            patience: settings.redis_timeout,
+            breaker: Breaker::new(settings.threads),
+            marker: Marker::new()?,
+            space: Default::default(),
+        };
+        Ok(Some(Self {
+            client: Arc::new(client),
+            near: Near::new(settings, &context.news),
+            age: context.age,
+            tells: context.slot == 0,
+            flights: Flights::default(),
+            health: Arc::new(health),
+            jitter_per_cent: settings.cache_ttl_jitter,
+        }))
+    }
+
+    /// As if nobody could be asked, Redis shuts a key.
+    fn look(&self, key: &str) -> Holding {
+        let answer = self.client.ask(&holding::read(&self.client.name(key)));
+        answer.map_or(Holding::Shut, Holding::of)
+    }
+
+    /// Makes what is under `key` and lets Redis keep it, where nobody else is about to.
+    fn fill(&self, key: &str, make: &mut Make<'_>) -> Found {
+        let (token, name) = (self.client.marker.token(), self.client.name(key));
+        let reserved = self.client.ask(&holding::reserve(&name, &token));
+        match reserved.map(Holding::of) {
+            Some(Holding::Nothing) => {}
+            Some(Holding::Body(body)) => return Ok(Some(body.into())),
+            _ => return from_store(make),
+        }
+        let began = Instant::now();
+        let made = make();
+        let step = match &made {
+            Ok(Some(Made { body, ttl })) if *ttl > began.elapsed() => {
+                // Its time has begun when the store was asked.
+                let left = shortened(*ttl, self.jitter_per_cent).saturating_sub(began.elapsed());
+                holding::fill(&name, &token, body, left)
+            }
+            _ => holding::release(&name, &token),
+        };
+        // Without an answer the reservation ends by itself.
+        let _ = self.client.ask(&step);
+        Ok(made?.map(|made| made.body))
+    }
+}
+
+impl Cache for Redis {
+    fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found {
+        if let Some(body) = self.near.find(key) {
+            return Ok(Some(body));
+        }
+        let stamp = self.near.stamp(key);
+        match self.look(key) {
+            Holding::Body(body) => {
+                let body = Shared::from(body);
+                self.near.keep(key, stamp, &body);
+                return Ok(Some(body));
+            }
+            Holding::Shut => return from_store(make),
+            Holding::Nothing | Holding::Reserved => {}
+        }
+        if let Some(_lead) = self.flights.lead(key) {
+            return self.fill(key, make);
+        }
+        // Not what the other thread has made: it may have read before this request began.
+        match self.look(key) {
+            Holding::Body(body) => Ok(Some(Shared::from(body))),
+            _ => from_store(make),
+        }
+    }
+
+    fn attach(&self, store: &Arc<dyn Store>) {
+        let keeper = Keeper {
+            client: Arc::clone(&self.client),
+            health: Arc::clone(&self.health),
+            store: Arc::downgrade(store),
+            news: self.near.news.clone(),
+            neighbours: Neighbours::new(self.tells),
+        };
+        let thread = std::thread::Builder::new().name("redis".to_owned());
+        if let Err(problem) = thread.spawn(|| keeper.run()) {
+            error!("Redis is not used: there is no thread to look after it: {problem}");
+        }
+        if self.near.is_on() {
+            let ear = Ear {
+                client: Arc::clone(&self.client),
+                news: self.near.news.clone(),
+                who: self.age,
+            };
+            let thread = std::thread::Builder::new().name("redis-ear".to_owned());
+            if let Err(problem) = thread.spawn(|| ear.run()) {
+                error!("No copies are kept of what Redis holds: no thread: {problem}");
+            }
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        "Redis"
+    }
+
+    fn is_up(&self) -> bool {
+        !self.client.breaker.is_open()
+    }
+}
+
+impl Invalidate for Redis {
+    fn announce(&self, keys: &[String]) -> bool {
+        let mark = self.client.marker.mark();
+        let names = self.client.names(keys);
+        let told = self.client.ask(&holding::announce(&names, &mark)).is_some();
+        // After the mark: what is copied from now on was not in Redis before it.
+        self.near.spoil(keys);
+        if !told {
+            self.client.breaker.trip();
+        }
+        told
+    }
+
+    fn settle(&self, keys: &[String]) {
+        self.client.forget(keys);
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.client.breaker.end();
+    }
+}
+
+fn from_store(make: &mut Make<'_>) -> Found {
+    Ok(make()?.map(|made| made.body))
+}

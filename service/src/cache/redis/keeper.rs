@@ -1,0 +1,237 @@
+//! The thread that looks after Redis for one process: finds it, makes sure that what it holds is
+//! not from an earlier time, tells it what it has missed, and only then closes the breaker.
+//!
+//! Also, while all is well, it looks now and then for keys that another process could not tell, and whether the store is
+//! still the one that it was.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use oxicorn_common::News;
+use redis::Value;
+use socket2::SockAddr;
+
+use super::breaker::LATE;
+use super::client::Client;
+use super::holding;
+use super::link::{Link, LinkError};
+use super::neighbours::Neighbours;
+use super::owed::Owed;
+use crate::health::Health;
+use crate::store::{Store, StoreError};
+
+/// Between two attempts to find Redis.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Between two looks for keys that another process could not tell.
+const LOOK: Duration = Duration::from_secs(1);
+/// For what no request waits for.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Keys told in one command: Redis does nothing else meanwhile.
+const BATCH: usize = 500;
+/// The key that says which start of Redis the keys of this store were last checked for.
+const CHECKED: &str = "oxicorn:run_id";
+
+pub(super) struct Keeper {
+    pub(super) client: Arc<Client>,
+    pub(super) health: Arc<Health>,
+    pub(super) store: Weak<dyn Store>,
+    pub(super) news: News,
+    pub(super) neighbours: Neighbours,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum KeeperError {
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("the keys that it has missed cannot be read")]
+    Store(#[from] StoreError),
+    #[error("the breaker is open")]
+    Open,
+}
+
+impl Keeper {
+    /// Until the cache or the store is gone.
+    pub(super) fn run(mut self) {
+        let client = Arc::clone(&self.client);
+        let breaker = &client.breaker;
+        let mut late = 0;
+        while breaker.wait_open(LOOK) {
+            let Some(store) = self.store.upgrade() else {
+                return;
+            };
+            if !breaker.is_open() {
+                // The next look will find what this one cannot.
+                let _ = self.look(&*store);
+                continue;
+            }
+            match self.recover(&*store) {
+                Ok(()) => {
+                    late = 0;
+                    self.health.works();
+                }
+                Err(error) => {
+                    drop(store);
+                    match error {
+                        KeeperError::Link(LinkError::Late(_)) if late + 1 < LATE => late += 1,
+                        KeeperError::Link(error) => self.health.failed(&error),
+                        // The store tells of its outages itself.
+                        _ => {}
+                    }
+                    if !breaker.pause(PAUSE) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn recover(&self, store: &dyn Store) -> Result<(), KeeperError> {
+        let (address, mut link) = self.find()?;
+        if self.client.set_space(&store.identity()?) {
+            // Copies are called as they were.
+            self.news.all_changed();
+        }
+        let mark_of_check = self.client.name(CHECKED);
+        // As fast as a request needs it, or not at all.
+        link.set_patience(self.client.patience)?;
+        let run_id = link.run_id()?;
+        let checked = link.ask(&holding::read(&mark_of_check))?;
+        link.set_patience(PATIENCE)?;
+        if checked != Value::BulkString(run_id.clone().into_bytes()) {
+            self.purge(&mut link)?;
+        }
+        // In any case: a Redis that takes nothing new is of no use.
+        link.ask(redis::cmd("SET").arg(&mark_of_check).arg(&run_id))?;
+        self.drain(store, |keys| {
+            self.tell(&mut link, keys)?;
+            Ok(())
+        })?;
+        let era = loop {
+            self.pay(&mut link)?;
+            if let Some(era) = self.client.breaker.close(&address, &run_id) {
+                break era;
+            }
+        };
+        link.set_patience(self.client.patience)?;
+        self.client.breaker.answered(era, link);
+        Ok(())
+    }
+
+    fn find(&self) -> Result<(SockAddr, Link), LinkError> {
+        let address = &self.client.address;
+        let mut failure = None;
+        for place in address.resolve().map_err(LinkError::Unreachable)? {
+            match Link::open(&place, &address.login, PATIENCE) {
+                Ok(link) => return Ok((place, link)),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or(LinkError::Unreachable(std::io::ErrorKind::NotFound.into())))
+    }
+
+    /// Forgets all that is ours: it may be from before changes that this Redis has not seen.
+    fn purge(&self, link: &mut Link) -> Result<(), LinkError> {
+        let mut cursor = b"0".to_vec();
+        loop {
+            let page = link.ask(redis::cmd("SCAN").arg(&cursor).arg("COUNT").arg(BATCH))?;
+            let (next, found) = read_page(page).ok_or(LinkError::Gibberish)?;
+            let space = self.client.space();
+            let ours: Vec<String> = found.into_iter().filter(|it| is_of(it, &space)).collect();
+            self.forget(link, &ours)?;
+            if next == b"0" {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    /// Tells what changes of this process have spoiled.
+    fn pay(&self, link: &mut Link) -> Result<(), LinkError> {
+        let owed = self.client.breaker.take_owed();
+        let paid = self.pay_all(link, &owed);
+        if paid.is_err() {
+            self.client.breaker.give_back(owed);
+        }
+        paid
+    }
+
+    fn pay_all(&self, link: &mut Link, owed: &Owed) -> Result<(), LinkError> {
+        if owed.is_everything() {
+            return self.purge(link);
+        }
+        for debts in owed.debts().chunks(BATCH) {
+            let (keys, marks): (Vec<&str>, Vec<&str>) =
+                debts.iter().map(|(key, mark)| (&**key, &**mark)).unzip();
+            link.ask(&holding::forget(&self.client.names(&keys), &marks))?;
+        }
+        Ok(())
+    }
+
+    fn tell(&self, link: &mut Link, keys: &[String]) -> Result<(), LinkError> {
+        self.forget(link, &self.client.names(keys))
+    }
+
+    fn forget(&self, link: &mut Link, names: &[String]) -> Result<(), LinkError> {
+        let mark = self.client.marker.mark();
+        for names in names.chunks(BATCH) {
+            link.ask(&holding::forget(names, &vec![mark.as_str(); names.len()]))?;
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, store: &dyn Store) -> Result<(), KeeperError> {
+        if *store.identity()? != *self.client.space() {
+            // To be known by another name before anybody reads.
+            self.client.breaker.trip();
+            return Ok(());
+        }
+        let mark = self.client.marker.mark();
+        self.drain(store, |keys| {
+            let names = self.client.names(keys);
+            let question = holding::forget(&names, &vec![mark.as_str(); names.len()]);
+            let told = self.client.ask(&question);
+            told.map(|_| ()).ok_or(KeeperError::Open)
+        })?;
+        self.neighbours.look(&self.client, &store.name());
+        Ok(())
+    }
+
+    /// Has the keys told that processes have written down, and strikes them off.
+    fn drain(
+        &self,
+        store: &dyn Store,
+        mut tell: impl FnMut(&[String]) -> Result<(), KeeperError>,
+    ) -> Result<(), KeeperError> {
+        loop {
+            let keys = store.stale_keys(BATCH)?;
+            if keys.is_empty() {
+                return Ok(());
+            }
+            tell(&keys)?;
+            store.remove_stale_keys(&keys)?;
+            // A change that found its key there did not write it down again.
+            tell(&keys)?;
+        }
+    }
+}
+
+/// The next cursor, and the keys that are text: all of ours are.
+fn read_page(page: Value) -> Option<(Vec<u8>, Vec<String>)> {
+    let Value::Array(parts) = page else {
+        return None;
+    };
+    let [Value::BulkString(next), Value::Array(keys)] = <[Value; 2]>::try_from(parts).ok()? else {
+        return None;
+    };
+    let text = |key| match key {
+        Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
+        _ => None,
+    };
+    Some((next, keys.into_iter().filter_map(text).collect()))
+}
+
+fn is_of(name: &str, space: &str) -> bool {
+    let key = name.strip_suffix(space).and_then(|it| it.strip_suffix(':'));
+    let kinds = ["task:", "user:", "session:"];
+    key.is_some_and(|key| kinds.iter().any(|kind| key.starts_with(kind)))
+}

@@ -1,0 +1,87 @@
+//! Copies of what Redis holds, in this process: a hit costs no question. A copy is used while the
+//! [`News`] of its key are as they were before Redis was asked for it, and for [`NearCache::most`] at
+//! the longest.
+//!
+//! What this server changes is in the news before it is committed. What others change Redis tells
+//! the [`super::ear`], within a moment; while nobody hears that, no copy is used.
+
+use std::time::{Duration, Instant};
+
+use oxicorn_common::Settings;
+use oxicorn_common::news::{News, Stamp};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache as Bounded;
+
+use super::ear::LEASE_MILLIS;
+use crate::cache::{Shared, units};
+
+#[derive(Debug)]
+pub(super) struct Near {
+    copies: Bounded<String, Copy, ByLength>,
+    pub(super) news: News,
+    most: Duration,
+}
+
+#[derive(Debug, Clone)]
+struct Copy {
+    body: Shared,
+    stamp: Stamp,
+    until: Instant,
+}
+
+#[derive(Debug, Clone)]
+struct ByLength;
+
+impl Weighter<String, Copy> for ByLength {
+    fn weight(&self, key: &String, copy: &Copy) -> u64 {
+        units(key, &copy.body)
+    }
+}
+
+impl Near {
+    pub(super) fn new(settings: &Settings, news: &News) -> Self {
+        let entries = settings.cache_entries;
+        Self {
+            copies: Bounded::with_weighter(entries, entries as u64, ByLength),
+            news: news.clone(),
+            most: settings.near_cache_ttl,
+        }
+    }
+
+    /// Whether copies are kept at all.
+    pub(super) fn is_on(&self) -> bool {
+        !self.most.is_zero()
+    }
+
+    pub(super) fn find(&self, key: &str) -> Option<Shared> {
+        if !self.is_on() || !self.news.are_current(LEASE_MILLIS) {
+            return None;
+        }
+        let copy = self.copies.get(key)?;
+        let good = copy.stamp == self.news.stamp(key) && copy.until > Instant::now();
+        good.then_some(copy.body)
+    }
+
+    /// To be taken before Redis is asked.
+    pub(super) fn stamp(&self, key: &str) -> Stamp {
+        self.news.stamp(key)
+    }
+
+    /// Keeps what Redis has answered. A session ends to the second, and Redis alone says when.
+    pub(super) fn keep(&self, key: &str, stamp: Stamp, body: &Shared) {
+        let kept = self.is_on() && !key.starts_with("session:");
+        if kept && self.news.are_current(LEASE_MILLIS) {
+            let copy = Copy {
+                body: Shared::clone(body),
+                stamp,
+                until: Instant::now() + self.most,
+            };
+            self.copies.insert(key.to_owned(), copy);
+        }
+    }
+
+    /// Says that the keys are about to change, or have.
+    pub(super) fn spoil(&self, keys: &[String]) {
+        keys.iter().for_each(|key| self.news.changed(key));
+    }
+}

@@ -1,0 +1,227 @@
+//! Sends what is in the outbox to Kafka, and strikes off what the broker has acknowledged: every event
+//! arrives at least once, those of one task in order.
+//!
+//! One process of all has the turn. It sends one event a task in a batch, the oldest, so that nothing
+//! overtakes what failed. What was sent and not struck off when it died is sent again.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use log::debug;
+use oxicorn_common::app::Stop;
+use oxicorn_common::bell::Bell;
+use oxicorn_common::{Backend, WorkerContext};
+
+use super::probe::probe;
+use super::{EventsError, OutboxEvent, Publisher, Topic};
+use crate::health::Health;
+use crate::store::{RelayTurn, Store, StoreError};
+
+/// How many events are looked at together.
+const BATCH: usize = 500;
+/// How long a batch stays as small as the broker wanted it.
+const SMALL_FOR: Duration = Duration::from_secs(60);
+/// How often the outbox is looked at when no bell rings: another process may have filled it.
+const LOOK_AFTER: Duration = Duration::from_millis(200);
+/// How often others ask for the turn.
+const TURN_AFTER: Duration = Duration::from_secs(1);
+/// Between two attempts during an outage: the first, and the longest.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+const RETRY_AT_MOST: Duration = Duration::from_secs(2);
+/// How often the brokers are asked whether they are there while nothing is sent.
+const PROBE_AFTER: Duration = Duration::from_secs(2);
+/// How long the relay goes on after it was told to stop.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(crate) struct Relay {
+    store: Arc<dyn Store>,
+    bell: Bell,
+    topic: Topic,
+    health: Health,
+}
+
+impl Relay {
+    pub(crate) fn new(context: &WorkerContext, store: Arc<dyn Store>, topic: Topic) -> Self {
+        let name = format!("Kafka at {}", topic.brokers.join(","));
+        let meanwhile = "events wait in the outbox";
+        Self {
+            store,
+            bell: context.bell.clone(),
+            health: Health::new(Backend::Events, name, meanwhile, &context.outages),
+            topic,
+        }
+    }
+
+    /// Runs in a thread of its own until told to stop.
+    pub(crate) fn start(self, stop: Stop) -> io::Result<Relaying> {
+        let thread = thread::Builder::new()
+            .name("relay".to_owned())
+            .spawn(move || self.run(&stop))?;
+        Ok(Relaying(thread))
+    }
+
+    fn run(&self, stop: &Stop) {
+        while !stop.requested() {
+            match self.store.relay_turn() {
+                Ok(Some(turn)) => match self.hold(turn, stop) {
+                    Ok(()) => debug!("Relay: the turn is another's"),
+                    Err(problem) => debug!("Relay: {problem}"),
+                },
+                Ok(None) => {}
+                // The store tells of its own outage.
+                Err(problem) => debug!("Relay: {problem}"),
+            }
+            rest(TURN_AFTER, stop);
+        }
+    }
+
+    /// Publishes while the turn is ours.
+    fn hold(&self, mut turn: Box<dyn RelayTurn>, stop: &Stop) -> Result<(), StoreError> {
+        let mut desk = Desk {
+            relay: self,
+            publisher: None,
+            heard_at: None,
+            most: BATCH,
+            halved_at: None,
+        };
+        let mut pause = RETRY_AFTER;
+        let mut give_up_at = None;
+        while turn.holds() {
+            if stop.requested() {
+                let at = *give_up_at.get_or_insert_with(|| Instant::now() + FAREWELL);
+                if Instant::now() >= at {
+                    break;
+                }
+            }
+            let events = self.store.outbox(BATCH)?;
+            let outcome = match events.is_empty() {
+                true if stop.requested() => break,
+                true => desk.ask(),
+                false => {
+                    let batch = one_a_task(events);
+                    let published = desk.publish(&batch);
+                    self.store.remove_events(&published.0)?;
+                    published.1
+                }
+            };
+            match outcome {
+                Ok(idle) => {
+                    self.health.works();
+                    pause = RETRY_AFTER;
+                    if idle {
+                        self.bell.wait(LOOK_AFTER);
+                    }
+                }
+                Err(problem) => {
+                    self.health.failed(&problem);
+                    rest(pause, stop);
+                    pause = (pause * 2).min(RETRY_AT_MOST);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A relay at work.
+#[derive(Debug)]
+pub(crate) struct Relaying(JoinHandle<()>);
+
+impl Relaying {
+    /// Waits for its end, once it was told to stop. A client that hangs ends with its process.
+    pub(crate) fn finish(self) {
+        let deadline = Instant::now() + 2 * FAREWELL;
+        while !self.0.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// The relay while it has the turn.
+struct Desk<'a> {
+    relay: &'a Relay,
+    publisher: Option<Box<dyn Publisher>>,
+    /// When the brokers last answered.
+    heard_at: Option<Instant>,
+    /// Events that are sent together.
+    most: usize,
+    /// When a broker last found that too many.
+    halved_at: Option<Instant>,
+}
+
+impl Desk<'_> {
+    /// Makes sure that the brokers are there, now and then; true: there is nothing to do.
+    fn ask(&mut self) -> Result<bool, EventsError> {
+        if self.heard_at.is_none_or(|at| at.elapsed() >= PROBE_AFTER) {
+            let asked = probe(&self.relay.topic.brokers);
+            if asked.is_err() {
+                self.forget();
+            }
+            asked?;
+            self.heard_at = Some(Instant::now());
+        }
+        Ok(true)
+    }
+
+    /// The ids of those events that arrived, and whether all did.
+    fn publish(&mut self, batch: &[OutboxEvent]) -> (Vec<i64>, Result<bool, EventsError>) {
+        if self.halved_at.is_some_and(|at| at.elapsed() >= SMALL_FOR) {
+            (self.most, self.halved_at) = (BATCH, None);
+        }
+        let batch = &batch[..batch.len().min(self.most)];
+        let publisher = match &mut self.publisher {
+            Some(publisher) => publisher,
+            empty => match self.relay.topic.publisher() {
+                Ok(publisher) => empty.insert(publisher),
+                Err(problem) => return (Vec::new(), Err(problem)),
+            },
+        };
+        let published = publisher.publish(batch);
+        let outcome = match published.problem {
+            None => {
+                self.heard_at = Some(Instant::now());
+                Ok(false)
+            }
+            Some(EventsError::TooLarge) if batch.len() > 1 => {
+                self.most = batch.len() / 2;
+                self.halved_at = Some(Instant::now());
+                debug!(
+                    "Relay: a batch is too large for the broker: at most {} events",
+                    self.most
+                );
+                self.forget();
+                Ok(false)
+            }
+            Some(problem) => {
+                self.forget();
+                Err(problem)
+            }
+        };
+        (published.acknowledged, outcome)
+    }
+
+    /// After an outage the brokers may be of another generation.
+    fn forget(&mut self) {
+        self.publisher = None;
+        self.heard_at = None;
+    }
+}
+
+/// The oldest event of each task.
+pub(super) fn one_a_task(mut events: Vec<OutboxEvent>) -> Vec<OutboxEvent> {
+    let mut seen = HashSet::new();
+    events.retain(|event| seen.insert(event.task_id));
+    events
+}
+
+/// Sleeps, but not through the end.
+fn rest(time: Duration, stop: &Stop) {
+    let until = Instant::now() + time;
+    while Instant::now() < until && !stop.requested() {
+        thread::sleep(Duration::from_millis(20).min(time));
+    }
+}

@@ -1,0 +1,56 @@
+//! `native:eventstreammonitor`: tasks, users and sessions, as in the performance guide.
+//!
+//! An application as any user's: it depends on `oxicorn-common` and nothing else of the server.
+//!
+//! ```text
+//!   worker:  request -> routes -> answers --read--> cache --miss--> store
+//!                                    \------------write-----------> store --bell--> runner
+//!   runner:  store (queue) -> work -> store
+//! ```
+//!
+//! The store is SQLite, the cache is in the process or in Redis, the queue is a table: each sits behind its
+//! own module and nothing else knows what it is made of.
+
+mod answers;
+mod cache;
+mod events;
+mod health;
+mod input;
+mod keys;
+mod model;
+mod problem;
+mod readiness;
+mod routes;
+mod runner;
+mod store;
+mod trust;
+mod work;
+
+use oxicorn_common::{App, Application, LoadError, Runner, Settings, WorkerContext};
+
+/// The service as the master knows it.
+#[derive(Debug)]
+pub struct EventStreamMonitor;
+
+impl Application for EventStreamMonitor {
+    fn name(&self) -> &str {
+        "native:eventstreammonitor"
+    }
+
+    fn check(&self, settings: &Settings) -> Result<(), LoadError> {
+        store::check(settings)?;
+        Ok(cache::check(settings)?)
+    }
+
+    fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
+        Ok(Box::new(answers::Service::new(context)?))
+    }
+
+    fn has_runner(&self) -> bool {
+        true
+    }
+
+    fn runner(&self, context: &WorkerContext) -> Result<Option<Runner>, LoadError> {
+        Ok(Some(runner::new(context)?))
+    }
+}

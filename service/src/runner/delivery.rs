@@ -1,0 +1,138 @@
+//! Work that Kafka announces. The message only says where to look: the store decides whether the task
+//! is still to be done, so that one which comes twice, or to two runners, is done once.
+
+use std::time::{Duration, Instant};
+
+use log::debug;
+use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
+use oxicorn_common::{Backend, Outages};
+
+use super::{Trouble, Workshop};
+use crate::events::{EventType, Feed, Message, Notice};
+use crate::model::TaskId;
+use crate::store::{Now, StoreError};
+
+/// How many messages are taken at once, so that the most urgent of them is done first.
+const BATCH: usize = 16;
+const PATIENCE: Duration = Duration::from_millis(250);
+/// How often the store is asked for what no message brings: further attempts, what dead runners left.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// A task is looked for in the store when its message is so late.
+const LATE: Duration = Duration::from_secs(5);
+
+/// Where a runner hears of tasks.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    pub(super) feed: Feed,
+    pub(super) outages: Outages,
+}
+
+impl Workshop {
+    /// Does what is delivered, and what the store has besides, until told to stop.
+    pub(super) fn follow(&self, delivery: &Delivery, stop: &Stop) {
+        let mut trouble = Trouble::default();
+        let mut look_at = Instant::now();
+        // Messages whose work is not known to be done.
+        let mut held = Vec::new();
+        while !stop.requested() {
+            let down = delivery.outages.is_down(Backend::Events);
+            if held.is_empty() {
+                let patience = if down { Duration::ZERO } else { PATIENCE };
+                held = delivery.feed.take(BATCH, patience);
+            }
+            if down && held.is_empty() {
+                self.bell.wait(PATIENCE);
+            }
+            let look = down || Instant::now() >= look_at;
+            let outcome = self.deliver(&held, stop).and_then(|whole| {
+                if whole {
+                    delivery.feed.done(&std::mem::take(&mut held));
+                }
+                match look {
+                    true => self.catch_up(down, stop),
+                    false => Ok(()),
+                }
+            });
+            if look {
+                look_at = Instant::now() + LOOK_AFTER;
+            }
+            match outcome {
+                Ok(()) => trouble.over(),
+                Err(problem) => {
+                    trouble.with(problem);
+                    std::thread::sleep(RUNNER_POLL_INTERVAL);
+                }
+            }
+        }
+    }
+
+    /// Does the tasks of these messages, the most urgent first. False when it was told to stop before
+    /// the last.
+    fn deliver(&self, messages: &[Message], stop: &Stop) -> Result<bool, StoreError> {
+        for id in most_urgent_first(messages) {
+            if stop.requested() {
+                return Ok(false);
+            }
+            if let Some(lease) = self.store.take_task_by_id(id, Now::Store)? {
+                self.attempt(&lease)?;
+                self.bell.ring();
+            }
+        }
+        Ok(true)
+    }
+
+    /// Does what no message has brought. While Kafka is down, that is everything.
+    fn catch_up(&self, down: bool, stop: &Stop) -> Result<(), StoreError> {
+        let late = if down { Duration::ZERO } else { LATE };
+        while !stop.requested() {
+            let Some(lease) = self.store.take_task(Now::Store, late)? else {
+                break;
+            };
+            self.attempt(&lease)?;
+            self.bell.ring();
+        }
+        Ok(())
+    }
+}
+
+/// The tasks that these messages say were created.
+fn most_urgent_first(messages: &[Message]) -> Vec<TaskId> {
+    let mut notices: Vec<Notice> = messages
+        .iter()
+        .filter_map(|message| match serde_json::from_slice(&message.payload) {
+            Ok(notice) => Some(notice),
+            Err(error) => {
+                debug!("A message at {:?} is no event: {error}", message.position);
+                None
+            }
+        })
+        .filter(|notice: &Notice| notice.event_type == EventType::Created)
+        .collect();
+    notices.sort_by_key(|notice| std::cmp::Reverse(notice.priority));
+    notices.iter().map(|notice| notice.task_id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::events::Position;
+
+    #[test]
+    fn the_most_urgent_is_first_and_what_is_no_event_is_passed_over() {
+        let payloads = [
+            r#"{"eventType":"task_created","taskId":1,"priority":"low"}"#,
+            r#"{"eventType":"task_created","taskId":2,"priority":"critical"}"#,
+            r#"{"eventType":"task_completed","taskId":3,"priority":"critical"}"#,
+            "\u{fffd}",
+            r#"{"eventType":"task_created","taskId":4,"priority":"critical"}"#,
+        ];
+        let messages = payloads.map(|payload| Message {
+            position: Position {
+                partition: 0,
+                offset: 0,
+            },
+            payload: payload.into(),
+        });
+        assert_eq!(most_urgent_first(&messages), [2, 4, 1]);
+    }
+}

@@ -1,0 +1,66 @@
+//! Events that a server without a broker leaves behind. Another server of the same database may have one, or this one may
+//! get it back: then they wait for it, however long. Where no server has ever had one nobody waits, and old ones are dropped.
+//! Either is told.
+
+use std::time::{Duration, Instant};
+
+use log::{info, warn};
+
+use crate::store::{Store, StoreError};
+
+/// How long events are kept where no server has ever had a broker.
+const KEPT: Duration = Duration::from_secs(3600);
+/// Dropped in one transaction.
+const BATCH: usize = 1_000;
+/// How often old events are looked for.
+const LOOK: Duration = Duration::from_secs(60);
+/// How often it is told that some were dropped.
+const TELL: Duration = Duration::from_secs(3600);
+
+#[derive(Debug, Default)]
+pub(super) struct UnsentEvents {
+    looked: Option<Instant>,
+    told: Option<Instant>,
+    /// Dropped, and not told yet.
+    dropped: usize,
+}
+
+impl UnsentEvents {
+    pub(super) fn look(&mut self, store: &dyn Store) -> Result<(), StoreError> {
+        if self.looked.is_some_and(|at| at.elapsed() < LOOK) {
+            return Ok(());
+        }
+        if self.looked.is_none() {
+            tell_of_waiting(store)?;
+        }
+        loop {
+            let dropped = store.drop_events(KEPT, BATCH)?;
+            self.dropped += dropped;
+            if dropped < BATCH {
+                break;
+            }
+        }
+        self.looked = Some(Instant::now());
+        if self.dropped > 0 && self.told.is_none_or(|at| at.elapsed() >= TELL) {
+            info!(
+                "Outbox: {} events older than an hour were dropped: kafka_brokers is not set, and no server of this \
+                 database has ever had it, so nobody was to get them",
+                std::mem::take(&mut self.dropped)
+            );
+            self.told = Some(Instant::now());
+        }
+        Ok(())
+    }
+}
+
+fn tell_of_waiting(store: &dyn Store) -> Result<(), StoreError> {
+    let unsent = store.unsent_events()?;
+    if unsent.are_awaited {
+        warn!(
+            "Outbox: kafka_brokers is not set here, but a server of this database has had it: {} events wait for it, and \
+             what happens from now on waits too",
+            unsent.count
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! What other processes change, for a cache in this one: a thread listens on a connection of its
+//! own (NOTIFY and LISTEN). While it cannot listen nothing may be kept.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::Duration;
+
+use fallible_iterator::FallibleIterator;
+use log::warn;
+use oxicorn_common::WorkerContext;
+use r2d2::ManageConnection;
+
+use super::change::Change;
+use super::connection::Manager;
+use super::target::Target;
+use crate::store::{Changes, StoreError, Tracker};
+
+const CHANNEL: &str = "oxicorn_spoiled";
+/// How often the thread looks whether anybody still follows.
+const TICK: Duration = Duration::from_millis(500);
+/// Keys that nobody has asked for; beyond, everything counts as spoiled.
+const MOST: usize = 10_000;
+
+/// Tells the listeners of all processes, when the change is committed.
+pub(super) fn notify(change: &mut Change<'_>, keys: &[String]) -> Result<(), StoreError> {
+    change.rows(
+        "SELECT pg_notify($1, key) FROM unnest($2::text[]) AS key",
+        &[&CHANNEL, &keys],
+    )?;
+    Ok(())
+}
+
+#[derive(Debug)]
+enum Heard {
+    /// Nobody listens: anything may have changed.
+    Deaf,
+    /// The first look after the thread began to listen.
+    Everything,
+    Keys(Vec<String>),
+}
+
+#[derive(Debug)]
+pub(crate) struct Listener(Arc<Mutex<Heard>>);
+
+impl Listener {
+    pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
+        let target = Target::parse(&context.settings.database_url)?;
+        let manager = Manager::new(target, false)?;
+        let tells = context.slot == 0 && context.settings.cache_entries > 0;
+        let heard = Arc::new(Mutex::new(Heard::Deaf));
+        let weak = Arc::downgrade(&heard);
+        thread::Builder::new()
+            .name("listener".to_owned())
+            .spawn(move || {
+                while weak.strong_count() > 0 {
+                    // The store tells of outages; here there is nothing to add.
+                    let listened = listen(&manager, &weak);
+                    set(&weak, Heard::Deaf);
+                    if let Ok(End::Pooled) = listened {
+                        if tells {
+                            tell_of_pooler(&manager);
+                        }
+                        return;
+                    }
+                    thread::sleep(TICK);
+                }
+            })?;
+        Ok(Self(heard))
+    }
+}
+
+impl Tracker for Listener {
+    fn follow(&mut self) -> Result<Changes, StoreError> {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(match &mut *heard {
+            Heard::Deaf => Changes::Everything,
+            Heard::Everything => {
+                *heard = Heard::Keys(Vec::new());
+                Changes::Everything
+            }
+            Heard::Keys(keys) if keys.is_empty() => Changes::Nothing,
+            Heard::Keys(keys) => Changes::Keys(std::mem::take(keys)),
+        })
+    }
+
+    fn sees_lists(&self) -> bool {
+        false
+    }
+}
+
+/// Why nobody listens any more.
+enum End {
+    /// Nobody follows.
+    Over,
+    /// Behind a pooler that lends a session for a transaction only, notifications come to whoever has
+    /// it then.
+    Pooled,
+}
+
+fn tell_of_pooler(manager: &Manager) {
+    warn!(
+        "{} is reached through a pooler that lends a session for one transaction: workers do not hear what others \
+         change (LISTEN), so they keep nothing in memory; let it pool by session, or set redis_url",
+        manager.target().name()
+    );
+}
+
+/// Until the connection is lost, or nobody follows any more.
+fn listen(manager: &Manager, weak: &Weak<Mutex<Heard>>) -> anyhow::Result<End> {
+    let mut connection = manager.connect()?;
+    if manager.is_pooled(&mut connection)? {
+        return Ok(End::Pooled);
+    }
+    let client = connection.client();
+    client.batch_execute(&format!("LISTEN {CHANNEL}"))?;
+    set(weak, Heard::Everything);
+    while weak.strong_count() > 0 {
+        while let Some(notification) = client.notifications().timeout_iter(TICK).next()? {
+            hear(weak, notification.payload());
+        }
+        anyhow::ensure!(!client.is_closed(), "the connection was lost");
+    }
+    Ok(End::Over)
+}
+
+fn hear(weak: &Weak<Mutex<Heard>>, key: &str) {
+    let Some(heard) = weak.upgrade() else {
+        return;
+    };
+    let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *heard {
+        Heard::Keys(keys) if keys.len() < MOST => keys.push(key.to_owned()),
+        _ => *heard = Heard::Everything,
+    }
+}
+
+fn set(weak: &Weak<Mutex<Heard>>, to: Heard) {
+    if let Some(heard) = weak.upgrade() {
+        *heard.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+}

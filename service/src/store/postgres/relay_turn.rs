@@ -1,0 +1,47 @@
+//! Which process publishes: the one whose connection has an advisory lock. The server takes it back
+//! when the connection ends. Behind a pooler that lends a session for a transaction only, it is a
+//! transaction that has the lock, and stays open.
+
+use std::time::Duration;
+
+use postgres::types::Type;
+use r2d2::ManageConnection;
+
+use super::Postgres;
+use super::connection::{ConnectError, Connection};
+use crate::store::{RelayTurn, StoreError};
+
+/// Of the advisory lock: the letters `oxirelay`.
+const LOCK: i64 = i64::from_be_bytes(*b"oxirelay");
+/// How long a connection that does not answer may keep others from their turn.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Debug)]
+struct Locked(Connection);
+
+impl RelayTurn for Locked {
+    fn holds(&mut self) -> bool {
+        self.0.answers(PATIENCE)
+    }
+}
+
+pub(super) fn take(store: &Postgres) -> Result<Option<Box<dyn RelayTurn>>, StoreError> {
+    // Not from the pool: it is kept for as long as the process lives.
+    let manager = store.pool.manager();
+    let unreachable = |error: ConnectError| StoreError::Unreachable(error.to_string());
+    let mut connection = manager.connect().map_err(unreachable)?;
+    let sql = match manager.is_pooled(&mut connection).map_err(unreachable)? {
+        true => {
+            connection.client().batch_execute("BEGIN")?;
+            "SELECT pg_try_advisory_xact_lock($1)"
+        }
+        false => "SELECT pg_try_advisory_lock($1)",
+    };
+    let locked = connection
+        .client()
+        .query_typed_one(sql, &[(&LOCK, Type::INT8)])?;
+    match locked.get(0) {
+        true => Ok(Some(Box::new(Locked(connection)))),
+        false => Ok(None),
+    }
+}

@@ -1,0 +1,71 @@
+//! Which store a file is, among all copies of it and all its earlier states.
+//!
+//! The row in `store` goes with every copy; the file's number tells copies apart that are used at one time. A backup that is
+//! copied over the file has both: so whoever finds that nobody else has the database open gives it another id. A file that
+//! somebody has open is not written over; it would be destroyed.
+
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+
+use super::connection;
+use super::file::Opened;
+use super::turns::{Turns, beside};
+use crate::store::{IDENTITY_DIGITS, StoreError};
+
+/// For whoever writes at the moment; no request waits for this.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Says that this process has the database open, for as long as it does: a shared lock on `PATH-open`.
+#[derive(Debug)]
+pub(super) struct Presence(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl Presence {
+    pub(super) fn announce(path: &Path, turns: &Turns) -> anyhow::Result<Self> {
+        let (name, file) = beside(path, "-open")?;
+        if file.try_lock().is_ok() {
+            let sql = "UPDATE store SET id = lower(hex(randomblob(16)))";
+            change(path, turns, sql)?;
+        }
+        // Whoever is about to give it another id is waited for.
+        file.lock_shared()
+            .with_context(|| format!("cannot lock {name}"))?;
+        Ok(Self(file))
+    }
+}
+
+/// Notes that this database's events are for Kafka: nobody drops them from now on.
+pub(super) fn note_publishing(path: &Path, turns: &Turns) -> anyhow::Result<()> {
+    let sql = "SELECT max(publishes) FROM store";
+    let noted: Option<bool> = connection::connect(path)?.query_row(sql, (), |row| row.get(0))?;
+    match noted {
+        Some(true) => Ok(()),
+        _ => change(path, turns, "UPDATE store SET publishes = 1"),
+    }
+}
+
+fn change(path: &Path, turns: &Turns, sql: &str) -> anyhow::Result<()> {
+    let connection = connection::connect(path)?;
+    connection.busy_timeout(PATIENCE)?;
+    let _turn = turns.wait(Instant::now() + PATIENCE)?;
+    let made = connection.execute(sql, ());
+    made.with_context(|| format!("cannot write to {}", path.display()))?;
+    Ok(())
+}
+
+pub(super) fn identity(connection: &Opened) -> Result<String, StoreError> {
+    let row: Option<String> = {
+        let connection: &Connection = connection;
+        connection
+            .prepare_cached("SELECT min(id) FROM store")?
+            .query_row((), |row| row.get(0))?
+    };
+    let text = format!("{}/{}", row.unwrap_or_default(), connection.file);
+    let digest = Sha256::digest(text);
+    let digits: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(digits[..IDENTITY_DIGITS].to_owned())
+}

@@ -1,0 +1,25 @@
+//! Which process publishes: the one that has flock(2) on `PATH-relay`, which goes with it.
+
+use std::fs::{File, TryLockError};
+
+use super::Sqlite;
+use super::turns::beside;
+use crate::store::{RelayTurn, StoreError};
+
+#[derive(Debug)]
+struct Locked(#[expect(dead_code, reason = "held for its lock")] File);
+
+impl RelayTurn for Locked {
+    fn holds(&mut self) -> bool {
+        true
+    }
+}
+
+pub(super) fn take(store: &Sqlite) -> Result<Option<Box<dyn RelayTurn>>, StoreError> {
+    let (path, file) = beside(&store.path, "-relay")?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Box::new(Locked(file)))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(StoreError::Lock { path, source }),
+    }
+}

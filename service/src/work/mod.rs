@@ -1,0 +1,116 @@
+//! The work that tasks ask for: from the parameters of a task to its result. No module here knows
+//! the store or the queue, none fetches anything from elsewhere.
+
+mod data_export;
+mod data_processing;
+mod file_upload;
+mod image_processing;
+mod parameters;
+mod report_generation;
+mod statistics;
+
+use serde_json::Value;
+
+use super::model::{StoredJson, TaskFilter, TaskRecord, TaskType, UserRef};
+use parameters::Parameters;
+
+/// Looks up tasks for reports and exports: newest first, at most so many.
+pub(crate) type Lookup<'a> = dyn Fn(&TaskFilter, usize) -> anyhow::Result<Vec<TaskRecord>> + 'a;
+
+/// Told how far the work has come, in per cent; an error means that nobody wants it any more.
+pub(crate) type Progress<'a> = dyn FnMut(u8) -> Result<(), WorkError> + 'a;
+
+/// One attempt at one task.
+pub(crate) struct Assignment<'a> {
+    pub(crate) task_type: TaskType,
+    pub(crate) user_id: &'a UserRef,
+    pub(crate) parameters: &'a StoredJson,
+    pub(crate) lookup: &'a Lookup<'a>,
+}
+
+/// Why there is no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum WorkError {
+    /// The parameters make no sense: another attempt would end the same.
+    #[error("{0}")]
+    Parameters(String),
+    /// Somebody cancelled the task, or another runner has it.
+    #[error("the task is no longer wanted")]
+    Abandoned,
+    /// Worth another attempt.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Does the work; its result is what the client finds in the task.
+pub(crate) fn perform(
+    assignment: &Assignment<'_>,
+    progress: &mut Progress<'_>,
+) -> Result<Value, WorkError> {
+    let fields = parameters::read(assignment.parameters)?;
+    let parameters = Parameters(&fields);
+    match assignment.task_type {
+        TaskType::DataProcessing => data_processing::perform(parameters, progress),
+        TaskType::FileUpload => file_upload::perform(parameters),
+        TaskType::ReportGeneration => report_generation::perform(assignment, parameters, progress),
+        TaskType::DataExport => data_export::perform(assignment, parameters, progress),
+        TaskType::ImageProcessing => image_processing::perform(parameters, progress),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::{Status, TaskSummary, Timestamp};
+
+    /// Finished tasks that the work finds: ids from 1000, one second each.
+    pub(crate) fn tasks(count: i64) -> Vec<TaskRecord> {
+        let task = |id: i64| TaskRecord {
+            summary: TaskSummary {
+                task_id: id,
+                task_reference: format!("TASK{id}"),
+                task_type: TaskType::DataProcessing,
+                user_id: UserRef::from_stored("7"),
+                priority: Default::default(),
+                status: if id % 4 == 3 {
+                    Status::Failed
+                } else {
+                    Status::Completed
+                },
+                progress: 100,
+                created_at: Timestamp(id * 1000),
+            },
+            error_message: (id % 4 == 3).then(|| "=cmd, \"quoted\"".to_owned()),
+            processing_time: Some(1.0),
+            started_at: None,
+            completed_at: None,
+            updated_at: Timestamp(id * 1000),
+        };
+        (1000..1000 + count).rev().map(task).collect()
+    }
+
+    /// The result, or the text of the error; tasks come from [`tasks`].
+    pub(crate) fn perform(task_type: TaskType, parameters: Value) -> Result<Value, String> {
+        let user_id = serde_json::from_value(json!(7)).map_err(|error| error.to_string())?;
+        let lookup = |_: &TaskFilter, limit: usize| {
+            let mut tasks = tasks(8);
+            tasks.truncate(limit);
+            Ok(tasks)
+        };
+        let assignment = Assignment {
+            task_type,
+            user_id: &user_id,
+            parameters: &serde_json::from_value(parameters).map_err(|error| error.to_string())?,
+            lookup: &lookup,
+        };
+        let mut last = 0;
+        let mut progress = |percent| {
+            assert!(percent >= last && percent <= 100, "{percent} after {last}");
+            last = percent;
+            Ok(())
+        };
+        super::perform(&assignment, &mut progress).map_err(|error| error.to_string())
+    }
+}
