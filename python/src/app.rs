@@ -10,13 +10,13 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use crate::body::{self, Terms};
-use crate::environ::Words;
+use crate::body::{self, BodyOptions};
+use crate::environ::Interned;
 use crate::errors::Errors;
 use crate::forked;
-use crate::place::{Place, at_place};
-use crate::request_hooks::{End, RequestHooks};
+use crate::request_hooks::{RequestEnd, RequestHooks};
 use crate::stacks::Stacks;
+use crate::thread_context::{ThreadContext, with_context};
 use crate::{logs, trace};
 
 /// A hook has said that this worker is not to go on.
@@ -32,12 +32,12 @@ const CALLS_BETWEEN_LOOKS: u32 = 16;
 
 /// The application of a worker, and what all of its threads share.
 #[derive(Debug)]
-pub(crate) struct Worker {
+pub(crate) struct WsgiApp {
     pub(crate) callable: Py<PyAny>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) errors: Py<Errors>,
     hooks: Option<RequestHooks>,
-    words: Words,
+    strings: Interned,
     /// Nothing where another has taken the signal.
     stacks: Option<Stacks>,
     /// What the application has set with `threading.stack_size`, in octets.
@@ -50,7 +50,7 @@ pub(crate) struct Worker {
     calls: AtomicU32,
 }
 
-impl Worker {
+impl WsgiApp {
     pub(crate) fn new(callable: Bound<'_, PyAny>, context: &WorkerContext) -> PyResult<Self> {
         let py = callable.py();
         let settings = Arc::clone(&context.settings);
@@ -64,7 +64,7 @@ impl Worker {
             callable: callable.unbind(),
             settings,
             errors: Py::new(py, Errors::default())?,
-            words: Words::new(py),
+            strings: Interned::new(py),
             stacks: Stacks::new(py).ok(),
             stack_size: stack_size(py)?,
             logged,
@@ -104,23 +104,23 @@ impl Worker {
     fn run(
         &self,
         py: Python<'_>,
-        place: &mut Place,
+        context: &mut ThreadContext,
         request: &mut Request,
         sink: &mut ResponseSink<'_>,
     ) -> Response {
-        let exchange = Arc::clone(&place.callables.exchange);
-        let connected = exchange.connect(sink);
-        let terms = Terms {
-            exchange: &exchange,
+        let state = Arc::clone(&context.callables.state);
+        let connected = state.connect(sink);
+        let options = BodyOptions {
+            state: &state,
             head_only: request.method() == "HEAD",
             sendfile: self.settings.sendfile,
         };
-        let mut end = End::none();
+        let mut end = RequestEnd::none();
         let outcome = match &self.hooks {
-            None => self.ask(py, place, request, terms, &mut end, None),
+            None => self.ask(py, context, request, options, &mut end, None),
             Some(hooks) => hooks
                 .begin(py, request, &mut end)
-                .and_then(|hooked| self.ask(py, place, request, terms, &mut end, hooked)),
+                .and_then(|hooked| self.ask(py, context, request, options, &mut end, hooked)),
         };
         forked::end_child(py, &outcome);
         drop(connected);
@@ -128,7 +128,7 @@ impl Worker {
         let response = outcome.unwrap_or_else(|exception| {
             let text = trace::text(py, &exception);
             let failure = Response::failure();
-            if exchange.take_head().1 {
+            if state.take_head().1 {
                 return body::broken(failure, format!("an exception\n{text}"));
             }
             let (method, target) = (request.method(), request.head.target());
@@ -141,10 +141,10 @@ impl Worker {
     fn ask(
         &self,
         py: Python<'_>,
-        place: &mut Place,
+        context: &mut ThreadContext,
         request: &mut Request,
-        terms: Terms<'_>,
-        end: &mut End,
+        options: BodyOptions<'_>,
+        end: &mut RequestEnd,
         hooked: Option<Bound<'_, PyAny>>,
     ) -> PyResult<Response> {
         let forwarded = forwarded_script_name(request);
@@ -156,21 +156,21 @@ impl Worker {
                 request.path()
             )));
         }
-        let environ = place.base.bind(py).copy()?;
+        let environ = context.base.bind(py).copy()?;
         let script_name = script_name.as_bytes();
-        place
+        context
             .filler
-            .fill(&environ, request, &self.words, script_name)?;
+            .fill(&environ, request, &self.strings, script_name)?;
         if let Some(hooked) = hooked {
             hooked.call_method1("amend", (&environ,))?;
         }
         end.note_environ(&environ);
-        let start_response = &place.callables.start_response;
+        let start_response = &context.callables.start_response;
         let returned = self.callable.bind(py).call1((&environ, start_response));
         if !self.logged.is_empty() || logs::wants_variables() {
             request.logged = self.note_variables(&environ)?;
         }
-        body::response(returned?, terms)
+        body::response(returned?, options)
     }
 }
 
@@ -202,9 +202,9 @@ fn forwarded_script_name(request: &Request) -> Option<String> {
     Some(String::from_utf8_lossy(value).into_owned())
 }
 
-impl App for Worker {
+impl App for WsgiApp {
     fn call(&self, request: &mut Request, sink: &mut ResponseSink<'_>) -> Response {
-        let response = at_place(self, |py, place| self.run(py, place, request, sink));
+        let response = with_context(self, |py, context| self.run(py, context, request, sink));
         response.unwrap_or_else(|exception| {
             error!("Error handling request: no thread state: {exception}");
             Response::failure()

@@ -11,20 +11,20 @@ use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext, loggi
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyListMethods};
 
-use crate::app::Worker;
+use crate::app::WsgiApp;
 use crate::{logs, trace, values};
 
 /// What the settings name: a native application, or a Python one.
 pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
     match settings.application.as_deref() {
-        _ if settings.python.paste.is_some() => Ok(Arc::new(Wsgi {
+        _ if settings.python.paste.is_some() => Ok(Arc::new(WsgiApplication {
             spec: settings.python.paste.clone().unwrap_or_default(),
-            finds: Finds::Paste,
+            source: AppSource::Paste,
             preloaded: OnceLock::new(),
         })),
-        Some(spec) if !spec.starts_with("native:") => Ok(Arc::new(Wsgi {
+        Some(spec) if !spec.starts_with("native:") => Ok(Arc::new(WsgiApplication {
             spec: spec.to_owned(),
-            finds: Finds::Module,
+            source: AppSource::Module,
             preloaded: OnceLock::new(),
         })),
         None => {
@@ -37,16 +37,16 @@ pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application
 }
 
 #[derive(Debug)]
-pub(crate) struct Wsgi {
+pub(crate) struct WsgiApplication {
     pub(crate) spec: String,
-    pub(crate) finds: Finds,
+    pub(crate) source: AppSource,
     /// Set in a mold, and so in its workers.
     pub(crate) preloaded: OnceLock<Py<PyAny>>,
 }
 
 /// Where an application comes from.
 #[derive(Debug)]
-pub(crate) enum Finds {
+pub(crate) enum AppSource {
     /// `module:callable`.
     Module,
     /// A PasteDeploy file.
@@ -55,7 +55,7 @@ pub(crate) enum Finds {
     Program(Py<PyAny>),
 }
 
-impl Application for Wsgi {
+impl Application for WsgiApplication {
     fn name(&self) -> &str {
         &self.spec
     }
@@ -108,7 +108,7 @@ impl Application for Wsgi {
                 Some(callable) => callable.bind(py).clone(),
                 None => self.find(py, &context.settings)?.into_bound(py),
             };
-            let worker = Worker::new(callable, context);
+            let worker = WsgiApp::new(callable, context);
             let worker = worker.map_err(|exception| LoadError::Broken(exception.into()))?;
             Ok(Box::new(worker) as Box<dyn App>)
         })
@@ -121,7 +121,7 @@ fn module_files(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     files.extract()
 }
 
-impl Wsgi {
+impl WsgiApplication {
     fn find(&self, py: Python<'_>, settings: &Settings) -> Result<Py<PyAny>, LoadError> {
         let found = self.import(py, settings);
         logs::follow(py, settings);
@@ -145,13 +145,13 @@ impl Wsgi {
         set_environment(py, settings)?;
         py.import("oxicorn.shared")?.call_method0("give_way")?;
         let module = py.import("oxicorn.spec")?;
-        let callable = match &self.finds {
-            Finds::Module => module.call_method1("load", (&self.spec,))?,
-            Finds::Paste => {
+        let callable = match &self.source {
+            AppSource::Module => module.call_method1("load", (&self.spec,))?,
+            AppSource::Paste => {
                 let globals = values::pairs(py, &settings.python.paste_global)?;
                 module.call_method1("load_paste", (&self.spec, globals))?
             }
-            Finds::Program(program) => program.bind(py).call_method0("wsgi")?,
+            AppSource::Program(program) => program.bind(py).call_method0("wsgi")?,
         };
         Ok(callable.unbind())
     }
@@ -174,7 +174,7 @@ pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResul
 }
 
 /// What is the master's business alone. The process has not got these any more.
-const OF_THE_MASTER: [&str; 7] = [
+const MASTER_VARIABLES: [&str; 7] = [
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
     "LISTEN_PID",
@@ -188,7 +188,7 @@ const OF_THE_MASTER: [&str; 7] = [
 /// is as it was when Python began.
 fn set_environment(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let environ = py.import("os")?.getattr("environ")?;
-    for name in OF_THE_MASTER {
+    for name in MASTER_VARIABLES {
         environ.call_method1("pop", (name, py.None()))?;
     }
     let mut pairs = settings.raw_env.iter();

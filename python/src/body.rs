@@ -14,10 +14,10 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyTuple};
 
-use crate::exchange::Exchange;
 use crate::file_wrapper::FileWrapper;
 use crate::forked;
-use crate::head::Head;
+use crate::response_head::ResponseHead;
+use crate::response_state::ResponseState;
 use crate::trace;
 
 /// Pieces up to this size are copied; longer ones stay where they are until they are sent.
@@ -27,8 +27,8 @@ const JOINED: usize = 64 * 1024;
 
 /// What a body depends on, beside what was returned.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms<'a> {
-    pub(crate) exchange: &'a Exchange,
+pub(crate) struct BodyOptions<'a> {
+    pub(crate) state: &'a ResponseState,
     pub(crate) head_only: bool,
     /// Files may be sent by the kernel.
     pub(crate) sendfile: bool,
@@ -36,19 +36,19 @@ pub(crate) struct Terms<'a> {
 
 /// Makes a response of what the callable has `returned`. The application's code runs until there is
 /// a piece of the body: some call `start_response` as late as that.
-pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult<Response> {
+pub(crate) fn response(returned: Bound<'_, PyAny>, options: BodyOptions<'_>) -> PyResult<Response> {
     let py = returned.py();
     if let Some(whole) = whole(&returned)? {
-        let (head, written) = head_of(terms.exchange)?;
+        let (head, written) = head_of(options.state)?;
         // What a GET would get, or would have got: not ours to say (RFC 9110 section 8.6).
         let unchanged = head.status == StatusCode::NOT_MODIFIED;
-        let untold = unchanged || (terms.head_only && whole.length() == 0);
+        let untold = unchanged || (options.head_only && whole.length() == 0);
         let length = match (head.length, untold) {
             (Some(declared), _) => Some(declared),
             (None, true) => None,
             (None, false) => Some(whole.length()),
         };
-        if unchanged || terms.head_only || written || length != Some(whole.length()) {
+        if unchanged || options.head_only || written || length != Some(whole.length()) {
             let nothing = Box::new(std::iter::empty());
             return Ok(streamed(head, Some(whole), nothing, length));
         }
@@ -60,15 +60,15 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult
         return Ok(with_body(head, body));
     }
     // From here on `close` is called when the source goes, at the latest.
-    let mut source = Source::new(returned);
-    let range = match terms.sendfile {
+    let mut source = BodyIterator::new(returned);
+    let range = match options.sendfile {
         true => source.file_range(py),
         false => None,
     };
     if let Some(mut range) = range
-        && !terms.exchange.is_written()
+        && !options.state.is_written()
     {
-        let (head, _) = head_of(terms.exchange)?;
+        let (head, _) = head_of(options.state)?;
         let length = head.length.unwrap_or(range.length);
         range.length = range.length.min(length);
         source.skip_to_end();
@@ -81,9 +81,9 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, terms: Terms<'_>) -> PyResult
     }
     source.iterate(py)?;
     let first = source.pull(py)?;
-    let (head, _) = head_of(terms.exchange)?;
+    let (head, _) = head_of(options.state)?;
     let length = match (&first, head.length) {
-        (None, None) if !terms.head_only && head.status != StatusCode::NOT_MODIFIED => Some(0),
+        (None, None) if !options.head_only && head.status != StatusCode::NOT_MODIFIED => Some(0),
         (_, declared) => declared,
     };
     Ok(streamed(head, first, Box::new(source), length))
@@ -96,18 +96,18 @@ pub(crate) fn broken(head: Response, reason: String) -> Response {
     Response { body, ..head }
 }
 
-fn head_of(exchange: &Exchange) -> PyResult<(Head, bool)> {
-    match exchange.take_head() {
+fn head_of(state: &ResponseState) -> PyResult<(ResponseHead, bool)> {
+    match state.take_head() {
         (Some(head), written) => Ok((head, written)),
         // What has left already cannot be changed, and is not read again.
-        (None, true) => Ok((Head::default(), true)),
+        (None, true) => Ok((ResponseHead::default(), true)),
         (None, false) => Err(PyAssertionError::new_err(
             "the application has returned a body without having called start_response",
         )),
     }
 }
 
-fn with_body(head: Head, body: ResponseBody) -> Response {
+fn with_body(head: ResponseHead, body: ResponseBody) -> Response {
     Response {
         status: head.status,
         reason: head.reason,
@@ -116,7 +116,12 @@ fn with_body(head: Head, body: ResponseBody) -> Response {
     }
 }
 
-fn streamed(head: Head, first: Option<Piece>, rest: Pieces, length: Option<u64>) -> Response {
+fn streamed(
+    head: ResponseHead,
+    first: Option<Piece>,
+    rest: Pieces,
+    length: Option<u64>,
+) -> Response {
     let stream = Stream {
         first,
         rest,
@@ -170,13 +175,13 @@ fn piece(item: Bound<'_, PyAny>) -> PyResult<Piece> {
 }
 
 /// The rest of a body, made by the application.
-struct Source {
+struct BodyIterator {
     iterator: Option<Py<PyIterator>>,
     /// What was returned; nothing once it is closed.
     iterable: Option<Py<PyAny>>,
 }
 
-impl Source {
+impl BodyIterator {
     fn new(iterable: Bound<'_, PyAny>) -> Self {
         Self {
             iterator: None,
@@ -237,7 +242,7 @@ impl Source {
     }
 }
 
-impl Iterator for Source {
+impl Iterator for BodyIterator {
     type Item = io::Result<Piece>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -261,7 +266,7 @@ impl Iterator for Source {
     }
 }
 
-impl Drop for Source {
+impl Drop for BodyIterator {
     fn drop(&mut self) {
         if self.iterable.is_some() {
             Python::attach(|py| self.close(py));

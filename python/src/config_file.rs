@@ -20,11 +20,11 @@ type Variable<'py> = (String, String, Bound<'py, PyAny>);
 
 /// Executes config files in the master, with `directory` at the front of the module search path.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct PythonConfigReader {
     pub(crate) directory: PathBuf,
 }
 
-impl ConfigReader for Reader {
+impl ConfigReader for PythonConfigReader {
     fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError> {
         Python::attach(|py| {
             self.execute(py, place).map_err(|exception| {
@@ -46,7 +46,7 @@ impl ConfigReader for Reader {
     }
 }
 
-impl Reader {
+impl PythonConfigReader {
     fn execute(&self, py: Python<'_>, place: &ConfigPlace) -> PyResult<ConfigFile> {
         let (name, is_module) = match place {
             ConfigPlace::File(path) => (path.as_os_str().to_owned(), false),

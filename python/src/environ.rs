@@ -11,10 +11,10 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::errors::Errors;
-use crate::exchange::EarlyHints;
 use crate::file_wrapper::FileWrapper;
-use crate::input::Input;
+use crate::response_state::EarlyHints;
 use crate::text::{from_latin1, interned, unquote};
+use crate::wsgi_input::WsgiInput;
 
 /// Entries by which an environ is made larger than it need be. Of more than this a dictionary would
 /// be rid when it is copied.
@@ -54,7 +54,7 @@ const COMMON: [&str; 24] = [
 
 /// Strings of which there is one.
 #[derive(Debug)]
-pub(crate) struct Words {
+pub(crate) struct Interned {
     request_method: Py<PyString>,
     script_name: Py<PyString>,
     path_info: Py<PyString>,
@@ -77,7 +77,7 @@ pub(crate) struct Words {
     empty: Py<PyString>,
 }
 
-impl Words {
+impl Interned {
     pub(crate) fn new(py: Python<'_>) -> Self {
         let word = |text| interned(py, text);
         Self {
@@ -127,7 +127,7 @@ pub(crate) fn base<'py>(
         py.get_type::<FileWrapper>(),
     )?;
     environ.set_item(interned(py, "wsgi.early_hints"), hints)?;
-    environ.set_item(interned(py, "wsgi.input"), Input::new(Body::default()))?;
+    environ.set_item(interned(py, "wsgi.input"), WsgiInput::new(Body::default()))?;
     environ.set_item(interned(py, "SERVER_SOFTWARE"), software)?;
     for name in [
         "REQUEST_METHOD",
@@ -160,8 +160,8 @@ pub(crate) struct Filler {
     keys: Vec<Option<Key>>,
     /// Places of names that are not to be remembered.
     long_names: Vec<usize>,
-    peer: Option<(Peer, Address)>,
-    local: Option<(Local, Address)>,
+    peer: Option<(Peer, AddressStrings)>,
+    local: Option<(Local, AddressStrings)>,
     path: Vec<u8>,
 }
 
@@ -170,7 +170,7 @@ type Key = (Box<[u8]>, Py<PyString>);
 
 /// A host and a port as strings.
 #[derive(Debug)]
-struct Address {
+struct AddressStrings {
     host: Py<PyString>,
     port: Option<Py<PyString>>,
 }
@@ -193,20 +193,20 @@ impl Filler {
         &mut self,
         environ: &Bound<'_, PyDict>,
         request: &mut Request,
-        words: &Words,
+        strings: &Interned,
         script_name: &[u8],
     ) -> PyResult<()> {
         let py = environ.py();
         let head = &request.head;
-        self.put_line(environ, head, words, script_name)?;
+        self.put_line(environ, head, strings, script_name)?;
         if request.scheme == Scheme::Https {
-            environ.set_item(&words.url_scheme, &words.https)?;
+            environ.set_item(&strings.url_scheme, &strings.https)?;
         }
-        self.put_addresses(environ, request, words)?;
-        self.put_fields(environ, head, words)?;
+        self.put_addresses(environ, request, strings)?;
+        self.put_fields(environ, head, strings)?;
         if request.body.length() > 0 {
-            let input = Input::new(std::mem::take(&mut request.body));
-            environ.set_item(&words.input, Py::new(py, input)?)?;
+            let input = WsgiInput::new(std::mem::take(&mut request.body));
+            environ.set_item(&strings.input, Py::new(py, input)?)?;
         }
         Ok(())
     }
@@ -215,30 +215,30 @@ impl Filler {
         &mut self,
         environ: &Bound<'_, PyDict>,
         head: &RequestHead,
-        words: &Words,
+        strings: &Interned,
         script_name: &[u8],
     ) -> PyResult<()> {
         let py = environ.py();
         match head.method() {
-            "GET" => environ.set_item(&words.request_method, &words.get)?,
-            "POST" => environ.set_item(&words.request_method, &words.post)?,
+            "GET" => environ.set_item(&strings.request_method, &strings.get)?,
+            "POST" => environ.set_item(&strings.request_method, &strings.post)?,
             other => {
                 let method = from_latin1(py, other.as_bytes());
-                environ.set_item(&words.request_method, method)?;
+                environ.set_item(&strings.request_method, method)?;
             }
         }
         let protocol = match head.version {
-            Version::Http10 => &words.http10,
-            Version::Http11 => &words.http11,
+            Version::Http10 => &strings.http10,
+            Version::Http11 => &strings.http11,
         };
-        environ.set_item(&words.server_protocol, protocol)?;
+        environ.set_item(&strings.server_protocol, protocol)?;
         let target = from_latin1(py, head.target().as_bytes());
-        environ.set_item(&words.raw_uri, &target)?;
+        environ.set_item(&strings.raw_uri, &target)?;
         let (path, query) = (head.path(), head.query());
         match query {
-            None | Some("") => environ.set_item(&words.query_string, &words.empty)?,
+            None | Some("") => environ.set_item(&strings.query_string, &strings.empty)?,
             Some(query) => {
-                environ.set_item(&words.query_string, from_latin1(py, query.as_bytes()))?;
+                environ.set_item(&strings.query_string, from_latin1(py, query.as_bytes()))?;
             }
         }
         let inside = path.as_bytes();
@@ -246,20 +246,20 @@ impl Filler {
             true => inside,
             false => inside.strip_prefix(script_name).unwrap_or(inside),
         };
-        environ.set_item(&words.script_name, from_latin1(py, script_name))?;
+        environ.set_item(&strings.script_name, from_latin1(py, script_name))?;
         if inside.len() == head.target().len() && !inside.contains(&b'%') {
-            return environ.set_item(&words.path_info, &target);
+            return environ.set_item(&strings.path_info, &target);
         }
         self.path.clear();
         unquote(inside, &mut self.path);
-        environ.set_item(&words.path_info, from_latin1(py, &self.path))
+        environ.set_item(&strings.path_info, from_latin1(py, &self.path))
     }
 
     fn put_addresses(
         &mut self,
         environ: &Bound<'_, PyDict>,
         request: &Request,
-        words: &Words,
+        strings: &Interned,
     ) -> PyResult<()> {
         let py = environ.py();
         let peer = match request.peer {
@@ -267,10 +267,10 @@ impl Filler {
             Peer::Unix => None,
         };
         let peer = remembered(py, &mut self.peer, request.peer, peer);
-        environ.set_item(&words.remote_addr, &peer.host)?;
+        environ.set_item(&strings.remote_addr, &peer.host)?;
         match &peer.port {
-            Some(port) => environ.set_item(&words.remote_port, port)?,
-            None => environ.del_item(&words.remote_port)?,
+            Some(port) => environ.set_item(&strings.remote_port, port)?,
+            None => environ.del_item(&strings.remote_port)?,
         }
         let local = match request.local {
             Local::Tcp(address) => Some(address),
@@ -284,8 +284,8 @@ impl Filler {
                 environ.set_item("PROXY_ADDR", &local.host)?;
                 environ.set_item("PROXY_PORT", port)?;
             }
-            environ.set_item(&words.server_name, &local.host)?;
-            return environ.set_item(&words.server_port, port);
+            environ.set_item(&strings.server_name, &local.host)?;
+            return environ.set_item(&strings.server_port, port);
         }
         // A Unix socket has neither: what the client has called us is the next best. That is a host
         // with or without a port, of which there may be nothing but the colon.
@@ -301,8 +301,8 @@ impl Filler {
             (b"", Scheme::Http) => &b"80"[..],
             (port, _) => port,
         };
-        environ.set_item(&words.server_name, from_latin1(py, name))?;
-        environ.set_item(&words.server_port, from_latin1(py, port))
+        environ.set_item(&strings.server_name, from_latin1(py, name))?;
+        environ.set_item(&strings.server_port, from_latin1(py, port))
     }
 
     /// Fields of one name are joined by commas, however many there are.
@@ -310,7 +310,7 @@ impl Filler {
         &mut self,
         environ: &Bound<'_, PyDict>,
         head: &RequestHead,
-        words: &Words,
+        strings: &Interned,
     ) -> PyResult<()> {
         let py = environ.py();
         for place in self.long_names.drain(..) {
@@ -321,7 +321,7 @@ impl Filler {
         let (mut mixed, mut repeated) = (false, false);
         for (name, value) in head.fields() {
             let value = from_latin1(py, value);
-            if let Some(own) = fields::own_name(name, words) {
+            if let Some(own) = fields::own_name(name, strings) {
                 environ.set_item(own, value)?;
                 continue;
             }
@@ -335,7 +335,7 @@ impl Filler {
             environ.set_item(key, value)?;
         }
         match repeated {
-            true => fields::join_repeated(environ, head, words),
+            true => fields::join_repeated(environ, head, strings),
             false => Ok(()),
         }
     }
@@ -373,19 +373,19 @@ impl Filler {
 /// The strings of an address, made anew when it is another than last time.
 fn remembered<'a, K: PartialEq>(
     py: Python<'_>,
-    last: &'a mut Option<(K, Address)>,
+    last: &'a mut Option<(K, AddressStrings)>,
     now: K,
     address: Option<SocketAddr>,
-) -> &'a Address {
+) -> &'a AddressStrings {
     if !matches!(last, Some((before, _)) if *before == now) {
         *last = None;
     }
     let make = || match address {
-        Some(address) => Address {
+        Some(address) => AddressStrings {
             host: from_latin1(py, address.ip().to_string().as_bytes()).unbind(),
             port: Some(from_latin1(py, address.port().to_string().as_bytes()).unbind()),
         },
-        None => Address {
+        None => AddressStrings {
             host: interned(py, ""),
             port: None,
         },

@@ -4,12 +4,12 @@
 //!   interpreter  what Python is told around a fork and at the end of a child
 //!   application  module:callable as an application of the server
 //!   app          one request: environ in, response out
-//!   place        what a request thread keeps between requests
+//!   thread_context  what a request thread keeps between requests
 //!   config_file  config files, executed
 //!   hooks        their functions, called; request_hooks around requests
 //!   values       settings as Python has them
 //!   environ      the request as PEP 3333 wants it
-//!   exchange     start_response, write and early hints
+//!   response_state  start_response, write and early hints
 //!   logs         Python's logging in place of the log files
 //!   body         what the callable returns, as a body
 //!   forked       processes that the application forks
@@ -28,21 +28,21 @@ mod body;
 mod config_file;
 mod environ;
 mod errors;
-mod exchange;
 mod file_wrapper;
 mod forked;
-mod head;
 mod hooks;
-mod input;
 mod interpreter;
 mod logs;
-mod place;
 mod program;
 mod request_hooks;
+mod response_head;
+mod response_state;
 mod stacks;
 mod text;
+mod thread_context;
 mod trace;
 mod values;
+mod wsgi_input;
 
 use pyo3::prelude::*;
 
@@ -60,7 +60,7 @@ mod _oxicorn {
     use pyo3::types::PyDict;
 
     use crate::application::resolve;
-    use crate::config_file::Reader;
+    use crate::config_file::PythonConfigReader;
     use crate::interpreter::Interpreter;
     use crate::program::Program;
     use crate::values;
@@ -84,7 +84,7 @@ mod _oxicorn {
         let directory = source.directory.clone();
         let source = Source {
             arguments,
-            reader: Arc::new(Reader { directory }),
+            reader: Arc::new(PythonConfigReader { directory }),
             ..source
         };
         let resolve = |settings: &Settings| resolve(settings);

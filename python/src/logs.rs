@@ -25,7 +25,7 @@ use pyo3::types::PyDict;
 
 use crate::application::extend_search_path;
 use crate::{trace, values};
-use queue::Queue;
+use queue::RecordQueue;
 use request::SeenRequest;
 
 const MODULE: &str = "oxicorn.logs";
@@ -109,7 +109,7 @@ fn configure(py: Python<'_>, settings: &Settings) -> PyResult<()> {
 fn follow_anew(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let module = py.import(MODULE)?;
     let state = module.call_method0("state")?;
-    let (is_plain, least, access, wants_objects, facts) = state.extract::<State<'_>>()?;
+    let (is_plain, least, access, wants_objects, facts) = state.extract::<LoggerState<'_>>()?;
     watch::remember(&facts)?;
     WANTS_OBJECTS.store(!is_plain && wants_objects, Ordering::Relaxed);
     if is_plain {
@@ -117,7 +117,7 @@ fn follow_anew(py: Python<'_>, settings: &Settings) -> PyResult<()> {
         return Ok(());
     }
     let form: Arc<str> = access_format(settings).into();
-    let queue = Queue::new(module.unbind().into_any(), MASTER.load(Ordering::Relaxed));
+    let queue = RecordQueue::new(module.unbind().into_any(), MASTER.load(Ordering::Relaxed));
     let redirect = move |entry: Entry<'_>| {
         queue.put(Record::of(entry, &form, wants_objects));
     };
@@ -127,7 +127,7 @@ fn follow_anew(py: Python<'_>, settings: &Settings) -> PyResult<()> {
 }
 
 /// As `state` of the module documents it.
-type State<'py> = (bool, String, bool, bool, Bound<'py, PyAny>);
+type LoggerState<'py> = (bool, String, bool, bool, Bound<'py, PyAny>);
 
 impl Record {
     fn of(entry: Entry<'_>, form: &Arc<str>, wants_objects: bool) -> Self {

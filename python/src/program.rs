@@ -8,7 +8,7 @@ use oxicorn_common::Application;
 use oxicorn_common::settings::{ConfigError, ConfigFile, ConfigPlace, ConfigReader};
 use pyo3::prelude::*;
 
-use crate::application::{Finds, Wsgi};
+use crate::application::{AppSource, WsgiApplication};
 use crate::config_file::{file, hook_arities};
 use crate::trace;
 
@@ -46,7 +46,7 @@ impl Program {
     /// most of its environment.
     pub(crate) fn source(&self, process: Source) -> Source {
         let name = &self.name;
-        let reader = Arc::new(Settings(Arc::clone(&self.object)));
+        let reader = Arc::new(ProgramSettings(Arc::clone(&self.object)));
         let place = ["-c".into(), format!("python:{name}").into()];
         if let Some(arguments) = &self.arguments {
             return Source {
@@ -69,9 +69,9 @@ impl Program {
 
     pub(crate) fn application(&self) -> Arc<dyn Application> {
         let object = Python::attach(|py| self.object.clone_ref(py));
-        Arc::new(Wsgi {
+        Arc::new(WsgiApplication {
             spec: self.name.clone(),
-            finds: Finds::Program(object),
+            source: AppSource::Program(object),
             preloaded: OnceLock::new(),
         })
     }
@@ -79,9 +79,9 @@ impl Program {
 
 /// Asks the program for its settings.
 #[derive(Debug)]
-struct Settings(Arc<Py<PyAny>>);
+struct ProgramSettings(Arc<Py<PyAny>>);
 
-impl ConfigReader for Settings {
+impl ConfigReader for ProgramSettings {
     fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError> {
         Python::attach(|py| {
             let read = || {

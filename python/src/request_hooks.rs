@@ -57,7 +57,7 @@ impl RequestHooks {
         &self,
         py: Python<'py>,
         request: &Request,
-        end: &mut End,
+        end: &mut RequestEnd,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let table = self.table.bind(py);
         let object = match self.wants_request {
@@ -67,7 +67,7 @@ impl RequestHooks {
         if let Some(object) = &object
             && self.wants_end
         {
-            *end = End(Some(Box::new(Post {
+            *end = RequestEnd(Some(Box::new(PostRequestCall {
                 table: self.table.clone_ref(py),
                 request: object.clone().unbind(),
                 environ: PyDict::new(py).unbind(),
@@ -129,10 +129,10 @@ impl Connections {
 
 /// The end of a request that `post_request` is to be told of.
 #[derive(Debug)]
-pub(crate) struct End(Option<Box<Post>>);
+pub(crate) struct RequestEnd(Option<Box<PostRequestCall>>);
 
 #[derive(Debug)]
-struct Post {
+struct PostRequestCall {
     table: Py<PyAny>,
     request: Py<PyAny>,
     environ: Py<PyDict>,
@@ -140,7 +140,7 @@ struct Post {
     sent: u64,
 }
 
-impl End {
+impl RequestEnd {
     /// Nobody is to be told.
     pub(crate) fn none() -> Self {
         Self(None)
@@ -180,7 +180,7 @@ impl End {
             ResponseBody::Stream(stream) => (stream.first, stream.rest, stream.length),
         };
         post.sent = first.as_ref().map_or(0, Piece::length);
-        let rest = Box::new(Followed {
+        let rest = Box::new(TrackedBody {
             rest: Some(rest),
             end: self,
         });
@@ -197,7 +197,7 @@ impl End {
     }
 }
 
-impl Drop for End {
+impl Drop for RequestEnd {
     fn drop(&mut self) {
         if let Some(post) = self.0.take() {
             Python::attach(|py| {
@@ -213,13 +213,13 @@ impl Drop for End {
 }
 
 /// The rest of a body, and then the end of its request.
-struct Followed {
+struct TrackedBody {
     /// Dropped before the end: the body is closed first.
     rest: Option<Pieces>,
-    end: End,
+    end: RequestEnd,
 }
 
-impl Iterator for Followed {
+impl Iterator for TrackedBody {
     type Item = io::Result<Piece>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -228,7 +228,7 @@ impl Iterator for Followed {
             (Some(Ok(piece)), Some(post)) => post.sent += piece.length(),
             (None, _) => {
                 self.rest = None;
-                drop(std::mem::replace(&mut self.end, End::none()));
+                drop(std::mem::replace(&mut self.end, RequestEnd::none()));
             }
             _ => {}
         }

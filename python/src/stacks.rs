@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 /// A thread in an uninterruptible sleep does not answer.
-const PATIENCE: Duration = Duration::from_millis(200);
+const TIMEOUT: Duration = Duration::from_millis(200);
 /// What has not grown for so long is whole.
 const PAUSE: Duration = Duration::from_millis(3);
 const MOST: usize = 64 * 1024;
@@ -51,7 +51,7 @@ impl Stacks {
         answer.seek(SeekFrom::Start(0)).ok()?;
         // SAFETY: tgkill(2) takes numbers; a thread that is gone is an error.
         let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, self.signal) };
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         let mut seen = 0;
         while sent == 0 && Instant::now() < deadline {
             sleep(PAUSE);

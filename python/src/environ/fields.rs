@@ -6,14 +6,14 @@ use oxicorn_common::request::RequestHead;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::Words;
+use super::Interned;
 use crate::text::from_latin1;
 
 /// The variable of a field that has one without `HTTP_`.
-pub(super) fn own_name<'a>(name: &str, words: &'a Words) -> Option<&'a Py<PyString>> {
+pub(super) fn own_name<'a>(name: &str, strings: &'a Interned) -> Option<&'a Py<PyString>> {
     match name.len() {
-        12 if name.eq_ignore_ascii_case("content-type") => Some(&words.content_type),
-        14 if name.eq_ignore_ascii_case("content-length") => Some(&words.content_length),
+        12 if name.eq_ignore_ascii_case("content-type") => Some(&strings.content_type),
+        14 if name.eq_ignore_ascii_case("content-length") => Some(&strings.content_length),
         _ => None,
     }
 }
@@ -33,12 +33,12 @@ pub(super) fn key_of(name: &str) -> String {
 pub(super) fn join_repeated(
     environ: &Bound<'_, PyDict>,
     head: &RequestHead,
-    words: &Words,
+    strings: &Interned,
 ) -> PyResult<()> {
     let py = environ.py();
     let mut joined: HashMap<String, (usize, Vec<u8>)> = HashMap::new();
     for (name, value) in head.fields() {
-        if own_name(name, words).is_none() {
+        if own_name(name, strings).is_none() {
             let (count, values) = joined.entry(key_of(name)).or_default();
             if *count > 0 {
                 values.push(b',');

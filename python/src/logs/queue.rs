@@ -18,12 +18,12 @@ const LENGTH: usize = 10_000;
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 
 /// The thread of this process, once it has one.
-static THREAD: Mutex<Option<Thread>> = Mutex::new(None);
+static THREAD: Mutex<Option<LogThread>> = Mutex::new(None);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 static DROPPED_BY_MASTER: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
-struct Thread {
+struct LogThread {
     /// A fork copies this, and not the thread.
     process: u32,
     sender: SyncSender<Record>,
@@ -31,14 +31,14 @@ struct Thread {
 }
 
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct RecordQueue {
     /// The module that takes records.
     loggers: Arc<Py<PyAny>>,
     /// Where nothing waits.
     master: u32,
 }
 
-impl Queue {
+impl RecordQueue {
     pub(super) fn new(loggers: Py<PyAny>, master: u32) -> Self {
         Self {
             loggers: Arc::new(loggers),
@@ -86,7 +86,7 @@ impl Queue {
         Python::attach(|py| record.hand_over(py, self.loggers.bind(py)));
     }
 
-    fn start(&self) -> Option<Thread> {
+    fn start(&self) -> Option<LogThread> {
         let (sender, receiver) = sync_channel(LENGTH);
         let (end, ended) = sync_channel(1);
         // Not a reference of Python's: whoever has the interpreter's lock may wait for ours.
@@ -98,7 +98,7 @@ impl Queue {
                 let _ = end.send(());
             });
         spawned.ok()?;
-        Some(Thread {
+        Some(LogThread {
             process: std::process::id(),
             sender,
             ended,
@@ -136,7 +136,7 @@ fn hand_over(receiver: &Receiver<Record>, loggers: &Py<PyAny>) {
 /// Waits for the thread of this process to hand over what it has.
 pub(super) fn finish() {
     let own = lock().take_if(|it| it.process == std::process::id());
-    if let Some(Thread { sender, ended, .. }) = own {
+    if let Some(LogThread { sender, ended, .. }) = own {
         drop(sender);
         if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LAST_RECORDS) {
             let text = "the handlers of Python's logging have not taken the last records";
@@ -145,6 +145,6 @@ pub(super) fn finish() {
     }
 }
 
-fn lock() -> MutexGuard<'static, Option<Thread>> {
+fn lock() -> MutexGuard<'static, Option<LogThread>> {
     THREAD.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,17 +20,17 @@ pub(crate) struct SeenRequest {
     path: String,
     query: String,
     version: (u8, u8),
-    fields: Vec<Field>,
+    fields: Vec<OwnedField>,
     peer: Peer,
     scheme: &'static str,
     status: u16,
-    response_fields: Vec<Field>,
+    response_fields: Vec<OwnedField>,
     variables: Vec<(String, String)>,
     body_bytes: u64,
     microseconds: u64,
 }
 
-type Field = (String, Vec<u8>);
+type OwnedField = (String, Vec<u8>);
 
 impl SeenRequest {
     pub(super) fn of(entry: &AccessEntry<'_>) -> Self {
@@ -113,7 +113,7 @@ impl SeenRequest {
 }
 
 /// The variables of fields, those of one name joined by commas, each octet copied once.
-fn joined(fields: &[Field]) -> HashMap<String, Vec<u8>> {
+fn joined(fields: &[OwnedField]) -> HashMap<String, Vec<u8>> {
     let mut joined: HashMap<String, Vec<u8>> = HashMap::new();
     for (name, value) in fields {
         let name = name.to_ascii_uppercase().replace('-', "_");
@@ -134,9 +134,9 @@ fn joined(fields: &[Field]) -> HashMap<String, Vec<u8>> {
 
 fn pairs<'py>(
     py: Python<'py>,
-    fields: &[Field],
+    fields: &[OwnedField],
     name_of: fn(&str) -> String,
 ) -> Vec<(String, Bound<'py, PyAny>)> {
-    let pair = |(name, value): &Field| (name_of(name), from_latin1(py, value).into_any());
+    let pair = |(name, value): &OwnedField| (name_of(name), from_latin1(py, value).into_any());
     fields.iter().map(pair).collect()
 }

@@ -21,10 +21,10 @@ const BLOCK: usize = 64 * 1024;
 /// The stream of one request.
 #[pyclass(frozen)]
 #[derive(Debug)]
-pub(crate) struct Input(Source);
+pub(crate) struct WsgiInput(InputSource);
 
 #[derive(Debug)]
-enum Source {
+enum InputSource {
     /// With how much of it has been read. Only who has the interpreter's lock reads.
     Memory(BodyBuffer, AtomicUsize),
     Spooled(Mutex<Spooled>),
@@ -36,11 +36,11 @@ struct Spooled {
     left: u64,
 }
 
-impl Input {
+impl WsgiInput {
     pub(crate) fn new(body: Body) -> Self {
         Self(match body {
-            Body::Memory(bytes) => Source::Memory(bytes.into_inner(), AtomicUsize::new(0)),
-            Body::Spooled { file, length } => Source::Spooled(Mutex::new(Spooled {
+            Body::Memory(bytes) => InputSource::Memory(bytes.into_inner(), AtomicUsize::new(0)),
+            Body::Spooled { file, length } => InputSource::Spooled(Mutex::new(Spooled {
                 file: BufReader::with_capacity(BLOCK, file),
                 left: length,
             })),
@@ -49,12 +49,12 @@ impl Input {
 }
 
 #[pymethods]
-impl Input {
+impl WsgiInput {
     #[pyo3(signature = (size = None))]
     fn read<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
         match &self.0 {
-            Source::Memory(bytes, at) => Ok(take(py, bytes, at, size, <[u8]>::len)),
-            Source::Spooled(spooled) => {
+            InputSource::Memory(bytes, at) => Ok(take(py, bytes, at, size, <[u8]>::len)),
+            InputSource::Spooled(spooled) => {
                 let size = py.detach(|| lock(spooled).claim(most(size)));
                 PyBytes::new_with(py, size, |bytes| {
                     Ok(py.detach(|| lock(spooled).file.read_exact(bytes))?)
@@ -66,11 +66,11 @@ impl Input {
     #[pyo3(signature = (size = None))]
     fn readline<'py>(&self, py: Python<'py>, size: Option<isize>) -> PyResult<Bound<'py, PyBytes>> {
         match &self.0 {
-            Source::Memory(bytes, at) => {
+            InputSource::Memory(bytes, at) => {
                 let line = |rest: &[u8]| memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
                 Ok(take(py, bytes, at, size, line))
             }
-            Source::Spooled(spooled) => {
+            InputSource::Spooled(spooled) => {
                 let line = py.detach(|| lock(spooled).read_line(most(size)))?;
                 Ok(PyBytes::new(py, &line))
             }

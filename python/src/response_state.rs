@@ -14,18 +14,18 @@ use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::head::{self, Head};
+use crate::response_head::{self, ResponseHead};
 
 /// One response in the making.
 #[derive(Debug, Default)]
-pub(crate) struct Exchange {
-    state: Mutex<State>,
-    wire: Mutex<Option<Wire>>,
+pub(crate) struct ResponseState {
+    progress: Mutex<Progress>,
+    wire: Mutex<Option<SinkPointer>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
-    head: Option<Head>,
+struct Progress {
+    head: Option<ResponseHead>,
     /// The head has left, or is with the server: there is no other status any more.
     sent: bool,
     /// The application has used `write`.
@@ -33,40 +33,40 @@ struct State {
 }
 
 /// A sink whose borrow the compiler cannot follow through Python objects.
-struct Wire(NonNull<ResponseSink<'static>>);
+struct SinkPointer(NonNull<ResponseSink<'static>>);
 
 // SAFETY: a sink may be used by any thread, one at a time; the mutex around the wire sees to it.
-unsafe impl Send for Wire {}
+unsafe impl Send for SinkPointer {}
 
-impl std::fmt::Debug for Wire {
+impl std::fmt::Debug for SinkPointer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Wire")
+        f.write_str("SinkPointer")
     }
 }
 
-/// While it lives, the exchange can reach the client.
-pub(crate) struct Connected<'a>(&'a Exchange);
+/// While it lives, the response can reach the client.
+pub(crate) struct Connected<'a>(&'a ResponseState);
 
-impl Exchange {
+impl ResponseState {
     /// Begins a response, which may use `sink` until the result is dropped.
     pub(crate) fn connect<'a>(&'a self, sink: &'a mut ResponseSink<'_>) -> Connected<'a> {
-        *lock(&self.state) = State::default();
+        *lock(&self.progress) = Progress::default();
         let sink = NonNull::from(sink).cast();
-        *lock(&self.wire) = Some(Wire(sink));
+        *lock(&self.wire) = Some(SinkPointer(sink));
         Connected(self)
     }
 
     /// The head is with the server now. `None` if the application has given none; the flag tells
     /// whether it has left already.
-    pub(crate) fn take_head(&self) -> (Option<Head>, bool) {
-        let mut state = lock(&self.state);
-        state.sent = true;
-        (state.head.take(), state.written)
+    pub(crate) fn take_head(&self) -> (Option<ResponseHead>, bool) {
+        let mut progress = lock(&self.progress);
+        progress.sent = true;
+        (progress.head.take(), progress.written)
     }
 
     /// Whether the application has used `write`.
     pub(crate) fn is_written(&self) -> bool {
-        lock(&self.state).written
+        lock(&self.progress).written
     }
 
     fn start(
@@ -75,42 +75,42 @@ impl Exchange {
         headers: &Bound<'_, PyAny>,
         exception: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let mut state = lock(&self.state);
+        let mut progress = lock(&self.progress);
         match exception.filter(|it| !it.is_none()) {
-            Some(exception) if state.sent => {
+            Some(exception) if progress.sent => {
                 // Dropped first: raising may run code.
-                drop(state);
+                drop(progress);
                 return Err(raised(exception)?);
             }
-            None if state.head.is_some() || state.sent => {
+            None if progress.head.is_some() || progress.sent => {
                 return Err(PyAssertionError::new_err(
                     "start_response was called a second time, without exc_info",
                 ));
             }
             _ => {}
         }
-        drop(state);
+        drop(progress);
         // Reading runs code of the application, where its types are its own.
-        let head = Head::read(status, headers)?;
-        state = lock(&self.state);
-        state.head = Some(head);
+        let head = ResponseHead::read(status, headers)?;
+        progress = lock(&self.progress);
+        progress.head = Some(head);
         Ok(())
     }
 
     fn write(&self, py: Python<'_>, data: &[u8]) -> PyResult<()> {
-        let mut state = lock(&self.state);
-        let response = match (state.written, state.head.take()) {
+        let mut progress = lock(&self.progress);
+        let response = match (progress.written, progress.head.take()) {
             (true, _) => None,
             (false, Some(head)) => {
-                state.written = true;
-                state.sent = true;
+                progress.written = true;
+                progress.sent = true;
                 Some(announced(head))
             }
             (false, None) => {
                 return Err(PyAssertionError::new_err("the response is over"));
             }
         };
-        drop(state);
+        drop(progress);
         self.send(py, move |sink| {
             if let Some(response) = response {
                 sink.send(EarlyOutput::Head(&response))?;
@@ -123,10 +123,10 @@ impl Exchange {
     }
 
     fn hint(&self, headers: &Bound<'_, PyAny>) -> PyResult<()> {
-        if lock(&self.state).sent {
+        if lock(&self.progress).sent {
             return Ok(());
         }
-        let fields = head::read_hints(headers)?;
+        let fields = response_head::read_hints(headers)?;
         self.send(headers.py(), |sink| sink.send(EarlyOutput::Hints(&fields)))
     }
 
@@ -168,7 +168,7 @@ impl Drop for Connected<'_> {
 #[pyclass(frozen)]
 #[derive(Debug)]
 pub(crate) struct StartResponse {
-    exchange: Arc<Exchange>,
+    state: Arc<ResponseState>,
     write: Py<Write>,
 }
 
@@ -182,7 +182,7 @@ impl StartResponse {
         response_headers: &Bound<'_, PyAny>,
         exc_info: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<Write>> {
-        self.exchange.start(status, response_headers, exc_info)?;
+        self.state.start(status, response_headers, exc_info)?;
         Ok(self.write.clone_ref(py))
     }
 }
@@ -190,7 +190,7 @@ impl StartResponse {
 /// What `start_response` returns.
 #[pyclass(frozen)]
 #[derive(Debug)]
-pub(crate) struct Write(Arc<Exchange>);
+pub(crate) struct Write(Arc<ResponseState>);
 
 #[pymethods]
 impl Write {
@@ -205,7 +205,7 @@ impl Write {
 /// `wsgi.early_hints`.
 #[pyclass(frozen)]
 #[derive(Debug)]
-pub(crate) struct EarlyHints(Arc<Exchange>);
+pub(crate) struct EarlyHints(Arc<ResponseState>);
 
 #[pymethods]
 impl EarlyHints {
@@ -214,26 +214,26 @@ impl EarlyHints {
     }
 }
 
-/// The callables of one exchange, and the exchange.
+/// The callables of one response, and its state.
 #[derive(Debug)]
 pub(crate) struct Callables {
-    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) state: Arc<ResponseState>,
     pub(crate) start_response: Py<StartResponse>,
     pub(crate) early_hints: Py<EarlyHints>,
 }
 
 impl Callables {
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
-        let exchange = Arc::<Exchange>::default();
-        let write = Py::new(py, Write(Arc::clone(&exchange)))?;
+        let state = Arc::<ResponseState>::default();
+        let write = Py::new(py, Write(Arc::clone(&state)))?;
         let start = StartResponse {
-            exchange: Arc::clone(&exchange),
+            state: Arc::clone(&state),
             write,
         };
         Ok(Self {
             start_response: Py::new(py, start)?,
-            early_hints: Py::new(py, EarlyHints(Arc::clone(&exchange)))?,
-            exchange,
+            early_hints: Py::new(py, EarlyHints(Arc::clone(&state)))?,
+            state,
         })
     }
 
@@ -257,7 +257,7 @@ fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
 }
 
 /// The head of a response whose body the application will write.
-fn announced(head: Head) -> Response {
+fn announced(head: ResponseHead) -> Response {
     let stream = Stream {
         first: None,
         rest: Box::new(std::iter::empty()),

@@ -45,18 +45,18 @@ const NAMES: usize = 64;
 /// String objects that a thread has read, with what they say. It holds them, so that no other object
 /// gets their address.
 #[derive(Default)]
-struct Known {
+struct StringCache {
     status: Option<(Py<PyAny>, StatusCode)>,
     names: Vec<Option<(Py<PyString>, &'static str)>>,
 }
 
 thread_local! {
-    static KNOWN: RefCell<Known> = RefCell::default();
+    static KNOWN: RefCell<StringCache> = RefCell::default();
 }
 
 /// Status and fields of a response.
 #[derive(Debug, Default)]
-pub(crate) struct Head {
+pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     pub(crate) reason: Option<Box<[u8]>>,
     pub(crate) fields: Fields,
@@ -64,7 +64,7 @@ pub(crate) struct Head {
     pub(crate) length: Option<u64>,
 }
 
-impl Head {
+impl ResponseHead {
     pub(crate) fn read(status: &Bound<'_, PyAny>, headers: &Bound<'_, PyAny>) -> PyResult<Self> {
         let (status, reason) = known_status(status)?;
         let mut head = Self {

@@ -10,17 +10,17 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::app::Worker;
+use crate::app::WsgiApp;
 use crate::environ::{Filler, base};
-use crate::exchange::Callables;
+use crate::response_state::Callables;
 
 thread_local! {
-    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+    static CONTEXT: RefCell<Option<ThreadContext>> = const { RefCell::new(None) };
 }
 
 /// A request thread's own.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct ThreadContext {
     pub(crate) callables: Callables,
     pub(crate) base: Py<PyDict>,
     pub(crate) filler: Filler,
@@ -28,8 +28,8 @@ pub(crate) struct Place {
     state: ThreadState,
 }
 
-impl Place {
-    fn new(py: Python<'_>, worker: &Worker, state: ThreadState) -> PyResult<Self> {
+impl ThreadContext {
+    fn new(py: Python<'_>, worker: &WsgiApp, state: ThreadState) -> PyResult<Self> {
         let callables = Callables::new(py)?;
         let hints = &callables.early_hints;
         let base = base(py, &worker.settings, &worker.errors, hints)?.unbind();
@@ -41,18 +41,18 @@ impl Place {
         })
     }
 
-    /// Whether the application has kept nothing that belongs to this place.
+    /// Whether the application has kept nothing that belongs to this context.
     fn can_stay(&self, py: Python<'_>) -> bool {
         self.callables.are_ours(py)
     }
 }
 
-/// Runs `work` at the place of this thread, attached to the interpreter.
-pub(crate) fn at_place<T>(
-    worker: &Worker,
-    work: impl FnOnce(Python<'_>, &mut Place) -> T,
+/// Runs `work` with the context of this thread, attached to the interpreter.
+pub(crate) fn with_context<T>(
+    worker: &WsgiApp,
+    work: impl FnOnce(Python<'_>, &mut ThreadContext) -> T,
 ) -> PyResult<T> {
-    let known = PLACE.with_borrow_mut(Option::take);
+    let known = CONTEXT.with_borrow_mut(Option::take);
     let state = match &known {
         Some(_) => None,
         None => Some(ThreadState::new()),
@@ -61,20 +61,20 @@ pub(crate) fn at_place<T>(
         if state.is_some() {
             py.import("oxicorn.threads")?.call_method0("begin")?;
         }
-        let mut place = match (known, state) {
-            (Some(place), _) => place,
-            (None, Some(state)) => Place::new(py, worker, state)?,
-            (None, None) => Place::new(py, worker, ThreadState::new())?,
+        let mut context = match (known, state) {
+            (Some(context), _) => context,
+            (None, Some(state)) => ThreadContext::new(py, worker, state)?,
+            (None, None) => ThreadContext::new(py, worker, ThreadState::new())?,
         };
-        let result = work(py, &mut place);
-        let place = match place.can_stay(py) {
-            true => place,
+        let result = work(py, &mut context);
+        let context = match context.can_stay(py) {
+            true => context,
             false => {
-                let Place { state, .. } = place;
-                Place::new(py, worker, state)?
+                let ThreadContext { state, .. } = context;
+                ThreadContext::new(py, worker, state)?
             }
         };
-        PLACE.with_borrow_mut(|free| *free = Some(place));
+        CONTEXT.with_borrow_mut(|free| *free = Some(context));
         Ok(result)
     })
 }
@@ -103,7 +103,7 @@ impl ThreadState {
 
 impl Drop for ThreadState {
     fn drop(&mut self) {
-        // SAFETY: by the thread that has made it, which is detached: a place is dropped at the end of
+        // SAFETY: by the thread that has made it, which is detached: a context is dropped at the end of
         // its thread. The release deletes the state.
         unsafe {
             ffi::PyEval_RestoreThread(self.state);
