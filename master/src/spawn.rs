@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 use oxicorn_common::hooks::{HookError, HookEvent};
 use oxicorn_common::message::channel;
-use oxicorn_common::{Message, MessageReceiver, MessageSender, WorkerContext, signals};
+use oxicorn_common::{Message, MessageReceiver, MessageSender, WorkerContext, exit_code, signals};
 use oxicorn_worker::{Boot, End, run_runner, run_web};
 
 use crate::generation::Generation;
@@ -24,9 +24,6 @@ use crate::host::Host;
 use crate::master::Master;
 use crate::supervisor::{ChildId, ChildKind};
 use crate::{privileges, sys};
-
-/// gunicorn's `WORKER_BOOT_ERROR`.
-pub(crate) const BOOT_ERROR: i32 = 3;
 
 /// What to fork.
 #[derive(Debug, Clone, Copy)]
@@ -118,7 +115,7 @@ pub(crate) fn fork_to(
     let forked = master.host.around_fork(&mut fork);
     if matches!(forked, Ok(None)) {
         let code = catch_unwind(AssertUnwindSafe(|| life(master)));
-        leave(&*master.host, code.unwrap_or(BOOT_ERROR));
+        leave(&*master.host, code.unwrap_or(exit_code::BOOT_ERROR));
     }
     signals::unblock_all()?;
     let pid = forked?.ok_or(io::ErrorKind::Other)?;
@@ -259,7 +256,7 @@ fn prepare(
 fn fail(sender: &MessageSender, kind: ChildKind, reason: &anyhow::Error) -> i32 {
     let text = format!("{kind} failed to boot: {reason:#}");
     error!("{text}");
-    let exit_code = BOOT_ERROR;
+    let exit_code = exit_code::BOOT_ERROR;
     // A master that cannot be told sees the exit code.
     let _ = sender.send(&Message::Failed { exit_code, text });
     exit_code

@@ -17,7 +17,7 @@ use oxicorn_common::message::PROBE;
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
     Application, Handoff, Listener, LoadError, Message, MessageSender, Runner, Settings,
-    SignalPipe, WorkerContext, forks, logging, signals,
+    SignalPipe, WorkerContext, exit_code, forks, logging, signals,
 };
 
 use crate::http::server_field;
@@ -27,13 +27,6 @@ use crate::thread_spawn::{self, ThreadError};
 use crate::threads::{self, End, LaunchError};
 use crate::tls::TlsConfig;
 use crate::worker_shared::WorkerShared;
-
-/// The worker could not boot; gunicorn's `WORKER_BOOT_ERROR`.
-const BOOT_ERROR: i32 = 3;
-/// Told to end by SIGABRT; gunicorn's code too.
-const ABORTED: i32 = 1;
-/// The application could not be loaded; gunicorn's `APP_LOAD_ERROR`.
-const LOAD_ERROR: i32 = 4;
 
 /// What a child is given by the master.
 #[allow(
@@ -77,8 +70,8 @@ impl BootError {
             Self::Load {
                 source: LoadError::Unusable(_),
                 ..
-            } => LOAD_ERROR,
-            _ => BOOT_ERROR,
+            } => exit_code::LOAD_ERROR,
+            _ => exit_code::BOOT_ERROR,
         }
     }
 
@@ -163,7 +156,7 @@ fn conclude(shared: &WorkerShared, age: u64, code: i32) -> i32 {
     let code = match Signal::try_from(shared.quit_by.load(Ordering::Relaxed)) {
         Ok(Signal::SIGABRT) => {
             shared.call_hook(HookEvent::WorkerAbort { age });
-            ABORTED
+            exit_code::ABORTED
         }
         Ok(_) => {
             shared.call_hook(HookEvent::WorkerInt { age });

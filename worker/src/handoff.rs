@@ -16,18 +16,15 @@
 //! more.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpStream, UnixStream};
-use nix::errno::Errno;
-use nix::sys::socket::{ControlMessage, MsgFlags, recv, sendmsg};
+use nix::sys::socket::{MsgFlags, recv};
 use nix::time::{ClockId, clock_gettime};
-use oxicorn_common::Handoff;
 use oxicorn_common::request::{Body, Local, Peer};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use oxicorn_common::{Handoff, descriptor_passing};
 use socket2::SockRef;
 
 use crate::connection::{Buffers, Connection};
@@ -36,8 +33,6 @@ use crate::transport::Transport;
 
 /// A request with more bytes than this waiting is not worth the copy, and stays.
 const MOST_BYTES: usize = 16 * 1024;
-/// Descriptors in one packet at most (`SCM_MAX_FD`, unix(7)): with room for all of them none is lost.
-const MOST_DESCRIPTORS: usize = 253;
 /// Packets that are none of ours and are dropped at one look.
 const MOST_RUBBISH: usize = 64;
 /// Flags of the first byte of a packet.
@@ -99,20 +94,12 @@ fn send(handoff: &Handoff, connection: &Connection, flags: u8, bytes: [&[u8]; 3]
     let label = write_label(connection, flags);
     let [head, body, rest] = bytes.map(IoSlice::new);
     let parts = [IoSlice::new(&label), head, body, rest];
-    let rights = [connection.transport.as_raw_fd()];
-    let control = [ControlMessage::ScmRights(&rights)];
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
     handoff.note_sent();
-    loop {
-        match sendmsg::<()>(handoff.sender.as_raw_fd(), &parts, &control, flags, None) {
-            Ok(_) => return true,
-            Err(Errno::EINTR) => {}
-            Err(_) => {
-                handoff.note_received();
-                return false;
-            }
-        }
+    let is_sent = descriptor_passing::send(&*handoff.sender, &parts, &connection.transport).is_ok();
+    if !is_sent {
+        handoff.note_received();
     }
+    is_sent
 }
 
 /// Whether a request waits in the queue that became whole before `other` did; any will do where there is
@@ -162,39 +149,26 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
     drop(handoff.receiver.try_clone()?);
     let mut label = [0; LABEL];
     let mut buffers = Box::<Buffers>::default();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [
         IoSliceMut::new(&mut label),
         IoSliceMut::new(buffers.input.space()),
     ];
-    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
-    let message = match recvmsg(&*handoff.receiver, &mut parts, &mut control, flags) {
-        Ok(message) => message,
-        Err(rustix::io::Errno::AGAIN) => {
+    let mut packet = match descriptor_passing::receive(&*handoff.receiver, &mut parts) {
+        Ok(packet) => packet,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             handoff.note_empty();
             return Ok(Packet::None);
         }
-        Err(rustix::io::Errno::INTR) => return Ok(Packet::None),
-        Err(errno) => return Err(errno.into()),
+        Err(error) => return Err(error),
     };
     handoff.note_received();
-    // Those that are not taken are closed with the buffer.
-    let mut sockets: Vec<OwnedFd> = control
-        .drain()
-        .filter_map(|it| match it {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    if message.flags.contains(ReturnFlags::TRUNC) {
+    if packet.is_cut {
         return Ok(Packet::Rubbish("too many bytes"));
     }
-    let (Some(socket), true) = (sockets.pop(), sockets.is_empty()) else {
+    let (Some(socket), true) = (packet.descriptors.pop(), packet.descriptors.is_empty()) else {
         return Ok(Packet::Rubbish("not one descriptor"));
     };
-    let Some(unread) = message.bytes.checked_sub(LABEL) else {
+    let Some(unread) = packet.length.checked_sub(LABEL) else {
         return Ok(Packet::Rubbish("too few bytes"));
     };
     let look = SockRef::from(&socket);

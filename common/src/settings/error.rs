@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::config_file::{ConfigError, ConfigPlace};
 use super::origin::Origin;
 use super::secrets::mask;
+use crate::exit_code;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
@@ -57,8 +58,8 @@ impl SettingsError {
     /// 0 for what was asked for, 1 for bad configuration, as gunicorn's.
     pub fn exit_code(&self) -> i32 {
         match self {
-            Self::Information(_) => 0,
-            _ => 1,
+            Self::Information(_) => exit_code::SUCCESS,
+            _ => exit_code::CONFIGURATION_ERROR,
         }
     }
 }

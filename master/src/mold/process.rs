@@ -1,7 +1,6 @@
 //! The mold's side: its life, and how a request travels.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
 use log::{error, info};
@@ -9,14 +8,12 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 use oxicorn_common::hooks::HookError;
-use oxicorn_common::{Message, MessageSender, SignalPipe, logging, signals};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+use oxicorn_common::{
+    Message, MessageSender, SignalPipe, descriptor_passing, exit_code, logging, signals,
 };
 
 use crate::master::{Master, SIGNALS};
-use crate::spawn::{BOOT_ERROR, SpawnRequest, fork_to, live};
+use crate::spawn::{SpawnRequest, fork_to, live};
 use crate::supervisor::ChildKind;
 use crate::sys;
 
@@ -40,7 +37,7 @@ impl MoldProcess {
         let code = self.prepare(master, generation).unwrap_or_else(|reason| {
             let text = format!("Mold failed to boot: {reason:#}");
             error!("{text}");
-            let exit_code = BOOT_ERROR;
+            let exit_code = exit_code::BOOT_ERROR;
             let _ = self.sender.send(&Message::Failed { exit_code, text });
             exit_code
         });
@@ -100,7 +97,7 @@ impl MoldProcess {
                 Ok(None) => return 0,
                 Err(reason) => {
                     error!("Mold cannot take requests: {reason}");
-                    return BOOT_ERROR;
+                    return exit_code::BOOT_ERROR;
                 }
             };
             let forked = fork_to(master, sys::fork_orphan, |master| {
@@ -136,21 +133,7 @@ pub(super) fn send_request(
         let length = text.floor_char_boundary(MOST_TEXT);
         packet.extend_from_slice(&text.as_bytes()[..length]);
     }
-    let pipe = pipe.into_pipe();
-    let rights = [pipe.as_fd()];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    control.push(SendAncillaryMessage::ScmRights(&rights));
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    rustix::io::retry_on_intr(|| {
-        sendmsg(
-            requests.as_fd(),
-            &[IoSlice::new(&packet)],
-            &mut control,
-            flags,
-        )
-    })?;
-    Ok(())
+    descriptor_passing::send(requests, &[IoSlice::new(&packet)], pipe.into_pipe())
 }
 
 type ReceivedRequest = (u64, usize, Option<HookError>, MessageSender);
@@ -158,18 +141,9 @@ type ReceivedRequest = (u64, usize, Option<HookError>, MessageSender);
 /// Waits for a request; `None` when there will be no more.
 fn receive_request(requests: impl AsFd) -> io::Result<Option<ReceivedRequest>> {
     let mut packet = [0; HEADER + MOST_TEXT];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let count = rustix::io::retry_on_intr(|| {
-        let mut parts = [IoSliceMut::new(&mut packet)];
-        let flags = RecvFlags::CMSG_CLOEXEC;
-        Ok(recvmsg(requests.as_fd(), &mut parts, &mut control, flags)?.bytes)
-    })?;
-    let pipe = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
-        _ => None,
-    });
-    let mut rest = &packet[..count];
+    let received = descriptor_passing::receive(requests, &mut [IoSliceMut::new(&mut packet)])?;
+    let pipe = received.descriptors.into_iter().next();
+    let mut rest = &packet[..received.length];
     let mut number = || {
         let (number, after) = rest.split_first_chunk()?;
         rest = after;

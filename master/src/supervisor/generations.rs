@@ -12,15 +12,11 @@
 use std::time::Instant;
 
 use log::Level;
+use oxicorn_common::exit_code;
 
 use super::child::{Child, ChildKind};
 use super::event::{Action, Plan};
 use super::{Supervisor, shutdown};
-
-/// The exit code of a child that could not load the application, as gunicorn's.
-const LOAD_ERROR: i32 = 4;
-/// The exit code of a server whose workers cannot boot, as gunicorn's.
-const BOOT_ERROR: i32 = 3;
 
 #[derive(Debug, Default)]
 pub(super) struct Generations {
@@ -177,7 +173,7 @@ impl Supervisor {
         if incoming.generation != generation || kind != ChildKind::Web {
             return;
         }
-        incoming.load_error |= exit_code == Some(LOAD_ERROR);
+        incoming.load_error |= exit_code == Some(exit_code::LOAD_ERROR);
         if booting {
             return;
         }
@@ -189,7 +185,11 @@ impl Supervisor {
             "no worker could boot"
         };
         if self.generations.current.is_none() {
-            let code = if load_error { LOAD_ERROR } else { BOOT_ERROR };
+            let code = if load_error {
+                exit_code::LOAD_ERROR
+            } else {
+                exit_code::BOOT_ERROR
+            };
             self.log(Level::Error, format!("Shutting down: {reason}"));
             return self.shut_down(Some(shutdown::QUICK), code, now);
         }

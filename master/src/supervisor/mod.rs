@@ -31,8 +31,8 @@ use std::time::Instant;
 
 use log::Level;
 use nix::sys::signal::Signal;
-use oxicorn_common::Message;
 use oxicorn_common::scoreboard::MAX_SLOTS;
+use oxicorn_common::{Message, exit_code};
 
 use backoff::Backoff;
 use child::{Child, ChildState};
@@ -209,14 +209,14 @@ impl Supervisor {
         };
         let (level, text) = match child.state {
             ChildState::Killed(why) => (Level::Error, format!("was killed: {why}{follows}")),
-            ChildState::Draining if death.exit_code() == Some(0) => {
+            ChildState::Draining if death.exit_code() == Some(exit_code::SUCCESS) => {
                 (Level::Debug, "has ended".into())
             }
             ChildState::Draining => (Level::Warn, format!("{death} while it drained")),
-            ChildState::Ready if death.exit_code() == Some(0) => {
+            ChildState::Ready if death.exit_code() == Some(exit_code::SUCCESS) => {
                 (Level::Warn, format!("ended without being told to{follows}"))
             }
-            ChildState::Booting if death.exit_code() == Some(4) => (
+            ChildState::Booting if death.exit_code() == Some(exit_code::LOAD_ERROR) => (
                 Level::Error,
                 format!("could not load the application{follows}"),
             ),

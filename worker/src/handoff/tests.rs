@@ -2,11 +2,15 @@
 
 use std::io::{Read, Write};
 
+use nix::sys::socket::{ControlMessage, sendmsg};
 use oxicorn_common::Settings;
 
 use super::*;
 use crate::connection::Received;
 use crate::http::Rules;
+
+/// Most descriptors that a packet can have (unix(7)).
+const SCM_MAX_FD: usize = 253;
 
 /// What a sibling would read of a request that has come whole, or nothing where it has to stay.
 fn passed_on(request: &[u8]) -> Option<Vec<u8>> {
@@ -174,7 +178,7 @@ fn rubbish_costs_one_packet() {
         (&label, vec![pipe]),
         (&label, vec![listening]),
         (&label, vec![pipe; 3]),
-        (&label, vec![listening; MOST_DESCRIPTORS]),
+        (&label, vec![listening; SCM_MAX_FD]),
         (&[0xff; LABEL + MOST_BYTES + 1], vec![pipe]),
     ] {
         let rights = [ControlMessage::ScmRights(&fds)];
