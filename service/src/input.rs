@@ -1,5 +1,5 @@
 //! What clients send: JSON bodies and query strings, read field by field so that the answer can
-//! list everything that is wrong. Fields that are not known are ignored.
+//! list everything that is wrong. JsonFields that are not known are ignored.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
-use super::model::{Fields, StoredJson, check, fields, scalar};
+use super::model::{JsonFields, StoredJson, check, fields, scalar};
 use super::problem::{FieldProblem, Problem};
 
 /// What is wrong with a text that holds U+0000: PostgreSQL cannot keep it.
@@ -17,13 +17,13 @@ const ZERO: &str = "has the character U+0000";
 
 /// The fields of a body or a query, and what was wrong with those taken so far.
 #[derive(Debug)]
-pub(crate) struct Input {
+pub(crate) struct RequestInput {
     what: &'static str,
-    fields: Fields,
+    fields: JsonFields,
     problems: Vec<FieldProblem>,
 }
 
-impl Input {
+impl RequestInput {
     /// These fields of the body, which must be a JSON object.
     pub(crate) fn from_body(request: &mut Request, names: &[&str]) -> Result<Self, Problem> {
         let coding = request.field("content-encoding").unwrap_or_default();
@@ -69,7 +69,7 @@ impl Input {
     fn new(what: &'static str) -> Self {
         Self {
             what,
-            fields: Fields::new(),
+            fields: JsonFields::new(),
             problems: Vec::new(),
         }
     }
@@ -145,7 +145,7 @@ impl Input {
         }
     }
 
-    /// As [`Input::finish`], for what has rules of its own.
+    /// As [`RequestInput::finish`], for what has rules of its own.
     pub(crate) fn finish_valid<T>(mut self, read: Option<T>) -> Result<T, Problem>
     where
         T: Validate<Context = ()>,
@@ -250,7 +250,7 @@ mod tests {
 
     #[test]
     fn everything_wrong_is_listed() {
-        let mut input = Input::new("the body");
+        let mut input = RequestInput::new("the body");
         input.fields.insert("a".to_owned(), raw("\"x\""));
         let a: Option<u32> = input.optional("a");
         let b: Option<u32> = input.required("b");
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn null_is_as_good_as_absent() {
-        let mut input = Input::new("the body");
+        let mut input = RequestInput::new("the body");
         for name in ["a", "b", "c"] {
             input.fields.insert(name.to_owned(), raw("null"));
         }

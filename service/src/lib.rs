@@ -3,17 +3,17 @@
 //! An application as any user's: it depends on `oxicorn-common` and nothing else of the server.
 //!
 //! ```text
-//!   worker:  request -> routes -> answers --read--> cache --miss--> store
-//!                                    \------------write-----------> store --bell--> runner
+//!   worker:  request -> routes -> handlers --read--> cache --miss--> store
+//!                                     \------------write-----------> store --bell--> runner
 //!   runner:  store (queue) -> work -> store
 //! ```
 //!
 //! The store is SQLite, the cache is in the process or in Redis, the queue is a table: each sits behind its
 //! own module and nothing else knows what it is made of.
 
-mod answers;
 mod cache;
 mod events;
+mod handlers;
 mod health;
 mod input;
 mod keys;
@@ -43,7 +43,7 @@ impl Application for EventStreamMonitor {
     }
 
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
-        Ok(Box::new(answers::Service::new(context)?))
+        Ok(Box::new(handlers::Service::new(context)?))
     }
 
     fn has_runner(&self) -> bool {

@@ -46,7 +46,7 @@ pub(crate) enum Problem {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct ProblemBody<'a> {
     error: &'a str,
     message: String,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -100,7 +100,7 @@ impl Problem {
             Self::Invalid(_, problems) => problems.as_slice(),
             _ => &[],
         };
-        let body = Body {
+        let body = ProblemBody {
             error: code,
             message: self.to_string(),
             problems,

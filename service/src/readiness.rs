@@ -28,7 +28,7 @@ pub(crate) struct Readiness {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct ReadinessBody<'a> {
     status: &'static str,
     store: State<'a>,
     cache: State<'a>,
@@ -68,7 +68,7 @@ impl Readiness {
             false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
         };
         let events_are_up = !self.outages.is_down(Backend::Events);
-        let body = serde_json::to_vec(&Body {
+        let body = serde_json::to_vec(&ReadinessBody {
             status: text,
             store: State::new(self.store.kind(), is_ready),
             cache: State::new(self.cache.kind(), self.cache.is_up()),

@@ -21,8 +21,8 @@ use super::cache;
 use super::events::{Feed, Relay, Topic};
 use super::model::TaskFilter;
 use super::store::{self, LEASE, Lease, Now, PoolShape, Store, StoreError};
-use super::work::{self, Assignment, Progress, WorkError};
-use delivery::Delivery;
+use super::work::{self, Assignment, NoteProgress, WorkError};
+use delivery::KafkaDelivery;
 use unsent::UnsentEvents;
 
 /// A lease is renewed so often that it survives one renewal that fails.
@@ -33,7 +33,7 @@ pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
     let cache = cache::open(context)?;
     let store = store::open(context, shape, cache.clone())?;
     cache.attach(&store);
-    let workshop = Workshop {
+    let task_runner = TaskRunner {
         store: store.clone(),
         perform: Box::new(work::perform),
         bell: context.bell.clone(),
@@ -41,7 +41,7 @@ pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
     let settings: &Settings = &context.settings;
     let Some(topic) = Topic::of(settings) else {
         return Ok(Box::new(move |stop| {
-            workshop.run(stop);
+            task_runner.run(stop);
             Ok(())
         }));
     };
@@ -50,26 +50,26 @@ pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
     Ok(Box::new(move |stop| {
         let relaying = relay.start(stop.clone())?;
         let feed = Feed::start(topic, group)?;
-        workshop.follow(&Delivery { feed, outages }, stop);
+        task_runner.follow(&KafkaDelivery { feed, outages }, stop);
         relaying.finish();
         Ok(())
     }))
 }
 
 /// What does the work: [`work::perform`], except under test.
-type Perform = dyn Fn(&Assignment<'_>, &mut Progress<'_>) -> Result<Value, WorkError> + Send;
+type Perform = dyn Fn(&Assignment<'_>, &mut NoteProgress<'_>) -> Result<Value, WorkError> + Send;
 
 /// Where tasks are done, one after the other.
-struct Workshop {
+struct TaskRunner {
     store: Arc<dyn Store>,
     perform: Box<Perform>,
     /// Rung by who creates tasks and heard by us; with Kafka heard by the relay, and rung by us too.
     bell: Bell,
 }
 
-impl Workshop {
+impl TaskRunner {
     fn run(&self, stop: &Stop) {
-        let mut trouble = Trouble::default();
+        let mut trouble = FailureLog::default();
         let mut unsent = UnsentEvents::default();
         while !stop.requested() {
             let round = self.round(stop).and_then(|wait| {
@@ -154,9 +154,9 @@ impl Workshop {
 
 /// Tells once that the store fails, and once that it does no more.
 #[derive(Debug, Default)]
-struct Trouble(bool);
+struct FailureLog(bool);
 
-impl Trouble {
+impl FailureLog {
     fn with(&mut self, problem: StoreError) {
         if !std::mem::replace(&mut self.0, true) {
             error!(
@@ -190,14 +190,14 @@ mod tests {
     use super::super::store::testing::{self, Guard};
     use super::*;
 
-    fn workshop(perform: Box<Perform>) -> (Guard, Workshop) {
+    fn task_runner(perform: Box<Perform>) -> (Guard, TaskRunner) {
         let (folder, store) = testing::store();
-        let workshop = Workshop {
+        let task_runner = TaskRunner {
             store,
             perform,
             bell: Bell::new().expect("an eventfd"),
         };
-        (folder, workshop)
+        (folder, task_runner)
     }
 
     fn add(store: &dyn Store, parameters: Value) -> TaskId {
@@ -216,25 +216,25 @@ mod tests {
     }
 
     /// Makes every attempt there is, however long each is put off.
-    fn exhaust(workshop: &Workshop) -> u32 {
+    fn exhaust(task_runner: &TaskRunner) -> u32 {
         let mut attempts = 0;
         loop {
             let later = Now::At(Timestamp(Timestamp::now().0 + 60_000));
-            let taken = workshop.store.take_task(later, Duration::ZERO);
+            let taken = task_runner.store.take_task(later, Duration::ZERO);
             let Some(lease) = taken.expect("no error") else {
                 return attempts;
             };
-            workshop.attempt(&lease).expect("no error");
+            task_runner.attempt(&lease).expect("no error");
             attempts += 1;
         }
     }
 
     #[test]
     fn a_panic_is_an_attempt_and_no_more() {
-        let (_folder, workshop) = workshop(Box::new(|_, _| panic!("a test")));
-        let id = add(&*workshop.store, json!({}));
-        assert_eq!(exhaust(&workshop), 3);
-        let task = task(&*workshop.store, id);
+        let (_folder, task_runner) = task_runner(Box::new(|_, _| panic!("a test")));
+        let id = add(&*task_runner.store, json!({}));
+        assert_eq!(exhaust(&task_runner), 3);
+        let task = task(&*task_runner.store, id);
         assert_eq!(task.summary.status, Status::Failed);
         assert_eq!(task.error_message.as_deref(), Some("the work panicked"));
     }
@@ -244,9 +244,9 @@ mod tests {
         let failed: Box<Perform> = Box::new(|_, _| Err(anyhow::anyhow!("no luck").into()));
         let refused: Box<Perform> = Box::new(|_, _| Err(WorkError::Parameters("no".to_owned())));
         for (perform, attempts) in [(failed, 3), (refused, 1)] {
-            let (_folder, workshop) = workshop(perform);
-            add(&*workshop.store, json!({}));
-            assert_eq!(exhaust(&workshop), attempts);
+            let (_folder, task_runner) = task_runner(perform);
+            add(&*task_runner.store, json!({}));
+            assert_eq!(exhaust(&task_runner), attempts);
         }
     }
 
@@ -255,7 +255,7 @@ mod tests {
         let (_folder, settings) = testing::settings();
         let elsewhere = testing::open(&settings);
         let id = add(&*elsewhere, json!({}));
-        let workshop = Workshop {
+        let task_runner = TaskRunner {
             store: testing::open(&settings),
             perform: Box::new(move |_, progress| {
                 progress(10)?;
@@ -265,8 +265,8 @@ mod tests {
             }),
             bell: Bell::new().expect("an eventfd"),
         };
-        assert_eq!(exhaust(&workshop), 1);
-        let task = task(&*workshop.store, id);
+        assert_eq!(exhaust(&task_runner), 1);
+        let task = task(&*task_runner.store, id);
         assert_eq!(
             (task.summary.status, task.result),
             (Status::Cancelled, None)
@@ -277,15 +277,15 @@ mod tests {
     fn the_bell_brings_work_and_stop_ends_it() {
         let (_folder, settings) = testing::settings();
         let store = testing::open(&settings);
-        let workshop = Workshop {
+        let task_runner = TaskRunner {
             store: testing::open(&settings),
             perform: Box::new(work::perform),
             bell: Bell::new().expect("an eventfd"),
         };
-        let (bell, stop) = (workshop.bell.clone(), Stop::default());
+        let (bell, stop) = (task_runner.bell.clone(), Stop::default());
         std::thread::scope(|scope| {
             let stop_there = stop.clone();
-            let runner = scope.spawn(move || workshop.run(&stop_there));
+            let runner = scope.spawn(move || task_runner.run(&stop_there));
             let id = add(&*store, json!({"numbers": [1, 2, 6]}));
             bell.ring();
             let deadline = Instant::now() + Duration::from_secs(20);

@@ -53,7 +53,7 @@ impl Trust {
     pub(crate) fn client_config(&self, setting: &str) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match self {
-            Self::NoTls | Self::Anybody { .. } => Arc::new(Lenient {
+            Self::NoTls | Self::Anybody { .. } => Arc::new(LenientVerifier {
                 provider: Arc::clone(&provider),
                 authority: None,
             }),
@@ -65,7 +65,7 @@ impl Trust {
                         .with_context(|| format!("{setting}: no usable certificate authority"))?;
                 match checks_name {
                     true => authority,
-                    false => Arc::new(Lenient {
+                    false => Arc::new(LenientVerifier {
                         provider: Arc::clone(&provider),
                         authority: Some(authority),
                     }),
@@ -113,12 +113,12 @@ fn roots(file: Option<&Path>, setting: &str) -> anyhow::Result<RootCertStore> {
 
 /// Takes any certificate, or any that the authority vouches for, whatever name it is for.
 #[derive(Debug)]
-struct Lenient {
+struct LenientVerifier {
     provider: Arc<CryptoProvider>,
     authority: Option<Arc<WebPkiServerVerifier>>,
 }
 
-impl ServerCertVerifier for Lenient {
+impl ServerCertVerifier for LenientVerifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,

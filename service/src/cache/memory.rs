@@ -2,9 +2,9 @@
 //! follows the changes of all processes. Threads that miss one key together ask the store once.
 //!
 //! ```text
-//!   moment = look()         follow the changes of all processes, forget what they spoil
+//!   version = look()         follow the changes of all processes, forget what they spoil
 //!   find(key)               a body, if it is there and its time is not over
-//!   keep(moment, key, ..)   unless the key has changed since that moment, or might have
+//!   keep(version, key, ..)   unless the key has changed since that version, or might have
 //! ```
 
 use std::borrow::Cow;
@@ -17,8 +17,8 @@ use oxicorn_common::{Settings, WorkerContext};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
-use super::flights::Flights;
-use super::{Cache, Found, Made, Make, Shared, shortened, units};
+use super::single_flight::SingleFlight;
+use super::{Cache, CacheResult, FreshBody, MakeBody, SharedBody, shortened, units};
 use crate::store::{self, Changes, Invalidate, StoreError, Tracker};
 
 /// Lists of tasks that are kept. They are longer than other bodies, and any change of a task
@@ -34,11 +34,11 @@ const RECENT: usize = 1024;
 
 /// A state of the store; bodies made from a later one are not mixed up with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(u64);
+struct StoreVersion(u64);
 
 #[derive(Debug, Clone)]
-struct Kept {
-    body: Shared,
+struct CacheEntry {
+    body: SharedBody,
     until: Instant,
     /// The state that a list was made in.
     lists: u64,
@@ -46,17 +46,17 @@ struct Kept {
 
 /// What all processes change, and what they have changed lately.
 #[derive(Debug)]
-struct Followed {
+struct FollowedChanges {
     tracker: Box<dyn Tracker>,
-    recent: VecDeque<(Moment, String)>,
-    /// All changes after this moment are among the recent ones.
-    complete_since: Moment,
+    recent: VecDeque<(StoreVersion, String)>,
+    /// All changes after this version are among the recent ones.
+    complete_since: StoreVersion,
 }
 
-impl Followed {
-    fn remember(&mut self, moment: Moment, keys: Vec<String>) {
+impl FollowedChanges {
+    fn remember(&mut self, version: StoreVersion, keys: Vec<String>) {
         self.recent
-            .extend(keys.into_iter().map(|key| (moment, key)));
+            .extend(keys.into_iter().map(|key| (version, key)));
         while self.recent.len() > RECENT
             && let Some((forgotten, _)) = self.recent.pop_front()
         {
@@ -65,45 +65,45 @@ impl Followed {
     }
 
     /// Whether it is known that the key is as it was.
-    fn is_unchanged(&self, key: &str, since: Moment) -> bool {
+    fn is_unchanged(&self, key: &str, since: StoreVersion) -> bool {
         let later = self.recent.iter().rev();
-        let mut later = later.take_while(|(moment, _)| *moment > since);
+        let mut later = later.take_while(|(version, _)| *version > since);
         since >= self.complete_since && !later.any(|(_, changed)| changed == key)
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Memory {
-    followed: Mutex<Followed>,
+pub(super) struct MemoryCache {
+    followed: Mutex<FollowedChanges>,
     keeps_lists: bool,
     /// Counts looks that found something.
-    moment: AtomicU64,
+    version: AtomicU64,
     /// Counts those that found a task among it.
     lists_since: AtomicU64,
-    entries: Bounded<String, Kept, ByLength>,
-    lists: Bounded<String, Kept, ByLength>,
+    entries: Bounded<String, CacheEntry, EntryWeight>,
+    lists: Bounded<String, CacheEntry, EntryWeight>,
     /// Absent where nothing is kept: nobody would find what another has made.
-    flights: Option<Flights>,
+    single_flight: Option<SingleFlight>,
     jitter_per_cent: u32,
 }
 
 /// What is kept of one thing, and what is kept of a list.
 #[derive(Debug, Clone, Copy)]
-enum Shelf {
-    Things,
-    Lists,
+enum EntryKind {
+    Thing,
+    List,
 }
 
 #[derive(Debug, Clone)]
-struct ByLength;
+struct EntryWeight;
 
-impl Weighter<String, Kept> for ByLength {
-    fn weight(&self, key: &String, kept: &Kept) -> u64 {
+impl Weighter<String, CacheEntry> for EntryWeight {
+    fn weight(&self, key: &String, kept: &CacheEntry) -> u64 {
         units(key, &kept.body)
     }
 }
 
-impl Memory {
+impl MemoryCache {
     pub(super) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
         Ok(Self::over(store::tracker(context)?, &context.settings))
     }
@@ -113,44 +113,44 @@ impl Memory {
         let units = (lists * UNITS_OF_A_LIST) as u64;
         Self {
             keeps_lists: tracker.sees_lists(),
-            followed: Mutex::new(Followed {
+            followed: Mutex::new(FollowedChanges {
                 tracker,
                 recent: VecDeque::new(),
-                complete_since: Moment(0),
+                complete_since: StoreVersion(0),
             }),
-            moment: AtomicU64::new(0),
+            version: AtomicU64::new(0),
             lists_since: AtomicU64::new(0),
-            entries: Bounded::with_weighter(entries, entries as u64, ByLength),
-            lists: Bounded::with_weighter(lists, units, ByLength),
-            flights: (entries > 0).then(Flights::default),
+            entries: Bounded::with_weighter(entries, entries as u64, EntryWeight),
+            lists: Bounded::with_weighter(lists, units, EntryWeight),
+            single_flight: (entries > 0).then(SingleFlight::default),
             jitter_per_cent: settings.cache_ttl_jitter,
         }
     }
 
     /// Forgets what has changed, and says which state of the store is known now.
-    fn look(&self) -> Result<Moment, StoreError> {
+    fn look(&self) -> Result<StoreVersion, StoreError> {
         let mut followed = self.follow();
         let changes = followed.tracker.follow()?;
         Ok(self.forget(&mut followed, changes))
     }
 
-    fn follow(&self) -> MutexGuard<'_, Followed> {
+    fn follow(&self) -> MutexGuard<'_, FollowedChanges> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forget(&self, followed: &mut Followed, changes: Changes) -> Moment {
+    fn forget(&self, followed: &mut FollowedChanges, changes: Changes) -> StoreVersion {
         if changes == Changes::Nothing {
-            return Moment(self.moment.load(Ordering::Relaxed));
+            return StoreVersion(self.version.load(Ordering::Relaxed));
         }
         // Only who follows comes here, so nobody else counts meanwhile.
-        let moment = Moment(self.moment.fetch_add(1, Ordering::Relaxed) + 1);
+        let version = StoreVersion(self.version.fetch_add(1, Ordering::Relaxed) + 1);
         match changes {
             Changes::Nothing => {}
             Changes::Everything => {
                 self.entries.clear();
                 self.lists_since.fetch_add(1, Ordering::Relaxed);
                 followed.recent.clear();
-                followed.complete_since = moment;
+                followed.complete_since = version;
             }
             Changes::Keys(keys) => {
                 for key in &keys {
@@ -159,78 +159,78 @@ impl Memory {
                 if keys.iter().any(|key| key.starts_with("task:")) {
                     self.lists_since.fetch_add(1, Ordering::Relaxed);
                 }
-                followed.remember(moment, keys);
+                followed.remember(version, keys);
             }
         }
-        moment
+        version
     }
 
-    fn shelf(&self, shelf: Shelf) -> &Bounded<String, Kept, ByLength> {
-        match shelf {
-            Shelf::Things => &self.entries,
-            Shelf::Lists => &self.lists,
+    fn entries_of(&self, kind: EntryKind) -> &Bounded<String, CacheEntry, EntryWeight> {
+        match kind {
+            EntryKind::Thing => &self.entries,
+            EntryKind::List => &self.lists,
         }
     }
 
-    fn find(&self, shelf: Shelf, key: &str) -> Option<Shared> {
-        let kept = self.shelf(shelf).get(key)?;
-        let fresh = match shelf {
-            Shelf::Things => true,
-            Shelf::Lists => kept.lists == self.lists_since.load(Ordering::Relaxed),
+    fn find(&self, kind: EntryKind, key: &str) -> Option<SharedBody> {
+        let kept = self.entries_of(kind).get(key)?;
+        let fresh = match kind {
+            EntryKind::Thing => true,
+            EntryKind::List => kept.lists == self.lists_since.load(Ordering::Relaxed),
         };
         (fresh && kept.until > Instant::now()).then_some(kept.body)
     }
 
     /// What is there, or else what is made of the store.
-    fn read(&self, shelf: Shelf, key: &str, make: &mut Make<'_>) -> Found {
+    fn read(&self, kind: EntryKind, key: &str, make: &mut MakeBody<'_>) -> CacheResult {
         self.look()?;
-        if let Some(body) = self.find(shelf, key) {
+        if let Some(body) = self.find(kind, key) {
             return Ok(Some(body));
         }
-        let Some(flights) = &self.flights else {
+        let Some(single_flight) = &self.single_flight else {
             return Ok(make()?.map(|made| made.body));
         };
         // No key of a thing begins so.
-        let flight = match shelf {
-            Shelf::Things => Cow::Borrowed(key),
-            Shelf::Lists => Cow::Owned(format!("?{key}")),
+        let flight = match kind {
+            EntryKind::Thing => Cow::Borrowed(key),
+            EntryKind::List => Cow::Owned(format!("?{key}")),
         };
         // Another thread may have landed, now or just before we led. What it has made will not do as
         // such: it may have read before this request began.
-        let _lead = flights.lead(&flight);
-        let moment = self.look()?;
-        if let Some(body) = self.find(shelf, key) {
+        let _lead = single_flight.lead(&flight);
+        let version = self.look()?;
+        if let Some(body) = self.find(kind, key) {
             return Ok(Some(body));
         }
         let Some(made) = make()? else {
             return Ok(None);
         };
-        self.keep(shelf, moment, key, &made);
+        self.keep(kind, version, key, &made);
         Ok(Some(made.body))
     }
 
-    /// Remembers what was made from the store as it was at `moment`.
-    fn keep(&self, shelf: Shelf, moment: Moment, key: &str, made: &Made) {
+    /// Remembers what was made from the store as it was at `version`.
+    fn keep(&self, kind: EntryKind, version: StoreVersion, key: &str, made: &FreshBody) {
         let followed = self.follow();
         // What was seen since may have spoiled this very key before it was here to be forgotten; and any
         // change of a task spoils a list.
-        let is_unchanged = match shelf {
-            Shelf::Things => followed.is_unchanged(key, moment),
-            Shelf::Lists => self.moment.load(Ordering::Relaxed) == moment.0,
+        let is_unchanged = match kind {
+            EntryKind::Thing => followed.is_unchanged(key, version),
+            EntryKind::List => self.version.load(Ordering::Relaxed) == version.0,
         };
         if made.ttl.is_zero() || !is_unchanged {
             return;
         }
-        let kept = Kept {
+        let kept = CacheEntry {
             body: Arc::clone(&made.body),
             until: Instant::now() + shortened(made.ttl, self.jitter_per_cent),
             lists: self.lists_since.load(Ordering::Relaxed),
         };
-        self.shelf(shelf).insert(key.to_owned(), kept);
+        self.entries_of(kind).insert(key.to_owned(), kept);
     }
 }
 
-impl Invalidate for Memory {
+impl Invalidate for MemoryCache {
     /// Nobody keeps what was read before the change: by then it is among the recent ones.
     fn announce(&self, _keys: &[String]) -> bool {
         true
@@ -241,16 +241,16 @@ impl Invalidate for Memory {
     }
 }
 
-impl Cache for Memory {
-    fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found {
-        self.read(Shelf::Things, key, make)
+impl Cache for MemoryCache {
+    fn read_through(&self, key: &str, make: &mut MakeBody<'_>) -> CacheResult {
+        self.read(EntryKind::Thing, key, make)
     }
 
-    fn read_list(&self, query: &str, make: &mut Make<'_>) -> Found {
+    fn read_list(&self, query: &str, make: &mut MakeBody<'_>) -> CacheResult {
         if !self.keeps_lists {
             return Ok(make()?.map(|made| made.body));
         }
-        self.read(Shelf::Lists, query, make)
+        self.read(EntryKind::List, query, make)
     }
 
     fn kind(&self) -> &'static str {

@@ -1,9 +1,9 @@
 //! What is remembered of the store: whole response bodies under `task:{id}`, `user:{id}` and
 //! `session:{id}`, in this process or in Redis.
 
-mod flights;
 mod memory;
 mod redis;
+mod single_flight;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use super::problem::Problem;
 use super::store::{Invalidate, Store};
 
 /// A response body, shared by the cache and the responses under way.
-pub(crate) type Shared = Arc<[u8]>;
+pub(crate) type SharedBody = Arc<[u8]>;
 
 /// A body fresh from the store, and how long it may be kept.
 #[derive(Debug)]
-pub(crate) struct Made {
-    pub(crate) body: Shared,
+pub(crate) struct FreshBody {
+    pub(crate) body: SharedBody,
     pub(crate) ttl: Duration,
 }
 
 /// Asks the store; nothing where there is no such thing, which is not remembered.
-pub(crate) type Make<'a> = dyn FnMut() -> Result<Option<Made>, Problem> + 'a;
+pub(crate) type MakeBody<'a> = dyn FnMut() -> Result<Option<FreshBody>, Problem> + 'a;
 
-pub(crate) type Found = Result<Option<Shared>, Problem>;
+pub(crate) type CacheResult = Result<Option<SharedBody>, Problem>;
 
 /// Saves questions to the store. What this process has written it never shows in the old form.
 pub(crate) trait Cache: Invalidate + fmt::Debug {
     /// What is under `key`: remembered, or else made and, for its time, remembered.
-    fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found;
+    fn read_through(&self, key: &str, make: &mut MakeBody<'_>) -> CacheResult;
 
     /// The list that `query` asks for. Only a cache that hears of new tasks at once can keep it.
-    fn read_list(&self, query: &str, make: &mut Make<'_>) -> Found {
+    fn read_list(&self, query: &str, make: &mut MakeBody<'_>) -> CacheResult {
         let _ = query;
         Ok(make()?.map(|made| made.body))
     }
@@ -53,9 +53,9 @@ pub(crate) trait Cache: Invalidate + fmt::Debug {
 }
 
 pub(crate) fn open(context: &WorkerContext) -> anyhow::Result<Arc<dyn Cache>> {
-    match redis::Redis::open(context)? {
+    match redis::RedisCache::open(context)? {
         Some(redis) => Ok(Arc::new(redis)),
-        None => Ok(Arc::new(memory::Memory::new(context)?)),
+        None => Ok(Arc::new(memory::MemoryCache::new(context)?)),
     }
 }
 
@@ -69,7 +69,7 @@ const UNIT: usize = 1024;
 
 /// What an entry counts as: a long body as several, so that no client can fill the memory with a few
 /// thousand long ones. At least 1: what weighs nothing is never evicted.
-fn units(key: &str, body: &Shared) -> u64 {
+fn units(key: &str, body: &SharedBody) -> u64 {
     ((key.len() + body.len()) / UNIT + 1) as u64
 }
 

@@ -19,19 +19,19 @@
 //!
 //! Each key ends with what tells the store from others (`Store::identity`): what was read from one is never shown for another.
 //!
-//! `near` keeps copies of what Redis holds in this process; `ear` hears what other servers change.
+//! `near` keeps copies of what Redis holds in this process; `invalidation_listener` hears what other servers change.
 
 mod address;
 mod breaker;
 mod client;
-mod ear;
-mod holding;
-mod keeper;
-mod link;
+mod connection;
+mod invalidation_listener;
+mod key_state;
 mod marker;
 mod near;
 mod neighbours;
-mod owed;
+mod pending_invalidations;
+mod recovery;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -43,43 +43,43 @@ use std::time::Instant;
 use log::error;
 use oxicorn_common::{Backend, Settings, WorkerContext};
 
-use self::address::Address;
+use self::address::RedisAddress;
 use self::breaker::Breaker;
-use self::client::Client;
-use self::ear::Ear;
-use self::holding::Holding;
-use self::keeper::Keeper;
+use self::client::RedisClient;
+use self::invalidation_listener::InvalidationListener;
+use self::key_state::KeyState;
 use self::marker::Marker;
-use self::near::Near;
+use self::near::NearCache;
 use self::neighbours::Neighbours;
-use super::flights::Flights;
-use super::{Cache, Found, Made, Make, Shared, shortened};
+use self::recovery::Recovery;
+use super::single_flight::SingleFlight;
+use super::{Cache, CacheResult, FreshBody, MakeBody, SharedBody, shortened};
 use crate::health::Health;
 use crate::store::{Invalidate, Store};
 
 /// Whether there may be such a Redis: nobody is asked.
 pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
-    Address::of(settings).map(drop)
+    RedisAddress::of(settings).map(drop)
 }
 
 #[derive(Debug)]
-pub(super) struct Redis {
-    client: Arc<Client>,
-    near: Near,
+pub(super) struct RedisCache {
+    client: Arc<RedisClient>,
+    near: NearCache,
     /// Differs between the processes of a server.
     age: u64,
     /// This process tells of what concerns the whole server.
     tells: bool,
-    flights: Flights,
+    single_flight: SingleFlight,
     health: Arc<Health>,
     jitter_per_cent: u32,
 }
 
-impl Redis {
+impl RedisCache {
     /// Nothing where none is configured. It is not used before [`Cache::attach`].
     pub(super) fn open(context: &WorkerContext) -> anyhow::Result<Option<Self>> {
         let settings: &Settings = &context.settings;
-        let Some(address) = Address::of(settings)? else {
+        let Some(address) = RedisAddress::of(settings)? else {
             return Ok(None);
         };
         let name = format!("Redis at {address}");
@@ -89,48 +89,48 @@ impl Redis {
             "going on without it",
             &context.outages,
         );
-        let client = Client {
+        let client = RedisClient {
             address,
-            patience: settings.redis_timeout,
+            timeout: settings.redis_timeout,
             breaker: Breaker::new(settings.threads),
             marker: Marker::new()?,
             space: Default::default(),
         };
         Ok(Some(Self {
             client: Arc::new(client),
-            near: Near::new(settings, &context.news),
+            near: NearCache::new(settings, &context.news),
             age: context.age,
             tells: context.slot == 0,
-            flights: Flights::default(),
+            single_flight: SingleFlight::default(),
             health: Arc::new(health),
             jitter_per_cent: settings.cache_ttl_jitter,
         }))
     }
 
     /// As if nobody could be asked, Redis shuts a key.
-    fn look(&self, key: &str) -> Holding {
-        let answer = self.client.ask(&holding::read(&self.client.name(key)));
-        answer.map_or(Holding::Shut, Holding::of)
+    fn look(&self, key: &str) -> KeyState {
+        let answer = self.client.ask(&key_state::read(&self.client.name(key)));
+        answer.map_or(KeyState::Shut, KeyState::of)
     }
 
     /// Makes what is under `key` and lets Redis keep it, where nobody else is about to.
-    fn fill(&self, key: &str, make: &mut Make<'_>) -> Found {
+    fn fill(&self, key: &str, make: &mut MakeBody<'_>) -> CacheResult {
         let (token, name) = (self.client.marker.token(), self.client.name(key));
-        let reserved = self.client.ask(&holding::reserve(&name, &token));
-        match reserved.map(Holding::of) {
-            Some(Holding::Nothing) => {}
-            Some(Holding::Body(body)) => return Ok(Some(body.into())),
+        let reserved = self.client.ask(&key_state::reserve(&name, &token));
+        match reserved.map(KeyState::of) {
+            Some(KeyState::Nothing) => {}
+            Some(KeyState::Body(body)) => return Ok(Some(body.into())),
             _ => return from_store(make),
         }
         let began = Instant::now();
         let made = make();
         let step = match &made {
-            Ok(Some(Made { body, ttl })) if *ttl > began.elapsed() => {
+            Ok(Some(FreshBody { body, ttl })) if *ttl > began.elapsed() => {
                 // Its time has begun when the store was asked.
                 let left = shortened(*ttl, self.jitter_per_cent).saturating_sub(began.elapsed());
-                holding::fill(&name, &token, body, left)
+                key_state::fill(&name, &token, body, left)
             }
-            _ => holding::release(&name, &token),
+            _ => key_state::release(&name, &token),
         };
         // Without an answer the reservation ends by itself.
         let _ = self.client.ask(&step);
@@ -138,33 +138,33 @@ impl Redis {
     }
 }
 
-impl Cache for Redis {
-    fn read_through(&self, key: &str, make: &mut Make<'_>) -> Found {
+impl Cache for RedisCache {
+    fn read_through(&self, key: &str, make: &mut MakeBody<'_>) -> CacheResult {
         if let Some(body) = self.near.find(key) {
             return Ok(Some(body));
         }
         let stamp = self.near.stamp(key);
         match self.look(key) {
-            Holding::Body(body) => {
-                let body = Shared::from(body);
+            KeyState::Body(body) => {
+                let body = SharedBody::from(body);
                 self.near.keep(key, stamp, &body);
                 return Ok(Some(body));
             }
-            Holding::Shut => return from_store(make),
-            Holding::Nothing | Holding::Reserved => {}
+            KeyState::Shut => return from_store(make),
+            KeyState::Nothing | KeyState::Reserved => {}
         }
-        if let Some(_lead) = self.flights.lead(key) {
+        if let Some(_lead) = self.single_flight.lead(key) {
             return self.fill(key, make);
         }
         // Not what the other thread has made: it may have read before this request began.
         match self.look(key) {
-            Holding::Body(body) => Ok(Some(Shared::from(body))),
+            KeyState::Body(body) => Ok(Some(SharedBody::from(body))),
             _ => from_store(make),
         }
     }
 
     fn attach(&self, store: &Arc<dyn Store>) {
-        let keeper = Keeper {
+        let recovery = Recovery {
             client: Arc::clone(&self.client),
             health: Arc::clone(&self.health),
             store: Arc::downgrade(store),
@@ -172,17 +172,17 @@ impl Cache for Redis {
             neighbours: Neighbours::new(self.tells),
         };
         let thread = std::thread::Builder::new().name("redis".to_owned());
-        if let Err(problem) = thread.spawn(|| keeper.run()) {
+        if let Err(problem) = thread.spawn(|| recovery.run()) {
             error!("Redis is not used: there is no thread to look after it: {problem}");
         }
         if self.near.is_on() {
-            let ear = Ear {
+            let invalidation_listener = InvalidationListener {
                 client: Arc::clone(&self.client),
                 news: self.near.news.clone(),
                 who: self.age,
             };
-            let thread = std::thread::Builder::new().name("redis-ear".to_owned());
-            if let Err(problem) = thread.spawn(|| ear.run()) {
+            let thread = std::thread::Builder::new().name("redis-invalidation_listener".to_owned());
+            if let Err(problem) = thread.spawn(|| invalidation_listener.run()) {
                 error!("No copies are kept of what Redis holds: no thread: {problem}");
             }
         }
@@ -197,11 +197,14 @@ impl Cache for Redis {
     }
 }
 
-impl Invalidate for Redis {
+impl Invalidate for RedisCache {
     fn announce(&self, keys: &[String]) -> bool {
         let mark = self.client.marker.mark();
         let names = self.client.names(keys);
-        let told = self.client.ask(&holding::announce(&names, &mark)).is_some();
+        let told = self
+            .client
+            .ask(&key_state::announce(&names, &mark))
+            .is_some();
         // After the mark: what is copied from now on was not in Redis before it.
         self.near.spoil(keys);
         if !told {
@@ -215,12 +218,12 @@ impl Invalidate for Redis {
     }
 }
 
-impl Drop for Redis {
+impl Drop for RedisCache {
     fn drop(&mut self) {
         self.client.breaker.end();
     }
 }
 
-fn from_store(make: &mut Make<'_>) -> Found {
+fn from_store(make: &mut MakeBody<'_>) -> CacheResult {
     Ok(make()?.map(|made| made.body))
 }

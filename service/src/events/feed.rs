@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{EventsError, Message, Position, Topic};
+use super::{EventsError, KafkaMessage, Position, Topic};
 
 /// How many messages are kept ready.
 const ROOM: usize = 256;
@@ -26,34 +26,34 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
-struct Shelf {
-    ready: VecDeque<Message>,
+struct FeedState {
+    ready: VecDeque<KafkaMessage>,
     done: Vec<Position>,
     closed: bool,
 }
 
 #[derive(Debug, Default)]
-struct Shared {
-    shelf: Mutex<Shelf>,
+struct SharedFeed {
+    state: Mutex<FeedState>,
     changed: Condvar,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Shelf> {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+impl SharedFeed {
+    fn lock(&self) -> MutexGuard<'_, FeedState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Gets messages until it is dropped, over any outage.
 #[derive(Debug)]
 pub(crate) struct Feed {
-    shared: Arc<Shared>,
+    shared: Arc<SharedFeed>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Feed {
     pub(crate) fn start(topic: Topic, group: String) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(SharedFeed::default());
         let theirs = shared.clone();
         let thread = thread::Builder::new()
             .name("feed".to_owned())
@@ -64,22 +64,22 @@ impl Feed {
         })
     }
 
-    /// What is ready, `most` messages at most; waits `patience` for the first.
-    pub(crate) fn take(&self, most: usize, patience: Duration) -> Vec<Message> {
-        let shelf = self.shared.lock();
-        let (mut shelf, _) = self
+    /// What is ready, `most` messages at most; waits `timeout` for the first.
+    pub(crate) fn take(&self, most: usize, timeout: Duration) -> Vec<KafkaMessage> {
+        let state = self.shared.lock();
+        let (mut state, _) = self
             .shared
             .changed
-            .wait_timeout_while(shelf, patience, |shelf| shelf.ready.is_empty())
+            .wait_timeout_while(state, timeout, |state| state.ready.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        let count = shelf.ready.len().min(most);
-        shelf.ready.drain(..count).collect()
+        let count = state.ready.len().min(most);
+        state.ready.drain(..count).collect()
     }
 
     /// Says that the work of these is done: they need not be delivered again.
-    pub(crate) fn done(&self, messages: &[Message]) {
-        let mut shelf = self.shared.lock();
-        shelf.done.extend(messages.iter().map(|one| one.position));
+    pub(crate) fn done(&self, messages: &[KafkaMessage]) {
+        let mut state = self.shared.lock();
+        state.done.extend(messages.iter().map(|one| one.position));
     }
 }
 
@@ -97,7 +97,7 @@ impl Drop for Feed {
     }
 }
 
-fn keep_subscribed(topic: &Topic, group: &str, shared: &Shared) {
+fn keep_subscribed(topic: &Topic, group: &str, shared: &SharedFeed) {
     while !shared.lock().closed {
         // The legacy client expects what an outage may take from it.
         let followed = catch_unwind(AssertUnwindSafe(|| follow(topic, group, shared)));
@@ -112,15 +112,15 @@ fn keep_subscribed(topic: &Topic, group: &str, shared: &Shared) {
 }
 
 /// Gets messages until the broker fails or the feed is closed.
-fn follow(topic: &Topic, group: &str, shared: &Shared) -> Result<(), EventsError> {
+fn follow(topic: &Topic, group: &str, shared: &SharedFeed) -> Result<(), EventsError> {
     let mut subscriber = topic.subscriber(group)?;
     // What an earlier subscriber brought comes again.
     shared.lock().done.clear();
     loop {
         let (room, done, closed) = {
-            let mut shelf = shared.lock();
-            let done = std::mem::take(&mut shelf.done);
-            (shelf.ready.len() < ROOM, done, shelf.closed)
+            let mut state = shared.lock();
+            let done = std::mem::take(&mut state.done);
+            (state.ready.len() < ROOM, done, state.closed)
         };
         if !done.is_empty() {
             subscriber.commit(&done)?;

@@ -15,7 +15,9 @@ use kafka::error::KafkaCode;
 
 use super::partition::partition_of;
 use super::probe::offers;
-use super::{EventsError, Message, OutboxEvent, Position, Published, Publisher, Subscriber, Topic};
+use super::{
+    EventsError, KafkaMessage, OutboxEvent, Position, Published, Publisher, Subscriber, Topic,
+};
 
 /// How long a new topic may take to get its leaders.
 const SETTLING: Duration = Duration::from_secs(3);
@@ -43,7 +45,7 @@ impl LegacyPublisher {
         let topic = topic.clone();
         thread::Builder::new()
             .name("kafka".to_owned())
-            .spawn(move || match Client::connect(&topic) {
+            .spawn(move || match LegacyClient::connect(&topic) {
                 Ok(client) => {
                     // Nobody waits any more: then there is nothing to send either.
                     let _ = connected.send(Ok(()));
@@ -79,13 +81,13 @@ impl Publisher for LegacyPublisher {
 }
 
 /// The crate's client in its thread.
-struct Client {
+struct LegacyClient {
     client: KafkaClient,
     topic: String,
     partitions: u32,
 }
 
-impl Client {
+impl LegacyClient {
     fn connect(topic: &Topic) -> Result<Self, EventsError> {
         let (client, partitions) = client(topic)?;
         Ok(Self {
@@ -176,17 +178,17 @@ impl LegacySubscriber {
 }
 
 impl Subscriber for LegacySubscriber {
-    fn poll(&mut self, room: bool, patience: Duration) -> Result<Vec<Message>, EventsError> {
+    fn poll(&mut self, room: bool, timeout: Duration) -> Result<Vec<KafkaMessage>, EventsError> {
         if !room {
-            thread::sleep(patience);
+            thread::sleep(timeout);
             return Ok(Vec::new());
         }
         let client = self.consumer.client_mut();
-        client.set_fetch_max_wait_time(patience)?;
+        client.set_fetch_max_wait_time(timeout)?;
         let sets = self.consumer.poll()?;
         let messages = sets.iter().flat_map(|set| {
             let partition = set.partition();
-            set.messages().iter().map(move |message| Message {
+            set.messages().iter().map(move |message| KafkaMessage {
                 position: Position {
                     partition,
                     offset: message.offset,

@@ -33,7 +33,7 @@ pub(crate) use relay::Relay;
 
 use legacy::{LegacyPublisher, LegacySubscriber};
 use modern::{ModernPublisher, ModernSubscriber};
-use probe::{Generation, probe};
+use probe::{BrokerGeneration, probe};
 
 /// What became of a batch.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ pub(crate) struct Position {
 
 /// A message as it came from the broker: anybody may have written it.
 #[derive(Debug, Clone)]
-pub(crate) struct Message {
+pub(crate) struct KafkaMessage {
     pub(crate) position: Position,
     pub(crate) payload: Vec<u8>,
 }
@@ -67,8 +67,8 @@ pub(crate) struct Message {
 /// Gets the messages of a topic for one member of a group. Used by one thread, which polls even
 /// while it has no room.
 pub(crate) trait Subscriber {
-    /// Waits `patience` at most; brings nothing while there is no `room`.
-    fn poll(&mut self, room: bool, patience: Duration) -> Result<Vec<Message>, EventsError>;
+    /// Waits `timeout` at most; brings nothing while there is no `room`.
+    fn poll(&mut self, room: bool, timeout: Duration) -> Result<Vec<KafkaMessage>, EventsError>;
     /// Notes for the group that these, and all before them, are done.
     fn commit(&mut self, done: &[Position]) -> Result<(), EventsError>;
 }
@@ -92,15 +92,15 @@ impl Topic {
 
     fn publisher(&self) -> Result<Box<dyn Publisher>, EventsError> {
         Ok(match probe(&self.brokers)? {
-            Generation::Legacy => Box::new(LegacyPublisher::connect(self)?),
-            Generation::Modern => Box::new(ModernPublisher::connect(self)?),
+            BrokerGeneration::Legacy => Box::new(LegacyPublisher::connect(self)?),
+            BrokerGeneration::Modern => Box::new(ModernPublisher::connect(self)?),
         })
     }
 
     fn subscriber(&self, group: &str) -> Result<Box<dyn Subscriber>, EventsError> {
         Ok(match probe(&self.brokers)? {
-            Generation::Legacy => Box::new(LegacySubscriber::connect(self, group)?),
-            Generation::Modern => Box::new(ModernSubscriber::connect(self, group)?),
+            BrokerGeneration::Legacy => Box::new(LegacySubscriber::connect(self, group)?),
+            BrokerGeneration::Modern => Box::new(ModernSubscriber::connect(self, group)?),
         })
     }
 }

@@ -16,7 +16,9 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::probe::probe;
-use super::{EventsError, Message, OutboxEvent, Position, Published, Publisher, Subscriber, Topic};
+use super::{
+    EventsError, KafkaMessage, OutboxEvent, Position, Published, Publisher, Subscriber, Topic,
+};
 
 /// How long an event may take from the outbox to its acknowledgement.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -228,14 +230,14 @@ impl ModernSubscriber {
 }
 
 impl Subscriber for ModernSubscriber {
-    fn poll(&mut self, room: bool, patience: Duration) -> Result<Vec<Message>, EventsError> {
+    fn poll(&mut self, room: bool, timeout: Duration) -> Result<Vec<KafkaMessage>, EventsError> {
         self.pause(!room)?;
-        match self.consumer.poll(patience) {
+        match self.consumer.poll(timeout) {
             None => Ok(Vec::new()),
             Some(Ok(message)) => {
                 // A partition that was assigned since the pause is not paused.
                 self.paused &= room;
-                Ok(vec![Message {
+                Ok(vec![KafkaMessage {
                     position: Position {
                         partition: message.partition(),
                         offset: message.offset(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::EventsError;
 
 /// How long a broker may take for each step of its answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// No broker lists more than a few dozen calls of six bytes.
 const LONGEST_ANSWER: usize = 64 * 1024;
 const API_VERSIONS: i16 = 18;
@@ -30,7 +30,7 @@ pub(super) type Offer = (i16, i16, i16);
 
 /// Which client speaks with the brokers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Generation {
+pub(crate) enum BrokerGeneration {
     /// The `kafka` crate, for brokers before 4.0.
     Legacy,
     /// `rdkafka`.
@@ -42,14 +42,14 @@ pub(crate) enum Generation {
 ///
 /// # Errors
 /// Why the last broker did not answer, when none did.
-pub(crate) fn probe(brokers: &[String]) -> Result<Generation, EventsError> {
+pub(crate) fn probe(brokers: &[String]) -> Result<BrokerGeneration, EventsError> {
     let mut found = None;
     let mut problem = None;
     for broker in brokers {
         match ask(broker) {
-            Ok(true) if found.is_none() => found = Some(Generation::Legacy),
+            Ok(true) if found.is_none() => found = Some(BrokerGeneration::Legacy),
             Ok(true) => {}
-            Ok(false) => found = Some(Generation::Modern),
+            Ok(false) => found = Some(BrokerGeneration::Modern),
             Err(error) => problem = Some(error),
         }
     }
@@ -82,7 +82,7 @@ pub(super) fn offers(broker: &str) -> Result<Vec<Offer>, EventsError> {
 fn exchange(broker: &str) -> io::Result<Vec<u8>> {
     let mut problem = io::Error::from(io::ErrorKind::NotFound);
     for address in broker.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, PATIENCE) {
+        match TcpStream::connect_timeout(&address, TIMEOUT) {
             Ok(stream) => return converse(stream),
             Err(error) => problem = error,
         }
@@ -91,8 +91,8 @@ fn exchange(broker: &str) -> io::Result<Vec<u8>> {
 }
 
 fn converse(mut stream: TcpStream) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let mut request = Vec::with_capacity(32);
     let length = u32::try_from(10 + CLIENT.len()).expect("a short name");
     request.extend(length.to_be_bytes());
@@ -145,10 +145,16 @@ mod tests {
 
     #[test]
     fn each_generation_is_told() {
-        assert_eq!(probe(&brokers_39()).expect("an answer"), Generation::Legacy);
-        assert_eq!(probe(&brokers_4()).expect("an answer"), Generation::Modern);
+        assert_eq!(
+            probe(&brokers_39()).expect("an answer"),
+            BrokerGeneration::Legacy
+        );
+        assert_eq!(
+            probe(&brokers_4()).expect("an answer"),
+            BrokerGeneration::Modern
+        );
         let both = [brokers_39(), brokers_4()].concat();
-        assert_eq!(probe(&both).expect("an answer"), Generation::Modern);
+        assert_eq!(probe(&both).expect("an answer"), BrokerGeneration::Modern);
     }
 
     #[test]
@@ -158,7 +164,7 @@ mod tests {
         let began = Instant::now();
         let error = probe(&[address]).expect_err("nobody answers");
         assert!(matches!(error, EventsError::Unreachable { .. }), "{error}");
-        assert!(began.elapsed() < 3 * PATIENCE, "{:?}", began.elapsed());
+        assert!(began.elapsed() < 3 * TIMEOUT, "{:?}", began.elapsed());
     }
 
     #[test]

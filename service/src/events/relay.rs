@@ -81,7 +81,7 @@ impl Relay {
 
     /// Publishes while the turn is ours.
     fn hold(&self, mut turn: Box<dyn RelayTurn>, stop: &Stop) -> Result<(), StoreError> {
-        let mut desk = Desk {
+        let mut batches = BatchPublisher {
             relay: self,
             publisher: None,
             heard_at: None,
@@ -100,10 +100,10 @@ impl Relay {
             let events = self.store.outbox(BATCH)?;
             let outcome = match events.is_empty() {
                 true if stop.requested() => break,
-                true => desk.ask(),
+                true => batches.ask(),
                 false => {
                     let batch = one_a_task(events);
-                    let published = desk.publish(&batch);
+                    let published = batches.publish(&batch);
                     self.store.remove_events(&published.0)?;
                     published.1
                 }
@@ -142,7 +142,7 @@ impl Relaying {
 }
 
 /// The relay while it has the turn.
-struct Desk<'a> {
+struct BatchPublisher<'a> {
     relay: &'a Relay,
     publisher: Option<Box<dyn Publisher>>,
     /// When the brokers last answered.
@@ -153,7 +153,7 @@ struct Desk<'a> {
     halved_at: Option<Instant>,
 }
 
-impl Desk<'_> {
+impl BatchPublisher<'_> {
     /// Makes sure that the brokers are there, now and then; true: there is nothing to do.
     fn ask(&mut self) -> Result<bool, EventsError> {
         if self.heard_at.is_none_or(|at| at.elapsed() >= PROBE_AFTER) {

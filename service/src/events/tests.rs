@@ -16,13 +16,13 @@ use crate::store::{Store, testing as stores};
 const SOON: Duration = Duration::from_secs(30);
 
 /// A store and whatever relays it.
-struct Source {
+struct RelaySource {
     _folder: stores::Guard,
     context: WorkerContext,
     store: Arc<dyn Store>,
 }
 
-impl Source {
+impl RelaySource {
     fn new() -> Self {
         let (folder, settings) = stores::settings();
         Self {
@@ -102,7 +102,7 @@ fn each(name: &str, test: impl Fn(Topic)) {
 #[test]
 fn every_event_arrives_once_and_a_tasks_events_in_order() {
     each("order", |topic| {
-        let (source, stop) = (Source::new(), Stop::default());
+        let (source, stop) = (RelaySource::new(), Stop::default());
         let relaying = source.relay(&topic, &stop);
         let ids: Vec<_> = (0..300).map(|_| source.create()).collect();
         ids.iter().for_each(|id| source.cancel(*id));
@@ -119,7 +119,7 @@ fn every_event_arrives_once_and_a_tasks_events_in_order() {
 
 #[test]
 fn a_batch_has_one_event_of_a_task() {
-    let source = Source::new();
+    let source = RelaySource::new();
     let ids = [source.create(), source.create()];
     source.cancel(ids[0]);
     let batch = super::relay::one_a_task(source.store.outbox(10).expect("no error"));
@@ -135,7 +135,7 @@ fn a_batch_has_one_event_of_a_task() {
 #[test]
 fn both_generations_put_a_task_into_the_same_partition() {
     let topic = topic("partition", brokers_39());
-    let source = Source::new();
+    let source = RelaySource::new();
     (0..60).for_each(|_| _ = source.create());
     let batch = source.store.outbox(100).expect("no error");
     let mut legacy = super::LegacyPublisher::connect(&topic).expect("a broker");
@@ -167,7 +167,7 @@ fn both_generations_put_a_task_into_the_same_partition() {
 #[test]
 fn one_relay_has_the_turn_and_another_takes_it_up() {
     each("turn", |topic| {
-        let source = Source::new();
+        let source = RelaySource::new();
         let stops = [Stop::default(), Stop::default()];
         let first = source.relay(&topic, &stops[0]);
         source.create();
@@ -192,7 +192,7 @@ fn one_relay_has_the_turn_and_another_takes_it_up() {
 #[test]
 fn what_is_not_done_is_delivered_again() {
     each("again", |topic| {
-        let (source, stop) = (Source::new(), Stop::default());
+        let (source, stop) = (RelaySource::new(), Stop::default());
         let relaying = source.relay(&topic, &stop);
         (0..20).for_each(|_| _ = source.create());
         source.wait_until_sent();
@@ -225,7 +225,7 @@ fn what_is_not_done_is_delivered_again() {
 fn outage(service: &str, fault: &str, remedy: &str) {
     let broker = Broker::start(service);
     let topic = topic("outage", broker.addresses());
-    let (source, stop) = (Source::new(), Stop::default());
+    let (source, stop) = (RelaySource::new(), Stop::default());
     let relaying = source.relay(&topic, &stop);
     let mut ids: Vec<_> = (0..50).map(|_| source.create()).collect();
     source.wait_until_sent();

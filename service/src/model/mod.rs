@@ -8,7 +8,7 @@ mod time;
 mod user;
 
 pub(crate) use session::{Session, new_session_id};
-pub(crate) use stored_json::{Fields, StoredJson, check, fields, scalar};
+pub(crate) use stored_json::{JsonFields, StoredJson, check, fields, scalar};
 pub(crate) use task::{
     NewTask, Priority, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, TaskType,
     UserRef, new_task_reference,

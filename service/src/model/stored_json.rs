@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 pub(crate) struct StoredJson(Box<RawValue>);
 
 /// Some fields of an object, by name.
-pub(crate) type Fields = BTreeMap<String, Box<RawValue>>;
+pub(crate) type JsonFields = BTreeMap<String, Box<RawValue>>;
 
 impl StoredJson {
     /// # Errors
@@ -30,7 +30,7 @@ impl StoredJson {
     }
 
     /// The fields of these names; nothing where it is no object.
-    pub(crate) fn fields(&self, names: &[&str]) -> serde_json::Result<Option<Fields>> {
+    pub(crate) fn fields(&self, names: &[&str]) -> serde_json::Result<Option<JsonFields>> {
         fields(self.0.get().as_bytes(), names)
     }
 }
@@ -55,7 +55,7 @@ pub(crate) fn check(text: &[u8]) -> serde_json::Result<()> {
 }
 
 /// The fields of these names, of which the last of several counts; nothing where it is no object.
-pub(crate) fn fields(text: &[u8], names: &[&str]) -> serde_json::Result<Option<Fields>> {
+pub(crate) fn fields(text: &[u8], names: &[&str]) -> serde_json::Result<Option<JsonFields>> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let found = Named(names).deserialize(&mut deserializer)?;
     deserializer.end()?;
@@ -126,7 +126,7 @@ impl<'de> Visitor<'de> for Checked {
 struct Named<'n>(&'n [&'n str]);
 
 impl<'de> DeserializeSeed<'de> for Named<'_> {
-    type Value = Option<Fields>;
+    type Value = Option<JsonFields>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -134,7 +134,7 @@ impl<'de> DeserializeSeed<'de> for Named<'_> {
 }
 
 impl<'de> Visitor<'de> for Named<'_> {
-    type Value = Option<Fields>;
+    type Value = Option<JsonFields>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
@@ -170,7 +170,7 @@ impl<'de> Visitor<'de> for Named<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-        let mut found = Fields::new();
+        let mut found = JsonFields::new();
         while let Some(name) = entries.next_key::<String>()? {
             match self.0.contains(&name.as_str()) {
                 true => _ = found.insert(name, entries.next_value()?),

@@ -7,14 +7,14 @@ use log::debug;
 use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
 use oxicorn_common::{Backend, Outages};
 
-use super::{Trouble, Workshop};
-use crate::events::{EventType, Feed, Message, Notice};
+use super::{FailureLog, TaskRunner};
+use crate::events::{EventType, Feed, KafkaMessage, Notice};
 use crate::model::TaskId;
 use crate::store::{Now, StoreError};
 
 /// How many messages are taken at once, so that the most urgent of them is done first.
 const BATCH: usize = 16;
-const PATIENCE: Duration = Duration::from_millis(250);
+const TIMEOUT: Duration = Duration::from_millis(250);
 /// How often the store is asked for what no message brings: further attempts, what dead runners left.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 /// A task is looked for in the store when its message is so late.
@@ -22,26 +22,26 @@ const LATE: Duration = Duration::from_secs(5);
 
 /// Where a runner hears of tasks.
 #[derive(Debug)]
-pub(super) struct Delivery {
+pub(super) struct KafkaDelivery {
     pub(super) feed: Feed,
     pub(super) outages: Outages,
 }
 
-impl Workshop {
+impl TaskRunner {
     /// Does what is delivered, and what the store has besides, until told to stop.
-    pub(super) fn follow(&self, delivery: &Delivery, stop: &Stop) {
-        let mut trouble = Trouble::default();
+    pub(super) fn follow(&self, delivery: &KafkaDelivery, stop: &Stop) {
+        let mut trouble = FailureLog::default();
         let mut look_at = Instant::now();
         // Messages whose work is not known to be done.
         let mut held = Vec::new();
         while !stop.requested() {
             let down = delivery.outages.is_down(Backend::Events);
             if held.is_empty() {
-                let patience = if down { Duration::ZERO } else { PATIENCE };
-                held = delivery.feed.take(BATCH, patience);
+                let timeout = if down { Duration::ZERO } else { TIMEOUT };
+                held = delivery.feed.take(BATCH, timeout);
             }
             if down && held.is_empty() {
-                self.bell.wait(PATIENCE);
+                self.bell.wait(TIMEOUT);
             }
             let look = down || Instant::now() >= look_at;
             let outcome = self.deliver(&held, stop).and_then(|whole| {
@@ -68,7 +68,7 @@ impl Workshop {
 
     /// Does the tasks of these messages, the most urgent first. False when it was told to stop before
     /// the last.
-    fn deliver(&self, messages: &[Message], stop: &Stop) -> Result<bool, StoreError> {
+    fn deliver(&self, messages: &[KafkaMessage], stop: &Stop) -> Result<bool, StoreError> {
         for id in most_urgent_first(messages) {
             if stop.requested() {
                 return Ok(false);
@@ -96,7 +96,7 @@ impl Workshop {
 }
 
 /// The tasks that these messages say were created.
-fn most_urgent_first(messages: &[Message]) -> Vec<TaskId> {
+fn most_urgent_first(messages: &[KafkaMessage]) -> Vec<TaskId> {
     let mut notices: Vec<Notice> = messages
         .iter()
         .filter_map(|message| match serde_json::from_slice(&message.payload) {
@@ -126,7 +126,7 @@ mod tests {
             "\u{fffd}",
             r#"{"eventType":"task_created","taskId":4,"priority":"critical"}"#,
         ];
-        let messages = payloads.map(|payload| Message {
+        let messages = payloads.map(|payload| KafkaMessage {
             position: Position {
                 partition: 0,
                 offset: 0,

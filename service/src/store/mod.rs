@@ -125,7 +125,7 @@ impl Now {
 }
 
 /// Tasks as runners work them off.
-pub(crate) trait Queue {
+pub(crate) trait TaskQueue {
     /// Takes the most urgent task that has waited for `late`, that is due for another attempt, or
     /// that a dead runner has left.
     fn take_task(&self, now: Now, late: Duration) -> Result<Option<Lease>, StoreError>;
@@ -133,7 +133,7 @@ pub(crate) trait Queue {
     fn take_task_by_id(&self, id: TaskId, now: Now) -> Result<Option<Lease>, StoreError>;
     /// Prolongs the lease; false when the task is no longer wanted of this runner.
     fn renew_lease(&self, lease: &Lease, now: Now) -> Result<bool, StoreError>;
-    /// Notes how far the work has come, in per cent; false as for [`Queue::renew_lease`].
+    /// Notes how far the work has come, in per cent; false as for [`TaskQueue::renew_lease`].
     fn note_progress(&self, lease: &Lease, progress: u8, now: Now) -> Result<bool, StoreError>;
     /// False when the task was cancelled meanwhile or is another runner's.
     fn complete_task(
@@ -144,7 +144,7 @@ pub(crate) trait Queue {
         now: Now,
     ) -> Result<bool, StoreError>;
     /// Ends an attempt without a result. The task waits for the next one, unless this was the last
-    /// or `finally` says that another would end the same. False as for [`Queue::complete_task`].
+    /// or `finally` says that another would end the same. False as for [`TaskQueue::complete_task`].
     fn fail_task(
         &self,
         lease: &Lease,
@@ -153,7 +153,7 @@ pub(crate) trait Queue {
         seconds: f64,
         now: Now,
     ) -> Result<bool, StoreError>;
-    /// How long until [`Queue::take_task`] can find something it does not find now: an attempt
+    /// How long until [`TaskQueue::take_task`] can find something it does not find now: an attempt
     /// that is put off, or a lease that may run out. `None` when nothing waits at all.
     fn next_work(&self, now: Now) -> Result<Option<Duration>, StoreError>;
 }
@@ -185,7 +185,7 @@ const IDENTITY_DIGITS: usize = 16;
 
 /// What the service asks of its database.
 pub(crate) trait Store:
-    Tasks + Users + Sessions + Queue + Outbox + fmt::Debug + Send + Sync
+    Tasks + Users + Sessions + TaskQueue + Outbox + fmt::Debug + Send + Sync
 {
     /// Cache keys that were spoiled while the cache could not be told.
     fn stale_keys(&self, limit: usize) -> Result<Vec<String>, StoreError>;
@@ -226,7 +226,7 @@ pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker
     let settings: &Settings = &context.settings;
     match scheme(&settings.database_url) {
         "sqlite" => Ok(Box::new(sqlite::DataVersion::new(settings)?)),
-        "postgres" | "postgresql" => Ok(Box::new(postgres::Listener::new(context)?)),
+        "postgres" | "postgresql" => Ok(Box::new(postgres::ChangeListener::new(context)?)),
         other => bail!("database_url: {}: is not supported; {USAGE}", mask(other)),
     }
 }

@@ -12,7 +12,7 @@
 //! Each connection is replaced when it is POOL_RECYCLE old, give or take, so that those that were
 //! opened together are not replaced together.
 
-mod seats;
+mod permits;
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,7 +22,7 @@ use oxicorn_common::Settings;
 use r2d2::{ManageConnection, NopErrorHandler, PooledConnection};
 use scheduled_thread_pool::ScheduledThreadPool;
 
-use self::seats::{Place, Seat, Seats};
+use self::permits::{ConnectionPermit, ConnectionPermits, PoolPart};
 use super::StoreError;
 
 /// How long a connection beyond POOL_SIZE may idle.
@@ -108,7 +108,7 @@ impl<C> DerefMut for Aged<C> {
 
 /// Opens connections for both of r2d2's pools, and remembers how that went.
 #[derive(Debug)]
-pub(super) struct Opener<M> {
+pub(super) struct ConnectionOpener<M> {
     manager: M,
     recycle: Option<Duration>,
     /// When, and why, the last attempt failed; nothing when it did not.
@@ -116,9 +116,9 @@ pub(super) struct Opener<M> {
 }
 
 #[derive(Debug)]
-struct Shared<M>(Arc<Opener<M>>);
+struct SharedManager<M>(Arc<ConnectionOpener<M>>);
 
-impl<M: ManageConnection> ManageConnection for Shared<M> {
+impl<M: ManageConnection> ManageConnection for SharedManager<M> {
     type Connection = Aged<M::Connection>;
     type Error = M::Error;
 
@@ -150,9 +150,9 @@ impl<M: ManageConnection> ManageConnection for Shared<M> {
 
 /// A connection that is lent, and the right to have it.
 pub(super) struct Lent<'a, M: ManageConnection> {
-    // In this order: who waits for the seat finds the connection given back.
-    connection: PooledConnection<Shared<M>>,
-    _seat: Seat<'a>,
+    // In this order: who waits for the permit finds the connection given back.
+    connection: PooledConnection<SharedManager<M>>,
+    _permit: ConnectionPermit<'a>,
 }
 
 impl<M: ManageConnection> Deref for Lent<'_, M> {
@@ -171,11 +171,11 @@ impl<M: ManageConnection> DerefMut for Lent<'_, M> {
 
 #[derive(Debug)]
 pub(super) struct Pool<M: ManageConnection> {
-    opener: Arc<Opener<M>>,
-    kept: r2d2::Pool<Shared<M>>,
+    opener: Arc<ConnectionOpener<M>>,
+    kept: r2d2::Pool<SharedManager<M>>,
     /// Absent where MAX_OVERFLOW is 0.
-    overflow: Option<r2d2::Pool<Shared<M>>>,
-    seats: Seats,
+    overflow: Option<r2d2::Pool<SharedManager<M>>>,
+    permits: ConnectionPermits,
     timeout: Duration,
 }
 
@@ -185,7 +185,7 @@ impl<M: ManageConnection> Pool<M> {
     }
 
     fn with_idle_time(manager: M, shape: PoolShape, idles: Duration) -> Self {
-        let opener = Arc::new(Opener {
+        let opener = Arc::new(ConnectionOpener {
             manager,
             recycle: shape.recycle,
             failure: Mutex::new(None),
@@ -204,18 +204,18 @@ impl<M: ManageConnection> Pool<M> {
         };
         let kept = builder(shape.size)
             .idle_timeout(None)
-            .build_unchecked(Shared(Arc::clone(&opener)));
+            .build_unchecked(SharedManager(Arc::clone(&opener)));
         let overflow = (shape.overflow > 0).then(|| {
             builder(shape.overflow)
                 .min_idle(Some(0))
                 .idle_timeout(Some(idles))
-                .build_unchecked(Shared(Arc::clone(&opener)))
+                .build_unchecked(SharedManager(Arc::clone(&opener)))
         });
         Self {
             opener,
             kept,
             overflow,
-            seats: Seats::new(shape.size, shape.overflow),
+            permits: ConnectionPermits::new(shape.size, shape.overflow),
             timeout: shape.timeout,
         }
     }
@@ -224,22 +224,22 @@ impl<M: ManageConnection> Pool<M> {
     pub(super) fn take(&self) -> Result<Lent<'_, M>, StoreError> {
         let (began, deadline) = (Instant::now(), Instant::now() + self.timeout);
         loop {
-            let seat = self.seats.take(deadline).ok_or(StoreError::Busy(None))?;
-            let (pool, is_overflow) = match (&self.overflow, seat.place) {
-                (Some(overflow), Place::Overflow) => (overflow, true),
+            let permit = self.permits.take(deadline).ok_or(StoreError::Busy(None))?;
+            let (pool, is_overflow) = match (&self.overflow, permit.part) {
+                (Some(overflow), PoolPart::Overflow) => (overflow, true),
                 _ => (&self.kept, false),
             };
             match self.lend(pool, is_overflow, began, deadline) {
                 Ok(connection) => {
                     return Ok(Lent {
                         connection,
-                        _seat: seat,
+                        _permit: permit,
                     });
                 }
                 // The database has no room for more: those that are open must do.
                 Err(StoreError::Unreachable(_)) if is_overflow => {
-                    drop(seat);
-                    self.seats.shut_overflow();
+                    drop(permit);
+                    self.permits.shut_overflow();
                 }
                 Err(error) => return Err(error),
             }
@@ -260,11 +260,11 @@ impl<M: ManageConnection> Pool<M> {
 
     fn lend(
         &self,
-        pool: &r2d2::Pool<Shared<M>>,
+        pool: &r2d2::Pool<SharedManager<M>>,
         is_overflow: bool,
         began: Instant,
         deadline: Instant,
-    ) -> Result<PooledConnection<Shared<M>>, StoreError> {
+    ) -> Result<PooledConnection<SharedManager<M>>, StoreError> {
         const LOOK: Duration = Duration::from_millis(50);
         loop {
             let left = deadline.saturating_duration_since(Instant::now());

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::file_upload::hex_digest;
 use super::parameters::{Parameters, wrong};
-use super::{Assignment, Progress, WorkError};
+use super::{Assignment, NoteProgress, WorkError};
 use crate::model::{TaskFilter, TaskRecord, UserRef};
 
 const MOST: u32 = 10_000;
@@ -27,7 +27,7 @@ const HEADER: [&str; 10] = [
 pub(super) fn perform(
     assignment: &Assignment<'_>,
     parameters: Parameters<'_>,
-    progress: &mut Progress<'_>,
+    progress: &mut NoteProgress<'_>,
 ) -> Result<Value, WorkError> {
     let format = parameters.text("format")?;
     let format = format.as_deref().unwrap_or("json");

@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::parameters::{Parameters, wrong};
 use super::statistics::{NoStatistics, Statistics};
-use super::{Progress, WorkError};
+use super::{NoteProgress, WorkError};
 
 pub(super) fn perform(
     parameters: Parameters<'_>,
-    progress: &mut Progress<'_>,
+    progress: &mut NoteProgress<'_>,
 ) -> Result<Value, WorkError> {
     if let Some(csv) = parameters.text("csv")? {
         let columns = read_columns(&csv, parameters.optional("columns")?)?;

@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use serde_json::{Value, json};
 
 use super::parameters::{Parameters, to_base64, wrong};
-use super::{Progress, WorkError};
+use super::{NoteProgress, WorkError};
 
 /// Pixels each way that an image may come with, and leave with.
 const MOST_IN: u32 = 10_000;
@@ -23,7 +23,7 @@ const MOST_BETWEEN: u64 = 4_096 * 4_096;
 
 pub(super) fn perform(
     parameters: Parameters<'_>,
-    progress: &mut Progress<'_>,
+    progress: &mut NoteProgress<'_>,
 ) -> Result<Value, WorkError> {
     let (image, came_as) = decode(parameters.bytes("image")?)?;
     let format = match parameters.text("format")?.as_deref() {
@@ -32,7 +32,7 @@ pub(super) fn perform(
         Some("jpeg" | "jpg") => ImageFormat::Jpeg,
         Some(_) => return Err(wrong("format", "must be png or jpeg")),
     };
-    let (width, height) = Target::read(parameters)?.size(image.width(), image.height());
+    let (width, height) = ResizeTarget::read(parameters)?.size(image.width(), image.height());
     if u64::from(image.width()) * u64::from(height) > MOST_BETWEEN {
         let most = MOST_BETWEEN / u64::from(image.width());
         let problem = format!("must be at most {most} for an image that is so wide");
@@ -100,14 +100,14 @@ fn encode(image: &DynamicImage, format: ImageFormat) -> anyhow::Result<Vec<u8>> 
 
 /// The size that is asked for.
 #[derive(Debug, Clone, Copy)]
-enum Target {
+enum ResizeTarget {
     Width(u32),
     Height(u32),
     Within(u32, u32),
     Exact(u32, u32),
 }
 
-impl Target {
+impl ResizeTarget {
     fn read(parameters: Parameters<'_>) -> Result<Self, WorkError> {
         let side = |name| parameters.number(name, MOST_OUT);
         let (width, height) = (side("width")?, side("height")?);

@@ -18,7 +18,7 @@ use parameters::Parameters;
 pub(crate) type Lookup<'a> = dyn Fn(&TaskFilter, usize) -> anyhow::Result<Vec<TaskRecord>> + 'a;
 
 /// Told how far the work has come, in per cent; an error means that nobody wants it any more.
-pub(crate) type Progress<'a> = dyn FnMut(u8) -> Result<(), WorkError> + 'a;
+pub(crate) type NoteProgress<'a> = dyn FnMut(u8) -> Result<(), WorkError> + 'a;
 
 /// One attempt at one task.
 pub(crate) struct Assignment<'a> {
@@ -45,7 +45,7 @@ pub(crate) enum WorkError {
 /// Does the work; its result is what the client finds in the task.
 pub(crate) fn perform(
     assignment: &Assignment<'_>,
-    progress: &mut Progress<'_>,
+    progress: &mut NoteProgress<'_>,
 ) -> Result<Value, WorkError> {
     let fields = parameters::read(assignment.parameters)?;
     let parameters = Parameters(&fields);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::WorkError;
-use crate::model::{Fields, StoredJson, scalar};
+use crate::model::{JsonFields, StoredJson, scalar};
 
 /// Characters of a problem that are kept.
 const MOST_CHARACTERS: usize = 300;
@@ -18,14 +18,14 @@ const NAMES: [&str; 18] = [
     "image", "limit", "numbers", "sha256", "status", "taskType", "to", "userId", "width",
 ];
 
-pub(super) fn read(parameters: &StoredJson) -> Result<Fields, WorkError> {
+pub(super) fn read(parameters: &StoredJson) -> Result<JsonFields, WorkError> {
     let fields = parameters.fields(&NAMES);
     let fields = fields.map_err(|error| WorkError::Parameters(format!("parameters: {error}")))?;
     Ok(fields.unwrap_or_default())
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Parameters<'a>(pub(super) &'a Fields);
+pub(super) struct Parameters<'a>(pub(super) &'a JsonFields);
 
 impl<'a> Parameters<'a> {
     /// A parameter that may be absent or null.
@@ -114,7 +114,7 @@ mod tests {
 
     use super::*;
 
-    fn fields(parameters: Value) -> Fields {
+    fn fields(parameters: Value) -> JsonFields {
         let stored = serde_json::from_value(parameters).expect("JSON");
         read(&stored).expect("an object")
     }

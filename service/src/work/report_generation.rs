@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::parameters::{Parameters, wrong};
-use super::{Assignment, Progress, WorkError};
+use super::{Assignment, NoteProgress, WorkError};
 use crate::model::{Status, TaskFilter, TaskRecord, Timestamp, UserRef};
 
 /// Tasks that one report looks at.
@@ -15,7 +15,7 @@ const MOST: usize = 100_000;
 pub(super) fn perform(
     assignment: &Assignment<'_>,
     parameters: Parameters<'_>,
-    progress: &mut Progress<'_>,
+    progress: &mut NoteProgress<'_>,
 ) -> Result<Value, WorkError> {
     let user: UserRef = parameters
         .scalar("userId")?

@@ -4,21 +4,21 @@ use std::cell::RefCell;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use super::Shelf::{Lists, Things};
+use super::EntryKind::{List, Thing};
 use super::*;
-use crate::cache::{Made, UNIT};
+use crate::cache::{FreshBody, UNIT};
 use crate::model::{NewTask, TaskType, Timestamp, UserRef};
 use crate::problem::Problem;
 use crate::store::{Store, testing};
 
 const TTL: Duration = Duration::from_secs(60);
 
-fn open(settings: &Settings) -> Memory {
-    Memory::new(&testing::context(settings)).expect("a cache")
+fn open(settings: &Settings) -> MemoryCache {
+    MemoryCache::new(&testing::context(settings)).expect("a cache")
 }
 
-fn made(bytes: usize, ttl: Duration) -> Made {
-    Made {
+fn made(bytes: usize, ttl: Duration) -> FreshBody {
+    FreshBody {
         body: vec![b'x'; bytes].into(),
         ttl,
     }
@@ -43,25 +43,25 @@ fn a_change_by_anyone_is_seen_at_once_and_spoils_only_its_key() {
     let cache = open(&settings);
     let (one, two) = (add(&*store), add(&*store));
     let made = made(1, TTL);
-    let moment = cache.look().expect("a look");
+    let version = cache.look().expect("a look");
     for key in [&one, &two] {
-        cache.keep(Things, moment, key, &made);
+        cache.keep(Thing, version, key, &made);
     }
-    cache.keep(Lists, moment, "?", &made);
-    assert_eq!(cache.look().expect("a look"), moment);
-    assert!(cache.find(Things, &one).is_some() && cache.find(Lists, "?").is_some());
+    cache.keep(List, version, "?", &made);
+    assert_eq!(cache.look().expect("a look"), version);
+    assert!(cache.find(Thing, &one).is_some() && cache.find(List, "?").is_some());
 
     elsewhere
         .cancel_task(1000, Timestamp::now())
         .expect("a change");
     let later = cache.look().expect("a look");
-    assert_eq!(cache.find(Things, &one), None);
-    assert!(cache.find(Things, &two).is_some());
-    assert_eq!(cache.find(Lists, "?"), None);
-    cache.keep(Things, moment, &one, &made);
-    assert_eq!(cache.find(Things, &one), None, "made before the change");
-    cache.keep(Things, later, &one, &made);
-    assert!(cache.find(Things, &one).is_some());
+    assert_eq!(cache.find(Thing, &one), None);
+    assert!(cache.find(Thing, &two).is_some());
+    assert_eq!(cache.find(List, "?"), None);
+    cache.keep(Thing, version, &one, &made);
+    assert_eq!(cache.find(Thing, &one), None, "made before the change");
+    cache.keep(Thing, later, &one, &made);
+    assert!(cache.find(Thing, &one).is_some());
 }
 
 #[test]
@@ -73,20 +73,20 @@ fn what_is_read_while_other_keys_change_is_kept() {
         (0..count).map(|number| format!("user:{number}")).collect()
     });
     let keep_after = |changed: Vec<String>| {
-        let moment = cache.look().expect("a look");
+        let version = cache.look().expect("a look");
         cache.settle(&changed);
-        cache.keep(Things, moment, "task:1", &made);
-        cache.find(Things, "task:1").is_some()
+        cache.keep(Thing, version, "task:1", &made);
+        cache.find(Thing, "task:1").is_some()
     };
     assert!(keep_after(others(10)));
     assert!(!keep_after(vec!["user:1".into(), "task:1".into()]));
     assert!(keep_after(others(RECENT)));
     cache.settle(&["task:1".into()]);
     assert!(!keep_after(others(RECENT + 1)), "more than is remembered");
-    let moment = cache.look().expect("a look");
+    let version = cache.look().expect("a look");
     cache.forget(&mut cache.follow(), Changes::Everything);
-    cache.keep(Things, moment, "task:1", &made);
-    assert!(cache.find(Things, "task:1").is_none());
+    cache.keep(Thing, version, "task:1", &made);
+    assert!(cache.find(Thing, "task:1").is_none());
 }
 
 #[test]
@@ -95,16 +95,16 @@ fn long_bodies_take_the_room_of_many() {
     settings.cache_entries = 64;
     let _store = testing::open(&settings);
     let cache = open(&settings);
-    let moment = cache.look().expect("a look");
+    let version = cache.look().expect("a look");
     let keep = |key: &str, bytes: usize| {
-        cache.keep(Things, moment, key, &made(bytes, TTL));
-        cache.keep(Lists, moment, key, &made(bytes, TTL));
+        cache.keep(Thing, version, key, &made(bytes, TTL));
+        cache.keep(List, version, key, &made(bytes, TTL));
     };
     keep("too long", 100 * UNIT * UNITS_OF_A_LIST);
-    assert!(cache.find(Things, "too long").is_none() && cache.find(Lists, "too long").is_none());
+    assert!(cache.find(Thing, "too long").is_none() && cache.find(List, "too long").is_none());
     let key = |number: usize| format!("task:{number}");
     (0..1000).for_each(|number| keep(&key(number), 4 * UNIT));
-    let kept = (0..1000).filter(|&number| cache.find(Things, &key(number)).is_some());
+    let kept = (0..1000).filter(|&number| cache.find(Thing, &key(number)).is_some());
     assert!((1..=64 / 5).contains(&kept.count()));
 }
 
@@ -115,27 +115,32 @@ fn no_entries_and_no_time_are_no_cache() {
         settings.cache_entries = entries;
         let _store = testing::open(&settings);
         let cache = open(&settings);
-        let moment = cache.look().expect("a look");
-        cache.keep(Things, moment, "task:1", &made(1, ttl));
-        cache.keep(Lists, moment, "", &made(1, ttl));
-        assert!(cache.find(Things, "task:1").is_none() && cache.find(Lists, "").is_none());
+        let version = cache.look().expect("a look");
+        cache.keep(Thing, version, "task:1", &made(1, ttl));
+        cache.keep(List, version, "", &made(1, ttl));
+        assert!(cache.find(Thing, "task:1").is_none() && cache.find(List, "").is_none());
     }
 }
 
 /// Has so many threads read `key` together, and says how often they asked the store. The first to
 /// ask waits until all others wait for it, or ask too.
-fn ask_together(cache: &Memory, shelf: Shelf, key: &str, ask: &(dyn Fn() + Sync)) -> usize {
+fn ask_together(cache: &MemoryCache, kind: EntryKind, key: &str, ask: &(dyn Fn() + Sync)) -> usize {
     const THREADS: usize = 16;
     let asked = AtomicUsize::new(0);
-    let flight = match shelf {
-        Things => key.to_owned(),
-        Lists => format!("?{key}"),
+    let flight = match kind {
+        Thing => key.to_owned(),
+        List => format!("?{key}"),
     };
     let read = || {
-        cache.read(shelf, key, &mut || {
+        cache.read(kind, key, &mut || {
             asked.fetch_add(1, Ordering::SeqCst);
             let deadline = Instant::now() + Duration::from_secs(20);
-            let joined = || cache.flights.as_ref().map_or(0, |it| it.joined(&flight));
+            let joined = || {
+                cache
+                    .single_flight
+                    .as_ref()
+                    .map_or(0, |it| it.joined(&flight))
+            };
             while asked.load(Ordering::SeqCst) + joined() < THREADS {
                 assert!(Instant::now() < deadline, "{} wait", joined());
                 std::thread::yield_now();
@@ -159,9 +164,9 @@ fn one_cold_key_costs_one_question() {
     let key = add(&*store);
     let id = key.trim_start_matches("task:").parse().expect("an id");
     let ask = || assert!(store.task(id).expect("no error").is_some());
-    assert_eq!(ask_together(&cache, Things, &key, &ask), 1);
+    assert_eq!(ask_together(&cache, Thing, &key, &ask), 1);
     let list = || drop(store.tasks(&Default::default(), 50, 0).expect("no error"));
-    assert_eq!(ask_together(&cache, Lists, "limit=50", &list), 1);
+    assert_eq!(ask_together(&cache, List, "limit=50", &list), 1);
 }
 
 #[test]
@@ -176,7 +181,7 @@ fn who_waited_for_an_answer_from_before_a_change_asks_again() {
             let task = store.task(id)?.ok_or(Problem::NotFound("such task"))?;
             then();
             let body = task.summary.status.as_str().as_bytes().into();
-            Ok(Some(Made { body, ttl: TTL }))
+            Ok(Some(FreshBody { body, ttl: TTL }))
         });
         found.expect("no error").expect("a task")
     };
@@ -188,8 +193,8 @@ fn who_waited_for_an_answer_from_before_a_change_asks_again() {
             assert!(cancelled.expect("no error").is_some());
             late.replace(Some(scope.spawn(|| status(&|| {}))));
             let deadline = Instant::now() + Duration::from_secs(20);
-            let flights = cache.flights.as_ref().expect("a cache");
-            while flights.joined(&key) == 0 {
+            let single_flight = cache.single_flight.as_ref().expect("a cache");
+            while single_flight.joined(&key) == 0 {
                 assert!(Instant::now() < deadline, "nobody waits");
                 std::thread::yield_now();
             }

@@ -18,7 +18,7 @@ use crate::trust::Trust;
 
 /// How `rediss://` is spoken, and with whom.
 #[derive(Clone)]
-pub(super) struct Tls {
+pub(super) struct RedisTls {
     pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
 }
@@ -29,16 +29,16 @@ pub(super) struct Login {
     pub(super) username: Option<String>,
     pub(super) password: Option<String>,
     pub(super) db: i64,
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<RedisTls>,
 }
 
 #[derive(Debug, Clone)]
-pub(super) struct Address {
+pub(super) struct RedisAddress {
     place: ConnectionAddr,
     pub(super) login: Login,
 }
 
-impl Address {
+impl RedisAddress {
     /// Nothing where no Redis is configured.
     pub(super) fn of(settings: &Settings) -> anyhow::Result<Option<Self>> {
         if let Some(url) = &settings.redis_url {
@@ -75,7 +75,7 @@ impl Address {
         let mut login = Login::new(info.redis_settings());
         if let (Some(trust), ConnectionAddr::Tcp(host, _)) = (tls, info.addr()) {
             let name = ServerName::try_from(host.clone());
-            login.tls = Some(Tls {
+            login.tls = Some(RedisTls {
                 config: Arc::new(trust.client_config("redis_url")?),
                 name: name.map_err(|_| {
                     anyhow!("redis_url: {host} is no name that a certificate can be for")
@@ -101,7 +101,7 @@ impl Address {
     }
 }
 
-impl fmt::Display for Address {
+impl fmt::Display for RedisAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
             ConnectionAddr::Unix(path) => write!(f, "{}", path.display()),
@@ -173,8 +173,10 @@ impl fmt::Debug for Login {
 mod tests {
     use super::*;
 
-    fn of(settings: &Settings) -> Address {
-        Address::of(settings).expect("usable").expect("configured")
+    fn of(settings: &Settings) -> RedisAddress {
+        RedisAddress::of(settings)
+            .expect("usable")
+            .expect("configured")
     }
 
     #[test]
@@ -215,22 +217,25 @@ mod tests {
                 redis_url: Some(url.to_owned()),
                 ..Settings::default()
             };
-            let error = Address::of(&settings).expect_err(url).to_string();
+            let error = RedisAddress::of(&settings).expect_err(url).to_string();
             assert!(
                 error.starts_with("redis_url: ") && !error.contains("secret"),
                 "{error}"
             );
         }
         let secret = "rediss://:secret@h/1?ssl_ca_certs=/nowhere.pem";
-        let error = Address::from_url(secret).expect_err("no file").to_string();
+        let error = RedisAddress::from_url(secret)
+            .expect_err("no file")
+            .to_string();
         assert!(
             error.contains("ssl_ca_certs: cannot read /nowhere.pem"),
             "{error}"
         );
-        let tls = Address::from_url("rediss://:secret@h/1?ssl_cert_reqs=none").expect("usable");
+        let tls =
+            RedisAddress::from_url("rediss://:secret@h/1?ssl_cert_reqs=none").expect("usable");
         assert!(tls.login.tls.is_some() && tls.login.db == 1);
         assert!(
-            Address::of(&Settings::default())
+            RedisAddress::of(&Settings::default())
                 .expect("no error")
                 .is_none()
         );

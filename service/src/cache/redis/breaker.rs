@@ -1,11 +1,11 @@
 //! Whether Redis is used at all. The breaker is closed when there is a home: a Redis that is
-//! known, checked, and owed nothing by this process. While it is open nobody reads from Redis and
-//! nobody waits for it, but the keeper, which looks for a home.
+//! known and checked, and has all invalidations of this process. While it is open nobody reads from Redis and
+//! nobody waits for it, but the recovery, which looks for a home.
 //!
 //! ```text
-//!   closed --- trip: a link broke, several answers were late, a change could not be told --> open
+//!   closed --- trip: a connection broke, several answers were late, a change could not be told --> open
 //!     ^                                                                                       |
-//!     +---- close, by the keeper: found, checked, told of all that has changed ---------------+
+//!     +---- close, by the recovery: found, checked, told of all that has changed ---------------+
 //! ```
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use socket2::SockAddr;
 
-use super::link::{Link, LinkError};
-use super::owed::{Debt, Owed};
+use super::connection::{ConnectionError, RedisConnection};
+use super::pending_invalidations::{PendingInvalidation, PendingInvalidations};
 
 /// One late answer may have been anyone's fault; so many in a row were not.
 pub(super) const LATE: u32 = 3;
@@ -26,16 +26,16 @@ pub(super) struct Breaker {
     /// Rung when the breaker opens or is given up.
     bell: Condvar,
     late: AtomicU32,
-    /// How many links are kept for the next question.
+    /// How many connections are kept for the next question.
     idle: usize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     home: Option<Home>,
-    /// Counts homes, so that a link of an earlier one does not come back.
+    /// Counts homes, so that a connection of an earlier one does not come back.
     era: u64,
-    owed: Owed,
+    pending: PendingInvalidations,
     ended: bool,
 }
 
@@ -43,21 +43,21 @@ struct State {
 struct Home {
     address: SockAddr,
     run_id: String,
-    idle: Vec<Link>,
+    idle: Vec<RedisConnection>,
 }
 
 /// A way to Redis, for one question.
 #[derive(Debug)]
-pub(super) struct Pass {
+pub(super) struct Permit {
     pub(super) era: u64,
-    pub(super) way: Way,
+    pub(super) source: ConnectionSource,
 }
 
 #[derive(Debug)]
-pub(super) enum Way {
-    Link(Link),
-    /// There is no link to spare: one may be opened, to this Redis and no other.
-    Home {
+pub(super) enum ConnectionSource {
+    Idle(RedisConnection),
+    /// There is no connection to spare: one may be opened, to this Redis and no other.
+    New {
         address: SockAddr,
         run_id: String,
     },
@@ -78,18 +78,18 @@ impl Breaker {
     }
 
     /// Nothing while the breaker is open.
-    pub(super) fn pass(&self) -> Option<Pass> {
+    pub(super) fn permit(&self) -> Option<Permit> {
         let mut state = self.lock();
         let era = state.era;
         let home = state.home.as_mut()?;
-        let way = match home.idle.pop() {
-            Some(link) => Way::Link(link),
-            None => Way::Home {
+        let source = match home.idle.pop() {
+            Some(connection) => ConnectionSource::Idle(connection),
+            None => ConnectionSource::New {
                 address: home.address.clone(),
                 run_id: home.run_id.clone(),
             },
         };
-        Some(Pass { era, way })
+        Some(Permit { era, source })
     }
 
     /// The Redis that is known and checked; nothing while the breaker is open.
@@ -99,8 +99,8 @@ impl Breaker {
         Some((home.address.clone(), home.run_id.clone()))
     }
 
-    /// The link has answered, and may be used again.
-    pub(super) fn answered(&self, era: u64, link: Link) {
+    /// The connection has answered, and may be used again.
+    pub(super) fn answered(&self, era: u64, connection: RedisConnection) {
         if self.late.load(Ordering::Relaxed) != 0 {
             self.late.store(0, Ordering::Relaxed);
         }
@@ -109,14 +109,14 @@ impl Breaker {
             && let Some(home) = &mut state.home
             && home.idle.len() < self.idle
         {
-            home.idle.push(link);
+            home.idle.push(connection);
         }
     }
 
     /// There was no answer.
-    pub(super) fn failed(&self, era: u64, error: &LinkError) {
+    pub(super) fn failed(&self, era: u64, error: &ConnectionError) {
         let trips = match error {
-            LinkError::Late(_) => self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE,
+            ConnectionError::Late(_) => self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE,
             _ => true,
         };
         let mut state = self.lock();
@@ -130,25 +130,25 @@ impl Breaker {
     }
 
     /// Notes what Redis has not been told of, and has it told before anyone reads from it.
-    pub(super) fn owe(&self, debts: impl IntoIterator<Item = Debt>) {
+    pub(super) fn add_pending(&self, keys: impl IntoIterator<Item = PendingInvalidation>) {
         let mut state = self.lock();
-        state.owed.add(debts);
+        state.pending.add(keys);
         self.open(&mut state);
     }
 
-    /// What is owed, to be paid by the keeper or given back.
-    pub(super) fn take_owed(&self) -> Owed {
-        std::mem::take(&mut self.lock().owed)
+    /// What is pending, for the recovery to send or to give back.
+    pub(super) fn take_pending(&self) -> PendingInvalidations {
+        std::mem::take(&mut self.lock().pending)
     }
 
-    pub(super) fn give_back(&self, owed: Owed) {
-        self.lock().owed.merge(owed);
+    pub(super) fn give_back(&self, pending: PendingInvalidations) {
+        self.lock().pending.merge(pending);
     }
 
-    /// Closes, unless something is owed again: then nothing.
+    /// Closes, unless something is pending again: then nothing.
     pub(super) fn close(&self, address: &SockAddr, run_id: &str) -> Option<u64> {
         let mut state = self.lock();
-        if !state.owed.is_nothing() {
+        if !state.pending.is_nothing() {
             return None;
         }
         self.late.store(0, Ordering::Relaxed);
@@ -161,24 +161,24 @@ impl Breaker {
         Some(state.era)
     }
 
-    /// Nobody uses it any more: the keeper may go.
+    /// Nobody uses it any more: the recovery may go.
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.bell.notify_all();
     }
 
     /// Waits until the breaker is open, at most so long. False when it has been given up.
-    pub(super) fn wait_open(&self, patience: Duration) -> bool {
-        self.wait(patience, |state| state.home.is_none())
+    pub(super) fn wait_open(&self, timeout: Duration) -> bool {
+        self.wait(timeout, |state| state.home.is_none())
     }
 
     /// Waits so long, open or not. False when it has been given up.
-    pub(super) fn pause(&self, patience: Duration) -> bool {
-        self.wait(patience, |_| false)
+    pub(super) fn pause(&self, timeout: Duration) -> bool {
+        self.wait(timeout, |_| false)
     }
 
-    fn wait(&self, patience: Duration, until: impl Fn(&State) -> bool) -> bool {
-        let deadline = Instant::now() + patience;
+    fn wait(&self, timeout: Duration, until: impl Fn(&State) -> bool) -> bool {
+        let deadline = Instant::now() + timeout;
         let mut state = self.lock();
         while !state.ended && !until(&state) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -211,33 +211,33 @@ mod tests {
     }
 
     #[test]
-    fn it_closes_when_nothing_is_owed_and_a_debt_opens_it() {
+    fn it_closes_when_nothing_is_pending_and_an_invalidation_opens_it() {
         let breaker = Breaker::new(1);
-        assert!(breaker.is_open() && breaker.pass().is_none());
-        let debt = || [("task:1".to_owned(), "!".to_owned())];
-        breaker.owe(debt());
+        assert!(breaker.is_open() && breaker.permit().is_none());
+        let invalidation = || [("task:1".to_owned(), "!".to_owned())];
+        breaker.add_pending(invalidation());
         assert_eq!(breaker.close(&home(), "a"), None);
-        let owed = breaker.take_owed();
-        breaker.give_back(owed);
-        assert_eq!(breaker.close(&home(), "a"), None, "not paid");
-        breaker.take_owed();
+        let pending = breaker.take_pending();
+        breaker.give_back(pending);
+        assert_eq!(breaker.close(&home(), "a"), None, "still pending");
+        breaker.take_pending();
         assert_eq!(breaker.close(&home(), "a"), Some(1));
-        assert!(!breaker.is_open() && breaker.pass().is_some());
-        breaker.owe(debt());
+        assert!(!breaker.is_open() && breaker.permit().is_some());
+        breaker.add_pending(invalidation());
         assert!(breaker.is_open());
     }
 
     #[test]
     fn three_late_answers_in_a_row_open_it_and_news_of_an_earlier_home_does_not() {
         let breaker = Breaker::new(1);
-        let era = breaker.close(&home(), "a").expect("nothing owed");
-        let late = || LinkError::Late(Duration::from_millis(5));
+        let era = breaker.close(&home(), "a").expect("nothing pending");
+        let late = || ConnectionError::Late(Duration::from_millis(5));
         (1..LATE).for_each(|_| breaker.failed(era, &late()));
         assert!(!breaker.is_open());
         breaker.failed(era, &late());
         assert!(breaker.is_open());
-        breaker.close(&home(), "b").expect("nothing owed");
-        breaker.failed(era, &LinkError::Gibberish);
+        breaker.close(&home(), "b").expect("nothing pending");
+        breaker.failed(era, &ConnectionError::Gibberish);
         assert!(!breaker.is_open());
     }
 }

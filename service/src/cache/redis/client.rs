@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use redis::{Cmd, Value};
 
-use super::address::Address;
-use super::breaker::{Breaker, Way};
-use super::holding;
-use super::link::{Link, LinkError};
+use super::address::RedisAddress;
+use super::breaker::{Breaker, ConnectionSource};
+use super::connection::{ConnectionError, RedisConnection};
+use super::key_state;
 use super::marker::Marker;
-use super::owed::Debt;
+use super::pending_invalidations::PendingInvalidation;
 
 #[derive(Debug)]
-pub(super) struct Client {
-    pub(super) address: Address,
-    pub(super) patience: Duration,
+pub(super) struct RedisClient {
+    pub(super) address: RedisAddress,
+    pub(super) timeout: Duration,
     pub(super) breaker: Breaker,
     pub(super) marker: Marker,
-    /// What tells the store from others. The breaker is open until the keeper knows it.
+    /// What tells the store from others. The breaker is open until the recovery knows it.
     pub(super) space: RwLock<Arc<str>>,
 }
 
-impl Client {
+impl RedisClient {
     pub(super) fn space(&self) -> Arc<str> {
         Arc::clone(&self.space.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -48,26 +48,26 @@ impl Client {
 
     /// Nothing when there is no answer in time, or when none is waited for.
     pub(super) fn ask(&self, question: &Cmd) -> Option<Value> {
-        let pass = self.breaker.pass()?;
-        let link = match pass.way {
-            Way::Link(link) => Ok(link),
-            Way::Home { address, run_id } => {
-                Link::open(&address, &self.address.login, self.patience)
-                    .and_then(|link| same(link, &run_id))
+        let permit = self.breaker.permit()?;
+        let connection = match permit.source {
+            ConnectionSource::Idle(connection) => Ok(connection),
+            ConnectionSource::New { address, run_id } => {
+                RedisConnection::open(&address, &self.address.login, self.timeout)
+                    .and_then(|connection| same(connection, &run_id))
             }
         };
-        let asked = link.and_then(|mut link| match link.ask(question) {
-            // The question was wrong, not the link.
-            Err(LinkError::Foreign) => Ok((None, link)),
-            answer => answer.map(|value| (Some(value), link)),
+        let asked = connection.and_then(|mut connection| match connection.ask(question) {
+            // The question was wrong, not the connection.
+            Err(ConnectionError::Foreign) => Ok((None, connection)),
+            answer => answer.map(|value| (Some(value), connection)),
         });
         match asked {
-            Ok((value, link)) => {
-                self.breaker.answered(pass.era, link);
+            Ok((value, connection)) => {
+                self.breaker.answered(permit.era, connection);
                 value
             }
             Err(error) => {
-                self.breaker.failed(pass.era, &error);
+                self.breaker.failed(permit.era, &error);
                 None
             }
         }
@@ -78,19 +78,19 @@ impl Client {
         let mark = self.marker.mark();
         let marks = vec![mark.as_str(); keys.len()];
         if self
-            .ask(&holding::forget(&self.names(keys), &marks))
+            .ask(&key_state::forget(&self.names(keys), &marks))
             .is_none()
         {
-            let debt = |key: &String| -> Debt { (key.clone(), mark.clone()) };
-            self.breaker.owe(keys.iter().map(debt));
+            let pending = |key: &String| -> PendingInvalidation { (key.clone(), mark.clone()) };
+            self.breaker.add_pending(keys.iter().map(pending));
         }
     }
 }
 
 /// What Redis has here was checked; another one may have come in its place.
-fn same(mut link: Link, run_id: &str) -> Result<Link, LinkError> {
-    match link.run_id()? == run_id {
-        true => Ok(link),
-        false => Err(LinkError::Replaced),
+fn same(mut connection: RedisConnection, run_id: &str) -> Result<RedisConnection, ConnectionError> {
+    match connection.run_id()? == run_id {
+        true => Ok(connection),
+        false => Err(ConnectionError::Replaced),
     }
 }

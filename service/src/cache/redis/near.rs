@@ -3,7 +3,7 @@
 //! the longest.
 //!
 //! What this server changes is in the news before it is committed. What others change Redis tells
-//! the [`super::ear`], within a moment; while nobody hears that, no copy is used.
+//! the [`super::invalidation_listener`], within a moment; while nobody hears that, no copy is used.
 
 use std::time::{Duration, Instant};
 
@@ -12,37 +12,37 @@ use oxicorn_common::news::{News, Stamp};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
-use super::ear::LEASE_MILLIS;
-use crate::cache::{Shared, units};
+use super::invalidation_listener::LEASE_MILLIS;
+use crate::cache::{SharedBody, units};
 
 #[derive(Debug)]
-pub(super) struct Near {
-    copies: Bounded<String, Copy, ByLength>,
+pub(super) struct NearCache {
+    copies: Bounded<String, Copy, CopyWeight>,
     pub(super) news: News,
     most: Duration,
 }
 
 #[derive(Debug, Clone)]
 struct Copy {
-    body: Shared,
+    body: SharedBody,
     stamp: Stamp,
     until: Instant,
 }
 
 #[derive(Debug, Clone)]
-struct ByLength;
+struct CopyWeight;
 
-impl Weighter<String, Copy> for ByLength {
+impl Weighter<String, Copy> for CopyWeight {
     fn weight(&self, key: &String, copy: &Copy) -> u64 {
         units(key, &copy.body)
     }
 }
 
-impl Near {
+impl NearCache {
     pub(super) fn new(settings: &Settings, news: &News) -> Self {
         let entries = settings.cache_entries;
         Self {
-            copies: Bounded::with_weighter(entries, entries as u64, ByLength),
+            copies: Bounded::with_weighter(entries, entries as u64, CopyWeight),
             news: news.clone(),
             most: settings.near_cache_ttl,
         }
@@ -53,7 +53,7 @@ impl Near {
         !self.most.is_zero()
     }
 
-    pub(super) fn find(&self, key: &str) -> Option<Shared> {
+    pub(super) fn find(&self, key: &str) -> Option<SharedBody> {
         if !self.is_on() || !self.news.are_current(LEASE_MILLIS) {
             return None;
         }
@@ -68,11 +68,11 @@ impl Near {
     }
 
     /// Keeps what Redis has answered. A session ends to the second, and Redis alone says when.
-    pub(super) fn keep(&self, key: &str, stamp: Stamp, body: &Shared) {
+    pub(super) fn keep(&self, key: &str, stamp: Stamp, body: &SharedBody) {
         let kept = self.is_on() && !key.starts_with("session:");
         if kept && self.news.are_current(LEASE_MILLIS) {
             let copy = Copy {
-                body: Shared::clone(body),
+                body: SharedBody::clone(body),
                 stamp,
                 until: Instant::now() + self.most,
             };

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use log::warn;
 use redis::Value;
 
-use super::client::Client;
-use super::holding;
+use super::client::RedisClient;
+use super::key_state;
 
 /// Seconds after which a store counts as another's, and not as what this one was before its database was started again.
 const GRACE: i64 = 5;
@@ -33,9 +33,9 @@ impl Neighbours {
     }
 
     /// Says that the store is in use, and looks who else has said so.
-    pub(super) fn look(&mut self, client: &Client, store: &str) {
+    pub(super) fn look(&mut self, client: &RedisClient, store: &str) {
         let space = client.space();
-        let Some(answer) = client.ask(&holding::sign(&space, store)) else {
+        let Some(answer) = client.ask(&key_state::sign(&space, store)) else {
             return;
         };
         let Some((now, signs)) = read(answer) else {

@@ -13,8 +13,8 @@ use redis::{Cmd, FromRedisValue};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::Redis;
-use crate::cache::{Cache, Found, Made};
+use super::RedisCache;
+use crate::cache::{Cache, CacheResult, FreshBody};
 use crate::model::{NewTask, TaskId, TaskType, Timestamp, UserRef};
 use crate::problem::Problem;
 use crate::store::testing::{self, Guard};
@@ -169,7 +169,7 @@ impl Ground {
         self.news = News::new().expect("memory");
     }
 
-    /// The ear is taken by somebody who hears nothing and says that there was nothing to hear.
+    /// The listener is somebody who hears nothing and says that there was nothing to hear.
     pub(super) fn deafen(&self) {
         let who = u64::MAX;
         assert!(self.news.take_ear(who, 0) && self.news.heard(who, u64::MAX));
@@ -189,7 +189,9 @@ impl Ground {
             age: self.ages.fetch_add(1, Ordering::Relaxed) + 1,
             ..testing::context(&self.settings)
         };
-        let cache = Redis::open(&context).expect("usable").expect("configured");
+        let cache = RedisCache::open(&context)
+            .expect("usable")
+            .expect("configured");
         let cache = Arc::new(cache);
         let shape = PoolShape::of_worker(&self.settings);
         let store = store::open(&context, shape, cache.clone()).expect("a store");
@@ -213,7 +215,7 @@ impl Ground {
 /// A worker or a runner, as far as its cache is concerned.
 #[derive(Debug)]
 pub(super) struct Process {
-    pub(super) cache: Arc<Redis>,
+    pub(super) cache: Arc<RedisCache>,
     pub(super) store: Arc<dyn Store>,
 }
 
@@ -258,18 +260,18 @@ pub(super) fn key(id: TaskId) -> String {
     format!("task:{id}")
 }
 
-pub(super) fn made(store: &dyn Store, id: TaskId) -> Result<Option<Made>, Problem> {
+pub(super) fn made(store: &dyn Store, id: TaskId) -> Result<Option<FreshBody>, Problem> {
     let Some(task) = store.task(id)? else {
         return Ok(None);
     };
     let text = format!("{{\"status\":\"{}\"}}", task.summary.status.as_str());
-    Ok(Some(Made {
+    Ok(Some(FreshBody {
         body: text.into_bytes().into(),
         ttl: Duration::from_secs(60),
     }))
 }
 
-fn status_in(found: Found) -> String {
+fn status_in(found: CacheResult) -> String {
     let body = found.expect("no error").expect("a task");
     let value: Value = serde_json::from_slice(&body).expect("JSON");
     value["status"].as_str().expect("a status").to_owned()

@@ -93,10 +93,10 @@ fn pool(server: &Server, shape: PoolShape) -> Pool<Server> {
     Pool::with_idle_time(server.clone(), shape, Duration::from_secs(1))
 }
 
-fn until(what: &str, patience: Duration, done: impl Fn() -> bool) {
-    let deadline = Instant::now() + patience;
+fn until(what: &str, timeout: Duration, done: impl Fn() -> bool) {
+    let deadline = Instant::now() + timeout;
     while !done() {
-        assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
+        assert!(Instant::now() < deadline, "not within {timeout:?}: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

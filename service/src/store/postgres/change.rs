@@ -8,13 +8,13 @@ use super::error;
 use super::statements::{Statements, Values};
 use crate::store::StoreError;
 
-pub(super) struct Change<'a> {
+pub(super) struct PgChange<'a> {
     transaction: Transaction<'a>,
     statements: &'a mut Statements,
     spoiled: Vec<String>,
 }
 
-impl fmt::Debug for Change<'_> {
+impl fmt::Debug for PgChange<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Change")
             .field("spoiled", &self.spoiled)
@@ -22,7 +22,7 @@ impl fmt::Debug for Change<'_> {
     }
 }
 
-impl<'a> Change<'a> {
+impl<'a> PgChange<'a> {
     pub(super) fn new(transaction: Transaction<'a>, statements: &'a mut Statements) -> Self {
         Self {
             transaction,

@@ -9,27 +9,27 @@ use postgres::{Client, GenericClient, Row};
 use r2d2::ManageConnection;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::change::Change;
+use super::change::PgChange;
 use super::statements::{Preparing, Statements, Values};
-use super::target::Target;
+use super::target::PgTarget;
 use super::{error, migrations};
 use crate::store::StoreError;
 
-pub(super) struct Connection {
+pub(super) struct PgConnection {
     client: Client,
     statements: Statements,
 }
 
-impl fmt::Debug for Connection {
+impl fmt::Debug for PgConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prepared = &self.statements.len();
-        f.debug_struct("Connection")
+        f.debug_struct("PgConnection")
             .field("prepared", prepared)
             .finish()
     }
 }
 
-impl Connection {
+impl PgConnection {
     /// One statement, which is a transaction of its own.
     pub(super) fn rows(
         &mut self,
@@ -53,9 +53,9 @@ impl Connection {
     }
 
     /// An error of the kind [`StoreError::Lost`] or none that matters: nothing has been changed.
-    pub(super) fn begin(&mut self) -> Result<Change<'_>, StoreError> {
+    pub(super) fn begin(&mut self) -> Result<PgChange<'_>, StoreError> {
         let transaction = self.client.transaction().map_err(error::of_read)?;
-        Ok(Change::new(transaction, &mut self.statements))
+        Ok(PgChange::new(transaction, &mut self.statements))
     }
 
     /// Whether the server answers within the time.
@@ -120,7 +120,7 @@ impl ConnectError {
 
 /// Makes connections. The first one that succeeds brings the tables up to date.
 pub(super) struct Manager {
-    target: Target,
+    target: PgTarget,
     connector: MakeRustlsConnect,
     preparing: Arc<Preparing>,
     /// The server has a broker for the events of this database.
@@ -136,7 +136,7 @@ impl fmt::Debug for Manager {
 }
 
 impl Manager {
-    pub(super) fn new(target: Target, publishes: bool) -> anyhow::Result<Self> {
+    pub(super) fn new(target: PgTarget, publishes: bool) -> anyhow::Result<Self> {
         Ok(Self {
             connector: MakeRustlsConnect::new(target.trust.client_config("database_url")?),
             preparing: Arc::new(Preparing::new(target.name())),
@@ -147,19 +147,19 @@ impl Manager {
         })
     }
 
-    pub(super) fn target(&self) -> &Target {
+    pub(super) fn target(&self) -> &PgTarget {
         &self.target
     }
 
     /// Whether a pooler gives each transaction another session, which keeps no lock and hears no
     /// notification. Looked for once: while one client is inside a transaction, does the session of
     /// another change, or do the two have the same?
-    pub(super) fn is_pooled(&self, one: &mut Connection) -> Result<bool, ConnectError> {
+    pub(super) fn is_pooled(&self, one: &mut PgConnection) -> Result<bool, ConnectError> {
         const LOOKS: usize = 6;
         if let Some(&known) = self.is_pooled.get() {
             return Ok(known);
         }
-        let look = |one: &mut Connection, other: &mut Connection| {
+        let look = |one: &mut PgConnection, other: &mut PgConnection| {
             let mut sessions = [0; 3];
             sessions[0] = session(&mut one.client)?;
             let mut transaction = other.client.transaction()?;
@@ -207,23 +207,23 @@ fn session(client: &mut impl GenericClient) -> Result<i32, postgres::Error> {
 }
 
 impl ManageConnection for Manager {
-    type Connection = Connection;
+    type Connection = PgConnection;
     type Error = ConnectError;
 
-    fn connect(&self) -> Result<Connection, ConnectError> {
+    fn connect(&self) -> Result<PgConnection, ConnectError> {
         let connected = self.target.config.connect(self.connector.clone());
         let mut client = connected.map_err(ConnectError::Connect)?;
         if !self.is_prepared.load(Ordering::Acquire) {
             self.prepare(&mut client)?;
             self.is_prepared.store(true, Ordering::Release);
         }
-        Ok(Connection {
+        Ok(PgConnection {
             client,
             statements: Statements::new(Arc::clone(&self.preparing)),
         })
     }
 
-    fn is_valid(&self, connection: &mut Connection) -> Result<(), ConnectError> {
+    fn is_valid(&self, connection: &mut PgConnection) -> Result<(), ConnectError> {
         connection
             .client
             .simple_query("")
@@ -231,7 +231,7 @@ impl ManageConnection for Manager {
         Ok(())
     }
 
-    fn has_broken(&self, connection: &mut Connection) -> bool {
+    fn has_broken(&self, connection: &mut PgConnection) -> bool {
         connection.client.is_closed()
     }
 }

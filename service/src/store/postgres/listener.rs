@@ -10,9 +10,9 @@ use log::warn;
 use oxicorn_common::WorkerContext;
 use r2d2::ManageConnection;
 
-use super::change::Change;
+use super::change::PgChange;
 use super::connection::Manager;
-use super::target::Target;
+use super::target::PgTarget;
 use crate::store::{Changes, StoreError, Tracker};
 
 const CHANNEL: &str = "oxicorn_spoiled";
@@ -22,7 +22,7 @@ const TICK: Duration = Duration::from_millis(500);
 const MOST: usize = 10_000;
 
 /// Tells the listeners of all processes, when the change is committed.
-pub(super) fn notify(change: &mut Change<'_>, keys: &[String]) -> Result<(), StoreError> {
+pub(super) fn notify(change: &mut PgChange<'_>, keys: &[String]) -> Result<(), StoreError> {
     change.rows(
         "SELECT pg_notify($1, key) FROM unnest($2::text[]) AS key",
         &[&CHANNEL, &keys],
@@ -40,11 +40,11 @@ enum Heard {
 }
 
 #[derive(Debug)]
-pub(crate) struct Listener(Arc<Mutex<Heard>>);
+pub(crate) struct ChangeListener(Arc<Mutex<Heard>>);
 
-impl Listener {
+impl ChangeListener {
     pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
-        let target = Target::parse(&context.settings.database_url)?;
+        let target = PgTarget::parse(&context.settings.database_url)?;
         let manager = Manager::new(target, false)?;
         let tells = context.slot == 0 && context.settings.cache_entries > 0;
         let heard = Arc::new(Mutex::new(Heard::Deaf));
@@ -56,7 +56,7 @@ impl Listener {
                     // The store tells of outages; here there is nothing to add.
                     let listened = listen(&manager, &weak);
                     set(&weak, Heard::Deaf);
-                    if let Ok(End::Pooled) = listened {
+                    if let Ok(ListenEnd::Pooled) = listened {
                         if tells {
                             tell_of_pooler(&manager);
                         }
@@ -69,7 +69,7 @@ impl Listener {
     }
 }
 
-impl Tracker for Listener {
+impl Tracker for ChangeListener {
     fn follow(&mut self) -> Result<Changes, StoreError> {
         let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(match &mut *heard {
@@ -89,7 +89,7 @@ impl Tracker for Listener {
 }
 
 /// Why nobody listens any more.
-enum End {
+enum ListenEnd {
     /// Nobody follows.
     Over,
     /// Behind a pooler that lends a session for a transaction only, notifications come to whoever has
@@ -106,10 +106,10 @@ fn tell_of_pooler(manager: &Manager) {
 }
 
 /// Until the connection is lost, or nobody follows any more.
-fn listen(manager: &Manager, weak: &Weak<Mutex<Heard>>) -> anyhow::Result<End> {
+fn listen(manager: &Manager, weak: &Weak<Mutex<Heard>>) -> anyhow::Result<ListenEnd> {
     let mut connection = manager.connect()?;
     if manager.is_pooled(&mut connection)? {
-        return Ok(End::Pooled);
+        return Ok(ListenEnd::Pooled);
     }
     let client = connection.client();
     client.batch_execute(&format!("LISTEN {CHANNEL}"))?;
@@ -120,7 +120,7 @@ fn listen(manager: &Manager, weak: &Weak<Mutex<Heard>>) -> anyhow::Result<End> {
         }
         anyhow::ensure!(!client.is_closed(), "the connection was lost");
     }
-    Ok(End::Over)
+    Ok(ListenEnd::Over)
 }
 
 fn hear(weak: &Weak<Mutex<Heard>>, key: &str) {

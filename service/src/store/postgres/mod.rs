@@ -29,14 +29,14 @@ use anyhow::{Context, bail};
 use log::{debug, warn};
 use oxicorn_common::{Backend, Settings, WorkerContext};
 
-pub(crate) use listener::Listener;
+pub(crate) use listener::ChangeListener;
 
 use super::pool::{Lent, Pool, PoolShape};
 use super::{IDENTITY_DIGITS, Invalidate, Store, StoreError};
 use crate::health::Health;
-use change::Change;
-use connection::{Connection, Manager};
-use target::Target;
+use change::PgChange;
+use connection::{Manager, PgConnection};
+use target::PgTarget;
 
 /// How long a connection that is doubted has to answer.
 const CHECK: Duration = Duration::from_secs(2);
@@ -50,7 +50,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 
 /// Whether there may be such a server: nobody is asked.
 pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
-    Manager::new(Target::parse(&settings.database_url)?, false).map(drop)
+    Manager::new(PgTarget::parse(&settings.database_url)?, false).map(drop)
 }
 
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl Postgres {
         caches: Arc<dyn Invalidate>,
     ) -> anyhow::Result<Self> {
         let settings: &Settings = &context.settings;
-        let target = Target::parse(&settings.database_url)?;
+        let target = PgTarget::parse(&settings.database_url)?;
         let health = Arc::new(Health::new(
             Backend::Store,
             target.name(),
@@ -117,7 +117,7 @@ impl Postgres {
     /// Asks for something, and once more where the connection was lost.
     fn read<T>(
         &self,
-        ask: impl Fn(&mut Connection) -> Result<T, postgres::Error>,
+        ask: impl Fn(&mut PgConnection) -> Result<T, postgres::Error>,
     ) -> Result<T, StoreError> {
         let mut lent = self.take()?;
         let outcome = match ask(&mut lent) {
@@ -135,7 +135,7 @@ impl Postgres {
     /// of it was done, or before it was begun.
     fn write<T>(
         &self,
-        make: impl Fn(&mut Change<'_>) -> Result<T, StoreError>,
+        make: impl Fn(&mut PgChange<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let first = self.take()?;
         let mut outcome = self.attempt(first, &make);
@@ -151,7 +151,7 @@ impl Postgres {
     fn attempt<T>(
         &self,
         mut lent: Lent<'_, Manager>,
-        make: &impl Fn(&mut Change<'_>) -> Result<T, StoreError>,
+        make: &impl Fn(&mut PgChange<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let outcome = self.transact(&mut lent, make);
         match outcome {
@@ -164,8 +164,8 @@ impl Postgres {
 
     fn transact<T>(
         &self,
-        connection: &mut Connection,
-        make: &impl Fn(&mut Change<'_>) -> Result<T, StoreError>,
+        connection: &mut PgConnection,
+        make: &impl Fn(&mut PgChange<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut change = connection.begin()?;
         let outcome = make(&mut change)?;
@@ -314,7 +314,7 @@ fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> an
 }
 
 /// Tells when all workers together may want more connections than the server gives.
-fn warn_of_too_many(connection: &mut Connection, settings: &Settings) {
+fn warn_of_too_many(connection: &mut PgConnection, settings: &Settings) {
     let Ok((most, reserved)) = connection.limits() else {
         return;
     };
@@ -334,6 +334,6 @@ fn warn_of_too_many(connection: &mut Connection, settings: &Settings) {
 }
 
 /// Refuses what is no URL of PostgreSQL's.
-fn refuse(what: &str) -> anyhow::Result<Target> {
+fn refuse(what: &str) -> anyhow::Result<PgTarget> {
     bail!("database_url: {what}; use postgres://USER:PASSWORD@HOST[:PORT]/NAME[?sslmode=MODE]")
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::change::Change;
+use super::change::PgChange;
 use super::clock::{STORE_NOW, millis};
 use super::{Postgres, relay_turn};
 use crate::events::{EventType, OutboxEvent, payload};
@@ -10,7 +10,7 @@ use crate::model::{TaskSummary, Timestamp};
 use crate::store::{Outbox, RelayTurn, StoreError, Unsent};
 
 pub(super) fn put(
-    change: &mut Change<'_>,
+    change: &mut PgChange<'_>,
     event_type: EventType,
     task: &TaskSummary,
     now: Timestamp,

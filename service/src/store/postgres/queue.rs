@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::change::Change;
+use super::change::PgChange;
 use super::clock::{self, millis};
 use super::columns::{TASK, task};
 use super::statements::Values;
@@ -14,9 +14,9 @@ use crate::events::EventType;
 use crate::keys::task_key;
 use crate::model::{Status, TaskId};
 use crate::store::lease::{LEASE, MAX_ATTEMPTS, RETRY_AFTER};
-use crate::store::{Lease, Now, Queue, StoreError};
+use crate::store::{Lease, Now, StoreError, TaskQueue};
 
-impl Queue for Postgres {
+impl TaskQueue for Postgres {
     fn take_task(&self, now: Now, late: Duration) -> Result<Option<Lease>, StoreError> {
         let present = clock::now(1);
         let look = format!(
@@ -192,7 +192,7 @@ fn due() -> String {
 
 /// Gives a task, whose row is locked, to `owner`.
 fn give(
-    change: &mut Change<'_>,
+    change: &mut PgChange<'_>,
     id: TaskId,
     owner: &str,
     now: Now,

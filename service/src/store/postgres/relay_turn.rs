@@ -8,7 +8,7 @@ use postgres::types::Type;
 use r2d2::ManageConnection;
 
 use super::Postgres;
-use super::connection::{ConnectError, Connection};
+use super::connection::{ConnectError, PgConnection};
 use crate::store::{RelayTurn, StoreError};
 
 /// Of the advisory lock: the letters `oxirelay`.
@@ -17,9 +17,9 @@ const LOCK: i64 = i64::from_be_bytes(*b"oxirelay");
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-struct Locked(Connection);
+struct PgRelayLock(PgConnection);
 
-impl RelayTurn for Locked {
+impl RelayTurn for PgRelayLock {
     fn holds(&mut self) -> bool {
         self.0.answers(PATIENCE)
     }
@@ -41,7 +41,7 @@ pub(super) fn take(store: &Postgres) -> Result<Option<Box<dyn RelayTurn>>, Store
         .client()
         .query_typed_one(sql, &[(&LOCK, Type::INT8)])?;
     match locked.get(0) {
-        true => Ok(Some(Box::new(Locked(connection)))),
+        true => Ok(Some(Box::new(PgRelayLock(connection)))),
         false => Ok(None),
     }
 }

@@ -1,13 +1,13 @@
 //! Cache keys that were spoiled while the cache could not be told.
 
-use super::change::Change;
-use super::connection::Connection;
+use super::change::PgChange;
+use super::connection::PgConnection;
 use crate::store::StoreError;
 
 /// A key that is there already is locked all the same, so that its removal waits for the commit of
 /// this change: the keeper, which then tells the cache once more, does so after it. In one order, so
 /// that changes and keepers do not lock each other out.
-pub(super) fn put(change: &mut Change<'_>, keys: &[String]) -> Result<(), StoreError> {
+pub(super) fn put(change: &mut PgChange<'_>, keys: &[String]) -> Result<(), StoreError> {
     let sql = "INSERT INTO stale_keys (cache_key)
         SELECT DISTINCT key FROM unnest($1::text[]) AS key ORDER BY key
         ON CONFLICT (cache_key) DO UPDATE SET cache_key = excluded.cache_key";
@@ -16,7 +16,7 @@ pub(super) fn put(change: &mut Change<'_>, keys: &[String]) -> Result<(), StoreE
 }
 
 pub(super) fn list(
-    connection: &mut Connection,
+    connection: &mut PgConnection,
     limit: usize,
 ) -> Result<Vec<String>, postgres::Error> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -24,7 +24,7 @@ pub(super) fn list(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-pub(super) fn remove(change: &mut Change<'_>, keys: &[String]) -> Result<(), StoreError> {
+pub(super) fn remove(change: &mut PgChange<'_>, keys: &[String]) -> Result<(), StoreError> {
     let sql = "DELETE FROM stale_keys WHERE cache_key IN (
             SELECT cache_key FROM stale_keys WHERE cache_key = ANY($1)
             ORDER BY cache_key FOR UPDATE
@@ -42,23 +42,23 @@ mod tests {
     use r2d2::ManageConnection;
 
     use super::super::connection::Manager;
-    use super::super::target::Target;
+    use super::super::target::PgTarget;
     use super::*;
     use crate::store::testing;
 
-    fn connect(settings: &Settings) -> Connection {
-        let target = Target::parse(&settings.database_url).expect("a target");
+    fn connect(settings: &Settings) -> PgConnection {
+        let target = PgTarget::parse(&settings.database_url).expect("a target");
         let manager = Manager::new(target, false).expect("a manager");
         manager.connect().expect("a connection")
     }
 
-    fn note(connection: &mut Connection, keys: &[String]) {
+    fn note(connection: &mut PgConnection, keys: &[String]) {
         let mut change = connection.begin().expect("a transaction");
         put(&mut change, keys).expect("noted");
         change.commit().expect("committed");
     }
 
-    fn strike(connection: &mut Connection, keys: &[String]) {
+    fn strike(connection: &mut PgConnection, keys: &[String]) {
         let mut change = connection.begin().expect("a transaction");
         remove(&mut change, keys).expect("removed");
         change.commit().expect("committed");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     /// Whether `other` waits for a lock; false when it comes to its end instead.
-    fn waits<T>(watcher: &mut Connection, other: &ScopedJoinHandle<'_, T>) -> bool {
+    fn waits<T>(watcher: &mut PgConnection, other: &ScopedJoinHandle<'_, T>) -> bool {
         let sql = "SELECT 1 FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'";
         let deadline = Instant::now() + Duration::from_secs(20);

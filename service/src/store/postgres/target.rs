@@ -17,19 +17,19 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
-pub(super) struct Target {
+pub(super) struct PgTarget {
     pub(super) config: Config,
     pub(super) trust: Trust,
 }
 
 /// Without the password.
-impl std::fmt::Debug for Target {
+impl std::fmt::Debug for PgTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name())
     }
 }
 
-impl Target {
+impl PgTarget {
     pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
         // The rest of a password would be taken for a name of a database, and end up in messages.
@@ -102,7 +102,7 @@ impl Target {
     }
 }
 
-impl Target {
+impl PgTarget {
     /// With the database, for who may have several on one server.
     pub(super) fn full_name(&self) -> String {
         let database = self.config.get_dbname().or(self.config.get_user());
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn urls_name_a_server_and_how_it_is_trusted() {
-        let parse = |url: &str| Target::parse(url).map(|it| (it.name(), it.trust));
+        let parse = |url: &str| PgTarget::parse(url).map(|it| (it.name(), it.trust));
         let (name, trust) = parse("postgres://a:b@db.local/x").expect("a target");
         assert_eq!(name, "PostgreSQL at db.local:5432");
         assert_eq!(trust, Trust::Anybody { required: false });
@@ -151,7 +151,7 @@ mod tests {
             ("postgres://a:secret@h:port/x", "port"),
             ("postgres://a:12/secret@h/x", "%2F"),
         ] {
-            let text = format!("{:#}", Target::parse(url).expect_err("no target"));
+            let text = format!("{:#}", PgTarget::parse(url).expect_err("no target"));
             assert!(
                 text.contains(what) && text.contains("database_url"),
                 "{text}"

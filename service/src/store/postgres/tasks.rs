@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use super::clock::STORE_NOW;
 use super::columns::{TASK, TASK_RECORD, TASK_SUMMARY, rank, task, task_record, task_summary};
-use super::connection::Connection;
+use super::connection::PgConnection;
 use super::statements::Parameter;
 use super::{Postgres, error, outbox};
 use crate::events::{EventType, payload_without_id};
@@ -31,7 +31,7 @@ impl Tasks for Postgres {
         };
         let parameters = serde_json::to_string(&new.parameters)?;
         let (before, after) = payload_without_id(EventType::Created, &task, now)?;
-        let insert = |connection: &mut Connection| {
+        let insert = |connection: &mut PgConnection| {
             connection.row(
                 &INSERT,
                 &[

@@ -7,13 +7,13 @@ use rusqlite::Transaction;
 
 /// A transaction, and the cache keys that it spoils.
 #[derive(Debug)]
-pub(super) struct Change<'a> {
+pub(super) struct SqliteChange<'a> {
     pub(super) transaction: Transaction<'a>,
     spoiled: RefCell<Vec<String>>,
     added: RefCell<Vec<String>>,
 }
 
-impl<'a> Change<'a> {
+impl<'a> SqliteChange<'a> {
     pub(super) fn new(transaction: Transaction<'a>) -> Self {
         Self {
             transaction,
@@ -41,7 +41,7 @@ impl<'a> Change<'a> {
     }
 }
 
-impl<'a> Deref for Change<'a> {
+impl<'a> Deref for SqliteChange<'a> {
     type Target = Transaction<'a>;
 
     fn deref(&self) -> &Self::Target {

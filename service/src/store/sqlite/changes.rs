@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use oxicorn_common::Settings;
 use rusqlite::OptionalExtension;
 
-use super::change::Change;
-use super::file::{FileId, Opened};
+use super::change::SqliteChange;
+use super::file::{FileId, SqliteConnection};
 use super::{connection, migrations};
 use crate::store::{Changes, StoreError, Tracker};
 
@@ -21,7 +21,7 @@ const SWEEP: i64 = 1_000;
 #[derive(Debug)]
 pub(crate) struct DataVersion {
     path: PathBuf,
-    connection: Opened,
+    connection: SqliteConnection,
     data_version: i64,
     last: i64,
 }
@@ -35,7 +35,7 @@ impl DataVersion {
     fn open(path: &Path) -> anyhow::Result<Self> {
         // Whoever comes first makes the tables.
         migrations::run(path)?;
-        let connection = Opened::new(path)?;
+        let connection = SqliteConnection::new(path)?;
         let mut tracker = Self {
             path: path.to_owned(),
             connection,
@@ -97,7 +97,7 @@ impl Tracker for DataVersion {
 }
 
 /// Notes that what is cached under `key` is no longer good.
-pub(super) fn put(change: &Change<'_>, key: &str) -> Result<(), StoreError> {
+pub(super) fn put(change: &SqliteChange<'_>, key: &str) -> Result<(), StoreError> {
     change
         .prepare_cached("INSERT INTO changes (cache_key) VALUES (?)")?
         .execute((key,))?;

@@ -35,12 +35,12 @@ impl std::fmt::Display for FileId {
 
 /// A connection, and the file that it is to.
 #[derive(Debug)]
-pub(super) struct Opened {
+pub(super) struct SqliteConnection {
     connection: Connection,
     pub(super) file: FileId,
 }
 
-impl Opened {
+impl SqliteConnection {
     /// Never makes the file: where it is gone, an empty one in its place would hide that.
     pub(super) fn new(path: &Path) -> Result<Self, OpenError> {
         let missing = |source| OpenError::Missing {
@@ -59,7 +59,7 @@ impl Opened {
     }
 }
 
-impl Deref for Opened {
+impl Deref for SqliteConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -67,7 +67,7 @@ impl Deref for Opened {
     }
 }
 
-impl DerefMut for Opened {
+impl DerefMut for SqliteConnection {
     fn deref_mut(&mut self) -> &mut Connection {
         &mut self.connection
     }
@@ -83,21 +83,21 @@ pub(super) enum OpenError {
 
 /// Opens connections to whatever file the path leads to at that moment.
 #[derive(Debug)]
-pub(super) struct Opener(pub(super) PathBuf);
+pub(super) struct SqliteManager(pub(super) PathBuf);
 
-impl ManageConnection for Opener {
-    type Connection = Opened;
+impl ManageConnection for SqliteManager {
+    type Connection = SqliteConnection;
     type Error = OpenError;
 
-    fn connect(&self) -> Result<Opened, OpenError> {
-        Opened::new(&self.0)
+    fn connect(&self) -> Result<SqliteConnection, OpenError> {
+        SqliteConnection::new(&self.0)
     }
 
-    fn is_valid(&self, connection: &mut Opened) -> Result<(), OpenError> {
+    fn is_valid(&self, connection: &mut SqliteConnection) -> Result<(), OpenError> {
         Ok(connection.execute_batch("")?)
     }
 
-    fn has_broken(&self, _connection: &mut Opened) -> bool {
+    fn has_broken(&self, _connection: &mut SqliteConnection) -> bool {
         false
     }
 }

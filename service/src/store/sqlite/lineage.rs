@@ -13,7 +13,7 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha256};
 
 use super::connection;
-use super::file::Opened;
+use super::file::SqliteConnection;
 use super::turns::{Turns, beside};
 use crate::store::{IDENTITY_DIGITS, StoreError};
 
@@ -57,7 +57,7 @@ fn change(path: &Path, turns: &Turns, sql: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn identity(connection: &Opened) -> Result<String, StoreError> {
+pub(super) fn identity(connection: &SqliteConnection) -> Result<String, StoreError> {
     let row: Option<String> = {
         let connection: &Connection = connection;
         connection

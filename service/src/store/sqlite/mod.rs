@@ -32,19 +32,19 @@ pub(crate) use changes::DataVersion;
 use super::pool::{Lent, Pool, PoolShape};
 use super::{Invalidate, Store, StoreError};
 use crate::health::Health;
-use change::Change;
+use change::SqliteChange;
 use connection::BUSY_TIMEOUT;
-use file::{FileId, Opened, Opener};
+use file::{FileId, SqliteConnection, SqliteManager};
 use lineage::Presence;
 use turns::Turns;
 
 #[derive(Debug)]
 pub(crate) struct Sqlite {
     path: PathBuf,
-    pool: Pool<Opener>,
+    pool: Pool<SqliteManager>,
     turns: Turns,
     /// How long a change waits for its turn and for writers that know of no turns, in all.
-    patience: Duration,
+    timeout: Duration,
     caches: Arc<dyn Invalidate>,
     health: Health,
     /// The last change was refused, because the disk or the file takes none.
@@ -76,7 +76,7 @@ impl Sqlite {
         let path = connection::path_of(&settings.database_url)?;
         migrations::run(&path)?;
         let turns = Turns::new(&path)?;
-        let patience = match settings.timeout {
+        let timeout = match settings.timeout {
             Duration::ZERO => BUSY_TIMEOUT,
             timeout => BUSY_TIMEOUT.min(timeout / 2),
         };
@@ -87,9 +87,9 @@ impl Sqlite {
         let meanwhile = "requests that need it are answered 503";
         let name = format!("SQLite at {}", path.display());
         Ok(Self {
-            pool: Pool::new(Opener(path.clone()), shape),
+            pool: Pool::new(SqliteManager(path.clone()), shape),
             turns,
-            patience,
+            timeout,
             caches,
             health: Health::new(Backend::Store, name, meanwhile, &context.outages),
             refuses: AtomicBool::new(false),
@@ -100,7 +100,7 @@ impl Sqlite {
     }
 
     /// A connection to the file that is there now.
-    fn take(&self) -> Result<Lent<'_, Opener>, StoreError> {
+    fn take(&self) -> Result<Lent<'_, SqliteManager>, StoreError> {
         loop {
             let file = FileId::of(&self.path).map_err(|problem| {
                 let why = format!("{}: {problem}", self.path.display());
@@ -136,7 +136,10 @@ impl Sqlite {
         Ok(())
     }
 
-    fn read<T>(&self, ask: impl FnOnce(&Opened) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    fn read<T>(
+        &self,
+        ask: impl FnOnce(&SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let lent = self.take()?;
         self.note(ask(&lent))
     }
@@ -145,7 +148,7 @@ impl Sqlite {
     /// waits for other writers instead of failing after it has read.
     fn write<T>(
         &self,
-        make: impl FnOnce(&Change<'_>) -> Result<T, StoreError>,
+        make: impl FnOnce(&SqliteChange<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let mut lent = self.take()?;
         let outcome = self.transact(&mut lent, make);
@@ -162,16 +165,16 @@ impl Sqlite {
 
     fn transact<T>(
         &self,
-        connection: &mut Opened,
-        make: impl FnOnce(&Change<'_>) -> Result<T, StoreError>,
+        connection: &mut SqliteConnection,
+        make: impl FnOnce(&SqliteChange<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + self.timeout;
         let turn = self.turns.wait(deadline)?;
         // Others may write who know nothing of turns.
         let left = deadline.saturating_duration_since(Instant::now());
         connection.busy_timeout(left.max(Duration::from_millis(1)))?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let change = Change::new(transaction);
+        let change = SqliteChange::new(transaction);
         let outcome = make(&change)?;
         let (spoiled, added) = (change.spoiled(), change.added());
         for key in spoiled.iter().chain(&added) {

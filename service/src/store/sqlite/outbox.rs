@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::change::Change;
+use super::change::SqliteChange;
 use super::{Sqlite, relay_turn};
 use crate::events::{EventType, OutboxEvent, payload};
 use crate::model::{TaskSummary, Timestamp};
 use crate::store::{Outbox, RelayTurn, StoreError, Unsent};
 
 pub(super) fn put(
-    change: &Change<'_>,
+    change: &SqliteChange<'_>,
     event_type: EventType,
     task: &TaskSummary,
     now: Timestamp,

@@ -5,16 +5,16 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::Value;
 
-use super::change::Change;
+use super::change::SqliteChange;
 use super::columns::{TASK, task};
 use super::{Sqlite, outbox};
 use crate::events::EventType;
 use crate::keys::task_key;
 use crate::model::{Status, TaskId, Timestamp, after};
 use crate::store::lease::{LEASE, MAX_ATTEMPTS, RETRY_AFTER};
-use crate::store::{Lease, Now, Queue, StoreError};
+use crate::store::{Lease, Now, StoreError, TaskQueue};
 
-impl Queue for Sqlite {
+impl TaskQueue for Sqlite {
     fn take_task(&self, now: Now, late: Duration) -> Result<Option<Lease>, StoreError> {
         let now = now.here();
         let since = Timestamp(now.0.saturating_sub(millis(late)));
@@ -180,7 +180,7 @@ impl Queue for Sqlite {
 }
 
 impl Sqlite {
-    /// Whether [`Queue::take_task`] would find something.
+    /// Whether [`TaskQueue::take_task`] would find something.
     fn has_work(&self, now: Timestamp, since: Timestamp) -> Result<bool, StoreError> {
         self.read(|connection| {
             let sql = format!("SELECT EXISTS (SELECT 1 FROM {TO_DO} WHERE {DUE} AND {OLD_ENOUGH})");
@@ -206,7 +206,7 @@ const DUE: &str = "status IN ('pending', 'processing')
 const OLD_ENOUGH: &str = "(attempts > 0 OR available_at <= ?2)";
 
 fn take(
-    change: &Change<'_>,
+    change: &SqliteChange<'_>,
     owner: &str,
     now: Timestamp,
     since: Timestamp,
@@ -223,7 +223,7 @@ fn take(
 
 /// Gives a task to `owner`, due or not.
 fn give(
-    change: &Change<'_>,
+    change: &SqliteChange<'_>,
     id: TaskId,
     owner: &str,
     now: Timestamp,

@@ -7,9 +7,9 @@ use super::turns::beside;
 use crate::store::{RelayTurn, StoreError};
 
 #[derive(Debug)]
-struct Locked(#[expect(dead_code, reason = "held for its lock")] File);
+struct SqliteRelayLock(#[expect(dead_code, reason = "held for its lock")] File);
 
-impl RelayTurn for Locked {
+impl RelayTurn for SqliteRelayLock {
     fn holds(&mut self) -> bool {
         true
     }
@@ -18,7 +18,7 @@ impl RelayTurn for Locked {
 pub(super) fn take(store: &Sqlite) -> Result<Option<Box<dyn RelayTurn>>, StoreError> {
     let (path, file) = beside(&store.path, "-relay")?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(Box::new(Locked(file)))),
+        Ok(()) => Ok(Some(Box::new(SqliteRelayLock(file)))),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(source)) => Err(StoreError::Lock { path, source }),
     }

@@ -2,10 +2,10 @@
 
 use rusqlite::Connection;
 
-use super::change::Change;
+use super::change::SqliteChange;
 use crate::store::StoreError;
 
-pub(super) fn put(change: &Change<'_>, keys: &[String]) -> Result<(), StoreError> {
+pub(super) fn put(change: &SqliteChange<'_>, keys: &[String]) -> Result<(), StoreError> {
     let mut statement = change
         .prepare_cached("INSERT INTO stale_keys (cache_key) VALUES (?) ON CONFLICT DO NOTHING")?;
     for key in keys {
@@ -21,7 +21,7 @@ pub(super) fn list(connection: &Connection, limit: usize) -> Result<Vec<String>,
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-pub(super) fn remove(change: &Change<'_>, keys: &[String]) -> Result<(), StoreError> {
+pub(super) fn remove(change: &SqliteChange<'_>, keys: &[String]) -> Result<(), StoreError> {
     let mut statement = change.prepare_cached("DELETE FROM stale_keys WHERE cache_key = ?")?;
     for key in keys {
         statement.execute((key,))?;

@@ -20,11 +20,11 @@ use crate::store::StoreError;
 
 #[derive(Debug)]
 pub(super) struct Turns {
-    shared: Arc<Shared>,
+    shared: Arc<TurnQueue>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct TurnQueue {
     path: String,
     file: File,
     state: Mutex<State>,
@@ -51,13 +51,13 @@ enum Helper {
 
 /// The right to write, until dropped.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Shared);
+pub(super) struct Turn<'a>(&'a TurnQueue);
 
 impl Turns {
     /// Queues at `PATH-turn`, beside the database at `path`.
     pub(super) fn new(path: &Path) -> Result<Self, StoreError> {
         let (path, file) = beside(path, "-turn")?;
-        let shared = Shared {
+        let shared = TurnQueue {
             path,
             file,
             state: Mutex::default(),
@@ -126,7 +126,7 @@ impl Turns {
     }
 }
 
-impl Shared {
+impl TurnQueue {
     /// Waits for the lock, and gives it back where nobody wants it any more.
     fn queue(&self) {
         let locked = self.file.lock();

@@ -67,7 +67,7 @@ fn a_reader_that_joins_another_is_not_given_what_that_one_read_before() {
         process.cancel(id);
         let joining = scope.spawn(move || process.status(id));
         until("the second waits", || {
-            process.cache.flights.joined(&key(id)) == 1
+            process.cache.single_flight.joined(&key(id)) == 1
         });
         drop(go_on);
         assert_eq!(first.join().expect("no panic"), "pending");

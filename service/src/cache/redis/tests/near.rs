@@ -125,7 +125,11 @@ fn nobody_uses_a_copy_while_redis_is_silent() {
     assert_eq!(process.status(id), "cancelled");
     ground.server.resume();
     until("copies are used again", || {
-        process.cache.near.news.are_current(ear::LEASE_MILLIS)
+        process
+            .cache
+            .near
+            .news
+            .are_current(invalidation_listener::LEASE_MILLIS)
     });
 }
 
@@ -134,7 +138,11 @@ fn another_process_listens_when_the_first_is_gone() {
     let ground = ground();
     let first = ground.process();
     until("somebody listens", || {
-        first.cache.near.news.are_current(ear::LEASE_MILLIS)
+        first
+            .cache
+            .near
+            .news
+            .are_current(invalidation_listener::LEASE_MILLIS)
     });
     let second = ground.process();
     drop(first);
@@ -147,10 +155,14 @@ fn a_session_is_not_copied() {
     let ground = ground();
     let process = ground.process();
     until("somebody listens", || {
-        process.cache.near.news.are_current(ear::LEASE_MILLIS)
+        process
+            .cache
+            .near
+            .news
+            .are_current(invalidation_listener::LEASE_MILLIS)
     });
     let near = &process.cache.near;
-    let body = Shared::from(&b"{}"[..]);
+    let body = SharedBody::from(&b"{}"[..]);
     near.keep("session:1", near.stamp("session:1"), &body);
     near.keep("user:1", near.stamp("user:1"), &body);
     assert!(near.find("session:1").is_none() && near.find("user:1").is_some());

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use redis::cmd;
 
-use super::super::address::Address;
-use super::super::link::Link;
+use super::super::address::RedisAddress;
+use super::super::connection::RedisConnection;
 use super::super::testing::{Ground, Server, key, until};
 use super::super::*;
 use crate::store::testing;
@@ -147,11 +147,13 @@ fn a_redis_that_cannot_be_used_says_why_but_no_password() {
     let mut settings = ground.settings.clone();
     let mut why = |url: String| {
         settings.redis_url = Some(url);
-        let address = Address::of(&settings).expect("usable").expect("configured");
+        let address = RedisAddress::of(&settings)
+            .expect("usable")
+            .expect("configured");
         let places = address.resolve().expect("a socket");
-        let patience = Duration::from_secs(5);
-        let link = Link::open(&places[0], &address.login, patience);
-        let error = link.and_then(|mut link| link.run_id());
+        let timeout = Duration::from_secs(5);
+        let connection = RedisConnection::open(&places[0], &address.login, timeout);
+        let error = connection.and_then(|mut connection| connection.run_id());
         error.expect_err("a refusal").to_string()
     };
     let url = ground.server.url();
@@ -194,14 +196,19 @@ fn an_answer_that_comes_in_drops_is_late() {
     });
     let (_guard, mut settings) = testing::settings();
     settings.redis_url = Some(format!("redis://127.0.0.1:{port}"));
-    let address = Address::of(&settings).expect("usable").expect("configured");
+    let address = RedisAddress::of(&settings)
+        .expect("usable")
+        .expect("configured");
     let places = address.resolve().expect("an address");
-    let patience = Duration::from_millis(200);
-    let mut link = Link::open(&places[0], &address.login, patience).expect("a link");
+    let timeout = Duration::from_millis(200);
+    let mut connection =
+        RedisConnection::open(&places[0], &address.login, timeout).expect("a connection");
     let began = Instant::now();
-    let error = link.ask(&holding::read("task:1")).expect_err("too slow");
+    let error = connection
+        .ask(&key_state::read("task:1"))
+        .expect_err("too slow");
     assert_eq!(error.to_string(), "no answer within 200 ms");
     assert!(began.elapsed() < Duration::from_secs(5));
-    drop(link);
+    drop(connection);
     slow.join().expect("no panic");
 }

@@ -75,7 +75,7 @@ fn what_does_not_exist_or_cannot_be_read_is_not_remembered() {
     assert!(failed.is_err());
     let left: i64 = ground.server.ask(cmd("EXISTS").arg(ground.name("task:1")));
     assert_eq!(left, 0, "not even a reservation");
-    let made = || Made {
+    let made = || FreshBody {
         body: b"{}".to_vec().into(),
         ttl: std::time::Duration::ZERO,
     };

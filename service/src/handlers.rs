@@ -8,8 +8,8 @@ use oxicorn_common::bell::Bell;
 use oxicorn_common::{App, Request, Response, ResponseSink, Settings, WorkerContext};
 use serde::Serialize;
 
-use super::cache::{self, Cache, Made};
-use super::input::Input;
+use super::cache::{self, Cache, FreshBody};
+use super::input::RequestInput;
 use super::keys::{session_key, task_key, user_key};
 use super::model::{NewTask, NewUser, TaskFilter, Timestamp, UserChange, UserRef};
 use super::problem::Problem;
@@ -23,7 +23,7 @@ const DEFAULT_LIMIT: u32 = 50;
 /// What a user is made of.
 const USER: [&str; 3] = ["username", "email", "fullName"];
 
-type Answer = Result<Response, Problem>;
+type HandlerResult = Result<Response, Problem>;
 
 /// The application of one worker.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Service {
         })
     }
 
-    fn answer(&self, request: &mut Request) -> Answer {
+    fn answer(&self, request: &mut Request) -> HandlerResult {
         match self.routes.find(request.method(), request.path())? {
             Call::Health => Ok(Response::json(
                 StatusCode::OK,
@@ -96,9 +96,9 @@ impl Service {
         }
     }
 
-    fn create_task(&self, request: &mut Request) -> Answer {
+    fn create_task(&self, request: &mut Request) -> HandlerResult {
         let names = ["userId", "taskType", "priority", "parameters"];
-        let mut input = Input::from_body(request, &names)?;
+        let mut input = RequestInput::from_body(request, &names)?;
         let user_id = input.required("userId");
         let task_type = input.optional("taskType").unwrap_or_default();
         let priority = input.optional("priority").unwrap_or_default();
@@ -115,12 +115,12 @@ impl Service {
         Ok(one(StatusCode::CREATED, "task", &task)?.field("Location", location))
     }
 
-    fn list_tasks(&self, request: &Request) -> Answer {
+    fn list_tasks(&self, request: &Request) -> HandlerResult {
         // Before the query is read: the same text is the same list.
         let query = request.query().unwrap_or_default();
         let body = self.cache.read_list(query, &mut || {
             let names = ["status", "taskType", "userId", "limit", "offset"];
-            let mut input = Input::from_query(request, &names);
+            let mut input = RequestInput::from_query(request, &names);
             let filter = TaskFilter {
                 status: input.optional("status"),
                 task_type: input.optional("taskType"),
@@ -136,13 +136,13 @@ impl Service {
             let page = self.store.tasks(&filter, limit, offset)?;
             let body = serde_json::to_vec(&List::new(&page, limit, offset))?.into();
             let ttl = self.settings.task_cache_ttl;
-            Ok(Some(Made { body, ttl }))
+            Ok(Some(FreshBody { body, ttl }))
         })?;
         let body = body.ok_or(Problem::NotFound("such list"))?;
         Ok(Response::json(StatusCode::OK, body))
     }
 
-    fn cancel_task(&self, id: i64) -> Answer {
+    fn cancel_task(&self, id: i64) -> HandlerResult {
         match self.store.cancel_task(id, Timestamp::now())? {
             None => Err(Problem::NotFound("such task")),
             Some((task, false)) => Err(Problem::Final(task.summary.status)),
@@ -150,8 +150,8 @@ impl Service {
         }
     }
 
-    fn create_user(&self, request: &mut Request) -> Answer {
-        let mut input = Input::from_body(request, &USER)?;
+    fn create_user(&self, request: &mut Request) -> HandlerResult {
+        let mut input = RequestInput::from_body(request, &USER)?;
         let names = (
             input.required_text("username"),
             input.required_text("email"),
@@ -170,8 +170,8 @@ impl Service {
         Ok(one(StatusCode::CREATED, "user", &user)?.field("Location", location))
     }
 
-    fn change_user(&self, id: i64, request: &mut Request) -> Answer {
-        let mut input = Input::from_body(request, &USER)?;
+    fn change_user(&self, id: i64, request: &mut Request) -> HandlerResult {
+        let mut input = RequestInput::from_body(request, &USER)?;
         let change = UserChange {
             username: input.text("username"),
             email: input.text("email"),
@@ -186,8 +186,8 @@ impl Service {
         )
     }
 
-    fn create_session(&self, request: &mut Request) -> Answer {
-        let mut input = Input::from_body(request, &["userId", "data"])?;
+    fn create_session(&self, request: &mut Request) -> HandlerResult {
+        let mut input = RequestInput::from_body(request, &["userId", "data"])?;
         let user_id = input.integer("userId");
         let data = input.object("data").unwrap_or_default();
         let user_id = input.finish(user_id)?;
@@ -198,7 +198,7 @@ impl Service {
         Ok(one(StatusCode::CREATED, "session", &session)?.field("Location", location))
     }
 
-    fn show_session(&self, id: &str) -> Answer {
+    fn show_session(&self, id: &str) -> HandlerResult {
         self.show("session", &session_key(id), "such session", || {
             let now = Timestamp::now();
             let session = self.store.session(id, now)?;
@@ -213,11 +213,11 @@ impl Service {
         })
     }
 
-    fn refresh_session(&self, id: &str, request: &mut Request) -> Answer {
+    fn refresh_session(&self, id: &str, request: &mut Request) -> HandlerResult {
         let data = if request.body.length() == 0 {
             None
         } else {
-            let mut input = Input::from_body(request, &["data"])?;
+            let mut input = RequestInput::from_body(request, &["data"])?;
             let data = input.object("data");
             input.finish(Some(data))?
         };
@@ -234,13 +234,13 @@ impl Service {
         key: &str,
         nothing: &'static str,
         find: impl Fn() -> Result<Option<(T, Duration)>, Problem>,
-    ) -> Answer {
+    ) -> HandlerResult {
         let body = self.cache.read_through(key, &mut || {
             let Some((found, ttl)) = find()? else {
                 return Ok(None);
             };
             let body = wrapped(kind, &found)?.into();
-            Ok(Some(Made { body, ttl }))
+            Ok(Some(FreshBody { body, ttl }))
         })?;
         let body = body.ok_or(Problem::NotFound(nothing))?;
         Ok(Response::json(StatusCode::OK, body))
@@ -286,11 +286,11 @@ fn wrapped<T: Serialize>(kind: &str, thing: &T) -> serde_json::Result<Vec<u8>> {
     Ok(body)
 }
 
-fn one<T: Serialize>(status: StatusCode, kind: &str, thing: &T) -> Answer {
+fn one<T: Serialize>(status: StatusCode, kind: &str, thing: &T) -> HandlerResult {
     Ok(Response::json(status, wrapped(kind, thing)?))
 }
 
-fn deleted(there_was_one: bool, kind: &'static str) -> Answer {
+fn deleted(there_was_one: bool, kind: &'static str) -> HandlerResult {
     match (there_was_one, kind) {
         (true, _) => Ok(Response::new(StatusCode::NO_CONTENT)),
         (false, "user") => Err(Problem::NotFound("such user")),

@@ -2,13 +2,13 @@
 //! that asks for it (`CLIENT TRACKING`, Redis 6 or later) which of our keys anybody has touched.
 //!
 //! ```text
-//!   Redis --- invalidate task:7 --> the one ear of this server --> News --> copies of all workers
+//!   Redis --- invalidate task:7 --> the listener of this server --> News --> copies of all workers
 //!         <-- PING, every 100 ms --
 //!         --- PONG: all before the PING has been heard -->
 //! ```
 //!
 //! A process that dies or hangs, and a Redis that does, are silent; after [`LEASE_MILLIS`] of that
-//! nobody uses a copy, and another process takes the ear.
+//! nobody uses a copy, and another process listens.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsFd;
@@ -21,8 +21,8 @@ use oxicorn_common::news::News;
 use oxicorn_common::scoreboard::now_millis;
 use redis::{Parser, PushKind, Value};
 
-use super::client::Client;
-use super::link::{Link, LinkError};
+use super::client::RedisClient;
+use super::connection::{ConnectionError, RedisConnection};
 
 /// How old news may be. A change on another server shows here after that at the latest.
 pub(super) const LEASE_MILLIS: u64 = 500;
@@ -31,18 +31,18 @@ const PING: Duration = Duration::from_millis(100);
 /// Between two looks whether somebody listens.
 const LOOK: Duration = Duration::from_millis(250);
 /// For an answer of Redis. Longer than the lease: nobody waits for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// The keys of which there are copies.
 const PREFIXES: [&str; 2] = ["task:", "user:"];
 
-pub(super) struct Ear {
-    pub(super) client: Arc<Client>,
+pub(super) struct InvalidationListener {
+    pub(super) client: Arc<RedisClient>,
     pub(super) news: News,
     /// No other process of this server has it.
     pub(super) who: u64,
 }
 
-impl Ear {
+impl InvalidationListener {
     /// Until the cache is gone, or Redis says that it does not know how.
     pub(super) fn run(self) {
         while self.client.breaker.pause(LOOK) {
@@ -51,7 +51,7 @@ impl Ear {
             }
             match self.listen() {
                 Ok(()) => debug!("Redis is not used, or another process listens to it"),
-                Err(LinkError::Refused(why)) => {
+                Err(ConnectionError::Refused(why)) => {
                     info!(
                         "Redis tells nobody of changes ({why}): workers keep no copies of what it holds"
                     );
@@ -64,24 +64,24 @@ impl Ear {
     }
 
     /// Until another process does; not at all while Redis is not used.
-    fn listen(&self) -> Result<(), LinkError> {
+    fn listen(&self) -> Result<(), ConnectionError> {
         let Some((address, run_id)) = self.client.breaker.home() else {
             return Ok(());
         };
-        let mut link = Link::open(&address, &self.client.address.login, PATIENCE)?;
-        if link.run_id()? != run_id {
-            return Err(LinkError::Replaced);
+        let mut connection = RedisConnection::open(&address, &self.client.address.login, TIMEOUT)?;
+        if connection.run_id()? != run_id {
+            return Err(ConnectionError::Replaced);
         }
-        link.ask(redis::cmd("HELLO").arg(3))?;
+        connection.ask(redis::cmd("HELLO").arg(3))?;
         let mut tracking = redis::cmd("CLIENT");
         tracking.arg("TRACKING").arg("ON").arg("BCAST");
         for prefix in PREFIXES {
             tracking.arg("PREFIX").arg(prefix);
         }
-        link.ask(&tracking)?;
+        connection.ask(&tracking)?;
         // What changed before now, nobody has heard.
         self.news.all_changed();
-        let mut stream = Stream::new(link);
+        let mut stream = PushStream::new(connection);
         let mut due = Instant::now();
         loop {
             let now = Instant::now();
@@ -131,65 +131,65 @@ fn key_of(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(key, _)| key)
 }
 
-/// A link that says things of itself. Its parser is fed a byte at a time, so that it holds no value
+/// A connection that says things of itself. Its parser is fed a byte at a time, so that it holds no value
 /// back that has come with another.
-struct Stream {
+struct PushStream {
     parser: Parser,
-    bytes: BufReader<Link>,
+    bytes: BufReader<RedisConnection>,
 }
 
-impl Stream {
-    fn new(link: Link) -> Self {
+impl PushStream {
+    fn new(connection: RedisConnection) -> Self {
         Self {
             parser: Parser::new(),
-            bytes: BufReader::new(link),
+            bytes: BufReader::new(connection),
         }
     }
 
     /// Asks, and hears what comes before the answer.
-    fn ping(&mut self, mut hear: impl FnMut(Value)) -> Result<(), LinkError> {
+    fn ping(&mut self, mut hear: impl FnMut(Value)) -> Result<(), ConnectionError> {
         self.bytes.get_mut().send(&redis::cmd("PING"))?;
         loop {
             match self.next()? {
                 push @ Value::Push { .. } => hear(push),
-                Value::ServerError(_) => return Err(LinkError::Gibberish),
+                Value::ServerError(_) => return Err(ConnectionError::Gibberish),
                 _ => return Ok(()),
             }
         }
     }
 
     /// Whether something comes within the time.
-    fn is_ready(&mut self, patience: Duration) -> bool {
+    fn is_ready(&mut self, timeout: Duration) -> bool {
         if !self.bytes.buffer().is_empty() || self.bytes.get_mut().has_more() {
             return true;
         }
-        let timeout = PollTimeout::try_from(patience + Duration::from_millis(1));
+        let timeout = PollTimeout::try_from(timeout + Duration::from_millis(1));
         let mut fds = [PollFd::new(self.bytes.get_ref().as_fd(), PollFlags::POLLIN)];
         poll(&mut fds, timeout.unwrap_or(PollTimeout::ZERO)).is_ok_and(|count| count > 0)
     }
 
-    fn next(&mut self) -> Result<Value, LinkError> {
+    fn next(&mut self) -> Result<Value, ConnectionError> {
         let mut failure = None;
-        let drops = Drops {
+        let bytes_in = ByteReader {
             bytes: &mut self.bytes,
             failure: &mut failure,
         };
-        let value = self.parser.parse_value(drops);
+        let value = self.parser.parse_value(bytes_in);
         match (value, failure) {
             (Ok(value), _) => Ok(value),
-            (Err(_), Some(failure)) => Err(LinkError::Lost(failure)),
-            (Err(_), None) => Err(LinkError::Gibberish),
+            (Err(_), Some(failure)) => Err(ConnectionError::Lost(failure)),
+            (Err(_), None) => Err(ConnectionError::Gibberish),
         }
     }
 }
 
-struct Drops<'a> {
-    bytes: &'a mut BufReader<Link>,
+struct ByteReader<'a> {
+    bytes: &'a mut BufReader<RedisConnection>,
     /// The parser keeps to itself why there is no more.
     failure: &'a mut Option<std::io::Error>,
 }
 
-impl Read for Drops<'_> {
+impl Read for ByteReader<'_> {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let (Some(place), byte) = (into.first_mut(), self.bytes.fill_buf()) else {
             return Ok(0);

@@ -12,11 +12,11 @@ use redis::Value;
 use socket2::SockAddr;
 
 use super::breaker::LATE;
-use super::client::Client;
-use super::holding;
-use super::link::{Link, LinkError};
+use super::client::RedisClient;
+use super::connection::{ConnectionError, RedisConnection};
+use super::key_state;
 use super::neighbours::Neighbours;
-use super::owed::Owed;
+use super::pending_invalidations::PendingInvalidations;
 use crate::health::Health;
 use crate::store::{Store, StoreError};
 
@@ -25,14 +25,14 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Between two looks for keys that another process could not tell.
 const LOOK: Duration = Duration::from_secs(1);
 /// For what no request waits for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// Keys told in one command: Redis does nothing else meanwhile.
 const BATCH: usize = 500;
 /// The key that says which start of Redis the keys of this store were last checked for.
 const CHECKED: &str = "oxicorn:run_id";
 
-pub(super) struct Keeper {
-    pub(super) client: Arc<Client>,
+pub(super) struct Recovery {
+    pub(super) client: Arc<RedisClient>,
     pub(super) health: Arc<Health>,
     pub(super) store: Weak<dyn Store>,
     pub(super) news: News,
@@ -40,16 +40,16 @@ pub(super) struct Keeper {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum KeeperError {
+enum RecoveryError {
     #[error(transparent)]
-    Link(#[from] LinkError),
+    RedisConnection(#[from] ConnectionError),
     #[error("the keys that it has missed cannot be read")]
     Store(#[from] StoreError),
     #[error("the breaker is open")]
     Open,
 }
 
-impl Keeper {
+impl Recovery {
     /// Until the cache or the store is gone.
     pub(super) fn run(mut self) {
         let client = Arc::clone(&self.client);
@@ -72,8 +72,12 @@ impl Keeper {
                 Err(error) => {
                     drop(store);
                     match error {
-                        KeeperError::Link(LinkError::Late(_)) if late + 1 < LATE => late += 1,
-                        KeeperError::Link(error) => self.health.failed(&error),
+                        RecoveryError::RedisConnection(ConnectionError::Late(_))
+                            if late + 1 < LATE =>
+                        {
+                            late += 1
+                        }
+                        RecoveryError::RedisConnection(error) => self.health.failed(&error),
                         // The store tells of its outages itself.
                         _ => {}
                     }
@@ -85,59 +89,61 @@ impl Keeper {
         }
     }
 
-    fn recover(&self, store: &dyn Store) -> Result<(), KeeperError> {
-        let (address, mut link) = self.find()?;
+    fn recover(&self, store: &dyn Store) -> Result<(), RecoveryError> {
+        let (address, mut connection) = self.find()?;
         if self.client.set_space(&store.identity()?) {
             // Copies are called as they were.
             self.news.all_changed();
         }
         let mark_of_check = self.client.name(CHECKED);
         // As fast as a request needs it, or not at all.
-        link.set_patience(self.client.patience)?;
-        let run_id = link.run_id()?;
-        let checked = link.ask(&holding::read(&mark_of_check))?;
-        link.set_patience(PATIENCE)?;
+        connection.set_timeout(self.client.timeout)?;
+        let run_id = connection.run_id()?;
+        let checked = connection.ask(&key_state::read(&mark_of_check))?;
+        connection.set_timeout(TIMEOUT)?;
         if checked != Value::BulkString(run_id.clone().into_bytes()) {
-            self.purge(&mut link)?;
+            self.purge(&mut connection)?;
         }
         // In any case: a Redis that takes nothing new is of no use.
-        link.ask(redis::cmd("SET").arg(&mark_of_check).arg(&run_id))?;
+        connection.ask(redis::cmd("SET").arg(&mark_of_check).arg(&run_id))?;
         self.drain(store, |keys| {
-            self.tell(&mut link, keys)?;
+            self.tell(&mut connection, keys)?;
             Ok(())
         })?;
         let era = loop {
-            self.pay(&mut link)?;
+            self.flush_pending(&mut connection)?;
             if let Some(era) = self.client.breaker.close(&address, &run_id) {
                 break era;
             }
         };
-        link.set_patience(self.client.patience)?;
-        self.client.breaker.answered(era, link);
+        connection.set_timeout(self.client.timeout)?;
+        self.client.breaker.answered(era, connection);
         Ok(())
     }
 
-    fn find(&self) -> Result<(SockAddr, Link), LinkError> {
+    fn find(&self) -> Result<(SockAddr, RedisConnection), ConnectionError> {
         let address = &self.client.address;
         let mut failure = None;
-        for place in address.resolve().map_err(LinkError::Unreachable)? {
-            match Link::open(&place, &address.login, PATIENCE) {
-                Ok(link) => return Ok((place, link)),
+        for place in address.resolve().map_err(ConnectionError::Unreachable)? {
+            match RedisConnection::open(&place, &address.login, TIMEOUT) {
+                Ok(connection) => return Ok((place, connection)),
                 Err(error) => failure = Some(error),
             }
         }
-        Err(failure.unwrap_or(LinkError::Unreachable(std::io::ErrorKind::NotFound.into())))
+        Err(failure.unwrap_or(ConnectionError::Unreachable(
+            std::io::ErrorKind::NotFound.into(),
+        )))
     }
 
     /// Forgets all that is ours: it may be from before changes that this Redis has not seen.
-    fn purge(&self, link: &mut Link) -> Result<(), LinkError> {
+    fn purge(&self, connection: &mut RedisConnection) -> Result<(), ConnectionError> {
         let mut cursor = b"0".to_vec();
         loop {
-            let page = link.ask(redis::cmd("SCAN").arg(&cursor).arg("COUNT").arg(BATCH))?;
-            let (next, found) = read_page(page).ok_or(LinkError::Gibberish)?;
+            let page = connection.ask(redis::cmd("SCAN").arg(&cursor).arg("COUNT").arg(BATCH))?;
+            let (next, found) = read_page(page).ok_or(ConnectionError::Gibberish)?;
             let space = self.client.space();
             let ours: Vec<String> = found.into_iter().filter(|it| is_of(it, &space)).collect();
-            self.forget(link, &ours)?;
+            self.forget(connection, &ours)?;
             if next == b"0" {
                 return Ok(());
             }
@@ -146,40 +152,54 @@ impl Keeper {
     }
 
     /// Tells what changes of this process have spoiled.
-    fn pay(&self, link: &mut Link) -> Result<(), LinkError> {
-        let owed = self.client.breaker.take_owed();
-        let paid = self.pay_all(link, &owed);
-        if paid.is_err() {
-            self.client.breaker.give_back(owed);
+    fn flush_pending(&self, connection: &mut RedisConnection) -> Result<(), ConnectionError> {
+        let pending = self.client.breaker.take_pending();
+        let flushed = self.flush(connection, &pending);
+        if flushed.is_err() {
+            self.client.breaker.give_back(pending);
         }
-        paid
+        flushed
     }
 
-    fn pay_all(&self, link: &mut Link, owed: &Owed) -> Result<(), LinkError> {
-        if owed.is_everything() {
-            return self.purge(link);
+    fn flush(
+        &self,
+        connection: &mut RedisConnection,
+        pending: &PendingInvalidations,
+    ) -> Result<(), ConnectionError> {
+        if pending.is_everything() {
+            return self.purge(connection);
         }
-        for debts in owed.debts().chunks(BATCH) {
-            let (keys, marks): (Vec<&str>, Vec<&str>) =
-                debts.iter().map(|(key, mark)| (&**key, &**mark)).unzip();
-            link.ask(&holding::forget(&self.client.names(&keys), &marks))?;
+        for invalidations in pending.invalidations().chunks(BATCH) {
+            let (keys, marks): (Vec<&str>, Vec<&str>) = invalidations
+                .iter()
+                .map(|(key, mark)| (&**key, &**mark))
+                .unzip();
+            connection.ask(&key_state::forget(&self.client.names(&keys), &marks))?;
         }
         Ok(())
     }
 
-    fn tell(&self, link: &mut Link, keys: &[String]) -> Result<(), LinkError> {
-        self.forget(link, &self.client.names(keys))
+    fn tell(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &[String],
+    ) -> Result<(), ConnectionError> {
+        self.forget(connection, &self.client.names(keys))
     }
 
-    fn forget(&self, link: &mut Link, names: &[String]) -> Result<(), LinkError> {
+    fn forget(
+        &self,
+        connection: &mut RedisConnection,
+        names: &[String],
+    ) -> Result<(), ConnectionError> {
         let mark = self.client.marker.mark();
         for names in names.chunks(BATCH) {
-            link.ask(&holding::forget(names, &vec![mark.as_str(); names.len()]))?;
+            connection.ask(&key_state::forget(names, &vec![mark.as_str(); names.len()]))?;
         }
         Ok(())
     }
 
-    fn look(&mut self, store: &dyn Store) -> Result<(), KeeperError> {
+    fn look(&mut self, store: &dyn Store) -> Result<(), RecoveryError> {
         if *store.identity()? != *self.client.space() {
             // To be known by another name before anybody reads.
             self.client.breaker.trip();
@@ -188,9 +208,9 @@ impl Keeper {
         let mark = self.client.marker.mark();
         self.drain(store, |keys| {
             let names = self.client.names(keys);
-            let question = holding::forget(&names, &vec![mark.as_str(); names.len()]);
+            let question = key_state::forget(&names, &vec![mark.as_str(); names.len()]);
             let told = self.client.ask(&question);
-            told.map(|_| ()).ok_or(KeeperError::Open)
+            told.map(|_| ()).ok_or(RecoveryError::Open)
         })?;
         self.neighbours.look(&self.client, &store.name());
         Ok(())
@@ -200,8 +220,8 @@ impl Keeper {
     fn drain(
         &self,
         store: &dyn Store,
-        mut tell: impl FnMut(&[String]) -> Result<(), KeeperError>,
-    ) -> Result<(), KeeperError> {
+        mut tell: impl FnMut(&[String]) -> Result<(), RecoveryError>,
+    ) -> Result<(), RecoveryError> {
         loop {
             let keys = store.stale_keys(BATCH)?;
             if keys.is_empty() {

@@ -28,7 +28,7 @@ const MARKED: Duration = Duration::from_secs(60);
 
 /// What was found under a key.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Holding {
+pub(super) enum KeyState {
     Nothing,
     Body(Vec<u8>),
     /// Somebody reads it from the store.
@@ -37,7 +37,7 @@ pub(super) enum Holding {
     Shut,
 }
 
-impl Holding {
+impl KeyState {
     pub(super) fn of(value: Value) -> Self {
         match value {
             Value::Nil => Self::Nothing,

@@ -6,10 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Who waits longer for another thread is better off without it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<HashMap<String, Arc<Flight>>>);
+pub(super) struct SingleFlight(Mutex<HashMap<String, Arc<Flight>>>);
 
 #[derive(Debug, Default)]
 struct Flight {
@@ -19,25 +19,28 @@ struct Flight {
 
 /// The lead of a flight, until dropped.
 #[derive(Debug)]
-pub(super) struct Lead<'a> {
-    flights: &'a Flights,
+pub(super) struct FlightLeader<'a> {
+    single_flight: &'a SingleFlight,
     key: &'a str,
 }
 
-impl Flights {
+impl SingleFlight {
     /// The lead, or nothing when another thread had it: then that one is done now.
-    pub(super) fn lead<'a>(&'a self, key: &'a str) -> Option<Lead<'a>> {
+    pub(super) fn lead<'a>(&'a self, key: &'a str) -> Option<FlightLeader<'a>> {
         let flight = {
             let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             match flights.get(key) {
                 Some(flight) => Arc::clone(flight),
                 None => {
                     flights.insert(key.to_owned(), Arc::default());
-                    return Some(Lead { flights: self, key });
+                    return Some(FlightLeader {
+                        single_flight: self,
+                        key,
+                    });
                 }
             }
         };
-        flight.wait(PATIENCE);
+        flight.wait(WAIT_TIMEOUT);
         None
     }
 
@@ -50,8 +53,8 @@ impl Flights {
 }
 
 impl Flight {
-    fn wait(&self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    fn wait(&self, timeout: Duration) {
+        let deadline = Instant::now() + timeout;
         let mut landed = self.landed.lock().unwrap_or_else(PoisonError::into_inner);
         while !*landed {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -64,10 +67,10 @@ impl Flight {
     }
 }
 
-impl Drop for Lead<'_> {
+impl Drop for FlightLeader<'_> {
     fn drop(&mut self) {
         let mut flights = self
-            .flights
+            .single_flight
             .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
@@ -86,11 +89,11 @@ mod tests {
 
     #[test]
     fn one_leads_and_a_panic_of_its_frees_the_others() {
-        let flights = Flights::default();
-        let lead = flights.lead("a").expect("nobody else");
-        assert!(flights.lead("b").is_some(), "another key");
+        let single_flight = SingleFlight::default();
+        let lead = single_flight.lead("a").expect("nobody else");
+        assert!(single_flight.lead("b").is_some(), "another key");
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| flights.lead("a").is_some());
+            let waiting = scope.spawn(|| single_flight.lead("a").is_some());
             let panic = scope.spawn(move || {
                 let _lead = lead;
                 panic!("a test");
@@ -98,15 +101,15 @@ mod tests {
             assert!(panic.join().is_err());
             waiting.join().expect("no panic");
         });
-        assert!(flights.lead("a").is_some());
+        assert!(single_flight.lead("a").is_some());
     }
 
     #[test]
     fn nobody_waits_for_ever() {
-        let flights = Flights::default();
-        let _lead = flights.lead("a").expect("nobody else");
+        let single_flight = SingleFlight::default();
+        let _lead = single_flight.lead("a").expect("nobody else");
         let began = Instant::now();
-        assert!(flights.lead("a").is_none());
-        assert!((PATIENCE..PATIENCE * 5).contains(&began.elapsed()));
+        assert!(single_flight.lead("a").is_none());
+        assert!((WAIT_TIMEOUT..WAIT_TIMEOUT * 5).contains(&began.elapsed()));
     }
 }

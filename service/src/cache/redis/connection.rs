@@ -1,5 +1,5 @@
 //! One connection to Redis: one question, one answer, each within its time. After anything else
-//! than an answer a link is of no use: what is still under way on it could be taken for the answer
+//! than an answer a connection is of no use: what is still under way on it could be taken for the answer
 //! to the next question.
 
 use std::io::{self, Read, Write};
@@ -10,10 +10,10 @@ use redis::{Cmd, Parser, Value};
 use rustls::{ClientConnection, StreamOwned};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use super::address::{Login, Tls};
+use super::address::{Login, RedisTls};
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LinkError {
+pub(super) enum ConnectionError {
     #[error("it cannot be reached: {0}")]
     Unreachable(#[source] io::Error),
     #[error("the connection was lost: {0}")]
@@ -30,7 +30,7 @@ pub(super) enum LinkError {
     Gibberish,
     #[error("it is not the one it was")]
     Replaced,
-    /// The link is as good as before.
+    /// The connection is as good as before.
     #[error("a key is used by somebody else")]
     Foreign,
 }
@@ -39,86 +39,88 @@ pub(super) enum LinkError {
 const HANDSHAKE: u32 = 20;
 const HANDSHAKE_AT_MOST: Duration = Duration::from_secs(1);
 
-pub(super) struct Link {
-    stream: Stream,
+pub(super) struct RedisConnection {
+    stream: RedisSocket,
     parser: Parser,
     /// How long each answer is waited for.
-    patience: Duration,
+    timeout: Duration,
 }
 
-impl Link {
-    /// Connects and logs in; each step gets `patience`.
+impl RedisConnection {
+    /// Connects and logs in; each step gets `timeout`.
     pub(super) fn open(
         address: &SockAddr,
         login: &Login,
-        patience: Duration,
-    ) -> Result<Self, LinkError> {
+        timeout: Duration,
+    ) -> Result<Self, ConnectionError> {
         // The kernel takes no time at all for no limit.
-        let patience = patience.max(Duration::from_micros(1));
-        let socket = connect(address, patience).map_err(|error| match error.kind() {
-            io::ErrorKind::TimedOut => LinkError::Late(patience),
-            _ => LinkError::Unreachable(error),
+        let timeout = timeout.max(Duration::from_micros(1));
+        let socket = connect(address, timeout).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => ConnectionError::Late(timeout),
+            _ => ConnectionError::Unreachable(error),
         })?;
         let stream = match &login.tls {
-            None => Stream::Plain(socket),
+            None => RedisSocket::Plain(socket),
             Some(tls) => {
-                let stream = shake_hands(socket, tls, patience)?;
-                limit(&stream.sock, patience).map_err(LinkError::Lost)?;
-                Stream::Tls(Box::new(stream))
+                let stream = shake_hands(socket, tls, timeout)?;
+                limit(&stream.sock, timeout).map_err(ConnectionError::Lost)?;
+                RedisSocket::Tls(Box::new(stream))
             }
         };
-        let mut link = Self {
+        let mut connection = Self {
             stream,
             parser: Parser::new(),
-            patience,
+            timeout,
         };
-        link.log_in(login)?;
-        Ok(link)
+        connection.log_in(login)?;
+        Ok(connection)
     }
 
     /// Has later answers waited for as long as this.
-    pub(super) fn set_patience(&mut self, patience: Duration) -> Result<(), LinkError> {
-        self.patience = patience.max(Duration::from_micros(1));
-        limit(self.stream.socket(), self.patience).map_err(LinkError::Lost)
+    pub(super) fn set_timeout(&mut self, timeout: Duration) -> Result<(), ConnectionError> {
+        self.timeout = timeout.max(Duration::from_micros(1));
+        limit(self.stream.socket(), self.timeout).map_err(ConnectionError::Lost)
     }
 
     /// The answer, which is never an error of Redis.
-    pub(super) fn ask(&mut self, question: &Cmd) -> Result<Value, LinkError> {
-        let patience = self.patience;
+    pub(super) fn ask(&mut self, question: &Cmd) -> Result<Value, ConnectionError> {
+        let timeout = self.timeout;
         self.send(question)?;
-        let mut answer = Answer {
+        let mut answer = ReplyReader {
             stream: &mut self.stream,
-            deadline: Instant::now() + patience,
+            deadline: Instant::now() + timeout,
             begun: false,
             failure: None,
         };
         let value = self.parser.parse_value(&mut answer);
         if let Some(failure) = answer.failure {
-            return Err(lost(failure, patience));
+            return Err(lost(failure, timeout));
         }
         match value {
-            Ok(Value::ServerError(error)) if error.code() == "WRONGTYPE" => Err(LinkError::Foreign),
+            Ok(Value::ServerError(error)) if error.code() == "WRONGTYPE" => {
+                Err(ConnectionError::Foreign)
+            }
             Ok(Value::ServerError(error)) => {
                 let detail = error.details().unwrap_or_default();
                 let text = format!("{} {detail}", error.code());
-                Err(LinkError::Refused(text.trim_end().to_owned()))
+                Err(ConnectionError::Refused(text.trim_end().to_owned()))
             }
             Ok(value) => Ok(value),
-            Err(_) => Err(LinkError::Gibberish),
+            Err(_) => Err(ConnectionError::Gibberish),
         }
     }
 
     /// Asks without waiting for the answer.
-    pub(super) fn send(&mut self, question: &Cmd) -> Result<(), LinkError> {
+    pub(super) fn send(&mut self, question: &Cmd) -> Result<(), ConnectionError> {
         let sent = self.stream.send(&question.get_packed_command());
-        sent.map_err(|error| lost(error, self.patience))
+        sent.map_err(|error| lost(error, self.timeout))
     }
 
     /// Whether bytes have come that were decrypted and not read: the socket does not know of them.
     pub(super) fn has_more(&mut self) -> bool {
         match &mut self.stream {
-            Stream::Plain(_) => false,
-            Stream::Tls(stream) => {
+            RedisSocket::Plain(_) => false,
+            RedisSocket::Tls(stream) => {
                 let state = stream.conn.process_new_packets();
                 state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0)
             }
@@ -126,16 +128,16 @@ impl Link {
     }
 
     /// What each start of a Redis gives itself, and no other has.
-    pub(super) fn run_id(&mut self) -> Result<String, LinkError> {
+    pub(super) fn run_id(&mut self) -> Result<String, ConnectionError> {
         let Value::BulkString(info) = self.ask(redis::cmd("INFO").arg("server"))? else {
-            return Err(LinkError::Gibberish);
+            return Err(ConnectionError::Gibberish);
         };
         let info = String::from_utf8_lossy(&info);
         let found = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        found.map(str::to_owned).ok_or(LinkError::Gibberish)
+        found.map(str::to_owned).ok_or(ConnectionError::Gibberish)
     }
 
-    fn log_in(&mut self, login: &Login) -> Result<(), LinkError> {
+    fn log_in(&mut self, login: &Login) -> Result<(), ConnectionError> {
         if let Some(password) = &login.password {
             let mut question = redis::cmd("AUTH");
             if let Some(username) = &login.username {
@@ -144,7 +146,7 @@ impl Link {
             question.arg(password);
             // Only the code of the error: the text of some servers repeats what they were told.
             self.ask(&question).map_err(|error| match error {
-                LinkError::Refused(text) => LinkError::Login(first_word(&text)),
+                ConnectionError::Refused(text) => ConnectionError::Login(first_word(&text)),
                 other => other,
             })?;
         }
@@ -156,32 +158,32 @@ impl Link {
 }
 
 /// For who listens to what is said without a question.
-impl Read for Link {
+impl Read for RedisConnection {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.stream.read(into)
     }
 }
 
-impl AsFd for Link {
+impl AsFd for RedisConnection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.socket().as_fd()
     }
 }
 
-impl std::fmt::Debug for Link {
+impl std::fmt::Debug for RedisConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link")
+        f.debug_struct("RedisConnection")
             .field("socket", self.stream.socket())
             .finish_non_exhaustive()
     }
 }
 
-enum Stream {
+enum RedisSocket {
     Plain(Socket),
     Tls(Box<StreamOwned<ClientConnection, Socket>>),
 }
 
-impl Stream {
+impl RedisSocket {
     fn socket(&self) -> &Socket {
         match self {
             Self::Plain(socket) => socket,
@@ -197,7 +199,7 @@ impl Stream {
     }
 }
 
-impl Read for Stream {
+impl Read for RedisSocket {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read(into),
@@ -207,36 +209,36 @@ impl Read for Stream {
 }
 
 /// A Redis without TLS takes a handshake for the begin of a command, and waits for the rest.
-fn silent(patience: Duration) -> LinkError {
-    let millis = patience.as_millis();
-    LinkError::Tls(format!(
+fn silent(timeout: Duration) -> ConnectionError {
+    let millis = timeout.as_millis();
+    ConnectionError::Tls(format!(
         "no answer to a handshake within {millis} ms; is it a port for TLS (tls-port)?"
     ))
 }
 
 fn shake_hands(
     mut socket: Socket,
-    tls: &Tls,
-    patience: Duration,
-) -> Result<StreamOwned<ClientConnection, Socket>, LinkError> {
-    let patience = patience.max((patience * HANDSHAKE).min(HANDSHAKE_AT_MOST));
-    limit(&socket, patience).map_err(LinkError::Lost)?;
-    let deadline = Instant::now() + patience;
+    tls: &RedisTls,
+    timeout: Duration,
+) -> Result<StreamOwned<ClientConnection, Socket>, ConnectionError> {
+    let timeout = timeout.max((timeout * HANDSHAKE).min(HANDSHAKE_AT_MOST));
+    limit(&socket, timeout).map_err(ConnectionError::Lost)?;
+    let deadline = Instant::now() + timeout;
     let connection = ClientConnection::new(tls.config.clone(), tls.name.clone());
-    let mut connection = connection.map_err(|error| LinkError::Tls(error.to_string()))?;
+    let mut connection = connection.map_err(|error| ConnectionError::Tls(error.to_string()))?;
     while connection.is_handshaking() {
         if Instant::now() >= deadline {
-            return Err(silent(patience));
+            return Err(silent(timeout));
         }
         connection
             .complete_io(&mut socket)
             .map_err(|error| match error.kind() {
-                io::ErrorKind::InvalidData => LinkError::Tls(error.to_string()),
+                io::ErrorKind::InvalidData => ConnectionError::Tls(error.to_string()),
                 io::ErrorKind::UnexpectedEof => {
-                    LinkError::Tls("it closes the connection".to_owned())
+                    ConnectionError::Tls("it closes the connection".to_owned())
                 }
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => silent(patience),
-                _ => LinkError::Lost(error),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => silent(timeout),
+                _ => ConnectionError::Lost(error),
             })?;
     }
     Ok(StreamOwned::new(connection, socket))
@@ -244,15 +246,15 @@ fn shake_hands(
 
 /// Reads one answer. The socket's own limit is for one read; an answer that comes in many parts
 /// has no more time than one that comes whole.
-struct Answer<'a> {
-    stream: &'a mut Stream,
+struct ReplyReader<'a> {
+    stream: &'a mut RedisSocket,
     deadline: Instant,
     begun: bool,
     /// Why there is no more of it: the parser keeps that to itself.
     failure: Option<io::Error>,
 }
 
-impl Answer<'_> {
+impl ReplyReader<'_> {
     fn read_some(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if std::mem::replace(&mut self.begun, true) && Instant::now() >= self.deadline {
             return Err(io::ErrorKind::TimedOut.into());
@@ -270,7 +272,7 @@ impl Answer<'_> {
     }
 }
 
-impl Read for Answer<'_> {
+impl Read for ReplyReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.read_some(buffer).map_err(|error| {
             let kind = error.kind();
@@ -280,29 +282,29 @@ impl Read for Answer<'_> {
     }
 }
 
-fn connect(address: &SockAddr, patience: Duration) -> io::Result<Socket> {
+fn connect(address: &SockAddr, timeout: Duration) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::from(i32::from(address.family())),
         Type::STREAM,
         None,
     )?;
-    socket.connect_timeout(address, patience)?;
+    socket.connect_timeout(address, timeout)?;
     if !address.is_unix() {
         socket.set_tcp_nodelay(true)?;
     }
-    limit(&socket, patience)?;
+    limit(&socket, timeout)?;
     Ok(socket)
 }
 
-fn limit(socket: &Socket, patience: Duration) -> io::Result<()> {
-    socket.set_read_timeout(Some(patience))?;
-    socket.set_write_timeout(Some(patience))
+fn limit(socket: &Socket, timeout: Duration) -> io::Result<()> {
+    socket.set_read_timeout(Some(timeout))?;
+    socket.set_write_timeout(Some(timeout))
 }
 
-fn lost(error: io::Error, patience: Duration) -> LinkError {
+fn lost(error: io::Error, timeout: Duration) -> ConnectionError {
     match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => LinkError::Late(patience),
-        _ => LinkError::Lost(error),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ConnectionError::Late(timeout),
+        _ => ConnectionError::Lost(error),
     }
 }
 

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 /// Which of the two pools a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum PoolPart {
     Kept,
     Overflow,
 }
 
 /// Who may have a connection: first the places of POOL_SIZE, then those of MAX_OVERFLOW.
 #[derive(Debug)]
-pub(super) struct Seats {
+pub(super) struct ConnectionPermits {
     state: Mutex<Free>,
     freed: Condvar,
 }
@@ -28,12 +28,12 @@ struct Free {
 }
 
 #[derive(Debug)]
-pub(super) struct Seat<'a> {
-    seats: &'a Seats,
-    pub(super) place: Place,
+pub(super) struct ConnectionPermit<'a> {
+    permits: &'a ConnectionPermits,
+    pub(super) part: PoolPart,
 }
 
-impl Seats {
+impl ConnectionPermits {
     const SHUT: Duration = Duration::from_secs(1);
 
     pub(super) fn new(kept: u32, overflow: u32) -> Self {
@@ -48,21 +48,24 @@ impl Seats {
         }
     }
 
-    pub(super) fn take(&self, deadline: Instant) -> Option<Seat<'_>> {
+    pub(super) fn take(&self, deadline: Instant) -> Option<ConnectionPermit<'_>> {
         let mut free = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let now = Instant::now();
-            let place = if free.kept > 0 {
+            let part = if free.kept > 0 {
                 free.kept -= 1;
-                Some(Place::Kept)
+                Some(PoolPart::Kept)
             } else if free.overflow > 0 && free.shut_until.is_none_or(|until| now >= until) {
                 free.overflow -= 1;
-                Some(Place::Overflow)
+                Some(PoolPart::Overflow)
             } else {
                 None
             };
-            if let Some(place) = place {
-                return Some(Seat { seats: self, place });
+            if let Some(part) = part {
+                return Some(ConnectionPermit {
+                    permits: self,
+                    part,
+                });
             }
             let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
@@ -81,19 +84,19 @@ impl Seats {
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for ConnectionPermit<'_> {
     fn drop(&mut self) {
         let mut free = self
-            .seats
+            .permits
             .state
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        match self.place {
-            Place::Kept => free.kept += 1,
-            Place::Overflow => free.overflow += 1,
+        match self.part {
+            PoolPart::Kept => free.kept += 1,
+            PoolPart::Overflow => free.overflow += 1,
         }
         if free.waiting > 0 {
-            self.seats.freed.notify_one();
+            self.permits.freed.notify_one();
         }
     }
 }
