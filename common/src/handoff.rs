@@ -7,24 +7,20 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
-use crate::sys::Mapping;
+use crate::shared_memory::SharedMemory;
 
 /// Both ends of one nonblocking `AF_UNIX` socket pair that keeps packets whole.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Handoff {
     pub receiver: Arc<OwnedFd>,
     pub sender: Arc<OwnedFd>,
-    count: Arc<Mapping<Count>>,
+    /// One word: packets in the queue.
+    count: SharedMemory,
 }
-
-/// Packets in the queue, in shared memory.
-#[derive(Debug)]
-#[repr(C)]
-pub(crate) struct Count(AtomicU32);
 
 impl Handoff {
     pub fn new() -> io::Result<Self> {
@@ -33,40 +29,37 @@ impl Handoff {
         Ok(Self {
             receiver: Arc::new(receiver),
             sender: Arc::new(sender),
-            count: Arc::new(Mapping::new()?),
+            count: SharedMemory::new(1)?,
         })
     }
 
     /// Whether there is probably something to receive: a look that costs no system call. A process that
     /// dies between a packet and its count makes the answer wrong until [`Handoff::note_empty`].
     pub fn may_hold_any(&self) -> bool {
-        self.count.0.load(Ordering::SeqCst) > 0
+        self.count().load(Ordering::SeqCst) > 0
     }
 
     /// To be called before a packet is sent.
     pub fn note_sent(&self) {
-        self.count.0.fetch_add(1, Ordering::SeqCst);
+        self.count().fetch_add(1, Ordering::SeqCst);
     }
 
     /// To be called when a packet has been received, or could not be sent.
     pub fn note_received(&self) {
-        let less_one = |count: u32| count.checked_sub(1);
+        let less_one = |count: u64| count.checked_sub(1);
         let _ = self
-            .count
-            .0
+            .count()
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less_one);
     }
 
     /// The queue was found empty when the count said otherwise. A packet that is just being sent is then
     /// found by whom it wakes.
     pub fn note_empty(&self) {
-        self.count.0.store(0, Ordering::SeqCst);
+        self.count().store(0, Ordering::SeqCst);
     }
-}
 
-impl std::fmt::Debug for Handoff {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handoff").finish_non_exhaustive()
+    fn count(&self) -> &AtomicU64 {
+        &self.count[0]
     }
 }
 

@@ -10,6 +10,7 @@ pub mod bell;
 pub mod body;
 pub mod body_memory;
 pub mod cgroup;
+pub mod clock;
 pub mod descriptor_passing;
 pub mod directory_entry;
 pub mod exit_code;
@@ -26,6 +27,7 @@ pub mod request;
 pub mod response;
 pub mod scoreboard;
 pub mod settings;
+pub mod shared_memory;
 pub mod signals;
 mod sys;
 

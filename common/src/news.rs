@@ -12,25 +12,22 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::scoreboard::now_millis;
-use crate::sys::Mapping;
+use crate::clock::monotonic_millis;
+use crate::shared_memory::SharedMemory;
 
 /// Keys that share a counter spoil each other's copies, which costs a question, no more.
 const COUNTERS: usize = 16_384;
 
-#[repr(C)]
-pub(crate) struct Words {
-    counters: [AtomicU64; COUNTERS],
-    /// Counts the times that nobody can say what has changed.
-    era: AtomicU64,
-    /// Milliseconds of the monotonic clock: what changed before then has been heard. 0 is never.
-    heard: AtomicU64,
-    /// Who listens.
-    ear: AtomicU64,
-}
+// After the counters:
+/// Counts the times that nobody can say what has changed.
+const ERA: usize = COUNTERS;
+/// Milliseconds of the monotonic clock: what changed before then has been heard. 0 is never.
+const HEARD: usize = COUNTERS + 1;
+/// Who listens.
+const EAR: usize = COUNTERS + 2;
+const WORDS: usize = COUNTERS + 3;
 
 /// The state of a key. Equal stamps: nothing was said of it in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,16 +38,16 @@ pub struct Stamp {
 
 /// The news of one server; clones and forked copies share them.
 #[derive(Clone)]
-pub struct News(Arc<Mapping<Words>>);
+pub struct News(SharedMemory);
 
 impl News {
     pub fn new() -> io::Result<Self> {
-        Ok(Self(Arc::new(Mapping::new()?)))
+        SharedMemory::new(WORDS).map(Self)
     }
 
     pub fn stamp(&self, key: &str) -> Stamp {
         Stamp {
-            era: self.0.era.load(Ordering::Acquire),
+            era: self.0[ERA].load(Ordering::Acquire),
             count: self.counter(key).load(Ordering::Acquire),
         }
     }
@@ -62,39 +59,37 @@ impl News {
 
     /// Says that all copies are.
     pub fn all_changed(&self) {
-        self.0.era.fetch_add(1, Ordering::AcqRel);
+        self.0[ERA].fetch_add(1, Ordering::AcqRel);
     }
 
     /// Whether what other servers have changed up to `lease_millis` ago has been heard.
     pub fn are_current(&self, lease_millis: u64) -> bool {
-        now_millis().saturating_sub(self.0.heard.load(Ordering::Acquire)) < lease_millis
+        monotonic_millis().saturating_sub(self.0[HEARD].load(Ordering::Acquire)) < lease_millis
     }
 
     /// Makes `who` the one who listens, where nobody has listened for `lease_millis`.
     pub fn take_ear(&self, who: u64, lease_millis: u64) -> bool {
-        let before = self.0.ear.load(Ordering::Acquire);
+        let before = self.0[EAR].load(Ordering::Acquire);
         !self.are_current(lease_millis)
-            && self
-                .0
-                .ear
+            && self.0[EAR]
                 .compare_exchange(before, who, Ordering::AcqRel, Ordering::Relaxed)
                 .is_ok()
     }
 
-    /// Notes that `who` has heard all that changed before `at` of [`now_millis`]. False when
+    /// Notes that `who` has heard all that changed before `at` of [`monotonic_millis`]. False when
     /// another listens now.
     pub fn heard(&self, who: u64, at: u64) -> bool {
-        let listens = self.0.ear.load(Ordering::Acquire) == who;
+        let listens = self.0[EAR].load(Ordering::Acquire) == who;
         if listens {
-            self.0.heard.store(at, Ordering::Release);
+            self.0[HEARD].store(at, Ordering::Release);
         }
         listens
     }
 
     /// Notes that `who` hears nothing any more.
     pub fn deaf(&self, who: u64) {
-        if self.0.ear.load(Ordering::Acquire) == who {
-            self.0.heard.store(0, Ordering::Release);
+        if self.0[EAR].load(Ordering::Acquire) == who {
+            self.0[HEARD].store(0, Ordering::Release);
         }
     }
 
@@ -102,7 +97,7 @@ impl News {
         // FNV-1a: the same in every process.
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325, mix);
-        &self.0.counters[(hash ^ (hash >> 32)) as usize % COUNTERS]
+        &self.0[(hash ^ (hash >> 32)) as usize % COUNTERS]
     }
 }
 
@@ -133,14 +128,14 @@ mod tests {
     fn one_listens_and_another_takes_over_when_it_is_silent() {
         const LEASE: u64 = 60_000;
         let news = News::new().expect("memory");
-        assert!(!news.are_current(LEASE.min(now_millis())));
-        let lease = LEASE.min(now_millis());
+        assert!(!news.are_current(LEASE.min(monotonic_millis())));
+        let lease = LEASE.min(monotonic_millis());
         assert!(news.take_ear(1, lease));
-        assert!(news.heard(1, now_millis()) && news.are_current(lease));
+        assert!(news.heard(1, monotonic_millis()) && news.are_current(lease));
         assert!(!news.take_ear(2, lease), "the first one still listens");
         news.deaf(1);
         assert!(!news.are_current(lease) && news.take_ear(2, lease));
-        assert!(!news.heard(1, now_millis()), "it has lost its turn");
+        assert!(!news.heard(1, monotonic_millis()), "it has lost its turn");
         assert!(!news.are_current(lease));
     }
 }

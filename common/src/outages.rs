@@ -4,10 +4,9 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::sys::Mapping;
+use crate::shared_memory::SharedMemory;
 
 /// What an application may lose while it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,17 +16,16 @@ pub enum Backend {
     Events = 2,
 }
 
-/// One word a [`Backend`]: 1 while it is down.
-#[repr(C)]
-pub(crate) struct Words([AtomicU32; 3]);
+/// A word per [`Backend`]: 1 while it is down.
+const WORDS: usize = 3;
 
 /// The outages of one server; clones and forked copies share them.
 #[derive(Clone)]
-pub struct Outages(Arc<Mapping<Words>>);
+pub struct Outages(SharedMemory);
 
 impl Outages {
     pub fn new() -> io::Result<Self> {
-        Ok(Self(Arc::new(Mapping::new()?)))
+        SharedMemory::new(WORDS).map(Self)
     }
 
     /// Notes that a backend is down. True for the first to notice.
@@ -44,8 +42,8 @@ impl Outages {
         self.word(backend).load(Ordering::Acquire) == 1
     }
 
-    fn word(&self, backend: Backend) -> &AtomicU32 {
-        &self.0.0[backend as usize]
+    fn word(&self, backend: Backend) -> &AtomicU64 {
+        &self.0[backend as usize]
     }
 }
 

@@ -11,7 +11,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::{info, log};
@@ -19,8 +18,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use oxicorn_common::bell::Bell;
+use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::hooks::HookEvent;
-use oxicorn_common::scoreboard::now_millis;
 use oxicorn_common::settings::Source;
 use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
 
@@ -216,11 +215,11 @@ impl Master {
                 return over;
             }
         }
-        let now = now_millis();
+        let now = monotonic_millis();
         let board = self.shared.scoreboard.clone();
         let actions = supervisor.on_tick(Instant::now(), |slot| {
             let slot = board.slot(slot);
-            let beat = slot.heartbeat.load(Ordering::Relaxed);
+            let beat = slot.heartbeat();
             Pulse {
                 silence: silence(now, beat),
             }
@@ -368,8 +367,7 @@ impl Master {
     }
 
     fn mark_deserted(&self, deserted: bool) {
-        let header = self.shared.scoreboard.header();
-        header.deserted.store(u32::from(deserted), Ordering::SeqCst);
+        self.shared.scoreboard.set_deserted(deserted);
     }
 
     /// Lets nobody in any more, unless another master does: then the sockets stay as they are, for as long

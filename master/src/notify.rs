@@ -6,7 +6,7 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use oxicorn_common::scoreboard::now_millis;
+use oxicorn_common::clock::monotonic_millis;
 
 use crate::sys;
 
@@ -54,7 +54,7 @@ impl Notifier {
 
     /// A reload begins; `Type=notify-reload` wants to know when.
     pub(crate) fn reloading(&self) {
-        let micros = now_millis() * 1000;
+        let micros = monotonic_millis() * 1000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 

@@ -7,7 +7,6 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use anyhow::{Context, bail};
 use log::{error, info};
@@ -72,12 +71,7 @@ pub(crate) fn claim(master: &Master, request: SpawnRequest) -> io::Result<()> {
     let threads = generation.map(|generation| generation.settings.threads);
     let threads = threads.ok_or(io::ErrorKind::NotFound)?;
     let board = &master.shared.scoreboard;
-    board.claim(
-        request.slot,
-        request.kind.number(),
-        request.generation,
-        threads,
-    );
+    board.claim(request.slot, request.kind.number(), threads);
     Ok(())
 }
 
@@ -88,8 +82,6 @@ pub(crate) fn register(
     pid: i32,
     receiver: MessageReceiver,
 ) -> ChildProcess {
-    let slot = master.shared.scoreboard.slot(request.slot);
-    slot.pid.store(pid.unsigned_abs(), Ordering::Relaxed);
     if request.kind == ChildKind::Web {
         let age = request.id;
         master
@@ -229,9 +221,6 @@ fn prepare(
         .scoreboard
         .confine(request.slot)
         .context("cannot protect the scoreboard")?;
-    let slot = master.shared.scoreboard.slot(request.slot);
-    slot.pid
-        .store(pid.as_raw().unsigned_abs(), Ordering::Relaxed);
     info!("Booting {} with pid: {pid}", request.kind.noun());
     master.title.show(request.kind.noun());
     if let Some(refusal) = refusal {

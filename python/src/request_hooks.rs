@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::io;
-use std::sync::atomic::Ordering;
 
 use oxicorn_common::logging;
 use oxicorn_common::request::{Peer, Request, Scheme, Version};
@@ -121,9 +120,9 @@ struct Connections {
 
 #[pymethods]
 impl Connections {
-    fn __call__(&self) -> u32 {
+    fn __call__(&self) -> usize {
         let slot = self.board.slot(self.slot);
-        slot.connections.load(Ordering::Relaxed)
+        slot.connections()
     }
 }
 

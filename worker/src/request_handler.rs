@@ -49,11 +49,9 @@ impl<'a> RequestHandler<'a> {
     /// It is `started` now, as the caller knows from the clock; returns when it ended.
     pub(crate) fn serve(&mut self, connection: &mut Connection, started: Instant) -> Instant {
         let slot = self.shared.slot();
-        let board = &slot.seats[self.index];
+        let stats = slot.thread(self.index);
         // The time of the last beat is near enough, and saves reading another clock.
-        board
-            .started
-            .store(slot.heartbeat.load(Ordering::Relaxed), Ordering::Relaxed);
+        stats.begin(slot.heartbeat());
         if connection.phase == Phase::Dead {
             abandon(connection);
         } else if connection.writer.has_pieces() {
@@ -61,13 +59,13 @@ impl<'a> RequestHandler<'a> {
         } else {
             self.answer(connection, started);
         }
-        board.started.store(0, Ordering::Relaxed);
+        stats.end();
         let ended = Instant::now();
         if let Some(record) = connection.record.as_ref()
             && !connection.writer.has_pieces()
         {
             let latency = ended.saturating_duration_since(record.started);
-            board.record(record.status, record.body_bytes, latency);
+            stats.record(record.status, record.body_bytes, latency);
             if connection.phase != Phase::Sending {
                 connection.conclude(self.shared, ended);
             }

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering}
 use std::time::Instant;
 
 use log::{error, info, warn};
+use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::hooks::{HookEvent, Hooks, NoHooks};
 use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
 use oxicorn_common::request::{Peer, RequestHead};
-use oxicorn_common::scoreboard::{Seat as SeatWords, Slot, SlotState, now_millis};
+use oxicorn_common::scoreboard::{Slot, SlotState, ThreadStats};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
 use crate::access_record::AccessRecord;
@@ -120,7 +121,7 @@ impl WorkerShared {
         }
     }
 
-    pub(crate) fn slot(&self) -> &Slot {
+    pub(crate) fn slot(&self) -> Slot<'_> {
         self.scoreboard.slot(self.slot)
     }
 
@@ -137,43 +138,38 @@ impl WorkerShared {
 
     /// Whether another worker serves the same sockets, and goes on doing so.
     pub(crate) fn has_siblings(&self) -> bool {
-        let deserted = &self.scoreboard.header().deserted;
-        deserted.load(Ordering::Acquire) == 0 && self.siblings().next().is_some()
+        !self.scoreboard.is_deserted() && self.siblings().next().is_some()
     }
 
     /// How many clients the sibling has that has fewest, of those with an idle thread.
     pub(crate) fn lightest_sibling(&self) -> Option<usize> {
         self.siblings()
-            .filter(|slot| has_idle_thread(slot))
-            .map(|slot| slot.connections.load(Ordering::Relaxed) as usize)
+            .filter(has_idle_thread)
+            .map(Slot::connections)
             .min()
     }
 
     /// Whether a thread of another worker has nothing to do.
     pub(crate) fn has_idle_sibling(&self) -> bool {
-        self.siblings().any(has_idle_thread)
+        self.siblings().any(|slot| has_idle_thread(&slot))
     }
 
     /// Whether another worker would take a connection for which there is no room here: one that turns its
     /// event loop, and has a place and a descriptor for it.
     pub(crate) fn has_sibling_with_room(&self) -> bool {
-        let (most, now) = (self.most_connections, now_millis());
+        let (most, now) = (self.most_connections, monotonic_millis());
         self.siblings().any(|slot| {
-            let silent_for = now.saturating_sub(slot.heartbeat.load(Ordering::Relaxed));
-            (slot.connections.load(Ordering::Relaxed) as usize) < most
-                && slot.lacks_descriptors.load(Ordering::Relaxed) == 0
-                && silent_for < LONGEST_SILENCE
+            let silent_for = now.saturating_sub(slot.heartbeat());
+            slot.connections() < most && !slot.lacks_descriptors() && silent_for < LONGEST_SILENCE
         })
     }
 
     /// The other workers that serve the same sockets.
-    fn siblings(&self) -> impl Iterator<Item = &Slot> {
-        let own = self.slot();
-        let kind = own.kind.load(Ordering::Relaxed);
-        self.scoreboard.slots().iter().filter(move |slot| {
-            !std::ptr::eq(*slot, own)
-                && slot.state.load(Ordering::Relaxed) == SlotState::Ready as u32
-                && slot.kind.load(Ordering::Relaxed) == kind
+    fn siblings(&self) -> impl Iterator<Item = Slot<'_>> {
+        let kind = self.slot().kind();
+        let others = self.scoreboard.slots().enumerate();
+        others.filter_map(move |(index, slot)| {
+            (index != self.slot && slot.is_ready() && slot.kind() == kind).then_some(slot)
         })
     }
 
@@ -231,9 +227,8 @@ impl WorkerShared {
     }
 }
 
-fn has_idle_thread(slot: &Slot) -> bool {
-    let is_idle = |in_flight: &SeatWords| in_flight.started.load(Ordering::Relaxed) == 0;
-    slot.used_seats().iter().any(is_idle)
+fn has_idle_thread(slot: &Slot<'_>) -> bool {
+    slot.threads().any(ThreadStats::is_idle)
 }
 
 /// A number that differs between processes, for jitter.

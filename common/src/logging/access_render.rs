@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::access_format::{AccessFormat, Atom, Padding, Part};
-use super::clock;
+use super::date;
 use super::escape::{Escape, cut};
 use crate::request::{Peer, RequestHead, Scheme, Version};
 use crate::response::Field;
@@ -62,7 +62,7 @@ impl AccessEntry<'_> {
                 Peer::Unix => out.push(b'-'),
             },
             Atom::User => append_user(out, head.field("authorization"), escape),
-            Atom::Date => clock::append_access_date(out),
+            Atom::Date => date::append_access_date(out),
             Atom::RequestLine | Atom::Method | Atom::Target | Atom::Path | Atom::Protocol
                 if head.target().is_empty() =>
             {

@@ -10,7 +10,7 @@ use std::sync::{PoisonError, RwLock};
 use env_logger::{Builder, Logger};
 use log::{LevelFilter, Log, Metadata, Record};
 
-use super::{EXCEPTION, Level, clock};
+use super::{EXCEPTION, Level, date};
 
 /// A library that logs whole SQL scripts at level debug.
 const CHATTY: &str = "rusqlite_migration";
@@ -87,7 +87,7 @@ impl Current {
 /// inherit the logger.
 pub(super) fn line(level: Level, text: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(text.len() + 64);
-    let (date, pid) = (clock::error_date(), std::process::id());
+    let (date, pid) = (date::error_date(), std::process::id());
     // Writing into memory cannot fail.
     let _ = writeln!(line, "[{date}] [{pid}] [{level}] {text}");
     line

@@ -18,7 +18,7 @@ mod access_format;
 mod access_json;
 mod access_render;
 mod atoms;
-mod clock;
+mod date;
 mod error_log;
 mod escape;
 mod level;
@@ -45,8 +45,7 @@ use receivers::Receivers;
 use redirect::Redirected;
 use sink::{Owner, Sink, Stream};
 
-pub(crate) use losses::LossWords;
-use losses::News;
+use losses::LossReport;
 
 pub use access_format::{AccessFormat, AccessFormatError};
 pub use access_render::AccessEntry;
@@ -230,12 +229,12 @@ pub fn note_backlog(count: u64) {
 /// once a second, and ten times a second while something waits, which is what it returns.
 pub fn tend() -> bool {
     for (sink, log) in [(&ERROR, "error log"), (&ACCESS, "access log")] {
-        match sink.news() {
-            Some(News::Begun { reason }) => log::warn!(
+        match sink.report() {
+            Some(LossReport::Begun { reason }) => log::warn!(
                 "the {log} takes no more lines ({}: {reason}); they are dropped until it does",
                 sink.name()
             ),
-            Some(News::Ended { lost }) => log::warn!(
+            Some(LossReport::Ended { lost }) => log::warn!(
                 "the {log} takes lines again ({}); {lost} were dropped",
                 sink.name()
             ),

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::losses::News;
+use super::losses::LossReport;
 use super::redirect::Redirected;
 use super::statsd::{self, Statsd};
 use super::syslog::{self, Syslog};
@@ -105,10 +105,10 @@ impl Receivers {
         if let Some(syslog) = &self.syslog {
             let address = &syslog.options.address;
             match syslog.tend() {
-                Some(News::Begun { reason }) => log::warn!(
+                Some(LossReport::Begun { reason }) => log::warn!(
                     "syslog at {address} takes no more lines ({reason}); they are dropped until it does"
                 ),
-                Some(News::Ended { lost }) => {
+                Some(LossReport::Ended { lost }) => {
                     log::warn!("syslog at {address} takes lines again; {lost} were dropped")
                 }
                 None => {}
@@ -116,11 +116,11 @@ impl Receivers {
         }
         if let Some(statsd) = &self.statsd {
             let address = &statsd.options.address;
-            match statsd.news() {
-                Some(News::Begun { reason }) => log::warn!(
+            match statsd.report() {
+                Some(LossReport::Begun { reason }) => log::warn!(
                     "statsd at {address} takes no more metrics ({reason}); they are dropped until it does"
                 ),
-                Some(News::Ended { lost }) => {
+                Some(LossReport::Ended { lost }) => {
                     log::warn!(
                         "statsd at {address} takes metrics again; {lost} datagrams were dropped"
                     )

@@ -13,7 +13,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Uid, fchown};
 
 use super::line_writer::{self, Way};
-use super::losses::{Losses, News};
+use super::losses::{LossReport, Losses};
 use crate::{DirectoryEntry, sys};
 
 /// How long a line waits for the reader of a pipe; not at all while lines are being lost.
@@ -155,8 +155,8 @@ impl Sink {
     }
 
     /// What there is to tell of lines that were lost.
-    pub(super) fn news(&self) -> Option<News> {
-        self.losses.get()?.news()
+    pub(super) fn report(&self) -> Option<LossReport> {
+        self.losses.get()?.report()
     }
 
     /// As messages name it.

@@ -13,7 +13,7 @@ use std::io;
 use std::time::Duration;
 
 use super::Level;
-use super::losses::{Losses, News};
+use super::losses::{LossReport, Losses};
 use super::wire::Datagrams;
 use crate::settings::{Settings, StatsdAddress};
 
@@ -126,8 +126,8 @@ impl Statsd {
         });
     }
 
-    pub(super) fn news(&self) -> Option<News> {
-        self.losses.news()
+    pub(super) fn report(&self) -> Option<LossReport> {
+        self.losses.report()
     }
 
     fn append(

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Level;
-use super::losses::{Losses, News};
+use super::losses::{LossReport, Losses};
 use super::wire::{Datagrams, Stream};
 use crate::settings::{Settings, SyslogAddress, UnixKind};
 
@@ -101,14 +101,14 @@ impl Syslog {
     }
 
     /// Sends what waits, and returns what is to be told of the daemon.
-    pub(super) fn tend(&self) -> Option<News> {
+    pub(super) fn tend(&self) -> Option<LossReport> {
         if let Some(mut stream) = self.stream() {
             stream.pump();
             if stream.is_well() {
                 self.losses.note_delivery();
             }
         }
-        self.losses.news()
+        self.losses.report()
     }
 
     /// Whether lines wait for the daemon.
@@ -247,7 +247,7 @@ mod tests {
         let started = Instant::now();
         (0..5000).for_each(|_| syslog.access(&[b'x'; 1000]));
         assert!(started.elapsed() < Duration::from_secs(5));
-        assert!(matches!(syslog.tend(), Some(News::Begun { .. })));
+        assert!(matches!(syslog.tend(), Some(LossReport::Begun { .. })));
         assert_eq!(syslog.tend(), None);
         drop(daemon);
         std::fs::remove_file(path).expect("the end");

@@ -1,263 +1,166 @@
-//! The scoreboard: shared memory in which every child keeps what the others may need to know of it.
+//! The scoreboard: shared memory in which every child keeps the figures that others may need.
 //!
-//! One anonymous mapping, made by the master before it forks and inherited by every child:
+//! One mapping, made by the master before it forks:
 //!
 //! ```text
-//!   | header | slot 0: pid, heartbeat, seat 0 .. seat 255 | slot 1 | ... | slot 511 |
-//!     every one on pages of its own: a child may write to those of its slot alone
+//!   | server | slot 0: child, thread 0 .. thread 255 | slot 1 | .. | slot 511 |
+//!     each on pages of its own: a child may write to those of its own slot only
 //! ```
 //!
-//! A slot belongs to one child at a time, a seat to one request thread of that child, so that every
-//! counter has a single writer and needs no lock. The mapping is not reserved: what no child
-//! touches costs nothing, which is why nothing here walks over seats that no thread uses. (Reading
-//! an untouched page of shared memory allocates it just as writing does.)
+//! A slot belongs to one child at a time, and a thread's part of it to one request thread of that child.
+//! So every counter has a single writer and needs no lock. Pages that nobody touches take no memory;
+//! therefore nothing here reads the words of threads that do not exist.
 //!
-//! It holds counters and times only. No pointer, no text and no decision of the supervisor: a child
-//! that writes rubbish into its slot spoils its own figures, and one that writes elsewhere crashes
-//! ([`Scoreboard::confine`]). As code can undo that, the master believes nothing of a child's slot that
-//! the child has not confirmed by its own pipe.
+//! It holds counters and times only: no pointer, no text and no decision of the supervisor. A child that
+//! writes nonsense into its slot spoils its own figures, and one that writes elsewhere crashes
+//! ([`Scoreboard::confine`]). Code in a child can lift that protection, so the master acts on nothing that it
+//! reads here before the child has confirmed it over its own pipe.
+//!
+//! All accesses are relaxed, because each figure stands for itself: nobody concludes from one word what
+//! another one holds. The two exceptions say so.
 
-mod seat;
+mod slot;
+mod thread_stats;
 mod totals;
 
-use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-use nix::time::{ClockId, clock_gettime};
+use crate::shared_memory::SharedMemory;
+use thread_stats::STATS_WORDS;
 
-use crate::sys::Mapping;
-
-pub use seat::{BUCKETS, Seat, bucket_of, bucket_upper_bound};
+pub use slot::{SLOT_WORDS, Slot, SlotState};
+pub use thread_stats::{BUCKETS, ThreadStats, bucket_of, bucket_upper_bound};
 pub use totals::Totals;
 
-/// Children that can exist at one time, those that drain while their replacement boots included.
+/// Children that can exist at one time, including those that drain while their replacement boots.
 pub const MAX_SLOTS: usize = 512;
 
 /// Request threads of one child.
 pub const MAX_THREADS: usize = 256;
 
-/// What [`Slot::state`] holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)]
-pub enum SlotState {
-    Free = 0,
-    Booting = 1,
-    Ready = 2,
-    Draining = 3,
-}
+/// Words per page.
+const PAGE: usize = 4096 / size_of::<AtomicU64>();
 
-/// What concerns the whole server. Written by the master only.
-#[derive(Debug)]
-#[repr(C, align(4096))]
-pub struct Header {
-    /// 1 from before all workers drain, at the end or for SIGWINCH: a worker that sees it knows that no
-    /// sibling will take over its idle connections.
-    pub deserted: AtomicU32,
-    /// One more than the highest slot ever claimed.
-    used_slots: AtomicU32,
-    /// Odd while [`Scoreboard::fold`] moves figures, so that a reader does not count them twice.
-    folding: AtomicU32,
-    /// The sum of all children that are dead. Only its counters are used.
-    folded: Seat,
-}
+// The first page belongs to the master.
+/// 1 while all workers of the server drain: nobody takes over connections.
+const DESERTED: usize = 0;
+/// One more than the highest slot that was ever claimed.
+const USED_SLOTS: usize = 1;
+/// Odd while [`Scoreboard::fold`] moves figures, so that a reader does not count them twice.
+const FOLDING: usize = 2;
+/// The sum of all children that are dead, on cache lines of its own.
+const FOLDED: usize = 8;
 
-/// What concerns one child.
-#[derive(Debug)]
-#[repr(C, align(4096))]
-pub struct Slot {
-    /// 0 when the slot is free.
-    pub pid: AtomicU32,
-    /// The child's kind as the number the supervisor gives it.
-    pub kind: AtomicU32,
-    pub generation: AtomicU32,
-    /// One of [`SlotState`].
-    pub state: AtomicU32,
-    /// Milliseconds of `CLOCK_MONOTONIC` at the last beat; 0 is a child that has not beaten yet.
-    pub heartbeat: AtomicU64,
-    /// Open client connections.
-    pub connections: AtomicU32,
-    /// Not zero while it cannot accept for want of descriptors.
-    pub lacks_descriptors: AtomicU32,
-    /// How many of the seats the child's threads may touch.
-    pub threads: AtomicU32,
-    pub seats: [Seat; MAX_THREADS],
-}
-
-/// The layout of the mapping. All zero is its valid first state.
-#[repr(C)]
-pub(crate) struct Board {
-    header: Header,
-    slots: [Slot; MAX_SLOTS],
-}
-
-/// The mapping; clones and forked copies are the same memory.
-#[derive(Clone)]
-pub struct Scoreboard(Arc<Mapping<Board>>);
+/// The scoreboard of one server. Clones and forked copies are the same memory.
+#[derive(Debug, Clone)]
+pub struct Scoreboard(SharedMemory);
 
 impl Scoreboard {
     pub fn new() -> io::Result<Self> {
-        Ok(Self(Arc::new(Mapping::new()?)))
+        SharedMemory::new(PAGE + MAX_SLOTS * SLOT_WORDS).map(Self)
     }
 
-    pub fn header(&self) -> &Header {
-        &self.0.header
-    }
-
-    /// The slots that have been claimed so far, free again or not.
-    pub fn slots(&self) -> &[Slot] {
-        let used = self.header().used_slots.load(Ordering::Relaxed) as usize;
-        &self.0.slots[..used.min(MAX_SLOTS)]
+    /// The slots that have been claimed so far, whether they are free again or not, in order.
+    pub fn slots(&self) -> impl Iterator<Item = Slot<'_>> {
+        let used = self.0[USED_SLOTS].load(Ordering::Relaxed) as usize;
+        (0..used.min(MAX_SLOTS)).map(|index| self.slot(index))
     }
 
     /// Slot `index`, which is less than [`MAX_SLOTS`].
-    pub fn slot(&self, index: usize) -> &Slot {
-        &self.0.slots[index]
+    pub fn slot(&self, index: usize) -> Slot<'_> {
+        let words = self.0[PAGE + index * SLOT_WORDS..].first_chunk();
+        Slot::new(words.expect("an index below MAX_SLOTS"))
     }
 
-    /// Prepares slot `index` for a child about to be forked. `kind` is the supervisor's number for
-    /// its kind, `threads` how many seats its threads will use.
-    pub fn claim(&self, index: usize, kind: u32, generation: u32, threads: usize) {
-        let slot = self.slot(index);
-        slot.kind.store(kind, Ordering::Relaxed);
-        slot.generation.store(generation, Ordering::Relaxed);
-        slot.threads
-            .store(threads.min(MAX_THREADS) as u32, Ordering::Relaxed);
-        slot.set_state(SlotState::Booting);
-        self.header()
-            .used_slots
-            .fetch_max(index as u32 + 1, Ordering::Relaxed);
+    /// Says whether all workers of the server are about to drain. To be called by the master before it tells
+    /// them to: a worker that drains has to see it, therefore the ordering.
+    pub fn set_deserted(&self, deserted: bool) {
+        self.0[DESERTED].store(deserted.into(), Ordering::SeqCst);
     }
 
-    /// Lets this process, a child, write to slot `index` only, and read the rest.
+    /// Whether all workers drain, so that no sibling will take over a connection.
+    pub fn is_deserted(&self) -> bool {
+        self.0[DESERTED].load(Ordering::Acquire) != 0
+    }
+
+    /// Prepares slot `index` for a child about to be forked. `kind` is the supervisor's number for its
+    /// kind, `threads` the number of its request threads.
+    pub fn claim(&self, index: usize, kind: u32, threads: usize) {
+        self.slot(index).claim(kind, threads.min(MAX_THREADS));
+        self.0[USED_SLOTS].fetch_max(index as u64 + 1, Ordering::Relaxed);
+    }
+
+    /// Makes everything but slot `index` read-only for this process, a child.
     pub fn confine(&self, index: usize) -> io::Result<()> {
-        let start = std::mem::offset_of!(Board, slots) + index * size_of::<Slot>();
-        self.0.protect_all_but(start..start + size_of::<Slot>())
+        let start = PAGE + index * SLOT_WORDS;
+        self.0.protect_all_but(start..start + SLOT_WORDS)
     }
 
-    /// Adds what a dead child counted to the running totals and frees its slot, so that the sum
-    /// never goes backwards. For the master, when it has reaped the child.
+    /// Adds the figures of a dead child to the running totals and frees its slot, so that no total ever
+    /// goes backwards. For the master, when it has reaped the child.
     pub fn fold(&self, index: usize) {
-        let (header, slot) = (self.header(), self.slot(index));
-        header.folding.fetch_add(1, Ordering::Relaxed);
+        let (slot, folded) = (self.slot(index), self.folded());
+        // A reader that sees a figure moved sees the count that is odd, or the next one: see `totals`.
+        self.0[FOLDING].fetch_add(1, Ordering::Relaxed);
         fence(Ordering::Release);
-        for seat in slot.used_seats() {
-            header.folded.absorb(seat);
-        }
+        slot.threads().for_each(|thread| folded.absorb(thread));
         slot.reset();
-        header.folding.fetch_add(1, Ordering::Release);
+        self.0[FOLDING].fetch_add(1, Ordering::Release);
     }
 
     /// Everything counted since the master started, by the living and the dead.
     pub fn totals(&self) -> Totals {
-        let header = self.header();
         loop {
-            let before = header.folding.load(Ordering::Acquire);
+            let before = self.0[FOLDING].load(Ordering::Acquire);
             let mut totals = Totals::default();
-            totals.add(&header.folded);
-            for slot in self.slots().iter().filter(|slot| !slot.is_free()) {
-                slot.used_seats().iter().for_each(|seat| totals.add(seat));
+            totals.add(self.folded());
+            for slot in self.slots().filter(|slot| !slot.is_free()) {
+                slot.threads().for_each(|thread| totals.add(thread));
             }
             fence(Ordering::Acquire);
-            let after = header.folding.load(Ordering::Relaxed);
+            let after = self.0[FOLDING].load(Ordering::Relaxed);
             if before == after && before.is_multiple_of(2) {
                 return totals;
             }
             std::thread::yield_now();
         }
     }
-}
 
-impl fmt::Debug for Scoreboard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Scoreboard").finish_non_exhaustive()
+    fn folded(&self) -> ThreadStats<'_> {
+        let words = self.0[FOLDED..PAGE].first_chunk::<STATS_WORDS>();
+        ThreadStats::new(words.expect("a page has room"))
     }
-}
-
-impl Slot {
-    pub fn set_state(&self, state: SlotState) {
-        self.state.store(state as u32, Ordering::Relaxed);
-    }
-
-    /// Says that the child lives. At least once a second, by the thread whose stall matters.
-    pub fn beat(&self) {
-        self.heartbeat.store(now_millis(), Ordering::Relaxed);
-    }
-
-    /// Forgets the child.
-    pub fn reset(&self) {
-        self.used_seats().iter().for_each(Seat::reset);
-        for word in [&self.pid, &self.kind, &self.generation, &self.state] {
-            word.store(0, Ordering::Relaxed);
-        }
-        for word in [&self.connections, &self.lacks_descriptors, &self.threads] {
-            word.store(0, Ordering::Relaxed);
-        }
-        self.heartbeat.store(0, Ordering::Relaxed);
-    }
-
-    pub fn is_free(&self) -> bool {
-        self.state.load(Ordering::Relaxed) == SlotState::Free as u32
-    }
-
-    /// The seats that the child's threads may have touched.
-    pub fn used_seats(&self) -> &[Seat] {
-        let threads = self.threads.load(Ordering::Relaxed) as usize;
-        &self.seats[..threads.min(MAX_THREADS)]
-    }
-}
-
-/// Milliseconds of `CLOCK_MONOTONIC`, the clock of heartbeats: the same in every process.
-pub fn now_millis() -> u64 {
-    // The clock exists on every Linux (clock_gettime(2)); 0 would only read as "not beating yet".
-    clock_gettime(ClockId::CLOCK_MONOTONIC)
-        .map(|time| Duration::from(time).as_millis())
-        .ok()
-        .and_then(|millis| u64::try_from(millis).ok())
-        .unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn totals_survive_the_child_that_made_them() {
         let board = Scoreboard::new().expect("a mapping");
         let slot = board.slot(3);
-        board.claim(3, 0, 1, 2);
-        assert_eq!(board.slots().len(), 4);
-        slot.pid.store(4711, Ordering::Relaxed);
-        slot.seats[0].record(200, 10, Duration::from_micros(100));
-        slot.seats[1].record(503, 5, Duration::from_millis(20));
+        board.claim(3, 0, 2);
+        assert_eq!(board.slots().count(), 4);
+        slot.thread(0).record(200, 10, Duration::from_micros(100));
+        slot.thread(1).record(503, 5, Duration::from_millis(20));
         let living = board.totals();
         assert_eq!((living.requests, living.bytes_sent), (2, 15));
 
         board.fold(3);
         assert_eq!(board.totals(), living);
-        assert_eq!(slot.pid.load(Ordering::Relaxed), 0);
-        assert_eq!(slot.seats[0].requests.load(Ordering::Relaxed), 0);
+        assert!(slot.is_free());
+        board.claim(3, 0, 2);
+        assert_eq!(board.totals(), living, "the slot is empty again");
     }
 
     #[test]
     fn clones_share_the_memory() {
         let board = Scoreboard::new().expect("a mapping");
-        board.clone().header().deserted.store(1, Ordering::Relaxed);
-        assert_eq!(board.header().deserted.load(Ordering::Relaxed), 1);
-    }
-
-    #[test]
-    fn seats_keep_to_their_own_cache_lines() {
-        assert_eq!(size_of::<Seat>() % 64, 0);
-        assert_eq!(std::mem::offset_of!(Slot, seats) % 64, 0);
-        assert_eq!(std::mem::offset_of!(Board, slots) % 64, 0);
-    }
-
-    #[test]
-    fn the_clock_goes_forwards() {
-        let first = now_millis();
-        assert!(first > 0 && now_millis() >= first);
+        board.clone().set_deserted(true);
+        assert!(board.is_deserted());
     }
 }

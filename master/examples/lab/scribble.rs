@@ -7,16 +7,15 @@
 use std::ffi::c_void;
 use std::fs;
 use std::io::IoSlice;
-use std::num::NonZeroUsize;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::AtomicU64;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::mman::{ProtFlags, mprotect};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockType, getsockopt, sendmsg, sockopt};
-use oxicorn_common::scoreboard::{Slot, SlotState};
+use oxicorn_common::scoreboard::{SLOT_WORDS, Slot, SlotState};
 
 /// Writes to the slots of the siblings, `what` and for `ms`; `what=plain` without lifting their
 /// protection first.
@@ -30,18 +29,19 @@ pub(crate) fn begin(query: &str, own: usize) -> String {
         // SAFETY: a mapping of this process.
         unsafe { mprotect(address, length, protection) }.expect("it was writable once");
     }
-    let size = NonZeroUsize::new(size_of::<Slot>()).expect("a struct");
+    type Words = [AtomicU64; SLOT_WORDS];
     // What is no slot is the header, in front of them.
-    let first = start + length % size;
+    let first = start + length % size_of::<Words>();
     thread::spawn(move || {
         while Instant::now() < end {
             for index in (0..8).filter(|&index| index != own) {
+                let address = first + index * size_of::<Words>();
                 // SAFETY: the mapping has that many slots, each of atomics only.
-                let slot = unsafe { &*((first + index * size.get()) as *const Slot) };
+                let slot = Slot::new(unsafe { &*(address as *const Words) });
                 match what.as_str() {
-                    "future" => slot.heartbeat.store(1 << 63, Ordering::Relaxed),
+                    "future" => slot.set_heartbeat(1 << 63),
                     "draining" => slot.set_state(SlotState::Draining),
-                    _ => slot.heartbeat.store(1, Ordering::Relaxed),
+                    _ => slot.set_heartbeat(1),
                 }
             }
             thread::yield_now();

@@ -100,8 +100,7 @@ impl Reactor {
 
     /// Siblings that have no room look here for some.
     fn note_lack_of_descriptors(&self, lacks: bool) {
-        let word = &self.shared.slot().lacks_descriptors;
-        word.store(u32::from(lacks), Ordering::Relaxed);
+        self.shared.slot().set_lacks_descriptors(lacks);
     }
 
     fn warn_of(&mut self, error: &io::Error) {
@@ -203,11 +202,7 @@ impl Reactor {
     }
 
     pub(super) fn count_connections(&self) {
-        let count = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
-        self.shared
-            .slot()
-            .connections
-            .store(count, Ordering::Relaxed);
+        self.shared.slot().set_connections(self.table.len());
     }
 }
 

@@ -80,13 +80,7 @@ impl Reactor {
         if self.drain.is_some() {
             return Ok(());
         }
-        let siblings = self
-            .shared
-            .scoreboard
-            .header()
-            .deserted
-            .load(Ordering::Acquire)
-            == 0;
+        let siblings = !self.shared.scoreboard.is_deserted();
         self.shared.begin_drain();
         self.shared.closing.store(!siblings, Ordering::Relaxed);
         let timeout = self.shared.settings.graceful_timeout;

@@ -20,7 +20,7 @@ fn shared(app: impl App) -> WorkerShared {
     let settings = Arc::new(Settings::default());
     let (sender, _receiver) = message::channel().expect("a pipe");
     let board = Scoreboard::new().expect("a mapping");
-    board.claim(0, 0, 1, 1);
+    board.claim(0, 0, 1);
     WorkerShared::new(Box::new(app), settings, board, 0, Arc::new(sender)).expect("a format")
 }
 

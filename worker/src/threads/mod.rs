@@ -55,7 +55,7 @@ pub(crate) struct ThreadPool {
     /// Connections that threads which do not lead are done with.
     #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     returned: Mutex<Vec<Box<Connection>>>,
-    /// In milliseconds of [`now_millis`]: taking over failed, and is not tried again before.
+    /// In milliseconds of [`monotonic_millis`]: taking over failed, and is not tried again before.
     takes_over_from: AtomicU64,
     bench: Mutex<Bench>,
     promoted: Condvar,

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use log::warn;
-use oxicorn_common::scoreboard::now_millis;
+use oxicorn_common::clock::monotonic_millis;
 
 use super::{ThreadPool, lock};
 use crate::connection::Connection;
@@ -35,10 +35,10 @@ impl ThreadPool {
 
     fn may_take_over(&self) -> bool {
         let shared = &self.shared;
-        let connections = shared.slot().connections.load(Ordering::Relaxed) as usize;
+        let connections = shared.slot().connections();
         connections + shared.adopted.load(Ordering::Relaxed) < shared.most_connections
             && !shared.is_draining()
-            && now_millis() >= self.takes_over_from.load(Ordering::Relaxed)
+            && monotonic_millis() >= self.takes_over_from.load(Ordering::Relaxed)
     }
 
     /// Takes a request that no thread of its worker had the time for.
@@ -51,7 +51,7 @@ impl ThreadPool {
             Ok(connection) => Box::new(connection?),
             Err(error) => {
                 warn!("cannot take over a connection: {error}; next attempt in a second");
-                let until = now_millis() + PAUSE;
+                let until = monotonic_millis() + PAUSE;
                 self.takes_over_from.store(until, Ordering::Relaxed);
                 return None;
             }

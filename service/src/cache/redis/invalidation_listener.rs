@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::news::News;
-use oxicorn_common::scoreboard::now_millis;
 use redis::{Parser, PushKind, Value};
 
 use super::client::RedisClient;
@@ -87,7 +87,7 @@ impl InvalidationListener {
             let now = Instant::now();
             if now >= due {
                 due = now + PING;
-                let asked = now_millis();
+                let asked = monotonic_millis();
                 stream.ping(|value| self.hear(value))?;
                 if !self.news.heard(self.who, asked) {
                     return Ok(());

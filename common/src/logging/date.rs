@@ -1,11 +1,9 @@
-//! The local time as the two logs write it: that of the C library, which an application may have told another
-//! time zone (tzset(3)), as Django does.
+//! The local time as the two logs write it.
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::sys::{LocalTime, local_time};
+use crate::clock::{LocalTime, unix_seconds};
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -13,7 +11,7 @@ const MONTHS: [&str; 12] = [
 
 /// `2026-11-23 10:00:00 +0000`, for the error log.
 pub(super) fn error_date() -> String {
-    let time = local_time(now());
+    let time = LocalTime::at(unix_seconds());
     format!(
         "{:04}-{:02}-{:02} {:02}:{:02}:{:02} {}",
         time.year,
@@ -26,16 +24,16 @@ pub(super) fn error_date() -> String {
     )
 }
 
-/// Appends `[23/Nov/2026:10:00:00 +0000]`, for the access log. It is made once a second a thread.
+/// Appends `[23/Nov/2026:10:00:00 +0000]`, for the access log. Each thread formats it once per second.
 pub(super) fn append_access_date(out: &mut Vec<u8>) {
     thread_local! {
         static LATEST: RefCell<(i64, Vec<u8>)> = const { RefCell::new((i64::MIN, Vec::new())) };
     }
-    let second = now();
+    let second = unix_seconds();
     LATEST.with_borrow_mut(|(of_second, text)| {
         if *of_second != second {
             text.clear();
-            let time = local_time(second);
+            let time = LocalTime::at(second);
             let month = MONTHS[(time.month as usize - 1) % 12];
             // Writing into memory cannot fail.
             let _ = write!(
@@ -52,12 +50,6 @@ pub(super) fn append_access_date(out: &mut Vec<u8>) {
         }
         out.extend_from_slice(text);
     });
-}
-
-/// Seconds since 1970.
-fn now() -> i64 {
-    let age = SystemTime::now().duration_since(UNIX_EPOCH);
-    age.map_or(0, |age| age.as_secs().cast_signed())
 }
 
 /// `+0130`.
@@ -78,7 +70,7 @@ mod tests {
         let zone = |offset| {
             zone(&LocalTime {
                 offset,
-                ..local_time(0)
+                ..LocalTime::at(0)
             })
         };
         assert_eq!(zone(5 * 3600 + 30 * 60), "+0530");
