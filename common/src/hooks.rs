@@ -1,5 +1,5 @@
-//! The functions of a config file that the server calls, as the master and the workers see them:
-//! they say what happens, and know nothing of Python.
+//! The hooks of gunicorn, as the master and the workers see them: they report events and know nothing of
+//! Python. A config file has the functions that are called.
 //!
 //! ```text
 //!   master   on_starting  when_ready  pre_fork   child_exit  on_reload  nworkers_changed  pre_exec  on_exit
@@ -12,12 +12,10 @@
 use std::any::Any;
 use std::fmt;
 
-use crate::settings::Settings;
-
-/// Calls functions at the moments of the server's life.
+/// Calls the functions of one generation's config file.
 pub trait Hooks: fmt::Debug + Send + Sync + Any {
-    /// Calls the function for `event`, if there is one. The error is what it raised.
-    fn call(&self, event: HookEvent, settings: &Settings) -> Result<(), HookError>;
+    /// Calls the function for `event`, if there is one. The error is the exception that it raised.
+    fn call(&self, event: HookEvent) -> Result<(), HookError>;
 }
 
 /// No functions: there is no config file, or it sets none.
@@ -25,12 +23,12 @@ pub trait Hooks: fmt::Debug + Send + Sync + Any {
 pub struct NoHooks;
 
 impl Hooks for NoHooks {
-    fn call(&self, _event: HookEvent, _settings: &Settings) -> Result<(), HookError> {
+    fn call(&self, _event: HookEvent) -> Result<(), HookError> {
         Ok(())
     }
 }
 
-/// What happens. Workers go by their age.
+/// What has happened when a hook is called. Workers are identified by their age.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookEvent {
     // In the master
@@ -44,7 +42,7 @@ pub enum HookEvent {
     PreFork {
         age: u64,
     },
-    /// No function is called: the worker that was announced has got its process.
+    /// Calls no function: the worker of the last `PreFork` has its process.
     Forked {
         age: u64,
         pid: i32,
@@ -52,11 +50,11 @@ pub enum HookEvent {
     ChildExit {
         age: u64,
     },
-    /// A mold has ended: no worker, but a process of the application too.
+    /// A mold has ended: it is no worker, but it ran the application's code too.
     MoldExit {
         pid: i32,
     },
-    /// No function is called: another master has come or gone, by its pid; 0 is none.
+    /// Calls no function: another master has come or gone during an upgrade. Pids; 0 is none.
     Succession {
         predecessor: i32,
         successor: i32,
@@ -106,7 +104,7 @@ impl HookEvent {
     }
 }
 
-/// A function has raised an exception.
+/// A hook's function has raised an exception.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("Exception in the hook {hook}:\n{traceback}")]
 pub struct HookError {

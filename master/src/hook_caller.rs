@@ -18,7 +18,7 @@ pub(crate) struct HookCaller {
 impl HookCaller {
     /// Calls the function for `event` where something depends on it.
     pub(crate) fn call(&self, event: HookEvent) -> Result<(), HookError> {
-        running_config_code(|| self.hooks.call(event, &self.settings))
+        running_config_code(|| self.hooks.call(event))
     }
 
     /// Tells that the server starts, in the process that will be the master.

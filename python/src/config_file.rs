@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use oxicorn_common::Settings;
-use oxicorn_common::hooks::{Hooks, NoHooks};
 use oxicorn_common::settings::{
-    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, Kind, SETTINGS, Setting,
+    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, HookFunctions, Kind, SETTINGS,
+    Setting,
 };
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::hooks::PythonHooks;
+use crate::hooks::PythonFunctions;
 use crate::{trace, values};
 
 /// Name, kind and what there is of it.
@@ -76,11 +76,11 @@ pub(crate) fn file(place: &ConfigPlace, read: &Bound<'_, PyAny>) -> PyResult<Con
         .into_iter()
         .map(|(name, kind, what)| Ok((name, value(&kind, &what)?)))
         .collect::<PyResult<_>>()?;
-    let hooks: Arc<dyn Hooks> = match functions.is_empty() {
-        true => Arc::new(NoHooks),
-        false => Arc::new(PythonHooks::new(functions)?),
+    let functions: Option<Arc<dyn HookFunctions>> = match functions.is_empty() {
+        true => None,
+        false => Some(Arc::new(PythonFunctions::new(functions)?)),
     };
-    Ok(ConfigFile::new(place.clone(), values, hooks))
+    Ok(ConfigFile::new(place.clone(), values, functions))
 }
 
 /// The value of one setting of a program's own, as the server reads it.

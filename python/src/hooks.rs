@@ -1,11 +1,11 @@
 //! The functions of a config file, called with the lock held. `oxicorn/hooks.py` has the objects that
 //! they are given.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use oxicorn_common::Settings;
 use oxicorn_common::hooks::{HookError, HookEvent, Hooks};
-use oxicorn_common::settings::{Kind, SETTINGS};
+use oxicorn_common::settings::{HookFunctions, Kind, SETTINGS};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -13,42 +13,56 @@ use crate::{logs, trace, values};
 
 /// The functions of one reading.
 #[derive(Debug)]
-pub(crate) struct PythonHooks {
+pub(crate) struct PythonFunctions {
     /// An `oxicorn.hooks.Hooks`.
-    table: Py<PyAny>,
+    table: Arc<Py<PyAny>>,
+}
+
+/// The functions of one reading, with the settings that were read with them.
+#[derive(Debug)]
+pub(crate) struct PythonHooks {
+    table: Arc<Py<PyAny>>,
+    settings: Settings,
     settled: OnceLock<()>,
 }
 
-impl PythonHooks {
+impl PythonFunctions {
     pub(crate) fn new(functions: Bound<'_, PyDict>) -> PyResult<Self> {
         let module = functions.py().import("oxicorn.hooks")?;
         let table = module.getattr("Hooks")?.call1((functions,))?;
         Ok(Self {
-            table: table.unbind(),
+            table: Arc::new(table.unbind()),
+        })
+    }
+}
+
+impl HookFunctions for PythonFunctions {
+    fn with_settings(&self, settings: &Settings) -> Arc<dyn Hooks> {
+        Arc::new(PythonHooks {
+            table: Arc::clone(&self.table),
+            settings: settings.clone(),
             settled: OnceLock::new(),
         })
     }
+}
 
+impl PythonHooks {
     /// The table, which knows the settings that go with it.
-    pub(crate) fn table<'py>(
-        &self,
-        py: Python<'py>,
-        settings: &Settings,
-    ) -> PyResult<&Bound<'py, PyAny>> {
+    pub(crate) fn table<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
         let table = self.table.bind(py);
         if self.settled.get().is_none() {
             let hooks = SETTINGS
                 .iter()
                 .filter(|row| matches!(row.kind, Kind::Hook(_)));
             let names: Vec<_> = hooks.map(|row| row.name).collect();
-            table.call_method1("settle", (values::of(py, settings)?, names))?;
+            table.call_method1("settle", (values::of(py, &self.settings)?, names))?;
             let _ = self.settled.set(());
         }
         Ok(table)
     }
 
-    fn tell(&self, py: Python<'_>, event: HookEvent, settings: &Settings) -> PyResult<()> {
-        let table = self.table(py, settings)?;
+    fn tell(&self, py: Python<'_>, event: HookEvent) -> PyResult<()> {
+        let table = self.table(py)?;
         let name = event.hook().unwrap_or("forked");
         match event {
             HookEvent::Starting
@@ -76,10 +90,10 @@ impl PythonHooks {
 }
 
 impl Hooks for PythonHooks {
-    fn call(&self, event: HookEvent, settings: &Settings) -> Result<(), HookError> {
+    fn call(&self, event: HookEvent) -> Result<(), HookError> {
         Python::attach(|py| {
-            let told = self.tell(py, event, settings);
-            logs::follow(py, settings);
+            let told = self.tell(py, event);
+            logs::follow(py, &self.settings);
             told.map_err(|exception| HookError {
                 hook: event.hook().unwrap_or("forked"),
                 traceback: trace::text(py, &exception),

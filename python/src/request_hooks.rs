@@ -36,7 +36,7 @@ impl RequestHooks {
         };
         let settings: &Settings = &context.settings;
         let has = |name| settings.hooks.has(name);
-        let table = hooks.table(py, settings)?;
+        let table = hooks.table(py)?;
         let connections = Connections {
             board: context.scoreboard.clone(),
             slot: context.slot,

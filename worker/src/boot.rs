@@ -123,7 +123,7 @@ pub fn run_web(boot: Boot) -> i32 {
         )?;
         let age = context.age;
         let event = HookEvent::PostWorkerInit { age };
-        let initialized = context.hooks.call(event, &context.settings);
+        let initialized = context.hooks.call(event);
         forks::end_child(i32::from(initialized.is_err()));
         initialized?;
         // Whatever the application's code has done to them meanwhile.

@@ -102,7 +102,7 @@ impl WorkerShared {
 
     /// Calls a function of the config file. What it raises is logged.
     pub(crate) fn call_hook(&self, event: HookEvent) {
-        if let Err(raised) = self.hooks.call(event, &self.settings) {
+        if let Err(raised) = self.hooks.call(event) {
             error!("{raised}");
         }
     }

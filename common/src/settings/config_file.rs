@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Settings;
 use super::error::SettingsError;
 use super::origin::Origin;
 use super::served::Served;
@@ -99,25 +100,31 @@ pub enum ConfigValue {
     Other(String),
 }
 
+/// The functions that a config file sets for hooks, before the settings are known that the file is read for.
+pub trait HookFunctions: fmt::Debug + Send + Sync {
+    /// The hooks of a server with these settings.
+    fn with_settings(&self, settings: &Settings) -> Arc<dyn Hooks>;
+}
+
 /// The variables of one reading.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
     place: ConfigPlace,
     values: Vec<(String, ConfigValue)>,
-    hooks: Arc<dyn Hooks>,
+    functions: Option<Arc<dyn HookFunctions>>,
 }
 
 impl ConfigFile {
-    /// `hooks` calls the functions among the values.
+    /// `functions` are those among the values, if there are any.
     pub fn new(
         place: ConfigPlace,
         values: Vec<(String, ConfigValue)>,
-        hooks: Arc<dyn Hooks>,
+        functions: Option<Arc<dyn HookFunctions>>,
     ) -> Self {
         Self {
             place,
             values,
-            hooks,
+            functions,
         }
     }
 
@@ -152,8 +159,9 @@ impl ConfigFile {
         }
     }
 
-    pub(super) fn hooks(&self) -> Arc<dyn Hooks> {
-        Arc::clone(&self.hooks)
+    pub(super) fn hooks(&self, settings: &Settings) -> Option<Arc<dyn Hooks>> {
+        let functions = self.functions.as_ref();
+        functions.map(|functions| functions.with_settings(settings))
     }
 
     pub(super) fn place(&self) -> &ConfigPlace {

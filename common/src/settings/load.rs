@@ -33,10 +33,7 @@ impl Loaded {
         let mut loaded = Self {
             settings: Settings::default(),
             warnings: layers.warnings(),
-            hooks: match &layers.config_file {
-                Some(file) => file.hooks(),
-                None => Arc::new(NoHooks),
-            },
+            hooks: Arc::new(NoHooks),
             origins: Vec::new(),
         };
         if !layers.served.has_runners() {
@@ -51,6 +48,10 @@ impl Loaded {
         }
         loaded.settle(&source.directory)?;
         loaded.explain();
+        let file = layers.config_file.as_ref();
+        if let Some(hooks) = file.and_then(|file| file.hooks(&loaded.settings)) {
+            loaded.hooks = hooks;
+        }
         Ok(loaded)
     }
 

@@ -41,7 +41,7 @@ use command_line::CommandLine;
 
 pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
 pub use config_file::{
-    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, NoInterpreter,
+    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, HookFunctions, NoInterpreter,
 };
 pub use error::SettingsError;
 pub use groups::{

@@ -1,15 +1,13 @@
 //! The config file between the environment and the defaults, with a reader of set values.
 
 use super::*;
-use crate::hooks::NoHooks;
 
 #[derive(Debug)]
 pub(super) struct Reader(pub(super) Vec<(String, ConfigValue)>);
 
 impl ConfigReader for Reader {
     fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError> {
-        let hooks = Arc::new(NoHooks);
-        Ok(ConfigFile::new(place.clone(), self.0.clone(), hooks))
+        Ok(ConfigFile::new(place.clone(), self.0.clone(), None))
     }
 
     fn serves_python(&self, application: Option<&str>) -> bool {
