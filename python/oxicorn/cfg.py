@@ -60,6 +60,17 @@ class Values:
         return "gthread" if self.threads > 1 else self.worker_class
 
 
+class Config(Values):
+    """The settings that the server runs by."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"{name} cannot be set any more: the server runs by its settings already")
+
+    def set(self, name, value):
+        """Refuse, as any other way to set something."""
+        setattr(self, name, value)
+
+
 def _address(text):
     if text.startswith("unix:"):
         return text[len("unix:") :]

@@ -11,7 +11,7 @@ import types
 
 from . import identity
 from .kept import keep, keep_class
-from .shared import give_way, protect
+from .standard_library import give_way, protect
 
 # The name that config files run under.
 MODULE = "__config__"

@@ -1,168 +1,19 @@
-"""What the hooks of a config file are called with: server, worker, settings and log, as gunicorn documents them."""
+"""Calls the functions of a config file with the arguments that gunicorn documents.
+
+It keeps the objects that they get: the server and its workers (`server.py`). The Rust side calls one method per event.
+"""
 
 import os
-import pathlib  # noqa: F401  Settings that are paths come as its own, and this must not be the project's module.
-import sys
-import urllib.parse
 
-from . import _oxicorn
-from .cfg import Values
-from .listener import Listener
+# PyO3 makes paths of it. It has to be loaded before a project's module of that name can be.
+import pathlib  # noqa: F401
 
-
-class Config(Values):
-    """The settings that the server runs by."""
-
-    def __setattr__(self, name, value):
-        raise AttributeError(f"{name} cannot be set any more: the server runs by its settings already")
-
-    def set(self, name, value):
-        """Refuse, as any other way to set something."""
-        setattr(self, name, value)
+from .cfg import Config
+from .server import Server, Worker
 
 
 def _nothing(*_arguments):
-    """The hook that is not set."""
-
-
-class Worker:
-    """A worker, from before its fork in the master to its end in its own process."""
-
-    def __init__(self, age, server):
-        self.age = age
-        self.pid = "[booting]"
-        self.ppid = server.pid
-        self.cfg = server.cfg
-        self.timeout = server.cfg.timeout / 2
-        self.sockets = server.LISTENERS
-        self.wsgi = None
-        self.booted = False
-        self.aborted = False
-        self._alive = True
-        self._connections = None
-        # Requests that it has begun.
-        self.nr = 0
-        self.max_requests = server.cfg.max_requests or sys.maxsize
-
-    def __str__(self):
-        return f"<Worker {self.pid}>"
-
-    @property
-    def alive(self):
-        """Whether it goes on; one that is set to false is replaced."""
-        return self._alive
-
-    @alive.setter
-    def alive(self, value):
-        self._alive = value
-        if not value and self.pid == os.getpid():
-            _oxicorn.retire()
-
-    @property
-    def nr_conns(self):
-        """How many clients are connected to it."""
-        return self._connections() if self._connections else 0
-
-    @property
-    def log(self):
-        """What logs: an instance of ``logger_class``."""
-        return logs.current()
-
-    def notify(self):
-        """Nothing to do: the heartbeat is the event loop's, not the application's."""
-
-
-class Request:
-    """A request, as ``pre_request`` and ``post_request`` see it."""
-
-    def __init__(self, method, uri, path, query, version, headers, remote_addr, scheme):
-        self.method = method
-        self.uri = uri
-        self.path = path
-        self.query = query
-        self.fragment = ""
-        self.version = version
-        # Pairs, with the names in capitals.
-        self.headers = headers
-        self.remote_addr = self.peer_addr = remote_addr
-        self.scheme = scheme
-        self._arrived = {**vars(self), "headers": list(headers)}
-
-    def amend(self, environ):
-        """Have the application see what ``pre_request`` has changed: gunicorn makes its environ after that."""
-        for name, key in IN_ENVIRON.items():
-            value = getattr(self, name)
-            if value != self._arrived[name]:
-                environ[key] = value
-        if self.path != self._arrived["path"]:
-            # As PEP 3333 has it: octets as Latin-1.
-            path = self.path.removeprefix(environ["SCRIPT_NAME"])
-            environ["PATH_INFO"] = urllib.parse.unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
-        if self.headers != self._arrived["headers"]:
-            before, now = _variables(self._arrived["headers"]), _variables(self.headers)
-            for key in before.keys() - now.keys():
-                environ.pop(key, None)
-            environ.update((key, value) for key, value in now.items() if before.get(key) != value)
-
-
-# What a hook may change of a request, by where the application finds it.
-IN_ENVIRON = {"method": "REQUEST_METHOD", "uri": "RAW_URI", "query": "QUERY_STRING", "scheme": "wsgi.url_scheme"}
-
-
-def _variables(headers):
-    """The variables of an environ for these fields."""
-    found = {}
-    for name, value in headers:
-        name = name.upper().replace("-", "_")
-        key = name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
-        found[key] = f"{found[key]},{value}" if key in found else value
-    return found
-
-
-class Response:
-    """A response, as ``post_request`` sees it."""
-
-    def __init__(self, status, status_code, headers, response_length):
-        self.status = status
-        self.status_code = status_code
-        self.headers = headers
-        self.response_length = response_length
-        self.headers_sent = True
-        # Octets of the body.
-        self.sent = 0
-
-
-class Server:
-    """The master, which gunicorn calls the arbiter."""
-
-    def __init__(self, cfg):
-        self.pid = os.getpid()
-        self.master_pid = 0
-        self.reexec_pid = 0
-        self.master_name = "Master"
-        self.worker_age = 0
-        self.num_workers = None
-        self.WORKERS = {}
-        # The one that is announced, and in a worker its own.
-        self.worker = None
-        self.adopt(cfg)
-
-    def adopt(self, cfg):
-        """Go by other settings, after a reload."""
-        self.cfg = cfg
-        self.LISTENERS = [Listener(cfg.address, place) for place in range(len(cfg.address))]
-        self.timeout = cfg.timeout
-        self.proc_name = cfg.proc_name
-
-    @property
-    def address(self):
-        """Where the server listens."""
-        return self.cfg.address
-
-    @property
-    def log(self):
-        """What logs: an instance of ``logger_class``."""
-        return logs.current()
+    """A hook that is not set."""
 
 
 class Hooks:
@@ -292,7 +143,3 @@ class Hooks:
         function = self.functions.get(name)
         if function is not None:
             function(*arguments)
-
-
-# It has need of the classes above.
-from . import logs  # noqa: E402

@@ -8,7 +8,7 @@ import importlib
 import logging
 
 from . import glogging, kept
-from .hooks import Request, Response
+from .request import Request, Response
 
 STOCK = ("gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd", "simple")
 LEVELS = ((10, "debug"), (20, "info"), (30, "warning"), (40, "error"))

@@ -33,9 +33,9 @@ const CALLS_BETWEEN_LOOKS: u32 = 16;
 /// The application of a worker, and what all of its threads share.
 #[derive(Debug)]
 pub(crate) struct WsgiApp {
-    pub(crate) callable: Py<PyAny>,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) errors: Py<Errors>,
+    callable: Py<PyAny>,
+    settings: Arc<Settings>,
+    errors: Py<Errors>,
     hooks: Option<RequestHooks>,
     strings: Interned,
     /// Nothing where another has taken the signal.
@@ -204,7 +204,9 @@ fn forwarded_script_name(request: &Request) -> Option<String> {
 
 impl App for WsgiApp {
     fn call(&self, request: &mut Request, sink: &mut ResponseSink<'_>) -> Response {
-        let response = with_context(self, |py, context| self.run(py, context, request, sink));
+        let response = with_context(&self.settings, &self.errors, |py, context| {
+            self.run(py, context, request, sink)
+        });
         response.unwrap_or_else(|exception| {
             error!("Error handling request: no thread state: {exception}");
             Response::failure()

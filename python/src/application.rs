@@ -1,7 +1,7 @@
 //! `module:callable` as an application of the server: found by the master, loaded by each worker, or
 //! once in the mold that they come out of.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use anyhow::anyhow;
@@ -9,9 +9,9 @@ use log::warn;
 use oxicorn::UsageError;
 use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext, logging, signals};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyListMethods};
 
 use crate::app::WsgiApp;
+use crate::search_path::extend_search_path;
 use crate::{logs, trace, values};
 
 /// What the settings name: a native application, or a Python one.
@@ -143,7 +143,8 @@ impl WsgiApplication {
     fn import(&self, py: Python<'_>, settings: &Settings) -> PyResult<Py<PyAny>> {
         extend_search_path(py, settings)?;
         set_environment(py, settings)?;
-        py.import("oxicorn.shared")?.call_method0("give_way")?;
+        py.import("oxicorn.standard_library")?
+            .call_method0("give_way")?;
         let module = py.import("oxicorn.spec")?;
         let callable = match &self.source {
             AppSource::Module => module.call_method1("load", (&self.spec,))?,
@@ -163,14 +164,6 @@ fn show_signals(py: Python<'_>) -> PyResult<()> {
     let module = py.import("oxicorn.signals")?;
     module.call_method1("install", (numbers,))?;
     Ok(signals::reclaim()?)
-}
-
-/// Lets code be found in the working directory and where the settings say.
-pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResult<()> {
-    py.import("oxicorn.shared")?.call_method0("protect")?;
-    put_first(py, &std::env::current_dir()?)?;
-    let mut directories = settings.python.path.iter();
-    directories.try_for_each(|directory| put_first(py, directory))
 }
 
 /// What is the master's business alone. The process has not got these any more.
@@ -193,16 +186,6 @@ fn set_environment(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     }
     let mut pairs = settings.raw_env.iter();
     pairs.try_for_each(|(name, value)| environ.set_item(name, value))
-}
-
-/// Puts a directory at the beginning of the module search path, unless it is somewhere on it.
-fn put_first(py: Python<'_>, directory: &Path) -> PyResult<()> {
-    let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
-    let directory = directory.as_os_str();
-    if !path.contains(directory)? {
-        path.insert(0, directory)?;
-    }
-    Ok(())
 }
 
 fn is_app_error(py: Python<'_>, exception: &PyErr) -> bool {

@@ -2,6 +2,7 @@
 //! request's own.
 
 mod fields;
+mod interned;
 
 use std::net::SocketAddr;
 
@@ -13,6 +14,8 @@ use pyo3::types::{PyDict, PyString};
 use crate::errors::Errors;
 use crate::file_wrapper::FileWrapper;
 use crate::response_state::EarlyHints;
+pub(crate) use interned::Interned;
+
 use crate::text::{from_latin1, interned, unquote};
 use crate::wsgi_input::WsgiInput;
 
@@ -51,59 +54,6 @@ const COMMON: [&str; 24] = [
     "X-Request-Id",
     "X-Requested-With",
 ];
-
-/// Strings of which there is one.
-#[derive(Debug)]
-pub(crate) struct Interned {
-    request_method: Py<PyString>,
-    script_name: Py<PyString>,
-    path_info: Py<PyString>,
-    query_string: Py<PyString>,
-    raw_uri: Py<PyString>,
-    server_protocol: Py<PyString>,
-    server_name: Py<PyString>,
-    server_port: Py<PyString>,
-    remote_addr: Py<PyString>,
-    remote_port: Py<PyString>,
-    content_type: Py<PyString>,
-    content_length: Py<PyString>,
-    input: Py<PyString>,
-    url_scheme: Py<PyString>,
-    https: Py<PyString>,
-    get: Py<PyString>,
-    post: Py<PyString>,
-    http10: Py<PyString>,
-    http11: Py<PyString>,
-    empty: Py<PyString>,
-}
-
-impl Interned {
-    pub(crate) fn new(py: Python<'_>) -> Self {
-        let word = |text| interned(py, text);
-        Self {
-            request_method: word("REQUEST_METHOD"),
-            script_name: word("SCRIPT_NAME"),
-            path_info: word("PATH_INFO"),
-            query_string: word("QUERY_STRING"),
-            raw_uri: word("RAW_URI"),
-            server_protocol: word("SERVER_PROTOCOL"),
-            server_name: word("SERVER_NAME"),
-            server_port: word("SERVER_PORT"),
-            remote_addr: word("REMOTE_ADDR"),
-            remote_port: word("REMOTE_PORT"),
-            content_type: word("CONTENT_TYPE"),
-            content_length: word("CONTENT_LENGTH"),
-            input: word("wsgi.input"),
-            url_scheme: word("wsgi.url_scheme"),
-            https: word("https"),
-            get: word("GET"),
-            post: word("POST"),
-            http10: word("HTTP/1.0"),
-            http11: word("HTTP/1.1"),
-            empty: word(""),
-        }
-    }
-}
 
 /// What every environ of a request thread begins with. The keys that each request sets are there
 /// already, so that a copy has room for them.

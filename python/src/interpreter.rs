@@ -7,7 +7,6 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::sync::{PoisonError, RwLock};
 
 use log::warn;
 use nix::unistd::Pid;
@@ -16,33 +15,21 @@ use oxicorn_common::Settings;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use crate::{logs, trace};
+use crate::{fork_lock, logs, trace};
 
 #[derive(Debug)]
 pub(crate) struct Interpreter;
 
-/// Held by whoever forks; for reading by those who take a lock of ours without the interpreter's. A child
-/// could never take a lock that was held by a thread which it has not got.
-static FORKING: RwLock<()> = RwLock::new(());
-
-/// Does what takes a lock of ours, and lets other Python code run meanwhile.
-pub(crate) fn outside_forks<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
-    py.detach(|| {
-        let _outside = FORKING.read().unwrap_or_else(PoisonError::into_inner);
-        work()
-    })
-}
-
 impl Host for Interpreter {
     /// Config files and applications may start some. A fork waits for the interpreter's lock and for those that
-    /// are [`outside_forks`], so it cuts none off where it holds what a child may need.
+    /// are [`fork_lock::outside_forks`], so it cuts none off where it holds what a child may need.
     fn allows_threads(&self) -> bool {
         true
     }
 
     fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>> {
         Python::attach(|_| {
-            let _forking = FORKING.write().unwrap_or_else(PoisonError::into_inner);
+            let _forking = fork_lock::forking();
             // SAFETY: this thread has the lock, as the function asks.
             unsafe { ffi::PyOS_BeforeFork() };
             let forked = fork();

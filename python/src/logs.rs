@@ -11,6 +11,7 @@
 //! loop. What the queue has no room for is dropped and told.
 
 mod queue;
+mod record;
 mod request;
 mod watch;
 
@@ -19,14 +20,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::anyhow;
 use oxicorn_common::Settings;
-use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AtomValue, Entry, Level};
+use oxicorn_common::logging::{self, AccessFormat, Entry, Level};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
 
-use crate::application::extend_search_path;
+use crate::search_path::extend_search_path;
 use crate::{trace, values};
 use queue::RecordQueue;
-use request::SeenRequest;
+use record::Record;
 
 const MODULE: &str = "oxicorn.logs";
 
@@ -34,22 +34,6 @@ const MODULE: &str = "oxicorn.logs";
 static MASTER: AtomicU32 = AtomicU32::new(0);
 /// Whether the class that logs wants requests as objects.
 static WANTS_OBJECTS: AtomicBool = AtomicBool::new(false);
-
-/// One thing for the logger of the settings.
-#[derive(Debug)]
-pub(crate) enum Record {
-    Error {
-        level: Level,
-        text: String,
-    },
-    Access {
-        /// As Python's `%` has it.
-        form: Arc<str>,
-        atoms: Vec<(String, AtomValue)>,
-    },
-    Request(Box<SeenRequest>),
-    Reopen,
-}
 
 /// Makes the logger of `settings`, and sends it what is logged where that is Python's business.
 pub(crate) fn open(settings: &Settings) -> anyhow::Result<()> {
@@ -98,7 +82,7 @@ fn configure(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     extend_search_path(py, settings)?;
     let values = values::of(py, settings)?;
     let settings = py
-        .import("oxicorn.hooks")?
+        .import("oxicorn.cfg")?
         .getattr("Config")?
         .call1((values,))?;
     py.import(MODULE)?.call_method1("open", (settings,))?;
@@ -129,63 +113,10 @@ fn follow_anew(py: Python<'_>, settings: &Settings) -> PyResult<()> {
 /// As `state` of the module documents it.
 type LoggerState<'py> = (bool, String, bool, bool, Bound<'py, PyAny>);
 
-impl Record {
-    fn of(entry: Entry<'_>, form: &Arc<str>, wants_objects: bool) -> Self {
-        match entry {
-            Entry::Error { level, text, .. } => Self::Error {
-                level,
-                text: text.to_owned(),
-            },
-            Entry::Access { entry, .. } if wants_objects => {
-                Self::Request(Box::new(SeenRequest::of(entry)))
-            }
-            Entry::Access { format, entry } => Self::Access {
-                form: Arc::clone(form),
-                atoms: atoms_of(format, entry),
-            },
-            Entry::Reopen => Self::Reopen,
-        }
-    }
-
-    /// Calls the logger; an exception of its goes to the file of the error log.
-    fn hand_over(self, py: Python<'_>, module: &Bound<'_, PyAny>) {
-        let outcome = match self {
-            Self::Error { level, text } => module.call_method1("error", (level.name(), text)),
-            Self::Access { form, atoms } => dictionary(py, atoms)
-                .and_then(|atoms| module.call_method1("atoms", (&*form, atoms))),
-            Self::Request(request) => request
-                .to_python(py)
-                .and_then(|request| module.call_method1("request", (request,))),
-            Self::Reopen => module.call_method0("reopen"),
-        };
-        if let Err(exception) = outcome {
-            let text = trace::text(py, &exception);
-            logging::write_error(Level::Error, &format!("Exception while logging\n{text}"));
-        }
-    }
-}
-
 /// The format as Python's `%` can have it without doing harm.
 fn access_format(settings: &Settings) -> String {
     let format = AccessFormat::parse(&settings.access_log_format);
     format.map_or_else(|_| settings.access_log_format.clone(), |it| it.python())
-}
-
-fn atoms_of(format: &AccessFormat, entry: &AccessEntry<'_>) -> Vec<(String, AtomValue)> {
-    let mut atoms = Vec::with_capacity(32);
-    entry.atoms(format, |name, value| atoms.push((name.to_owned(), value)));
-    atoms
-}
-
-fn dictionary(py: Python<'_>, atoms: Vec<(String, AtomValue)>) -> PyResult<Bound<'_, PyDict>> {
-    let dictionary = PyDict::new(py);
-    for (name, value) in atoms {
-        match value {
-            AtomValue::Number(number) => dictionary.set_item(name, number)?,
-            AtomValue::Text(text) => dictionary.set_item(name, text)?,
-        }
-    }
-    Ok(dictionary)
 }
 
 /// What the handlers that write to our own logs call.
@@ -195,7 +126,7 @@ pub(crate) mod _logs {
     use pyo3::prelude::*;
     use pyo3::types::PyString;
 
-    use crate::interpreter::outside_forks;
+    use crate::fork_lock::outside_forks;
     use crate::text::to_utf8;
 
     /// Writes a record to the error log, and to syslog where that is on. `line` is it in another shape.

@@ -93,7 +93,7 @@ impl RequestHooks {
             Peer::Tcp(address) => Some((address.ip().to_string(), address.port())),
             _ => None,
         };
-        let module = py.import("oxicorn.hooks")?;
+        let module = py.import("oxicorn.request")?;
         module.getattr("Request")?.call1((
             from_latin1(py, head.method().as_bytes()),
             from_latin1(py, head.target().as_bytes()),
@@ -262,7 +262,7 @@ fn object<'py>(py: Python<'py>, response: &Response) -> PyResult<Bound<'py, PyAn
             .unwrap_or_default()
             .to_owned(),
     };
-    let module = py.import("oxicorn.hooks")?;
+    let module = py.import("oxicorn.request")?;
     let status = format!("{code} {reason}");
     let response = module.getattr("Response")?;
     response.call1((status.trim_end(), code, headers, length))

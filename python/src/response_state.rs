@@ -19,12 +19,12 @@ use crate::response_head::{self, ResponseHead};
 /// One response in the making.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseState {
-    progress: Mutex<Progress>,
+    progress: Mutex<State>,
     wire: Mutex<Option<SinkPointer>>,
 }
 
 #[derive(Debug, Default)]
-struct Progress {
+struct State {
     head: Option<ResponseHead>,
     /// The head has left, or is with the server: there is no other status any more.
     sent: bool,
@@ -50,7 +50,7 @@ pub(crate) struct Connected<'a>(&'a ResponseState);
 impl ResponseState {
     /// Begins a response, which may use `sink` until the result is dropped.
     pub(crate) fn connect<'a>(&'a self, sink: &'a mut ResponseSink<'_>) -> Connected<'a> {
-        *lock(&self.progress) = Progress::default();
+        *lock(&self.progress) = State::default();
         let sink = NonNull::from(sink).cast();
         *lock(&self.wire) = Some(SinkPointer(sink));
         Connected(self)

@@ -6,12 +6,13 @@
 
 use std::cell::RefCell;
 
+use oxicorn_common::Settings;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::app::WsgiApp;
 use crate::environ::{Filler, base};
+use crate::errors::Errors;
 use crate::response_state::Callables;
 
 thread_local! {
@@ -29,10 +30,15 @@ pub(crate) struct ThreadContext {
 }
 
 impl ThreadContext {
-    fn new(py: Python<'_>, worker: &WsgiApp, state: ThreadState) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        settings: &Settings,
+        errors: &Py<Errors>,
+        state: ThreadState,
+    ) -> PyResult<Self> {
         let callables = Callables::new(py)?;
         let hints = &callables.early_hints;
-        let base = base(py, &worker.settings, &worker.errors, hints)?.unbind();
+        let base = base(py, settings, errors, hints)?.unbind();
         Ok(Self {
             callables,
             base,
@@ -49,7 +55,8 @@ impl ThreadContext {
 
 /// Runs `work` with the context of this thread, attached to the interpreter.
 pub(crate) fn with_context<T>(
-    worker: &WsgiApp,
+    settings: &Settings,
+    errors: &Py<Errors>,
     work: impl FnOnce(Python<'_>, &mut ThreadContext) -> T,
 ) -> PyResult<T> {
     let known = CONTEXT.with_borrow_mut(Option::take);
@@ -57,21 +64,22 @@ pub(crate) fn with_context<T>(
         Some(_) => None,
         None => Some(ThreadState::new()),
     };
+    let new = |py: Python<'_>, state| ThreadContext::new(py, settings, errors, state);
     Python::attach(|py| {
         if state.is_some() {
             py.import("oxicorn.threads")?.call_method0("begin")?;
         }
         let mut context = match (known, state) {
             (Some(context), _) => context,
-            (None, Some(state)) => ThreadContext::new(py, worker, state)?,
-            (None, None) => ThreadContext::new(py, worker, ThreadState::new())?,
+            (None, Some(state)) => new(py, state)?,
+            (None, None) => new(py, ThreadState::new())?,
         };
         let result = work(py, &mut context);
         let context = match context.can_stay(py) {
             true => context,
             false => {
                 let ThreadContext { state, .. } = context;
-                ThreadContext::new(py, worker, state)?
+                new(py, state)?
             }
         };
         CONTEXT.with_borrow_mut(|free| *free = Some(context));

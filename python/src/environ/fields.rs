@@ -6,7 +6,7 @@ use oxicorn_common::request::RequestHead;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
-use super::Interned;
+use super::interned::Interned;
 use crate::text::from_latin1;
 
 /// The variable of a field that has one without `HTTP_`.

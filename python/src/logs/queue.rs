@@ -10,7 +10,7 @@ use std::time::Duration;
 use oxicorn_common::logging::{self, Level};
 use pyo3::prelude::*;
 
-use super::Record;
+use super::record::Record;
 
 /// Records that wait in a process at most.
 const LENGTH: usize = 10_000;

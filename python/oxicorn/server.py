@@ -1,0 +1,87 @@
+"""The master and its workers, as hooks see them."""
+
+import os
+import sys
+
+from . import _oxicorn, logs
+from .listener import Listener
+
+
+class Worker:
+    """A worker, from before its fork in the master to its end in its own process."""
+
+    def __init__(self, age, server):
+        self.age = age
+        self.pid = "[booting]"
+        self.ppid = server.pid
+        self.cfg = server.cfg
+        self.timeout = server.cfg.timeout / 2
+        self.sockets = server.LISTENERS
+        self.wsgi = None
+        self.booted = False
+        self.aborted = False
+        self._alive = True
+        self._connections = None
+        # Requests that it has begun.
+        self.nr = 0
+        self.max_requests = server.cfg.max_requests or sys.maxsize
+
+    def __str__(self):
+        return f"<Worker {self.pid}>"
+
+    @property
+    def alive(self):
+        """Whether it goes on; one that is set to false is replaced."""
+        return self._alive
+
+    @alive.setter
+    def alive(self, value):
+        self._alive = value
+        if not value and self.pid == os.getpid():
+            _oxicorn.retire()
+
+    @property
+    def nr_conns(self):
+        """How many clients are connected to it."""
+        return self._connections() if self._connections else 0
+
+    @property
+    def log(self):
+        """What logs: an instance of ``logger_class``."""
+        return logs.current()
+
+    def notify(self):
+        """Nothing to do: the heartbeat is the event loop's, not the application's."""
+
+
+class Server:
+    """The master, which gunicorn calls the arbiter."""
+
+    def __init__(self, cfg):
+        self.pid = os.getpid()
+        self.master_pid = 0
+        self.reexec_pid = 0
+        self.master_name = "Master"
+        self.worker_age = 0
+        self.num_workers = None
+        self.WORKERS = {}
+        # The one that is announced, and in a worker its own.
+        self.worker = None
+        self.adopt(cfg)
+
+    def adopt(self, cfg):
+        """Go by other settings, after a reload."""
+        self.cfg = cfg
+        self.LISTENERS = [Listener(cfg.address, place) for place in range(len(cfg.address))]
+        self.timeout = cfg.timeout
+        self.proc_name = cfg.proc_name
+
+    @property
+    def address(self):
+        """Where the server listens."""
+        return self.cfg.address
+
+    @property
+    def log(self):
+        """What logs: an instance of ``logger_class``."""
+        return logs.current()
