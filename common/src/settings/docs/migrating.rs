@@ -1,4 +1,4 @@
-//! The table of `docs/migrating-from-gunicorn.md`: every setting of gunicorn, and what comes of it here.
+//! The table of `docs/migrating-from-gunicorn.md`: every setting of gunicorn, and what it does here.
 
 use std::fmt::Write;
 
@@ -26,45 +26,45 @@ const OURS: [&str; 12] = [
     "write_timeout",
 ];
 
-/// What is otherwise than in gunicorn, and why.
+/// How a setting differs from gunicorn's, and why.
 const DIFFERENCES: [(&str, &str); 28] = [
     (
         "access_log_format",
-        "a format with an atom that cannot be read is refused at the start; backslashes, control characters and line separators in values are escaped; JSON stays JSON",
+        "a format with an unknown atom is refused at the start; backslashes, control characters and line separators in values are escaped; JSON stays JSON",
     ),
     (
         "bind",
-        "several addresses with commas are taken too; port 0 takes a free one",
+        "also several addresses with commas; port 0 takes a free port",
     ),
     (
         "chdir",
-        "a directory that is missing is refused with the source of the setting",
+        "a missing directory is refused, and the source of the setting named",
     ),
     (
         "check_config",
-        "files, addresses, certificates and URLs are checked too; it says `ok`",
+        "also checks files, addresses, certificates and URLs; prints `ok`",
     ),
     (
         "config",
-        "`oxicorn.conf.py` is looked for after `gunicorn.conf.py`; a module (`python:NAME`) is executed again on SIGHUP too; slips in names are remarked on",
+        "`oxicorn.conf.py` is tried after `gunicorn.conf.py`; a module (`python:NAME`) is also executed again on SIGHUP; unknown names cause a warning",
     ),
     (
         "forwarded_allow_ips",
-        "an IPv4 address that comes over an IPv6 socket counts as itself",
+        "an IPv4 address on an IPv6 socket counts as IPv4",
     ),
     (
         "graceful_timeout",
-        "it holds for SIGHUP, max_requests and SIGTTOU as for SIGTERM",
+        "applies to SIGHUP, max_requests and SIGTTOU as well as SIGTERM",
     ),
-    ("group", "not set is the group of `user`, not the master's"),
-    ("initgroups", "on where `user` is set and `group` is not"),
+    ("group", "defaults to the group of `user`, not the master's"),
+    ("initgroups", "on if `user` is set and `group` is not"),
     (
         "keepalive",
         "default 75 instead of 2: an idle connection holds no thread",
     ),
     (
         "limit_request_line",
-        "default 8190 instead of 4094: RFC 9112 section 3 asks for 8000 octets at least",
+        "default 8190 instead of 4094: RFC 9112 section 3 asks for at least 8000 octets",
     ),
     (
         "logger_class",
@@ -74,38 +74,38 @@ const DIFFERENCES: [(&str, &str); 28] = [
         "max_requests",
         "the replacement is ready before the worker drains",
     ),
-    ("on_exit", "what it raises is logged; the exit code stays"),
+    ("on_exit", "an exception is logged; the exit code stays"),
     (
         "on_reload",
-        "when it raises, the reload fails and everything stays as it is; gunicorn ends",
+        "an exception fails the reload and changes nothing; gunicorn ends",
     ),
     (
         "on_starting",
-        "as in gunicorn before anything is bound, with `daemon` after the fork",
+        "as in gunicorn, before anything is bound; with `daemon`, after the fork",
     ),
     (
         "child_exit",
-        "called for the mold too; what it raises is logged; gunicorn ends",
+        "also called for the mold; an exception is logged; gunicorn ends",
     ),
     (
         "pidfile",
-        "it is locked while the server lives, so that a stale one is never in the way",
+        "locked while the server lives, so that a stale one never blocks a start",
     ),
     (
         "post_request",
-        "called when the application is done, maybe before the client has all of the response",
+        "called when the application is done, maybe before the client has the whole response",
     ),
     (
         "pre_fork",
-        "when it raises, that worker cannot boot; gunicorn ends",
+        "an exception keeps that worker from booting; gunicorn ends",
     ),
     (
         "pre_exec",
-        "when it raises, there is no new master; the old one says so and serves on",
+        "an exception cancels the new master; the old one reports it and keeps serving",
     ),
     (
         "preload_app",
-        "loaded in a child of the master, the mold, after `when_ready`; SIGHUP loads it anew, gunicorn never",
+        "loaded in a child of the master, the mold, after `when_ready`; SIGHUP loads it again; gunicorn never does",
     ),
     (
         "root_path",
@@ -117,7 +117,7 @@ const DIFFERENCES: [(&str, &str); 28] = [
     ),
     (
         "timeout",
-        "a deadline for each request, answered 504, beside the heartbeat of the worker; a stream has it for each piece; with `reload` it is only logged",
+        "also a deadline per request, answered with 504, and per piece of a stream; with `reload` it is only logged",
     ),
     (
         "umask",
@@ -129,7 +129,7 @@ const DIFFERENCES: [(&str, &str); 28] = [
     ),
     (
         "workers",
-        "1 to 250, or auto; gunicorn takes 0 for a server without workers",
+        "1 to 250, or auto; gunicorn also accepts 0",
     ),
 ];
 
