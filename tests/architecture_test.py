@@ -28,7 +28,9 @@ USE = re.compile(r"^ *(pub(?:\([^)]*\))? )?use ([^;]+);", re.M)
 PATH = re.compile(r"\b((?:crate|super|self)(?:::\w+)+)")
 TYPE = re.compile(r"^(pub(?:\([^)]*\))? )?(?:struct|enum|trait|union|type) (\w+)", re.M)
 ITEM = re.compile(
-    r"^ *(?:pub(?:\([^)]*\))? )?(?:unsafe |const |async |extern \"C\" )*(?:struct|enum|trait|union|type|fn|const|static|mod|macro_rules!) (?:mut )?(\w+)", re.M
+    r"^ *(?:pub(?:\([^)]*\))? )?(?:unsafe |const |async |extern \"C\" )*"
+    r"(?:struct|enum|trait|union|type|fn|const|static|mod|macro_rules!) (?:mut )?(\w+)",
+    re.M,
 )
 
 
@@ -101,7 +103,8 @@ class Crate:
             # What a re-export of a sibling or a parent brings is an import; that of a child is not.
             for public, tree in USE.findall(code):
                 if public:
-                    paths |= {path for path, _ in leaves(tree) if (*module, path.split("::")[0]) not in self.files and not path.startswith("self")}
+                    brought = {path for path, _ in leaves(tree) if not path.startswith("self")}
+                    paths |= {path for path in brought if (*module, path.split("::")[0]) not in self.files}
             for path in paths:
                 target = self.resolve(module, path)
                 if target is not None and target != module and target in self.files:

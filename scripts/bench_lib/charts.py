@@ -1,4 +1,4 @@
-"""SVG charts from the data: a bar for each server and workload, and a line from the least to the most of its rounds."""
+"""SVG charts from the data: one bar per server and workload, with a thin line for the range of its rounds."""
 
 from xml.sax.saxutils import escape
 
@@ -8,11 +8,11 @@ from bench_lib.results import figure
 WIDTH, NAME, GAP, BAR, ROW, VALUE = 900, 150, 24, 12, 18, 64
 PANEL = (WIDTH - NAME - GAP) // 2
 OURS, THEIRS, INK, FAINT, PAPER = "#c2410c", "#8a94a3", "#1f2430", "#5b6472", "#ffffff"
-PANELS = (("rate", "requests a second"), ("p99", "p99, ms (shorter is better)"))
+PANELS = (("rate", "requests per second"), ("p99", "p99, ms (shorter is better)"))
 
 
 def chart(entries, titles):
-    """One picture for the workloads of a section."""
+    """One picture per section."""
     parts, y = [], 8
     for name, entry in entries.items():
         parts.append(text(0, y + 14, titles[name], INK, 13, "bold"))

@@ -1,7 +1,7 @@
-"""A few clients in a loop, each on a connection of its own, and beside them new connections, one every tenth of a second.
+"""A few clients in a loop, each on its own connection, and beside them a new connection every tenth of a second.
 
-wrk tells of all clients together; here each is counted, so that one that is passed over shows. The load is light: one
-thread, a few thousand requests a second.
+wrk reports all clients together. This counts each one, so that a neglected client shows. The load is light: one
+thread, a few thousand requests per second.
 """
 
 import re
@@ -10,14 +10,14 @@ import socket
 import time
 
 EVERY = 0.1
-# How long an answer is waited for when the time is over. What has not come then counts as having taken so long.
-PATIENCE = 8.0
+# How long to wait for answers after the end. A missing one counts as having taken this long.
+TIMEOUT = 8.0
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
 CLOSE = re.compile(rb"\r\nconnection: *close", re.I)
 
 
 class Connection:
-    """A connection and the request under way on it."""
+    """A connection and its current request."""
 
     def __init__(self, loop, request, lives):
         self.loop, self.request, self.lives = loop, request, lives
@@ -26,7 +26,7 @@ class Connection:
     def begin(self):
         self.begun, self.received = time.monotonic(), b""
         if self.socket is None:
-            self.socket = socket.create_connection(("127.0.0.1", self.loop.port), PATIENCE)
+            self.socket = socket.create_connection(("127.0.0.1", self.loop.port), TIMEOUT)
             self.socket.setblocking(False)
             self.loop.add(self)
         try:
@@ -91,8 +91,8 @@ class Loop:
 
 
 class Clients:
-    def __init__(self, clients, path, patience=PATIENCE):
-        self.clients, self.path, self.patience = clients, path, patience
+    def __init__(self, clients, path, timeout=TIMEOUT):
+        self.clients, self.path, self.timeout = clients, path, timeout
 
     def request(self, fields=""):
         return f"GET {self.path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n".encode()
@@ -110,7 +110,7 @@ class Clients:
                 fresh[-1].begin()
                 next_fresh += EVERY
             loop.turn(min(next_fresh, loop.end))
-        last = loop.end + self.patience
+        last = loop.end + self.timeout
         while any(one.begun for one in (*lasting, *fresh)) and time.monotonic() < last:
             loop.turn(last)
         now = time.monotonic()
@@ -123,7 +123,7 @@ class Clients:
 
 
 def figures(lasting, fresh, seconds):
-    """As wrk's, and the fewest answers of a client beside the mean, and how long new connections waited for theirs."""
+    """The figures of wrk, the fewest answers of a client relative to the mean, and the waits of new connections."""
     waits = sorted(wait for one in lasting for wait in one.waits)
     answers = sum(one.answers for one in lasting)
     new = sorted(wait for one in fresh for wait in one.waits) or [0]
@@ -139,5 +139,5 @@ def figures(lasting, fresh, seconds):
 
 
 def share(ordered, part):
-    """The wait that this part of all did not exceed; `ordered` may be empty."""
-    return ordered[min(int(len(ordered) * part), len(ordered) - 1)] if ordered else PATIENCE
+    """The wait that this share of the requests did not exceed; `ordered` may be empty."""
+    return ordered[min(int(len(ordered) * part), len(ordered) - 1)] if ordered else TIMEOUT

@@ -1,4 +1,4 @@
-"""What a measurement belongs to: the machine, the code, the time."""
+"""The machine, the code and the date of a measurement."""
 
 import datetime
 import functools

@@ -1,4 +1,4 @@
-"""Writes what the data says into docs/performance.md and README.md, between markers, and the charts beside the data."""
+"""Writes tables into docs/performance.md and README.md, between markers, and charts beside the data."""
 
 import re
 
@@ -12,7 +12,7 @@ SECTIONS = {
     "bodies": "bodies of requests and responses",
     "fair": "calls that wait and calls that compute, with few clients",
     "guide": "the guide's task service",
-    "service": "the native task service beside what it stands on",
+    "service": "the native task service beside the benchmarks of PostgreSQL and Redis",
 }
 # What the README shows.
 NATIVE = ("native-hello", "native-hello-4x2")
@@ -23,7 +23,7 @@ SERVICE = ("service-cached", "service-uncached", "service-post")
 
 
 class Unmarked(Exception):
-    """A page lacks the markers of a part that is to be written."""
+    """A page lacks the markers of a part."""
 
 
 def replaced(page, part, text):
@@ -41,7 +41,7 @@ def write(entries, workloads):
 
 
 def pages(entries, workloads):
-    """path -> what belongs there."""
+    """The text of each file, by its path."""
     by_name = {workload.name: workload for workload in workloads}
     performance, made = PERFORMANCE.read_text(), {}
     for section in SECTIONS:
@@ -68,8 +68,8 @@ def readme_text(entries, by_name):
     parts = []
     for names, title in (
         (NATIVE, "**Native**, `native:hello` beside nginx `return 200`"),
-        (WSGI, "**Python**, on the same application beside other WSGI servers"),
-        (SERVICE, "**The task service**, beside the programs that measure PostgreSQL and Redis"),
+        (WSGI, "**Python**, beside other WSGI servers with the same application"),
+        (SERVICE, "**The task service**, beside the benchmarks of PostgreSQL and Redis"),
     ):
         found = {name: entries[name] for name in names if name in entries}
         if found:

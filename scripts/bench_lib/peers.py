@@ -1,4 +1,4 @@
-"""The servers under measurement: how each is started for an application and a shape, and why one is left out."""
+"""The servers under measurement: how each one is started, and why it may be left out."""
 
 import contextlib
 import json
@@ -12,10 +12,10 @@ from bench_lib.wrk import find
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 APPS = pathlib.Path(__file__).resolve().parent / "apps"
 WSGI = ("oxicorn", "gunicorn", "granian", "bjoern", "fastwsgi", "uwsgi", "waitress")
-# What pip calls them.
+# Their names at PyPI.
 PACKAGES = {"uwsgi": "pyuwsgi"}
 ONE_PROCESS = "one process"
-ONE_THREAD = "one thread for each process: four calls at once, where eight are asked for"
+ONE_THREAD = "one thread per process: four calls at once instead of eight"
 
 NGINX = """
 daemon off; master_process on; worker_processes {workers}; pid {dir}/nginx.pid;
@@ -48,7 +48,7 @@ fastwsgi.run(wsgi_app=getattr(importlib.import_module(module), name), host="127.
 
 
 class Venv:
-    """The virtual environment with the peers and a release build of the wheel; made when it is first asked for."""
+    """The virtual environment with the peers and a release build of the wheel, made on first use."""
 
     folder = None
 
@@ -71,13 +71,13 @@ class Venv:
 
 
 def command(name, application, port, workers, threads):
-    """How a WSGI server is started."""
+    """The command that starts a WSGI server."""
     address, shape = f"127.0.0.1:{port}", ["--workers", str(workers), "--threads", str(threads)]
     words = {"application": application, "port": port, "workers": workers}
     program = Venv.program
     return {
         "oxicorn": lambda: [program("oxicorn"), *shape, "--bind", address, "--log-level", "warning", application],
-        # gthread, so that connections are kept as everybody else keeps them.
+        # gthread keeps connections, as the other servers do.
         "gunicorn": lambda: [
             program("gunicorn"), *shape, "--bind", address, "--worker-class", "gthread", "--log-level", "warning", application,
         ],
@@ -87,7 +87,7 @@ def command(name, application, port, workers, threads):
         ],
         "bjoern": lambda: [program("python"), "-c", BJOERN.format(**words)],
         "fastwsgi": lambda: [program("python"), "-c", FASTWSGI.format(**words)],
-        # With its own router in front: a process that has a kept connection to itself would let the others starve.
+        # With its own router in front: a process that keeps a connection to itself would starve the others.
         "uwsgi": lambda: [
             program("uwsgi"), "--http", address, "--http-keepalive", "--http-auto-chunked", "--master", "--die-on-term", "--need-app",
             "--disable-logging", "--listen", "2048", "--processes", str(workers), *(["--threads", str(threads)] if threads > 1 else []),
@@ -116,7 +116,7 @@ def native(binary, application, port, workers, threads):
 
 
 def version(name):
-    """Of a server, as it says itself or pip has it."""
+    """The version of a server, from itself or from pip."""
     if name in WSGI[1:]:
         return Venv.versions()[PACKAGES.get(name, name)]
     if name == "nginx":

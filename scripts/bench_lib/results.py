@@ -1,13 +1,11 @@
-"""The data: docs/performance/results.json. A run puts each workload into it as soon as it is measured, and leaves the others as
-they are.
-"""
+"""The data: docs/performance/results.json. A run stores each workload as soon as it is measured, and keeps the others."""
 
 import json
 import statistics
 
 from bench_lib import environment
 
-# The calls without a server, among what is measured.
+# The calls without a server, as a name among those of the servers.
 BARE = "bare"
 PATH = environment.ROOT / "docs/performance/results.json"
 
@@ -17,7 +15,7 @@ def load(path=PATH):
 
 
 def record(workload, measured, options):
-    """A workload's entry."""
+    """The entry of a workload."""
     servers = {name: figures for name, figures in measured.items() if name != BARE}
     bare = {BARE: measured[BARE]["rate"]} if BARE in measured else {}
     return {
@@ -34,10 +32,10 @@ def record(workload, measured, options):
 
 
 def merge(entries, known, path=PATH):
-    """Writes the entries beside those that are there, in the order of `known`; what is no workload any more goes."""
+    """Adds the entries to the file, in the order of `known`, and drops those that are no workload any more."""
     merged = {**load(path), **entries}
     path.parent.mkdir(exist_ok=True)
-    # Whoever is interrupted here leaves the file as it was.
+    # An interruption leaves the file as it was.
     new = path.with_suffix(".new")
     new.write_text(json.dumps({name: merged[name] for name in known if name in merged}, indent=1) + "\n")
     new.replace(path)
@@ -45,18 +43,18 @@ def merge(entries, known, path=PATH):
 
 
 class Figure:
-    """The values of the rounds: their median, least and most."""
+    """The values of the rounds: median, least and most."""
 
     def __init__(self, values):
         self.median, self.least, self.most = statistics.median(values), min(values), max(values)
 
 
 def bare(entry):
-    """The rate of the calls without a server; `None` where that was not measured."""
+    """The rate of the calls without a server; `None` if that was not measured."""
     return Figure(entry[BARE]) if entry.get(BARE) else None
 
 
 def figure(entry, server, key):
-    """`None` where that was not measured."""
+    """`None` if that was not measured."""
     values = entry["servers"].get(server, {}).get(key)
     return Figure(values) if values else None

@@ -1,14 +1,14 @@
-"""Several servers under the same load, in turns, so that all of them have the machine's good and bad moments."""
+"""Several servers under the same load, in turns, so that all of them share the good and bad moments of the machine."""
 
 
 def run(workload, options):
-    """name -> figure -> its values, one for each round. Whatever happens, every server is stopped."""
+    """The values of each round, by server and figure. Every server is stopped, whatever happens."""
     with workload.subjects(options) as subjects:
         for subject in subjects.values():
             subject.warm_up()
         measured = {name: {} for name in subjects}
         for number in range(options.rounds):
-            # Whoever goes first may have the cooler processor: they take turns.
+            # The first one may find a cooler processor, so they take turns.
             first = number % len(subjects)
             for name in [*list(subjects)[first:], *list(subjects)[:first]]:
                 figures = subjects[name].measure(options.seconds)

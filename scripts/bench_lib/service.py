@@ -1,11 +1,11 @@
-"""The task service beside the programs that measure what it stands on.
+"""The task service beside the benchmark programs of PostgreSQL and Redis.
 
   service-cached     GET /tasks/{id} through Redis   beside redis-benchmark GET, values of the same length
   service-uncached   GET /tasks/{id} from PostgreSQL beside pgbench with the same prepared select
   service-post       POST /tasks                     beside pgbench with the same prepared insert
 
-Both sides have as many connections and no pipelining, and share all processors with the servers. The select and the insert
-are those that PostgreSQL has seen from the service (pg_stat_statements). scripts/services starts private servers.
+Both sides have the same number of connections and no pipelining, and share all processors with the servers. The select and
+the insert are the service's own, read from pg_stat_statements. scripts/services starts private servers.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ INSERT_VALUES = {
     8: ("text", '{"eventType":"task_created","taskId":'),
     9: ("text", ',"taskReference":"TASK20261124ABCDEF01","taskType":"data_processing","userId":7,"priority":"medium",'
                 '"timestamp":"2026-11-24T00:00:00.000Z"}'),
-    # What stands in the statement itself, and PostgreSQL shows as further parameters.
+    # Constants of the statement, which PostgreSQL shows as further parameters.
     10: ("text", "epoch"),
     11: ("number", "1000"),
     12: ("text", "task_created"),
@@ -57,8 +57,8 @@ INSERT_VALUES = {
 
 @contextlib.contextmanager
 def up(directory, *names):
-    """Private servers, and the variables that tell of them."""
-    # For the script alone: to the service it would be a setting that it does not know.
+    """Private servers, and the variables with their addresses."""
+    # For the script alone: the service would report it as an unknown setting.
     environment = {**os.environ, "OXICORN_SERVICES_DIR": str(pathlib.Path(directory, "services"))}
 
     def services(*words):
@@ -87,7 +87,7 @@ class Database:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     def seen(self, pattern):
-        """The statement most often executed whose text matches."""
+        """The most frequent statement whose text matches."""
         text = self.query(f"SELECT query FROM pg_stat_statements WHERE query ~ '{pattern}' ORDER BY calls DESC LIMIT 1")
         if not text:
             sys.exit(f"PostgreSQL has seen no statement like {pattern}")
@@ -101,7 +101,7 @@ class Database:
 
 
 def statement(sql, values):
-    """pgbench's script: the statement with its parameters as variables, and the lines that set them."""
+    """A script for pgbench: the statement with its parameters as variables, and the lines that set them."""
     flat, lines = " ".join(line.split("--")[0] for line in sql.splitlines()), []
     for number in range(max(int(n) for n in re.findall(r"\$(\d+)", sql)), 0, -1):
         kind, text = values.get(number, ("number", "1"))
@@ -147,7 +147,7 @@ class PgBench:
 
 @dataclasses.dataclass
 class RedisBenchmark:
-    """GET over as many keys as there are tasks, each with a value as long as theirs."""
+    """GET over as many keys as there are tasks, with values of the same length."""
 
     port: str
     length: int
@@ -163,7 +163,7 @@ class RedisBenchmark:
         subprocess.run(fill, check=True, capture_output=True)
 
     def measure(self, seconds):
-        # It counts requests and not time: about as many as fit.
+        # It counts requests and not time, so ask for about as many as fit.
         command = self.command("-n", seconds * 80_000, "GET", "bench:__rand_int__")
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         row = next(line for line in out.splitlines() if "GET" in line)
@@ -179,7 +179,7 @@ class Service(Workload):
     def subjects(self, options):
         names = ("postgres", "redis") if self.peer == "redis-benchmark" else ("postgres",)
         with peers.scratch() as directory, up(directory, *names) as environment:
-            # Neither side pays for TLS on the loopback.
+            # Neither side pays for TLS.
             url = environment["DATABASE_URL"] + "?sslmode=disable"
             variables = {"DATABASE_URL": url, "OXICORN_RUNNERS": "0"}
             if redis := environment.get("REDIS_URL"):
@@ -220,7 +220,7 @@ def table():
     )
     return [
         made("service-cached", "cached GET, 8 clients", GET, 8, "redis-benchmark"),
-        # Two clients for each request thread, so that none is without one.
+        # Two clients per request thread, so that no thread is idle.
         made("service-uncached", "uncached GET, 16 clients", GET, 16, "pgbench"),
         made("service-post", "POST, 8 clients", POST, 8, "pgbench"),
     ]

@@ -2,31 +2,31 @@
 
 from bench_lib.results import bare, figure
 
-# Key, heading, decimals below which a figure is shown with more; None: not in the table of a workload that lacks it.
+# Key and heading. A table has only the columns that its workload measures.
 COLUMNS = (
     ("p50", "p50 ms"), ("p99", "p99 ms"), ("p999", "p99.9 ms"), ("cpu", "CPU us"), ("memory", "PSS MiB"),
-    ("fewest", "fewest"), ("new p50", "new p50 ms"), ("new slowest", "new slowest ms"),
+    ("fewest", "worst / mean"), ("new p50", "new p50 ms"), ("new slowest", "new slowest ms"),
 )
 OURS = "oxicorn"
-NAMES = {"uwsgi": "uWSGI", "native": "the native service"}
+NAMES = {"uwsgi": "uWSGI", "native": "native service"}
 
 
 def number(value):
-    """Three figures that count."""
+    """Three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def spread(found):
-    """The median, and the least and the most of the rounds."""
+    """The median of the rounds, with their range."""
     if number(found.least) == number(found.most):
         return number(found.median)
     return f"{number(found.median)} ({number(found.least)}-{number(found.most)})"
 
 
 def servers(entry):
-    """Ours first, then whoever serves most."""
+    """Ours first, then the peers by their rate."""
     return sorted(entry["servers"], key=lambda name: (name != OURS, -figure(entry, name, "rate").median))
 
 
@@ -40,14 +40,14 @@ def row(cells):
 
 
 def workload(entry, title, ideal=None):
-    """A table, one server a line, and below it what it belongs to."""
+    """A table with one line per server."""
     keys = [(key, heading) for key, heading in COLUMNS if any(figure(entry, name, key) for name in entry["servers"])]
     broken = any(figure(entry, name, "broken").most for name in entry["servers"])
-    ideals = {"of the ideal": ideal} if ideal else {}
+    ideals = {"of ideal": ideal} if ideal else {}
     if ideal and (found := bare(entry)):
-        ideals["of the machine's"] = found.median
-    heading = [title, "req/s", "oxicorn serves", *ideals, *(text for _, text in keys)]
-    heading += ["broken"] if broken else []
+        ideals["of bare calls"] = found.median
+    heading = [title, "req/s", "oxicorn / peer", *ideals, *(text for _, text in keys)]
+    heading += ["failed"] if broken else []
     lines = [row(heading), "|" + "---|" * len(heading)]
     ours = figure(entry, OURS, "rate")
     for name in servers(entry):
@@ -66,7 +66,7 @@ def workload(entry, title, ideal=None):
 
 
 def conditions(entry, ideal=None):
-    """What a table belongs to, in a line."""
+    """When and how a table was measured, in one line."""
     text = f"{entry['date']}, commit {entry['commit']}, {entry['rounds']} rounds of {entry['seconds']} s"
     left_out = {}
     for name, why in entry["left_out"].items():
@@ -75,7 +75,7 @@ def conditions(entry, ideal=None):
     text += f"; without {'; '.join(parts)}" if parts else ""
     if ideal:
         found = bare(entry)
-        text += f". The ideal is {number(ideal)} req/s" + (f", the machine's {spread(found)}" if found else "")
+        text += f". Ideal: {number(ideal)} req/s" + (f"; bare calls: {spread(found)}" if found else "")
     return text + "."
 
 
@@ -86,7 +86,7 @@ def machine(entry):
 
 
 def overview(entries, titles):
-    """A line for each workload: ours, and how often each peer's number of requests that is."""
+    """A line per workload: our figures, and their ratio to those of each peer."""
     peers = []
     for entry in entries.values():
         peers += [name for name in servers(entry) if name != OURS and name not in peers]

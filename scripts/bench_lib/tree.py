@@ -1,4 +1,4 @@
-"""A server under measurement, with all its processes."""
+"""A server under measurement with all its processes."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ def free_port():
 
 
 class Tree:
-    """A server process and all its descendants. It is there when `ready` has returned."""
+    """A server process and all its descendants. It serves when `ready` has returned."""
 
     def __init__(self, command, port, directory, variables=None):
         self.command, self.port = [str(word) for word in command], port
@@ -59,7 +59,7 @@ class Tree:
         return found
 
     def cpu_seconds(self):
-        """Of the processes that live, and of those that have ended and were waited for."""
+        """CPU time of the living processes, and of the ended ones that were waited for."""
         if self.process.poll() is not None:
             sys.exit(f"{self.command[0]} has ended with {self.process.returncode} while it was measured")
         ticks = os.sysconf("SC_CLK_TCK")
@@ -74,14 +74,14 @@ class Tree:
         return seconds
 
     def pss_mib(self):
-        """The proportional set size as if nobody else were there.
+        """The proportional set size as if no other process used the same files.
 
-        Anonymous memory is the tree's own. The pages of a file count once for the tree, and not by the share that the
-        kernel gives to each of its users: several servers use the same interpreter at the same time here.
+        Anonymous memory belongs to the tree. A page of a file counts once for the tree, and not by the share that the
+        kernel assigns to each user, because several servers use the same interpreter at the same time here.
         """
         own, files = 0, {}
         for pid in self.pids():
-            # A worker may be replaced meanwhile.
+            # A worker may have been replaced.
             with contextlib.suppress(OSError):
                 process = pathlib.Path(f"/proc/{pid}")
                 own += sizes("Pss_Anon", (process / "smaps_rollup").read_text())
@@ -100,7 +100,7 @@ class Tree:
             self.process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)
-        # What is left of its process group.
+        # The rest of its process group.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -1,4 +1,4 @@
-"""What is measured. A workload is one load on several servers of one shape."""
+"""The workloads. Each is one load on several servers with the same number of workers and threads."""
 
 import contextlib
 import dataclasses
@@ -19,9 +19,9 @@ GUIDE = peers.ROOT / "python/tests/apps/guide"
 HELLO, FLASK, WORK = "hello:application", "hello_flask:application", "work:application"
 LIST = "/api/v1/eventstreammonitor/tasks"
 BODY = {"userId": 7, "taskType": "data_processing", "parameters": {"numbers": list(range(20))}}
-# The number of the first task in a new store.
+# The first task number in a new store.
 FIRST = 1000
-# As a browser sends them: fifteen with the Host that wrk adds.
+# What a browser sends: fifteen, with the Host that wrk adds.
 FIELDS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
@@ -42,7 +42,7 @@ FIELDS = {
 
 @dataclasses.dataclass
 class Subject:
-    """A server that is up, and the load on it."""
+    """A running server and its load."""
 
     tree: Tree
     load: object
@@ -60,12 +60,12 @@ class Subject:
 
 @dataclasses.dataclass
 class Bare:
-    """The same calls without a server, measured in turns with the servers: what of the ideal this machine allows."""
+    """The same calls without a server, measured in turns with the servers: how much of the ideal this machine allows."""
 
     command: list
 
     def warm_up(self):
-        """There is nothing to warm."""
+        """Nothing to warm up."""
 
     def measure(self, seconds):
         environment = {**os.environ, "PYTHONPATH": str(peers.APPS)}
@@ -83,15 +83,15 @@ class Workload:
     application: str = HELLO
     servers: tuple = WSGI
     left_out: dict = dataclasses.field(default_factory=dict)
-    # Requests a second that the shape allows, where the application's time decides, and it takes no longer than it asks for.
+    # Requests per second that the workers and threads allow, if the application alone decides and no sleep ends late.
     ideal: float | None = None
 
     def pin(self):
-        """One worker has a processor of its own, and the load the other; more workers share both with the load."""
+        """A single worker gets a processor, and the load the other one. More workers share both with the load."""
         return [find("taskset"), "-c", "0"] if self.shape == (1, 1) else []
 
     def commands(self, directory, options):
-        """name -> command, port, variables."""
+        """Name, command, port and variables of each server."""
         for name in self.servers:
             if name in self.left_out:
                 continue
@@ -102,11 +102,11 @@ class Workload:
         return peers.command(name, self.application, port, *self.shape)
 
     def prepare(self, name, tree):
-        """What a server needs before the first request."""
+        """Prepares a server for the first request."""
 
     @contextlib.contextmanager
     def subjects(self, options):
-        """name -> a server that is up, until the block ends."""
+        """The running servers by name, until the block ends."""
         with peers.scratch() as directory:
             started = {}
             try:
@@ -140,7 +140,7 @@ class Native(Workload):
 
 
 class Guide(Workload):
-    """The guide's Flask service with the guide's config file, and the same calls answered natively."""
+    """The guide's Flask service with the guide's config file, and the native service with the same calls."""
 
     def commands(self, directory, options):
         workers, threads = self.shape
@@ -165,7 +165,7 @@ class Guide(Workload):
 
 
 def store(port, count):
-    """Has the service keep so many tasks."""
+    """Creates `count` tasks."""
     for number in range(count):
         request = urllib.request.Request(
             f"http://127.0.0.1:{port}{LIST}", json.dumps(BODY).encode(), {"Content-Type": "application/json"}
@@ -177,7 +177,7 @@ def store(port, count):
 
 def table():
     one = lambda name, title, load, **more: Workload(name, "one", title, load, **more)
-    unsaid = {"uwsgi": "it closes without Connection: close, and wrk takes that for a failure"}
+    unsaid = {"uwsgi": "it closes without Connection: close, which wrk counts as a failure"}
     wrk = lambda **more: Wrk(cpu=1, **more)
     four = {"waitress": ONE_PROCESS}
     waiting = {**four, "bjoern": ONE_THREAD, "fastwsgi": ONE_THREAD}
@@ -186,7 +186,7 @@ def table():
         Native("native-hello", "native", "hello, 1 x 1", wrk(), servers=("oxicorn", "nginx")),
         Native("native-hello-4x2", "native", "hello, 4 x 2", Wrk(), shape=(4, 2), servers=("oxicorn", "nginx")),
         one("hello", "hello", wrk()),
-        one("fresh", "a connection for each request", wrk(fields={"Connection": "close"}), left_out=unsaid),
+        one("fresh", "one connection per request", wrk(fields={"Connection": "close"}), left_out=unsaid),
         one("fields", "15 header fields", wrk(fields=FIELDS)),
         one("clients-1000", "1,000 connections", wrk(connections=1000)),
         Workload("hello-4x2", "four", "hello", Wrk(), (4, 2), left_out=four),

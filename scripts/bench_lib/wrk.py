@@ -1,4 +1,4 @@
-"""wrk: as many requests as a number of connections can carry, from one thread, pinned where that is wanted."""
+"""wrk: as many requests as a number of connections can carry, from one thread, pinned to a processor on request."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-# `done` runs once, after the load: it costs no request anything.
+# `done` runs once, after the load, and so costs no request anything.
 DONE = """
 done = function(summary, latency, requests)
     local e = summary.errors
@@ -26,7 +26,7 @@ def find(program):
 
 class Wrk:
     def __init__(self, connections=64, path="/", body=0, fields=None, script="", cpu=None, threads=1):
-        """`body` is how many octets each request brings; `script` is Lua that goes before all else."""
+        """`body` is the number of octets in each request; `script` is Lua that runs first."""
         self.connections, self.path, self.cpu, self.threads = connections, path, cpu, threads
         lines = [script, *(f'wrk.headers["{name}"] = "{value}"' for name, value in (fields or {}).items())]
         if body:
@@ -34,7 +34,7 @@ class Wrk:
         self.script = "\n".join([*lines, DONE])
 
     def run(self, port, seconds):
-        """Rate, latencies in milliseconds, and how many requests got no answer or one of an error."""
+        """Rate, latencies in milliseconds, and the number of requests without an answer or with an error."""
         with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
             script.write(self.script)
             script.flush()

@@ -1,9 +1,9 @@
-"""The calls of a workload without a server: as many processes and threads as a server has call the application in a loop.
+"""The calls of a workload without a server: the same number of processes and threads call the application in a loop.
 
     bare.py MODULE:NAME PATH PROCESSES THREADS SECONDS
 
-Prints how many calls a second that makes: what this machine allows a server that costs nothing. A sleep takes longer than
-it is asked for, and who computes shares the processors with others.
+Prints the calls per second: what this machine allows a server that costs nothing. A sleep ends late, and a computation shares
+the processors with others.
 """
 
 import importlib

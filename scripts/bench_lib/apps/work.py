@@ -1,4 +1,4 @@
-"""A WSGI application that takes bodies, gives large ones, waits and computes: one path for each."""
+"""A WSGI application that reads bodies, sends large ones, waits or computes, by path."""
 
 import time
 
@@ -24,7 +24,7 @@ def download(environ, start_response):
 
 
 def pieces(environ, start_response):
-    """A generator that does not say how much it gives."""
+    """A generator of unknown length."""
     start_response("200 OK", [("Content-Type", "text/plain")])
     return (PIECE for _ in range(20))
 
