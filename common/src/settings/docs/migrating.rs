@@ -127,10 +127,7 @@ const DIFFERENCES: [(&str, &str); 28] = [
         "worker_abort",
         "called when a request outlives `timeout`, on a thread of its own; the worker drains afterwards",
     ),
-    (
-        "workers",
-        "1 to 250, or auto; gunicorn also accepts 0",
-    ),
+    ("workers", "1 to 250, or auto; gunicorn also accepts 0"),
 ];
 
 fn table() -> String {
