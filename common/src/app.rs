@@ -17,7 +17,7 @@ use crate::outages::Outages;
 use crate::request::Request;
 use crate::response::{Fields, Response};
 use crate::scoreboard::Scoreboard;
-use crate::settings::Settings;
+use crate::settings::{Setting, Settings};
 
 /// Answers requests; shared by all request threads of one worker.
 pub trait App: Send + Sync + 'static {
@@ -100,6 +100,14 @@ impl<'a> ResponseSink<'a> {
 pub trait Application: Send + Sync {
     /// The positional argument that names it, such as `native:hello`.
     fn name(&self) -> &str;
+
+    /// The settings that it brings. While it is served they are read like the server's own: from the command line, the
+    /// environment and the files, with `--help` and `--print-config`. The master asks before it reads any.
+    ///
+    /// Each row reads its text into a struct of the application's in [`Settings::application_values`].
+    fn settings(&self) -> &'static [Setting] {
+        &[]
+    }
 
     /// Loads the application to see whether that works, in a process that ends afterwards: for
     /// `check_config`.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use oxicorn_common::settings::ApplicationSettings;
 use oxicorn_common::{App, Application, LoadError, Settings, WorkerContext};
 
 use crate::run::{UsageError, serve};
@@ -32,7 +33,8 @@ where
 
 /// As [`run`], for an application with a name of its own or with background work.
 pub fn run_application(application: Arc<dyn Application>) -> ExitCode {
-    serve(move |settings: &Settings| {
+    let own = ApplicationSettings::of_program(application.settings());
+    serve(own, move |settings: &Settings| {
         if let Some(name) = &settings.application {
             let text = format!("unexpected argument {name}: this serves its own application");
             return Err(UsageError(text).into());

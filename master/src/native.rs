@@ -5,6 +5,7 @@ mod hello;
 use std::sync::Arc;
 
 use oxicorn_common::Application;
+use oxicorn_common::settings::ApplicationSettings;
 #[cfg(feature = "service")]
 use oxicorn_service::EventStreamMonitor;
 
@@ -24,6 +25,12 @@ pub(crate) fn find(name: &str) -> Option<Arc<dyn Application>> {
     all()
         .into_iter()
         .find(|application| application.name() == name)
+}
+
+/// The settings that they bring.
+pub fn native_settings() -> ApplicationSettings {
+    let all = all().into_iter();
+    ApplicationSettings::by_name(all.map(|it| (it.name().to_owned(), it.settings())))
 }
 
 /// The names of all, for messages.

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use log::{error, info};
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::HookEvent;
-use oxicorn_common::settings::{Loaded, SettingsError, Source};
+use oxicorn_common::settings::{ApplicationSettings, Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
 use oxicorn_common::{News, Outages};
 use oxicorn_worker::TlsConfig;
@@ -61,14 +61,20 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 /// The life of the process, from its command line to its exit code. `resolve` finds the application
-/// that the settings name; it may not start threads.
-pub fn serve<R>(resolve: R) -> ExitCode
+/// that the settings name; it may not start threads. `applications` are the settings that those applications bring.
+pub fn serve<R>(applications: ApplicationSettings, resolve: R) -> ExitCode
 where
     R: Fn(&Settings) -> anyhow::Result<Arc<dyn Application>> + 'static,
 {
     let source = Source::process().context("cannot tell the working directory");
     let code = match source {
-        Ok(source) => serve_in(Arc::new(Native), source, resolve),
+        Ok(source) => {
+            let source = Source {
+                applications,
+                ..source
+            };
+            serve_in(Arc::new(Native), source, resolve)
+        }
         Err(reason) => report(&reason.into()),
     };
     ExitCode::from(code)

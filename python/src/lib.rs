@@ -87,6 +87,7 @@ mod _oxicorn {
         let source = Source {
             arguments,
             reader: Arc::new(PythonConfigReader { directory }),
+            applications: oxicorn::native_settings(),
             ..source
         };
         let resolve = |settings: &Settings| resolve(settings);

@@ -15,6 +15,7 @@ use super::model::{NewTask, NewUser, TaskFilter, Timestamp, UserChange, UserRef}
 use super::problem::Problem;
 use super::readiness::Readiness;
 use super::routes::{Call, Routes};
+use super::settings::ServiceSettings;
 use super::store::{self, PoolShape, Store, TaskPage};
 
 /// Tasks that one list may have.
@@ -34,7 +35,7 @@ pub(crate) struct Service {
     /// Wakes the runners.
     bell: Bell,
     readiness: Readiness,
-    settings: Arc<Settings>,
+    settings: ServiceSettings,
 }
 
 impl App for Service {
@@ -61,7 +62,7 @@ impl Service {
             cache,
             bell: context.bell.clone(),
             readiness,
-            settings: Arc::clone(&context.settings),
+            settings: ServiceSettings::of(settings).clone(),
         })
     }
 

@@ -22,11 +22,15 @@ mod problem;
 mod readiness;
 mod routes;
 mod runner;
+mod settings;
 mod store;
 mod trust;
 mod work;
 
+use oxicorn_common::settings::Setting;
 use oxicorn_common::{App, Application, LoadError, Runner, Settings, WorkerContext};
+
+pub use settings::SETTINGS;
 
 /// The service as the master knows it.
 #[derive(Debug)]
@@ -35,6 +39,10 @@ pub struct EventStreamMonitor;
 impl Application for EventStreamMonitor {
     fn name(&self) -> &str {
         "native:eventstreammonitor"
+    }
+
+    fn settings(&self) -> &'static [Setting] {
+        SETTINGS
     }
 
     fn check(&self, settings: &Settings) -> Result<(), LoadError> {

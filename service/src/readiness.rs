@@ -12,6 +12,7 @@ use oxicorn_common::{Backend, Outages, Response, WorkerContext};
 use serde::Serialize;
 
 use super::cache::Cache;
+use super::settings::ServiceSettings;
 use super::store::Store;
 
 /// Balancers give up after a few seconds: a store that hangs is to be told before.
@@ -47,7 +48,10 @@ impl Readiness {
         cache: Arc<dyn Cache>,
         context: &WorkerContext,
     ) -> Self {
-        let events = match context.settings.kafka_brokers.is_empty() {
+        let events = match ServiceSettings::of(&context.settings)
+            .kafka_brokers
+            .is_empty()
+        {
             true => "outbox",
             false => "Kafka",
         };

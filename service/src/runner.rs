@@ -14,12 +14,13 @@ use std::time::{Duration, Instant};
 use log::{debug, error, info, warn};
 use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
 use oxicorn_common::bell::Bell;
-use oxicorn_common::{Runner, Settings, WorkerContext};
+use oxicorn_common::{Runner, WorkerContext};
 use serde_json::Value;
 
 use super::cache;
 use super::events::{Feed, Relay, Topic};
 use super::model::TaskFilter;
+use super::settings::ServiceSettings;
 use super::store::{self, LEASE, Lease, Now, PoolShape, Store, StoreError};
 use super::work::{self, Assignment, NoteProgress, WorkError};
 use delivery::KafkaDelivery;
@@ -38,7 +39,7 @@ pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
         perform: Box::new(work::perform),
         bell: context.bell.clone(),
     };
-    let settings: &Settings = &context.settings;
+    let settings = ServiceSettings::of(&context.settings);
     let Some(topic) = Topic::of(settings) else {
         return Ok(Box::new(move |stop| {
             task_runner.run(stop);

@@ -6,11 +6,12 @@ use clap::builder::ValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::application_settings::ApplicationSettings;
 use super::error::SettingsError;
 use super::origin::Origin;
 use super::secrets::mask;
-use super::served::SERVICE;
-use super::setting::{Kind, Section, Setting, Standing};
+use super::setting::{Kind, Setting, Standing};
+use super::show::wrap;
 use super::table::SETTINGS;
 
 /// Terminals have 80 columns, of which clap takes ten.
@@ -54,20 +55,28 @@ pub(super) struct CommandLine {
 
 impl CommandLine {
     /// Reads the arguments of the process, program name first.
-    pub(super) fn parse(arguments: &[OsString]) -> Result<Self, SettingsError> {
+    pub(super) fn parse(
+        arguments: &[OsString],
+        applications: &ApplicationSettings,
+    ) -> Result<Self, SettingsError> {
         // For the help, which is an answer before anything else has been read.
-        let of_service = arguments.iter().any(|argument| argument == SERVICE);
-        let matches = command(of_service).try_get_matches_from(arguments);
+        let mut names = applications.names();
+        let named = names.find(|name| arguments.iter().any(|it| it == name));
+        let matches = command(applications, named).try_get_matches_from(arguments);
         Self::from_matches(matches, None)
     }
 
     /// Reads more arguments from the text of a variable, split as a shell would.
-    pub(super) fn parse_variable(name: &'static str, text: &str) -> Result<Self, SettingsError> {
+    pub(super) fn parse_variable(
+        name: &'static str,
+        text: &str,
+        applications: &ApplicationSettings,
+    ) -> Result<Self, SettingsError> {
         let words = shlex::split(text).ok_or_else(|| SettingsError::Usage {
             variable: Some(name),
             text: "a quotation mark is not closed".to_owned(),
         })?;
-        let matches = command(true)
+        let matches = command(applications, None)
             .no_binary_name(true)
             .try_get_matches_from(words);
         Self::from_matches(matches, Some(name))
@@ -106,8 +115,8 @@ impl CommandLine {
     }
 }
 
-/// Help leaves out the settings of the built-in service unless they are `of_service`.
-fn command(of_service: bool) -> Command {
+/// The parser, which knows the settings of all applications. Help shows those of the application called `named`.
+fn command(applications: &ApplicationSettings, named: Option<&str>) -> Command {
     let version = Arg::new("version")
         .short('v')
         .visible_short_alias('V')
@@ -124,18 +133,19 @@ fn command(of_service: bool) -> Command {
         .infer_long_args(true)
         .arg(version);
     let rows = SETTINGS.iter().filter(|row| !row.is_hook());
-    let command = match of_service {
-        true => command,
-        false => command.after_help(format!(
-            "oxicorn {SERVICE} --help has the settings of that service too."
-        )),
-    };
-    rows.fold(command, |command, row| {
-        let foreign = row.section == Section::Service && !of_service;
-        let argument = argument(row);
-        let hide = argument.is_hide_set() || foreign;
-        command.arg(argument.hide(hide))
-    })
+    let command = rows.fold(command, |command, row| command.arg(argument(row)));
+    let shown = applications.of(named);
+    let command = applications.rows().fold(command, |command, row| {
+        let is_shown = shown.iter().any(|it| it.name == row.name);
+        command.arg(argument(row).hide(!is_shown))
+    });
+    let hints = applications.names().filter(|name| Some(*name) != named);
+    let hints = hints
+        .map(|name| format!("oxicorn {name} --help has the settings of that application too."));
+    match hints.collect::<Vec<_>>().join("\n") {
+        hints if hints.is_empty() => command,
+        hints => command.after_help(hints),
+    }
 }
 
 fn argument(row: &'static Setting) -> Arg {
@@ -179,22 +189,6 @@ fn help(row: &Setting) -> String {
         "" | "false" => lines,
         default => format!("{lines}\n[default: {default}]"),
     }
-}
-
-/// The words of `text` in lines of at most `width` bytes.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
 }
 
 /// clap explains over several lines; a supervisor's log wants one.

@@ -10,7 +10,6 @@ use super::error::SettingsError;
 use super::origin::Origin;
 use super::served::Served;
 use super::setting::{Kind, Setting, Standing};
-use super::table::SETTINGS;
 use crate::hooks::Hooks;
 
 /// Looked for in the working directory where no file is named, in this order.
@@ -249,8 +248,7 @@ impl ConfigFile {
     /// prepared by the other.
     fn meant(&self, name: &str, served: Served) -> Option<&'static str> {
         let flag = format!("--{}", name.replace('_', "-"));
-        let mut rows = SETTINGS.iter().filter(|row| served.has(row));
-        let by_flag = rows.find(|row| row.flags.contains(&flag.as_str()));
+        let by_flag = served.rows().find(|row| row.flags.contains(&flag.as_str()));
         let lower = name.to_ascii_lowercase();
         let others = [
             ("host", "bind"),
@@ -343,15 +341,7 @@ mod tests {
         assert_eq!(nearest("worker"), Some("workers"));
         assert_eq!(nearest("max_request_jiter"), Some("max_requests_jitter"));
         assert_eq!(nearest("when_readi"), Some("when_ready"));
-        for name in [
-            "os",
-            "cores",
-            "host",
-            "bindings",
-            "worker_count",
-            "redis_uri",
-            "runner",
-        ] {
+        for name in ["os", "cores", "host", "bindings", "worker_count", "runner"] {
             assert_eq!(nearest(name), None, "{name}");
         }
     }

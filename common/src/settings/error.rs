@@ -29,7 +29,14 @@ pub enum SettingsError {
     },
 
     #[error("{origin}: a setting of {of}, which is not served")]
-    Foreign { origin: Origin, of: &'static str },
+    Foreign { origin: Origin, of: String },
+
+    /// An error of the application's author.
+    #[error("setting {name} of the application has the name or a flag of the server's {server}")]
+    Taken {
+        name: &'static str,
+        server: &'static str,
+    },
 
     #[error("{origin}: cannot read {}", path.display())]
     File {

@@ -15,8 +15,8 @@ use super::config_file::{ConfigFile, nearest};
 use super::env_file::EnvFile;
 use super::error::SettingsError;
 use super::origin::Origin;
-use super::served::{SERVICE, Served};
-use super::setting::{Section, Setting};
+use super::served::Served;
+use super::setting::Setting;
 use super::source::Source;
 use super::table::SETTINGS;
 
@@ -52,17 +52,19 @@ impl<'a> Layers<'a> {
     }
 
     pub(super) fn above_config_file(source: &'a Source) -> Result<Self, SettingsError> {
+        let applications = &source.applications;
+        applications.check()?;
         let mut layers = Self {
-            command_lines: vec![CommandLine::parse(&source.arguments)?],
+            command_lines: vec![CommandLine::parse(&source.arguments, applications)?],
             source,
             env_file: None,
             config_file: None,
             remarks: Vec::new(),
-            served: Served::Native,
+            served: Served::Native(&[]),
         };
         for variable in MORE_ARGUMENTS {
             if let Some(text) = layers.variable(variable) {
-                let more = CommandLine::parse_variable(variable, text)?;
+                let more = CommandLine::parse_variable(variable, text, applications)?;
                 layers.command_lines.push(more);
             }
         }
@@ -90,15 +92,19 @@ impl<'a> Layers<'a> {
     fn find_served(&self) -> Served {
         let named = |row| self.file_name(row).map(|(name, _)| name);
         let application = named("paste").or_else(|| named("wsgi_app"));
-        Served::of(application.as_deref(), &*self.source.reader)
+        let application = application.as_deref();
+        match self.source.reader.serves_python(application) {
+            true => Served::Python,
+            false => Served::Native(self.source.applications.of(application)),
+        }
     }
 
     /// Refuses flags of another application than the one that is served.
     fn check_flags(&self) -> Result<(), SettingsError> {
-        for row in SETTINGS.iter().filter(|row| !self.served.has(row)) {
+        for row in self.known().filter(|row| !self.served.has(row)) {
             let mut lines = self.command_lines.iter();
             if let Some((_, origin)) = lines.find_map(|line| line.values(row)) {
-                let of = owner(row);
+                let of = self.owner(row).to_owned();
                 return Err(SettingsError::Foreign { origin, of });
             }
         }
@@ -166,20 +172,25 @@ impl<'a> Layers<'a> {
 
     /// Why the variable sets nothing.
     fn not_a_setting(&self, name: &str) -> Option<String> {
-        let mut rows = SETTINGS.iter();
-        match rows.find(|row| row.prefixed().any(|variable| variable == name)) {
+        match self
+            .known()
+            .find(|row| row.prefixed().any(|variable| variable == name))
+        {
             None => Some("no setting".to_owned()),
-            Some(row) if !self.served.has(row) => Some(format!("a setting of {}", owner(row))),
+            Some(row) if !self.served.has(row) => Some(format!("a setting of {}", self.owner(row))),
             Some(_) => None,
         }
     }
-}
 
-/// Whose setting it is, where not every server has it.
-fn owner(row: &Setting) -> &'static str {
-    match row.section {
-        Section::Service => SERVICE,
-        _ => "native applications",
+    /// The settings of the server and of all applications.
+    fn known(&self) -> impl Iterator<Item = &'static Setting> {
+        SETTINGS.iter().chain(self.source.applications.rows())
+    }
+
+    /// Whose setting it is, where not every server has it.
+    fn owner(&self, row: &Setting) -> &str {
+        let owner = self.source.applications.owner(row.name);
+        owner.unwrap_or("native applications")
     }
 }
 

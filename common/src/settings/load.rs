@@ -31,7 +31,7 @@ impl Loaded {
     pub(super) fn read(source: &Source) -> Result<Self, SettingsError> {
         let layers = Layers::read(source)?;
         let mut loaded = Self {
-            settings: Settings::default(),
+            settings: Settings::with_defaults(layers.served.own_rows()),
             warnings: layers.warnings(),
             hooks: Arc::new(NoHooks),
             origins: Vec::new(),

@@ -4,25 +4,25 @@
 //! One table of rows, [`SETTINGS`], says how each is called, what it means and how it is read.
 //! Command line, environment, help and documentation come from it.
 
+mod application_settings;
+mod application_values;
 mod choice;
 mod command_line;
 mod config_file;
-#[cfg(test)]
-mod docs;
 mod env_file;
 mod error;
 mod groups;
 mod layers;
 mod load;
 mod origin;
-mod parse;
+pub mod parse;
 mod peers;
 mod program;
 mod rows;
 mod secrets;
 mod served;
 mod setting;
-mod show;
+pub mod show;
 mod source;
 mod table;
 mod targets;
@@ -39,6 +39,8 @@ use crate::address::Address;
 use crate::logging::Level;
 use command_line::CommandLine;
 
+pub use application_settings::ApplicationSettings;
+pub use application_values::ApplicationValues;
 pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
 pub use config_file::{
     ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, HookFunctions, NoInterpreter,
@@ -140,32 +142,8 @@ pub struct Settings {
     pub hooks: HookNames,
     pub unused: Unused,
 
-    // The built-in service
-    pub database_url: String,
-    pub pool_size: u32,
-    pub max_overflow: u32,
-    pub pool_recycle: Duration,
-    pub pool_timeout: Duration,
-    pub cache_entries: usize,
-    pub task_cache_ttl: Duration,
-    pub user_cache_ttl: Duration,
-    pub session_cache_ttl: Duration,
-    pub session_ttl: Duration,
-    pub near_cache_ttl: Duration,
-    /// Per cent.
-    pub cache_ttl_jitter: u32,
-    pub redis_url: Option<String>,
-    pub redis_host: Option<String>,
-    pub redis_port: u16,
-    pub redis_db: i64,
-    pub redis_username: Option<String>,
-    pub redis_password: Option<String>,
-    pub redis_timeout: Duration,
-    pub kafka_brokers: Vec<String>,
-    pub kafka_topic: String,
-    pub kafka_group: String,
-    /// Bytes; 0 is no limit.
-    pub service_body_limit: u64,
+    /// Of the settings that the application brings.
+    pub application_values: ApplicationValues,
 }
 
 impl Settings {
@@ -177,6 +155,19 @@ impl Settings {
     /// The defaults, and `value` for one setting; the error says what would be right.
     pub fn with(row: &Setting, value: ConfigValue) -> Result<Self, String> {
         program::read_one(row, value)
+    }
+
+    /// The defaults of the server's rows, and of those of an application.
+    ///
+    /// # Panics
+    /// Where a row does not read its own default.
+    pub fn with_defaults(application: &'static [Setting]) -> Self {
+        let mut settings = Self::blank();
+        let rows = SETTINGS.iter().chain(application);
+        for row in rows.filter(|row| !row.is_hook()) {
+            (row.apply)(&mut settings, row.default).expect("every row reads its own default");
+        }
+        settings
     }
 
     /// Every field at nothing, for the rows to fill.
@@ -242,29 +233,7 @@ impl Settings {
             control: Control::default(),
             hooks: HookNames::default(),
             unused: Unused::default(),
-            database_url: String::new(),
-            pool_size: 0,
-            max_overflow: 0,
-            pool_recycle: Duration::ZERO,
-            pool_timeout: Duration::ZERO,
-            cache_entries: 0,
-            task_cache_ttl: Duration::ZERO,
-            user_cache_ttl: Duration::ZERO,
-            session_cache_ttl: Duration::ZERO,
-            session_ttl: Duration::ZERO,
-            near_cache_ttl: Duration::ZERO,
-            cache_ttl_jitter: 0,
-            redis_url: None,
-            redis_host: None,
-            redis_port: 0,
-            redis_db: 0,
-            redis_username: None,
-            redis_password: None,
-            redis_timeout: Duration::ZERO,
-            kafka_brokers: Vec::new(),
-            kafka_topic: String::new(),
-            kafka_group: String::new(),
-            service_body_limit: 0,
+            application_values: ApplicationValues::default(),
         }
     }
 }
@@ -283,7 +252,7 @@ impl Settings {
     pub fn on_command_line(
         arguments: &[OsString],
     ) -> Result<Vec<(&'static str, Vec<String>)>, SettingsError> {
-        let line = CommandLine::parse(arguments)?;
+        let line = CommandLine::parse(arguments, &ApplicationSettings::default())?;
         let given = |row: &Setting| Some((row.name, line.values(row)?.0));
         Ok(python_settings().filter_map(given).collect())
     }
@@ -292,10 +261,6 @@ impl Settings {
 impl Default for Settings {
     /// The defaults of the rows.
     fn default() -> Self {
-        let mut settings = Self::blank();
-        for row in SETTINGS.iter().filter(|row| !row.is_hook()) {
-            (row.apply)(&mut settings, row.default).expect("every row reads its own default");
-        }
-        settings
+        Self::with_defaults(&[])
     }
 }

@@ -21,9 +21,11 @@ pub(super) use words::{
 /// Longer spans would overflow deadlines and mean "off" anyway.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-pub(super) type Parsed<T> = Result<T, String>;
+/// A value, or what would be right.
+pub type Parsed<T> = Result<T, String>;
 
-pub(super) fn number<T>(text: &str, range: RangeInclusive<T>) -> Parsed<T>
+/// A number within `range`.
+pub fn number<T>(text: &str, range: RangeInclusive<T>) -> Parsed<T>
 where
     T: FromStr + PartialOrd + Display,
 {
@@ -42,7 +44,7 @@ pub(super) fn limit(text: &str, most: usize) -> Parsed<usize> {
 }
 
 /// Seconds, fractions allowed.
-pub(super) fn seconds(text: &str) -> Parsed<Duration> {
+pub fn seconds(text: &str) -> Parsed<Duration> {
     let value = text.parse().ok();
     value
         .and_then(|value| Duration::try_from_secs_f64(value).ok())
@@ -50,7 +52,8 @@ pub(super) fn seconds(text: &str) -> Parsed<Duration> {
         .ok_or_else(|| format!("a number of seconds from 0 to {}", LONGEST.as_secs()))
 }
 
-pub(super) fn switch(text: &str) -> Parsed<bool> {
+/// `true` or `false`, or as others write it.
+pub fn switch(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "y" | "on" | "1" => Ok(true),
         "false" | "no" | "n" | "off" | "0" => Ok(false),
@@ -59,11 +62,12 @@ pub(super) fn switch(text: &str) -> Parsed<bool> {
 }
 
 /// A text that may be left out.
-pub(super) fn optional(text: &str) -> Option<String> {
+pub fn optional(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-pub(super) fn path(text: &str) -> Option<PathBuf> {
+/// A file name that may be left out.
+pub fn path(text: &str) -> Option<PathBuf> {
     optional(text).map(PathBuf::from)
 }
 
@@ -159,61 +163,6 @@ pub(super) fn log_target(text: &str) -> Parsed<String> {
     optional(text).ok_or_else(|| "a file name, or - for the standard stream".to_owned())
 }
 
-/// A database by its URL. Only the application knows what it can open: the variable DATABASE_URL may
-/// be meant for another one than the built-in service.
-pub(super) fn database_url(text: &str) -> Parsed<String> {
-    optional(text).ok_or_else(|| "sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME".to_owned())
-}
-
-/// A Redis by its URL.
-pub(super) fn redis_url(text: &str) -> Parsed<Option<String>> {
-    let known = ["redis://", "rediss://", "unix://", "redis+unix://"];
-    if text.is_empty() {
-        return Ok(None);
-    }
-    if known.iter().any(|scheme| text.starts_with(scheme)) {
-        return Ok(Some(text.to_owned()));
-    }
-    Err("redis://[USER:PASSWORD@]HOST[:PORT][/DB], rediss://.. or unix:///PATH".to_owned())
-}
-
-/// A port, or the URL that Kubernetes makes of one.
-pub(super) fn port(text: &str) -> Parsed<u16> {
-    let digits = match text.strip_prefix("tcp://") {
-        Some(address) => address.rsplit(':').next().unwrap_or_default(),
-        None => text,
-    };
-    number(digits, 1..=u16::MAX)
-}
-
-/// Comma-separated addresses, each with its port.
-pub(super) fn brokers(text: &str) -> Parsed<Vec<String>> {
-    let items = text.split(',').map(str::trim).filter(|it| !it.is_empty());
-    items
-        .map(|item| match item.rsplit_once(':') {
-            _ if item.contains("://") || item.contains('@') => Err(
-                "HOST:PORT without a scheme or a user, as brokers are reached in the clear"
-                    .to_owned(),
-            ),
-            Some((host, digits)) if !host.is_empty() && number(digits, 1..=u16::MAX).is_ok() => {
-                Ok(item.to_owned())
-            }
-            _ => Err("HOST:PORT, or several with commas between them".to_owned()),
-        })
-        .collect()
-}
-
-/// The name of a topic or a group, after Kafka's own rule for topics.
-pub(super) fn kafka_name(text: &str) -> Parsed<String> {
-    let legal = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '_' | '-');
-    let valid =
-        (1..=249).contains(&text.len()) && text.chars().all(legal) && text != "." && text != "..";
-    match valid {
-        true => Ok(text.to_owned()),
-        false => Err("1 to 249 of the characters a-z, A-Z, 0-9, '.', '_' and '-'".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,15 +246,7 @@ mod tests {
     fn other_texts() {
         assert_eq!(assignment("A=b=c"), Ok(("A".into(), "b=c".into())));
         assert!(assignment("=b").is_err() && assignment("A").is_err());
-        assert!(brokers("a:1, b:2").is_ok_and(|all| all == ["a:1", "b:2"]));
-        assert!(brokers("a").is_err() && brokers("a:0").is_err() && brokers("u:p@a:1").is_err());
-        assert_eq!(
-            (port("6379"), port("tcp://10.0.0.1:6379")),
-            (Ok(6379), Ok(6379))
-        );
-        assert!(redis_url("localhost").is_err() && redis_url("").is_ok_and(|it| it.is_none()));
-        assert!(kafka_name("a.b-c_1").is_ok() && kafka_name("a b").is_err());
-        assert!(database_url("").is_err() && log_target("").is_err());
+        assert!(log_target("").is_err());
         assert_eq!(addresses("a, b:1").map(|list| list.len()), Ok(2));
         assert!(addresses("a,,b").is_err());
         assert!(switch("maybe").is_err());

@@ -1,43 +1,34 @@
-//! What is served, as far as settings go: an application has settings of its own, and a Python one has its
-//! own environment.
+//! What is served, as far as settings go: an application may bring settings of its own, and the environment
+//! of a Python application is its own.
 
-use super::config_file::ConfigReader;
 use super::origin::Origin;
-use super::setting::{Section, Setting};
+use super::setting::Setting;
 use super::table::SETTINGS;
 
-/// The application whose settings are those of [`Section::Service`].
-pub(super) const SERVICE: &str = "native:eventstreammonitor";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Served {
-    /// The built-in task service.
-    Service,
-    /// Any other native application.
-    Native,
+    /// A native application, with the settings that it brings.
+    Native(&'static [Setting]),
     Python,
 }
 
 impl Served {
-    /// What the settings name, or nothing, in a process that reads config files with `reader`.
-    pub(super) fn of(application: Option<&str>, reader: &dyn ConfigReader) -> Self {
-        match application {
-            _ if reader.serves_python(application) => Self::Python,
-            Some(SERVICE) => Self::Service,
-            _ => Self::Native,
-        }
-    }
-
     /// The settings that there are: those of the server and of the application.
     pub(super) fn rows(self) -> impl Iterator<Item = &'static Setting> {
-        SETTINGS.iter().filter(move |row| self.has(row))
+        let server = SETTINGS.iter().filter(move |row| self.has_server_row(row));
+        server.chain(self.own_rows())
+    }
+
+    /// The settings that the application brings.
+    pub(super) fn own_rows(self) -> &'static [Setting] {
+        match self {
+            Self::Native(rows) => rows,
+            Self::Python => &[],
+        }
     }
 
     pub(super) fn has(self, row: &Setting) -> bool {
-        match row.section {
-            Section::Service => self == Self::Service,
-            _ => row.name != "runners" || self.has_runners(),
-        }
+        self.named(row.name).is_some()
     }
 
     pub(super) fn named(self, name: &str) -> Option<&'static Setting> {
@@ -46,7 +37,7 @@ impl Served {
 
     /// Background work is for native applications.
     pub(super) fn has_runners(self) -> bool {
-        self != Self::Python
+        matches!(self, Self::Native(_))
     }
 
     /// The variables that set `row`: those that outrank the config file, and those that it outranks.
@@ -58,7 +49,7 @@ impl Served {
                 prefixed.collect(),
                 fallback.into_iter().chain(bare).collect(),
             ),
-            _ => (
+            Self::Native(_) => (
                 prefixed.chain(bare).collect(),
                 fallback.into_iter().collect(),
             ),
@@ -67,7 +58,11 @@ impl Served {
 
     /// Whether what comes from `origin` may be meant for the application, by a name that says nothing of us.
     pub(super) fn may_own(self, row: &Setting, origin: &Origin) -> bool {
-        self == Self::Python && row.bare.is_some() && origin.variable() == row.bare
+        matches!(self, Self::Python) && row.bare.is_some() && origin.variable() == row.bare
+    }
+
+    fn has_server_row(self, row: &Setting) -> bool {
+        row.name != "runners" || self.has_runners()
     }
 }
 

@@ -68,9 +68,10 @@ pub enum Section {
     Proxy,
     Tls,
     Control,
-    Service,
     Hooks,
     Unserved,
+    /// What an application brings, under a title of its own.
+    Application(&'static str),
 }
 
 impl Setting {
@@ -162,9 +163,9 @@ impl Section {
             Self::Proxy => "Behind a reverse proxy",
             Self::Tls => "TLS",
             Self::Control => "Control socket",
-            Self::Service => "Built-in service",
             Self::Hooks => "Server hooks",
             Self::Unserved => "Refused",
+            Self::Application(title) => title,
         }
     }
 }

@@ -6,19 +6,23 @@ use std::time::Duration;
 
 use crate::logging::Level;
 
-pub(super) fn seconds(value: Duration) -> String {
+/// Seconds with a fraction where they have one.
+pub fn seconds(value: Duration) -> String {
     value.as_secs_f64().to_string()
 }
 
-pub(super) fn optional<T: Display>(value: Option<T>) -> String {
+/// Empty where it is not set.
+pub fn optional<T: Display>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-pub(super) fn path(value: &Option<PathBuf>) -> String {
+/// A file name; empty where it is not set.
+pub fn path(value: &Option<PathBuf>) -> String {
     optional(value.as_ref().map(|path| path.display()))
 }
 
-pub(super) fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
+/// Items with commas between them.
+pub fn list<T>(items: &[T], show: impl Fn(&T) -> String) -> String {
     items.iter().map(show).collect::<Vec<_>>().join(",")
 }
 
@@ -33,8 +37,25 @@ pub(super) fn level(value: Level) -> String {
     value.name().to_owned()
 }
 
-pub(super) fn secret(value: Option<&str>) -> String {
+/// Whether a secret is set, and no more.
+pub fn secret(value: Option<&str>) -> String {
     value.map_or_else(String::new, |_| "***".to_owned())
+}
+
+/// The words of `text` in lines of at most `width` bytes.
+pub fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 #[cfg(test)]

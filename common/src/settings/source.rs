@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::application_settings::ApplicationSettings;
 use super::config_file::{ConfigReader, NoInterpreter};
 
 /// Arguments, environment and working directory of one start. A reload reads the same source
@@ -20,6 +21,8 @@ pub struct Source {
     pub directory: PathBuf,
     /// Who executes the config file.
     pub reader: Arc<dyn ConfigReader>,
+    /// The settings that applications bring.
+    pub applications: ApplicationSettings,
 }
 
 impl Default for Source {
@@ -29,6 +32,7 @@ impl Default for Source {
             environment: BTreeMap::new(),
             directory: PathBuf::new(),
             reader: Arc::new(NoInterpreter),
+            applications: ApplicationSettings::default(),
         }
     }
 }

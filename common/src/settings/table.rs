@@ -2,11 +2,11 @@
 
 use super::rows::{
     control, debugging, hooks, limits, logging, mechanics, parsing, process, proxy, python, reload,
-    service, socket, sources, telemetry, tls, unserved, workers,
+    socket, sources, telemetry, tls, unserved, workers,
 };
 use super::setting::Setting;
 
-const GROUPS: [&[Setting]; 18] = [
+const GROUPS: [&[Setting]; 17] = [
     &sources::ROWS,
     &python::ROWS,
     &socket::ROWS,
@@ -22,7 +22,6 @@ const GROUPS: [&[Setting]; 18] = [
     &proxy::ROWS,
     &tls::ROWS,
     &control::ROWS,
-    &service::ROWS,
     &hooks::ROWS,
     &unserved::ROWS,
 ];

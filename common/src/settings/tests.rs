@@ -1,5 +1,6 @@
 //! Every row on every way in, and the order of the sources.
 
+mod application;
 mod config_file;
 mod refusals;
 mod served;
@@ -7,7 +8,6 @@ mod served;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::served::SERVICE;
 use super::*;
 
 /// A text other than the default that each row reads; rows not named here take one of its kind.
@@ -23,9 +23,6 @@ fn sample(row: &Setting) -> &'static str {
         "umask" => "0o22",
         "access_log_format" => "%(h)s",
         "loglevel" => "debug",
-        "redis_url" => "redis://cache:6380/3",
-        "kafka_brokers" => "one:9092,two:9092",
-        "database_url" => "sqlite:other.db",
         "proxy_protocol" => "v2",
         "proxy_allow_ips" | "forwarded_allow_ips" => "10.0.0.0/8,fd00::1",
         "secure_scheme_headers" => "X-SCHEME=https,X-SSL=1",
@@ -72,6 +69,7 @@ fn source(arguments: &[&str], environment: &[(&str, &str)]) -> Source {
             .collect(),
         directory: PathBuf::from("/"),
         reader: Arc::new(config_file::Reader(Vec::new())),
+        applications: application::all(),
     }
 }
 
@@ -89,7 +87,6 @@ fn partner(row: &Setting) -> Vec<&'static str> {
     match row.name {
         "keyfile" => vec!["--certfile", "/nowhere/y.pem"],
         "certfile" => vec!["--keyfile", "/nowhere/y.pem"],
-        _ if row.section == Section::Service => vec![SERVICE],
         _ => Vec::new(),
     }
 }
@@ -287,16 +284,13 @@ fn variables_that_replace_a_default_come_last() {
 
 #[test]
 fn print_config_names_every_row_and_hides_secrets() {
-    let loaded = load(
-        &[SERVICE, "-w", "2", "-e", "TOKEN=secret"],
-        &[("DATABASE_URL", "postgres://me:secret@host/db")],
-    );
+    let loaded = load(&["-w", "2", "-e", "TOKEN=secret"], &[]);
     let printed = loaded.print_config();
     assert_eq!(printed.lines().count(), SETTINGS.len());
     let line = printed.lines().find(|line| line.starts_with("workers "));
     let words: Vec<_> = line.expect("a line").split_whitespace().collect();
     assert_eq!(words, ["workers", "=", "2", "#", "flag", "--workers"]);
-    assert!(printed.contains("postgres://me:***@host/db") && !printed.contains("secret"));
+    assert!(!printed.contains("secret"));
 }
 
 #[test]

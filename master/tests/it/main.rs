@@ -16,6 +16,7 @@ mod full_house;
 mod heads;
 mod logs;
 mod mechanics;
+mod own_settings;
 mod privileges;
 mod proxy;
 mod rates;

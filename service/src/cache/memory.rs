@@ -13,12 +13,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use oxicorn_common::{Settings, WorkerContext};
+use oxicorn_common::WorkerContext;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
 use super::single_flight::SingleFlight;
 use super::{Cache, CacheResult, FreshBody, MakeBody, SharedBody, shortened, units};
+use crate::settings::ServiceSettings;
 use crate::store::{self, Changes, Invalidate, StoreError, Tracker};
 
 /// Lists of tasks that are kept. They are longer than other bodies, and any change of a task
@@ -105,10 +106,11 @@ impl Weighter<String, CacheEntry> for EntryWeight {
 
 impl MemoryCache {
     pub(super) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
-        Ok(Self::over(store::tracker(context)?, &context.settings))
+        let settings = ServiceSettings::of(&context.settings);
+        Ok(Self::over(store::tracker(context)?, settings))
     }
 
-    fn over(tracker: Box<dyn Tracker>, settings: &Settings) -> Self {
+    fn over(tracker: Box<dyn Tracker>, settings: &ServiceSettings) -> Self {
         let (entries, lists) = (settings.cache_entries, LISTS.min(settings.cache_entries));
         let units = (lists * UNITS_OF_A_LIST) as u64;
         Self {

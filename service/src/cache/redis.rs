@@ -55,11 +55,12 @@ use self::recovery::Recovery;
 use super::single_flight::SingleFlight;
 use super::{Cache, CacheResult, FreshBody, MakeBody, SharedBody, shortened};
 use crate::health::Health;
+use crate::settings::ServiceSettings;
 use crate::store::{Invalidate, Store};
 
 /// Whether there may be such a Redis: nobody is asked.
 pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
-    RedisAddress::of(settings).map(drop)
+    RedisAddress::of(ServiceSettings::of(settings)).map(drop)
 }
 
 #[derive(Debug)]
@@ -78,7 +79,7 @@ pub(super) struct RedisCache {
 impl RedisCache {
     /// Nothing where none is configured. It is not used before [`Cache::attach`].
     pub(super) fn open(context: &WorkerContext) -> anyhow::Result<Option<Self>> {
-        let settings: &Settings = &context.settings;
+        let settings = ServiceSettings::of(&context.settings);
         let Some(address) = RedisAddress::of(settings)? else {
             return Ok(None);
         };
@@ -92,7 +93,7 @@ impl RedisCache {
         let client = RedisClient {
             address,
             timeout: settings.redis_timeout,
-            breaker: Breaker::new(settings.threads),
+            breaker: Breaker::new(context.settings.threads),
             marker: Marker::new()?,
             space: Default::default(),
         };

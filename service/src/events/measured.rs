@@ -12,6 +12,7 @@ use super::{
     OutboxEvent, Publisher, Relay, Subscriber, Topic,
 };
 use crate::model::{NewTask, TaskType, Timestamp, UserRef};
+use crate::settings::ServiceSettings;
 use crate::store::testing as stores;
 
 const EVENTS: usize = 20_000;
@@ -152,7 +153,10 @@ fn relay(brokers: &[String]) -> f64 {
          SELECT event_type, task_id + number, payload, created_at
          FROM events, generate_series(1, {EVENTS} - 1) AS number"
     );
-    let client = ::postgres::Client::connect(&settings.database_url, ::postgres::NoTls);
+    let client = ::postgres::Client::connect(
+        &ServiceSettings::of(&settings).database_url,
+        ::postgres::NoTls,
+    );
     client
         .and_then(|mut it| it.batch_execute(&sql))
         .expect("events");

@@ -24,7 +24,7 @@ mod tests;
 
 use std::time::Duration;
 
-use oxicorn_common::Settings;
+use crate::settings::ServiceSettings;
 
 pub(crate) use error::EventsError;
 pub(crate) use event::{EventType, Notice, OutboxEvent, payload, payload_without_id};
@@ -82,7 +82,7 @@ pub(crate) struct Topic {
 
 impl Topic {
     /// Nothing where no broker is configured.
-    pub(crate) fn of(settings: &Settings) -> Option<Self> {
+    pub(crate) fn of(settings: &ServiceSettings) -> Option<Self> {
         let brokers = settings.kafka_brokers.clone();
         (!brokers.is_empty()).then(|| Self {
             brokers,

@@ -251,7 +251,7 @@ fn what_one_process_wrote_another_shows() {
 #[test]
 fn a_session_is_over_with_its_time_though_it_was_cached() {
     let (_folder, mut settings) = testing::settings();
-    settings.session_ttl = Duration::from_millis(200);
+    ServiceSettings::of_mut(&mut settings).session_ttl = Duration::from_millis(200);
     let service = open(&settings);
     let anna = json!({"username": "anna", "email": "a@example.org"});
     assert_eq!(call(&service, "POST", "/users", anna).0, 201);
@@ -291,8 +291,9 @@ fn writers_of_several_processes_do_not_get_in_each_others_way() {
 #[test]
 fn who_gets_no_connection_is_told_to_come_again() {
     let (folder, mut settings) = testing::settings();
-    (settings.pool_size, settings.max_overflow) = (1, 0);
-    settings.pool_timeout = Duration::from_millis(20);
+    let own = ServiceSettings::of_mut(&mut settings);
+    (own.pool_size, own.max_overflow) = (1, 0);
+    ServiceSettings::of_mut(&mut settings).pool_timeout = Duration::from_millis(20);
     let service = open(&settings);
     let elsewhere = rusqlite::Connection::open(folder.file()).expect("the file");
     elsewhere.execute_batch("BEGIN IMMEDIATE").expect("a turn");

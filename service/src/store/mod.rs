@@ -33,6 +33,7 @@ use super::model::{
     NewTask, NewUser, Session, StoredJson, Task, TaskFilter, TaskId, TaskRecord, TaskSummary,
     Timestamp, User, UserChange, UserId,
 };
+use super::settings::ServiceSettings;
 
 /// A part of a list, newest first, and how long the list is.
 #[derive(Debug)]
@@ -211,7 +212,7 @@ pub(crate) fn open(
     shape: PoolShape,
     caches: Arc<dyn Invalidate>,
 ) -> anyhow::Result<Arc<dyn Store>> {
-    let settings: &Settings = &context.settings;
+    let settings = ServiceSettings::of(&context.settings);
     match scheme(&settings.database_url) {
         "sqlite" => Ok(Arc::new(sqlite::Sqlite::open(context, shape, caches)?)),
         "postgres" | "postgresql" => {
@@ -223,7 +224,7 @@ pub(crate) fn open(
 
 /// What follows the changes of all processes, for a cache that is in this one.
 pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker>> {
-    let settings: &Settings = &context.settings;
+    let settings = ServiceSettings::of(&context.settings);
     match scheme(&settings.database_url) {
         "sqlite" => Ok(Box::new(sqlite::DataVersion::new(settings)?)),
         "postgres" | "postgresql" => Ok(Box::new(postgres::ChangeListener::new(context)?)),
@@ -233,6 +234,7 @@ pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker
 
 /// Whether the URL can be meant: what answers there is found at the start.
 pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
+    let settings = ServiceSettings::of(settings);
     match scheme(&settings.database_url) {
         "sqlite" => sqlite::check(settings),
         "postgres" | "postgresql" => postgres::check(settings),

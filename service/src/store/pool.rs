@@ -24,6 +24,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 use self::permits::{ConnectionPermit, ConnectionPermits, PoolPart};
 use super::StoreError;
+use crate::settings::ServiceSettings;
 
 /// How long a connection beyond POOL_SIZE may idle.
 const OVERFLOW_IDLES: Duration = Duration::from_secs(60);
@@ -41,10 +42,11 @@ pub(crate) struct PoolShape {
 
 impl PoolShape {
     pub(crate) fn of_worker(settings: &Settings) -> Self {
-        let recycle = settings.pool_recycle;
+        let own = ServiceSettings::of(settings);
+        let recycle = own.pool_recycle;
         Self {
-            size: settings.pool_size,
-            overflow: settings.max_overflow,
+            size: own.pool_size,
+            overflow: own.max_overflow,
             recycle: (!recycle.is_zero()).then_some(recycle),
             timeout: pool_timeout(settings),
         }
@@ -62,9 +64,10 @@ impl PoolShape {
 
 /// Shorter than a request may take: it is to be answered 503 rather than cut off, with its worker replaced.
 fn pool_timeout(settings: &Settings) -> Duration {
+    let wanted = ServiceSettings::of(settings).pool_timeout;
     match settings.timeout {
-        Duration::ZERO => settings.pool_timeout,
-        timeout => settings.pool_timeout.min(timeout * 2 / 3),
+        Duration::ZERO => wanted,
+        timeout => wanted.min(timeout * 2 / 3),
     }
 }
 

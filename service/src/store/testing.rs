@@ -10,6 +10,7 @@ use oxicorn_common::{News, Outages, Scoreboard, Settings, WorkerContext};
 use tempfile::TempDir;
 
 use super::{Invalidate, PoolShape, Store};
+use crate::settings::ServiceSettings;
 
 /// A database that goes with it.
 #[derive(Debug)]
@@ -95,10 +96,9 @@ pub(crate) fn settings() -> (Guard, Settings) {
         folder,
         database: None,
     };
-    let settings = Settings {
-        database_url: format!("sqlite:{}", guard.file().display()),
-        ..Settings::default()
-    };
+    let mut settings = Settings::with_defaults(crate::SETTINGS);
+    let own = ServiceSettings::of_mut(&mut settings);
+    own.database_url = format!("sqlite:{}", guard.file().display());
     (guard, settings)
 }
 
@@ -139,8 +139,9 @@ pub(crate) fn each(test: impl Fn(&dyn Store)) {
 pub(crate) fn on_postgres() -> (Guard, Settings) {
     let (mut guard, mut settings) = settings();
     let database = Database::create();
-    settings.database_url = database.url();
-    (settings.pool_size, settings.max_overflow) = (1, 3);
+    let own = ServiceSettings::of_mut(&mut settings);
+    own.database_url = database.url();
+    (own.pool_size, own.max_overflow) = (1, 3);
     guard.database = Some(database);
     (guard, settings)
 }

@@ -11,7 +11,6 @@ pub(super) mod process;
 pub(super) mod proxy;
 pub(super) mod python;
 pub(super) mod reload;
-pub(super) mod service;
 pub(super) mod socket;
 pub(super) mod sources;
 pub(super) mod telemetry;

@@ -50,7 +50,6 @@ fn every_row_can_be_set() {
         match row.name {
             "keyfile" => values.push(("certfile", text("/nowhere/y.pem"))),
             "certfile" => values.push(("keyfile", text("/nowhere/y.pem"))),
-            _ if row.section == Section::Service => values.push(("wsgi_app", text(SERVICE))),
             _ => {}
         }
         let loaded = read(&values, &[]);

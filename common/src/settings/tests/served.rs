@@ -5,21 +5,8 @@ use super::*;
 const PYTHON: &str = "shop.wsgi:application";
 
 /// Variables that applications have for themselves, in forms that no setting takes.
-const OF_APPLICATIONS: [(&str, &str); 21] = [
-    ("DATABASE_URL", "mysql+pymysql://u:secret@h/d"),
-    ("POOL_SIZE", "0"),
-    ("MAX_OVERFLOW", "-1"),
-    ("POOL_RECYCLE", "-1"),
-    ("POOL_TIMEOUT", "none"),
-    ("REDIS_URL", "rediss://h:6380"),
-    ("REDIS_HOST", ""),
-    ("REDIS_PORT", "none"),
-    ("REDIS_DB", "cache"),
-    ("REDIS_USERNAME", "x"),
-    ("REDIS_PASSWORD", "x"),
-    ("KAFKA_BROKERS", "kafka"),
-    ("KAFKA_TOPIC", "a b"),
-    ("KAFKA_GROUP", "a b"),
+const OF_APPLICATIONS: [(&str, &str); 8] = [
+    ("TILLS", "none"),
     ("RUNNERS", "local"),
     ("WORKERS", "celery"),
     ("THREADS", "many"),
@@ -31,7 +18,11 @@ const OF_APPLICATIONS: [(&str, &str); 21] = [
 
 #[test]
 fn the_whole_environment_of_a_python_application_is_its_own() {
-    for row in SETTINGS.iter().filter(|row| row.bare.is_some()) {
+    for row in SETTINGS
+        .iter()
+        .chain(application::ROWS)
+        .filter(|row| row.bare.is_some())
+    {
         let mut known = OF_APPLICATIONS.iter().map(|(name, _)| Some(*name));
         assert!(known.any(|name| name == row.bare), "{}", row.name);
     }
@@ -57,7 +48,7 @@ fn the_whole_environment_of_a_python_application_is_its_own() {
              (default)",
         ]
     );
-    assert!(!loaded.print_config().contains("database_url"));
+    assert!(!loaded.print_config().contains("tills"));
     assert!(!loaded.print_config().contains("runners"));
 }
 
@@ -105,7 +96,7 @@ fn the_config_file_may_name_the_application() {
             ("wsgi_app".to_owned(), text(application)),
             ("workers".to_owned(), text("2")),
             (
-                "redis_url".to_owned(),
+                "tills".to_owned(),
                 ConfigValue::Other("a dictionary".to_owned()),
             ),
         ];
@@ -114,45 +105,20 @@ fn the_config_file_may_name_the_application() {
             ..source(&["-c", "python:conf"], environment)
         })
     };
-    let environment = [("WORKERS", "7"), ("POOL_SIZE", "0")];
+    let environment = [("WORKERS", "7"), ("TILLS", "0")];
     let loaded = with(PYTHON, &environment).expect("good settings");
     assert_eq!((loaded.settings.workers, loaded.warnings.len()), (2, 0));
-    let error = with(SERVICE, &[]).expect_err("a setting").to_string();
-    assert!(error.contains("setting redis_url"), "{error}");
+    let error = with(application::NAME, &[])
+        .expect_err("a setting")
+        .to_string();
+    assert!(error.contains("setting tills"), "{error}");
     let loaded = with("native:hello", &[("WORKERS", "7")]).expect("good settings");
     assert_eq!(loaded.settings.workers, 7);
     assert!(with("native:hello", &[("WORKERS", "x")]).is_err());
 }
 
 #[test]
-fn the_settings_of_the_service_are_there_for_the_service() {
-    let environment = [("POOL_SIZE", "7"), ("REDIS_URL", "redis://h/1")];
-    let settings = load(&[SERVICE], &environment).settings;
-    assert_eq!(
-        (settings.pool_size, settings.redis_url.as_deref()),
-        (7, Some("redis://h/1"))
-    );
-    assert!(refusal(&[SERVICE], &[("POOL_SIZE", "none")]).starts_with("variable POOL_SIZE"));
-    for application in ["native:hello", PYTHON] {
-        assert_eq!(load(&[application], &environment).settings.pool_size, 5);
-        load(&[application], &[("POOL_SIZE", "none")]);
-        assert_eq!(
-            refusal(&[application, "--pool-size", "7"], &[]),
-            "flag --pool-size: a setting of native:eventstreammonitor, which is not served"
-        );
-        assert_eq!(
-            load(&[application], &[("OXICORN_POOL_SIZE", "none")]).warnings,
-            ["variable OXICORN_POOL_SIZE is a setting of native:eventstreammonitor and is ignored"]
-        );
-    }
+fn runners_are_for_native_applications() {
     let runners = refusal(&[PYTHON, "--runners", "2"], &[]);
     assert!(runners.contains("native applications"), "{runners}");
-    let help = |arguments: &[&str]| {
-        let error = Settings::load(&source(arguments, &[])).expect_err("an answer");
-        error.to_string()
-    };
-    assert!(help(&[SERVICE, "--help"]).contains("--pool-size"));
-    assert!(help(&["--help", SERVICE]).contains("--pool-size"));
-    let plain = help(&["--help"]);
-    assert!(!plain.contains("--pool-size") && plain.contains(SERVICE));
 }

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
+use oxicorn_common::Settings;
+
 use super::EntryKind::{List, Thing};
 use super::*;
 use crate::cache::{FreshBody, UNIT};
@@ -92,7 +94,7 @@ fn what_is_read_while_other_keys_change_is_kept() {
 #[test]
 fn long_bodies_take_the_room_of_many() {
     let (_folder, mut settings) = testing::settings();
-    settings.cache_entries = 64;
+    ServiceSettings::of_mut(&mut settings).cache_entries = 64;
     let _store = testing::open(&settings);
     let cache = open(&settings);
     let version = cache.look().expect("a look");
@@ -112,7 +114,7 @@ fn long_bodies_take_the_room_of_many() {
 fn no_entries_and_no_time_are_no_cache() {
     for (entries, ttl) in [(0, TTL), (100, Duration::ZERO)] {
         let (_folder, mut settings) = testing::settings();
-        settings.cache_entries = entries;
+        ServiceSettings::of_mut(&mut settings).cache_entries = entries;
         let _store = testing::open(&settings);
         let cache = open(&settings);
         let version = cache.look().expect("a look");

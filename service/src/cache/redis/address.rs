@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
-use oxicorn_common::Settings;
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::SockAddr;
 
+use crate::settings::ServiceSettings;
 use crate::trust::Trust;
 
 /// How `rediss://` is spoken, and with whom.
@@ -40,7 +40,7 @@ pub(super) struct RedisAddress {
 
 impl RedisAddress {
     /// Nothing where no Redis is configured.
-    pub(super) fn of(settings: &Settings) -> anyhow::Result<Option<Self>> {
+    pub(super) fn of(settings: &ServiceSettings) -> anyhow::Result<Option<Self>> {
         if let Some(url) = &settings.redis_url {
             return Self::from_url(url).map(Some);
         }
@@ -173,7 +173,7 @@ impl fmt::Debug for Login {
 mod tests {
     use super::*;
 
-    fn of(settings: &Settings) -> RedisAddress {
+    fn of(settings: &ServiceSettings) -> RedisAddress {
         RedisAddress::of(settings)
             .expect("usable")
             .expect("configured")
@@ -181,12 +181,12 @@ mod tests {
 
     #[test]
     fn the_url_wins_over_the_host() {
-        let mut settings = Settings {
+        let mut settings = ServiceSettings {
             redis_host: Some("there".to_owned()),
             redis_port: 7000,
             redis_db: 2,
             redis_password: Some("secret".to_owned()),
-            ..Settings::default()
+            ..ServiceSettings::default()
         };
         let by_host = of(&settings);
         assert_eq!(by_host.to_string(), "there:7000");
@@ -213,9 +213,9 @@ mod tests {
             "redis://u:1#secret@h",
             "rediss://u:secret@h?ssl_ciphers=x",
         ] {
-            let settings = Settings {
+            let settings = ServiceSettings {
                 redis_url: Some(url.to_owned()),
-                ..Settings::default()
+                ..ServiceSettings::default()
             };
             let error = RedisAddress::of(&settings).expect_err(url).to_string();
             assert!(
@@ -235,7 +235,7 @@ mod tests {
             RedisAddress::from_url("rediss://:secret@h/1?ssl_cert_reqs=none").expect("usable");
         assert!(tls.login.tls.is_some() && tls.login.db == 1);
         assert!(
-            RedisAddress::of(&Settings::default())
+            RedisAddress::of(&ServiceSettings::default())
                 .expect("no error")
                 .is_none()
         );

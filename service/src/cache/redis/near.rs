@@ -7,13 +7,13 @@
 
 use std::time::{Duration, Instant};
 
-use oxicorn_common::Settings;
 use oxicorn_common::news::{News, Stamp};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
 use super::invalidation_listener::LEASE_MILLIS;
 use crate::cache::{SharedBody, units};
+use crate::settings::ServiceSettings;
 
 #[derive(Debug)]
 pub(super) struct NearCache {
@@ -39,7 +39,7 @@ impl Weighter<String, Copy> for CopyWeight {
 }
 
 impl NearCache {
-    pub(super) fn new(settings: &Settings, news: &News) -> Self {
+    pub(super) fn new(settings: &ServiceSettings, news: &News) -> Self {
         let entries = settings.cache_entries;
         Self {
             copies: Bounded::with_weighter(entries, entries as u64, CopyWeight),

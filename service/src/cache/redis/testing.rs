@@ -17,6 +17,7 @@ use super::RedisCache;
 use crate::cache::{Cache, CacheResult, FreshBody};
 use crate::model::{NewTask, TaskId, TaskType, Timestamp, UserRef};
 use crate::problem::Problem;
+use crate::settings::ServiceSettings;
 use crate::store::testing::{self, Guard};
 use crate::store::{self, PoolShape, Store};
 
@@ -139,11 +140,11 @@ impl Ground {
 
     pub(super) fn over(server: Server) -> Self {
         let (guard, mut settings) = testing::settings();
-        settings.redis_url = Some(server.url());
+        ServiceSettings::of_mut(&mut settings).redis_url = Some(server.url());
         // A machine under load is not what most tests are about.
-        settings.redis_timeout = Duration::from_millis(250);
+        ServiceSettings::of_mut(&mut settings).redis_timeout = Duration::from_millis(250);
         // Most tests are about what Redis holds.
-        settings.near_cache_ttl = Duration::ZERO;
+        ServiceSettings::of_mut(&mut settings).near_cache_ttl = Duration::ZERO;
         Self {
             bare: testing::open(&settings),
             outages: Outages::new().expect("memory"),

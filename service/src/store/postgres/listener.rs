@@ -13,6 +13,7 @@ use r2d2::ManageConnection;
 use super::change::PgChange;
 use super::connection::Manager;
 use super::target::PgTarget;
+use crate::settings::ServiceSettings;
 use crate::store::{Changes, StoreError, Tracker};
 
 const CHANNEL: &str = "oxicorn_spoiled";
@@ -44,9 +45,10 @@ pub(crate) struct ChangeListener(Arc<Mutex<Heard>>);
 
 impl ChangeListener {
     pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
-        let target = PgTarget::parse(&context.settings.database_url)?;
+        let settings = ServiceSettings::of(&context.settings);
+        let target = PgTarget::parse(&settings.database_url)?;
         let manager = Manager::new(target, false)?;
-        let tells = context.slot == 0 && context.settings.cache_entries > 0;
+        let tells = context.slot == 0 && settings.cache_entries > 0;
         let heard = Arc::new(Mutex::new(Heard::Deaf));
         let weak = Arc::downgrade(&heard);
         thread::Builder::new()

@@ -69,12 +69,16 @@ mod tests {
     use postgres::NoTls;
 
     use super::*;
+    use crate::settings::ServiceSettings;
     use crate::store::testing;
 
     #[test]
     fn many_may_come_first() {
         let (_guard, settings) = testing::on_postgres();
-        let connect = || Client::connect(&settings.database_url, NoTls).expect("a connection");
+        let connect = || {
+            Client::connect(&ServiceSettings::of(&settings).database_url, NoTls)
+                .expect("a connection")
+        };
         let together = std::sync::Barrier::new(8);
         std::thread::scope(|scope| {
             let come = || {

@@ -34,6 +34,7 @@ pub(crate) use listener::ChangeListener;
 use super::pool::{Lent, Pool, PoolShape};
 use super::{IDENTITY_DIGITS, Invalidate, Store, StoreError};
 use crate::health::Health;
+use crate::settings::ServiceSettings;
 use change::PgChange;
 use connection::{Manager, PgConnection};
 use target::PgTarget;
@@ -49,7 +50,7 @@ const ATTEMPTS: usize = 3;
 const SETTLED: Duration = Duration::from_secs(1);
 
 /// Whether there may be such a server: nobody is asked.
-pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn check(settings: &ServiceSettings) -> anyhow::Result<()> {
     Manager::new(PgTarget::parse(&settings.database_url)?, false).map(drop)
 }
 
@@ -70,7 +71,7 @@ impl Postgres {
         shape: PoolShape,
         caches: Arc<dyn Invalidate>,
     ) -> anyhow::Result<Self> {
-        let settings: &Settings = &context.settings;
+        let settings = ServiceSettings::of(&context.settings);
         let target = PgTarget::parse(&settings.database_url)?;
         let health = Arc::new(Health::new(
             Backend::Store,
@@ -318,17 +319,21 @@ fn warn_of_too_many(connection: &mut PgConnection, settings: &Settings) {
     let Ok((most, reserved)) = connection.limits() else {
         return;
     };
-    let each = u64::from(settings.pool_size) + u64::from(settings.max_overflow);
+    let ServiceSettings {
+        pool_size,
+        max_overflow,
+        ..
+    } = ServiceSettings::of(settings);
+    let each = u64::from(*pool_size) + u64::from(*max_overflow);
     let workers = settings.workers as u64;
     let runner = PoolShape::of_runner(settings);
     let runners = settings.runners as u64 * u64::from(runner.size + runner.overflow);
     let (wanted, given) = (workers * each + runners, most.saturating_sub(reserved));
     if wanted > given {
         warn!(
-            "{workers} workers x (pool_size {} + max_overflow {}) and the runners may open {wanted} \
+            "{workers} workers x (pool_size {pool_size} + max_overflow {max_overflow}) and the runners may open {wanted} \
              database connections, but PostgreSQL gives {given} (max_connections {most}, {reserved} reserved): \
-             lower pool_size, max_overflow or workers, or raise max_connections",
-            settings.pool_size, settings.max_overflow,
+             lower pool_size, max_overflow or workers, or raise max_connections"
         );
     }
 }

@@ -38,6 +38,7 @@ mod tests {
     use std::thread::ScopedJoinHandle;
     use std::time::{Duration, Instant};
 
+    use crate::settings::ServiceSettings;
     use oxicorn_common::Settings;
     use r2d2::ManageConnection;
 
@@ -47,7 +48,8 @@ mod tests {
     use crate::store::testing;
 
     fn connect(settings: &Settings) -> PgConnection {
-        let target = PgTarget::parse(&settings.database_url).expect("a target");
+        let target =
+            PgTarget::parse(&ServiceSettings::of(settings).database_url).expect("a target");
         let manager = Manager::new(target, false).expect("a manager");
         manager.connect().expect("a connection")
     }

@@ -4,12 +4,12 @@
 
 use std::path::{Path, PathBuf};
 
-use oxicorn_common::Settings;
 use rusqlite::OptionalExtension;
 
 use super::change::SqliteChange;
 use super::file::{FileId, SqliteConnection};
 use super::{connection, migrations};
+use crate::settings::ServiceSettings;
 use crate::store::{Changes, StoreError, Tracker};
 
 /// Changes that are kept for processes that follow. Who is further behind forgets everything.
@@ -27,7 +27,7 @@ pub(crate) struct DataVersion {
 }
 
 impl DataVersion {
-    pub(crate) fn new(settings: &Settings) -> anyhow::Result<Self> {
+    pub(crate) fn new(settings: &ServiceSettings) -> anyhow::Result<Self> {
         let path = connection::path_of(&settings.database_url)?;
         Self::open(&path)
     }

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use log::warn;
 use nix::unistd::{AccessFlags, access};
-use oxicorn_common::{Backend, Settings, WorkerContext};
+use oxicorn_common::{Backend, WorkerContext};
 use rusqlite::TransactionBehavior;
 
 pub(crate) use changes::DataVersion;
@@ -32,6 +32,7 @@ pub(crate) use changes::DataVersion;
 use super::pool::{Lent, Pool, PoolShape};
 use super::{Invalidate, Store, StoreError};
 use crate::health::Health;
+use crate::settings::ServiceSettings;
 use change::SqliteChange;
 use connection::BUSY_TIMEOUT;
 use file::{FileId, SqliteConnection, SqliteManager};
@@ -55,7 +56,7 @@ pub(crate) struct Sqlite {
 }
 
 /// Whether the file can be there: nothing is made.
-pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
+pub(super) fn check(settings: &ServiceSettings) -> anyhow::Result<()> {
     let path = connection::path_of(&settings.database_url)?;
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
@@ -72,11 +73,11 @@ impl Sqlite {
         shape: PoolShape,
         caches: Arc<dyn Invalidate>,
     ) -> anyhow::Result<Self> {
-        let settings: &Settings = &context.settings;
+        let settings = ServiceSettings::of(&context.settings);
         let path = connection::path_of(&settings.database_url)?;
         migrations::run(&path)?;
         let turns = Turns::new(&path)?;
-        let timeout = match settings.timeout {
+        let timeout = match context.settings.timeout {
             Duration::ZERO => BUSY_TIMEOUT,
             timeout => BUSY_TIMEOUT.min(timeout / 2),
         };

@@ -112,7 +112,7 @@ fn a_change_frees_its_keys_for_the_next_reader() {
 /// Whether a process that changes something ever shows it the old form, when Redis hangs.
 fn hung_at(step: &str) {
     let mut ground = Ground::new();
-    ground.settings.redis_timeout = Duration::from_millis(50);
+    ServiceSettings::of_mut(&mut ground.settings).redis_timeout = Duration::from_millis(50);
     let (writer, other) = (ground.process(), ground.process());
     let id = ground.add_task();
     assert_eq!(writer.status(id), "pending");

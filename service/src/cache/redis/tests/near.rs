@@ -10,7 +10,7 @@ use super::super::*;
 /// Redis as many workers of one server have it, with copies.
 fn ground() -> Ground {
     let mut ground = Ground::new();
-    ground.settings.near_cache_ttl = Duration::from_secs(600);
+    ServiceSettings::of_mut(&mut ground.settings).near_cache_ttl = Duration::from_secs(600);
     ground
 }
 

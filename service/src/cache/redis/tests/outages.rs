@@ -13,7 +13,7 @@ use crate::store::testing;
 #[test]
 fn a_hung_redis_costs_a_few_requests_a_few_milliseconds() {
     let mut ground = Ground::new();
-    ground.settings.redis_timeout = Duration::from_millis(20);
+    ServiceSettings::of_mut(&mut ground.settings).redis_timeout = Duration::from_millis(20);
     let process = ground.process();
     let id = ground.add_task();
     process.status(id);
@@ -146,8 +146,8 @@ fn a_redis_that_cannot_be_used_says_why_but_no_password() {
     let ground = Ground::over(Server::start(&["--requirepass", "right"]));
     let mut settings = ground.settings.clone();
     let mut why = |url: String| {
-        settings.redis_url = Some(url);
-        let address = RedisAddress::of(&settings)
+        ServiceSettings::of_mut(&mut settings).redis_url = Some(url);
+        let address = RedisAddress::of(ServiceSettings::of(&settings))
             .expect("usable")
             .expect("configured");
         let places = address.resolve().expect("a socket");
@@ -195,8 +195,8 @@ fn an_answer_that_comes_in_drops_is_late() {
         }
     });
     let (_guard, mut settings) = testing::settings();
-    settings.redis_url = Some(format!("redis://127.0.0.1:{port}"));
-    let address = RedisAddress::of(&settings)
+    ServiceSettings::of_mut(&mut settings).redis_url = Some(format!("redis://127.0.0.1:{port}"));
+    let address = RedisAddress::of(ServiceSettings::of(&settings))
         .expect("usable")
         .expect("configured");
     let places = address.resolve().expect("an address");

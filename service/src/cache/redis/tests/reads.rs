@@ -12,7 +12,8 @@ use crate::problem::Problem;
 #[test]
 fn a_hundred_threads_ask_the_store_once() {
     let mut ground = Ground::new();
-    ground.settings.redis_timeout = std::time::Duration::from_secs(10);
+    ServiceSettings::of_mut(&mut ground.settings).redis_timeout =
+        std::time::Duration::from_secs(10);
     let process = ground.process();
     let id = ground.add_task();
     let (asked, together) = (AtomicUsize::new(0), Barrier::new(100));
@@ -42,7 +43,7 @@ fn one_process_finds_what_another_has_read() {
 #[test]
 fn times_to_live_are_shortened_at_random() {
     let mut ground = Ground::new();
-    ground.settings.cache_ttl_jitter = 50;
+    ServiceSettings::of_mut(&mut ground.settings).cache_ttl_jitter = 50;
     let process = ground.process();
     let times: Vec<i64> = (0..50)
         .map(|_| {

@@ -1,12 +1,16 @@
-//! The built-in service: its store, its cache and its sessions.
+//! The settings of the service, one row each.
 
-use crate::settings::setting::{Kind, Section, Setting, Standing};
-use crate::settings::{mask, parse, show};
+use oxicorn_common::settings::parse;
+use oxicorn_common::settings::{Kind, Setting, Standing, mask, show};
 
-pub(in crate::settings) const ROWS: [Setting; 23] = [
+use super::parse::{brokers, database_url, kafka_name, port, redis_url};
+use super::{SECTION, ServiceSettings};
+
+/// The rows, in the order of documentation.
+pub static SETTINGS: &[Setting] = &[
     Setting {
         name: "database_url",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--database-url"],
         kind: Kind::Value("URL"),
         default: "sqlite:oxicorn.db",
@@ -14,13 +18,13 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "Where the service keeps its data: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME.",
         apply: |settings, text| {
-            parse::database_url(text).map(|value| settings.database_url = value)
+            database_url(text).map(|value| ServiceSettings::of_mut(settings).database_url = value)
         },
-        show: |settings| mask(&settings.database_url),
+        show: |settings| mask(&ServiceSettings::of(settings).database_url),
     },
     Setting {
         name: "pool_size",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--pool-size"],
         kind: Kind::Value("COUNT"),
         default: "5",
@@ -28,13 +32,14 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "How many database connections each worker keeps open, 1 to 1000.",
         apply: |settings, text| {
-            parse::number(text, 1..=1000).map(|value| settings.pool_size = value)
+            parse::number(text, 1..=1000)
+                .map(|value| ServiceSettings::of_mut(settings).pool_size = value)
         },
-        show: |settings| settings.pool_size.to_string(),
+        show: |settings| ServiceSettings::of(settings).pool_size.to_string(),
     },
     Setting {
         name: "max_overflow",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--max-overflow"],
         kind: Kind::Value("COUNT"),
         default: "10",
@@ -42,25 +47,28 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "How many more database connections each worker may open under load, 0 to 1000.",
         apply: |settings, text| {
-            parse::number(text, 0..=1000).map(|value| settings.max_overflow = value)
+            parse::number(text, 0..=1000)
+                .map(|value| ServiceSettings::of_mut(settings).max_overflow = value)
         },
-        show: |settings| settings.max_overflow.to_string(),
+        show: |settings| ServiceSettings::of(settings).max_overflow.to_string(),
     },
     Setting {
         name: "pool_recycle",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--pool-recycle"],
         kind: Kind::Value("SECONDS"),
         default: "3600",
         bare: Some("POOL_RECYCLE"),
         standing: Standing::Works,
         help: "The age at which a database connection is replaced, in seconds. 0 is never.",
-        apply: |settings, text| parse::seconds(text).map(|value| settings.pool_recycle = value),
-        show: |settings| show::seconds(settings.pool_recycle),
+        apply: |settings, text| {
+            parse::seconds(text).map(|value| ServiceSettings::of_mut(settings).pool_recycle = value)
+        },
+        show: |settings| show::seconds(ServiceSettings::of(settings).pool_recycle),
     },
     Setting {
         name: "pool_timeout",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--pool-timeout"],
         kind: Kind::Value("SECONDS"),
         default: "10",
@@ -68,12 +76,14 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "How long a request waits for a database connection, in seconds. Then it is answered \
                503. Two thirds of timeout at the most.",
-        apply: |settings, text| parse::seconds(text).map(|value| settings.pool_timeout = value),
-        show: |settings| show::seconds(settings.pool_timeout),
+        apply: |settings, text| {
+            parse::seconds(text).map(|value| ServiceSettings::of_mut(settings).pool_timeout = value)
+        },
+        show: |settings| show::seconds(ServiceSettings::of(settings).pool_timeout),
     },
     Setting {
         name: "cache_entries",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--cache-entries"],
         kind: Kind::Value("COUNT"),
         default: "10000",
@@ -81,37 +91,44 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "How many answers each worker keeps in memory. 0 is no cache.",
         apply: |settings, text| {
-            parse::number(text, 0..=100_000_000).map(|value| settings.cache_entries = value)
+            parse::number(text, 0..=100_000_000)
+                .map(|value| ServiceSettings::of_mut(settings).cache_entries = value)
         },
-        show: |settings| settings.cache_entries.to_string(),
+        show: |settings| ServiceSettings::of(settings).cache_entries.to_string(),
     },
     Setting {
         name: "task_cache_ttl",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--task-cache-ttl"],
         kind: Kind::Value("SECONDS"),
         default: "600",
         bare: None,
         standing: Standing::Works,
         help: "How long a task stays in the cache, in seconds.",
-        apply: |settings, text| parse::seconds(text).map(|value| settings.task_cache_ttl = value),
-        show: |settings| show::seconds(settings.task_cache_ttl),
+        apply: |settings, text| {
+            parse::seconds(text)
+                .map(|value| ServiceSettings::of_mut(settings).task_cache_ttl = value)
+        },
+        show: |settings| show::seconds(ServiceSettings::of(settings).task_cache_ttl),
     },
     Setting {
         name: "user_cache_ttl",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--user-cache-ttl"],
         kind: Kind::Value("SECONDS"),
         default: "3600",
         bare: None,
         standing: Standing::Works,
         help: "How long a user stays in the cache, in seconds.",
-        apply: |settings, text| parse::seconds(text).map(|value| settings.user_cache_ttl = value),
-        show: |settings| show::seconds(settings.user_cache_ttl),
+        apply: |settings, text| {
+            parse::seconds(text)
+                .map(|value| ServiceSettings::of_mut(settings).user_cache_ttl = value)
+        },
+        show: |settings| show::seconds(ServiceSettings::of(settings).user_cache_ttl),
     },
     Setting {
         name: "session_cache_ttl",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--session-cache-ttl"],
         kind: Kind::Value("SECONDS"),
         default: "600",
@@ -119,25 +136,28 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "How long a session stays in the cache, in seconds.",
         apply: |settings, text| {
-            parse::seconds(text).map(|value| settings.session_cache_ttl = value)
+            parse::seconds(text)
+                .map(|value| ServiceSettings::of_mut(settings).session_cache_ttl = value)
         },
-        show: |settings| show::seconds(settings.session_cache_ttl),
+        show: |settings| show::seconds(ServiceSettings::of(settings).session_cache_ttl),
     },
     Setting {
         name: "session_ttl",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--session-ttl"],
         kind: Kind::Value("SECONDS"),
         default: "3600",
         bare: None,
         standing: Standing::Works,
         help: "How long a session lives after it was made or refreshed, in seconds.",
-        apply: |settings, text| parse::seconds(text).map(|value| settings.session_ttl = value),
-        show: |settings| show::seconds(settings.session_ttl),
+        apply: |settings, text| {
+            parse::seconds(text).map(|value| ServiceSettings::of_mut(settings).session_ttl = value)
+        },
+        show: |settings| show::seconds(ServiceSettings::of(settings).session_ttl),
     },
     Setting {
         name: "near_cache_ttl",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--near-cache-ttl"],
         kind: Kind::Value("SECONDS"),
         default: "1",
@@ -146,12 +166,15 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         help: "How long a worker may answer from its own copy of what Redis holds, in seconds. A copy \
                that anybody changes is dropped before that: at once in this server, within \
                half a second in others. 0 keeps no copies.",
-        apply: |settings, text| parse::seconds(text).map(|value| settings.near_cache_ttl = value),
-        show: |settings| show::seconds(settings.near_cache_ttl),
+        apply: |settings, text| {
+            parse::seconds(text)
+                .map(|value| ServiceSettings::of_mut(settings).near_cache_ttl = value)
+        },
+        show: |settings| show::seconds(ServiceSettings::of(settings).near_cache_ttl),
     },
     Setting {
         name: "cache_ttl_jitter",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--cache-ttl-jitter"],
         kind: Kind::Value("PERCENT"),
         default: "10",
@@ -160,13 +183,14 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         help: "How much of its time in the cache an entry may randomly lose, in per cent, 0 to 100, \
                so that entries made together do not end together.",
         apply: |settings, text| {
-            parse::number(text, 0..=100).map(|value| settings.cache_ttl_jitter = value)
+            parse::number(text, 0..=100)
+                .map(|value| ServiceSettings::of_mut(settings).cache_ttl_jitter = value)
         },
-        show: |settings| settings.cache_ttl_jitter.to_string(),
+        show: |settings| ServiceSettings::of(settings).cache_ttl_jitter.to_string(),
     },
     Setting {
         name: "redis_url",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--redis-url"],
         kind: Kind::Value("URL"),
         default: "",
@@ -174,12 +198,21 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "The Redis that all workers use as their cache: redis://[USER:PASSWORD@]HOST[:PORT][/DB], with TLS \
                rediss://..[?ssl_ca_certs=PATH], or unix:///PATH. Without it and redis_host, each worker has a cache of its own.",
-        apply: |settings, text| parse::redis_url(text).map(|value| settings.redis_url = value),
-        show: |settings| mask(settings.redis_url.as_deref().unwrap_or_default()),
+        apply: |settings, text| {
+            redis_url(text).map(|value| ServiceSettings::of_mut(settings).redis_url = value)
+        },
+        show: |settings| {
+            mask(
+                ServiceSettings::of(settings)
+                    .redis_url
+                    .as_deref()
+                    .unwrap_or_default(),
+            )
+        },
     },
     Setting {
         name: "redis_host",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--redis-host"],
         kind: Kind::Value("HOST"),
         default: "",
@@ -187,14 +220,19 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "The host of the Redis, where redis_url is not set.",
         apply: |settings, text| {
-            settings.redis_host = parse::optional(text);
+            ServiceSettings::of_mut(settings).redis_host = parse::optional(text);
             Ok(())
         },
-        show: |settings| settings.redis_host.clone().unwrap_or_default(),
+        show: |settings| {
+            ServiceSettings::of(settings)
+                .redis_host
+                .clone()
+                .unwrap_or_default()
+        },
     },
     Setting {
         name: "redis_port",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--redis-port"],
         kind: Kind::Value("PORT"),
         default: "6379",
@@ -202,12 +240,14 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "The port that goes with redis_host. tcp://HOST:PORT is read too: Kubernetes sets the variable \
                so.",
-        apply: |settings, text| parse::port(text).map(|value| settings.redis_port = value),
-        show: |settings| settings.redis_port.to_string(),
+        apply: |settings, text| {
+            port(text).map(|value| ServiceSettings::of_mut(settings).redis_port = value)
+        },
+        show: |settings| ServiceSettings::of(settings).redis_port.to_string(),
     },
     Setting {
         name: "redis_db",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--redis-db"],
         kind: Kind::Value("NUMBER"),
         default: "0",
@@ -215,13 +255,14 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "The database that goes with redis_host: each service has one of its own.",
         apply: |settings, text| {
-            parse::number(text, 0..=i64::from(u16::MAX)).map(|value| settings.redis_db = value)
+            parse::number(text, 0..=i64::from(u16::MAX))
+                .map(|value| ServiceSettings::of_mut(settings).redis_db = value)
         },
-        show: |settings| settings.redis_db.to_string(),
+        show: |settings| ServiceSettings::of(settings).redis_db.to_string(),
     },
     Setting {
         name: "redis_username",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--redis-username"],
         kind: Kind::Value("NAME"),
         default: "",
@@ -229,14 +270,19 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "The ACL user that goes with redis_host and redis_password. Without it the default user.",
         apply: |settings, text| {
-            settings.redis_username = parse::optional(text);
+            ServiceSettings::of_mut(settings).redis_username = parse::optional(text);
             Ok(())
         },
-        show: |settings| settings.redis_username.clone().unwrap_or_default(),
+        show: |settings| {
+            ServiceSettings::of(settings)
+                .redis_username
+                .clone()
+                .unwrap_or_default()
+        },
     },
     Setting {
         name: "redis_password",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--redis-password"],
         kind: Kind::Value("TEXT"),
         default: "",
@@ -244,14 +290,14 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "The password that goes with redis_host.",
         apply: |settings, text| {
-            settings.redis_password = parse::optional(text);
+            ServiceSettings::of_mut(settings).redis_password = parse::optional(text);
             Ok(())
         },
-        show: |settings| show::secret(settings.redis_password.as_deref()),
+        show: |settings| show::secret(ServiceSettings::of(settings).redis_password.as_deref()),
     },
     Setting {
         name: "redis_timeout",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--redis-timeout"],
         kind: Kind::Value("SECONDS"),
         default: "0.005",
@@ -259,12 +305,15 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "How long a request waits for Redis, in seconds. After a few that waited so long, requests do \
                without it until it answers again.",
-        apply: |settings, text| parse::seconds(text).map(|value| settings.redis_timeout = value),
-        show: |settings| show::seconds(settings.redis_timeout),
+        apply: |settings, text| {
+            parse::seconds(text)
+                .map(|value| ServiceSettings::of_mut(settings).redis_timeout = value)
+        },
+        show: |settings| show::seconds(ServiceSettings::of(settings).redis_timeout),
     },
     Setting {
         name: "kafka_brokers",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--kafka-brokers"],
         kind: Kind::Value("HOST:PORT,.."),
         default: "",
@@ -272,36 +321,42 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         standing: Standing::Works,
         help: "Kafka brokers that get the events of tasks and give them to the runners. Without them, runners \
                find the tasks in the database.",
-        apply: |settings, text| parse::brokers(text).map(|value| settings.kafka_brokers = value),
-        show: |settings| show::list(&settings.kafka_brokers, Clone::clone),
+        apply: |settings, text| {
+            brokers(text).map(|value| ServiceSettings::of_mut(settings).kafka_brokers = value)
+        },
+        show: |settings| show::list(&ServiceSettings::of(settings).kafka_brokers, Clone::clone),
     },
     Setting {
         name: "kafka_topic",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--kafka-topic"],
         kind: Kind::Value("NAME"),
         default: "eventstreammonitor.tasks",
         bare: Some("KAFKA_TOPIC"),
         standing: Standing::Works,
         help: "The topic of the events.",
-        apply: |settings, text| parse::kafka_name(text).map(|value| settings.kafka_topic = value),
-        show: |settings| settings.kafka_topic.clone(),
+        apply: |settings, text| {
+            kafka_name(text).map(|value| ServiceSettings::of_mut(settings).kafka_topic = value)
+        },
+        show: |settings| ServiceSettings::of(settings).kafka_topic.clone(),
     },
     Setting {
         name: "kafka_group",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--kafka-group"],
         kind: Kind::Value("NAME"),
         default: "eventstreammonitor.runners",
         bare: Some("KAFKA_GROUP"),
         standing: Standing::Works,
         help: "The consumer group of the runners.",
-        apply: |settings, text| parse::kafka_name(text).map(|value| settings.kafka_group = value),
-        show: |settings| settings.kafka_group.clone(),
+        apply: |settings, text| {
+            kafka_name(text).map(|value| ServiceSettings::of_mut(settings).kafka_group = value)
+        },
+        show: |settings| ServiceSettings::of(settings).kafka_group.clone(),
     },
     Setting {
         name: "service_body_limit",
-        section: Section::Service,
+        section: SECTION,
         flags: &["--service-body-limit"],
         kind: Kind::Value("BYTES"),
         default: "1048576",
@@ -310,8 +365,9 @@ pub(in crate::settings) const ROWS: [Setting; 23] = [
         help: "The longest body that the task service takes, in bytes, where limit_request_body is 0; longer ones are \
                answered 413. Raise it for uploads and images. 0 is no limit.",
         apply: |settings, text| {
-            parse::number(text, 0..=u64::MAX).map(|value| settings.service_body_limit = value)
+            parse::number(text, 0..=u64::MAX)
+                .map(|value| ServiceSettings::of_mut(settings).service_body_limit = value)
         },
-        show: |settings| settings.service_body_limit.to_string(),
+        show: |settings| ServiceSettings::of(settings).service_body_limit.to_string(),
     },
 ];

@@ -1,5 +1,6 @@
-//! `docs/settings.md` and `etc/oxicorn.env`, made from the rows. The tests fail when they drift;
-//! `OXICORN_BLESS=1 cargo test -p oxicorn-common docs` writes them anew.
+//! The pages that are made from the rows of settings: `docs/settings.md`, `etc/oxicorn.env`, and the table of
+//! `docs/migrating-from-gunicorn.md`. The tests fail when a page differs from the rows;
+//! `OXICORN_BLESS=1 cargo test -p oxicorn --test docs` writes the pages again.
 
 mod migrating;
 
@@ -7,16 +8,18 @@ use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command_line::wrap;
-use super::served::SERVICE;
-use super::setting::{Kind, Section, Setting, Standing};
-use super::table::SETTINGS;
-use super::{Settings, Source};
+use oxicorn_common::Settings;
+use oxicorn_common::settings::show::wrap;
+use oxicorn_common::settings::{
+    ApplicationSettings, Kind, SETTINGS, Section, Setting, Source, Standing,
+};
+
+const SERVICE: &str = "native:eventstreammonitor";
 
 const INTRODUCTION: &str = "\
 # Settings
 
-<!-- Made from common/src/settings/rows; OXICORN_BLESS=1 cargo test -p oxicorn-common docs -->
+<!-- Made from the rows of settings; OXICORN_BLESS=1 cargo test -p oxicorn --test docs -->
 
 A setting is read from the first of these sources that has it:
 
@@ -72,9 +75,14 @@ rendered as `-`.
 | `{name}e` | variable of the WSGI environment |
 ";
 
+/// The settings of the server and of the service.
+fn rows() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(oxicorn_service::SETTINGS)
+}
+
 /// Each section once, in the order of the rows.
 fn sections() -> Vec<Section> {
-    let mut sections: Vec<_> = SETTINGS.iter().map(|row| row.section).collect();
+    let mut sections: Vec<_> = rows().map(|row| row.section).collect();
     sections.dedup();
     sections
 }
@@ -84,7 +92,7 @@ fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for section in sections() {
         let _ = write!(page, "\n## {}\n", section.title());
-        for row in SETTINGS.iter().filter(|row| row.section == section) {
+        for row in rows().filter(|row| row.section == section) {
             let names = names(row);
             let gap = if names.is_empty() { "" } else { "\n" };
             let _ = write!(page, "\n### {}\n\n{}\n{gap}{names}", row.name, row.help);
@@ -134,7 +142,7 @@ fn names(row: &Setting) -> String {
         }
         Standing::Later => {
             let refusal =
-                (row.apply)(&mut Settings::blank(), "\u{0}").expect_err("no text of a file");
+                (row.apply)(&mut Settings::default(), "\u{0}").expect_err("no text of a file");
             let _ = writeln!(lines, "- refused unless {refusal}");
         }
     }
@@ -150,7 +158,7 @@ fn env_file() -> String {
 "
     .to_owned();
     for section in sections() {
-        let rows = SETTINGS.iter().filter(|row| row.section == section);
+        let rows = rows().filter(|row| row.section == section);
         let rows: Vec<_> = rows.filter(|row| in_env_file(row)).collect();
         if !rows.is_empty() {
             let _ = write!(file, "\n## {}\n", section.title());
@@ -197,7 +205,7 @@ fn compare(name: &str, text: &str) {
     }
     assert!(
         read(name) == text,
-        "{name} is not what the rows say; OXICORN_BLESS=1 writes it anew"
+        "{name} is not what the rows say; OXICORN_BLESS=1 writes it again"
     );
 }
 
@@ -225,6 +233,10 @@ fn the_env_file_without_its_marks_is_the_defaults() {
     let source = Source {
         arguments: arguments.into(),
         directory: "/".into(),
+        applications: ApplicationSettings::by_name([(
+            SERVICE.to_owned(),
+            oxicorn_service::SETTINGS,
+        )]),
         ..Source::default()
     };
     let loaded = Settings::load(&source);
@@ -233,7 +245,7 @@ fn the_env_file_without_its_marks_is_the_defaults() {
     let defaults = Settings {
         application: Some(SERVICE.to_owned()),
         env_file: Some(path),
-        ..Settings::default()
+        ..Settings::with_defaults(oxicorn_service::SETTINGS)
     };
     assert_eq!(loaded.settings, defaults);
     assert!(loaded.warnings.is_empty());

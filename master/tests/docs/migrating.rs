@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use super::{compare, read};
-use crate::settings::setting::{Kind, Setting, Standing};
-use crate::settings::{SETTINGS, Section, Settings};
+use oxicorn_common::Settings;
+use oxicorn_common::settings::{Kind, SETTINGS, Setting, Standing};
 
-const BEGIN: &str = "<!-- settings: made from common/src/settings/rows -->\n";
+use super::{compare, read};
+
+const BEGIN: &str = "<!-- settings: made from the rows of settings -->\n";
 const END: &str = "<!-- settings: end -->\n";
 const PAGE: &str = "docs/migrating-from-gunicorn.md";
 
@@ -132,9 +133,7 @@ const DIFFERENCES: [(&str, &str); 28] = [
 
 fn table() -> String {
     let mut table = String::from("| setting | flags | default | here |\n|---|---|---|---|\n");
-    let gunicorns = SETTINGS
-        .iter()
-        .filter(|row| row.section != Section::Service && !OURS.contains(&row.name));
+    let gunicorns = SETTINGS.iter().filter(|row| !OURS.contains(&row.name));
     for row in gunicorns {
         let flags = row.flags.iter().map(|flag| format!("`{flag}`"));
         let flags: Vec<_> = flags.collect();
@@ -167,7 +166,7 @@ fn fate(row: &Setting) -> String {
             format!("refused: {}", reason.trim_end_matches('.'))
         }
         (Standing::Later, _) => {
-            let refusal = (row.apply)(&mut Settings::blank(), "\u{0}").expect_err("a refusal");
+            let refusal = (row.apply)(&mut Settings::default(), "\u{0}").expect_err("a refusal");
             format!("refused unless {refusal}")
         }
     }

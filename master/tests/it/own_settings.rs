@@ -1,0 +1,50 @@
+//! The setting that `examples/own_settings.rs` brings: read, shown, refused and read again as the server's are.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Builder, Server, eventually};
+
+fn greeter(name: &str) -> Builder {
+    Server::new(name).example("own_settings")
+}
+
+#[test]
+fn an_application_reads_its_own_setting_and_a_reload_reads_it_again() {
+    let builder = greeter("own").args(&["--env-file", "own.env"]);
+    let file = builder.dir().join("own.env");
+    fs::write(&file, "GREETING=Ahoy\n").expect("written");
+    let mut server = builder.start();
+    assert_eq!(server.get("/").text(), "Ahoy");
+    fs::write(&file, "OXICORN_GREETING=Moin\n").expect("written");
+    server.signal(Signal::SIGHUP);
+    eventually("the new greeting", || {
+        (server.get("/").text() == "Moin").then_some(())
+    });
+    server.tolerate("GREETING");
+    fs::write(&file, format!("GREETING={}\n", "x".repeat(101))).expect("written");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("own.env:1: variable GREETING");
+    assert_eq!(server.get("/").text(), "Moin");
+}
+
+#[test]
+fn its_setting_is_shown_beside_the_servers() {
+    let help = greeter("help").arg("--help").run();
+    assert!(help.out.contains("--greeting <TEXT>"), "{}", help.out);
+    let printed = greeter("print").arg("--print-config");
+    let printed = printed.env("GREETING", "Ahoy").run();
+    let mut lines = printed.out.lines();
+    let line = lines.find(|line| line.starts_with("greeting "));
+    assert!(line.is_some_and(|line| line.contains("Ahoy") && line.ends_with("variable GREETING")));
+    let refused = greeter("refused").args(&["--greeting", ""]).run();
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.log.contains("expected 1 to 100 characters"));
+    let hello = Server::new("foreign").args(&["--greeting", "x"]).run();
+    assert!(
+        hello.log.contains("unknown flag --greeting"),
+        "{}",
+        hello.log
+    );
+}
