@@ -194,6 +194,20 @@ class ArchitectureTest(unittest.TestCase):
     def test_no_two_types_share_a_name(self):
         self.assertEqual({name: files for name, files in types().items() if len(files) > 1}, {})
 
+    def test_each_word_of_the_lexicon_names_one_type(self):
+        defined = types()
+        entries = re.findall(r"^- \*\*([^*]+)\*\*(?: \(`(\w+)`\))?:", (ROOT / "docs/lexicon.md").read_text(), re.M)
+        self.assertGreater(len(entries), 20)
+        self.assertEqual([word for word, _ in entries if [other for other, _ in entries].count(word) > 1], [])
+        for word, name in entries:
+            with self.subTest(word):
+                # A type of that very name is the one that the entry gives, and there is only one.
+                spelled = "".join(part.capitalize() for part in re.split("[ -]", word))
+                for candidate in {name, spelled} - {""}:
+                    self.assertLessEqual(len(defined.get(candidate, [])), 1)
+                if name:
+                    self.assertIn(name, defined)
+
 
 def report_circles():
     for crate in crates():
