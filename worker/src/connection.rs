@@ -231,8 +231,8 @@ impl Connection {
             Err(error) => return Received::Refused(error),
         };
         let mut budget = BUDGET;
-        while step == Decoded::Crowded || self.readable || self.hung_up {
-            if budget == 0 || step == Decoded::Crowded {
+        while step != Decoded::Crowded && (self.readable || self.hung_up) {
+            if budget == 0 {
                 self.eager = true;
                 break;
             }

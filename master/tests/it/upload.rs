@@ -1,6 +1,8 @@
 //! Bodies: refused when too long, spooled when long, and never in memory whole.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crate::harness::{Client, Server, eventually};
@@ -205,6 +207,36 @@ fn more_bodies_than_the_memory_takes_wait_while_others_are_served() {
     }
     let grown = server.children()[0].kib("VmHWM");
     assert!(grown < 64 * 1024, "the worker had {grown} KiB");
+}
+
+/// More bodies than are read ahead: those that stay in their sockets are read in the order in which they came,
+/// so that no client gets more answers than another.
+#[test]
+fn bodies_that_wait_for_memory_have_it_in_the_order_in_which_they_came() {
+    const CLIENTS: usize = 64;
+    const BODY: usize = 100_000;
+    const ROUNDS: usize = 100;
+    let server = Server::new("upload order").lab().threads(1).start();
+    let answers: Vec<AtomicUsize> = (0..CLIENTS).map(|_| AtomicUsize::new(0)).collect();
+    let count = || answers.iter().map(|it| it.load(Ordering::SeqCst));
+    thread::scope(|scope| {
+        for answered in &answers {
+            let mut client = server.client();
+            scope.spawn(move || {
+                while count().sum::<usize>() < CLIENTS * ROUNDS {
+                    let answer = client.request("POST", "/pid", "", &[b'a'; BODY]);
+                    assert_eq!(answer.expect("an answer").status, 200);
+                    answered.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+    });
+    let fewest = count().min().unwrap_or_default();
+    let answers: Vec<usize> = count().collect();
+    assert!(
+        fewest * 10 >= ROUNDS * 7,
+        "answers to each client: {answers:?}"
+    );
 }
 
 #[test]

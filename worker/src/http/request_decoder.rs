@@ -42,6 +42,8 @@ pub(crate) struct RequestDecoder {
     pub(crate) scheme: Scheme,
     /// Requests that are whole are run soon, so that a body may wait for the memory of theirs.
     pub(crate) may_wait: bool,
+    /// Bodies of other clients wait for that memory already.
+    pub(crate) others_ahead: bool,
     /// `head` belongs to the request that is being read, not to the one before.
     has_head: bool,
     stage: DecoderStage,
@@ -92,7 +94,7 @@ impl RequestDecoder {
     pub(crate) fn room(&mut self, rules: &Rules) -> Result<Option<&mut Vec<u8>>, RequestError> {
         match &mut self.stage {
             DecoderStage::Length { spool, .. } => {
-                match self.may_wait && spool.can_wait(&rules.storage) {
+                match self.may_wait && spool.can_wait(self.others_ahead, &rules.storage) {
                     true => Ok(None),
                     false => Ok(Some(spool.room(&rules.storage)?)),
                 }
@@ -173,7 +175,7 @@ impl RequestDecoder {
                 let most = usize::try_from(left).unwrap_or(usize::MAX);
                 let run = most.min(buffer.filled().len());
                 if run > 0 {
-                    if self.may_wait && spool.can_wait(&rules.storage) {
+                    if self.may_wait && spool.can_wait(self.others_ahead, &rules.storage) {
                         return Ok(Decoded::Crowded);
                     }
                     spool.push(&buffer.filled()[..run], &rules.storage)?;

@@ -55,9 +55,9 @@ impl Spool {
     }
 
     /// Whether a body of known length should come later: enough others are whole and wait for their
-    /// turn, and will give back their memory, which is then still warm in the processor's cache. Nothing
-    /// of it has come yet.
-    pub(crate) fn can_wait(&mut self, storage: &BodyStorage) -> bool {
+    /// turn, and will give back their memory, which is then still warm in the processor's cache; or
+    /// others are `ahead` that wait for that memory. Nothing of it has come yet.
+    pub(crate) fn can_wait(&mut self, ahead: bool, storage: &BodyStorage) -> bool {
         let (missing, waiting) = (self.missing(), storage.memory.waiting());
         match &mut self.place {
             SpoolPlace::Memory(buffer)
@@ -65,7 +65,9 @@ impl Spool {
             {
                 let capacity = buffer.bytes_mut().capacity();
                 capacity == 0
-                    && (waiting.saturating_add(missing) > READ_AHEAD || !buffer.reserve(missing))
+                    && (ahead
+                        || waiting.saturating_add(missing) > READ_AHEAD
+                        || !buffer.reserve(missing))
             }
             _ => false,
         }

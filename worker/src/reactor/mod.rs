@@ -12,6 +12,7 @@ mod preface;
 mod rebalancing;
 mod spare;
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -64,6 +65,8 @@ pub(crate) struct Reactor {
     pub(crate) table: Slab<TableEntry>,
     /// Tokens of connections that stopped to let others have their turn.
     eager: Vec<usize>,
+    /// Tokens of connections whose bodies wait for the memory of others, the longest waiting first.
+    crowded: VecDeque<usize>,
     pub(crate) timers: Timers,
     spare: SpareBuffers,
     pub(crate) preface: Arc<Preface>,
@@ -152,6 +155,7 @@ impl Reactor {
             signals,
             table: Slab::new(),
             eager: Vec::new(),
+            crowded: VecDeque::new(),
             timers: Timers::default(),
             spare: SpareBuffers::new(Instant::now()),
             preface: Arc::new(Preface::new(&shared.settings, tls)),
@@ -196,6 +200,7 @@ impl Reactor {
         self.shared.slot().beat();
         self.handshakes_left = preface::HANDSHAKES;
         let mut signalled = false;
+        self.read_crowded();
         let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         for event in &events {
             match event.token().0 {
@@ -299,6 +304,7 @@ impl Reactor {
             }
         }
         buffers.decoder.may_wait = self.runs_ready;
+        buffers.decoder.others_ahead = !self.crowded.is_empty();
         match connection.receive(&mut buffers, &self.shared.rules) {
             Received::Request => {
                 connection.buffers = Some(buffers);
@@ -329,6 +335,9 @@ impl Reactor {
                         if step == Decoded::Crowded {
                             // It is us who do not read: all its time is before it.
                             connection.awaited = Awaited::Request;
+                            if !self.crowded.contains(&connection.token) {
+                                self.crowded.push_back(connection.token);
+                            }
                         }
                         connection.await_body(self.now, Pace::of_body(settings));
                     }
@@ -348,6 +357,19 @@ impl Reactor {
                 self.refuse(connection, &error);
             }
         }
+    }
+
+    /// Reads bodies that have waited for the memory of others, in the order in which they came, as far as
+    /// there is some: later ones would be read first again and again otherwise.
+    fn read_crowded(&mut self) {
+        let mut waiting = std::mem::take(&mut self.crowded);
+        while let Some(token) = waiting.pop_front() {
+            self.wake(token, false, false);
+            if !self.crowded.is_empty() {
+                break;
+            }
+        }
+        self.crowded.append(&mut waiting);
     }
 
     /// Tells a client that waits for it to send its body. The response before may have filled the

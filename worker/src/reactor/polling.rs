@@ -56,7 +56,7 @@ impl Reactor {
 
     /// How long the poll may wait.
     pub(super) fn poll_timeout(&self, most: Duration) -> Duration {
-        if !self.eager.is_empty() {
+        if !self.eager.is_empty() || !self.crowded.is_empty() {
             return Duration::ZERO;
         }
         let next = self.timers.next();
