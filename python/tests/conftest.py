@@ -1,4 +1,4 @@
-"""What tests of several files share, and after a whole run: each entry of differences.py has been seen to differ. How the suite is run: see README.md."""
+"""Shared fixtures. After a whole run it checks that each entry of differences.py was seen to differ. README.md says how to run the suite."""
 
 import os
 import pathlib

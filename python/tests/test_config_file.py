@@ -1,4 +1,4 @@
-"""The config file as oxicorn reads it: places, values, what is wrong with it, and its hooks that raise."""
+"""The config file: where it is found, its values, its errors, and hooks that raise."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""The environment of a Python application is its own: what it means to the server, and what it does not."""
+"""Which environment variables the server reads, and which belong to the application."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""A small set on every CPython that the wheel supports: environments by OXICORN_TESTS_PYTHONS, else the tests' own."""
+"""A few tests on every CPython that the wheel supports: the environments of OXICORN_TESTS_PYTHONS, or the tests' own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""os.fork and multiprocessing in a view: the child is the application's, and never a second worker."""
+"""os.fork and multiprocessing in a view: the child belongs to the application and never becomes a second worker."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Flask, Django, Pyramid, Falcon and Bottle over HTTP, and httpbin's calls: both servers, each answer compared."""
+"""Flask, Django, Pyramid, Falcon, Bottle and httpbin in both servers: every response is compared."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""The server hooks of a Python config file: which are called, where, in which order, and what they are given."""
+"""The hooks of a Python config file: which are called, in which process and order, and with which arguments."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What applications and clients take the server for, and whose modules and titles are in the way of whose."""
+"""The names of the server, its processes and its modules, as applications and clients see them."""
 
 import importlib.machinery
 import os

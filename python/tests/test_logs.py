@@ -1,4 +1,4 @@
-"""What is written where: formats of the access log, levels, files, syslog, statsd, Python's own logging."""
+"""What is written to which log: access log formats, levels, files, syslog, statsd, Python's logging."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""What a person reads who has made a slip: where it is, what it was, and what to do."""
+"""Messages about mistakes: they name the place, the mistake and the remedy."""
 
 import pytest
 

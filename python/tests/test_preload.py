@@ -1,4 +1,4 @@
-"""preload_app: one copy of the application, the warnings for what must not be shared, and a mold that may die."""
+"""preload_app: one copy of the application, warnings about what must not be shared, and the death of a mold."""
 
 import os
 import re

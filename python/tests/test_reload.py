@@ -1,4 +1,4 @@
-"""--reload: changed code serves without a request lost, and code that does not load costs nothing."""
+"""--reload: changed code takes over without a lost request, and code that does not load changes nothing."""
 
 import os
 

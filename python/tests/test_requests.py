@@ -1,4 +1,4 @@
-"""The differential suite over single connections: the same bytes to gunicorn and to oxicorn, each fact compared."""
+"""The differential suite over single connections: both servers get the same bytes, and every fact is compared."""
 
 import pytest
 

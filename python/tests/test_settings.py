@@ -1,4 +1,4 @@
-"""The differential suite over servers with other settings: request by request, then what has no request."""
+"""The differential suite with other settings: first request by request, then whole servers."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Signals, as the process tree, the clients and the logs show them."""
+"""Signals: their effect on the process tree, the clients and the logs."""
 
 import os
 import signal

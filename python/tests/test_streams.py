@@ -1,4 +1,4 @@
-"""Streams and `timeout`: it is the wait for the next piece, not for the end; and a slow client is not waited for."""
+"""`timeout` of a stream limits the wait for the next piece, not for the end, and never counts a slow client."""
 
 import time
 

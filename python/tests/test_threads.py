@@ -1,4 +1,4 @@
-"""Which threads import the application, call it and run its signal handlers; and threads that cannot be had."""
+"""Which threads import the application, call it and run its signal handlers; and threads that cannot be started."""
 
 import os
 import pathlib

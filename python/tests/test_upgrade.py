@@ -1,4 +1,4 @@
-"""SIGUSR2 to the wheel: however it was started, its successor is started in the same way."""
+"""SIGUSR2 to the wheel: the new master starts in the same way as the old one."""
 
 import contextlib
 import os

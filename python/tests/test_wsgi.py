@@ -1,4 +1,4 @@
-"""What PEP 3333 asks of a server, and what it leaves open, through the real command."""
+"""The requirements of PEP 3333 and the cases that it leaves open, with the real command."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""What Python binds to a thread, made when the application is imported and used in a request."""
+"""Objects that Python binds to a thread: made at import and used in a request."""
 
 import asyncio
 import atexit

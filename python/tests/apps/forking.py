@@ -1,4 +1,4 @@
-"""Views that fork: children that come back out of the application, and children that do not."""
+"""Views that fork: children that return from the application, and children that do not."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""An application that can be watched: who serves, since when, and requests that wait until they are let go."""
+"""An application for tests of processes: which one serves, since when, and requests that wait for the test."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""Responses that come in pieces, returned or written (`/written/...`): how many, and how long before each."""
+"""Responses in pieces, returned or written (`/written/...`), with a delay before each."""
 
 import time
 

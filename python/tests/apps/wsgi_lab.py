@@ -1,4 +1,4 @@
-"""What an application can do to a server, one path each. `GET /closed` tells how often bodies have been closed."""
+"""What an application can do to a server, one path each. `GET /closed` returns how often bodies were closed."""
 
 import atexit
 import io

@@ -1,4 +1,4 @@
-"""Cases of the differential suite: what a client sends. What is to be seen then, gunicorn says."""
+"""Cases of the differential suite: what a client sends. gunicorn defines the expected result."""
 
 from .case import Case, get, head, post, raw
 from .observation import observe

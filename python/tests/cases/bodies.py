@@ -1,4 +1,4 @@
-"""How request bodies are framed, read and left, and what then becomes of the connection."""
+"""How request bodies are framed, read or left unread, and whether the connection survives."""
 
 from .case import get, post, raw
 

@@ -1,4 +1,4 @@
-"""What the application is told of a request: every key of the environ."""
+"""Every key of the environ."""
 
 from .case import get, post, raw
 

@@ -1,4 +1,4 @@
-"""What a client and the logs see of one case, as facts that can be compared: name -> value."""
+"""What a client and the logs see of one case, as facts by name."""
 
 import inspect
 import itertools
@@ -6,7 +6,7 @@ import json
 import re
 
 from apps import mirror
-from harness import PATIENCE, Broken, Closed, lines, until
+from harness import TIMEOUT, Broken, Closed, lines, until
 
 PROBE = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
 # Functions of the application, as tracebacks name them.
@@ -26,7 +26,7 @@ fences = itertools.count()
 def observe(server, case):
     before = (len(server.error_text()), len(server.access_lines())) if case.logs else None
     facts = {}
-    with server.connect(1.0 if case.hangs else PATIENCE) as client:
+    with server.connect(1.0 if case.hangs else TIMEOUT) as client:
         talk(client, case, facts)
     last = facts.pop("last status", None)
     assert case.status in (last, None), f"{case.name} at {server.kind}: {last}: {facts}\n{server.story()}"

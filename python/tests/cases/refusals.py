@@ -1,4 +1,4 @@
-"""Requests that no server should take, or that only a strict one refuses: the status, and the end of the connection."""
+"""Requests that every server, or a strict one, should refuse: the status, and whether the connection ends."""
 
 from .case import get, raw
 

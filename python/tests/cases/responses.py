@@ -1,4 +1,4 @@
-"""What the application may answer, and what the client and the logs see of it."""
+"""Responses of the application, as the client and the logs see them."""
 
 from .case import get, head, raw
 

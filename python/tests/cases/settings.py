@@ -1,4 +1,4 @@
-"""Requests to servers with other settings: (flags, cases). The name of a group is the first part of its cases' names."""
+"""Requests to servers with other settings: (flags, cases). The names of cases begin with the name of their group."""
 
 from .case import get, post, raw
 

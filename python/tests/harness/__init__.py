@@ -1,10 +1,10 @@
-"""What the tests stand on: servers as real processes, clients as raw sockets, and the comparison of two servers."""
+"""Servers as real processes, clients as raw sockets, and the comparison of two servers."""
 
 from . import processes
 from .answer import Answer, Broken, Closed
 from .client import Client
 from .comparison import compare
-from .deadline import PATIENCE, until
+from .deadline import TIMEOUT, until
 from .gate import Gate
 from .load import Load
 from .log import Line, lines
@@ -14,6 +14,6 @@ from .scenario import Scenarios
 from .server import APPS, GUNICORN, OXICORN, Server, environment_of
 
 __all__ = [
-    "APPS", "GUNICORN", "OXICORN", "PATIENCE", "Answer", "Broken", "Client", "Closed", "Gate", "Line", "Load", "Pair",
+    "APPS", "GUNICORN", "OXICORN", "TIMEOUT", "Answer", "Broken", "Client", "Closed", "Gate", "Line", "Load", "Pair",
     "Scenarios", "Server", "both", "compare", "environment_of", "lines", "processes", "run", "until",
 ]

@@ -1,4 +1,4 @@
-"""A response as bytes on a connection, read strictly: what is no HTTP/1.1 is an error, not a guess."""
+"""A response as bytes on a connection, parsed strictly: anything that is not HTTP/1.1 is an error."""
 
 import dataclasses
 import re

@@ -4,13 +4,13 @@ import socket
 
 from . import answer
 from .answer import Answer, Broken, Closed
-from .deadline import PATIENCE
+from .deadline import TIMEOUT
 
 
 class Client:
     """One connection. `address` is (host, port), or the path of a unix socket."""
 
-    def __init__(self, address, seconds=PATIENCE, tls=None):
+    def __init__(self, address, seconds=TIMEOUT, tls=None):
         if isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(seconds)

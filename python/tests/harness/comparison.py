@@ -1,4 +1,4 @@
-"""Two observations side by side. Each difference is on the list in differences.py, and each entry there is one."""
+"""Compares two observations. Each difference has to be in differences.py, and each entry there has to be a difference."""
 
 import fnmatch
 import os
@@ -10,7 +10,7 @@ ABSENT = "(absent)"
 
 
 def compare(case, gunicorn, oxicorn, differences=DIFFERENCES):
-    """Fails where the two differ and no entry says so, and where an entry says so and they do not."""
+    """Fails if the two differ without an entry, or have an entry and do not differ."""
     entries = [entry for entry in differences if matches(case, entry.case)]
     excused, wrong = set(), []
     for fact in sorted(gunicorn.keys() | oxicorn.keys()):
@@ -25,7 +25,7 @@ def compare(case, gunicorn, oxicorn, differences=DIFFERENCES):
             note(entry)
     facts = gunicorn.keys() | oxicorn.keys()
     for entry in entries:
-        # A pattern of cases speaks of those among them that have the fact.
+        # A pattern of cases applies to those that have the fact.
         due = not re.search(r"[*?\[]", entry.case) or any(matches(fact, entry.fact) for fact in facts)
         if due and id(entry) not in excused:
             wrong.append(f"{entry.fact}: differences.py lists it for {entry.case!r}, and the two do not differ so")

@@ -1,15 +1,15 @@
-"""Waiting for something to become true, never for time to pass."""
+"""Waits until something is true, and never for a fixed time."""
 
 import time
 
-# Far beyond what one thing takes on a busy machine: a test that reaches it has failed.
-PATIENCE = 20.0
-# Asked at least so often: a machine that gives us little time gives us fewer answers.
+# Far longer than any step on a busy machine: a test that reaches it has failed.
+TIMEOUT = 20.0
+# Ask at least this often, however little processor time we get.
 LOOKS = 200
 
 
-def until(what, condition, seconds=PATIENCE):
-    """Asks until the answer is truthy, and returns it; `what` says in the failure what did not come."""
+def until(what, condition, seconds=TIMEOUT):
+    """Asks until the answer is truthy, and returns it; the failure names `what`."""
     deadline = time.monotonic() + seconds
     pause, looks = 0.002, 0
     while True:
@@ -23,8 +23,8 @@ def until(what, condition, seconds=PATIENCE):
         pause = min(pause * 1.5, 0.05)
 
 
-def until_after(what, measure, goal, seconds=PATIENCE):
-    """Waits until `measure` has come to the goal, for as long as it goes up."""
+def until_after(what, measure, goal, seconds=TIMEOUT):
+    """Waits until `measure` reaches the goal, as long as it grows."""
     reached = measure()
     while reached < goal:
         before = reached

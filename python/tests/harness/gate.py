@@ -1,4 +1,4 @@
-"""A door in the application's way: requests of `/wait/NAME` (apps/lifecycle.py) stay until the test lets them go."""
+"""Holds requests of `/wait/NAME` in the application (apps/lifecycle.py) until the test releases them."""
 
 import pathlib
 import tempfile

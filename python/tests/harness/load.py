@@ -1,4 +1,4 @@
-"""Clients that ask without pause, and count what they do not get."""
+"""Clients that send requests without pause and count the lost ones."""
 
 import collections
 import threading
@@ -11,9 +11,9 @@ from .deadline import until_after
 class Load:
     """`clients` threads, each on its own connection; use it as a context manager.
 
-    fresh: a new connection for each request. Else connections are kept as long as the server keeps them: an end
-    between two requests, before any byte of an answer, is no loss where the server had said so, or where the client may
-    send again (RFC 9112 section 9.3.1) - that is counted apart, as `again`.
+    fresh: a new connection per request. Otherwise connections are kept as long as the server keeps them. A connection that
+    ends between two requests is no loss: either the server announced it, or the client may retry (RFC 9112 section 9.3.1),
+    which is counted in `again`.
     """
 
     def __init__(self, server, clients=4, target="/pid", fresh=False):
@@ -42,7 +42,7 @@ class Load:
         return sum(self.texts.values())
 
     def more(self, count):
-        """Waits for that many answers from now on."""
+        """Waits for `count` more answers."""
         goal = self.served + count
         until_after(f"{count} more answers", lambda: goal if self.lost else self.served, goal)
 

@@ -1,4 +1,4 @@
-"""The error log as records, without what differs from run to run."""
+"""The error log as records, without the parts that differ between runs."""
 
 import dataclasses
 import re

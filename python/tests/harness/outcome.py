@@ -1,4 +1,4 @@
-"""A command that is expected to end by itself: what it said, and its exit code."""
+"""A command that ends by itself: its output and its exit code."""
 
 import os
 import pathlib
@@ -6,7 +6,7 @@ import signal
 import subprocess
 import tempfile
 
-from .deadline import PATIENCE
+from .deadline import TIMEOUT
 from .server import APPS, environment_of, program
 
 RUNS_ON = "runs on"
@@ -20,7 +20,7 @@ class Outcome:
         return f"--- {' '.join(self.command)}\n--- exit code {self.code}\n{self.text[-4000:]}\n---"
 
 
-def run(kind, *args, env=None, files=None, python=None, path=APPS, seconds=PATIENCE, may_run_on=False):
+def run(kind, *args, env=None, files=None, python=None, path=APPS, seconds=TIMEOUT, may_run_on=False):
     """Runs the command to its end; `{folder}` in an argument is a folder of its own, with `files` in it."""
     with tempfile.TemporaryDirectory(prefix=f"{kind}-test-") as name:
         folder = pathlib.Path(name)
@@ -36,7 +36,7 @@ def run(kind, *args, env=None, files=None, python=None, path=APPS, seconds=PATIE
                 code = process.wait(seconds)
             except subprocess.TimeoutExpired:
                 code = RUNS_ON
-                # Not after an end: a daemon of gunicorn's may still be in the group.
+                # Only now: a daemon of gunicorn may still be in the group after an end.
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             output.seek(0)

@@ -1,4 +1,4 @@
-"""Both servers over the same application with the same flags."""
+"""Both servers with the same application and flags."""
 
 import concurrent.futures
 import contextlib

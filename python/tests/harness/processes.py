@@ -1,4 +1,4 @@
-"""What /proc says of a server's processes. The harness asks the kernel, not the server: both servers answer alike."""
+"""The processes of a server, from /proc, so that the harness does not depend on the server."""
 
 import contextlib
 import os

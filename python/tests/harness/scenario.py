@@ -1,4 +1,4 @@
-"""Scenarios of a server's life: functions that do something to a server and return what they see as facts.
+"""Scenarios: functions that do something to a server and return what they see as facts.
 
     signals = Scenarios("signals")
 
@@ -26,7 +26,7 @@ class Scenarios:
         self.group, self.app, self.found = group, app, []
 
     def __call__(self, *args, app=None, gated=False, **options):
-        """gated: the scenario gets a gate too, which the server's application knows."""
+        """gated: the scenario also gets a gate that the application uses."""
         def register(function):
             def run(kind):
                 if not gated:
@@ -42,7 +42,7 @@ class Scenarios:
         return register
 
     def by_kind(self, function):
-        """For a scenario that starts its servers itself: it gets the kind."""
+        """For a scenario that starts its own servers: it gets the kind."""
         self._register(function, function)
         return function
 

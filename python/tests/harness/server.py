@@ -1,7 +1,7 @@
-"""A server under test: the real command in a folder of its own, its logs in files, its end checked.
+"""A server under test: the real command in a folder of its own, with logs in files, and checks at its end.
 
-gunicorn and oxicorn are started by the same flags. What the harness has to know of a server it asks the kernel, so
-that it needs no sentence of either.
+gunicorn and oxicorn get the same flags. The harness asks the kernel about the processes, so that it depends on the messages
+of neither.
 """
 
 import contextlib
@@ -17,13 +17,13 @@ import tempfile
 from . import processes
 from .answer import Broken, Closed
 from .client import Client
-from .deadline import PATIENCE, until
+from .deadline import TIMEOUT, until
 from .log import lines
 
 TESTS = pathlib.Path(__file__).resolve().parent.parent
 APPS = TESTS / "apps"
 GUNICORN, OXICORN = "gunicorn", "oxicorn"
-# Of the person at the keyboard, and read by the servers.
+# Variables of the user that the servers would read.
 THEIRS = re.compile(
     r"(OXICORN|GUNICORN|PYTHON|DJANGO|FLASK)_?.*|(WEB_CONCURRENCY|WORKERS|THREADS|PORT|BIND|LOG_LEVEL|MAX_REQUESTS.*|POOL_.*"
     r"|MAX_OVERFLOW|SCRIPT_NAME|NOTIFY_SOCKET|LISTEN_.*|XDG_.*)"
@@ -31,7 +31,7 @@ THEIRS = re.compile(
 
 
 def environment_of(extra=None):
-    """The environment of a server: nothing that would configure it unasked."""
+    """The environment of a server, without variables that would configure it."""
     kept = {key: value for key, value in os.environ.items() if not THEIRS.fullmatch(key)}
     # A set has the same order in both servers.
     fixed = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
@@ -41,8 +41,7 @@ def environment_of(extra=None):
 def program(kind, python=None):
     """The command that starts a server, from the virtual environment of `python`, or of the tests.
 
-    OXICORN_TESTS_STANDIN=gunicorn puts gunicorn in oxicorn's place: then the suite compares it with itself, and what
-    differs is the suite's own fault.
+    OXICORN_TESTS_STANDIN=gunicorn puts gunicorn in oxicorn's place: any difference is then a fault of the suite.
     """
     folder = pathlib.Path(python or sys.executable).parent
     return [str(folder / (os.environ.get("OXICORN_TESTS_STANDIN", kind) if kind == OXICORN else kind))]
@@ -51,7 +50,7 @@ def program(kind, python=None):
 class Server:
     """Starts at construction; use it as a context manager, or call `stop`.
 
-    expects: patterns of errors that the log may have. signal: how it is ended, SIGTERM unless the test has done it.
+    expects: patterns of errors that the log may have.
     """
 
     def __init__(self, kind, app, *args, env=None, expects=(), files=None, python=None, bind="127.0.0.1:0",
@@ -106,14 +105,14 @@ class Server:
 
     @property
     def is_gunicorn(self):
-        """Also where it stands in for oxicorn."""
+        """True also if it stands in for oxicorn."""
         return self.command[0].endswith(GUNICORN)
 
     @property
     def pid(self):
         return self.process.pid
 
-    def connect(self, seconds=PATIENCE, tls=None):
+    def connect(self, seconds=TIMEOUT, tls=None):
         return Client(self.address, seconds, tls)
 
     def get(self, target, fields=""):
@@ -147,8 +146,8 @@ class Server:
             return self.access_log.read_text(errors="replace").splitlines()
         return []
 
-    def wait_exit(self, seconds=PATIENCE):
-        """The exit code of a server that ends by itself, or was told to."""
+    def wait_exit(self, seconds=TIMEOUT):
+        """The exit code, when the server has ended."""
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -166,7 +165,7 @@ class Server:
             self._abandon()
 
     def stop(self):
-        """Ends the server and checks how: exit code, no process left, no error that was not expected."""
+        """Ends the server and checks the exit code, that no process is left, and that the log has no unexpected error."""
         if self.stopped:
             return
         story = ""
@@ -189,14 +188,14 @@ class Server:
                 raise AssertionError(f"unexpected in the error log: {text}\n{story}")
 
     def story(self):
-        """Command and log, for whoever reads a failure."""
+        """Command and log, for the message of a failure."""
         output = pathlib.Path(self.output.name).read_text(errors="replace")
         return (
             f"--- {' '.join(self.command)}\n--- output\n{output[-4000:]}\n--- error log\n{self.error_text()[-6000:]}\n---"
         )
 
     def _abandon(self):
-        """Leaves nothing behind, whatever state the server is in."""
+        """Kills every process and removes the folder, whatever state the server is in."""
         self.stopped = True
         for pid in {self.pid, *processes.of_session(self.pid)}:
             with contextlib.suppress(ProcessLookupError):

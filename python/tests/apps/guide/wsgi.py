@@ -1,4 +1,4 @@
-"""A task service as the performance guide has it: Flask over SQLAlchemy, one table, JSON."""
+"""The task service of the performance guide: Flask over SQLAlchemy, one table, JSON."""
 
 import datetime
 import os

@@ -1,4 +1,4 @@
-"""An application that shows what it was given, and answers in every way that PEP 3333 allows and some that it does not.
+"""An application that shows its input, and responds in every way that PEP 3333 allows, and in some that it forbids.
 
 A path is a function of one of these files: /plain calls `bodies.plain`. It runs on every Python that the wheel supports.
 """

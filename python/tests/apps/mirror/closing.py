@@ -1,4 +1,4 @@
-"""Iterables that tell whether they were closed."""
+"""Iterables that record whether they were closed."""
 
 from .fields import TEXT, exact
 

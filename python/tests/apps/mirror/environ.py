@@ -1,4 +1,4 @@
-"""What the server gave: the environ, the process, the thread."""
+"""The environ, the process and the thread."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The fields of most answers."""
+"""The fields of most responses."""
 
 TEXT = [("Content-Type", "text/plain")]
 

@@ -1,4 +1,4 @@
-"""Fields of answers, right and wrong."""
+"""Response fields, valid and invalid."""
 
 from .fields import TEXT, exact
 

@@ -1,4 +1,4 @@
-"""How often and when start_response is called."""
+"""When and how often start_response is called."""
 
 import sys
 

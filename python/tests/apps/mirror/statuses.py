@@ -1,4 +1,4 @@
-"""Statuses, right and wrong, and those that have no body."""
+"""Statuses, valid and invalid, and those without a body."""
 
 from .fields import TEXT, exact
 

@@ -1,4 +1,4 @@
-"""Python's logging by logconfig, and wsgi.errors and print beside it: the same files from both servers."""
+"""logconfig, wsgi.errors and print: both servers write the same files."""
 
 import base64
 import fcntl

@@ -1,4 +1,4 @@
-"""Logging as people configure it: a class of their own, and what hooks and applications put on the two loggers."""
+"""A logger class of the user, and handlers and filters that hooks and applications add to the two loggers."""
 
 import json
 import os

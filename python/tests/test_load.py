@@ -1,4 +1,4 @@
-"""Much, slow and many: what oxicorn promises where gunicorn promises less. Bounds, not comparisons."""
+"""Large bodies, slow clients and many connections: memory and threads stay within bounds. Not compared with gunicorn."""
 
 import hashlib
 import threading
@@ -12,8 +12,8 @@ MIB = 1 << 20
 LARGE = 100 * MIB
 
 
-def loads(*flags, **options):
-    return Server(OXICORN, "loads:application", *flags, **options)
+def load(*flags, **options):
+    return Server(OXICORN, "load:application", *flags, **options)
 
 
 def pss(server):
@@ -41,7 +41,7 @@ class Peak(threading.Thread):
 
 
 def test_upload_of_100_mib_in_flat_memory():
-    with loads("--threads", "2") as server, server.connect(60) as client:
+    with load("--threads", "2") as server, server.connect(60) as client:
         client.request("POST", "/upload", BLOCK)
         before = pss(server)
         digest = hashlib.sha256()
@@ -56,7 +56,7 @@ def test_upload_of_100_mib_in_flat_memory():
 
 
 def test_chunked_upload_in_flat_memory():
-    with loads("--threads", "2") as server, server.connect(60) as client:
+    with load("--threads", "2") as server, server.connect(60) as client:
         client.request("POST", "/upload", BLOCK)
         before = pss(server)
         with Peak(server) as peak:
@@ -71,7 +71,7 @@ def test_chunked_upload_in_flat_memory():
 @pytest.mark.parametrize("path", ["download", "download-chunked", "file"])
 def test_download_of_100_mib_in_flat_memory(path):
     """A client that reads slower than the application writes: nothing piles up."""
-    with loads("--threads", "2") as server, server.connect(60) as client:
+    with load("--threads", "2") as server, server.connect(60) as client:
         client.get(f"/{path}/{MIB}")
         before = pss(server)
         with Peak(server) as peak:
@@ -83,7 +83,7 @@ def test_download_of_100_mib_in_flat_memory(path):
 
 def test_a_client_that_reads_nothing_holds_no_thread_for_a_file():
     """One thread: while a client does not take its file, others are served."""
-    with loads("--threads", "1") as server, server.connect() as lazy:
+    with load("--threads", "1") as server, server.connect() as lazy:
         lazy.send(b"GET /file/%d HTTP/1.1\r\nHost: a\r\n\r\n" % (20 * MIB))
         for _ in range(5):
             assert server.get("/ready").text == "ready"
@@ -95,7 +95,7 @@ def test_200_dribbling_clients_hold_no_thread(what):
     """Each sends a byte now and then, and none is refused; meanwhile one client is served as if it were alone."""
     request = b"POST /upload HTTP/1.1\r\nHost: a\r\nX-Field: value\r\nContent-Length: 10\r\n\r\n0123456789"
     begun = 20 if what == "head" else len(request) - 10
-    with loads("--workers", "1", "--threads", "2") as server:
+    with load("--workers", "1", "--threads", "2") as server:
         dribbling = [server.connect() for _ in range(200)]
         for client in dribbling:
             client.send(request[:begun])
@@ -112,7 +112,7 @@ def test_200_dribbling_clients_hold_no_thread(what):
 
 
 def test_idle_connections_hold_no_thread():
-    with loads("--workers", "1", "--threads", "1") as server:
+    with load("--workers", "1", "--threads", "1") as server:
         idle = [server.connect() for _ in range(200)]
         for client in idle:
             assert client.get("/ready").status == 200
@@ -124,7 +124,7 @@ def test_idle_connections_hold_no_thread():
 
 def test_threads_run_together():
     """Four threads of one worker are inside the application at once."""
-    with loads("--workers", "1", "--threads", "4") as server:
+    with load("--workers", "1", "--threads", "4") as server:
         clients = [server.connect() for _ in range(4)]
         for client in clients:
             client.send(b"GET /together/4 HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -135,7 +135,7 @@ def test_threads_run_together():
 
 def test_an_extension_that_lets_go_of_the_lock_runs_beside_others():
     """While one thread is in C code without the lock, another of the same worker answers."""
-    with loads("--workers", "1", "--threads", "2") as server, server.connect() as busy:
+    with load("--workers", "1", "--threads", "2") as server, server.connect() as busy:
         busy.send(b"GET /compute/3000000 HTTP/1.1\r\nHost: a\r\n\r\n")
         answered = 0
         busy.socket.setblocking(False)
@@ -152,7 +152,7 @@ def test_an_extension_that_lets_go_of_the_lock_runs_beside_others():
 
 def test_c_extensions_under_load():
     """sqlite3, zlib and hashlib on many threads; nothing is lost, no worker dies."""
-    with loads("--workers", "2", "--threads", "4") as server:
+    with load("--workers", "2", "--threads", "4") as server:
         workers = sorted(until("two workers", lambda: (found := server.workers()) and len(found) == 2 and found))
         with Load(server, clients=3, target="/query/7") as one, Load(server, clients=3, target="/compressed/3") as two:
             one.more(200)

@@ -1,4 +1,4 @@
-"""What hooks can do with the objects that they are given: as with gunicorn, and for processes that gunicorn has not."""
+"""What hooks can do with their arguments: server, worker, request and response."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 from harness import OXICORN, Scenarios, Server, processes, until
 from harness.server import environment_of
 
-hooked = Scenarios("hooked")
+objects = Scenarios("hook-objects")
 
 TELL = """
 import json, os
@@ -38,7 +38,7 @@ def post_request(worker, req, environ, resp):
 """
 
 
-@hooked("-c", "{folder}/conf.py", files={"conf.py": RETIRE})
+@objects("-c", "{folder}/conf.py", files={"conf.py": RETIRE})
 def a_worker_that_is_not_alive_is_replaced(server):
     old = server.workers()
     served = server.get("/sleep/0").text
@@ -64,7 +64,7 @@ def post_request(worker, req, environ, resp):
 """
 
 
-@hooked("-c", "{folder}/conf.py", "--threads", "2", files={"conf.py": SOCKETS})
+@objects("-c", "{folder}/conf.py", "--threads", "2", files={"conf.py": SOCKETS})
 def sockets_and_connections(server):
     server.get("/pid")
     return {name: facts_of(server, name) for name in ("master", "worker", "connections")}
@@ -101,7 +101,7 @@ threading.setprofile(profile)
 """
 
 
-@hooked("--threads", "2", "--pythonpath", "{folder}", app="traced:application", files={"traced.py": TRACED})
+@objects("--threads", "2", "--pythonpath", "{folder}", app="traced:application", files={"traced.py": TRACED})
 def tracing_of_threads(server):
     return {"traced": server.get("/").text}
 
@@ -134,7 +134,7 @@ def application(environ, start_response):
 """
 
 
-@hooked("-c", "{folder}/conf.py", "--pythonpath", "{folder}", app="echo:application", files={"conf.py": CHANGES, "echo.py": ECHO})
+@objects("-c", "{folder}/conf.py", "--pythonpath", "{folder}", app="echo:application", files={"conf.py": CHANGES, "echo.py": ECHO})
 def the_application_sees_what_pre_request_changes(server):
     fields = "Host: a\r\nX-Twice: a\r\nX-Secret: b\r\nX-Other: c\r\nX-Other: d\r\nContent-Type: e\r\nConnection: close\r\n\r\n"
     facts = {}
@@ -248,4 +248,4 @@ def test_the_children_of_the_config_file_are_its_own(flags):
         server.expects.append(r"killed by SIGKILL")
 
 
-test_hooked = hooked.test()
+test_hook_objects = objects.test()

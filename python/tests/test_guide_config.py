@@ -1,4 +1,4 @@
-"""The config file of the performance guide's service, unmodified, in both servers."""
+"""The unmodified config file of the guide's service, in both servers."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Applications that take long, or take and give much."""
+"""Applications that are slow, or read and send large bodies."""
 
 import hashlib
 import sqlite3

@@ -1,4 +1,4 @@
-"""Small things that applications and people who start them do, and that must not matter; or are told what to do instead."""
+"""Habits of applications and their users that must not matter, or that get a message with the remedy."""
 
 import pathlib
 import shlex
@@ -11,7 +11,7 @@ import pytest
 from harness import OXICORN, Gate, Scenarios, Server, processes, run, until
 from harness.server import APPS, environment_of, program
 
-trifles = Scenarios("trifles", app="trifles:application")
+compatibility = Scenarios("compatibility", app="compatibility:application")
 
 
 def answers(server):
@@ -21,41 +21,41 @@ def answers(server):
     return {"read": post("/read"), "readline": post("/readline"), "lists": server.get("/lists").text}
 
 
-@trifles()
+@compatibility()
 def plain(server):
     return answers(server)
 
 
-@trifles("-k", "gunicorn.workers.sync.SyncWorker")
+@compatibility("-k", "gunicorn.workers.sync.SyncWorker")
 def full_name(server):
     return answers(server)
 
 
-@trifles.by_kind
+@compatibility.by_kind
 def a_class_is_an_application(kind):
-    with Server(kind, "trifles:Class") as server:
+    with Server(kind, "compatibility:Class") as server:
         return {"answer": server.get("/").text}
 
 
-test_trifles = trifles.test()
+test_compatibility = compatibility.test()
 
 
 # gunicorn's own entry points were for setuptools' pkg_resources; unit files still have them.
 @pytest.mark.parametrize("flags", [["egg:gunicorn#sync"], ["egg:gunicorn#gthread", "--threads", "2"]], ids=["sync", "gthread"])
 def test_workers_by_their_entry_points(flags):
-    with Server(OXICORN, "trifles:application", "-k", *flags) as server:
+    with Server(OXICORN, "compatibility:application", "-k", *flags) as server:
         assert answers(server)["lists"] == "lists"
 
 
 @pytest.mark.parametrize("name, advice", [
     ("asgi", "uvicorn"), ("instance", "uvicorn"), ("Asgi2", "uvicorn"),
-    ("create_app", "write 'trifles:create_app()'"), ("create_configured", "write 'trifles:create_configured()'"),
+    ("create_app", "write 'compatibility:create_app()'"), ("create_configured", "write 'compatibility:create_configured()'"),
 ])
 def test_what_is_named_in_place_of_an_application_is_recognised(name, advice):
-    ended = run(OXICORN, "-b", "127.0.0.1:0", f"trifles:{name}")
+    ended = run(OXICORN, "-b", "127.0.0.1:0", f"compatibility:{name}")
     assert ended.code == 4, ended
     assert advice in ended.text, ended
-    assert run(OXICORN, "--check-config", f"trifles:{name}").code != 0
+    assert run(OXICORN, "--check-config", f"compatibility:{name}").code != 0
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])

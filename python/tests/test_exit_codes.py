@@ -1,4 +1,4 @@
-"""Commands that end by themselves: exit code, and what a person finds in the output."""
+"""Commands that end by themselves: their exit code and their output."""
 
 import os
 import re
@@ -115,11 +115,11 @@ def observed(kind, arguments, env=None, runs_on=False):
 
 @pytest.mark.parametrize("name", CASES)
 def test_outcome(name):
-    compare(f"outcomes/{name}", *both(lambda kind: observed(kind, CASES[name], runs_on=name in RUN_ON)))
+    compare(f"exit-codes/{name}", *both(lambda kind: observed(kind, CASES[name], runs_on=name in RUN_ON)))
 
 
 def test_bad_environment():
-    compare("outcomes/bad-cmd-args", *both(lambda kind: observed(kind, [APP], env={"GUNICORN_CMD_ARGS": "--workers many"})))
+    compare("exit-codes/bad-cmd-args", *both(lambda kind: observed(kind, [APP], env={"GUNICORN_CMD_ARGS": "--workers many"})))
 
 
 def test_flags_from_the_environment():
@@ -127,7 +127,7 @@ def test_flags_from_the_environment():
         with Server(kind, "lifecycle:application", env={"GUNICORN_CMD_ARGS": "--workers=2 --umask 0o27"}) as server:
             until("two workers", lambda: len(server.workers()) == 2)
             return {"status": server.get("/pid").status, "umask": server.get("/umask").text}
-    compare("outcomes/flags-from-the-environment", *both(scenario))
+    compare("exit-codes/flags-from-the-environment", *both(scenario))
 
 
 def test_port_in_use():
@@ -135,13 +135,13 @@ def test_port_in_use():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = "127.0.0.1:%d" % taken.getsockname()[1]
-        compare("outcomes/port-in-use", *both(lambda kind: observed(kind, ["--bind", address, APP])))
+        compare("exit-codes/port-in-use", *both(lambda kind: observed(kind, ["--bind", address, APP])))
 
 
 def test_pid_file_of_a_living_process(tmp_path):
     pid_file = tmp_path / "pid"
     pid_file.write_text("1\n")
-    compare("outcomes/pid-file-of-a-living-process", *both(lambda kind: observed(kind, ["--pid", str(pid_file), APP], runs_on=True)))
+    compare("exit-codes/pid-file-of-a-living-process", *both(lambda kind: observed(kind, ["--pid", str(pid_file), APP], runs_on=True)))
 
 
 def test_daemon(tmp_path):
@@ -160,4 +160,4 @@ def test_daemon(tmp_path):
         os.kill(pid, signal.SIGTERM)
         until("its end", lambda: not processes.alive(pid))
         return {**facts, "pid file left": pid_file.exists()}
-    compare("outcomes/daemon", *both(scenario))
+    compare("exit-codes/daemon", *both(scenario))

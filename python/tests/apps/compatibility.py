@@ -1,4 +1,4 @@
-"""Small liberties that applications take, and gunicorn lets them."""
+"""Liberties that applications take and gunicorn allows."""
 
 
 def application(environ, start_response):

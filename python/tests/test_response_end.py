@@ -1,4 +1,4 @@
-"""What an application has begun ends as it should, whoever ends first: the worker, the client, the connection's keys."""
+"""A response ends properly, and its iterable is closed once, when the worker drains or the client leaves."""
 
 import hashlib
 import os
