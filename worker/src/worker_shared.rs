@@ -71,7 +71,7 @@ impl WorkerShared {
         };
         Ok(Self {
             app,
-            in_flight: (0..settings.threads).map(|_| InFlight::default()).collect(),
+            in_flight: (0..settings.threads).map(|_| InFlight::new()).collect(),
             rules: Rules::from(&*settings),
             ready: ReadyQueue::default(),
             adopted: AtomicUsize::new(0),

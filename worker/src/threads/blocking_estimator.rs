@@ -47,6 +47,13 @@ struct Estimate {
     unknown: AtomicU32,
 }
 
+/// How long requests of one kind have taken lately, and how long they waited meanwhile, in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forecast {
+    took: u32,
+    waited: u32,
+}
+
 /// A request under way, at its beginning.
 #[derive(Debug)]
 pub(crate) struct Sample {
@@ -113,20 +120,13 @@ impl BlockingEstimator {
         (hash ^ (hash >> 16)) as usize % KINDS
     }
 
-    /// Whether a request of this kind should have somebody else lead meanwhile.
-    pub(crate) fn blocks(&self, slot: usize, others_wait: bool) -> bool {
-        let from = match others_wait {
-            true => BLOCKS_FROM_MICROS,
-            false => BLOCKS_LONG_FROM_MICROS,
-        };
+    /// What is expected of a request of this kind.
+    pub(super) fn forecast(&self, slot: usize) -> Forecast {
         let estimate = &self.0[slot];
-        estimate.took.load(Ordering::Relaxed) >= from
-            || estimate.waited.load(Ordering::Relaxed) >= WAITS_FROM_MICROS
-    }
-
-    /// Whether a request of this kind takes so long that others should look for a thread elsewhere.
-    pub(crate) fn is_long(&self, slot: usize) -> bool {
-        self.0[slot].took.load(Ordering::Relaxed) >= BLOCKS_LONG_FROM_MICROS
+        Forecast {
+            took: estimate.took.load(Ordering::Relaxed),
+            waited: estimate.waited.load(Ordering::Relaxed),
+        }
     }
 
     /// A request begins on this thread. Only one that is `alone` waits for nobody but itself: threads
@@ -147,6 +147,27 @@ impl BlockingEstimator {
     pub(crate) fn learn(&self, sample: &Sample, ended: Instant) {
         let took = ended.saturating_duration_since(sample.started);
         self.0[sample.slot].learn(took, sample.finding(took));
+    }
+}
+
+impl Forecast {
+    /// Whether somebody else should lead meanwhile.
+    pub(super) fn blocks(self, others_wait: bool) -> bool {
+        let from = match others_wait {
+            true => BLOCKS_FROM_MICROS,
+            false => BLOCKS_LONG_FROM_MICROS,
+        };
+        self.took >= from || self.waited >= WAITS_FROM_MICROS
+    }
+
+    /// Whether others should look for a thread elsewhere.
+    pub(super) fn is_long(self) -> bool {
+        self.took >= BLOCKS_LONG_FROM_MICROS
+    }
+
+    #[cfg(test)]
+    pub(super) fn new(took: u32, waited: u32) -> Self {
+        Self { took, waited }
     }
 }
 
@@ -231,13 +252,13 @@ mod tests {
     #[test]
     fn it_learns_both_ways() {
         let estimator = BlockingEstimator::default();
-        assert!(!estimator.blocks(3, true));
+        assert!(!estimator.forecast(3).blocks(true));
         learn(&estimator, 20, 5000, waited(0));
-        assert!(estimator.blocks(3, false) && !estimator.blocks(4, true));
+        assert!(estimator.forecast(3).blocks(false) && !estimator.forecast(4).blocks(true));
         learn(&estimator, 60, 500, waited(0));
-        assert!(estimator.blocks(3, true) && !estimator.blocks(3, false));
+        assert!(estimator.forecast(3).blocks(true) && !estimator.forecast(3).blocks(false));
         learn(&estimator, 60, 10, Finding::NotLooked);
-        assert!(!estimator.blocks(3, true));
+        assert!(!estimator.forecast(3).blocks(true));
     }
 
     #[test]
@@ -254,11 +275,11 @@ mod tests {
     fn who_waits_blocks_sooner_than_who_computes() {
         let estimator = BlockingEstimator::default();
         learn(&estimator, 60, 250, waited(0));
-        assert!(!estimator.blocks(3, true));
+        assert!(!estimator.forecast(3).blocks(true));
         learn(&estimator, 60, 250, waited(230));
-        assert!(estimator.blocks(3, false));
+        assert!(estimator.forecast(3).blocks(false));
         learn(&estimator, 60, 10, Finding::NotLooked);
-        assert!(!estimator.blocks(3, true));
+        assert!(!estimator.forecast(3).blocks(true));
     }
 
     #[test]
@@ -266,9 +287,9 @@ mod tests {
         let estimator = BlockingEstimator::default();
         learn(&estimator, 60, 250, waited(230));
         learn(&estimator, 500, 250, Finding::Unknown);
-        assert!(estimator.blocks(3, false));
+        assert!(estimator.forecast(3).blocks(false));
         learn(&estimator, 100, 250, Finding::Unknown);
-        assert!(!estimator.blocks(3, true));
+        assert!(!estimator.forecast(3).blocks(true));
     }
 
     #[test]
@@ -285,7 +306,7 @@ mod tests {
     #[test]
     fn a_thread_that_sleeps_does_not_compute() {
         let estimator = BlockingEstimator::default();
-        while !estimator.blocks(3, false) {
+        while !estimator.forecast(3).blocks(false) {
             let sample = estimator.begin(3, Instant::now(), true);
             std::thread::sleep(Duration::from_micros(200));
             estimator.learn(&sample, Instant::now());

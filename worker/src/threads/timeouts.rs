@@ -1,40 +1,107 @@
-//! Requests that the application holds for longer than `timeout`.
+//! Requests that the application holds for longer than `timeout`: the client gets 504 from whoever leads, and the
+//! master another worker. The thread is left to itself: when it comes back it finds its request given up.
 
-use std::time::Duration;
+use std::net::Shutdown;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::{TURN, ThreadPool};
-use crate::in_flight::Found;
+use http::StatusCode;
+use log::{error, warn};
+
+use super::TURN;
+use crate::access_record::AccessRecord;
+use crate::http::ErrorResponse;
+use crate::http::date::DateCache;
+use crate::in_flight::{CalledRequest, InFlight};
 use crate::reactor::Reactor;
+use crate::stack_trace;
+use crate::timed_call::CallTime;
+use crate::worker_shared::WorkerShared;
 
-impl ThreadPool {
-    /// Answers for threads whose application has been waited for longer than `timeout`, and returns
-    /// how long until the next one will have been.
-    pub(super) fn check_seats(&self, reactor: &mut Reactor) -> Duration {
-        let limit = self.shared.settings.timeout;
-        if limit.is_zero() {
-            return TURN;
+/// Answers for threads whose application has been waited for longer than `timeout`, and returns how long
+/// until the next one will have been.
+pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Duration {
+    let limit = shared.settings.timeout;
+    if limit.is_zero() {
+        return TURN;
+    }
+    let now = reactor.now;
+    let mut next = TURN;
+    for in_flight in &shared.in_flight {
+        // Somebody may be in a debugger.
+        if shared.settings.reload.enabled {
+            warn_of_late(shared, in_flight, limit, now);
+            continue;
         }
-        let now = reactor.now;
-        if self.shared.settings.reload.enabled {
-            let in_flight = self.shared.in_flight.iter();
-            in_flight.for_each(|seat| seat.remark(limit, now, &self.shared));
-            return TURN;
-        }
-        let mut timeout = TURN;
-        for seat in &self.shared.in_flight {
-            match seat.check(limit, now) {
-                Found::Idle => {}
-                Found::Busy(since) => {
-                    let age = now.saturating_duration_since(since);
-                    timeout = timeout.min(limit.saturating_sub(age));
-                }
-                Found::Expired(expired) => {
-                    reactor.given_up += 1;
-                    expired.answer(&self.shared, now);
-                    self.shared.tell_of_timeout();
-                }
+        match in_flight.check(limit, now) {
+            CallTime::NoCall => {}
+            CallTime::Left(left) => next = next.min(left),
+            CallTime::Over {
+                call,
+                age,
+                answered,
+            } => {
+                reactor.given_up += 1;
+                let line = call.line();
+                answer(shared, call, answered, now);
+                let thread = in_flight.thread().unwrap_or(0);
+                error!(
+                    "{} after {:.1} s (timeout): {line}; thread {thread} is at:\n{}",
+                    match answered {
+                        true => "response timed out, without another piece",
+                        false => "request timed out",
+                    },
+                    age.as_secs_f64(),
+                    stack_of(shared, thread)
+                );
+                shared.ask_for_replacement("a request took longer than timeout");
+                shared.tell_of_timeout();
             }
         }
-        timeout
     }
+    next
+}
+
+fn warn_of_late(shared: &WorkerShared, in_flight: &InFlight, limit: Duration, now: Instant) {
+    if let Some(line) = in_flight.warn(limit, now) {
+        let thread = in_flight.thread().unwrap_or(0);
+        warn!(
+            "{line} takes longer than timeout ({} s), and is left alone because of reload; thread {thread} is at:\n{}",
+            limit.as_secs_f64(),
+            stack_of(shared, thread)
+        );
+    }
+}
+
+/// Ends the connection of a request that was given up, with 504 where the response has not begun.
+fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Instant) {
+    let Some(transport) = call.transport else {
+        return;
+    };
+    if answered {
+        // Where the end of the connection is the end of the body, the client is not to take this for it.
+        transport.reset();
+    } else {
+        let status = StatusCode::GATEWAY_TIMEOUT;
+        let mut date = DateCache::new();
+        let mut response = ErrorResponse::new(status, "", Some(&call.head), date.at(now));
+        // A socket that takes no hundred bytes belongs to a client that reads nothing.
+        let _ = response.writer.flush(&transport);
+        transport.finish();
+        let record = AccessRecord {
+            started: call.started.unwrap_or(now),
+            scheme: call.scheme,
+            variables: Vec::new(),
+            status: status.as_u16(),
+            fields: response.response.fields,
+            body_bytes: response.body_bytes,
+        };
+        shared.log_access(&call.head, &call.peer, &record, now);
+    }
+    transport.shutdown(Shutdown::Both);
+}
+
+fn stack_of(shared: &WorkerShared, thread: libc::pid_t) -> String {
+    let known = shared.app.stack_of(thread);
+    known.unwrap_or_else(|| stack_trace::of_thread(thread))
 }

@@ -1,0 +1,46 @@
+//! What only the main thread can do: run the application's signal handlers, and take back the signals of the server
+//! that the application has taken meanwhile.
+
+use std::os::fd::AsFd;
+
+use log::error;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use oxicorn_common::{forks, signals};
+
+use super::TURN;
+use crate::reactor::Reactor;
+use crate::worker_shared::WorkerShared;
+
+/// The life of a main thread that serves no requests, until `over` is readable.
+pub(super) fn wait(shared: &WorkerShared, over: &EventFd) -> nix::Result<()> {
+    let timeout = PollTimeout::try_from(TURN).unwrap_or(PollTimeout::ZERO);
+    let mut fds = [PollFd::new(over.as_fd(), PollFlags::POLLIN)];
+    loop {
+        match poll(&mut fds, timeout) {
+            // A signal may have come between two polls.
+            Ok(0) | Err(Errno::EINTR) => {
+                shared.app.interrupted();
+                forks::end_child(0);
+            }
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The same for a main thread that is the one request thread and leads, after a turn of the reactor.
+pub(super) fn attend_to_signals(shared: &WorkerShared, reactor: &mut Reactor) {
+    let is_due = reactor.interrupted || reactor.now >= reactor.signals_due;
+    if shared.settings.threads > 1 || !is_due {
+        return;
+    }
+    reactor.interrupted = false;
+    reactor.signals_due = reactor.now + TURN;
+    if let Err(error) = signals::reclaim() {
+        error!("the signals of the server cannot be taken back: {error}");
+    }
+    shared.app.interrupted();
+    forks::end_child(0);
+}

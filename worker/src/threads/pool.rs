@@ -1,0 +1,205 @@
+//! The life of a request thread: follows, leads, and runs the application for requests that are whole.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use log::error;
+use mio::Waker;
+use nix::sys::eventfd::EventFd;
+
+use super::blocking_estimator::BlockingEstimator;
+use super::leader_inbox::LeaderInbox;
+use super::leadership::{Lead, Leadership};
+use super::request_source::RequestSource;
+use super::rules::{BeforeCall, before_call};
+use super::{TURN, main_thread, timeouts};
+use crate::connection::Connection;
+use crate::reactor::Reactor;
+use crate::request_handler::RequestHandler;
+use crate::worker_shared::WorkerShared;
+
+pub(super) struct ThreadPool {
+    pub(super) shared: Arc<WorkerShared>,
+    pub(super) leadership: Leadership<Reactor>,
+    leader: LeaderInbox,
+    requests: RequestSource,
+    estimator: BlockingEstimator,
+    /// The thread on which the last call began, and the kind of its request.
+    last_thread: AtomicUsize,
+    last_kind: AtomicUsize,
+    /// Readable once the threads are to end, for a main thread that waits.
+    pub(super) over: EventFd,
+}
+
+impl ThreadPool {
+    pub(super) fn new(
+        shared: Arc<WorkerShared>,
+        reactor: Reactor,
+        waker: Waker,
+        over: EventFd,
+    ) -> Self {
+        Self {
+            shared,
+            leader: LeaderInbox::new(waker),
+            requests: RequestSource::new(reactor.handoff.clone(), Arc::clone(&reactor.preface)),
+            leadership: Leadership::new(reactor),
+            estimator: BlockingEstimator::default(),
+            last_thread: AtomicUsize::new(0),
+            last_kind: AtomicUsize::new(0),
+            over,
+        }
+    }
+
+    /// The life of request thread `index`.
+    pub(super) fn work(&self, index: usize) {
+        let mut handler = RequestHandler::new(&self.shared, index);
+        while self.leadership.follow(|| self.leader.wake()) {
+            if let Some(reactor) = self.leadership.try_lead() {
+                self.lead(reactor, &mut handler);
+            }
+        }
+    }
+
+    /// Turns the reactor and runs what it brings, until somebody else leads and nothing waits.
+    fn lead<'a>(&'a self, mut reactor: Lead<'a, Reactor>, handler: &mut RequestHandler<'_>) {
+        reactor.now = Instant::now();
+        loop {
+            let mut next = None;
+            if !reactor.is_due() {
+                next = self.next();
+            }
+            if next.is_none() {
+                self.take_back(&mut reactor);
+                if self.is_over(&reactor) {
+                    return;
+                }
+                let timeout = match self.requests.may_have_any(&self.shared) {
+                    true => Duration::ZERO,
+                    false => TURN,
+                };
+                if !self.turn(&mut reactor, timeout, true) {
+                    return;
+                }
+                main_thread::attend_to_signals(&self.shared, &mut reactor);
+                next = self.next();
+            }
+            let Some(connection) = next else { continue };
+            match self.run(reactor, connection, handler) {
+                Some(again) => reactor = again,
+                None => return,
+            }
+        }
+    }
+
+    /// Runs a request, and as long as others lead then, the next ones; leads again when nobody does.
+    fn run<'a>(
+        &'a self,
+        mut reactor: Lead<'a, Reactor>,
+        mut connection: Box<Connection>,
+        handler: &mut RequestHandler<'_>,
+    ) -> Option<Lead<'a, Reactor>> {
+        let mut kind = self.estimator.slot_for(&connection);
+        let others_wait = !self.shared.ready.is_empty();
+        let forecast = self.estimator.forecast(kind);
+        let before = before_call(self.leadership.idle(), others_wait, forecast);
+        if before == BeforeCall::ShareReady {
+            reactor.share_ready();
+        }
+        // One look at the clock between two requests is enough for both.
+        let mut started = reactor.now;
+        self.leadership
+            .let_go(reactor, before == BeforeCall::Promote);
+        loop {
+            let ended = self.serve(&mut connection, kind, started, handler);
+            if let Some(mut reactor) = self.leadership.try_lead() {
+                reactor.now = ended;
+                reactor.settle(connection);
+                return Some(reactor);
+            }
+            self.leader.give(connection, !self.shared.is_draining());
+            connection = self.next()?;
+            kind = self.estimator.slot_for(&connection);
+            started = Instant::now();
+        }
+    }
+
+    fn serve(
+        &self,
+        connection: &mut Connection,
+        kind: usize,
+        started: Instant,
+        handler: &mut RequestHandler<'_>,
+    ) -> Instant {
+        let alone = self.leadership.idle() + 1 == self.shared.settings.threads;
+        // Relaxed: `note_call` publishes them. Of two calls that begin at once the watchdog may see either.
+        self.last_thread.store(handler.index(), Ordering::Relaxed);
+        self.last_kind.store(kind, Ordering::Relaxed);
+        self.leadership.note_call();
+        let sample = self.estimator.begin(kind, started, alone);
+        let ended = handler.serve(connection, started);
+        self.estimator.learn(&sample, ended);
+        ended
+    }
+
+    /// The request thread on which the last call began.
+    pub(super) fn last_thread(&self) -> usize {
+        self.last_thread.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last call is of a kind that takes long.
+    pub(super) fn is_last_long(&self) -> bool {
+        let kind = self.last_kind.load(Ordering::Relaxed);
+        self.estimator.forecast(kind).is_long()
+    }
+
+    /// One turn of the reactor, after which requests are run where a thread is `free`; false when it was the last.
+    pub(super) fn turn(&self, reactor: &mut Reactor, timeout: Duration, free: bool) -> bool {
+        let timeout = timeouts::check(&self.shared, reactor).min(timeout);
+        let outcome = reactor.turn(timeout, free);
+        self.leader.end_turn();
+        if self.shared.app.retires() {
+            self.shared.ask_for_replacement("its application wants it");
+        }
+        if let Err(error) = &outcome {
+            error!("the event loop failed: {error}");
+            self.dismiss(1);
+        }
+        outcome.is_ok()
+    }
+
+    /// Takes the connections that other threads are done with.
+    pub(super) fn take_back(&self, reactor: &mut Reactor) {
+        for connection in self.leader.take() {
+            reactor.settle(connection);
+        }
+    }
+
+    /// Whether the worker's life is over: then the threads end.
+    pub(super) fn is_over(&self, reactor: &Reactor) -> bool {
+        let over = reactor.is_finished() || self.leadership.dismissed().is_some();
+        if over {
+            reactor.end_shared();
+            self.dismiss(0);
+        }
+        over
+    }
+
+    /// Ends all threads that are not stuck.
+    pub(super) fn dismiss(&self, code: i32) {
+        self.leadership.dismiss(code);
+        // Full it is readable all the more.
+        let _ = self.over.write(1);
+    }
+
+    /// Whether the application holds the one request thread.
+    pub(super) fn is_only_thread_busy(&self) -> bool {
+        self.shared.settings.threads == 1
+            && !self.leadership.is_led()
+            && self.leadership.idle() == 0
+    }
+
+    fn next(&self) -> Option<Box<Connection>> {
+        self.requests.next(&self.shared, &self.leader)
+    }
+}

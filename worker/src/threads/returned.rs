@@ -1,0 +1,45 @@
+//! What request threads give back to the leader: connections whose request is served while somebody else leads.
+//!
+//! The leader need not be woken for a client that has sent nothing yet: what it sends later wakes the leader,
+//! which takes back what is here after each turn of the reactor. Unless that turn fell between the thread's look
+//! at the socket and the giving back: so turns are counted, and one that has ended meanwhile is made up for.
+
+use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+
+#[derive(Debug)]
+pub(crate) struct Returned<T> {
+    items: Mutex<Vec<T>>,
+    /// Turns of the reactor that have ended.
+    turns: AtomicU64,
+}
+
+impl<T> Returned<T> {
+    pub(crate) fn new() -> Self {
+        Self {
+            items: Mutex::new(Vec::new()),
+            turns: AtomicU64::new(0),
+        }
+    }
+
+    /// Gives `item` back. True when the leader has to be woken for it: it is not `quiet`, or may not have been
+    /// since.
+    pub(crate) fn give(&self, mut item: T, is_quiet: impl FnOnce(&mut T) -> bool) -> bool {
+        // Acquire: the look at the socket comes after it.
+        let turns = self.turns.load(Ordering::Acquire);
+        let quiet = is_quiet(&mut item);
+        lock(&self.items).push(item);
+        // Relaxed: a leader that has looked here before the item came has ended its turn before, and the lock
+        // has brought that.
+        !quiet || self.turns.load(Ordering::Relaxed) != turns
+    }
+
+    /// A turn has ended. To be called by the leader, before `take`.
+    pub(crate) fn end_turn(&self) {
+        // Release: a thread that sees it sees the client's bytes too, which this turn was about.
+        self.turns.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn take(&self) -> Vec<T> {
+        std::mem::take(&mut *lock(&self.items))
+    }
+}
