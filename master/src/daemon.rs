@@ -14,6 +14,7 @@ use std::fs::File;
 use std::io::{self, IsTerminal};
 
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+use oxicorn_common::exit_code;
 
 use crate::host::{Host, fork};
 use crate::ready_pipe::{ReadyReceiver, ReadySender, ready_pipe};
@@ -23,7 +24,7 @@ use crate::sys;
 #[derive(Debug)]
 pub(crate) enum Side {
     /// The command that was started; the server is up, or is not.
-    Command(u8),
+    Command(i32),
     Master(ReadySender),
 }
 
@@ -32,12 +33,12 @@ pub(crate) enum Side {
 /// Standard output and error go to nobody, or stay as they are with `keep_output`, unless they are a
 /// terminal's.
 pub(crate) fn daemonize(host: &dyn Host, keep_output: bool) -> io::Result<Side> {
-    let (news, ready_sender) = ready_pipe()?;
+    let (ready_receiver, ready_sender) = ready_pipe()?;
     if fork(host)?.is_some() {
         drop(ready_sender);
-        return Ok(Side::Command(hear(news)));
+        return Ok(Side::Command(wait_for_master(ready_receiver)));
     }
-    drop(news);
+    drop(ready_receiver);
     setsid()?;
     if fork(host)?.is_some() {
         sys::exit_now(0);
@@ -54,16 +55,16 @@ pub(crate) fn daemonize(host: &dyn Host, keep_output: bool) -> io::Result<Side> 
     Ok(Side::Master(ready_sender))
 }
 
-fn hear(news: ReadyReceiver) -> u8 {
-    match news.wait() {
-        Some((0, _)) => 0,
+fn wait_for_master(ready_receiver: ReadyReceiver) -> i32 {
+    match ready_receiver.wait() {
+        Some((0, _)) => exit_code::SUCCESS,
         Some((code, reason)) => {
             eprintln!("oxicorn: {reason}");
-            code
+            code.into()
         }
         None => {
             eprintln!("oxicorn: the master has ended before it served; see the error log");
-            1
+            exit_code::CONFIGURATION_ERROR
         }
     }
 }

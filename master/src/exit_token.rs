@@ -4,10 +4,11 @@
 //! finds it taken is the last. One that is killed takes nothing, but then the other knows that it is alone.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{OwnedFd, RawFd};
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::eventfd::{EfdFlags, EventFd};
+
+use crate::sys;
 
 #[derive(Debug)]
 pub(crate) struct ExitToken(OwnedFd);
@@ -23,10 +24,9 @@ impl ExitToken {
         Self(eventfd)
     }
 
-    /// Has the program that this process is about to become inherit it, by the number that is returned.
-    pub(crate) fn bequeath(&self) -> io::Result<i32> {
-        fcntl(&self.0, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        Ok(self.0.as_raw_fd())
+    /// Keeps it open over exec; returns its number.
+    pub(crate) fn keep_across_exec(&self) -> io::Result<RawFd> {
+        sys::keep_across_exec(&self.0)
     }
 
     /// Whether the other one stays behind. To be asked once, at the end.

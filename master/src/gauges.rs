@@ -19,7 +19,7 @@ pub(crate) struct Gauges {
 
 impl Gauges {
     /// Tells what has changed or is due.
-    pub(crate) fn look(&mut self, workers: usize, newest: Option<&Generation>, now: Instant) {
+    pub(crate) fn report(&mut self, workers: usize, newest: Option<&Generation>, now: Instant) {
         if self.workers.replace(workers) != Some(workers) {
             logging::note_workers(workers);
         }
@@ -38,7 +38,7 @@ impl Gauges {
         }
     }
 
-    /// When [`Gauges::look`] is to be called next; `None` is when something happens.
+    /// When [`Gauges::report`] is to be called next; `None` is when something happens.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.backlog_at
     }

@@ -9,12 +9,10 @@ use oxicorn_common::{Application, Settings};
 use oxicorn_worker::TlsConfig;
 
 use crate::hook_caller::HookCaller;
+use crate::launch::Resolve;
 use crate::listeners::Listeners;
 use crate::supervisor::Plan;
 use crate::{privileges, sys};
-
-/// How the application that the settings name is found. An error is exit code 4.
-pub(crate) type Resolve = Box<dyn Fn(&Settings) -> anyhow::Result<Arc<dyn Application>>>;
 
 #[derive(Clone)]
 pub(crate) struct Generation {

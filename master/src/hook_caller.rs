@@ -1,4 +1,4 @@
-//! The functions of the config file, with the settings that were read with them.
+//! Calls the functions of the config file, with the settings that were read with them.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use log::error;
 use oxicorn_common::Settings;
 use oxicorn_common::hooks::{HookError, HookEvent, Hooks};
 
-use crate::reap::running_config_code;
+use crate::config_children;
 use crate::supervisor::UpgradeState;
 
 #[derive(Debug, Clone)]
@@ -16,12 +16,19 @@ pub(crate) struct HookCaller {
 }
 
 impl HookCaller {
-    /// Calls the function for `event` where something depends on it.
+    /// Calls the function for `event`. The error is what it raised.
     pub(crate) fn call(&self, event: HookEvent) -> Result<(), HookError> {
-        running_config_code(|| self.hooks.call(event))
+        config_children::note_children_of(|| self.hooks.call(event))
     }
 
-    /// Tells that the server starts, in the process that will be the master.
+    /// Calls the function for `event`, and only logs what it raises.
+    pub(crate) fn call_or_log(&self, event: HookEvent) {
+        if let Err(raised) = self.call(event) {
+            error!("{raised}");
+        }
+    }
+
+    /// Calls what is called when the server starts, in the process that will be the master.
     pub(crate) fn call_starting(&self) -> Result<(), HookError> {
         self.call(HookEvent::WorkersChanged {
             new: self.settings.workers,
@@ -30,18 +37,11 @@ impl HookCaller {
         self.call(HookEvent::Starting)
     }
 
-    /// Has the config file know of another master.
-    pub(crate) fn report_upgrade(&self, succession: UpgradeState) {
+    /// Reports the other master of an upgrade.
+    pub(crate) fn report_upgrade(&self, upgrade: UpgradeState) {
         self.call_or_log(HookEvent::Succession {
-            predecessor: succession.predecessor.unwrap_or(0),
-            successor: succession.successor.unwrap_or(0),
+            predecessor: upgrade.old_master.unwrap_or(0),
+            successor: upgrade.new_master.unwrap_or(0),
         });
-    }
-
-    /// Calls the function for `event`. What it raises is logged, and nothing else comes of it.
-    pub(crate) fn call_or_log(&self, event: HookEvent) {
-        if let Err(raised) = self.call(event) {
-            error!("{raised}");
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io;
 
 use nix::unistd::Pid;
-use oxicorn_common::Settings;
+use oxicorn_common::{Settings, signals};
 
 use crate::sys;
 
@@ -74,7 +74,18 @@ impl Host for Native {
     fn leave(&self) {}
 }
 
-/// Forks, under the eyes of `host`.
+/// Forks; `None` is the child.
 pub(crate) fn fork(host: &dyn Host) -> io::Result<Option<Pid>> {
     host.around_fork(&mut sys::fork)
+}
+
+/// Forks by `fork`, with all signals blocked meanwhile. They stay blocked in the child, which still has the handlers of
+/// its parent.
+pub(crate) fn fork_blocking_signals(host: &dyn Host, fork: Fork<'_>) -> io::Result<Option<Pid>> {
+    signals::block_all()?;
+    let forked = host.around_fork(fork);
+    if !matches!(forked, Ok(None)) {
+        signals::unblock_all()?;
+    }
+    forked
 }

@@ -21,7 +21,10 @@
 
 mod activation;
 mod bound_socket;
+mod child_context;
+mod children;
 mod config_check;
+mod config_children;
 mod daemon;
 mod descriptor_limit;
 mod embed;
@@ -30,10 +33,14 @@ mod gauges;
 mod generation;
 mod hook_caller;
 mod host;
+mod inherited;
+mod launch;
 mod listeners;
 mod master;
+mod master_signals;
 mod mold;
 mod native;
+mod new_child;
 mod notify;
 mod oom;
 mod pidfile;
@@ -42,11 +49,10 @@ mod ready_pipe;
 mod reap;
 mod reload;
 mod run;
-mod spawn;
+mod start_command;
 mod supervisor;
 mod syn_filter;
 mod sys;
-mod terminal;
 mod title;
 mod upgrade;
 

@@ -6,16 +6,18 @@
 //! duplicates what its generation listens on.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
-use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use oxicorn_common::address::Address;
 use oxicorn_common::{Listener, Settings};
 
 use crate::bound_socket::{BindError, BoundSocket};
 use crate::syn_filter::reject_handshakes;
 use crate::sys;
+
+/// The variable that names them for a new master, one per line: descriptor, space, the address that it was bound for.
+pub(crate) const SOCKETS: &str = "OXICORN_FD";
 
 /// All sockets of one generation.
 #[derive(Debug, Clone, Default)]
@@ -106,21 +108,19 @@ impl Listeners {
         self.sockets.iter().map(duplicate).collect()
     }
 
-    /// Has the program that this process is about to become inherit the sockets. Returns the variables
-    /// that tell of them, which is `name` unless they came from systemd.
-    pub(crate) fn bequeath<'a>(&self, name: &'a str) -> io::Result<Vec<(&'a str, String)>> {
+    /// Keeps the sockets open over exec. Returns the variables that name them for a new master: [`SOCKETS`], or what
+    /// systemd uses where they are its own.
+    pub(crate) fn keep_across_exec(&self) -> io::Result<Vec<(&'static str, String)>> {
+        let mut lines = String::new();
         for bound in &self.sockets {
-            fcntl(&bound.fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+            let fd = sys::keep_across_exec(&bound.fd)?;
+            lines.push_str(&format!("{fd} {}\n", bound.asked));
         }
-        if self.given {
-            // Its descriptors are those that we were given, and LISTEN_FDS is in the environment.
-            return Ok(vec![("LISTEN_PID", std::process::id().to_string())]);
-        }
-        let lines = self.sockets.iter().map(|bound| {
-            let fd = bound.fd.as_raw_fd();
-            format!("{fd} {}\n", bound.asked)
-        });
-        Ok(vec![(name, lines.collect())])
+        Ok(vec![match self.given {
+            // The descriptors are those that we were given, and LISTEN_FDS is in the environment.
+            true => ("LISTEN_PID", std::process::id().to_string()),
+            false => (SOCKETS, lines),
+        }])
     }
 
     /// How many connections wait to be accepted, over all TCP sockets: of others the kernel does not

@@ -1,165 +1,134 @@
-//! The master's loop: hears signals, messages and deaths, asks the supervisor, does what it says.
+//! The master's loop: turns signals, messages and deaths into events of the supervisor, and carries out its actions.
 //!
 //! ```text
 //!   signal pipe --.
 //!   child pipes ---+-- poll --> events --> Supervisor --> actions --> fork, kill, reload, log
-//!   deadline -----'
+//!   deadline -----'               ^                         |
+//!                                 '------- outcomes --------'
 //! ```
 //!
-//! One thread, for ever. It decides nothing by itself.
+//! One thread, for ever. It decides nothing by itself, and does not ask the supervisor while it acts: an action that fails
+//! is another event.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use log::{info, log};
+use log::{error, info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use oxicorn_common::bell::Bell;
 use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::hooks::HookEvent;
-use oxicorn_common::settings::Source;
-use oxicorn_common::{Handoff, Message, News, Outages, Scoreboard, SignalPipe, logging};
+use oxicorn_common::{Message, SignalPipe, exit_code, logging};
 
-use crate::descriptor_limit::DescriptorLimit;
-use crate::exit_token::ExitToken;
+use crate::child_context::{ChildContext, Forked, ForkedChild};
+use crate::children::{Children, explain_spawn_error};
 use crate::gauges::Gauges;
-use crate::generation::{Generation, Resolve};
+use crate::generation::Generation;
 use crate::hook_caller::HookCaller;
-use crate::host::Host;
-use crate::mold::Mold;
+use crate::launch::Launch;
+use crate::mold::Molds;
 use crate::notify::Notifier;
-use crate::oom::OomWatch;
 use crate::pidfile::Pidfile;
-use crate::ready_pipe::{ReadyReceiver, ReadySender};
-use crate::reap::keep_current_children;
-use crate::spawn::{ChildProcess, SpawnRequest, spawn};
-use crate::supervisor::{Action, ChildId, ChildKind, Event, Pulse, Supervisor, UpgradeState};
-use crate::terminal;
-use crate::title::Title;
-use crate::upgrade::{Command, look_for_old_master};
-
-/// What the master acts on.
-pub(crate) const SIGNALS: [Signal; 10] = [
-    Signal::SIGHUP,
-    Signal::SIGINT,
-    Signal::SIGQUIT,
-    Signal::SIGTERM,
-    Signal::SIGUSR1,
-    Signal::SIGUSR2,
-    Signal::SIGTTIN,
-    Signal::SIGTTOU,
-    Signal::SIGWINCH,
-    Signal::SIGCHLD,
-];
+use crate::ready_pipe::ReadySender;
+use crate::reap::{Reaper, ended_orphans};
+use crate::reload::reload;
+use crate::supervisor::{Action, ChildKind, Event, Pulse, SpawnRequest, Supervisor};
+use crate::upgrade::Upgrade;
+use crate::{config_children, master_signals};
 
 /// How often the master looks after log lines that wait for their receiver.
 const LOGS_EVERY: Duration = Duration::from_millis(100);
 
-/// What every child inherits, of whichever generation.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) scoreboard: Scoreboard,
-    pub(crate) handoff: Handoff,
-    pub(crate) bell: Bell,
-    pub(crate) outages: Outages,
-    pub(crate) news: News,
-}
-
 pub(crate) struct Master {
-    pub(crate) host: Arc<dyn Host>,
-    pub(crate) source: Source,
-    pub(crate) resolve: Resolve,
-    pub(crate) command: Command,
-    /// Those of the newest generation.
-    pub(crate) hook_caller: HookCaller,
-    /// How many there should be, as the config file was told last.
-    pub(crate) workers: usize,
+    /// What children inherit. They keep nothing else of the master but their generation.
+    pub(crate) context: ChildContext,
+    pub(crate) launch: Launch,
     /// The generations that children may still be started of; the last is the newest.
     pub(crate) generations: BTreeMap<u32, Generation>,
-    pub(crate) children: BTreeMap<ChildId, ChildProcess>,
-    /// By generation.
-    pub(crate) molds: BTreeMap<u32, Mold>,
-    pub(crate) shared: Shared,
-    pub(crate) signals: Option<SignalPipe>,
-    pub(crate) oom: OomWatch,
+    /// Of the newest generation.
+    pub(crate) hooks: HookCaller,
+    pub(crate) children: Children,
+    pub(crate) molds: Molds,
+    pub(crate) upgrade: Upgrade,
+    pub(crate) reaper: Reaper,
+    pub(crate) signals: SignalPipe,
     pub(crate) pidfile: Option<Pidfile>,
-    pub(crate) descriptor_limit: DescriptorLimit,
     pub(crate) ready_sender: ReadySender,
-    /// What the successor says of its start.
-    pub(crate) ready_receiver: Option<ReadyReceiver>,
-    /// Shared with the other master, while there is one.
-    pub(crate) exit_token: Option<ExitToken>,
     pub(crate) notifier: Notifier,
-    pub(crate) title: Title,
     pub(crate) gauges: Gauges,
-    /// Why a child could not boot, in its own words.
-    pub(crate) last_words: Option<String>,
+    /// Why the last child that failed could not boot.
+    pub(crate) last_error: Option<String>,
+}
+
+/// Why the loop ends.
+enum Leave {
+    /// The server has ended, with this exit code.
+    Exit(i32),
+    /// This process was just forked.
+    Child(ForkedChild),
 }
 
 impl Master {
-    /// Serves until told to end; returns the exit code.
-    pub(crate) fn run(&mut self, succession: UpgradeState) -> i32 {
+    /// Serves until told to end; returns the exit code. Does not return in children.
+    pub(crate) fn run(mut self) -> i32 {
         let Some(first) = self.generations.values().next() else {
-            return 1;
+            return exit_code::CONFIGURATION_ERROR;
         };
-        // The config file was executed before there was any of ours.
-        keep_current_children();
-        let (mut supervisor, actions) = Supervisor::new(first.plan(), succession, Instant::now());
-        let mut over = self.carry_out(&mut supervisor, actions);
-        while over.is_none() {
-            self.wait(supervisor.deadline(Instant::now()));
-            let before = supervisor.succession();
-            over = self.turn(&mut supervisor);
-            if supervisor.succession() != before {
-                self.hook_caller.report_upgrade(supervisor.succession());
-                if supervisor.is_stopping() {
-                    self.close_listeners(supervisor.succession());
-                }
+        // None of them is ours: the config file was executed before the first fork.
+        config_children::note_all();
+        let state = self.upgrade.state();
+        let (mut supervisor, actions) = Supervisor::new(first.plan(), state, Instant::now());
+        let Break(leave) = self.serve(&mut supervisor, actions);
+        match leave {
+            Leave::Exit(code) => self.finish(code),
+            Leave::Child(child) => {
+                drop(supervisor);
+                child.run(self.into_child_context())
             }
-            self.tell_of_workers(supervisor.workers_wanted());
         }
-        let code = over.unwrap_or(0);
-        let reason = self.last_words.as_deref().unwrap_or("no worker could boot");
-        self.ready_sender.failed(code, reason);
-        let succession = self.look_around(supervisor.succession());
-        self.close_listeners(succession);
-        self.see_molds_end(succession);
+    }
+
+    /// What a child keeps. The rest is dropped, with all its descriptors.
+    fn into_child_context(self) -> ChildContext {
+        self.context
+    }
+
+    fn serve(
+        &mut self,
+        supervisor: &mut Supervisor,
+        actions: Vec<Action>,
+    ) -> ControlFlow<Leave, Infallible> {
+        self.carry_out(supervisor, actions)?;
+        loop {
+            self.wait(supervisor.deadline(Instant::now()));
+            let before = self.upgrade.state();
+            self.turn(supervisor)?;
+            let now = self.upgrade.state();
+            if now != before {
+                self.hooks.report_upgrade(now);
+            }
+        }
+    }
+
+    /// The end of the server: no child is left.
+    fn finish(mut self, code: i32) -> i32 {
+        let reason = self.molds.last_error().or(self.last_error.as_deref());
+        self.ready_sender
+            .failed(code, reason.unwrap_or("no worker could boot"));
+        if self.upgrade.conclude() {
+            self.promote();
+        }
+        self.close_listeners();
+        self.molds.end_all(&mut self.children, &self.hooks);
         let pidfile = self.pidfile.take();
-        // A successor puts its own in the place.
-        if let Some(pidfile) = pidfile.filter(|_| succession.successor.is_none()) {
+        // A new master puts its own in the place.
+        if let Some(pidfile) = pidfile.filter(|_| self.upgrade.state().new_master.is_none()) {
             pidfile.remove();
         }
-        self.hook_caller.call_or_log(HookEvent::Exit);
+        self.hooks.call_or_log(HookEvent::Exit);
         code
-    }
-
-    /// Closes what a child has no business with. Removes nothing.
-    pub(crate) fn let_go(&mut self) {
-        self.keep_only(0);
-    }
-
-    /// As [`Master::let_go`], but for one generation.
-    pub(crate) fn keep_only(&mut self, generation: u32) {
-        self.children.clear();
-        self.molds.clear();
-        self.ready_receiver = None;
-        self.exit_token = None;
-        self.generations.retain(|&number, _| number == generation);
-        self.signals = None;
-        self.pidfile = None;
-        self.ready_sender = ReadySender::default();
-    }
-
-    fn tell_of_workers(&mut self, new: usize) {
-        let old = std::mem::replace(&mut self.workers, new);
-        if new != old {
-            let old = Some(old);
-            self.hook_caller
-                .call_or_log(HookEvent::WorkersChanged { new, old });
-        }
     }
 
     /// Sleeps until something happens or `deadline` comes.
@@ -174,207 +143,222 @@ impl Master {
             }
             None => PollTimeout::NONE,
         };
-        let pipes = self
-            .children
-            .values()
-            .filter(|child| !child.receiver.is_closed())
-            .map(|child| child.receiver.as_fd());
-        let molds = self.molds.values().flat_map(Mold::pipes);
-        let mut fds: Vec<PollFd> = self
-            .signals
-            .iter()
-            .map(AsFd::as_fd)
-            .chain(pipes)
-            .chain(molds)
+        let mut fds: Vec<PollFd> = [self.signals.as_fd()]
+            .into_iter()
+            .chain(self.children.pipes())
+            .chain(self.molds.pipes())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         // Interrupted is a wait that is over: whatever is ready is found without it.
         let _ = poll(&mut fds, timeout);
     }
 
-    /// Handles all that has happened; the exit code when there is nothing left to do.
-    fn turn(&mut self, supervisor: &mut Supervisor) -> Option<i32> {
-        let signals = self.signals.as_mut().map(SignalPipe::take);
-        let mut events: Vec<Event> = self.listen();
-        events.extend(self.collect_dead(supervisor.succession()));
-        events.extend(look_for_old_master(supervisor.succession()));
-        for signal in signals.unwrap_or_default() {
-            events.extend(self.hear(signal));
-        }
+    /// Handles all that has happened.
+    fn turn(&mut self, supervisor: &mut Supervisor) -> ControlFlow<Leave> {
+        let signals = self.signals.take();
+        let mut events = self.molds.read(&mut self.children, &self.hooks);
+        events.extend(self.children.read());
+        events.extend(self.reap());
+        events.extend(self.upgrade.check_old_master());
+        let signals = signals.into_iter();
+        events.extend(signals.filter_map(master_signals::event_of));
         for event in events {
             if let Event::Message {
                 message: Message::Failed { text, .. },
                 ..
             } = &event
             {
-                self.last_words = Some(text.clone());
+                self.last_error = Some(text.clone());
             }
             let actions = supervisor.handle(event, Instant::now());
-            let over = self.carry_out(supervisor, actions);
-            if over.is_some() {
-                return over;
-            }
+            self.carry_out(supervisor, actions)?;
         }
         let now = monotonic_millis();
-        let board = self.shared.scoreboard.clone();
+        let board = &self.context.shared.scoreboard;
         let actions = supervisor.on_tick(Instant::now(), |slot| {
-            let slot = board.slot(slot);
-            let beat = slot.heartbeat();
+            let beat = board.slot(slot).heartbeat();
             Pulse {
                 silence: silence(now, beat),
             }
         });
-        let over = self.carry_out(supervisor, actions);
+        self.carry_out(supervisor, actions)?;
         let newest = self.generations.values().next_back();
         self.gauges
-            .look(supervisor.workers(), newest, Instant::now());
-        over
+            .report(supervisor.workers(), newest, Instant::now());
+        Continue(())
     }
 
-    /// What living children have said.
-    fn listen(&mut self) -> Vec<Event> {
-        let mut events = self.listen_to_molds();
-        for (&id, child) in &mut self.children {
-            if !child.receiver.is_closed() {
-                let messages = child.receiver.read().into_iter();
-                events.extend(messages.map(|message| Event::Message { id, message }));
+    /// The deaths of children, each after the child's last messages.
+    fn reap(&mut self) -> Vec<Event> {
+        let orphans = ended_orphans();
+        let mut events = self.molds.read(&mut self.children, &self.hooks);
+        let new_master = self.upgrade.state().new_master;
+        let known = self.children.pids().chain(self.molds.pids());
+        let known = known.chain(new_master).collect();
+        for (pid, death) in self.reaper.reap(&known, &orphans) {
+            if Some(pid) == new_master {
+                events.push(self.upgrade.on_new_master_exit(death));
+            } else {
+                let (children, hooks) = (&mut self.children, &self.hooks);
+                events.extend(self.molds.on_exit(pid, death, children, hooks));
+                events.extend(self.children.on_exit(pid, death, hooks));
             }
         }
         events
     }
 
-    fn hear(&self, signal: Signal) -> Option<Event> {
-        if signal == Signal::SIGCHLD {
-            return None;
-        }
-        let name = signal.as_str().trim_start_matches("SIG").to_lowercase();
-        if signal == Signal::SIGWINCH && terminal::is_ours() {
-            log::debug!("Signal winch comes from the terminal and is ignored");
-            return None;
-        }
-        info!("Handling signal: {name}");
-        Some(Event::Signal(signal))
-    }
-
-    /// Does what the supervisor wants, and tells it what comes of it.
-    fn carry_out(&mut self, supervisor: &mut Supervisor, actions: Vec<Action>) -> Option<i32> {
-        let mut actions = VecDeque::from(actions);
-        while let Some(action) = actions.pop_front() {
-            let more = match action {
-                Action::Fork {
-                    id,
-                    kind,
-                    slot,
-                    generation,
-                } => {
-                    let request = SpawnRequest {
-                        id,
-                        kind,
-                        slot,
-                        generation,
-                    };
-                    self.fork(request)
-                        .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now()))
-                }
-                Action::Signal { id, signal } => self
-                    .signal(id, signal)
-                    .map_or_else(Vec::new, |event| supervisor.handle(event, Instant::now())),
-                Action::Reload => self.reload(supervisor),
-                Action::StartNewMaster => {
-                    let event = self.start_new_master();
-                    supervisor.handle(event, Instant::now())
-                }
-                Action::Exit { code } => return Some(code),
-                other => {
-                    self.obey(other, supervisor.succession());
-                    Vec::new()
-                }
-            };
-            actions.extend(more);
-        }
-        None
-    }
-
-    /// The event is what has come of it already.
-    fn fork(&mut self, request: SpawnRequest) -> Option<Event> {
-        let generation = self.generations.get(&request.generation);
-        if request.kind == ChildKind::Web && generation.is_some_and(Generation::preloads) {
-            return self.request(request);
-        }
-        Some(match spawn(self, request) {
-            Ok(process) => {
-                let pid = process.pid;
-                self.children.insert(request.id, process);
-                Event::Forked {
-                    id: request.id,
-                    pid,
-                }
+    /// Carries out actions, and those that follow from their outcomes.
+    fn carry_out(
+        &mut self,
+        supervisor: &mut Supervisor,
+        mut actions: Vec<Action>,
+    ) -> ControlFlow<Leave> {
+        while !actions.is_empty() {
+            let mut outcomes = Vec::new();
+            for action in actions {
+                outcomes.extend(self.act(action)?);
             }
-            Err(error) => Event::ForkFailed {
-                id: request.id,
-                reason: why_no_fork(&error),
-            },
-        })
+            let outcomes = outcomes.into_iter();
+            actions = outcomes
+                .flat_map(|event| supervisor.handle(event, Instant::now()))
+                .collect();
+        }
+        Continue(())
     }
 
-    /// The event is what comes of it at once.
-    fn signal(&mut self, id: ChildId, signal: Signal) -> Option<Event> {
-        let Some(child) = self.children.get(&id) else {
-            return self.call_off(id, signal);
-        };
-        // A child that has ended is not reaped yet, so the pid is still its own.
-        let _ = kill(Pid::from_raw(child.pid), signal);
-        None
-    }
-
-    /// Actions that the supervisor expects no answer to.
-    fn obey(&mut self, action: Action, succession: UpgradeState) {
+    /// Carries out one action. The event is its outcome, where the supervisor waits for one.
+    fn act(&mut self, action: Action) -> ControlFlow<Leave, Option<Event>> {
         match action {
-            Action::Forget { generation } => {
-                self.retire_mold(generation);
-                if let Some(old) = self.generations.remove(&generation)
-                    && succession.is_alone()
-                {
-                    let remaining = self.generations.values().map(|other| &other.listeners);
-                    old.listeners.retire(remaining);
+            Action::Fork(request) => return self.fork(request),
+            Action::StartNewMaster => return self.start_new_master(),
+            Action::Exit { code } => return Break(Leave::Exit(code)),
+            Action::Reload { generation } => return Continue(Some(self.reload(generation))),
+            Action::Signal { id, signal } => {
+                if !self.children.signal(id, signal) {
+                    return Continue(self.molds.signal(id, signal, &self.children));
                 }
             }
+            Action::Forget { generation } => self.forget(generation),
             Action::MarkDeserted(deserted) => self.mark_deserted(deserted),
             Action::ReopenLogs => logging::reopen(),
+            Action::WorkersChanged { new, old } => {
+                let old = Some(old);
+                self.hooks
+                    .call_or_log(HookEvent::WorkersChanged { new, old });
+            }
             Action::MarkStopping => {
                 self.mark_deserted(true);
-                match succession.successor {
-                    Some(successor) => self.notifier.succeeded_by(successor),
+                match self.upgrade.state().new_master {
+                    Some(new_master) => self.notifier.succeeded_by(new_master),
                     None => self.notifier.stopping(),
                 }
-                self.retire_molds();
-                self.close_listeners(succession);
+                self.molds.retire_all();
+                self.close_listeners();
             }
+            Action::CloseListeners => self.close_listeners(),
             Action::Serving => {
                 self.ready_sender.serving();
                 self.notifier.ready();
             }
-            Action::Log { level, text } => {
-                log!(level, "{text}");
-            }
+            Action::Log { level, text } => log!(level, "{text}"),
             Action::Promote => self.promote(),
-            Action::Fork { .. }
-            | Action::Signal { .. }
-            | Action::Reload
-            | Action::StartNewMaster
-            | Action::Exit { .. } => {}
+        }
+        Continue(None)
+    }
+
+    fn fork(&mut self, request: SpawnRequest) -> ControlFlow<Leave, Option<Event>> {
+        let id = request.id;
+        let failed = |reason| Continue(Some(Event::ForkFailed { id, reason }));
+        let Some(generation) = self.generations.get(&request.generation) else {
+            return failed("its generation is gone".to_owned());
+        };
+        let (context, children) = (&self.context, &mut self.children);
+        if request.kind == ChildKind::Web && generation.preloads() {
+            return match self.molds.spawn(request, generation, context, children) {
+                Ok(Forked::Parent(())) => Continue(None),
+                Ok(Forked::Child(child)) => Break(Leave::Child(child)),
+                Err(error) => failed(error.to_string()),
+            };
+        }
+        match children.spawn(request, generation, context, &self.hooks) {
+            Ok(Forked::Parent(pid)) => Continue(Some(Event::Forked { id, pid })),
+            Ok(Forked::Child(child)) => Break(Leave::Child(child)),
+            Err(error) => failed(explain_spawn_error(&error)),
         }
     }
 
-    fn mark_deserted(&self, deserted: bool) {
-        self.shared.scoreboard.set_deserted(deserted);
+    fn start_new_master(&mut self) -> ControlFlow<Leave, Option<Event>> {
+        let failed = |reason| Continue(Some(Event::NewMasterFailed { reason }));
+        let Some(newest) = self.generations.values().next_back() else {
+            return failed("there is nothing to serve".to_owned());
+        };
+        let command = &self.launch.command;
+        match self.upgrade.start(command, newest, &self.context) {
+            Ok(Forked::Parent(event)) => Continue(Some(event)),
+            Ok(Forked::Child(child)) => Break(Leave::Child(child)),
+            Err(error) => failed(error.to_string()),
+        }
     }
 
-    /// Lets nobody in any more, unless another master does: then the sockets stay as they are, for as long
-    /// as that may end first. Else they are open until the last child has taken what waits in their
-    /// backlogs and closed them too; from then on clients are refused.
-    fn close_listeners(&mut self, succession: UpgradeState) {
-        if !succession.is_alone() {
+    fn reload(&mut self, number: u32) -> Event {
+        self.notifier.reloading();
+        let state = self.upgrade.state();
+        match reload(&self.launch, &self.generations, &mut self.pidfile, state) {
+            Ok(next) => {
+                info!("Hang up: {}", state.name());
+                self.hooks = next.hook_caller();
+                self.show_title(&next.name());
+                let plan = next.plan();
+                self.generations.insert(number, next);
+                Event::Reloaded(plan)
+            }
+            Err(reason) => Event::ReloadFailed {
+                reason: format!("{reason:#}"),
+            },
+        }
+    }
+
+    /// No more children of this generation will be started.
+    fn forget(&mut self, generation: u32) {
+        self.molds.retire(generation);
+        if let Some(old) = self.generations.remove(&generation)
+            && self.upgrade.state().is_alone()
+        {
+            let remaining = self.generations.values().map(|other| &other.listeners);
+            old.listeners.retire(remaining);
+        }
+    }
+
+    /// Takes the place of the old master, which is gone.
+    fn promote(&mut self) {
+        let Some(newest) = self.generations.values().next_back() else {
+            return;
+        };
+        let (name, path) = (newest.name(), newest.settings.pidfile.clone());
+        self.show_title(&name);
+        if let (Some(pidfile), Some(path)) = (&mut self.pidfile, path)
+            && let Err(reason) = pidfile.rename(&path)
+        {
+            error!("{:#}", anyhow::Error::from(reason));
+        }
+        self.notifier.promoted();
+    }
+
+    fn show_title(&mut self, name: &str) {
+        let suffix = self.upgrade.state().suffix();
+        self.context.title.rename(&format!("{name}{suffix}"));
+        self.context.title.show("master");
+    }
+
+    fn mark_deserted(&self, deserted: bool) {
+        self.context.shared.scoreboard.set_deserted(deserted);
+    }
+
+    /// Lets no more clients in, unless another master does: then the sockets stay as they are, as long as that one may
+    /// end first. Else they are open until the last child has taken what waits in their backlogs and closed them too;
+    /// from then on clients are refused.
+    fn close_listeners(&mut self) {
+        if !self.upgrade.state().is_alone() {
             return;
         }
         for (_, generation) in std::mem::take(&mut self.generations) {
@@ -390,19 +374,4 @@ fn silence(now: u64, beat: u64) -> Duration {
         true => Duration::MAX,
         false => Duration::from_millis(now.saturating_sub(beat)),
     }
-}
-
-/// fork(2) has few errors, of which none says what there is not enough of.
-fn why_no_fork(error: &std::io::Error) -> String {
-    let of = match error.raw_os_error() {
-        Some(libc::EAGAIN) => {
-            " processes: see RLIMIT_NPROC (ulimit -u) of the user, pids.max of the control group, and kernel.pid_max"
-        }
-        Some(libc::ENOMEM) => {
-            " pages of memory: see memory.max of the control group, and vm.overcommit_memory"
-        }
-        Some(libc::EMFILE) => " descriptors: see RLIMIT_NOFILE (ulimit -n)",
-        _ => return error.to_string(),
-    };
-    format!("{error}: too few{of}")
 }

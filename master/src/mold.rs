@@ -1,24 +1,25 @@
-//! The mold: the process that the workers of one generation are forked from, where their application
-//! is to be loaded once (`preload_app`).
+//! Molds: with `preload_app` the workers of one generation are forked from a process that has loaded the application
+//! once, so that they share its memory until one of them writes to it.
 //!
 //! ```text
-//!   master --fork--> mold: loads the application, says ready, waits
+//!   master --fork--> mold: loads the application, sends "ready", waits
 //!     |  --request, with the writing end of a pipe-->  |
-//!     |                                              `--fork twice--> worker: born, ready, ...
-//!     '----- reaps, as the subreaper of its orphans ---------------------'
+//!     |                                                `--fork twice--> worker: "born", "ready", ...
+//!     '----- reaps, as the subreaper of its orphans ----------------------'
 //! ```
 //!
-//! What has been loaded is shared by the workers until one writes to it. The master itself loads
-//! nothing, so that a reload, which is a new mold, loads everything anew. A mold that is gone is made
-//! again for the next worker that its generation needs.
+//! The master itself loads nothing, so a reload makes a new mold and loads everything again. A mold that is gone is made
+//! again for the next worker that its generation needs. The supervisor does not know about molds: a fork only takes
+//! longer.
 //!
-//! This is the master's side; `process` is the other one.
+//! This is the master's side; `process` is the mold's.
 
 mod process;
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{error, warn};
@@ -28,19 +29,25 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::{Pid, getpid};
 use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::message::channel;
-use oxicorn_common::{Message, MessageReceiver};
+use oxicorn_common::{Message, MessageReceiver, exit_code};
 
-use crate::master::Master;
-use crate::spawn::{SpawnRequest, announce, claim, fork_to, register};
-use crate::supervisor::{ChildId, Death, Event, ExitKind, UpgradeState};
+use crate::child_context::{ChildContext, Forked, ForkedChild};
+use crate::children::{Children, call_pre_fork};
+use crate::generation::Generation;
+use crate::hook_caller::HookCaller;
+use crate::host::fork_blocking_signals;
+use crate::supervisor::{ChildId, Death, Event, ExitKind, SpawnRequest};
+use crate::sys;
 use process::MoldProcess;
 
 /// A mold as the master knows it.
 #[derive(Debug)]
-pub(crate) struct Mold {
+struct Mold {
     pid: i32,
     receiver: MessageReceiver,
     requests: OwnedFd,
+    /// Of its generation.
+    hooks: HookCaller,
     /// The application is loaded.
     ready: bool,
     /// It has been told to end.
@@ -49,7 +56,7 @@ pub(crate) struct Mold {
     pending: BTreeMap<ChildId, PendingWorker>,
 }
 
-/// A worker that the supervisor has been promised.
+/// A worker that the supervisor was promised.
 #[derive(Debug)]
 struct PendingWorker {
     request: SpawnRequest,
@@ -58,8 +65,41 @@ struct PendingWorker {
 }
 
 impl Mold {
-    /// What the master has to listen to.
-    pub(crate) fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    /// Forks the mold of a generation.
+    fn spawn(
+        number: u32,
+        generation: &Generation,
+        context: &ChildContext,
+    ) -> io::Result<Forked<Self>> {
+        let (sender, receiver) = channel()?;
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let (requests, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
+        prctl::set_child_subreaper(true)?;
+        let process = MoldProcess {
+            sender,
+            requests: theirs,
+            parent: getpid(),
+            number,
+        };
+        Ok(
+            match fork_blocking_signals(&*context.host, &mut sys::fork)? {
+                None => Forked::Child(ForkedChild::new(generation, move |context, generation| {
+                    process.run(context, generation)
+                })),
+                Some(pid) => Forked::Parent(Self {
+                    pid: pid.as_raw(),
+                    receiver,
+                    requests,
+                    hooks: generation.hook_caller(),
+                    ready: false,
+                    retired: false,
+                    pending: BTreeMap::new(),
+                }),
+            },
+        )
+    }
+
+    fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let pending = self.pending.values();
         let receivers = pending.filter_map(|pending| pending.receiver.as_ref());
         receivers
@@ -68,7 +108,19 @@ impl Mold {
             .map(AsFd::as_fd)
     }
 
-    /// Ends the process, whatever its application does.
+    /// Sends the request for a worker to the mold, which is ready.
+    fn send(&mut self, id: ChildId) -> io::Result<()> {
+        let Some(pending) = self.pending.get_mut(&id) else {
+            return Ok(());
+        };
+        let error = call_pre_fork(&self.hooks, pending.request);
+        let (sender, receiver) = channel()?;
+        process::send_request(&self.requests, pending.request, error.as_ref(), sender)?;
+        pending.receiver = Some(receiver);
+        Ok(())
+    }
+
+    /// Kills the process, whatever its application does.
     fn end(&mut self) {
         self.retired = true;
         // It is not reaped yet, so the pid is still its own.
@@ -76,172 +128,179 @@ impl Mold {
     }
 }
 
-impl Master {
-    /// Has a worker made by the mold of its generation. What comes of it is told by
-    /// [`Master::listen_to_molds`], unless it fails at once.
-    pub(crate) fn request(&mut self, request: SpawnRequest) -> Option<Event> {
-        let outcome = self.mold_of(request).and_then(|ready| {
-            claim(self, request)?;
-            Ok(ready)
-        });
-        match outcome {
-            Ok(true) => self.send(request),
-            Ok(false) => None,
-            Err(error) => Some(fork_failed(request, &error)),
+/// The molds of all generations.
+#[derive(Debug, Default)]
+pub(crate) struct Molds {
+    by_generation: BTreeMap<u32, Mold>,
+    /// Why the last one that failed could not boot.
+    last_error: Option<String>,
+}
+
+impl Molds {
+    /// Asks the mold of `generation` for a worker, and makes the mold where there is none. [`Molds::read`] returns the
+    /// outcome, unless it fails at once.
+    pub(crate) fn spawn(
+        &mut self,
+        request: SpawnRequest,
+        generation: &Generation,
+        context: &ChildContext,
+        children: &Children,
+    ) -> io::Result<Forked<()>> {
+        let outcome = self.request(request, generation, context, children);
+        if outcome.is_err() {
+            self.take_pending(request.id);
+            children.release_slot(request.slot);
         }
-        .inspect(|_| self.give_up(request))
+        outcome
     }
 
-    /// The supervisor is told that nothing comes of a request.
-    fn give_up(&mut self, request: SpawnRequest) {
-        self.take_pending(request.id);
-        self.shared.scoreboard.fold(request.slot);
-    }
-
-    /// Notes the request at the mold that will have it, which is made if there is none. True when that
-    /// is ready.
-    fn mold_of(&mut self, request: SpawnRequest) -> io::Result<bool> {
+    fn request(
+        &mut self,
+        request: SpawnRequest,
+        generation: &Generation,
+        context: &ChildContext,
+        children: &Children,
+    ) -> io::Result<Forked<()>> {
         let number = request.generation;
-        let mut orphans = BTreeMap::new();
-        if self.molds.get(&number).is_none_or(|mold| mold.retired) {
-            let mold = make(self, number)?;
-            if let Some(old) = self.molds.insert(number, mold) {
-                orphans = old.pending;
+        let usable = self.by_generation.get(&number).filter(|mold| !mold.retired);
+        if usable.is_none() {
+            let mut mold = match Mold::spawn(number, generation, context)? {
+                Forked::Parent(mold) => mold,
+                Forked::Child(child) => return Ok(Forked::Child(child)),
+            };
+            if let Some(old) = self.by_generation.remove(&number) {
+                mold.pending = old.pending;
+            }
+            self.by_generation.insert(number, mold);
+        }
+        if let Some(mold) = self.by_generation.get_mut(&number) {
+            let receiver = None;
+            let worker = PendingWorker { request, receiver };
+            mold.pending.insert(request.id, worker);
+            children.claim_slot(request, generation);
+            if mold.ready {
+                mold.send(request.id)?;
             }
         }
-        let mold = self.molds.get_mut(&number).ok_or(io::ErrorKind::NotFound)?;
-        mold.pending.append(&mut orphans);
-        let receiver = None;
-        mold.pending
-            .insert(request.id, PendingWorker { request, receiver });
-        Ok(mold.ready)
+        Ok(Forked::Parent(()))
     }
 
-    /// Gives a request to a mold that is ready. The event is that it cannot be given.
-    fn send(&mut self, request: SpawnRequest) -> Option<Event> {
-        let refusal = announce(self, request);
-        let mold = self.molds.get_mut(&request.generation)?;
-        let pending = mold.pending.get_mut(&request.id)?;
-        let given = channel().and_then(|(sender, receiver)| {
-            process::send_request(&mold.requests, request, refusal.as_ref(), sender)?;
-            pending.receiver = Some(receiver);
-            Ok(())
-        });
-        given.err().map(|error| fork_failed(request, &error))
+    /// What the master has to poll.
+    pub(crate) fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.by_generation.values().flat_map(Mold::pipes)
     }
 
-    /// What molds have said, and the workers to be.
-    pub(crate) fn listen_to_molds(&mut self) -> Vec<Event> {
+    /// What molds and their workers have written since the last call. A worker that has its process joins `children`.
+    pub(crate) fn read(&mut self, children: &mut Children, hooks: &HookCaller) -> Vec<Event> {
+        let numbers: Vec<u32> = self.by_generation.keys().copied().collect();
+        let read = |number| self.read_mold(number, children, hooks);
+        numbers.into_iter().flat_map(read).collect()
+    }
+
+    fn read_mold(
+        &mut self,
+        number: u32,
+        children: &mut Children,
+        hooks: &HookCaller,
+    ) -> Vec<Event> {
         let mut events = Vec::new();
-        let numbers: Vec<u32> = self.molds.keys().copied().collect();
-        for number in numbers {
-            events.extend(self.listen_to_mold(number));
-        }
-        events
-    }
-
-    fn listen_to_mold(&mut self, number: u32) -> Vec<Event> {
-        let Some(mold) = self.molds.get_mut(&number) else {
-            return Vec::new();
+        let Some(mold) = self.by_generation.get_mut(&number) else {
+            return events;
         };
         let mut due = Vec::new();
         for message in mold.receiver.read() {
             match message {
                 Message::Ready => {
                     mold.ready = true;
-                    due = mold
-                        .pending
-                        .values()
-                        .map(|pending| pending.request)
-                        .collect();
+                    due = mold.pending.keys().copied().collect();
                 }
-                Message::Failed { text, .. } => self.last_words = Some(text),
+                Message::Failed { text, .. } => self.last_error = Some(text),
                 _ => {}
             }
         }
-        let mut said = Vec::new();
+        let mut spoken = Vec::new();
         for (&id, pending) in &mut mold.pending {
             if let Some(receiver) = &mut pending.receiver {
                 let messages = receiver.read();
                 if !messages.is_empty() || receiver.is_closed() {
-                    said.push((id, messages));
+                    spoken.push((id, messages));
                 }
             }
         }
-        let mut events = Vec::new();
-        for (id, messages) in said {
-            events.extend(self.deliver(id, messages));
+        for (id, messages) in spoken {
+            if let Some(pending) = mold.pending.remove(&id) {
+                events.extend(deliver(pending, messages, children, hooks));
+            }
         }
-        for request in due {
-            if let Some(failed) = self.send(request) {
-                self.give_up(request);
-                events.push(failed);
+        for id in due {
+            let sent = mold.send(id);
+            if let Err(error) = sent
+                && let Some(pending) = mold.pending.remove(&id)
+            {
+                children.release_slot(pending.request.slot);
+                let reason = error.to_string();
+                events.push(Event::ForkFailed { id, reason });
             }
         }
         events
     }
 
-    /// Has a worker among the children once it is there; `messages` begin with its birth.
-    fn deliver(&mut self, id: ChildId, messages: Vec<Message>) -> Vec<Event> {
-        let Some(pending) = self.take_pending(id) else {
-            return Vec::new();
-        };
-        let mut messages = messages.into_iter();
-        let (Some(Message::Born { pid }), Some(receiver)) = (messages.next(), pending.receiver)
-        else {
-            self.shared.scoreboard.fold(pending.request.slot);
-            let reason = "the mold could not".to_owned();
-            return vec![Event::ForkFailed { id, reason }];
-        };
-        let process = register(self, pending.request, pid, receiver);
-        self.children.insert(id, process);
-        let said = messages.map(|message| Event::Message { id, message });
-        [Event::Forked { id, pid }]
-            .into_iter()
-            .chain(said)
-            .collect()
-    }
-
     fn take_pending(&mut self, id: ChildId) -> Option<PendingWorker> {
-        let mut molds = self.molds.values_mut();
+        let mut molds = self.by_generation.values_mut();
         molds.find_map(|mold| mold.pending.remove(&id))
     }
 
-    /// Calls off a worker that is to be. The event is its end; `None` where there is no such worker.
-    pub(crate) fn call_off(&mut self, id: ChildId, signal: Signal) -> Option<Event> {
+    /// Signals a worker that has no process yet, which cancels it. The event is its end; `None` where there is no such
+    /// worker.
+    pub(crate) fn signal(
+        &mut self,
+        id: ChildId,
+        signal: Signal,
+        children: &Children,
+    ) -> Option<Event> {
         if signal == Signal::SIGUSR1 {
-            // It will open the logs anew by itself.
+            // It opens the logs again by itself.
             return None;
         }
-        let pending = self.take_pending(id)?;
-        self.shared.scoreboard.fold(pending.request.slot);
-        // One that is told to end by force was not ready in time, for its mold is not.
+        let SpawnRequest {
+            slot, generation, ..
+        } = self.take_pending(id)?.request;
+        children.release_slot(slot);
+        // A worker that is ended by force was not ready in time, because its mold is not.
         if matches!(signal, Signal::SIGABRT | Signal::SIGKILL)
-            && let Some(mold) = self.molds.get_mut(&pending.request.generation)
+            && let Some(mold) = self.by_generation.get_mut(&generation)
             && !mold.ready
         {
             mold.end();
         }
-        Some(called_off(id))
+        let death = Death {
+            kind: ExitKind::Exited {
+                code: exit_code::SUCCESS,
+            },
+            out_of_memory: false,
+        };
+        Some(Event::Exited { id, death })
     }
 
-    pub(crate) fn pids_of_molds(&self) -> impl Iterator<Item = i32> {
-        self.molds.values().map(|mold| mold.pid)
+    pub(crate) fn pids(&self) -> impl Iterator<Item = i32> {
+        self.by_generation.values().map(|mold| mold.pid)
     }
 
-    pub(crate) fn is_mold(&self, pid: i32) -> bool {
-        self.molds.values().any(|mold| mold.pid == pid)
-    }
-
-    /// A mold has ended, and with it the hopes of all that it should have made.
-    pub(crate) fn bury_mold(&mut self, pid: i32, death: Death) -> Vec<Event> {
-        let found = self.molds.iter().find(|(_, mold)| mold.pid == pid);
-        let Some(number) = found.map(|(&number, _)| number) else {
+    /// Removes a mold that was reaped, and with it the workers that it should have forked.
+    pub(crate) fn on_exit(
+        &mut self,
+        pid: i32,
+        death: Death,
+        children: &mut Children,
+        hooks: &HookCaller,
+    ) -> Vec<Event> {
+        let mut molds = self.by_generation.iter();
+        let Some((&number, _)) = molds.find(|(_, mold)| mold.pid == pid) else {
             return Vec::new();
         };
-        // Why it could not load the application is among what it has said.
-        let mut events = self.listen_to_mold(number);
-        let Some(mold) = self.molds.remove(&number) else {
+        // The reason why it could not load the application is among its messages.
+        let mut events = self.read_mold(number, children, hooks);
+        let Some(mold) = self.by_generation.remove(&number) else {
             return events;
         };
         if !mold.retired && mold.ready {
@@ -249,78 +308,69 @@ impl Master {
         } else if !mold.retired && death.exit_code().is_none() {
             error!("Mold (pid: {pid}) {death} before it was ready");
         }
-        self.hook_caller.call_or_log(HookEvent::MoldExit { pid });
+        hooks.call_or_log(HookEvent::MoldExit { pid });
         for (id, pending) in mold.pending {
-            self.shared.scoreboard.fold(pending.request.slot);
+            children.release_slot(pending.request.slot);
             events.push(Event::Exited { id, death });
         }
         events
     }
 
+    /// Why the last mold that failed could not boot.
+    pub(crate) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_deref()
+    }
+
     /// Ends the mold of a generation that starts no more workers.
-    pub(crate) fn retire_mold(&mut self, generation: u32) {
-        if let Some(mold) = self.molds.get_mut(&generation) {
+    pub(crate) fn retire(&mut self, generation: u32) {
+        if let Some(mold) = self.by_generation.get_mut(&generation) {
             mold.end();
         }
     }
 
-    pub(crate) fn retire_molds(&mut self) {
-        self.molds.values_mut().for_each(Mold::end);
+    pub(crate) fn retire_all(&mut self) {
+        self.by_generation.values_mut().for_each(Mold::end);
     }
 
-    /// Kills the molds that are left, and has their ends told to whoever wants to know.
-    pub(crate) fn see_molds_end(&mut self, succession: UpgradeState) {
-        self.retire_molds();
+    /// Ends all molds and waits for them, for a second at most, so that the config file hears of their ends.
+    pub(crate) fn end_all(&mut self, children: &mut Children, hooks: &HookCaller) {
+        self.retire_all();
         let until = Instant::now() + Duration::from_secs(1);
-        while !self.molds.is_empty() && Instant::now() < until {
-            // The children are gone already.
-            drop(self.collect_dead(succession));
-            std::thread::sleep(Duration::from_millis(2));
+        while !self.by_generation.is_empty() && Instant::now() < until {
+            for pid in self.pids().collect::<Vec<_>>() {
+                if let Some(kind) = sys::reap(pid) {
+                    let out_of_memory = false;
+                    let death = Death {
+                        kind,
+                        out_of_memory,
+                    };
+                    self.on_exit(pid, death, children, hooks);
+                }
+            }
+            thread::sleep(Duration::from_millis(2));
         }
     }
 }
 
-/// Forks the mold of a generation.
-fn make(master: &mut Master, number: u32) -> io::Result<Mold> {
-    let (sender, receiver) = channel()?;
-    let flags = SockFlag::SOCK_CLOEXEC;
-    let (requests, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-    prctl::set_child_subreaper(true)?;
-    let parent = getpid();
-    let mut ours = Some((receiver, requests));
-    let pid = fork_to(master, crate::sys::fork, |master| {
-        ours = None;
-        MoldProcess {
-            sender,
-            requests: theirs,
-            parent,
-        }
-        .live(master, number)
-    })?;
-    let (receiver, requests) = ours.take().ok_or(io::ErrorKind::NotFound)?;
-    Ok(Mold {
-        pid,
-        receiver,
-        requests,
-        ready: false,
-        retired: false,
-        pending: BTreeMap::new(),
-    })
-}
-
-fn fork_failed(request: SpawnRequest, error: &io::Error) -> Event {
-    Event::ForkFailed {
-        id: request.id,
-        reason: error.to_string(),
-    }
-}
-
-/// The end of a child that has never lived: nothing went wrong with it.
-fn called_off(id: ChildId) -> Event {
-    let end = ExitKind::Exited { code: 0 };
-    let death = Death {
-        kind: end,
-        out_of_memory: false,
+/// A worker's first message says that it has its process, and it joins `children`. Without that the mold could not fork
+/// it.
+fn deliver(
+    pending: PendingWorker,
+    messages: Vec<Message>,
+    children: &mut Children,
+    hooks: &HookCaller,
+) -> Vec<Event> {
+    let SpawnRequest { id, slot, .. } = pending.request;
+    let mut messages = messages.into_iter();
+    let (Some(Message::Born { pid }), Some(receiver)) = (messages.next(), pending.receiver) else {
+        children.release_slot(slot);
+        let reason = "the mold could not".to_owned();
+        return vec![Event::ForkFailed { id, reason }];
     };
-    Event::Exited { id, death }
+    children.register(pending.request, pid, receiver, hooks);
+    let messages = messages.map(|message| Event::Message { id, message });
+    [Event::Forked { id, pid }]
+        .into_iter()
+        .chain(messages)
+        .collect()
 }

@@ -16,7 +16,9 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat};
 use nix::unistd::Uid;
-use oxicorn_common::DirectoryEntry;
+use oxicorn_common::{DirectoryEntry, Settings};
+
+use crate::supervisor::UpgradeState;
 
 /// Why there is no pidfile.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +53,25 @@ pub(crate) struct Pidfile {
     empty_by: Option<u32>,
 }
 
+/// Where the pid file is to be: beside that of the old master, while there is one.
+pub(crate) fn path_of(settings: &Settings, upgrade: UpgradeState) -> Option<PathBuf> {
+    let mut path = settings.pidfile.clone()?.into_os_string();
+    path.push(upgrade.suffix());
+    Some(path.into())
+}
+
 impl Pidfile {
+    /// Locks the file at `path`, if there is to be one, and writes the pid of this process.
+    pub(crate) fn create(
+        path: Option<&Path>,
+        workers: Option<Uid>,
+    ) -> Result<Option<Self>, PidfileError> {
+        let Some(path) = path else { return Ok(None) };
+        let mut pidfile = Self::lock(path, workers)?;
+        pidfile.write()?;
+        Ok(Some(pidfile))
+    }
+
     /// Makes or takes over the file at `path` and locks it. Nothing is written yet: the process
     /// that locks may not be the one that serves. `workers` is the user whose links are not followed.
     pub(crate) fn lock(path: &Path, workers: Option<Uid>) -> Result<Self, PidfileError> {

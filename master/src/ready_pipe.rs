@@ -3,10 +3,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{OwnedFd, RawFd};
 
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
+
+use crate::sys;
 
 /// The way to whoever waits; nothing where nobody does.
 #[derive(Debug, Default)]
@@ -33,11 +35,10 @@ impl ReadySender {
         }
     }
 
-    /// Has the program that this process is about to become inherit it, by the number that is returned.
-    pub(crate) fn bequeath(&self) -> io::Result<i32> {
+    /// Keeps it open over exec; returns its number.
+    pub(crate) fn keep_across_exec(&self) -> io::Result<RawFd> {
         let pipe = self.pipe.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
-        fcntl(pipe, FcntlArg::F_SETFD(FdFlag::empty()))?;
-        Ok(pipe.as_raw_fd())
+        sys::keep_across_exec(pipe)
     }
 
     /// For two who may fail, of whom only one will.

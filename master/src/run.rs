@@ -1,8 +1,8 @@
-//! From the command line to the loop: reads settings, finds the application, binds, detaches,
-//! and hands over to the [`Master`].
+//! From the command line to the loop: reads the settings, finds the application, binds, goes into the background, and
+//! becomes the [`Master`].
 //!
-//! Whatever can go wrong without a child goes wrong here, before anything is forked: one line on
-//! stderr and the exit code.
+//! Everything that can fail without a child fails here, before the first fork: one line on standard error and an exit
+//! code.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -13,32 +13,33 @@ use log::{error, info};
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::settings::{ApplicationSettings, Loaded, SettingsError, Source};
-use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, logging};
+use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, exit_code, logging};
 use oxicorn_common::{News, Outages};
 use oxicorn_worker::TlsConfig;
 
+use crate::child_context::{ChildContext, SharedResources};
+use crate::children::Children;
 use crate::config_check::find_problems;
 use crate::daemon::{Side, daemonize};
 use crate::descriptor_limit::DescriptorLimit;
 use crate::gauges::Gauges;
 use crate::generation::{
-    Generation, Resolve, change_directory, change_environment, describe_directory, warn_of,
+    Generation, change_directory, change_environment, describe_directory, warn_of,
 };
 use crate::hook_caller::HookCaller;
 use crate::host::{Host, Native};
+use crate::inherited::Inherited;
+use crate::launch::{Launch, Resolve};
 use crate::listeners::Listeners;
-use crate::master::{Master, SIGNALS, Shared};
+use crate::master::Master;
+use crate::mold::Molds;
 use crate::notify::Notifier;
-use crate::oom::OomWatch;
-use crate::pidfile::Pidfile;
+use crate::pidfile::{self, Pidfile};
+use crate::reap::Reaper;
+use crate::start_command::StartCommand;
 use crate::title::Title;
-use crate::upgrade::{Command, Inheritance, place_of_pidfile, title_of};
-use crate::{activation, native, privileges, sys};
-
-/// Bad configuration, or an address that cannot be had.
-const CONFIGURATION_ERROR: u8 = 1;
-/// gunicorn's `APP_LOAD_ERROR`.
-const LOAD_ERROR: u8 = 4;
+use crate::upgrade::Upgrade;
+use crate::{activation, master_signals, native, privileges, sys};
 
 /// The positional argument is missing, or not wanted.
 #[derive(Debug, thiserror::Error)]
@@ -47,14 +48,14 @@ pub struct UsageError(pub String);
 
 /// An error and the exit code that goes with it.
 struct Failure {
-    code: u8,
+    code: i32,
     reason: anyhow::Error,
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(reason: E) -> Self {
         Self {
-            code: CONFIGURATION_ERROR,
+            code: exit_code::CONFIGURATION_ERROR,
             reason: reason.into(),
         }
     }
@@ -75,7 +76,7 @@ where
             };
             serve_in(Arc::new(Native), source, resolve)
         }
-        Err(reason) => report(&reason.into()),
+        Err(reason) => to_u8(report(&reason.into())),
     };
     ExitCode::from(code)
 }
@@ -86,21 +87,25 @@ where
     R: Fn(&Settings) -> anyhow::Result<Arc<dyn Application>> + 'static,
 {
     let code = start(host, source, Box::new(resolve));
-    code.unwrap_or_else(|failure| report(&failure))
+    to_u8(code.unwrap_or_else(|failure| report(&failure)))
+}
+
+fn to_u8(code: i32) -> u8 {
+    u8::try_from(code).unwrap_or(1)
 }
 
 /// Says why there is no server, or what was asked for instead of one; returns the exit code.
-fn report(failure: &Failure) -> u8 {
+fn report(failure: &Failure) -> i32 {
     if let Some(SettingsError::Information(text)) = failure.reason.downcast_ref() {
         print!("{text}");
-        return 0;
+        return exit_code::SUCCESS;
     }
     eprintln!("oxicorn: {:#}", failure.reason);
     failure.code
 }
 
 /// Says what a start would trip over, and `ok` where that is nothing; returns the exit code.
-fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application) -> u8 {
+fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application) -> i32 {
     let concern = privileges::concern(&loaded.settings);
     for warning in loaded.warnings.iter().chain(&concern) {
         eprintln!("oxicorn: warning: {warning}");
@@ -111,51 +116,46 @@ fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application)
     }
     match problems.is_empty() {
         true => println!("oxicorn: ok"),
-        false => return CONFIGURATION_ERROR,
+        false => return exit_code::CONFIGURATION_ERROR,
     }
-    0
+    exit_code::SUCCESS
 }
 
-fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<u8, Failure> {
-    let command = Command::new(&*host, &source);
-    let inheritance = Inheritance::take(&mut source.environment)?;
-    let mut last_words = inheritance.ready_sender.duplicate();
+fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<i32, Failure> {
+    let command = StartCommand::new(&*host, &source);
+    let inherited = Inherited::take(&mut source.environment)?;
+    let mut ready_sender = inherited.ready_sender.duplicate();
     let launch = Launch {
         host,
         source,
         resolve,
         command,
     };
-    check(launch, inheritance).inspect_err(|failure| {
-        last_words.failed(failure.code.into(), &format!("{:#}", failure.reason));
+    check(launch, inherited).inspect_err(|failure| {
+        ready_sender.failed(failure.code, &format!("{:#}", failure.reason));
     })
 }
 
-fn check(launch: Launch, inheritance: Inheritance) -> Result<u8, Failure> {
-    let Launch {
-        host,
-        source,
-        resolve,
-        ..
-    } = &launch;
-    let loaded = Settings::load(source)?;
+/// Checks all that can be checked before anything is opened, or prints what was asked for instead of a server.
+fn check(launch: Launch, inherited: Inherited) -> Result<i32, Failure> {
+    let loaded = Settings::load(&launch.source)?;
     if loaded.settings.print_config {
         print!("{}", loaded.print_config());
-        return Ok(0);
+        return Ok(exit_code::SUCCESS);
     }
-    let application = match find(resolve, &loaded.settings) {
+    let application = match find(&launch.resolve, &loaded.settings) {
         Err(failure) if loaded.settings.check_config => return Err(failure.reason.into()),
         outcome => outcome?,
     };
     if loaded.settings.check_config {
-        return Ok(report_check(&loaded, source, &*application));
+        return Ok(report_check(&loaded, &launch.source, &*application));
     }
     privileges::check(&loaded.settings)?;
-    if sys::thread_count() > 1 && !host.allows_threads() {
+    if sys::thread_count() > 1 && !launch.host.allows_threads() {
         return Err(anyhow!("the server must be started before any thread is").into());
     }
     let has_log_file = loaded.settings.errorlog != "-";
-    become_master(launch, inheritance, loaded, application).inspect_err(|failure| {
+    become_master(launch, inherited, loaded, application).inspect_err(|failure| {
         if has_log_file {
             error!("{:#}", failure.reason);
         }
@@ -165,88 +165,72 @@ fn check(launch: Launch, inheritance: Inheritance) -> Result<u8, Failure> {
 fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, Failure> {
     resolve(settings).map_err(|reason| Failure {
         code: match reason.is::<UsageError>() {
-            true => CONFIGURATION_ERROR,
-            false => LOAD_ERROR,
+            true => exit_code::CONFIGURATION_ERROR,
+            false => exit_code::LOAD_ERROR,
         },
         reason,
     })
 }
 
-/// What the master comes back to later.
-struct Launch {
-    host: Arc<dyn Host>,
-    source: Source,
-    resolve: Resolve,
-    command: Command,
-}
-
-/// Becomes the master. In the command that started a daemon it returns when that serves.
+/// Becomes the master. In the command that starts a daemon it returns when the daemon serves.
 fn become_master(
     launch: Launch,
-    inheritance: Inheritance,
+    inherited: Inherited,
     loaded: Loaded,
     application: Arc<dyn Application>,
-) -> Result<u8, Failure> {
-    let Launch {
-        host,
-        source,
-        resolve,
-        command,
-    } = launch;
-    let succession = inheritance.succession;
+) -> Result<i32, Failure> {
+    let (host, source) = (&launch.host, &launch.source);
+    let state = inherited.upgrade;
     let settings = Arc::new(loaded.settings.clone());
-    change_directory(&settings, &source)?;
+    change_directory(&settings, source)?;
     logging::init(&settings).context("cannot open the log")?;
     host.open_logs(&settings)?;
     warn_of(&loaded);
     let descriptor_limit = DescriptorLimit::raise();
     change_environment(&Settings::default(), &settings);
-    let place = place_of_pidfile(&settings, succession);
-    let mut pidfile = place
-        .as_deref()
-        .map(|it| Pidfile::lock(it, settings.user))
+    let mut pidfile = pidfile::path_of(&settings, state)
+        .map(|path| Pidfile::lock(&path, settings.user))
         .transpose()?;
     info!("Starting oxicorn {}", env!("CARGO_PKG_VERSION"));
-    let hook_caller = HookCaller {
+    let hooks = HookCaller {
         hooks: Arc::clone(&loaded.hooks),
         settings: Arc::clone(&settings),
     };
-    // A successor is in the background already.
-    let detaches = settings.daemon && !inheritance.is_heir;
-    hook_caller.report_upgrade(succession);
+    // A new master is in the background already.
+    let detaches = settings.daemon && !inherited.is_new_master;
+    hooks.report_upgrade(state);
     if !detaches {
-        hook_caller.call_starting()?;
+        hooks.call_starting()?;
     }
     let tls = TlsConfig::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
-        true => Listeners::bind(inheritance.sockets, &settings)?,
+        true => Listeners::bind(inherited.sockets, &settings)?,
         false => Listeners::adopt(given)?,
     };
-    let notifier = Notifier::take(&source.environment, succession.predecessor.is_some());
+    let notifier = Notifier::take(&source.environment, state.old_master.is_some());
     let ready_sender = match detaches {
-        false => inheritance.ready_sender,
-        true => match daemonize(&*host, settings.enable_stdio_inheritance)
+        false => inherited.ready_sender,
+        true => match daemonize(&**host, settings.enable_stdio_inheritance)
             .context("cannot go into the background")?
         {
             Side::Command(code) => return Ok(code),
             Side::Master(ready_sender) => {
                 logging::attach().context("cannot open the log")?;
-                // Whose process it is matters to the host.
+                // The host may keep by process what it logs to.
                 host.open_logs(&settings)?;
                 ready_sender
             }
         },
     };
-    // Who reads the pid may send it a signal at once.
-    let signals = SignalPipe::install(&SIGNALS).context("cannot catch signals")?;
+    // Before the pid file: a reader of the pid may send a signal at once.
+    let signals = SignalPipe::install(&master_signals::HANDLED).context("cannot catch signals")?;
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
     }
     if detaches {
-        hook_caller.call_starting()?;
+        hooks.call_starting()?;
     }
-    let workers = settings.workers;
     let generation = Generation {
         settings,
         application,
@@ -259,46 +243,44 @@ fn become_master(
     info!("Using worker: {}", generation.settings.worker_class());
     info!(
         "Loading from: {}",
-        describe_directory(&generation.settings, &source)
+        describe_directory(&generation.settings, source)
     );
-    // One worker would share with nobody but the master, which needs none of it.
+    // A single worker would share with the master alone, which needs none of it.
     if generation.settings.workers > 1 {
         host.share();
     }
-    hook_caller.call(HookEvent::Ready)?;
-    let mut title = Title::new(&title_of(generation.name(), succession), &*host);
+    hooks.call(HookEvent::Ready)?;
+    let mut title = Title::new(&format!("{}{}", generation.name(), state.suffix()), &**host);
     title.show("master");
-    let mut master = Master {
-        host,
-        source,
-        resolve,
-        command,
-        hook_caller,
-        workers,
-        generations: BTreeMap::from([(1, generation)]),
-        children: BTreeMap::new(),
-        molds: BTreeMap::new(),
-        shared: Shared {
+    let context = ChildContext {
+        host: Arc::clone(host),
+        shared: SharedResources {
             scoreboard: Scoreboard::new().context("no shared memory")?,
             handoff: Handoff::new().context("no socket pair")?,
             bell: Bell::new().context("no eventfd")?,
             outages: Outages::new().context("no shared memory")?,
             news: News::new().context("no shared memory")?,
         },
-        signals: Some(signals),
-        oom: OomWatch::new(),
-        pidfile,
-        descriptor_limit,
-        ready_sender,
-        ready_receiver: None,
-        exit_token: inheritance.exit_token,
-        notifier,
         title,
-        gauges: Gauges::default(),
-        last_words: None,
+        descriptor_limit,
     };
-    let code = master.run(succession);
-    Ok(u8::try_from(code).unwrap_or(CONFIGURATION_ERROR))
+    let master = Master {
+        children: Children::new(context.shared.scoreboard.clone()),
+        context,
+        launch,
+        generations: BTreeMap::from([(1, generation)]),
+        hooks,
+        molds: Molds::default(),
+        upgrade: Upgrade::new(state, inherited.exit_token),
+        reaper: Reaper::new(),
+        signals,
+        pidfile,
+        ready_sender,
+        notifier,
+        gauges: Gauges::default(),
+        last_error: None,
+    };
+    Ok(master.run())
 }
 
 /// Finds what the positional argument of the `oxicorn` command names.

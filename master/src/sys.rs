@@ -165,6 +165,14 @@ pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Keeps a descriptor open when this process executes another program, which finds it by the number that is returned
+/// and takes it over with [`adopt`].
+pub(crate) fn keep_across_exec(fd: impl AsFd) -> io::Result<RawFd> {
+    let fd = fd.as_fd();
+    fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(fd.as_raw_fd())
+}
+
 /// The memory that `/proc/PID/cmdline` shows: where the kernel has put arguments and environment.
 #[derive(Debug)]
 pub(crate) struct ArgumentArea {

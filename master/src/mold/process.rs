@@ -1,4 +1,4 @@
-//! The mold's side: its life, and how a request travels.
+//! The mold's side: its life, and the packet that asks it for a worker.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,114 +12,127 @@ use oxicorn_common::{
     Message, MessageSender, SignalPipe, descriptor_passing, exit_code, logging, signals,
 };
 
-use crate::master::{Master, SIGNALS};
-use crate::spawn::{SpawnRequest, fork_to, live};
-use crate::supervisor::ChildKind;
+use crate::child_context::ChildContext;
+use crate::generation::Generation;
+use crate::host::fork_blocking_signals;
+use crate::master_signals;
+use crate::new_child::NewChild;
+use crate::supervisor::{ChildKind, SpawnRequest};
 use crate::sys;
 
 /// Longer tracebacks are cut.
 const MOST_TEXT: usize = 16 * 1024;
-/// Age and slot of the worker; what follows is why it must not boot, where that is so.
+/// Age and slot of the worker; the rest is why it must not boot, where that is so.
 const HEADER: usize = 2 * size_of::<u64>();
 
 /// A mold in its own process.
 #[derive(Debug)]
 pub(super) struct MoldProcess {
+    /// To the master.
     pub(super) sender: MessageSender,
     pub(super) requests: OwnedFd,
     /// The master.
     pub(super) parent: Pid,
+    /// Of its generation.
+    pub(super) number: u32,
 }
 
 impl MoldProcess {
-    /// Loads the application and makes workers of `generation`, until the master ends it or itself.
-    pub(super) fn live(self, master: &mut Master, generation: u32) -> ! {
-        let code = self.prepare(master, generation).unwrap_or_else(|reason| {
-            let text = format!("Mold failed to boot: {reason:#}");
-            error!("{text}");
-            let exit_code = exit_code::BOOT_ERROR;
-            let _ = self.sender.send(&Message::Failed { exit_code, text });
-            exit_code
+    /// Loads the application and forks workers until the master ends it or itself. Returns in the workers, with their
+    /// exit codes.
+    pub(super) fn run(self, mut context: ChildContext, generation: Generation) -> i32 {
+        let loaded = self
+            .load(&mut context, &generation)
+            .unwrap_or_else(|reason| {
+                let text = format!("Mold failed to boot: {reason:#}");
+                error!("{text}");
+                let exit_code = exit_code::BOOT_ERROR;
+                let _ = self.sender.send(&Message::Failed { exit_code, text });
+                Err(exit_code)
+            });
+        let outcome = loaded.and_then(|signals| {
+            let worker = self.next_worker(&context)?;
+            drop(signals);
+            Ok(worker)
         });
-        let code = match code {
-            0 => self.serve(master, generation),
-            code => code,
-        };
-        log::logger().flush();
-        // What the application wants done at its end is done at the end of each worker.
-        sys::exit_now(code)
+        match outcome {
+            Ok(worker) => {
+                let pid = getpid().as_raw();
+                if worker.sender.send(&Message::Born { pid }).is_err() {
+                    // Cancelled meanwhile.
+                    return exit_code::SUCCESS;
+                }
+                // Those of the mold may have been renamed since it was forked.
+                logging::reopen();
+                worker.run(context, generation)
+            }
+            Err(code) => {
+                log::logger().flush();
+                // What the application wants done at its end is done at the end of each worker.
+                sys::exit_now(code)
+            }
+        }
     }
 
-    /// The exit code is 0 when there is something to make workers of.
-    fn prepare(&self, master: &mut Master, generation: u32) -> anyhow::Result<i32> {
+    /// Becomes a process of its own and loads the application. The inner error is the exit code of a failure that has
+    /// been reported.
+    fn load(
+        &self,
+        context: &mut ChildContext,
+        generation: &Generation,
+    ) -> anyhow::Result<Result<SignalPipe, i32>> {
         signals::reset_to_default()?;
-        master.keep_only(generation);
-        master.title.show("mold");
+        context.title.show("mold");
         info!("Booting mold with pid: {}", getpid());
         prctl::set_pdeathsig(Signal::SIGKILL)?;
         if getppid() != self.parent {
             anyhow::bail!("the master is gone");
         }
-        // A terminal or a careless `kill` speaks to the master. Nobody reads the pipe; signals that were
-        // ignored instead would be so in the programs that the application starts.
-        let heard = SIGNALS.into_iter().filter(|&it| it != Signal::SIGCHLD);
-        master.signals = Some(SignalPipe::install(&heard.collect::<Vec<_>>())?);
-        let Some(generation) = master.generations.get(&generation) else {
-            anyhow::bail!("its generation is gone");
-        };
-        let application = &*generation.application;
-        Ok(
-            match oxicorn_worker::preload(application, &generation.settings, &self.sender) {
-                Ok(()) => {
-                    signals::reclaim()?;
-                    self.sender.send(&Message::Ready)?;
-                    0
-                }
-                Err(code) => code,
-            },
-        )
+        // A terminal or a careless `kill` means the master. Nobody reads the pipe; signals that were ignored instead
+        // would be so in the programs that the application starts.
+        let caught = master_signals::HANDLED.into_iter();
+        let caught = caught.filter(|&it| it != Signal::SIGCHLD);
+        let signals = SignalPipe::install(&caught.collect::<Vec<_>>())?;
+        let (application, settings) = (&*generation.application, &generation.settings);
+        let preloaded = oxicorn_worker::preload(application, settings, &self.sender);
+        if preloaded.is_ok() {
+            signals::reclaim()?;
+            self.sender.send(&Message::Ready)?;
+        }
+        Ok(preloaded.map(|()| signals))
     }
 
-    fn serve(self, master: &mut Master, generation: u32) -> i32 {
-        let parent = self.parent;
-        let mut ours = Some(self);
-        while let Some(this) = &ours {
-            let (request, refusal, sender) = match receive_request(&this.requests) {
-                Ok(Some((age, slot, refusal, sender))) => {
-                    let request = SpawnRequest {
+    /// Forks one worker per request. Returns in each of them; in the mold only at its end, with the exit code.
+    fn next_worker(self, context: &ChildContext) -> Result<NewChild, i32> {
+        loop {
+            let worker = match receive_request(&self.requests) {
+                Ok(Some((age, slot, pre_fork_error, sender))) => NewChild {
+                    request: SpawnRequest {
                         id: age,
                         kind: ChildKind::Web,
                         slot,
-                        generation,
-                    };
-                    (request, refusal, sender)
-                }
-                Ok(None) => return 0,
+                        generation: self.number,
+                    },
+                    sender,
+                    parent: self.parent,
+                    pre_fork_error,
+                },
+                Ok(None) => return Err(exit_code::SUCCESS),
                 Err(reason) => {
                     error!("Mold cannot take requests: {reason}");
-                    return exit_code::BOOT_ERROR;
+                    return Err(exit_code::BOOT_ERROR);
                 }
             };
-            let forked = fork_to(master, sys::fork_orphan, |master| {
-                ours = None;
-                let pid = getpid().as_raw();
-                if sender.send(&Message::Born { pid }).is_err() {
-                    // Called off meanwhile.
-                    return 0;
-                }
-                // Those of the mold may have been renamed since it was forked.
-                logging::reopen();
-                live(master, request, sender, parent, refusal)
-            });
-            if let Err(reason) = forked {
-                error!("Mold cannot fork: {reason}");
+            match fork_blocking_signals(&*context.host, &mut sys::fork_orphan) {
+                Ok(None) => return Ok(worker),
+                Ok(Some(_)) => {}
+                Err(reason) => error!("Mold cannot fork: {reason}"),
             }
         }
-        0
     }
 }
 
-/// Gives a request to a mold, with the pipe of the worker that it shall make.
+/// Sends a mold the request for a worker, with the worker's pipe.
 pub(super) fn send_request(
     requests: impl AsFd,
     request: SpawnRequest,
@@ -138,7 +151,7 @@ pub(super) fn send_request(
 
 type ReceivedRequest = (u64, usize, Option<HookError>, MessageSender);
 
-/// Waits for a request; `None` when there will be no more.
+/// Waits for a request; `None` when the master is gone.
 fn receive_request(requests: impl AsFd) -> io::Result<Option<ReceivedRequest>> {
     let mut packet = [0; HEADER + MOST_TEXT];
     let received = descriptor_passing::receive(requests, &mut [IoSliceMut::new(&mut packet)])?;

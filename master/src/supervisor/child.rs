@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::event::Plan;
+use super::plan::Plan;
 
 /// Counts children over the life of the master, as gunicorn's `worker.age`; never used again, as
 /// a pid may be.

@@ -1,22 +1,19 @@
 //! What the supervisor hears and what it wants done.
 
-use std::time::Duration;
-
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 
 use super::child::{ChildId, ChildKind};
 use super::death::Death;
+use super::plan::Plan;
 
-/// How many children of each kind a generation has, and how patient the master is with them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Plan {
-    pub(crate) workers: usize,
-    pub(crate) runners: usize,
-    /// A child whose event loop is silent for longer is killed; zero is never.
-    pub(crate) timeout: Duration,
-    /// How long a child may drain.
-    pub(crate) graceful_timeout: Duration,
+/// A child to be forked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SpawnRequest {
+    pub(crate) id: ChildId,
+    pub(crate) kind: ChildKind,
+    pub(crate) slot: usize,
+    pub(crate) generation: u32,
 }
 
 /// Something that has happened.
@@ -34,6 +31,8 @@ pub(crate) enum Event {
     Signal(Signal),
     /// [`Action::Reload`] read good settings.
     Reloaded(Plan),
+    /// [`Action::Reload`] failed.
+    ReloadFailed { reason: String },
     /// [`Action::StartNewMaster`] was carried out.
     NewMasterStarted { pid: i32 },
     /// [`Action::StartNewMaster`] failed.
@@ -51,19 +50,16 @@ pub(crate) enum Event {
 /// Something to do, in the order given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
-    Fork {
-        id: ChildId,
-        kind: ChildKind,
-        slot: usize,
-        generation: u32,
-    },
+    Fork(SpawnRequest),
     Signal {
         id: ChildId,
         signal: Signal,
     },
-    /// Read the settings again, bind what is new, and report [`Event::Reloaded`]; or log what is
-    /// wrong with them and leave everything as it is.
-    Reload,
+    /// Read the settings again as those of this generation, and bind what is new: [`Event::Reloaded`]. If that fails,
+    /// leave everything as it is: [`Event::ReloadFailed`].
+    Reload {
+        generation: u32,
+    },
     /// Start another master on the sockets of this one.
     StartNewMaster,
     /// Take the place of the predecessor, which is gone.
@@ -77,6 +73,13 @@ pub(crate) enum Action {
     MarkDeserted(bool),
     /// Tell all children that the whole server stops, before any is told to drain.
     MarkStopping,
+    /// Let no more clients in, unless another master does.
+    CloseListeners,
+    /// There should be another number of workers, or a reload says again how many.
+    WorkersChanged {
+        new: usize,
+        old: usize,
+    },
     /// A generation is proven: the server serves, for the first time or after a reload.
     Serving,
     Log {

@@ -15,7 +15,8 @@ use log::Level;
 use oxicorn_common::exit_code;
 
 use super::child::{Child, ChildKind};
-use super::event::{Action, Plan};
+use super::event::Action;
+use super::plan::Plan;
 use super::{Supervisor, shutdown};
 
 #[derive(Debug, Default)]
@@ -64,7 +65,7 @@ impl Generations {
 
 impl Supervisor {
     /// The number of the generation that began last.
-    pub(crate) fn newest(&self) -> u32 {
+    pub(super) fn newest(&self) -> u32 {
         self.generations.newest
     }
 
@@ -77,7 +78,8 @@ impl Supervisor {
             );
         } else {
             self.generations.reloading = true;
-            self.actions.push(Action::Reload);
+            let generation = self.newest() + 1;
+            self.actions.push(Action::Reload { generation });
         }
     }
 
@@ -97,11 +99,14 @@ impl Supervisor {
         }
     }
 
-    /// The settings of a reload were no good: everything stays as it is.
-    pub(crate) fn reload_failed(&mut self, now: Instant) -> Vec<Action> {
+    /// Nothing has changed; the next reload may succeed.
+    pub(super) fn on_reload_failed(&mut self, reason: &str) {
+        let text = format!("Reload failed, everything stays as it is: {reason}");
+        self.log(Level::Error, text);
         self.generations.reloading = false;
+        // As far as anybody who waits for the reload is concerned.
+        self.actions.push(Action::Serving);
         self.reload_again();
-        self.settle(now)
     }
 
     /// Starts all children of a new generation at once.
@@ -131,6 +136,10 @@ impl Supervisor {
             workers,
             load_error: false,
         });
+        if generation > 1 {
+            // After each reload, as in gunicorn, whether it has changed or not.
+            self.report_workers(self.workers_wanted());
+        }
         for kind in ChildKind::ALL {
             let count = match kind {
                 ChildKind::Web => self.workers_wanted(),

@@ -20,6 +20,7 @@ mod death;
 mod event;
 mod generations;
 mod liveness;
+mod plan;
 mod reconcile;
 mod shutdown;
 #[cfg(test)]
@@ -40,8 +41,9 @@ use generations::Generations;
 
 pub(crate) use child::{ChildId, ChildKind};
 pub(crate) use death::{Death, ExitKind};
-pub(crate) use event::{Action, Event, Plan};
+pub(crate) use event::{Action, Event, SpawnRequest};
 pub(crate) use liveness::Pulse;
+pub(crate) use plan::Plan;
 pub(crate) use upgrade::UpgradeState;
 
 /// A worker that ends by itself this soon after its birth counts as one that failed to boot.
@@ -57,7 +59,7 @@ pub(crate) struct Supervisor {
     runners: ChildSet,
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
     wound_down: u32,
-    succession: UpgradeState,
+    upgrade: UpgradeState,
     /// The exit code to end with, once the server stops.
     stopping: Option<i32>,
     /// There was no slot for a child that should be there, and this has been said.
@@ -65,6 +67,8 @@ pub(crate) struct Supervisor {
     /// When the last tick came, and since when ticks have come without a gap.
     last_tick: Instant,
     awake_since: Instant,
+    /// How many workers there should be, as last reported.
+    workers_reported: usize,
     /// Collected during one call.
     actions: Vec<Action>,
 }
@@ -78,15 +82,16 @@ struct ChildSet {
 
 impl Supervisor {
     /// Begins the first generation; the actions start its children.
-    pub(crate) fn new(plan: Plan, succession: UpgradeState, now: Instant) -> (Self, Vec<Action>) {
+    pub(crate) fn new(plan: Plan, upgrade: UpgradeState, now: Instant) -> (Self, Vec<Action>) {
         let mut supervisor = Self {
+            workers_reported: plan.workers,
             children: BTreeMap::new(),
             next_id: 1,
             generations: Generations::default(),
             web: ChildSet::default(),
             runners: ChildSet::default(),
             wound_down: 0,
-            succession,
+            upgrade,
             stopping: None,
             is_full: false,
             last_tick: now,
@@ -111,25 +116,31 @@ impl Supervisor {
             Event::Exited { id, death } => self.on_exit(id, death, now),
             Event::Signal(signal) => self.on_signal(signal, now),
             Event::Reloaded(plan) => self.begin_generation(plan, now),
+            Event::ReloadFailed { reason } => self.on_reload_failed(&reason),
             Event::NewMasterStarted { pid } => self.on_new_master_started(pid),
             Event::NewMasterFailed { reason } => {
                 self.log(Level::Error, format!("Cannot start a new master: {reason}"));
             }
             Event::NewMasterExited { death, reason } => self.on_new_master_exited(death, reason),
-            Event::OldMasterExited => self.promote(),
+            Event::OldMasterExited => self.on_old_master_exited(),
         }
         self.settle(now)
-    }
-
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.is_some()
     }
 
     fn settle(&mut self, now: Instant) -> Vec<Action> {
         if self.stopping.is_none() {
             self.reconcile(now);
         }
+        let workers = self.workers_wanted();
+        if workers != self.workers_reported {
+            self.report_workers(workers);
+        }
         std::mem::take(&mut self.actions)
+    }
+
+    fn report_workers(&mut self, new: usize) {
+        let old = std::mem::replace(&mut self.workers_reported, new);
+        self.actions.push(Action::WorkersChanged { new, old });
     }
 
     fn on_message(&mut self, id: ChildId, message: Message, now: Instant) {

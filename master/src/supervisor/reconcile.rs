@@ -8,7 +8,8 @@ use oxicorn_common::scoreboard::MAX_SLOTS;
 
 use super::Supervisor;
 use super::child::{Child, ChildId, ChildKind};
-use super::event::{Action, Plan};
+use super::event::{Action, SpawnRequest};
+use super::plan::Plan;
 
 impl Supervisor {
     pub(super) fn reconcile(&mut self, now: Instant) {
@@ -22,7 +23,7 @@ impl Supervisor {
     }
 
     /// How many workers there should be, SIGWINCH aside.
-    pub(crate) fn workers_wanted(&self) -> usize {
+    pub(super) fn workers_wanted(&self) -> usize {
         let to_come = self.generations.workers_to_come();
         to_come.unwrap_or(self.web.target)
     }
@@ -187,12 +188,12 @@ impl Supervisor {
         let mut child = Child::new(id, kind, slot, generation, plan, now);
         child.replaces = replaces;
         self.children.insert(id, child);
-        self.actions.push(Action::Fork {
+        self.actions.push(Action::Fork(SpawnRequest {
             id,
             kind,
             slot,
             generation,
-        });
+        }));
     }
 
     fn free_slot(&self) -> Option<usize> {

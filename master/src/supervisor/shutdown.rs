@@ -36,7 +36,7 @@ impl Supervisor {
         if let Some(code) = self.stopping
             && self.children.is_empty()
         {
-            let name = self.succession.name();
+            let name = self.upgrade.name();
             self.log(Level::Info, format!("Shutting down: {name}"));
             self.actions.push(Action::Exit { code });
         }

@@ -1,53 +1,58 @@
 //! SIGUSR2: a second master beside this one, on the same sockets.
 //!
 //! ```text
-//!   predecessor --SIGUSR2: fork, exec--> successor      both serve, until one of them is told to end
+//!   old master --SIGUSR2: fork, exec--> new master      both serve, until one of them is told to end
 //! ```
 //!
-//! Neither touches what the other needs: the sockets' files, their backlogs, its pidfile. Whoever is left
-//! alone is a master like any other, and can have a successor again.
+//! Neither touches what the other needs: the sockets' files, their backlogs, its pid file. When one of them has ended,
+//! the other is a master like any other, and can be upgraded again.
 
 use log::Level;
+use oxicorn_common::exit_code;
 
 use super::Supervisor;
 use super::death::Death;
 use super::event::Action;
 
-/// The other master, if there is one.
+/// The other master of an upgrade, if there is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct UpgradeState {
     /// The pid of the master that has started this one, and lives.
-    pub(crate) predecessor: Option<i32>,
-    /// The pid of the master that this one has started, and lives.
-    pub(crate) successor: Option<i32>,
+    pub(crate) old_master: Option<i32>,
+    /// The pid of the master that this one has started, and that lives.
+    pub(crate) new_master: Option<i32>,
 }
 
 impl UpgradeState {
     /// Whether nobody else listens on the sockets.
     pub(crate) fn is_alone(&self) -> bool {
-        self.predecessor.is_none() && self.successor.is_none()
+        self.old_master.is_none() && self.new_master.is_none()
     }
 
     /// What the log calls this master.
     pub(crate) fn name(&self) -> &'static str {
-        match self.predecessor {
+        match self.old_master {
             Some(_) => "Master.2",
             None => "Master",
+        }
+    }
+
+    /// What tells title and pid file of a new master from those of the old one.
+    pub(crate) fn suffix(&self) -> &'static str {
+        match self.old_master {
+            Some(_) => ".2",
+            None => "",
         }
     }
 }
 
 impl Supervisor {
-    pub(crate) fn succession(&self) -> UpgradeState {
-        self.succession
-    }
-
     pub(super) fn ask_for_new_master(&mut self) {
         let UpgradeState {
-            predecessor,
-            successor,
-        } = self.succession;
-        let reason = match (successor, predecessor) {
+            old_master,
+            new_master,
+        } = self.upgrade;
+        let reason = match (new_master, old_master) {
             (Some(pid), _) => format!("the new master (pid: {pid}) is there already"),
             (None, Some(pid)) => {
                 format!("the old master (pid: {pid}) is still there; end it first")
@@ -58,13 +63,13 @@ impl Supervisor {
     }
 
     pub(super) fn on_new_master_started(&mut self, pid: i32) {
-        self.succession.successor = Some(pid);
+        self.upgrade.new_master = Some(pid);
         let text = format!("The new master (pid: {pid}) starts on the sockets of this one");
         self.log(Level::Info, text);
     }
 
     pub(super) fn on_new_master_exited(&mut self, death: Death, reason: Option<String>) {
-        let Some(pid) = self.succession.successor.take() else {
+        let Some(pid) = self.upgrade.new_master.take() else {
             return;
         };
         let follows = match self.stopping {
@@ -72,18 +77,27 @@ impl Supervisor {
             None => "; this one serves on",
         };
         let level = match death.exit_code() {
-            Some(0) => Level::Info,
+            Some(exit_code::SUCCESS) => Level::Info,
             _ => Level::Error,
         };
         let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
         let text = format!("The new master (pid: {pid}) {death}{follows}{reason}");
         self.log(level, text);
+        self.close_if_stopping();
     }
 
-    pub(super) fn promote(&mut self) {
-        if self.succession.predecessor.take().is_some() {
+    pub(super) fn on_old_master_exited(&mut self) {
+        if self.upgrade.old_master.take().is_some() {
             self.log(Level::Info, "Master has been promoted.".into());
             self.actions.push(Action::Promote);
+            self.close_if_stopping();
+        }
+    }
+
+    /// A server that stops has left its listeners open for the other master.
+    fn close_if_stopping(&mut self) {
+        if self.stopping.is_some() {
+            self.actions.push(Action::CloseListeners);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::simulation::{Simulation, plan};
-use crate::supervisor::{Action, Event};
+use crate::supervisor::Event;
 
 /// Marsaglia's xorshift64: the same storm for the same seed.
 struct Random(u64);
@@ -47,8 +47,7 @@ fn step(sim: &mut Simulation, random: &mut Random) {
         10 => sim.forks_fail = random.below(4) == 0,
         _ => sim.advance(Duration::from_millis(random.below(3000) as u64)),
     }
-    if sim.done.contains(&Action::Reload) {
-        sim.done.retain(|action| *action != Action::Reload);
+    if sim.take_reload() {
         sim.handle(Event::Reloaded(plan(3, 1)));
     }
 }
@@ -69,8 +68,7 @@ fn after_any_storm_comes_a_calm_with_the_right_number_of_children() {
             end_those_told_to(&mut sim);
             sim.all_ready();
             sim.advance(Duration::from_secs(31));
-            if sim.done.contains(&Action::Reload) {
-                sim.done.retain(|action| *action != Action::Reload);
+            if sim.take_reload() {
                 sim.handle(Event::Reloaded(plan(3, 1)));
             }
         }

@@ -9,7 +9,8 @@ use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 
 use crate::supervisor::{
-    Action, ChildId, ChildKind, Death, Event, ExitKind, Plan, Pulse, Supervisor, UpgradeState,
+    Action, ChildId, ChildKind, Death, Event, ExitKind, Plan, Pulse, SpawnRequest, Supervisor,
+    UpgradeState,
 };
 
 pub(super) struct Simulation {
@@ -36,14 +37,14 @@ impl Simulation {
         Self::with(plan, UpgradeState::default())
     }
 
-    /// A server that serves, started by the master with the pid `predecessor`.
-    pub(super) fn succeeding(plan: Plan, predecessor: i32) -> Self {
-        let predecessor = Some(predecessor);
+    /// A server that serves, started by the master with the pid `old_master`.
+    pub(super) fn new_master(plan: Plan, old_master: i32) -> Self {
+        let old_master = Some(old_master);
         let mut sim = Self::with(
             plan,
             UpgradeState {
-                predecessor,
-                successor: None,
+                old_master,
+                new_master: None,
             },
         );
         sim.all_ready();
@@ -51,9 +52,9 @@ impl Simulation {
         sim
     }
 
-    fn with(plan: Plan, succession: UpgradeState) -> Self {
+    fn with(plan: Plan, upgrade: UpgradeState) -> Self {
         let now = Instant::now();
-        let (supervisor, actions) = Supervisor::new(plan, succession, now);
+        let (supervisor, actions) = Supervisor::new(plan, upgrade, now);
         let mut sim = Self {
             supervisor,
             now,
@@ -80,12 +81,12 @@ impl Simulation {
 
     fn carry_out(&mut self, actions: Vec<Action>) {
         for action in actions {
-            let Action::Fork {
+            let Action::Fork(SpawnRequest {
                 id,
                 kind,
                 slot,
                 generation,
-            } = action
+            }) = action
             else {
                 self.done.push(action);
                 continue;
@@ -149,9 +150,22 @@ impl Simulation {
     /// SIGHUP, and the settings are good.
     pub(super) fn reload(&mut self, plan: Plan) {
         self.signal(Signal::SIGHUP);
-        assert!(self.done.contains(&Action::Reload));
-        self.done.retain(|action| *action != Action::Reload);
+        assert!(self.take_reload());
         self.handle(Event::Reloaded(plan));
+    }
+
+    /// How many reloads are to be carried out.
+    pub(super) fn reloads(&self) -> usize {
+        let is_reload = |action: &&Action| matches!(action, Action::Reload { .. });
+        self.done.iter().filter(is_reload).count()
+    }
+
+    /// Whether there was a reload to be carried out; it is taken off the record.
+    pub(super) fn take_reload(&mut self) -> bool {
+        let is_due = self.reloads() > 0;
+        let is_reload = |action: &Action| matches!(action, Action::Reload { .. });
+        self.done.retain(|action| !is_reload(action));
+        is_due
     }
 
     /// Lets time pass, and looks as often as the supervisor wants; all hearts beat.

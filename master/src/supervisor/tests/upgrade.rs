@@ -19,7 +19,7 @@ fn there_is_one_successor_at_a_time() {
     sim.signal(Signal::SIGUSR2);
     assert_eq!(sim.done, [Action::StartNewMaster]);
     sim.handle(Event::NewMasterStarted { pid: 70 });
-    assert!(!sim.supervisor.succession().is_alone());
+    assert!(!sim.supervisor.upgrade.is_alone());
     sim.done.clear();
     sim.signal(Signal::SIGUSR2);
     assert!(sim.logged(Level::Warn, "USR2 signal ignored: the new master (pid: 70)"));
@@ -32,7 +32,7 @@ fn there_is_one_successor_at_a_time() {
         Level::Error,
         "(pid: 70) exited with code 1; this one serves on: no such file"
     ));
-    assert!(sim.supervisor.succession().is_alone());
+    assert!(sim.supervisor.upgrade.is_alone());
     sim.signal(Signal::SIGUSR2);
     assert!(sim.done.contains(&Action::StartNewMaster));
 }
@@ -44,20 +44,20 @@ fn a_master_that_cannot_be_started_leaves_this_one_alone() {
     let reason = "no memory".to_owned();
     sim.handle(Event::NewMasterFailed { reason });
     assert!(sim.logged(Level::Error, "Cannot start a new master: no memory"));
-    assert!(sim.supervisor.succession().is_alone());
+    assert!(sim.supervisor.upgrade.is_alone());
 }
 
 #[test]
 fn a_successor_has_none_itself_until_its_predecessor_is_gone() {
-    let mut sim = Simulation::succeeding(plan(1, 0), 60);
+    let mut sim = Simulation::new_master(plan(1, 0), 60);
     sim.signal(Signal::SIGUSR2);
     assert!(sim.logged(Level::Warn, "the old master (pid: 60) is still there"));
     assert!(!sim.done.contains(&Action::StartNewMaster));
-    assert_eq!(sim.supervisor.succession().name(), "Master.2");
+    assert_eq!(sim.supervisor.upgrade.name(), "Master.2");
     sim.handle(Event::OldMasterExited);
     assert!(sim.logged(Level::Info, "Master has been promoted."));
     assert!(sim.done.contains(&Action::Promote));
-    assert_eq!(sim.supervisor.succession().name(), "Master");
+    assert_eq!(sim.supervisor.upgrade.name(), "Master");
     sim.signal(Signal::SIGUSR2);
     assert!(sim.done.contains(&Action::StartNewMaster));
 }

@@ -1,0 +1,77 @@
+//! What a forked process keeps of the master.
+//!
+//! A fork copies the whole master: its pipes, its sockets, the pid file with its lock. The child goes back up to the
+//! master's loop as a [`ForkedChild`]; the loop consumes the master, keeps a [`ChildContext`] and one [`Generation`], and
+//! drops the rest. A field that is added to the master so never stays open in a child.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use oxicorn_common::bell::Bell;
+use oxicorn_common::{Handoff, News, Outages, Scoreboard, exit_code};
+
+use crate::descriptor_limit::DescriptorLimit;
+use crate::generation::Generation;
+use crate::host::Host;
+use crate::sys;
+use crate::title::Title;
+
+/// What the master gives to each child, of whichever generation.
+pub(crate) struct ChildContext {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) shared: SharedResources,
+    pub(crate) title: Title,
+    pub(crate) descriptor_limit: DescriptorLimit,
+}
+
+/// What all children use together.
+#[derive(Debug)]
+pub(crate) struct SharedResources {
+    pub(crate) scoreboard: Scoreboard,
+    pub(crate) handoff: Handoff,
+    pub(crate) bell: Bell,
+    pub(crate) outages: Outages,
+    pub(crate) news: News,
+}
+
+/// In which process a fork has returned.
+pub(crate) enum Forked<T> {
+    Parent(T),
+    Child(ForkedChild),
+}
+
+/// What a forked process does instead of being the master. The result is its exit code.
+type ChildMain = Box<dyn FnOnce(ChildContext, Generation) -> i32>;
+
+/// A process that was just forked, and still is a copy of the master.
+pub(crate) struct ForkedChild {
+    generation: Generation,
+    main: ChildMain,
+}
+
+impl ForkedChild {
+    pub(crate) fn new(
+        generation: &Generation,
+        main: impl FnOnce(ChildContext, Generation) -> i32 + 'static,
+    ) -> Self {
+        Self {
+            generation: generation.clone(),
+            main: Box::new(main),
+        }
+    }
+
+    /// Runs the child until its process ends.
+    pub(crate) fn run(self, context: ChildContext) -> ! {
+        let host = Arc::clone(&context.host);
+        let main = AssertUnwindSafe(|| (self.main)(context, self.generation));
+        let code = catch_unwind(main).unwrap_or(exit_code::BOOT_ERROR);
+        end_process(&*host, code)
+    }
+}
+
+/// Ends the process of a child whose work is done.
+pub(crate) fn end_process(host: &dyn Host, code: i32) -> ! {
+    host.leave();
+    log::logger().flush();
+    sys::exit_now(code)
+}

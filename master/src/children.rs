@@ -1,0 +1,188 @@
+//! The workers and runners of the master: their processes, pipes and slots on the scoreboard.
+//!
+//! It forks, signals and reads; the supervisor decides. Workers that a mold has forked join here once their process is
+//! there.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpid};
+use oxicorn_common::hooks::{HookError, HookEvent};
+use oxicorn_common::message::channel;
+use oxicorn_common::{MessageReceiver, Scoreboard};
+
+use crate::child_context::{ChildContext, Forked, ForkedChild};
+use crate::generation::Generation;
+use crate::hook_caller::HookCaller;
+use crate::host::fork_blocking_signals;
+use crate::new_child::NewChild;
+use crate::supervisor::{ChildId, ChildKind, Death, Event, SpawnRequest};
+use crate::sys;
+
+#[derive(Debug)]
+struct ChildProcess {
+    pid: i32,
+    kind: ChildKind,
+    slot: usize,
+    receiver: MessageReceiver,
+}
+
+#[derive(Debug)]
+pub(crate) struct Children {
+    processes: BTreeMap<ChildId, ChildProcess>,
+    scoreboard: Scoreboard,
+}
+
+impl Children {
+    pub(crate) fn new(scoreboard: Scoreboard) -> Self {
+        Self {
+            processes: BTreeMap::new(),
+            scoreboard,
+        }
+    }
+
+    /// Forks one child of `generation`; returns its pid in the master. `hooks` are those of the newest generation.
+    pub(crate) fn spawn(
+        &mut self,
+        request: SpawnRequest,
+        generation: &Generation,
+        context: &ChildContext,
+        hooks: &HookCaller,
+    ) -> io::Result<Forked<i32>> {
+        let (sender, receiver) = channel()?;
+        self.claim_slot(request, generation);
+        let child = NewChild {
+            request,
+            sender,
+            parent: getpid(),
+            pre_fork_error: call_pre_fork(&generation.hook_caller(), request),
+        };
+        match fork_blocking_signals(&*context.host, &mut sys::fork) {
+            Ok(None) => Ok(Forked::Child(ForkedChild::new(
+                generation,
+                move |context, generation| child.run(context, generation),
+            ))),
+            Ok(Some(pid)) => {
+                let pid = pid.as_raw();
+                self.register(request, pid, receiver, hooks);
+                Ok(Forked::Parent(pid))
+            }
+            Err(error) => {
+                self.release_slot(request.slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes the slot of a child that is about to be forked.
+    pub(crate) fn claim_slot(&self, request: SpawnRequest, generation: &Generation) {
+        let threads = generation.settings.threads;
+        self.scoreboard
+            .claim(request.slot, request.kind.number(), threads);
+    }
+
+    pub(crate) fn release_slot(&self, slot: usize) {
+        self.scoreboard.fold(slot);
+    }
+
+    /// Adds a child that has its process.
+    pub(crate) fn register(
+        &mut self,
+        request: SpawnRequest,
+        pid: i32,
+        receiver: MessageReceiver,
+        hooks: &HookCaller,
+    ) {
+        if request.kind == ChildKind::Web {
+            let age = request.id;
+            hooks.call_or_log(HookEvent::Forked { age, pid });
+        }
+        let process = ChildProcess {
+            pid,
+            kind: request.kind,
+            slot: request.slot,
+            receiver,
+        };
+        self.processes.insert(request.id, process);
+    }
+
+    /// Sends a signal. False when there is no such child.
+    pub(crate) fn signal(&self, id: ChildId, signal: Signal) -> bool {
+        let Some(child) = self.processes.get(&id) else {
+            return false;
+        };
+        // A child that has ended is not reaped yet, so the pid is still its own.
+        let _ = kill(Pid::from_raw(child.pid), signal);
+        true
+    }
+
+    /// What the master has to poll.
+    pub(crate) fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let receivers = self.processes.values().map(|child| &child.receiver);
+        receivers
+            .filter(|receiver| !receiver.is_closed())
+            .map(AsFd::as_fd)
+    }
+
+    /// What the children have written since the last call.
+    pub(crate) fn read(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (&id, child) in &mut self.processes {
+            if !child.receiver.is_closed() {
+                let messages = child.receiver.read().into_iter();
+                events.extend(messages.map(|message| Event::Message { id, message }));
+            }
+        }
+        events
+    }
+
+    pub(crate) fn pids(&self) -> impl Iterator<Item = i32> {
+        self.processes.values().map(|child| child.pid)
+    }
+
+    /// Removes a child that was reaped. Its last messages come before its end.
+    pub(crate) fn on_exit(&mut self, pid: i32, death: Death, hooks: &HookCaller) -> Vec<Event> {
+        let mut processes = self.processes.iter();
+        let found = processes.find(|(_, child)| child.pid == pid);
+        let Some(id) = found.map(|(&id, _)| id) else {
+            return Vec::new();
+        };
+        let mut events = Vec::new();
+        if let Some(mut child) = self.processes.remove(&id) {
+            if child.kind == ChildKind::Web {
+                hooks.call_or_log(HookEvent::ChildExit { age: id });
+            }
+            let messages = child.receiver.read().into_iter();
+            events.extend(messages.map(|message| Event::Message { id, message }));
+            self.release_slot(child.slot);
+        }
+        events.push(Event::Exited { id, death });
+        events
+    }
+}
+
+/// Calls `pre_fork` for a worker. What it raises is the reason why that worker will not boot.
+pub(crate) fn call_pre_fork(hooks: &HookCaller, request: SpawnRequest) -> Option<HookError> {
+    let age = request.id;
+    match request.kind {
+        ChildKind::Web => hooks.call(HookEvent::PreFork { age }).err(),
+        ChildKind::Runner => None,
+    }
+}
+
+/// Says which limit was hit: fork(2) has few errors, and they do not tell.
+pub(crate) fn explain_spawn_error(error: &io::Error) -> String {
+    let of = match error.raw_os_error() {
+        Some(libc::EAGAIN) => {
+            " processes: see RLIMIT_NPROC (ulimit -u) of the user, pids.max of the control group, and kernel.pid_max"
+        }
+        Some(libc::ENOMEM) => {
+            " pages of memory: see memory.max of the control group, and vm.overcommit_memory"
+        }
+        Some(libc::EMFILE) => " descriptors: see RLIMIT_NOFILE (ulimit -n)",
+        _ => return error.to_string(),
+    };
+    format!("{error}: too few{of}")
+}

@@ -1,0 +1,93 @@
+//! What a new master inherits from the old one over exec: descriptors, and the variables that name them.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use anyhow::Context;
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::getppid;
+use oxicorn_common::address::Address;
+
+use crate::exit_token::ExitToken;
+use crate::listeners::{Listeners, SOCKETS};
+use crate::ready_pipe::ReadySender;
+use crate::supervisor::UpgradeState;
+use crate::sys;
+
+/// The pid of the old master.
+const OLD_MASTER: &str = "OXICORN_PID";
+/// Two descriptors: the ready pipe and the exit token.
+const HANDOVER: &str = "OXICORN_HANDOVER";
+/// Variables that are meant for one process, and not for those that it starts.
+pub(crate) const VARIABLES: [&str; 4] = [SOCKETS, OLD_MASTER, HANDOVER, "LISTEN_PID"];
+
+#[derive(Debug, Default)]
+pub(crate) struct Inherited {
+    /// SIGUSR2 to another master has started this process.
+    pub(crate) is_new_master: bool,
+    /// As it is now: the old master may be gone.
+    pub(crate) upgrade: UpgradeState,
+    pub(crate) sockets: Vec<(OwnedFd, Address)>,
+    /// To the old master.
+    pub(crate) ready_sender: ReadySender,
+    pub(crate) exit_token: Option<ExitToken>,
+}
+
+impl Inherited {
+    /// Takes the variables out of the environment: neither children nor a reload shall see them.
+    pub(crate) fn take(environment: &mut BTreeMap<String, String>) -> anyhow::Result<Self> {
+        let mut take = |name| {
+            sys::remove_variable(name);
+            environment.remove(name)
+        };
+        let (sockets, old_master) = (take(SOCKETS), take(OLD_MASTER));
+        let handover = take(HANDOVER).unwrap_or_default();
+        let mut handover = handover
+            .split(',')
+            .map(|fd| sys::adopt(fd.parse().ok()?).ok());
+        let (pipe, eventfd) = (handover.next().flatten(), handover.next().flatten());
+        let Some(old_master) = old_master.and_then(|pid| pid.parse::<i32>().ok()) else {
+            return Ok(Self::default());
+        };
+        // Harmless, and wakes the master's loop.
+        prctl::set_pdeathsig(Signal::SIGCHLD)?;
+        let lives = getppid().as_raw() == old_master;
+        let sockets = sockets.unwrap_or_default();
+        let sockets = sockets.lines().map(|line| {
+            // At once, so that no program that a config file executes inherits it too.
+            let socket = line.split_once(' ').and_then(|(fd, address)| {
+                let fd = sys::adopt(fd.parse().ok()?).ok()?;
+                Some((fd, address.parse().ok()?))
+            });
+            socket.with_context(|| format!("{SOCKETS}: {line:?} is no socket"))
+        });
+        Ok(Self {
+            is_new_master: true,
+            upgrade: UpgradeState {
+                old_master: lives.then_some(old_master),
+                new_master: None,
+            },
+            sockets: sockets.collect::<anyhow::Result<_>>()?,
+            ready_sender: pipe.map_or_else(ReadySender::default, ReadySender::inherited),
+            exit_token: eventfd.map(ExitToken::inherited),
+        })
+    }
+}
+
+/// Keeps open what a new master will inherit; returns the variables that name it.
+pub(crate) fn leave_to_new_master(
+    old_master: i32,
+    listeners: &Listeners,
+    ready_sender: &ReadySender,
+    exit_token: &ExitToken,
+) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let mut variables = listeners.keep_across_exec()?;
+    variables.push((OLD_MASTER, old_master.to_string()));
+    let (pipe, eventfd) = (
+        ready_sender.keep_across_exec()?,
+        exit_token.keep_across_exec()?,
+    );
+    variables.push((HANDOVER, format!("{pipe},{eventfd}")));
+    Ok(variables)
+}

@@ -1,0 +1,128 @@
+//! The first steps of a worker or runner in its own process, and the hand-over to the worker crate.
+//!
+//! The order matters. Signals are blocked until the handlers of the master are gone. `post_fork` runs with the rights of the
+//! master, as in gunicorn. The death signal is set after the change of user, which clears it.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use log::{error, info};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::unistd::{Pid, getpid, getppid};
+use oxicorn_common::hooks::{HookError, HookEvent};
+use oxicorn_common::{Message, MessageSender, WorkerContext, exit_code, signals};
+use oxicorn_worker::{Boot, End, run_runner, run_web};
+
+use crate::child_context::{ChildContext, end_process};
+use crate::generation::Generation;
+use crate::privileges;
+use crate::supervisor::{ChildKind, SpawnRequest};
+
+/// What a child is given besides its context.
+#[derive(Debug)]
+pub(crate) struct NewChild {
+    pub(crate) request: SpawnRequest,
+    /// To the master.
+    pub(crate) sender: MessageSender,
+    /// The master.
+    pub(crate) parent: Pid,
+    /// Why it must not boot.
+    pub(crate) pre_fork_error: Option<HookError>,
+}
+
+impl NewChild {
+    /// The life of the child; returns its exit code.
+    pub(crate) fn run(self, context: ChildContext, generation: Generation) -> i32 {
+        let hooks = generation.hook_caller();
+        let SpawnRequest { id, kind, .. } = self.request;
+        let worker_exit = move || {
+            if kind == ChildKind::Web {
+                hooks.call_or_log(HookEvent::WorkerExit { age: id });
+            }
+        };
+        let (host, before_end) = (Arc::clone(&context.host), worker_exit.clone());
+        let end = Box::new(move |code| {
+            before_end();
+            end_process(&*host, code)
+        });
+        let code = self.serve(context, generation, end);
+        worker_exit();
+        code
+    }
+
+    fn serve(mut self, mut context: ChildContext, generation: Generation, end: End) -> i32 {
+        let prepared = self.prepare(&mut context, &generation);
+        let listeners = prepared.and_then(|()| Ok(generation.listeners.for_child()?));
+        let listeners = match listeners {
+            Ok(listeners) => listeners,
+            Err(reason) => return self.fail(&reason),
+        };
+        let boot = Boot {
+            context: WorkerContext {
+                settings: generation.settings,
+                slot: self.request.slot,
+                generation: self.request.generation,
+                age: self.request.id,
+                bell: context.shared.bell,
+                outages: context.shared.outages,
+                news: context.shared.news,
+                hooks: generation.hooks,
+                scoreboard: context.shared.scoreboard,
+            },
+            application: generation.application,
+            listeners,
+            sender: self.sender,
+            handoff: context.shared.handoff,
+            tls: generation.tls,
+            end,
+        };
+        // These were the last of the master's: `boot` has duplicates.
+        drop(generation.listeners);
+        match self.request.kind {
+            ChildKind::Web => run_web(boot),
+            ChildKind::Runner => run_runner(boot),
+        }
+    }
+
+    /// Makes the copy of the master a process of its own.
+    fn prepare(
+        &mut self,
+        context: &mut ChildContext,
+        generation: &Generation,
+    ) -> anyhow::Result<()> {
+        signals::reset_to_default()?;
+        let SpawnRequest { id, kind, slot, .. } = self.request;
+        let scoreboard = &context.shared.scoreboard;
+        scoreboard
+            .confine(slot)
+            .context("cannot protect the scoreboard")?;
+        let pid = getpid();
+        info!("Booting {} with pid: {pid}", kind.noun());
+        context.title.show(kind.noun());
+        if let Some(error) = self.pre_fork_error.take() {
+            return Err(error.into());
+        }
+        if kind == ChildKind::Web {
+            let event = HookEvent::PostFork { age: id };
+            generation.hook_caller().call(event)?;
+        }
+        context.descriptor_limit.restore();
+        privileges::drop_to(&generation.settings)?;
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        // A master that died before that has left this process to another parent.
+        if getppid() != self.parent {
+            bail!("the master is gone");
+        }
+        Ok(())
+    }
+
+    fn fail(&self, reason: &anyhow::Error) -> i32 {
+        let text = format!("{} failed to boot: {reason:#}", self.request.kind);
+        error!("{text}");
+        let exit_code = exit_code::BOOT_ERROR;
+        // A master that cannot be told sees the exit code.
+        let _ = self.sender.send(&Message::Failed { exit_code, text });
+        exit_code
+    }
+}

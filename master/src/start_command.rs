@@ -1,0 +1,74 @@
+//! How this process was started: the command line, environment and directory that a new master is executed with.
+
+use std::convert::Infallible;
+use std::ffi::{CString, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use nix::unistd::{AccessFlags, access, execve};
+use oxicorn_common::settings::Source;
+
+use crate::host::Host;
+use crate::inherited;
+
+#[derive(Debug, Clone)]
+pub(crate) struct StartCommand {
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: PathBuf,
+}
+
+impl StartCommand {
+    /// To be called before anything has changed the environment. Variables that are meant for this process alone are
+    /// left out.
+    pub(crate) fn new(host: &dyn Host, source: &Source) -> Self {
+        let arguments = host.command().unwrap_or_else(|| source.arguments.clone());
+        let environment = std::env::vars_os();
+        Self {
+            arguments,
+            environment: environment
+                .filter(|(name, _)| !inherited::VARIABLES.iter().any(|own| name == own))
+                .collect(),
+            directory: source.directory.clone(),
+        }
+    }
+
+    /// Becomes the command, with `variables` added to its environment.
+    pub(crate) fn execute(&self, variables: Vec<(&str, String)>) -> anyhow::Result<Infallible> {
+        std::env::set_current_dir(&self.directory)
+            .with_context(|| format!("cannot change to {}", self.directory.display()))?;
+        let program = self.program()?;
+        let arguments = self.arguments.iter().cloned().map(c_string);
+        let arguments = arguments.collect::<anyhow::Result<Vec<_>>>()?;
+        let added = variables
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        let variables = self.environment.iter().cloned().chain(added);
+        let variables = variables.map(|(mut variable, value)| {
+            variable.push("=");
+            variable.push(value);
+            c_string(variable)
+        });
+        let variables = variables.collect::<anyhow::Result<Vec<_>>>()?;
+        execve(&c_string(program.clone().into())?, &arguments, &variables)
+            .with_context(|| format!("cannot execute {}", program.display()))
+    }
+
+    /// Found by the PATH of the start: `raw_env` may have set another.
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        let name = self.arguments.first().context("there is no command line")?;
+        if name.as_bytes().contains(&b'/') {
+            return Ok(name.into());
+        }
+        let path = self.environment.iter().find(|(name, _)| name == "PATH");
+        let path = path.map_or_else(OsString::new, |(_, value)| value.clone());
+        let mut places = std::env::split_paths(&path).map(|directory| directory.join(name));
+        let found = places.find(|place| access(place, AccessFlags::X_OK).is_ok());
+        found.with_context(|| format!("{} is not on the PATH", name.display()))
+    }
+}
+
+fn c_string(text: OsString) -> anyhow::Result<CString> {
+    Ok(CString::new(text.into_vec())?)
+}
