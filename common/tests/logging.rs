@@ -1,4 +1,4 @@
-//! The two logs of a process and its children: one test, since both belong to the process.
+//! The two logs of a process and its children. One test, because the logs are process-wide.
 #![allow(unsafe_code, reason = "fork has no safe interface")]
 
 use std::fs;
@@ -6,8 +6,7 @@ use std::fs;
 use log::{debug, error, info};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
-use oxicorn_common::logging::Level;
-use oxicorn_common::{Settings, logging};
+use oxicorn_common::logging::{self, Level, LoggingOptions};
 
 const CHILDREN: usize = 4;
 const LINES: usize = 500;
@@ -15,19 +14,19 @@ const LINES: usize = 500;
 const LENGTH: usize = 6000;
 
 #[test]
-fn logs_of_many_processes_follow_settings_and_rotation() {
+fn logs_of_many_processes_follow_options_and_rotation() {
     let directory = std::env::temp_dir().join(format!("oxicorn-logs-{}", std::process::id()));
     fs::create_dir_all(&directory).expect("a directory");
     let path = |name: &str| directory.join(name);
     let read = |name: &str| fs::read_to_string(path(name)).expect("a log");
-    let settings = |error: &str, access: Option<&str>, level| Settings {
-        errorlog: path(error).display().to_string(),
-        accesslog: access.map(|name| path(name).display().to_string()),
-        loglevel: level,
-        ..Settings::default()
+    let options = |error: &str, access: Option<&str>, level| LoggingOptions {
+        error_log: path(error).display().to_string(),
+        access_log: access.map(|name| path(name).display().to_string()),
+        level,
+        ..LoggingOptions::default()
     };
 
-    logging::init(&settings("error", Some("access"), Level::Info)).expect("both logs");
+    logging::init(&options("error", Some("access"), Level::Info)).expect("both logs");
     assert!(logging::access_enabled());
     write_from_children();
     let access = fs::read(path("access")).expect("the access log");
@@ -51,7 +50,7 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
     assert!(read("error").ends_with("[INFO] after\nof two lines\n"));
     assert_eq!(read("error").lines().count(), 2);
 
-    logging::init(&settings("other", None, Level::Error)).expect("other logs");
+    logging::init(&options("other", None, Level::Error)).expect("other logs");
     logging::write_access(b"to nobody\n");
     info!("not any more");
     error!("here");
@@ -60,9 +59,9 @@ fn logs_of_many_processes_follow_settings_and_rotation() {
     assert_eq!(read("other").lines().count(), 1);
     assert_eq!(read("error").lines().count(), 2);
 
-    let nowhere = Settings {
-        accesslog: Some("/nowhere/access".to_owned()),
-        ..settings("third", None, Level::Info)
+    let nowhere = LoggingOptions {
+        access_log: Some("/nowhere/access".to_owned()),
+        ..options("third", None, Level::Info)
     };
     let problem = logging::init(&nowhere).expect_err("no such directory");
     assert!(problem.to_string().contains("/nowhere/access"));

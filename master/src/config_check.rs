@@ -51,7 +51,7 @@ pub(crate) fn find_problems(
             note(File::open(file).map(drop).with_context(text));
         }
     }
-    note(logging::check(settings).map_err(Into::into));
+    note(logging::check(&settings.logging_options()).map_err(Into::into));
     for address in &settings.bind {
         note(BoundSocket::check(address, settings).map_err(Into::into));
     }

@@ -33,7 +33,7 @@ pub(crate) fn reload(
     let prepared = Pidfile::create(path.as_deref().filter(|_| moves), settings.user)
         .map_err(anyhow::Error::from)
         .and_then(|pidfile| {
-            logging::init(settings).context("cannot open the log")?;
+            logging::init(&settings.logging_options()).context("cannot open the log")?;
             launch.host.open_logs(settings)?;
             has_host_logs = true;
             next.hook_caller().call(HookEvent::Reloaded)?;
@@ -70,7 +70,7 @@ pub(crate) fn reload(
 
 /// Opens the logs by the settings of before, and those of `host` where it has opened its own by the new ones.
 fn restore_logs(before: &Settings, host: Option<&dyn Host>) {
-    let outcome = logging::init(before).map_err(anyhow::Error::from);
+    let outcome = logging::init(&before.logging_options()).map_err(anyhow::Error::from);
     let outcome = outcome.and_then(|()| host.map_or(Ok(()), |host| host.open_logs(before)));
     if let Err(problem) = outcome {
         error!("cannot go back to the logs of before: {problem:#}");

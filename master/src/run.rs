@@ -183,7 +183,7 @@ fn become_master(
     let state = inherited.upgrade;
     let settings = Arc::new(loaded.settings.clone());
     change_directory(&settings, source)?;
-    logging::init(&settings).context("cannot open the log")?;
+    logging::init(&settings.logging_options()).context("cannot open the log")?;
     host.open_logs(&settings)?;
     warn_of(&loaded);
     let descriptor_limit = DescriptorLimit::raise();

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::anyhow;
 use oxicorn_common::Settings;
-use oxicorn_common::logging::{self, AccessFormat, Entry, Level};
+use oxicorn_common::logging::{self, AccessFormat, Level, LogEntry};
 use pyo3::prelude::*;
 
 use crate::search_path::extend_search_path;
@@ -102,7 +102,7 @@ fn follow_anew(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     }
     let form: Arc<str> = access_format(settings).into();
     let queue = RecordQueue::new(module.unbind().into_any(), MASTER.load(Ordering::Relaxed));
-    let redirect = move |entry: Entry<'_>| {
+    let redirect = move |entry: LogEntry<'_>| {
         queue.put(Record::of(entry, &form, wants_objects));
     };
     let least = Level::named(&least).unwrap_or(Level::Debug);

@@ -1,4 +1,4 @@
-//! The error log: records of the `log` macros as gunicorn's lines.
+//! The error log: takes the records of the `log` macros and writes them as gunicorn's lines.
 //!
 //! ```text
 //!   [2026-11-23 10:00:00 +0000] [4711] [INFO] text
@@ -6,16 +6,23 @@
 
 use std::io::Write;
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use env_logger::{Builder, Logger};
 use log::{LevelFilter, Log, Metadata, Record};
 
-use super::{EXCEPTION, Level, date};
+use super::level::{CRITICAL, EXCEPTION, Level};
+use super::receivers::Receivers;
+use super::redirect::LogEntry;
+use super::{date, files};
 
 /// A library that logs whole SQL scripts at level debug.
 const CHATTY: &str = "rusqlite_migration";
 
-/// What the latest settings let through.
+/// How long a process that ends waits for syslog to take its last lines.
+const LAST_LINES: Duration = Duration::from_millis(300);
+
+/// What the latest options let through.
 static CURRENT: RwLock<Option<Current>> = RwLock::new(None);
 
 struct Current {
@@ -23,9 +30,9 @@ struct Current {
     least: Level,
 }
 
-/// Makes the `log` macros write to the error log what weighs at least `least`. The variable
-/// RUST_LOG may name other levels for some modules. When records are `counted`, warnings and errors
-/// are seen here even if the log does not take them.
+/// Makes the `log` macros write records of level `least` and above to the error log. The variable RUST_LOG may
+/// name other levels for some modules. When records are `counted`, warnings and errors come here even if the
+/// log does not take them.
 pub(super) fn install(least: Level, counted: bool) {
     let level = least.filter();
     let filter = Builder::new()
@@ -39,9 +46,38 @@ pub(super) fn install(least: Level, counted: bool) {
     };
     let current = Current { filter, least };
     *CURRENT.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
-    // Fails when there is one: ours from before, or one that a program embedding us chose.
+    // Fails if there is one: ours from an earlier call, or that of a program that embeds the server.
     let _ = log::set_logger(&ErrorLog);
     log::set_max_level(most);
+}
+
+/// Writes `text` to the error log if that takes records of `level`, as the `log` macros do.
+pub fn record(level: Level, text: &str) {
+    match level {
+        Level::Debug => log::debug!("{text}"),
+        Level::Info => log::info!("{text}"),
+        Level::Warning => log::warn!("{text}"),
+        Level::Error => log::error!("{text}"),
+        Level::Critical => log::error!(target: CRITICAL, "{text}"),
+    }
+}
+
+/// As [`record`] at level error, for an exception of the application with its traceback.
+pub fn exception(text: &str) {
+    log::error!(target: EXCEPTION, "{text}");
+}
+
+/// Writes one record to the error log and to syslog, whatever its level.
+pub fn write_error(level: Level, text: &str) {
+    write_error_line(level, text, &line(level, text));
+}
+
+/// As [`write_error`], with a line of another shape, including the line feed, for the error log.
+pub fn write_error_line(level: Level, text: &str, line: &[u8]) {
+    files::error_text(line);
+    if let Some(syslog) = Receivers::current().and_then(|it| it.syslog) {
+        syslog.error(level, text);
+    }
 }
 
 struct ErrorLog;
@@ -57,23 +93,27 @@ impl Log for ErrorLog {
     fn log(&self, record: &Record<'_>) {
         let level = Level::of(record);
         let exception = record.target() == EXCEPTION;
-        super::count(level, exception);
+        if let Some(statsd) = Receivers::current().and_then(|it| it.statsd) {
+            statsd.record(level, exception);
+        }
         let takes = CURRENT
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .as_ref()
             .is_some_and(|current| current.takes(record, level));
-        // Nothing is locked here: whoever takes the record may have one of its own to log.
+        // Nothing is locked here: a receiver of the record may log one of its own.
         if takes {
             match record.args().as_str() {
-                Some(text) => super::deliver(level, exception, text),
-                None => super::deliver(level, exception, &record.args().to_string()),
+                Some(text) => deliver(level, exception, text),
+                None => deliver(level, exception, &record.args().to_string()),
             }
         }
     }
 
     fn flush(&self) {
-        super::flush();
+        if let Some(syslog) = Receivers::current().and_then(|it| it.syslog) {
+            syslog.drain(Instant::now() + LAST_LINES);
+        }
     }
 }
 
@@ -83,9 +123,20 @@ impl Current {
     }
 }
 
-/// The line of a record, line feed included. The process id is asked for with every line: children
-/// inherit the logger.
-pub(super) fn line(level: Level, text: &str) -> Vec<u8> {
+fn deliver(level: Level, exception: bool, text: &str) {
+    match Receivers::current().and_then(|it| it.redirect) {
+        Some(redirect) => redirect.take(LogEntry::Error {
+            level,
+            exception,
+            text,
+        }),
+        None => write_error(level, text),
+    }
+}
+
+/// The line of a record, including the line feed. Every line asks for the process id, because children inherit
+/// the logger.
+fn line(level: Level, text: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(text.len() + 64);
     let (date, pid) = (date::error_date(), std::process::id());
     // Writing into memory cannot fail.
@@ -96,7 +147,6 @@ pub(super) fn line(level: Level, text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logging::CRITICAL;
 
     #[test]
     fn a_line_has_gunicorns_shape() {

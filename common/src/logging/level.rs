@@ -1,12 +1,15 @@
-//! How much a record weighs: the levels of `log`, and gunicorn's fifth.
+//! How severe a record is: the levels of `log`, and gunicorn's fifth.
 
 use std::fmt;
 
 use log::{LevelFilter, Record};
 
-use super::CRITICAL;
+/// The `target` of an error record that the log shows as CRITICAL, a level that `log` does not have.
+pub const CRITICAL: &str = "oxicorn::critical";
+/// The `target` of an error record about an exception of the application: statsd counts those separately.
+pub const EXCEPTION: &str = "oxicorn::exception";
 
-/// The weight of a record, and the least weight that a log takes.
+/// The severity of a record, and the least severity that a log takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     Debug,
@@ -25,7 +28,7 @@ impl Level {
         Self::Critical,
     ];
 
-    /// What settings call it.
+    /// Its name in settings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Debug => "debug",
@@ -36,7 +39,7 @@ impl Level {
         }
     }
 
-    /// As [`Level::name`], or another word or number of Python's for it, in any case.
+    /// Reads [`Level::name`], or another name or number that Python has for it, in any case.
     pub fn named(name: &str) -> Option<Self> {
         match name.trim().to_ascii_lowercase().as_str() {
             "notset" | "trace" | "debug" => Some(Self::Debug),
@@ -48,7 +51,7 @@ impl Level {
         }
     }
 
-    /// The least level of ours that a log takes whose level is `number` in Python.
+    /// The least level that a log takes whose level is `number` in Python.
     fn least_of(number: u8) -> Option<Self> {
         match number {
             0..=10 => Some(Self::Debug),
@@ -70,7 +73,7 @@ impl Level {
         }
     }
 
-    /// What the `log` macros have to let through for it.
+    /// What the `log` macros must let through for it.
     pub(super) fn filter(self) -> LevelFilter {
         match self {
             Self::Debug => LevelFilter::Debug,
@@ -80,7 +83,7 @@ impl Level {
         }
     }
 
-    /// RFC 5424 section 6.2.1.
+    /// As syslog has it (RFC 5424 section 6.2.1).
     pub(super) fn severity(self) -> u8 {
         match self {
             Self::Debug => 7,
@@ -92,7 +95,7 @@ impl Level {
     }
 }
 
-/// As it stands in the error log.
+/// As the error log shows it.
 impl fmt::Display for Level {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -1,8 +1,8 @@
-//! Writing a line to a file that may be a pipe whose reader has stopped.
+//! Writes lines to a file that may be a pipe whose reader has stopped.
 //!
-//! A process that waits there for ever hears no signal, and a worker answers nobody: so a line waits a
-//! moment, and is lost then. Pipes and sockets that we were given are shared with who gave them, and must
-//! not become nonblocking for those too (open(2): the flag belongs to the open file).
+//! A process that waited there for ever would see no signal, and a worker would answer nobody. So a line waits
+//! for a moment and is then lost. Pipes and sockets that were inherited are shared with other programs, and
+//! must not become nonblocking for those (open(2): the flag belongs to the open file).
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -22,46 +22,47 @@ use crate::sys;
 /// What a pipe that poll(2) calls writable takes without waiting (pipe(7)).
 const PIPE_BUF: usize = 4096;
 
-/// What is behind a descriptor, as an atomic.
+/// Writes in the way that the file behind a descriptor needs: one of the kinds below.
 #[derive(Debug)]
-pub(super) struct Way(AtomicU8);
+pub(super) struct LineWriter(AtomicU8);
 
-/// A disk, or a device that takes all.
+/// A disk, or a device that takes everything.
 const PLAIN: u8 = 0;
-/// It says itself that it takes nothing now.
+/// The file itself says when it takes nothing now.
 const NONBLOCKING: u8 = 1;
-/// It has to be asked first.
+/// A write may wait, so poll(2) is asked first.
 const BLOCKING: u8 = 2;
 const SOCKET: u8 = 3;
 
-impl Way {
+impl LineWriter {
     pub(super) const fn new() -> Self {
         Self(AtomicU8::new(PLAIN))
     }
 
-    /// Takes note of what `file` is.
+    /// Notes what kind of file `file` is.
     pub(super) fn note(&self, file: &File) {
-        self.0.store(way(file).unwrap_or(PLAIN), Ordering::Release);
+        self.0
+            .store(kind_of(file).unwrap_or(PLAIN), Ordering::Release);
     }
 
-    /// Writes `line` by one write(2), or by more where that took a part. Waits for room for as long as
-    /// `patience`; the error has how much was written.
+    /// Writes `line` with one write(2), or with more if that takes only a part. Waits for room for at most
+    /// `timeout`. The error comes with the number of bytes that were written.
     pub(super) fn write(
         &self,
         file: &File,
         line: &[u8],
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), (usize, io::Error)> {
-        let way = self.0.load(Ordering::Acquire);
+        let kind = self.0.load(Ordering::Acquire);
         let mut written = 0;
         let mut deadline = None;
         while written < line.len() {
-            match attempt(way, file, &line[written..]) {
+            match attempt(kind, file, &line[written..]) {
                 Ok(0) => return Err((written, io::ErrorKind::WriteZero.into())),
                 Ok(count) => written += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let until = *deadline.get_or_insert_with(|| Instant::now() + patience);
+                    let until = *deadline.get_or_insert_with(|| Instant::now() + timeout);
                     let left = until.saturating_duration_since(Instant::now());
                     if left.is_zero() || !is_writable(file.as_fd(), left) {
                         return Err((written, error));
@@ -74,10 +75,10 @@ impl Way {
     }
 }
 
-/// A standard stream for ourselves: a pipe as an open file of our own that never waits, where we may open
-/// it; else as it is.
+/// A copy of a standard stream for our own use. A pipe is opened again, so that only our copy is
+/// nonblocking; anything else, and a pipe that we may not open, is duplicated as it is.
 pub(super) fn own(stream: BorrowedFd<'_>) -> io::Result<File> {
-    let is_pipe = fstat(stream).is_ok_and(|it| kind(it.st_mode) == SFlag::S_IFIFO);
+    let is_pipe = fstat(stream).is_ok_and(|it| file_type(it.st_mode) == SFlag::S_IFIFO);
     if is_pipe {
         let place = format!("/proc/self/fd/{}", stream.as_raw_fd());
         let mut options = OpenOptions::new();
@@ -89,9 +90,9 @@ pub(super) fn own(stream: BorrowedFd<'_>) -> io::Result<File> {
     Ok(stream.try_clone_to_owned()?.into())
 }
 
-/// Whether writing to a standard stream would have to wait for its reader.
+/// Whether a write to a standard stream would wait for its reader.
 pub(super) fn is_full(stream: BorrowedFd<'_>) -> bool {
-    let waits = fstat(stream).is_ok_and(|it| match kind(it.st_mode) {
+    let waits = fstat(stream).is_ok_and(|it| match file_type(it.st_mode) {
         SFlag::S_IFIFO | SFlag::S_IFSOCK => true,
         SFlag::S_IFCHR => isatty(stream).unwrap_or(false),
         _ => false,
@@ -99,9 +100,9 @@ pub(super) fn is_full(stream: BorrowedFd<'_>) -> bool {
     waits && !is_writable(stream, Duration::ZERO)
 }
 
-fn way(file: &File) -> nix::Result<u8> {
+fn kind_of(file: &File) -> nix::Result<u8> {
     let flags = OFlag::from_bits_truncate(fcntl(file, FcntlArg::F_GETFL)?);
-    Ok(match kind(fstat(file)?.st_mode) {
+    Ok(match file_type(fstat(file)?.st_mode) {
         SFlag::S_IFSOCK => SOCKET,
         _ if flags.contains(OFlag::O_NONBLOCK) => NONBLOCKING,
         SFlag::S_IFIFO => BLOCKING,
@@ -110,15 +111,15 @@ fn way(file: &File) -> nix::Result<u8> {
     })
 }
 
-fn attempt(way: u8, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
-    match way {
+fn attempt(kind: u8, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
+    match kind {
         SOCKET => {
             let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
             Ok(send(file.as_raw_fd(), bytes, flags)?)
         }
         BLOCKING => match sys::write_now(file.as_fd(), bytes) {
-            Err(error) if cannot_say(&error) => {
-                // Whoever else writes to it may be faster: then this waits after all.
+            Err(error) if is_unsupported(&error) => {
+                // If another process fills it first, this waits after all.
                 if !is_writable(file.as_fd(), Duration::ZERO) {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
@@ -130,22 +131,22 @@ fn attempt(way: u8, mut file: &File, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Neither does a terminal, nor a pipe before Linux 6.5.
-fn cannot_say(error: &io::Error) -> bool {
+/// Whether the file does not support RWF_NOWAIT: a terminal, or a pipe before Linux 6.5.
+fn is_unsupported(error: &io::Error) -> bool {
     let unknown = [libc::EOPNOTSUPP, libc::ENOSYS, libc::EINVAL];
     error
         .raw_os_error()
         .is_some_and(|errno| unknown.contains(&errno))
 }
 
-fn is_writable(fd: BorrowedFd<'_>, patience: Duration) -> bool {
-    let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::ZERO);
+fn is_writable(fd: BorrowedFd<'_>, timeout: Duration) -> bool {
+    let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::ZERO);
     let mut fds = [PollFd::new(fd, PollFlags::POLLOUT)];
     // An error or a reader that is gone is found by the write.
     poll(&mut fds, timeout).is_ok_and(|count| count > 0)
 }
 
-fn kind(mode: libc::mode_t) -> SFlag {
+fn file_type(mode: libc::mode_t) -> SFlag {
     SFlag::from_bits_truncate(mode) & SFlag::S_IFMT
 }
 
@@ -158,18 +159,18 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_millis(20);
+    const TIMEOUT: Duration = Duration::from_millis(20);
 
-    /// Fills what nobody reads; then each line costs its patience and no more, and when somebody does
+    /// Fills what nobody reads; then each line costs its timeout and no more, and when somebody does
     /// read, all that was taken is whole lines.
-    fn fill_and_read(file: File, mut reader: impl Read, way: u8) {
+    fn fill_and_read(file: File, mut reader: impl Read, kind: u8) {
         let line = [b"x".repeat(299), b"\n".to_vec()].concat();
-        let writer = Way::new();
+        let writer = LineWriter::new();
         writer.note(&file);
-        assert_eq!(writer.0.load(Ordering::Relaxed), way);
+        assert_eq!(writer.0.load(Ordering::Relaxed), kind);
         let mut taken = 0;
         let (cut, error) = loop {
-            match writer.write(&file, &line, PATIENCE) {
+            match writer.write(&file, &line, TIMEOUT) {
                 Ok(()) => taken += line.len(),
                 Err(reason) => break reason,
             }

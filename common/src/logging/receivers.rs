@@ -1,34 +1,35 @@
-//! Who gets log lines and metrics besides the files: syslog, statsd, and the process that hosts us.
+//! The receivers of log lines and metrics besides the log files: syslog, statsd, and the process that hosts
+//! the server.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::losses::LossReport;
-use super::redirect::Redirected;
-use super::statsd::{self, Statsd};
-use super::syslog::{self, Syslog};
-use crate::settings::Settings;
+use super::options::LoggingOptions;
+use super::redirect::InstalledRedirect;
+use super::statsd::StatsdClient;
+use super::syslog::SyslogClient;
 
-/// Empty in nearly every process, which then pays for one look at a flag.
+/// False in nearly every process, which then looks no further.
 static ANY: AtomicBool = AtomicBool::new(false);
 static CURRENT: RwLock<Receivers> = RwLock::new(Receivers {
     syslog: None,
     statsd: None,
     redirect: None,
 });
-/// Whether any of them wants to know of requests.
+/// Whether any of them takes requests.
 static REQUESTS: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Receivers {
-    pub(super) syslog: Option<Arc<Syslog>>,
-    pub(super) statsd: Option<Arc<Statsd>>,
-    pub(super) redirect: Option<Redirected>,
+    pub(super) syslog: Option<Arc<SyslogClient>>,
+    pub(super) statsd: Option<Arc<StatsdClient>>,
+    pub(super) redirect: Option<InstalledRedirect>,
 }
 
 impl Receivers {
-    /// What there is now. No lock is held while a receiver works.
+    /// The receivers, if there are any. No lock is held while a receiver works.
     pub(super) fn current() -> Option<Self> {
         ANY.load(Ordering::Acquire).then(|| {
             let current = CURRENT.read().unwrap_or_else(PoisonError::into_inner);
@@ -36,25 +37,24 @@ impl Receivers {
         })
     }
 
-    /// Finds the receivers of other settings. Those that stay the same go on as they are.
-    pub(super) fn prepare(settings: &Settings) -> io::Result<Self> {
-        let syslog = syslog::Options::of(settings);
-        let statsd = statsd::Options::of(settings);
+    /// Finds the receivers that `options` name. Those that stay the same go on as they are.
+    pub(super) fn prepare(options: &LoggingOptions) -> io::Result<Self> {
         let current = Self::current().unwrap_or_default();
         let failed = |setting, error: io::Error| {
             io::Error::new(error.kind(), format!("{setting}: cannot find {error}"))
         };
-        let same = |old: &Arc<Syslog>| Some(&old.options) == syslog.as_ref();
-        let syslog = match (current.syslog.filter(same), syslog) {
+        let same = |old: &Arc<SyslogClient>| Some(&old.options) == options.syslog.as_ref();
+        let syslog = match (current.syslog.filter(same), &options.syslog) {
             (None, Some(options)) => {
-                let new = Syslog::new(options).map_err(|error| failed("syslog_addr", error))?;
+                let new = SyslogClient::new(options.clone())
+                    .map_err(|error| failed("syslog_addr", error))?;
                 Some(Arc::new(new))
             }
             (same, _) => same,
         };
-        let same = |old: &Arc<Statsd>| Some(&old.options) == statsd.as_ref();
-        let statsd = match (current.statsd.filter(same), statsd) {
-            (None, Some(options)) => match Statsd::new(options) {
+        let same = |old: &Arc<StatsdClient>| Some(&old.options) == options.statsd.as_ref();
+        let statsd = match (current.statsd.filter(same), &options.statsd) {
+            (None, Some(options)) => match StatsdClient::new(options.clone()) {
                 Ok(new) => Some(Arc::new(new)),
                 Err(error) => {
                     // gunicorn serves without metrics too.
@@ -79,7 +79,7 @@ impl Receivers {
         ANY.store(any, Ordering::Release);
     }
 
-    /// Whether any receiver wants to know of requests.
+    /// Whether any receiver takes requests.
     pub(super) fn take_requests() -> bool {
         REQUESTS.load(Ordering::Acquire)
     }
@@ -94,13 +94,13 @@ impl Receivers {
         self.want_access_lines() || self.statsd.is_some() || redirect.is_some_and(|it| it.access)
     }
 
-    pub(super) fn set_redirect(redirect: Option<Redirected>) {
+    pub(super) fn set_redirect(redirect: Option<InstalledRedirect>) {
         let mut next = Self::current().unwrap_or_default();
         next.redirect = redirect;
         next.install();
     }
 
-    /// Sends what waits, and tells of receivers that have begun or ceased to lose lines.
+    /// Sends what waits, and logs which receivers have begun or ceased to lose lines.
     pub(super) fn tend(&self) {
         if let Some(syslog) = &self.syslog {
             let address = &syslog.options.address;

@@ -1,23 +1,23 @@
-//! The seam for a process that hosts the server and has loggers of its own, such as Python's.
+//! For a process that hosts the server and has loggers of its own, such as Python's.
 //!
-//! While a [`Redirect`] is installed, records and access lines go to it and nowhere else: it may
-//! hand them back with [`super::write_error`] and [`super::write_access`], which write to the log
-//! files and to syslog.
+//! While a [`Redirect`] is installed, records and access entries go to it and nowhere else. It may hand them
+//! back with `write_error` and `write_access`, which write to the log files and to syslog.
 
 use std::fmt;
 use std::sync::Arc;
 
-use super::{AccessEntry, AccessFormat, Level};
+use super::access::{AccessEntry, AccessFormat};
+use super::level::Level;
 
-/// Takes what would be logged. Called by any thread, and by none while a lock of ours is held.
-pub type Redirect = Box<dyn Fn(Entry<'_>) + Send + Sync>;
+/// Takes what would be logged. Any thread may call it; none does while it holds a lock of this module.
+pub type Redirect = Box<dyn Fn(LogEntry<'_>) + Send + Sync>;
 
 /// What a [`Redirect`] takes.
 #[derive(Debug)]
-pub enum Entry<'a> {
+pub enum LogEntry<'a> {
     Error {
         level: Level,
-        /// The text is about an exception of the application.
+        /// Whether the text is about an exception of the application.
         exception: bool,
         text: &'a str,
     },
@@ -25,13 +25,13 @@ pub enum Entry<'a> {
         format: &'a AccessFormat,
         entry: &'a AccessEntry<'a>,
     },
-    /// Log files are to be opened again by their names.
+    /// Opens log files again by their names.
     Reopen,
 }
 
-/// The installed one.
+/// The redirect that is installed.
 #[derive(Clone)]
-pub(super) struct Redirected {
+pub(super) struct InstalledRedirect {
     redirect: Arc<Redirect>,
     /// The least level that it takes.
     pub(super) least: Level,
@@ -39,8 +39,8 @@ pub(super) struct Redirected {
     pub(super) access: bool,
 }
 
-impl Redirected {
-    pub(super) fn take(&self, entry: Entry<'_>) {
+impl InstalledRedirect {
+    pub(super) fn take(&self, entry: LogEntry<'_>) {
         (self.redirect)(entry);
     }
 
@@ -53,8 +53,8 @@ impl Redirected {
     }
 }
 
-impl fmt::Debug for Redirected {
+impl fmt::Debug for InstalledRedirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Redirected")
+        f.write_str("InstalledRedirect")
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
 use super::peers::Peers;
-use super::targets::{Facility, StatsdAddress, SyslogAddress};
+use crate::logging::{StatsdAddress, SyslogAddress, SyslogFacility};
 
 /// The mark of PROXY protocol, and what is believed of a reverse proxy.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -53,7 +53,7 @@ pub struct Syslog {
     pub address: SyslogAddress,
     /// What stands before the name of the log; not set is the name of the processes.
     pub prefix: Option<String>,
-    pub facility: Facility,
+    pub facility: SyslogFacility,
     /// Keep the access log out of it.
     pub errors_only: bool,
 }

@@ -14,6 +14,7 @@ mod error;
 mod groups;
 mod layers;
 mod load;
+mod logging_options;
 mod origin;
 pub mod parse;
 mod peers;
@@ -25,7 +26,6 @@ mod setting;
 pub mod show;
 mod source;
 mod table;
-mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -57,7 +57,6 @@ pub use served::python_settings;
 pub use setting::{Kind, Section, Setting, Standing};
 pub use source::Source;
 pub use table::SETTINGS;
-pub use targets::{Facility, StatsdAddress, SyslogAddress, UnixKind};
 
 /// All settings of one generation. A zero duration or count means "off" where the row says so.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AtomValue, Entry, Level};
+use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AtomValue, Level, LogEntry};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -26,20 +26,20 @@ pub(crate) enum Record {
 }
 
 impl Record {
-    pub(super) fn of(entry: Entry<'_>, form: &Arc<str>, wants_objects: bool) -> Self {
+    pub(super) fn of(entry: LogEntry<'_>, form: &Arc<str>, wants_objects: bool) -> Self {
         match entry {
-            Entry::Error { level, text, .. } => Self::Error {
+            LogEntry::Error { level, text, .. } => Self::Error {
                 level,
                 text: text.to_owned(),
             },
-            Entry::Access { entry, .. } if wants_objects => {
+            LogEntry::Access { entry, .. } if wants_objects => {
                 Self::Request(Box::new(SeenRequest::of(entry)))
             }
-            Entry::Access { format, entry } => Self::Access {
+            LogEntry::Access { format, entry } => Self::Access {
                 form: Arc::clone(form),
                 atoms: atoms_of(format, entry),
             },
-            Entry::Reopen => Self::Reopen,
+            LogEntry::Reopen => Self::Reopen,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Syslog, statsd and the logging of Python.
 
+use crate::logging::{StatsdAddress, SyslogAddress, SyslogFacility};
 use crate::settings::setting::{Kind, Section, Setting, Standing};
-use crate::settings::targets::{Facility, StatsdAddress, SyslogAddress};
 use crate::settings::{parse, show};
 
 pub(in crate::settings) const ROWS: [Setting; 15] = [
@@ -150,7 +150,9 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         standing: Standing::Works,
         help: "The facility of the lines in syslog: user, daemon, local0 to local7 or another of \
                syslog(3).",
-        apply: |settings, text| Facility::parse(text).map(|value| settings.syslog.facility = value),
+        apply: |settings, text| {
+            SyslogFacility::parse(text).map(|value| settings.syslog.facility = value)
+        },
         show: |settings| settings.syslog.facility.to_string(),
     },
     Setting {

@@ -1,11 +1,12 @@
-//! All atoms of a request by their names, for a logger that wants them one by one.
+//! All atoms of a request by name, for a logger of another language that formats the line itself.
 
 use std::collections::HashMap;
 
-use super::AccessEntry;
-use super::access_format::{AccessFormat, Atom, Padding};
-use super::access_render::{append_joined, pad};
+use super::atom::Atom;
+use super::entry::{AccessEntry, append_joined, whole};
 use super::escape::Escape;
+use super::format::AccessFormat;
+use super::format_part::Padding;
 
 /// A number where gunicorn has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,11 +37,11 @@ const PLAIN: [&str; 19] = [
 ];
 
 impl AccessEntry<'_> {
-    /// Calls `take` with each name, such as `h` or `{user-agent}i`, and its value as `format` wants it
-    /// escaped. Of the variables of the WSGI environment there are those that the server itself knows.
-    /// What `format` cuts is there cut as well, by the names of [`AccessFormat::python`].
+    /// Calls `take` with each name, such as `h` or `{user-agent}i`, and its value, escaped for `format`. Of
+    /// the variables of the WSGI environment it knows those that the server itself sets. A value that
+    /// `format` cuts is also there in its cut form, under its name in [`AccessFormat::python`].
     pub fn atoms(&self, format: &AccessFormat, mut take: impl FnMut(&str, AtomValue)) {
-        let escape = format.escape;
+        let escape = format.escape();
         for name in PLAIN {
             let value = match name {
                 "B" => AtomValue::Number(self.body_bytes),
@@ -66,16 +67,16 @@ impl AccessEntry<'_> {
             let write = |out: &mut Vec<u8>| escape.append_bytes(out, value);
             take(&format!("{{{name}}}o"), written(write));
         }
-        for value in format.values().filter(|it| it.padding.most.is_some()) {
+        for directive in format.directives().filter(|it| it.padding.most.is_some()) {
             let cut = Padding {
-                most: value.padding.most,
+                most: directive.padding.most,
                 ..Padding::default()
             };
             let write = |out: &mut Vec<u8>| {
-                self.append(out, &value.atom, escape);
-                pad(out, 0, cut);
+                self.append(out, &directive.atom, escape);
+                cut.apply(out, 0);
             };
-            take(&value.key(), written(write));
+            take(&directive.key(), written(write));
         }
     }
 
@@ -105,8 +106,4 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> AtomValue {
     let mut text = Vec::new();
     write(&mut text);
     AtomValue::Text(String::from_utf8_lossy(&text).into_owned())
-}
-
-fn whole(number: u128) -> u64 {
-    u64::try_from(number).unwrap_or(u64::MAX)
 }

@@ -1,12 +1,11 @@
-//! Records over a connection: queued within bounds, sent as the receiver takes them, and sent again
-//! from the beginning of the record when the connection breaks in the middle of one.
+//! Records over a connection: they wait in a bounded queue and are sent as the receiver takes them. When the
+//! connection breaks in the middle of a record, the whole record is sent again.
 //!
 //! ```text
 //!   idle --push--> connecting --> connected --broken--> idle, and again after RETRY
 //! ```
 //!
-//! Each process has a connection of its own: a forked copy lets go of its parent's and of what the
-//! parent has queued.
+//! Each process has a connection of its own: a forked copy drops its parent's connection and queue.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -17,38 +16,40 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{SockAddr, Socket, Type};
 
-use super::{resolve, socket_for};
+use super::resolve::{resolve, socket_for};
+use crate::logging::host_port::HostPort;
 
-/// Bytes that wait for the receiver at most.
+/// Bytes that may wait for the receiver.
 const QUEUE: usize = 1024 * 1024;
-/// How long after a failed connection the next is tried.
+/// From a failed connection to the next attempt.
 const RETRY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
-pub(in crate::logging) struct Stream {
+pub(in crate::logging) struct StreamSender {
     addresses: Vec<SockAddr>,
     next: usize,
-    link: Link,
+    link: StreamLink,
     retry_at: Option<Instant>,
     /// Why the last connection failed.
     trouble: Option<io::Error>,
     queue: VecDeque<Vec<u8>>,
     queued_bytes: usize,
-    /// How much of the first record is sent.
+    /// Bytes of the first record that are sent.
     sent: usize,
+    /// The process that it belongs to.
     owner: u32,
 }
 
 #[derive(Debug)]
-enum Link {
+enum StreamLink {
     Idle,
     Connecting(Socket),
     Connected(Socket),
 }
 
-impl Stream {
-    pub(in crate::logging) fn tcp(host: &str, port: u16) -> io::Result<Self> {
-        let addresses = resolve(host, port)?;
+impl StreamSender {
+    pub(in crate::logging) fn tcp(place: &HostPort) -> io::Result<Self> {
+        let addresses = resolve(place)?;
         Ok(Self::to(
             addresses.into_iter().map(SockAddr::from).collect(),
         ))
@@ -62,7 +63,7 @@ impl Stream {
         Self {
             addresses,
             next: 0,
-            link: Link::Idle,
+            link: StreamLink::Idle,
             retry_at: None,
             trouble: None,
             queue: VecDeque::new(),
@@ -72,7 +73,8 @@ impl Stream {
         }
     }
 
-    /// Queues a record and sends what can be sent. The error is why there is no room for it.
+    /// Queues a record and sends what can be sent. An error means that the queue is full, and says why the
+    /// last connection failed.
     pub(in crate::logging) fn push(&mut self, record: Vec<u8>) -> io::Result<()> {
         self.own();
         if self.queued_bytes + record.len() > QUEUE {
@@ -105,7 +107,7 @@ impl Stream {
     pub(in crate::logging) fn pump(&mut self) {
         self.own();
         if let Err(error) = self.advance() {
-            self.link = Link::Idle;
+            self.link = StreamLink::Idle;
             self.sent = 0;
             self.next = (self.next + 1) % self.addresses.len().max(1);
             // The other addresses of the name are tried first.
@@ -114,11 +116,12 @@ impl Stream {
         }
     }
 
-    /// Sends what the receiver takes, and waits for it until `deadline`.
+    /// As [`StreamSender::pump`], but waits for the receiver until `deadline`.
     pub(in crate::logging) fn drain(&mut self, deadline: Instant) {
         while self.is_waiting() {
             self.pump();
-            let (Link::Connecting(socket) | Link::Connected(socket)) = &self.link else {
+            let (StreamLink::Connecting(socket) | StreamLink::Connected(socket)) = &self.link
+            else {
                 return;
             };
             let left = deadline.saturating_duration_since(Instant::now());
@@ -130,12 +133,12 @@ impl Stream {
         }
     }
 
-    /// A process that was forked begins anew.
+    /// A forked process begins with an empty queue and no connection.
     fn own(&mut self) {
         let process = std::process::id();
         if self.owner != process {
             self.owner = process;
-            self.link = Link::Idle;
+            self.link = StreamLink::Idle;
             self.queue.clear();
             (self.queued_bytes, self.sent) = (0, 0);
         }
@@ -145,10 +148,10 @@ impl Stream {
         if self.queue.is_empty() || self.retry_at.is_some_and(|at| Instant::now() < at) {
             return Ok(());
         }
-        if matches!(self.link, Link::Idle) {
+        if matches!(self.link, StreamLink::Idle) {
             self.link = self.connect()?;
         }
-        if let Link::Connecting(socket) = &self.link {
+        if let StreamLink::Connecting(socket) = &self.link {
             let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
             if poll(&mut fds, PollTimeout::ZERO)? == 0 {
                 return Ok(());
@@ -156,29 +159,31 @@ impl Stream {
             if let Some(error) = socket.take_error()? {
                 return Err(error);
             }
-            let Link::Connecting(socket) = std::mem::replace(&mut self.link, Link::Idle) else {
+            let StreamLink::Connecting(socket) =
+                std::mem::replace(&mut self.link, StreamLink::Idle)
+            else {
                 return Ok(());
             };
-            self.link = Link::Connected(socket);
+            self.link = StreamLink::Connected(socket);
         }
         self.send()
     }
 
-    fn connect(&mut self) -> io::Result<Link> {
+    fn connect(&mut self) -> io::Result<StreamLink> {
         self.retry_at = None;
         let address = &self.addresses[self.next];
         let socket = socket_for(address, Type::STREAM)?;
         match socket.connect(address) {
-            Ok(()) => Ok(Link::Connected(socket)),
+            Ok(()) => Ok(StreamLink::Connected(socket)),
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {
-                Ok(Link::Connecting(socket))
+                Ok(StreamLink::Connecting(socket))
             }
             Err(error) => Err(error),
         }
     }
 
     fn send(&mut self) -> io::Result<()> {
-        let Link::Connected(socket) = &self.link else {
+        let StreamLink::Connected(socket) = &self.link else {
             return Ok(());
         };
         // A receiver that has gone would take one more record and drop it.
@@ -210,7 +215,12 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(10);
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    fn place(port: u16) -> HostPort {
+        let host = "127.0.0.1".to_owned();
+        HostPort { host, port }
+    }
 
     fn record(number: usize) -> Vec<u8> {
         let mut record = format!("record {number:06}").into_bytes();
@@ -223,9 +233,9 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let address = listener.local_addr().expect("an address");
         drop(listener);
-        let mut stream = Stream::tcp("127.0.0.1", address.port()).expect("an address");
+        let mut stream = StreamSender::tcp(&place(address.port())).expect("an address");
         stream.push(record(0)).expect("room");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while stream.trouble.is_none() {
             assert!(Instant::now() < deadline, "nobody listens there");
             stream.pump();
@@ -240,7 +250,7 @@ mod tests {
         assert_eq!(got, [record(0), record(1)].concat());
         drop(receiver);
         stream.push(record(2)).expect("room");
-        while matches!(stream.link, Link::Connected(_)) {
+        while matches!(stream.link, StreamLink::Connected(_)) {
             assert!(Instant::now() < deadline, "the receiver has gone");
             stream.pump();
         }
@@ -250,7 +260,7 @@ mod tests {
     fn a_receiver_that_reads_nothing_costs_no_more_than_the_queue() {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
         let port = listener.local_addr().expect("an address").port();
-        let mut stream = Stream::tcp("127.0.0.1", port).expect("an address");
+        let mut stream = StreamSender::tcp(&place(port)).expect("an address");
         let long = vec![b'x'; 60_000];
         let started = Instant::now();
         let mut pushed = 0;
@@ -258,7 +268,7 @@ mod tests {
             pushed += 1;
             assert!(pushed < 10_000, "no bound");
         }
-        assert!(stream.queued_bytes <= QUEUE && started.elapsed() < PATIENCE);
+        assert!(stream.queued_bytes <= QUEUE && started.elapsed() < TIMEOUT);
         let mut receiver = listener.accept().expect("a connection").0;
         let reader = std::thread::spawn(move || {
             let mut got = vec![0; pushed * 60_000];
@@ -266,7 +276,7 @@ mod tests {
             receiver.write_all(b"!").expect("a connection");
         });
         while stream.is_waiting() {
-            assert!(started.elapsed() < PATIENCE);
+            assert!(started.elapsed() < TIMEOUT);
             stream.drain(Instant::now() + Duration::from_millis(100));
         }
         reader.join().expect("whole records");

@@ -1,55 +1,45 @@
-//! Metrics to a statsd daemon: gunicorn's names and types, several to a datagram where they belong
-//! together.
+//! Sends metrics to a statsd daemon, with gunicorn's names and types. Those of one request share a datagram.
 //!
 //! ```text
 //!   PREFIX.gunicorn.requests:1|c|@1.0|#TAGS
 //! ```
 //!
-//! What is not taken at once is lost: a metric is worth less than the time of a request.
+//! A datagram that the system does not take at once is lost: a metric is worth less than a request's time.
+
+mod address;
 
 use std::cell::RefCell;
 use std::fmt::{self, Write};
 use std::io;
 use std::time::Duration;
 
-use super::Level;
+use super::level::Level;
 use super::losses::{LossReport, Losses};
-use super::wire::Datagrams;
-use crate::settings::{Settings, StatsdAddress};
+use super::senders::DatagramSender;
 
-/// What there is to choose.
+pub use address::StatsdAddress;
+
+/// Where metrics go, and how they are named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Options {
-    pub(super) address: StatsdAddress,
-    /// Goes before each name, with a dot between.
-    prefix: String,
+pub struct StatsdOptions {
+    pub address: StatsdAddress,
+    /// Put before each name, with a dot between.
+    pub prefix: String,
     /// `name:value,name:value`, as DogStatsD has them; empty is none.
-    tags: String,
-}
-
-impl Options {
-    pub(super) fn of(settings: &Settings) -> Option<Self> {
-        let statsd = &settings.statsd;
-        Some(Self {
-            address: statsd.address.clone()?,
-            prefix: statsd.prefix.clone(),
-            tags: statsd.tags.clone(),
-        })
-    }
+    pub tags: String,
 }
 
 #[derive(Debug)]
-pub(super) struct Statsd {
-    pub(super) options: Options,
-    wire: Datagrams,
+pub(super) struct StatsdClient {
+    pub(super) options: StatsdOptions,
+    sender: DatagramSender,
     losses: Losses,
     prefix: String,
     suffix: String,
 }
 
-/// Gunicorn's type letters.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+enum MetricType {
     Counter,
     Gauge,
     Histogram,
@@ -57,15 +47,15 @@ enum Kind {
 }
 
 thread_local! {
-    /// The datagram in the making, in a buffer that each thread uses again.
+    /// The datagram that is being made, in a buffer that each thread uses again.
     static DATAGRAM: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-impl Statsd {
-    pub(super) fn new(options: Options) -> io::Result<Self> {
-        let wire = match &options.address {
-            StatsdAddress::Udp(host, port) => Datagrams::udp(host, *port)?,
-            StatsdAddress::Unix(path) => Datagrams::unix(path)?,
+impl StatsdClient {
+    pub(super) fn new(options: StatsdOptions) -> io::Result<Self> {
+        let sender = match &options.address {
+            StatsdAddress::Udp(place) => DatagramSender::udp(place)?,
+            StatsdAddress::Unix(path) => DatagramSender::unix(path)?,
         };
         let prefix = match options.prefix.trim_end_matches('.') {
             "" => String::new(),
@@ -76,7 +66,7 @@ impl Statsd {
             tags => format!("|#{tags}"),
         };
         Ok(Self {
-            wire,
+            sender,
             losses: Losses::new()?,
             prefix,
             suffix,
@@ -86,19 +76,24 @@ impl Statsd {
 
     /// A request has been answered.
     pub(super) fn request(&self, status: u16, duration: Duration) {
-        // As gunicorn works it out, down to the last digit.
+        // As gunicorn computes it, down to the last digit.
         let millis = (duration.as_secs() * 1000) as f64 + f64::from(duration.subsec_micros()) / 1e3;
         self.send(|out| {
             let name = format_args!("gunicorn.request.duration");
-            self.append(out, name, format_args!("{millis:?}"), Kind::Timer);
+            self.append(out, name, format_args!("{millis:?}"), MetricType::Timer);
             let one = format_args!("1");
-            self.append(out, format_args!("gunicorn.requests"), one, Kind::Counter);
+            self.append(
+                out,
+                format_args!("gunicorn.requests"),
+                one,
+                MetricType::Counter,
+            );
             let name = format_args!("gunicorn.request.status.{status}");
-            self.append(out, name, one, Kind::Counter);
+            self.append(out, name, one, MetricType::Counter);
         });
     }
 
-    /// A record went to the error log; the light ones do not count.
+    /// A record went to the error log; those below a warning are not counted.
     pub(super) fn record(&self, level: Level, exception: bool) {
         let name = match level {
             Level::Debug | Level::Info => return,
@@ -107,14 +102,14 @@ impl Statsd {
         };
         self.send(|out| {
             let name = format_args!("gunicorn.log.{name}");
-            self.append(out, name, format_args!("1"), Kind::Counter);
+            self.append(out, name, format_args!("1"), MetricType::Counter);
         });
     }
 
     pub(super) fn workers(&self, count: usize) {
         self.send(|out| {
             let name = format_args!("gunicorn.workers");
-            self.append(out, name, format_args!("{count}"), Kind::Gauge);
+            self.append(out, name, format_args!("{count}"), MetricType::Gauge);
         });
     }
 
@@ -122,7 +117,7 @@ impl Statsd {
     pub(super) fn backlog(&self, count: u64) {
         self.send(|out| {
             let name = format_args!("gunicorn.backlog");
-            self.append(out, name, format_args!("{count}"), Kind::Histogram);
+            self.append(out, name, format_args!("{count}"), MetricType::Histogram);
         });
     }
 
@@ -135,13 +130,13 @@ impl Statsd {
         out: &mut String,
         name: fmt::Arguments<'_>,
         value: fmt::Arguments<'_>,
-        kind: Kind,
+        kind: MetricType,
     ) {
         let kind = match kind {
-            Kind::Counter => "c|@1.0",
-            Kind::Gauge => "g",
-            Kind::Histogram => "h",
-            Kind::Timer => "ms",
+            MetricType::Counter => "c|@1.0",
+            MetricType::Gauge => "g",
+            MetricType::Histogram => "h",
+            MetricType::Timer => "ms",
         };
         let line_feed = if out.is_empty() { "" } else { "\n" };
         let Self { prefix, suffix, .. } = self;
@@ -153,7 +148,7 @@ impl Statsd {
         DATAGRAM.with_borrow_mut(|datagram| {
             datagram.clear();
             fill(datagram);
-            match self.wire.send(datagram.as_bytes()) {
+            match self.sender.send(datagram.as_bytes()) {
                 Ok(()) => self.losses.note_delivery(),
                 Err(reason) => self.losses.note_loss(&reason),
             }
@@ -167,15 +162,15 @@ mod tests {
 
     use super::*;
 
-    fn statsd(prefix: &str, tags: &str) -> (Statsd, UdpSocket) {
+    fn statsd(prefix: &str, tags: &str) -> (StatsdClient, UdpSocket) {
         let daemon = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         let port = daemon.local_addr().expect("an address").port();
-        let options = Options {
-            address: StatsdAddress::Udp("127.0.0.1".to_owned(), port),
+        let options = StatsdOptions {
+            address: StatsdAddress::parse(&format!("127.0.0.1:{port}")).expect("an address"),
             prefix: prefix.to_owned(),
             tags: tags.to_owned(),
         };
-        (Statsd::new(options).expect("a socket"), daemon)
+        (StatsdClient::new(options).expect("a socket"), daemon)
     }
 
     fn next(daemon: &UdpSocket) -> String {
@@ -199,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_stand_behind_every_metric() {
+    fn tags_follow_every_metric() {
         let (statsd, daemon) = statsd("", "env:test,zone:a");
         statsd.record(Level::Info, false);
         statsd.record(Level::Error, true);

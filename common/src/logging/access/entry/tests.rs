@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::logging::access::format::AccessFormat;
 use crate::request::Span;
 
 /// A head from its text, split the simple way.

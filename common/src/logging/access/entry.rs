@@ -1,20 +1,21 @@
-//! One access line: the atoms of a request, written into a buffer that is used again.
+//! What the access log knows of one request, and the text of each atom of it.
 //!
-//! Values come from clients. As in gunicorn, quotation marks in them get a backslash, and bytes
-//! beyond ASCII are taken for Latin-1 and written as UTF-8. Unlike gunicorn, backslashes get one too,
-//! and nothing stays that ends a line or commands a terminal (`escape.rs`).
+//! Values come from clients. As in gunicorn, quotation marks in them get a backslash, and bytes beyond ASCII
+//! are taken for Latin-1 and written as UTF-8. Unlike gunicorn, backslashes are escaped too, and so is
+//! everything that ends a line or controls a terminal (`escape.rs`).
 
 use std::io::Write;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::access_format::{AccessFormat, Atom, Padding, Part};
-use super::date;
-use super::escape::{Escape, cut};
+use super::atom::Atom;
+use super::basic_auth;
+use super::escape::Escape;
+use crate::logging::date;
 use crate::request::{Peer, RequestHead, Scheme, Version};
 use crate::response::Field;
 
-/// What there is to say about one request.
+/// What the access log and statsd are given of one request.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessEntry<'a> {
     pub head: &'a RequestHead,
@@ -32,25 +33,6 @@ pub struct AccessEntry<'a> {
     pub pid: u32,
 }
 
-impl AccessFormat {
-    /// Appends the line of `entry`, line feed included.
-    pub fn render(&self, out: &mut Vec<u8>, entry: &AccessEntry<'_>) {
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Value(value) => {
-                    let start = out.len();
-                    entry.append(out, &value.atom, self.escape);
-                    if value.padding != Padding::default() {
-                        pad(out, start, value.padding);
-                    }
-                }
-            }
-        }
-        out.push(b'\n');
-    }
-}
-
 impl AccessEntry<'_> {
     pub(super) fn append(&self, out: &mut Vec<u8>, atom: &Atom, escape: Escape) {
         let head = self.head;
@@ -61,7 +43,10 @@ impl AccessEntry<'_> {
                 Peer::Tcp(address) => append_number(out, address.port().into()),
                 Peer::Unix => out.push(b'-'),
             },
-            Atom::User => append_user(out, head.field("authorization"), escape),
+            Atom::User => {
+                let user = head.field("authorization").and_then(basic_auth::user);
+                escape.append_text(out, user.as_deref().unwrap_or("-"));
+            }
             Atom::Date => date::append_access_date(out),
             Atom::RequestLine | Atom::Method | Atom::Target | Atom::Path | Atom::Protocol
                 if head.target().is_empty() =>
@@ -175,7 +160,7 @@ fn named<'a>(head: &'a RequestHead, name: &str) -> impl Iterator<Item = &'a [u8]
         .map(|(_, value)| value)
 }
 
-fn whole(number: u128) -> u64 {
+pub(super) fn whole(number: u128) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
@@ -214,70 +199,6 @@ fn append_decoded(out: &mut Vec<u8>, mut path: &[u8], escape: Escape) {
         }
     }
     append_bytes(out, path);
-}
-
-/// The user of `Authorization: Basic` (RFC 7617 section 2).
-fn append_user(out: &mut Vec<u8>, authorization: Option<&[u8]>, escape: Escape) {
-    let decoded = authorization.and_then(basic_credentials);
-    let user = decoded.as_deref().and_then(|credentials| {
-        let user = credentials.split(|&byte| byte == b':').next()?;
-        std::str::from_utf8(user).ok()
-    });
-    escape.append_text(out, user.filter(|user| !user.is_empty()).unwrap_or("-"));
-}
-
-fn basic_credentials(authorization: &[u8]) -> Option<Vec<u8>> {
-    let space = authorization.iter().position(|&byte| byte == b' ')?;
-    let (scheme, rest) = authorization.split_at(space);
-    match scheme.eq_ignore_ascii_case(b"basic") {
-        true => decode_base64(rest.trim_ascii()),
-        false => None,
-    }
-}
-
-/// RFC 4648 section 4.
-fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let digits = text.strip_suffix(b"==").or(text.strip_suffix(b"="));
-    let digits = digits.unwrap_or(text);
-    if !text.len().is_multiple_of(4) {
-        return None;
-    }
-    let mut bytes = Vec::with_capacity(digits.len());
-    let (mut bits, mut count) = (0u32, 0);
-    for &digit in digits {
-        let value = match digit {
-            b'A'..=b'Z' => digit - b'A',
-            b'a'..=b'z' => digit - b'a' + 26,
-            b'0'..=b'9' => digit - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        bits = (bits << 6) | u32::from(value);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            bytes.push((bits >> count) as u8);
-        }
-    }
-    Some(bytes)
-}
-
-/// Fits what stands behind `start` to its width, in characters; it is cut between those that it had
-/// before it was escaped.
-pub(super) fn pad(out: &mut Vec<u8>, start: usize, padding: Padding) {
-    if let Some(most) = padding.most {
-        let length = cut(&out[start..], most);
-        out.truncate(start + length);
-    }
-    let is_start = |byte: &&u8| **byte & 0xc0 != 0x80;
-    let length = out[start..].iter().filter(is_start).count();
-    let missing = padding.width.saturating_sub(length);
-    let fill = if padding.zeros { b'0' } else { b' ' };
-    out.resize(out.len() + missing, fill);
-    if !padding.left {
-        out[start..].rotate_right(missing);
-    }
 }
 
 #[cfg(test)]

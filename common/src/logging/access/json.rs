@@ -1,33 +1,34 @@
-//! Access lines that are JSON (RFC 8259). They are recognised by their format: what clients say in them
-//! gets the escapes of JSON, and what stands outside of quotation marks gets some where it needs them.
+//! Access lines that are JSON (RFC 8259), recognised by their format. Values in them are escaped as JSON
+//! asks, and a value outside of quotation marks gets some unless it is a number.
 
 use serde_json::value::RawValue;
 
-use super::access_format::{Atom, Part, Value};
+use super::atom::Atom;
+use super::format_part::{Directive, FormatPart};
 
-/// The parts of a format that makes an object of JSON, whatever the values; `None` where it does not.
-/// Arrays would be those that begin with a date in brackets.
-pub(super) fn become_json(parts: &[Part]) -> Option<Vec<Part>> {
-    let Some(Part::Text(first)) = parts.first() else {
+/// The parts of a format whose lines are JSON objects, whatever the values; `None` for another format.
+/// Arrays are not considered: a line that begins with a date in brackets would look like one.
+pub(super) fn become_json(parts: &[FormatPart]) -> Option<Vec<FormatPart>> {
+    let Some(FormatPart::Text(first)) = parts.first() else {
         return None;
     };
     if !first.trim_start().starts_with('{') {
         return None;
     }
-    let (mut place, mut sample) = (Place::Outside, String::new());
+    let (mut position, mut sample) = (JsonPosition::Outside, String::new());
     let mut strict = Vec::with_capacity(parts.len());
     for part in parts {
         match part {
-            Part::Text(text) => {
+            FormatPart::Text(text) => {
                 sample.push_str(text);
-                place = place.after(text);
+                position = position.after(text);
                 strict.push(part.clone());
             }
-            Part::Value(value) => {
+            FormatPart::Directive(directive) => {
                 // A digit is a value, and goes into a string as well.
                 sample.push('0');
-                match place {
-                    Place::Outside => put_outside(&mut strict, value),
+                match position {
+                    JsonPosition::Outside => put_outside(&mut strict, directive),
                     _ => strict.push(part.clone()),
                 }
             }
@@ -37,37 +38,38 @@ pub(super) fn become_json(parts: &[Part]) -> Option<Vec<Part>> {
     is_json.then_some(strict)
 }
 
-/// Where a format stands, by its text so far.
+/// Where in JSON a format is, by its text so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum JsonPosition {
     Outside,
     InString,
     /// After a backslash in a string.
     Escaped,
 }
 
-impl Place {
+impl JsonPosition {
     fn after(self, text: &str) -> Self {
-        text.bytes().fold(self, |place, byte| match (place, byte) {
-            (Self::Outside, b'"') => Self::InString,
-            (Self::InString, b'"') => Self::Outside,
-            (Self::InString, b'\\') => Self::Escaped,
-            (Self::Escaped, _) => Self::InString,
-            (place, _) => place,
-        })
+        text.bytes()
+            .fold(self, |position, byte| match (position, byte) {
+                (Self::Outside, b'"') => Self::InString,
+                (Self::InString, b'"') => Self::Outside,
+                (Self::InString, b'\\') => Self::Escaped,
+                (Self::Escaped, _) => Self::InString,
+                (position, _) => position,
+            })
     }
 }
 
 /// Adds a value that stands alone: a number as it is, anything else as a string.
-fn put_outside(parts: &mut Vec<Part>, value: &Value) {
-    if is_number(&value.atom) && value.padding.most.is_none() {
-        let mut number = value.clone();
+fn put_outside(parts: &mut Vec<FormatPart>, directive: &Directive) {
+    if is_number(&directive.atom) && directive.padding.most.is_none() {
+        let mut number = directive.clone();
         // No number of JSON begins with a zero.
         number.padding.zeros = false;
-        return parts.push(Part::Value(number));
+        return parts.push(FormatPart::Directive(number));
     }
-    let mark = || Part::Text("\"".to_owned());
-    parts.extend([mark(), Part::Value(value.clone()), mark()]);
+    let mark = || FormatPart::Text("\"".to_owned());
+    parts.extend([mark(), FormatPart::Directive(directive.clone()), mark()]);
 }
 
 /// Whether an atom is a number of JSON, whatever the request.
@@ -85,12 +87,12 @@ fn is_number(atom: &Atom) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::access_format::AccessFormat;
     use super::super::escape::Escape;
+    use super::super::format::AccessFormat;
 
     fn python(text: &str) -> (String, Escape) {
         let format = AccessFormat::parse(text).expect("a format");
-        (format.python(), format.escape)
+        (format.python(), format.escape())
     }
 
     #[test]

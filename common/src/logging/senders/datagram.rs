@@ -1,27 +1,28 @@
-//! Datagrams to one address. The socket is not connected: a receiver that comes late or back again
-//! is found without our doing, and forked copies may share it.
+//! Datagrams to one address. The socket is not connected: a receiver that starts late or restarts
+//! is found without our help, and forked copies may share it.
 
 use std::io;
 use std::path::Path;
 
 use socket2::{SockAddr, Socket, Type};
 
-use super::{resolve, socket_for};
+use super::resolve::{resolve, socket_for};
+use crate::logging::host_port::HostPort;
 
 /// Longer ones are cut: UDP carries no more than 65507 octets (RFC 768, RFC 791).
 const MOST: usize = 65_000;
 
 #[derive(Debug)]
-pub(in crate::logging) struct Datagrams {
+pub(in crate::logging) struct DatagramSender {
     socket: Socket,
     to: SockAddr,
 }
 
-impl Datagrams {
+impl DatagramSender {
     /// The first address of the name for which there is a socket.
-    pub(in crate::logging) fn udp(host: &str, port: u16) -> io::Result<Self> {
+    pub(in crate::logging) fn udp(place: &HostPort) -> io::Result<Self> {
         let mut outcome = Err(io::ErrorKind::NotFound.into());
-        for address in resolve(host, port)? {
+        for address in resolve(place)? {
             outcome = Self::to(address.into());
             if outcome.is_ok() {
                 break;

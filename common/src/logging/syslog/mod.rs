@@ -1,92 +1,80 @@
-//! Log lines to a syslog daemon, byte for byte as gunicorn's: RFC 3164's priority, a tag, the process
-//! id in brackets, the text, and the NUL that old daemons want at the end.
+//! Sends log lines to a syslog daemon, byte for byte as gunicorn does: the priority of RFC 3164, a tag, the
+//! process id in brackets, the text, and the NUL that old daemons expect at the end.
 //!
 //! ```text
 //!   <11>gunicorn.NAME.error: [4711] text\0
 //! ```
 //!
-//! A daemon that is away or slow costs lines, never time.
+//! A daemon that is away or slow costs lines, but never time.
+
+mod address;
+mod facility;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::Level;
+use super::level::Level;
 use super::losses::{LossReport, Losses};
-use super::wire::{Datagrams, Stream};
-use crate::settings::{Settings, SyslogAddress, UnixKind};
+use super::senders::{DatagramSender, StreamSender};
 
-/// What there is to choose.
+pub use address::{SyslogAddress, UnixSocketKind};
+pub use facility::SyslogFacility;
+
+/// Where lines go, and how they are marked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Options {
-    pub(super) address: SyslogAddress,
-    /// RFC 5424 section 6.2.1.
-    facility: u8,
-    /// What stands between `gunicorn.` and `.error` or `.access` in the tag.
-    name: String,
+pub struct SyslogOptions {
+    pub address: SyslogAddress,
+    pub facility: SyslogFacility,
+    /// What the tag has between `gunicorn.` and `.error` or `.access`.
+    pub name: String,
     /// Whether access lines go there too.
-    pub(super) access: bool,
-}
-
-impl Options {
-    pub(super) fn of(settings: &Settings) -> Option<Self> {
-        let syslog = &settings.syslog;
-        // A colon would end the tag.
-        let name = || {
-            let name = settings
-                .proc_name
-                .as_ref()
-                .or(settings.application.as_ref());
-            name.map_or_else(|| "oxicorn".to_owned(), |name| name.replace(':', "."))
-        };
-        syslog.enabled.then(|| Self {
-            address: syslog.address.clone(),
-            facility: syslog.facility.number(),
-            name: syslog.prefix.clone().unwrap_or_else(name),
-            access: !syslog.errors_only,
-        })
-    }
+    pub access: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Syslog {
-    pub(super) options: Options,
-    wire: Wire,
+pub(super) struct SyslogClient {
+    pub(super) options: SyslogOptions,
+    socket: SyslogSocket,
     losses: Losses,
 }
 
 #[derive(Debug)]
-enum Wire {
-    Datagrams(Datagrams),
-    Stream(Mutex<Stream>),
-    /// A socket file of either kind.
+enum SyslogSocket {
+    Datagrams(DatagramSender),
+    Stream(Mutex<StreamSender>),
+    /// A socket file of either kind: datagrams, until one is refused.
     Either {
-        datagrams: Datagrams,
-        stream: Mutex<Stream>,
+        datagrams: DatagramSender,
+        stream: Mutex<StreamSender>,
         streams: AtomicBool,
     },
 }
 
-impl Syslog {
-    /// Finds the daemon's address; whether anybody listens there is not asked.
-    pub(super) fn new(options: Options) -> io::Result<Self> {
-        let wire = match &options.address {
-            SyslogAddress::Udp(host, port) => Wire::Datagrams(Datagrams::udp(host, *port)?),
-            SyslogAddress::Tcp(host, port) => Wire::Stream(Mutex::new(Stream::tcp(host, *port)?)),
+impl SyslogClient {
+    /// Finds the daemon's address, but does not ask whether anybody listens there.
+    pub(super) fn new(options: SyslogOptions) -> io::Result<Self> {
+        let socket = match &options.address {
+            SyslogAddress::Udp(place) => SyslogSocket::Datagrams(DatagramSender::udp(place)?),
+            SyslogAddress::Tcp(place) => {
+                SyslogSocket::Stream(Mutex::new(StreamSender::tcp(place)?))
+            }
             SyslogAddress::Unix { path, kind } => match kind {
-                UnixKind::Datagram => Wire::Datagrams(Datagrams::unix(path)?),
-                UnixKind::Stream => Wire::Stream(Mutex::new(Stream::unix(path)?)),
-                UnixKind::Either => Wire::Either {
-                    datagrams: Datagrams::unix(path)?,
-                    stream: Mutex::new(Stream::unix(path)?),
+                UnixSocketKind::Datagram => SyslogSocket::Datagrams(DatagramSender::unix(path)?),
+                UnixSocketKind::Stream => {
+                    SyslogSocket::Stream(Mutex::new(StreamSender::unix(path)?))
+                }
+                UnixSocketKind::Either => SyslogSocket::Either {
+                    datagrams: DatagramSender::unix(path)?,
+                    stream: Mutex::new(StreamSender::unix(path)?),
                     streams: AtomicBool::new(false),
                 },
             },
         };
         Ok(Self {
             options,
-            wire,
+            socket,
             losses: Losses::new()?,
         })
     }
@@ -100,7 +88,7 @@ impl Syslog {
         self.send("access", Level::Info, line);
     }
 
-    /// Sends what waits, and returns what is to be told of the daemon.
+    /// Sends what waits. Returns what is to be reported of the daemon.
     pub(super) fn tend(&self) -> Option<LossReport> {
         if let Some(mut stream) = self.stream() {
             stream.pump();
@@ -132,7 +120,7 @@ impl Syslog {
     }
 
     fn record(&self, log: &str, level: Level, text: &[u8]) -> Vec<u8> {
-        let priority = (self.options.facility << 3) | level.severity();
+        let priority = (self.options.facility.number() << 3) | level.severity();
         let (name, pid) = (&self.options.name, std::process::id());
         let mut record = format!("<{priority}>gunicorn.{name}.{log}: [{pid}] ").into_bytes();
         record.extend_from_slice(text);
@@ -141,10 +129,10 @@ impl Syslog {
     }
 
     fn pass(&self, record: Vec<u8>) -> io::Result<()> {
-        match &self.wire {
-            Wire::Datagrams(datagrams) => datagrams.send(&record),
-            Wire::Stream(stream) => lock(stream).push(record),
-            Wire::Either {
+        match &self.socket {
+            SyslogSocket::Datagrams(datagrams) => datagrams.send(&record),
+            SyslogSocket::Stream(stream) => lock(stream).push(record),
+            SyslogSocket::Either {
                 datagrams,
                 stream,
                 streams,
@@ -162,15 +150,17 @@ impl Syslog {
         }
     }
 
-    fn stream(&self) -> Option<MutexGuard<'_, Stream>> {
-        match &self.wire {
-            Wire::Datagrams(_) => None,
-            Wire::Stream(stream) | Wire::Either { stream, .. } => Some(lock(stream)),
+    fn stream(&self) -> Option<MutexGuard<'_, StreamSender>> {
+        match &self.socket {
+            SyslogSocket::Datagrams(_) => None,
+            SyslogSocket::Stream(stream) | SyslogSocket::Either { stream, .. } => {
+                Some(lock(stream))
+            }
         }
     }
 }
 
-fn lock(stream: &Mutex<Stream>) -> MutexGuard<'_, Stream> {
+fn lock(stream: &Mutex<StreamSender>) -> MutexGuard<'_, StreamSender> {
     stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -183,13 +173,13 @@ mod tests {
 
     use super::*;
 
-    fn options(path: &Path) -> Options {
-        Options {
+    fn options(path: &Path) -> SyslogOptions {
+        SyslogOptions {
             address: SyslogAddress::Unix {
                 path: path.to_owned(),
-                kind: UnixKind::Either,
+                kind: UnixSocketKind::Either,
             },
-            facility: 16,
+            facility: SyslogFacility::parse("local0").expect("a facility"),
             name: "wsgi.app".to_owned(),
             access: true,
         }
@@ -203,7 +193,7 @@ mod tests {
     fn a_datagram_is_gunicorns_to_the_byte() {
         let path = socket_file("datagram");
         let daemon = UnixDatagram::bind(&path).expect("a socket");
-        let syslog = Syslog::new(options(&path)).expect("an address");
+        let syslog = SyslogClient::new(options(&path)).expect("an address");
         syslog.error(Level::Warning, "two\nlines");
         syslog.access(b"GET /");
         let next = || {
@@ -222,10 +212,10 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_file_for_streams_is_found_out() {
+    fn a_socket_file_for_streams_is_recognised() {
         let path = socket_file("stream");
         let daemon = UnixListener::bind(&path).expect("a socket");
-        let syslog = Syslog::new(options(&path)).expect("an address");
+        let syslog = SyslogClient::new(options(&path)).expect("an address");
         syslog.error(Level::Critical, "x");
         syslog.drain(Instant::now() + Duration::from_secs(5));
         let mut got = [0; 64];
@@ -240,10 +230,10 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_that_reads_nothing_is_told_of_and_waited_for_never() {
+    fn a_daemon_that_reads_nothing_is_reported_and_nobody_waits_for_it() {
         let path = socket_file("slow");
         let daemon = UnixDatagram::bind(&path).expect("a socket");
-        let syslog = Syslog::new(options(&path)).expect("an address");
+        let syslog = SyslogClient::new(options(&path)).expect("an address");
         let started = Instant::now();
         (0..5000).for_each(|_| syslog.access(&[b'x'; 1000]));
         assert!(started.elapsed() < Duration::from_secs(5));
@@ -251,19 +241,5 @@ mod tests {
         assert_eq!(syslog.tend(), None);
         drop(daemon);
         std::fs::remove_file(path).expect("the end");
-    }
-
-    #[test]
-    fn the_tag_is_named_after_the_application() {
-        let mut settings = Settings::default();
-        assert_eq!(Options::of(&settings), None);
-        settings.syslog.enabled = true;
-        settings.application = Some("wsgi:app".to_owned());
-        let name = |settings: &Settings| Options::of(settings).expect("it is on").name;
-        assert_eq!(name(&settings), "wsgi.app");
-        settings.proc_name = Some("shop".to_owned());
-        assert_eq!(name(&settings), "shop");
-        settings.syslog.prefix = Some("a:b".to_owned());
-        assert_eq!(name(&settings), "a:b");
     }
 }
