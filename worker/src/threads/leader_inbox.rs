@@ -34,8 +34,8 @@ impl LeaderInbox {
         self.returned.end_turn();
     }
 
-    pub(super) fn take(&self) -> Vec<Box<Connection>> {
-        self.returned.take()
+    pub(super) fn take(&self) -> impl Iterator<Item = Box<Connection>> {
+        self.returned.take().into_iter()
     }
 
     pub(super) fn wake(&self) {
