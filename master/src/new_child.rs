@@ -72,7 +72,7 @@ impl NewChild {
             },
             application: generation.application,
             listeners,
-            sender: self.sender,
+            sender: Arc::new(self.sender),
             handoff: context.shared.handoff,
             tls: generation.tls,
             end,

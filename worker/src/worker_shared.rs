@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering}
 use std::time::Instant;
 
 use log::{error, info, warn};
+use nix::sys::signal::Signal;
 use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::hooks::{HookEvent, Hooks, NoHooks};
 use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
@@ -123,6 +124,11 @@ impl WorkerShared {
 
     pub(crate) fn slot(&self) -> Slot<'_> {
         self.scoreboard.slot(self.slot)
+    }
+
+    /// The signal that has told this worker to end at once.
+    pub(crate) fn quit_signal(&self) -> Option<Signal> {
+        Signal::try_from(self.quit_by.load(Ordering::Relaxed)).ok()
     }
 
     /// This worker takes no new connections any more.

@@ -1,0 +1,24 @@
+//! What a worker or runner is given by the master.
+
+use std::sync::Arc;
+
+use oxicorn_common::{Application, Handoff, Listener, MessageSender, WorkerContext};
+
+use crate::threads::End;
+use crate::tls::TlsConfig;
+
+#[allow(
+    missing_debug_implementations,
+    reason = "an application need not have one"
+)]
+pub struct Boot {
+    pub context: WorkerContext,
+    pub application: Arc<dyn Application>,
+    pub listeners: Vec<Listener>,
+    pub sender: Arc<MessageSender>,
+    pub handoff: Handoff,
+    /// Set where clients are to speak TLS.
+    pub tls: Option<TlsConfig>,
+    /// Ends the process of a web worker whose main thread is stuck, on another thread.
+    pub end: End,
+}

@@ -1,0 +1,39 @@
+//! What every child sets up before it runs code of the application: signals and the panic hook.
+
+use std::io;
+use std::thread;
+
+use log::error;
+use nix::sys::signal::Signal;
+use oxicorn_common::message::PROBE;
+use oxicorn_common::{Settings, SignalPipe};
+
+/// HUP, USR2 and WINCH are for the master: a child that gets them from a terminal or a careless `kill` ignores them.
+/// ABRT leaves a core, unless the config file has a function for it.
+pub(super) fn install_signals(settings: &Settings) -> io::Result<SignalPipe> {
+    let mut signals = vec![
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGQUIT,
+        Signal::SIGUSR1,
+        Signal::SIGUSR2,
+        Signal::SIGHUP,
+        Signal::SIGWINCH,
+        PROBE,
+    ];
+    if settings.hooks.has("worker_abort") {
+        signals.push(Signal::SIGABRT);
+    }
+    SignalPipe::install(&signals)
+}
+
+/// Makes a panic one line in the error log, whoever catches it.
+pub(super) fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = thread::current();
+        error!(
+            "thread {} panicked: {panic}",
+            thread.name().unwrap_or("main")
+        );
+    }));
+}

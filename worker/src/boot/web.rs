@@ -1,0 +1,128 @@
+//! A worker: makes all that it needs, in an order in which each step has what it depends on, says `ready`, serves, and
+//! returns the exit code.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use log::{info, warn};
+use nix::sys::signal::Signal;
+use oxicorn_common::hooks::HookEvent;
+use oxicorn_common::scoreboard::SlotState;
+use oxicorn_common::{
+    App, Application, LoadError, Message, MessageSender, Settings, WorkerContext, exit_code, forks,
+    signals,
+};
+
+use super::error::BootError;
+use super::load::load;
+use super::parts::Boot;
+use super::prepare::{install_signals, log_panics};
+use crate::http::server_field;
+use crate::reactor::Reactor;
+use crate::reload;
+use crate::threads;
+use crate::worker_shared::WorkerShared;
+
+/// The life of a worker.
+pub fn run_web(boot: Boot) -> i32 {
+    log_panics();
+    let sender = Arc::clone(&boot.sender);
+    serve(boot, &sender).unwrap_or_else(|error| error.report(&sender))
+}
+
+fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
+    let context = &boot.context;
+    let age = context.age;
+    let signals = install_signals(&context.settings)?;
+    forks::notice()?;
+    server_field::choose(&context.settings.server_header);
+
+    let (app, broken_files) = load_app(&*boot.application, context)?;
+
+    let settings = limited(&context.settings, app.body_limit());
+    let (board, slot) = (context.scoreboard.clone(), context.slot);
+    let shared = WorkerShared::new(app, settings, board, slot, Arc::clone(sender))?;
+    let shared = Arc::new(shared.with_hooks(context));
+    let (reactor, waker) = Reactor::new(
+        Arc::clone(&shared),
+        boot.listeners,
+        boot.handoff,
+        signals,
+        boot.tls,
+    )?;
+
+    let initialized = context.hooks.call(HookEvent::PostWorkerInit { age });
+    forks::end_child(i32::from(initialized.is_err()));
+    initialized?;
+    // Whatever the application's code has done to them meanwhile.
+    signals::reclaim()?;
+    shared.slot().beat();
+    if context.settings.reload.enabled {
+        warn!("Reloader is on. Use in development only!");
+        let application = Arc::clone(&boot.application);
+        reload::start(
+            application,
+            broken_files,
+            &context.settings,
+            Arc::clone(sender),
+        )?;
+    }
+
+    let ready = || {
+        shared.slot().set_state(SlotState::Ready);
+        shared.tell(&Message::Ready);
+    };
+    let (last, leave) = (Arc::clone(&shared), boot.end);
+    let end = Box::new(move |code| leave(conclude(&last, age, code)));
+    let code = threads::run(Arc::clone(&shared), reactor, waker, ready, end)?;
+    Ok(conclude(&shared, age, code))
+}
+
+/// The application. With `reload`, one that is broken at the very start becomes a page with the reason, as there is no
+/// older worker to serve on; the files are those to watch for its repair.
+fn load_app(
+    application: &dyn Application,
+    context: &WorkerContext,
+) -> Result<(Box<dyn App>, Vec<PathBuf>), BootError> {
+    let is_first = context.settings.reload.enabled && context.generation == 1;
+    match load(application, |application| application.load(context)) {
+        Err(BootError::Load {
+            source: LoadError::Broken(reason),
+            ..
+        }) if is_first => {
+            let app = reload::LoadErrorApp::of(&reason);
+            let files = app.files.clone();
+            Ok((Box::new(app), files))
+        }
+        outcome => Ok((outcome?, Vec::new())),
+    }
+}
+
+/// The settings, with the application's own limit where they have none.
+fn limited(settings: &Arc<Settings>, body: Option<u64>) -> Arc<Settings> {
+    match body {
+        Some(limit) if settings.limit_request_body == 0 => Arc::new(Settings {
+            limit_request_body: limit,
+            ..(**settings).clone()
+        }),
+        _ => Arc::clone(settings),
+    }
+}
+
+/// Calls the hook of a worker that a signal ends; returns the exit code, which is `code` unless that signal has
+/// another.
+fn conclude(shared: &WorkerShared, age: u64, code: i32) -> i32 {
+    let code = match shared.quit_signal() {
+        Some(Signal::SIGABRT) => {
+            shared.call_hook(HookEvent::WorkerAbort { age });
+            exit_code::ABORTED
+        }
+        Some(_) => {
+            shared.call_hook(HookEvent::WorkerInt { age });
+            code
+        }
+        None => code,
+    };
+    info!("Worker exiting (pid: {})", std::process::id());
+    code
+}
