@@ -122,10 +122,12 @@ class Hooks:
         worker.wsgi, worker._connections = application, connections
 
     def pre_request(self, request):
+        """Return the application that is to answer: the worker's, or what a hook has put in its place."""
         worker = self.server.worker
         if request is not None:
             self._call("pre_request", worker, request)
         worker.nr += 1
+        return worker.wsgi
 
     def post_request(self, request, environ, response, sent):
         if response is not None:

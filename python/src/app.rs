@@ -14,7 +14,7 @@ use crate::body::{self, BodyOptions};
 use crate::environ::Interned;
 use crate::errors::Errors;
 use crate::forked;
-use crate::request_hooks::{RequestEnd, RequestHooks};
+use crate::request_hooks::{RequestEnd, RequestHooks, WsgiCall};
 use crate::stacks::Stacks;
 use crate::thread_context::{ThreadContext, with_context};
 use crate::{logs, trace};
@@ -116,12 +116,14 @@ impl WsgiApp {
             sendfile: self.settings.sendfile,
         };
         let mut end = RequestEnd::none();
-        let outcome = match &self.hooks {
-            None => self.ask(py, context, request, options, &mut end, None),
-            Some(hooks) => hooks
-                .begin(py, request, &mut end)
-                .and_then(|hooked| self.ask(py, context, request, options, &mut end, hooked)),
+        let call = match &self.hooks {
+            None => Ok(WsgiCall {
+                application: self.callable.bind(py).clone(),
+                request: None,
+            }),
+            Some(hooks) => hooks.begin(py, request, &mut end),
         };
+        let outcome = call.and_then(|call| self.ask(py, context, request, options, &mut end, call));
         forked::end_child(py, &outcome);
         drop(connected);
         self.follow_loggers(py, outcome.is_err());
@@ -145,7 +147,7 @@ impl WsgiApp {
         request: &mut Request,
         options: BodyOptions<'_>,
         end: &mut RequestEnd,
-        hooked: Option<Bound<'_, PyAny>>,
+        call: WsgiCall<'_>,
     ) -> PyResult<Response> {
         let forwarded = forwarded_script_name(request);
         let script_name = forwarded.as_deref().unwrap_or(&self.script_name);
@@ -161,12 +163,12 @@ impl WsgiApp {
         context
             .filler
             .fill(&environ, request, &self.strings, script_name)?;
-        if let Some(hooked) = hooked {
+        if let Some(hooked) = call.request {
             hooked.call_method1("amend", (&environ,))?;
         }
         end.note_environ(&environ);
         let start_response = &context.callables.start_response;
-        let returned = self.callable.bind(py).call1((&environ, start_response));
+        let returned = call.application.call1((&environ, start_response));
         if !self.logged.is_empty() || logs::wants_variables() {
             request.logged = self.note_variables(&environ)?;
         }

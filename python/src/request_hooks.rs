@@ -23,6 +23,14 @@ pub(crate) struct RequestHooks {
     wants_end: bool,
 }
 
+/// What a request is answered by.
+pub(crate) struct WsgiCall<'py> {
+    /// A hook may have put another in its place, or around it: `worker.wsgi`.
+    pub(crate) application: Bound<'py, PyAny>,
+    /// As `pre_request` has left it, where there is that hook.
+    pub(crate) request: Option<Bound<'py, PyAny>>,
+}
+
 impl RequestHooks {
     /// Tells the hooks of a worker that its application is loaded.
     pub(crate) fn of(
@@ -50,14 +58,13 @@ impl RequestHooks {
         }))
     }
 
-    /// Counts the request, and calls `pre_request`. Whatever that raises, `end` is to be told of. Returns
-    /// the request as the hook has left it, where there is one.
+    /// Counts the request, and calls `pre_request`. Whatever that raises, `end` is to be told of.
     pub(crate) fn begin<'py>(
         &self,
         py: Python<'py>,
         request: &Request,
         end: &mut RequestEnd,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    ) -> PyResult<WsgiCall<'py>> {
         let table = self.table.bind(py);
         let object = match self.wants_request {
             true => Some(self.describe(py, request)?),
@@ -74,8 +81,11 @@ impl RequestHooks {
                 sent: 0,
             })));
         }
-        table.call_method1("pre_request", (&object,))?;
-        Ok(object.filter(|_| self.wants_begin))
+        let application = table.call_method1("pre_request", (&object,))?;
+        Ok(WsgiCall {
+            application,
+            request: object.filter(|_| self.wants_begin),
+        })
     }
 
     /// What the hooks know a request by.

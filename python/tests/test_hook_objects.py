@@ -47,6 +47,24 @@ def a_worker_that_is_not_alive_is_replaced(server):
     return {"served": served, "workers": len(server.workers())}
 
 
+WRAP = """
+def post_worker_init(worker):
+    application = worker.wsgi
+
+    def wrapped(environ, start_response):
+        def start(status, headers):
+            return start_response(status, [*headers, ("X-Wrapped", environ["REQUEST_METHOD"])])
+        return application(environ, start)
+
+    worker.wsgi = wrapped
+"""
+
+
+@hooked("-c", "{folder}/conf.py", files={"conf.py": WRAP})
+def the_application_of_a_worker_can_be_wrapped(server):
+    return {"field": server.get("/sleep/0").field("X-Wrapped")}
+
+
 SOCKETS = TELL + """
 import socket
 
