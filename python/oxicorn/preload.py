@@ -9,6 +9,11 @@ from .shared import freeze
 ADVICE = "all workers share it and take what is meant for each other: open it in post_fork, or when it is first needed"
 
 
+def present():
+    """Return what there is before the application is loaded: sockets, and threads."""
+    return sockets(), threading.enumerate()
+
+
 def sockets():
     """Return the connections and listening sockets of this process: descriptors by the number of the socket."""
     found = {}
@@ -26,7 +31,8 @@ def sockets():
 def settle(before):
     """Ready the memory to be shared; return what the application should not have done since ``before`` was taken."""
     freeze()
-    return [*_connections(before), *_threads()]
+    sockets_before, threads_before = before
+    return [*_connections(sockets_before), *_threads(threads_before)]
 
 
 def _connections(before):
@@ -57,10 +63,10 @@ def _text(address):
     return os.fsdecode(address).replace("\0", "@")
 
 
-def _threads():
-    own = threading.current_thread()
+def _threads(before):
     # Of a thread that Python has not started it knows no more than that it has run Python code: the server's own have, where they log.
-    names = sorted(thread.name for thread in threading.enumerate() if thread is not own and not isinstance(thread, threading._DummyThread))
+    started = [thread for thread in threading.enumerate() if thread not in before and not isinstance(thread, threading._DummyThread)]
+    names = sorted(thread.name for thread in started)
     if names:
         yield (
             f"preloading it has started {', '.join(names)}; no worker has these threads, as a fork copies one alone: "

@@ -77,7 +77,7 @@ impl Application for WsgiApplication {
         Python::attach(|py| {
             let failed = |exception: PyErr| LoadError::Broken(exception.into());
             let preload = py.import("oxicorn.preload").map_err(failed)?;
-            let before = preload.call_method0("sockets").map_err(failed)?;
+            let before = preload.call_method0("present").map_err(failed)?;
             let callable = self.find(py, settings)?;
             let _ = self.preloaded.set(callable);
             let concerns = preload.call_method1("settle", (before,)).map_err(failed)?;
