@@ -31,6 +31,8 @@ class Service:
     # Ends a server whose data is thrown away next.
     end_signal = signal.SIGKILL
     port_names = ("port",)
+    # Not part of what `up` starts without a name.
+    by_name_only = False
 
     def __init__(self, folder):
         self.folder = folder
