@@ -50,11 +50,11 @@ def program(kind, python=None):
 class Server:
     """Starts at construction; use it as a context manager, or call `stop`.
 
-    expects: patterns of errors that the log may have.
+    expects: patterns of errors that the log may have. under: a command that becomes the server's.
     """
 
     def __init__(self, kind, app, *args, env=None, expects=(), files=None, python=None, bind="127.0.0.1:0",
-                 path=APPS, logs=True, ready=True, code=0):
+                 path=APPS, logs=True, ready=True, code=0, under=()):
         self.kind, self.expects, self.code = kind, list(expects), code
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{kind}-test-"))
         for name, text in (files or {}).items():
@@ -67,7 +67,8 @@ class Server:
         if logs:
             flags += ["--error-logfile", str(self.error_log), "--access-logfile", str(self.access_log)]
         flags += [argument.replace("{folder}", str(self.folder)) for argument in args]
-        self.command = [*program(kind, python), *flags, *([app] if app else [])]
+        self.program = program(kind, python)
+        self.command = [*under, *self.program, *flags, *([app] if app else [])]
         self.output = open(self.folder / "output", "wb")
         self.process = subprocess.Popen(
             self.command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output,
@@ -106,7 +107,7 @@ class Server:
     @property
     def is_gunicorn(self):
         """True also if it stands in for oxicorn."""
-        return self.command[0].endswith(GUNICORN)
+        return self.program[0].endswith(GUNICORN)
 
     @property
     def pid(self):
