@@ -12,12 +12,11 @@ use std::time::Duration;
 
 use crate::bell::Bell;
 use crate::hooks::Hooks;
-use crate::news::News;
-use crate::outages::Outages;
 use crate::request::Request;
 use crate::response::{Fields, Response};
 use crate::scoreboard::Scoreboard;
 use crate::settings::{Setting, Settings};
+use crate::shared_memory::SharedMemory;
 
 /// Answers requests; shared by all request threads of one worker.
 pub trait App: Send + Sync + 'static {
@@ -109,6 +108,12 @@ pub trait Application: Send + Sync {
         &[]
     }
 
+    /// How many 64-bit words of memory all of its processes share. The master makes them before the first fork, all
+    /// 0, and keeps them over reloads for as long as an application of this name asks for as many.
+    fn shared_words(&self) -> usize {
+        0
+    }
+
     /// Loads the application to see whether that works, in a process that ends afterwards: for
     /// `check_config`.
     fn check(&self, settings: &Settings) -> Result<(), LoadError> {
@@ -165,10 +170,8 @@ pub struct WorkerContext {
     pub age: u64,
     /// Rung by web workers, heard by runners.
     pub bell: Bell,
-    /// Shared by all children.
-    pub outages: Outages,
-    /// Shared by all children.
-    pub news: News,
+    /// The words that [`Application::shared_words`] asks for.
+    pub shared_memory: SharedMemory,
     pub hooks: Arc<dyn Hooks>,
     pub scoreboard: Scoreboard,
 }

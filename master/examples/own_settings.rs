@@ -1,7 +1,8 @@
 //! An application with a setting of its own: `cargo run --example own_settings -- --greeting Ahoy`, or
-//! `GREETING=Ahoy`. `--help` and `--print-config` show it beside the server's.
+//! `GREETING=Ahoy`. `--help` and `--print-config` show it beside the server's. All workers count their visitors together.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use oxicorn::settings::{Kind, Section, Setting, Standing};
 use oxicorn::{
@@ -49,10 +50,17 @@ impl Application for Greeter {
         &SETTINGS
     }
 
+    fn shared_words(&self) -> usize {
+        1
+    }
+
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
         let greeting = own(&context.settings).greeting.clone();
+        let visitors = context.shared_memory.clone();
         Ok(Box::new(move |_: &mut Request| {
-            Response::text("").body(ResponseBody::Bytes(greeting.clone().into_bytes()))
+            let before = visitors[0].fetch_add(1, Ordering::Relaxed);
+            let text = format!("{greeting}, visitor {}", before + 1);
+            Response::text("").body(ResponseBody::Bytes(text.into_bytes()))
         }))
     }
 }

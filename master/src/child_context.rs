@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use oxicorn_common::bell::Bell;
-use oxicorn_common::{Handoff, News, Outages, Scoreboard, exit_code};
+use oxicorn_common::{Handoff, Scoreboard, exit_code};
 
 use crate::descriptor_limit::DescriptorLimit;
 use crate::generation::Generation;
@@ -30,8 +30,6 @@ pub(crate) struct SharedResources {
     pub(crate) scoreboard: Scoreboard,
     pub(crate) handoff: Handoff,
     pub(crate) bell: Bell,
-    pub(crate) outages: Outages,
-    pub(crate) news: News,
 }
 
 /// In which process a fork has returned.

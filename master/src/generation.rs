@@ -1,11 +1,12 @@
 //! What all children of one generation are started with.
 
+use std::io;
 use std::sync::Arc;
 
 use anyhow::Context;
 use oxicorn_common::hooks::Hooks;
 use oxicorn_common::settings::{Loaded, Source};
-use oxicorn_common::{Application, Settings};
+use oxicorn_common::{Application, Settings, SharedMemory};
 use oxicorn_worker::TlsConfig;
 
 use crate::hook_caller::HookCaller;
@@ -18,6 +19,8 @@ use crate::{privileges, sys};
 pub(crate) struct Generation {
     pub(crate) settings: Arc<Settings>,
     pub(crate) application: Arc<dyn Application>,
+    /// The words that the application asks for.
+    pub(crate) shared_memory: SharedMemory,
     pub(crate) listeners: Listeners,
     /// From files that the children may not be able to read.
     pub(crate) tls: Option<TlsConfig>,
@@ -67,11 +70,13 @@ impl Generation {
         } = loaded;
         privileges::check(&settings)?;
         let application = resolve(&settings)?;
+        let shared_memory = self.shared_memory_for(&*application)?;
         change_directory(&settings, source)?;
         match self.acquire(&settings) {
             Ok((listeners, tls)) => Ok(Self {
                 settings: Arc::new(settings),
                 application,
+                shared_memory,
                 listeners,
                 tls,
                 hooks,
@@ -80,6 +85,17 @@ impl Generation {
                 change_directory(&self.settings, source)?;
                 Err(error)
             }
+        }
+    }
+
+    /// The same words where the same application asks for as many: its processes of both generations share them.
+    fn shared_memory_for(&self, application: &dyn Application) -> io::Result<SharedMemory> {
+        let before = &*self.application;
+        let is_same = before.name() == application.name()
+            && before.shared_words() == application.shared_words();
+        match is_same {
+            true => Ok(self.shared_memory.clone()),
+            false => shared_memory_of(application),
         }
     }
 
@@ -94,6 +110,11 @@ impl Generation {
     pub(crate) fn describe(&self) -> String {
         self.listeners.describe(self.tls.is_some())
     }
+}
+
+/// Memory for all processes of `application`. A word that it has not asked for takes no memory until it is used.
+pub(crate) fn shared_memory_of(application: &dyn Application) -> io::Result<SharedMemory> {
+    SharedMemory::new(application.shared_words().max(1))
 }
 
 pub(crate) fn warn_of(loaded: &Loaded) {

@@ -14,7 +14,6 @@ use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::settings::{ApplicationSettings, Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, exit_code, logging};
-use oxicorn_common::{News, Outages};
 use oxicorn_worker::TlsConfig;
 
 use crate::child_context::{ChildContext, SharedResources};
@@ -24,7 +23,7 @@ use crate::daemon::{Side, daemonize};
 use crate::descriptor_limit::DescriptorLimit;
 use crate::gauges::Gauges;
 use crate::generation::{
-    Generation, change_directory, change_environment, describe_directory, warn_of,
+    Generation, change_directory, change_environment, describe_directory, shared_memory_of, warn_of,
 };
 use crate::hook_caller::HookCaller;
 use crate::host::{Host, Native};
@@ -233,6 +232,7 @@ fn become_master(
     }
     let generation = Generation {
         settings,
+        shared_memory: shared_memory_of(&*application).context("no shared memory")?,
         application,
         listeners,
         hooks: loaded.hooks,
@@ -258,8 +258,6 @@ fn become_master(
             scoreboard: Scoreboard::new().context("no shared memory")?,
             handoff: Handoff::new().context("no socket pair")?,
             bell: Bell::new().context("no eventfd")?,
-            outages: Outages::new().context("no shared memory")?,
-            news: News::new().context("no shared memory")?,
         },
         title,
         descriptor_limit,

@@ -5,7 +5,8 @@ use std::fmt::Display;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use log::{Level, log, warn};
-use oxicorn_common::{Backend, Outages};
+
+use super::outages::{Backend, Outages};
 
 const UNKNOWN: u8 = 0;
 const UP: u8 = 1;
@@ -85,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_process_that_begins_during_an_outage_sees_its_end() {
-        let outages = Outages::new().expect("memory");
+        let outages = Outages::new();
         let health = || Health::new(Backend::Cache, "Redis".to_owned(), "going on", &outages);
         let before = health();
         before.failed(&"refused");

@@ -16,13 +16,16 @@ mod events;
 mod handlers;
 mod health;
 mod input;
+mod key_versions;
 mod keys;
 mod model;
+mod outages;
 mod problem;
 mod readiness;
 mod routes;
 mod runner;
 mod settings;
+mod shared_words;
 mod store;
 mod trust;
 mod work;
@@ -43,6 +46,10 @@ impl Application for EventStreamMonitor {
 
     fn settings(&self) -> &'static [Setting] {
         SETTINGS
+    }
+
+    fn shared_words(&self) -> usize {
+        shared_words::WORDS
     }
 
     fn check(&self, settings: &Settings) -> Result<(), LoadError> {

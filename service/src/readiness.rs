@@ -8,10 +8,11 @@ use std::thread;
 use std::time::Duration;
 
 use http::StatusCode;
-use oxicorn_common::{Backend, Outages, Response, WorkerContext};
+use oxicorn_common::{Response, WorkerContext};
 use serde::Serialize;
 
 use super::cache::Cache;
+use super::outages::{Backend, Outages};
 use super::settings::ServiceSettings;
 use super::store::Store;
 
@@ -58,7 +59,7 @@ impl Readiness {
         Self {
             store,
             cache,
-            outages: context.outages.clone(),
+            outages: Outages::of(context),
             events,
             asking: Arc::default(),
         }

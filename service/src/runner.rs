@@ -20,6 +20,7 @@ use serde_json::Value;
 use super::cache;
 use super::events::{Feed, Relay, Topic};
 use super::model::TaskFilter;
+use super::outages::Outages;
 use super::settings::ServiceSettings;
 use super::store::{self, LEASE, Lease, Now, PoolShape, Store, StoreError};
 use super::work::{self, Assignment, NoteProgress, WorkError};
@@ -47,7 +48,7 @@ pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
         }));
     };
     let relay = Relay::new(context, store, topic.clone());
-    let (group, outages) = (settings.kafka_group.clone(), context.outages.clone());
+    let (group, outages) = (settings.kafka_group.clone(), Outages::of(context));
     Ok(Box::new(move |stop| {
         let relaying = relay.start(stop.clone())?;
         let feed = Feed::start(topic, group)?;

@@ -1,4 +1,5 @@
-//! The setting that `examples/own_settings.rs` brings: read, shown, refused and read again as the server's are.
+//! What `examples/own_settings.rs` brings: a setting that is read, shown, refused and read again as the server's are,
+//! and a word of shared memory.
 
 use std::fs;
 
@@ -11,22 +12,28 @@ fn greeter(name: &str) -> Builder {
 }
 
 #[test]
-fn an_application_reads_its_own_setting_and_a_reload_reads_it_again() {
+fn a_reload_reads_an_applications_own_setting_again_and_keeps_its_shared_words() {
     let builder = greeter("own").args(&["--env-file", "own.env"]);
     let file = builder.dir().join("own.env");
     fs::write(&file, "GREETING=Ahoy\n").expect("written");
-    let mut server = builder.start();
-    assert_eq!(server.get("/").text(), "Ahoy");
+    let mut server = builder.workers(2).start();
+    let first = server.get("/").text();
+    let (greeting, visits) = first.rsplit_once(' ').expect("a number");
+    assert_eq!(greeting, "Ahoy, visitor");
+    let mut visits: u64 = visits.parse().expect("a number");
     fs::write(&file, "OXICORN_GREETING=Moin\n").expect("written");
     server.signal(Signal::SIGHUP);
     eventually("the new greeting", || {
-        (server.get("/").text() == "Moin").then_some(())
+        visits += 1;
+        let text = server.get("/").text();
+        assert!(text.ends_with(&format!(", visitor {visits}")), "{text}");
+        text.starts_with("Moin").then_some(())
     });
     server.tolerate("GREETING");
     fs::write(&file, format!("GREETING={}\n", "x".repeat(101))).expect("written");
     server.signal(Signal::SIGHUP);
     server.log().wait_for("own.env:1: variable GREETING");
-    assert_eq!(server.get("/").text(), "Moin");
+    assert!(server.get("/").text().starts_with("Moin"));
 }
 
 #[test]

@@ -41,7 +41,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use log::error;
-use oxicorn_common::{Backend, Settings, WorkerContext};
+use oxicorn_common::{Settings, WorkerContext};
 
 use self::address::RedisAddress;
 use self::breaker::Breaker;
@@ -55,6 +55,8 @@ use self::recovery::Recovery;
 use super::single_flight::SingleFlight;
 use super::{Cache, CacheResult, FreshBody, MakeBody, SharedBody, shortened};
 use crate::health::Health;
+use crate::key_versions::KeyVersions;
+use crate::outages::{Backend, Outages};
 use crate::settings::ServiceSettings;
 use crate::store::{Invalidate, Store};
 
@@ -88,7 +90,7 @@ impl RedisCache {
             Backend::Cache,
             name,
             "going on without it",
-            &context.outages,
+            &Outages::of(context),
         );
         let client = RedisClient {
             address,
@@ -99,7 +101,7 @@ impl RedisCache {
         };
         Ok(Some(Self {
             client: Arc::new(client),
-            near: NearCache::new(settings, &context.news),
+            near: NearCache::new(settings, KeyVersions::of(context)),
             age: context.age,
             tells: context.slot == 0,
             single_flight: SingleFlight::default(),
@@ -144,11 +146,11 @@ impl Cache for RedisCache {
         if let Some(body) = self.near.find(key) {
             return Ok(Some(body));
         }
-        let stamp = self.near.stamp(key);
+        let version = self.near.version(key);
         match self.look(key) {
             KeyState::Body(body) => {
                 let body = SharedBody::from(body);
-                self.near.keep(key, stamp, &body);
+                self.near.keep(key, version, &body);
                 return Ok(Some(body));
             }
             KeyState::Shut => return from_store(make),
@@ -169,7 +171,7 @@ impl Cache for RedisCache {
             client: Arc::clone(&self.client),
             health: Arc::clone(&self.health),
             store: Arc::downgrade(store),
-            news: self.near.news.clone(),
+            versions: self.near.versions.clone(),
             neighbours: Neighbours::new(self.tells),
         };
         let thread = std::thread::Builder::new().name("redis".to_owned());
@@ -179,8 +181,8 @@ impl Cache for RedisCache {
         if self.near.is_on() {
             let invalidation_listener = InvalidationListener {
                 client: Arc::clone(&self.client),
-                news: self.near.news.clone(),
-                who: self.age,
+                versions: self.near.versions.clone(),
+                process: self.age,
             };
             let thread = std::thread::Builder::new().name("redis-invalidation_listener".to_owned());
             if let Err(problem) = thread.spawn(|| invalidation_listener.run()) {

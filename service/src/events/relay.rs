@@ -11,13 +11,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use log::debug;
+use oxicorn_common::WorkerContext;
 use oxicorn_common::app::Stop;
 use oxicorn_common::bell::Bell;
-use oxicorn_common::{Backend, WorkerContext};
 
 use super::probe::probe;
 use super::{EventsError, OutboxEvent, Publisher, Topic};
 use crate::health::Health;
+use crate::outages::{Backend, Outages};
 use crate::store::{RelayTurn, Store, StoreError};
 
 /// How many events are looked at together.
@@ -51,7 +52,7 @@ impl Relay {
         Self {
             store,
             bell: context.bell.clone(),
-            health: Health::new(Backend::Events, name, meanwhile, &context.outages),
+            health: Health::new(Backend::Events, name, meanwhile, &Outages::of(context)),
             topic,
         }
     }

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use oxicorn_common::WorkerContext;
 use oxicorn_common::app::Stop;
-use oxicorn_common::{Backend, WorkerContext};
 
 use super::relay::Relaying;
 use super::testing::{Broker, brokers_4, brokers_39, topic};
 use super::{Feed, Notice, Published, Publisher as _, Relay, Topic};
 use crate::model::{NewTask, Priority, TaskId, TaskType, Timestamp, UserRef};
+use crate::outages::{Backend, Outages};
 use crate::store::{Store, testing as stores};
 
 const SOON: Duration = Duration::from_secs(30);
@@ -234,7 +235,7 @@ fn outage(service: &str, fault: &str, remedy: &str) {
     broker.fault(fault);
     ids.extend((0..50).map(|_| source.create()));
     ids.iter().for_each(|id| source.cancel(*id));
-    let outages = &source.context.outages;
+    let outages = Outages::of(&source.context);
     wait("the outage is noticed", || outages.is_down(Backend::Events));
     let kept = source.waiting();
     assert!(kept >= 350, "{kept} events wait");

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
-use oxicorn_common::{Backend, Outages};
 
 use super::{FailureLog, TaskRunner};
 use crate::events::{EventType, Feed, KafkaMessage, Notice};
 use crate::model::TaskId;
+use crate::outages::{Backend, Outages};
 use crate::store::{Now, StoreError};
 
 /// How many messages are taken at once, so that the most urgent of them is done first.

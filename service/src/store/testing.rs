@@ -6,11 +6,12 @@ use std::sync::{Arc, LazyLock};
 
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::NoHooks;
-use oxicorn_common::{News, Outages, Scoreboard, Settings, WorkerContext};
+use oxicorn_common::{Scoreboard, Settings, SharedMemory, WorkerContext};
 use tempfile::TempDir;
 
 use super::{Invalidate, PoolShape, Store};
 use crate::settings::ServiceSettings;
+use crate::shared_words::WORDS;
 
 /// A database that goes with it.
 #[derive(Debug)]
@@ -102,6 +103,11 @@ pub(crate) fn settings() -> (Guard, Settings) {
     (guard, settings)
 }
 
+/// What the master makes for the service.
+pub(crate) fn shared_memory() -> SharedMemory {
+    SharedMemory::new(WORDS).expect("memory")
+}
+
 pub(crate) fn context(settings: &Settings) -> WorkerContext {
     WorkerContext {
         hooks: Arc::new(NoHooks),
@@ -110,8 +116,7 @@ pub(crate) fn context(settings: &Settings) -> WorkerContext {
         generation: 1,
         age: 1,
         bell: Bell::new().expect("an eventfd"),
-        outages: Outages::new().expect("memory"),
-        news: News::new().expect("memory"),
+        shared_memory: shared_memory(),
         scoreboard: Scoreboard::new().expect("memory"),
     }
 }

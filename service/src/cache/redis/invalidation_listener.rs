@@ -2,7 +2,7 @@
 //! that asks for it (`CLIENT TRACKING`, Redis 6 or later) which of our keys anybody has touched.
 //!
 //! ```text
-//!   Redis --- invalidate task:7 --> the listener of this server --> News --> copies of all workers
+//!   Redis --- invalidate task:7 --> the listener of this server --> KeyVersions --> copies of all workers
 //!         <-- PING, every 100 ms --
 //!         --- PONG: all before the PING has been heard -->
 //! ```
@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 use log::{debug, info};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::clock::monotonic_millis;
-use oxicorn_common::news::News;
 use redis::{Parser, PushKind, Value};
 
 use super::client::RedisClient;
 use super::connection::{ConnectionError, RedisConnection};
+use crate::key_versions::KeyVersions;
 
-/// How old news may be. A change on another server shows here after that at the latest.
+/// How long ago the last change may have been heard. A change on another server shows here after that at the latest.
 pub(super) const LEASE_MILLIS: u64 = 500;
 /// Between two questions whether all has been heard.
 const PING: Duration = Duration::from_millis(100);
@@ -37,16 +37,16 @@ const PREFIXES: [&str; 2] = ["task:", "user:"];
 
 pub(super) struct InvalidationListener {
     pub(super) client: Arc<RedisClient>,
-    pub(super) news: News,
+    pub(super) versions: KeyVersions,
     /// No other process of this server has it.
-    pub(super) who: u64,
+    pub(super) process: u64,
 }
 
 impl InvalidationListener {
     /// Until the cache is gone, or Redis says that it does not know how.
     pub(super) fn run(self) {
         while self.client.breaker.pause(LOOK) {
-            if !self.news.take_ear(self.who, LEASE_MILLIS) {
+            if !self.versions.become_listener(self.process, LEASE_MILLIS) {
                 continue;
             }
             match self.listen() {
@@ -59,7 +59,7 @@ impl InvalidationListener {
                 }
                 Err(error) => debug!("Redis is not heard: {error}"),
             }
-            self.news.deaf(self.who);
+            self.versions.stop_listening(self.process);
         }
     }
 
@@ -80,7 +80,7 @@ impl InvalidationListener {
         }
         connection.ask(&tracking)?;
         // What changed before now, nobody has heard.
-        self.news.all_changed();
+        self.versions.all_changed();
         let mut stream = PushStream::new(connection);
         let mut due = Instant::now();
         loop {
@@ -89,7 +89,7 @@ impl InvalidationListener {
                 due = now + PING;
                 let asked = monotonic_millis();
                 stream.ping(|value| self.hear(value))?;
-                if !self.news.heard(self.who, asked) {
+                if !self.versions.heard(self.process, asked) {
                     return Ok(());
                 }
             } else if stream.is_ready(due - now) {
@@ -113,14 +113,15 @@ impl InvalidationListener {
                     for key in keys {
                         match key {
                             Value::BulkString(key) => {
-                                self.news.changed(key_of(&String::from_utf8_lossy(&key)));
+                                self.versions
+                                    .changed(key_of(&String::from_utf8_lossy(&key)));
                             }
-                            _ => self.news.all_changed(),
+                            _ => self.versions.all_changed(),
                         }
                     }
                 }
                 // The whole database was emptied.
-                _ => self.news.all_changed(),
+                _ => self.versions.all_changed(),
             }
         }
     }

@@ -1,31 +1,31 @@
 //! Copies of what Redis holds, in this process: a hit costs no question. A copy is used while the
-//! [`News`] of its key are as they were before Redis was asked for it, and for [`NearCache::most`] at
+//! [`KeyVersions`] of its key are as they were before Redis was asked for it, and for [`NearCache::most`] at
 //! the longest.
 //!
-//! What this server changes is in the news before it is committed. What others change Redis tells
+//! What this server changes is in the versions before it is committed. What others change Redis tells
 //! the [`super::invalidation_listener`], within a moment; while nobody hears that, no copy is used.
 
 use std::time::{Duration, Instant};
 
-use oxicorn_common::news::{News, Stamp};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache as Bounded;
 
 use super::invalidation_listener::LEASE_MILLIS;
 use crate::cache::{SharedBody, units};
+use crate::key_versions::{KeyVersion, KeyVersions};
 use crate::settings::ServiceSettings;
 
 #[derive(Debug)]
 pub(super) struct NearCache {
     copies: Bounded<String, Copy, CopyWeight>,
-    pub(super) news: News,
+    pub(super) versions: KeyVersions,
     most: Duration,
 }
 
 #[derive(Debug, Clone)]
 struct Copy {
     body: SharedBody,
-    stamp: Stamp,
+    version: KeyVersion,
     until: Instant,
 }
 
@@ -39,11 +39,11 @@ impl Weighter<String, Copy> for CopyWeight {
 }
 
 impl NearCache {
-    pub(super) fn new(settings: &ServiceSettings, news: &News) -> Self {
+    pub(super) fn new(settings: &ServiceSettings, versions: KeyVersions) -> Self {
         let entries = settings.cache_entries;
         Self {
             copies: Bounded::with_weighter(entries, entries as u64, CopyWeight),
-            news: news.clone(),
+            versions,
             most: settings.near_cache_ttl,
         }
     }
@@ -54,26 +54,26 @@ impl NearCache {
     }
 
     pub(super) fn find(&self, key: &str) -> Option<SharedBody> {
-        if !self.is_on() || !self.news.are_current(LEASE_MILLIS) {
+        if !self.is_on() || !self.versions.are_current(LEASE_MILLIS) {
             return None;
         }
         let copy = self.copies.get(key)?;
-        let good = copy.stamp == self.news.stamp(key) && copy.until > Instant::now();
+        let good = copy.version == self.versions.of_key(key) && copy.until > Instant::now();
         good.then_some(copy.body)
     }
 
     /// To be taken before Redis is asked.
-    pub(super) fn stamp(&self, key: &str) -> Stamp {
-        self.news.stamp(key)
+    pub(super) fn version(&self, key: &str) -> KeyVersion {
+        self.versions.of_key(key)
     }
 
     /// Keeps what Redis has answered. A session ends to the second, and Redis alone says when.
-    pub(super) fn keep(&self, key: &str, stamp: Stamp, body: &SharedBody) {
+    pub(super) fn keep(&self, key: &str, version: KeyVersion, body: &SharedBody) {
         let kept = self.is_on() && !key.starts_with("session:");
-        if kept && self.news.are_current(LEASE_MILLIS) {
+        if kept && self.versions.are_current(LEASE_MILLIS) {
             let copy = Copy {
                 body: SharedBody::clone(body),
-                stamp,
+                version,
                 until: Instant::now() + self.most,
             };
             self.copies.insert(key.to_owned(), copy);
@@ -82,6 +82,6 @@ impl NearCache {
 
     /// Says that the keys are about to change, or have.
     pub(super) fn spoil(&self, keys: &[String]) {
-        keys.iter().for_each(|key| self.news.changed(key));
+        keys.iter().for_each(|key| self.versions.changed(key));
     }
 }

@@ -7,7 +7,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use oxicorn_common::News;
 use redis::Value;
 use socket2::SockAddr;
 
@@ -18,6 +17,7 @@ use super::key_state;
 use super::neighbours::Neighbours;
 use super::pending_invalidations::PendingInvalidations;
 use crate::health::Health;
+use crate::key_versions::KeyVersions;
 use crate::store::{Store, StoreError};
 
 /// Between two attempts to find Redis.
@@ -35,7 +35,7 @@ pub(super) struct Recovery {
     pub(super) client: Arc<RedisClient>,
     pub(super) health: Arc<Health>,
     pub(super) store: Weak<dyn Store>,
-    pub(super) news: News,
+    pub(super) versions: KeyVersions,
     pub(super) neighbours: Neighbours,
 }
 
@@ -93,7 +93,7 @@ impl Recovery {
         let (address, mut connection) = self.find()?;
         if self.client.set_space(&store.identity()?) {
             // Copies are called as they were.
-            self.news.all_changed();
+            self.versions.all_changed();
         }
         let mark_of_check = self.client.name(CHECKED);
         // As fast as a request needs it, or not at all.

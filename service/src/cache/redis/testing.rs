@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use oxicorn_common::{News, Outages, Settings, WorkerContext};
+use oxicorn_common::{Settings, SharedMemory, WorkerContext};
 use redis::{Cmd, FromRedisValue};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::RedisCache;
 use crate::cache::{Cache, CacheResult, FreshBody};
+use crate::key_versions::KeyVersions;
 use crate::model::{NewTask, TaskId, TaskType, Timestamp, UserRef};
 use crate::problem::Problem;
 use crate::settings::ServiceSettings;
@@ -127,8 +128,7 @@ pub(super) struct Ground {
     pub(super) settings: Settings,
     /// The database, as one who has no cache sees and changes it.
     pub(super) bare: Arc<dyn Store>,
-    outages: Outages,
-    news: News,
+    shared_memory: SharedMemory,
     ages: AtomicU64,
     _guard: Guard,
 }
@@ -147,8 +147,7 @@ impl Ground {
         ServiceSettings::of_mut(&mut settings).near_cache_ttl = Duration::ZERO;
         Self {
             bare: testing::open(&settings),
-            outages: Outages::new().expect("memory"),
-            news: News::new().expect("memory"),
+            shared_memory: testing::shared_memory(),
             ages: AtomicU64::new(0),
             _guard: guard,
             settings,
@@ -166,14 +165,14 @@ impl Ground {
     }
 
     /// Later processes are of another server, over the same database and the same Redis.
-    pub(super) fn forget_news(&mut self) {
-        self.news = News::new().expect("memory");
+    pub(super) fn be_another_server(&mut self) {
+        self.shared_memory = testing::shared_memory();
     }
 
     /// The listener is somebody who hears nothing and says that there was nothing to hear.
     pub(super) fn deafen(&self) {
-        let who = u64::MAX;
-        assert!(self.news.take_ear(who, 0) && self.news.heard(who, u64::MAX));
+        let (process, versions) = (u64::MAX, KeyVersions::of(&self.context()));
+        assert!(versions.become_listener(process, 0) && versions.heard(process, u64::MAX));
     }
 
     /// A process that may use Redis already.
@@ -183,13 +182,16 @@ impl Ground {
         process
     }
 
-    pub(super) fn begin_process(&self) -> Process {
-        let context = WorkerContext {
-            outages: self.outages.clone(),
-            news: self.news.clone(),
+    fn context(&self) -> WorkerContext {
+        WorkerContext {
+            shared_memory: self.shared_memory.clone(),
             age: self.ages.fetch_add(1, Ordering::Relaxed) + 1,
             ..testing::context(&self.settings)
-        };
+        }
+    }
+
+    pub(super) fn begin_process(&self) -> Process {
+        let context = self.context();
         let cache = RedisCache::open(&context)
             .expect("usable")
             .expect("configured");

@@ -27,13 +27,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use log::{debug, warn};
-use oxicorn_common::{Backend, Settings, WorkerContext};
+use oxicorn_common::{Settings, WorkerContext};
 
 pub(crate) use listener::ChangeListener;
 
 use super::pool::{Lent, Pool, PoolShape};
 use super::{IDENTITY_DIGITS, Invalidate, Store, StoreError};
 use crate::health::Health;
+use crate::outages::{Backend, Outages};
 use crate::settings::ServiceSettings;
 use change::PgChange;
 use connection::{Manager, PgConnection};
@@ -77,7 +78,7 @@ impl Postgres {
             Backend::Store,
             target.name(),
             "requests that need it are answered 503",
-            &context.outages,
+            &Outages::of(context),
         ));
         let manager = Manager::new(target, !settings.kafka_brokers.is_empty())?;
         let refuses = first_look(&manager, &health, context)?;

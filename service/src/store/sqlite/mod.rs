@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use log::warn;
 use nix::unistd::{AccessFlags, access};
-use oxicorn_common::{Backend, WorkerContext};
+use oxicorn_common::WorkerContext;
 use rusqlite::TransactionBehavior;
 
 pub(crate) use changes::DataVersion;
@@ -32,6 +32,7 @@ pub(crate) use changes::DataVersion;
 use super::pool::{Lent, Pool, PoolShape};
 use super::{Invalidate, Store, StoreError};
 use crate::health::Health;
+use crate::outages::{Backend, Outages};
 use crate::settings::ServiceSettings;
 use change::SqliteChange;
 use connection::BUSY_TIMEOUT;
@@ -92,7 +93,7 @@ impl Sqlite {
             turns,
             timeout,
             caches,
-            health: Health::new(Backend::Store, name, meanwhile, &context.outages),
+            health: Health::new(Backend::Store, name, meanwhile, &Outages::of(context)),
             refuses: AtomicBool::new(false),
             file: Mutex::new(FileId::of(&path)?),
             _presence: presence,

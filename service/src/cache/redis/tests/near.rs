@@ -86,7 +86,7 @@ fn a_change_of_one_worker_needs_no_ear_to_be_seen_by_another() {
 fn a_change_of_another_server_is_heard() {
     let mut ground = ground();
     let here = ground.process();
-    ground.forget_news();
+    ground.be_another_server();
     let elsewhere = ground.process();
     for _ in 0..5 {
         let id = ground.add_task();
@@ -128,7 +128,7 @@ fn nobody_uses_a_copy_while_redis_is_silent() {
         process
             .cache
             .near
-            .news
+            .versions
             .are_current(invalidation_listener::LEASE_MILLIS)
     });
 }
@@ -141,7 +141,7 @@ fn another_process_listens_when_the_first_is_gone() {
         first
             .cache
             .near
-            .news
+            .versions
             .are_current(invalidation_listener::LEASE_MILLIS)
     });
     let second = ground.process();
@@ -158,13 +158,13 @@ fn a_session_is_not_copied() {
         process
             .cache
             .near
-            .news
+            .versions
             .are_current(invalidation_listener::LEASE_MILLIS)
     });
     let near = &process.cache.near;
     let body = SharedBody::from(&b"{}"[..]);
-    near.keep("session:1", near.stamp("session:1"), &body);
-    near.keep("user:1", near.stamp("user:1"), &body);
+    near.keep("session:1", near.version("session:1"), &body);
+    near.keep("user:1", near.version("user:1"), &body);
     assert!(near.find("session:1").is_none() && near.find("user:1").is_some());
     near.spoil(&["user:1".to_owned()]);
     assert!(near.find("user:1").is_none());

@@ -1,0 +1,12 @@
+//! What the words of shared memory mean that the master makes for the service.
+
+use std::ops::Range;
+
+/// How many words there are.
+pub(crate) const WORDS: usize = KEY_VERSIONS.end;
+
+/// [`crate::outages`]: a word per backend.
+pub(crate) const OUTAGES: Range<usize> = 0..3;
+
+/// [`crate::key_versions`]: its counters, and three words of its own.
+pub(crate) const KEY_VERSIONS: Range<usize> = OUTAGES.end..OUTAGES.end + 16_384 + 3;
