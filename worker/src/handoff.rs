@@ -1,19 +1,19 @@
-//! Passing connections between siblings.
+//! Passes connections between workers, over a socket pair that the master made and all workers share.
 //!
 //! ```text
-//!   worker A --(socket, who it is, bytes read but not used)--> one queue in the kernel --> worker B or C ...
+//!   worker A --(socket, client, bytes read but not used)--> one queue in the kernel --> worker B or C ...
 //! ```
 //!
-//! Requests that are whole and find no idle thread in their worker wait here for the first thread of any
-//! worker that is, in the order in which they came (`threads`). A worker that drains while its siblings
-//! live gives away what it cannot serve, so that a kept-alive connection outlives the worker that
-//! accepted it; one where clients wait gives a sibling that has fewer one of them
-//! (`reactor/rebalancing.rs`). The queue is a socket pair that the master made: whatever is in it survives
-//! the sender. A connection over TLS has its keys in its worker, and stays.
+//! - A request that is whole and finds no idle thread in its worker waits here for the first idle thread of any
+//!   worker, in order of arrival (`threads`).
+//! - A worker that drains while its siblings live gives them its connections, so that a kept-alive connection outlives
+//!   the worker that accepted it.
+//! - A worker where clients wait gives one of them to a sibling with fewer (`reactor/rebalancing.rs`).
 //!
-//! Application code runs in the same processes and can write to that socket too. So a packet is
-//! believed as far as the socket in it bears it out: what is none of ours costs that packet and no
-//! more.
+//! What is in the queue survives the worker that sent it. A connection over TLS stays: its keys are in its worker.
+//!
+//! Application code runs in the same processes and can write to that socket too. So a packet is believed only where the
+//! socket in it confirms it, and a packet of anybody else is dropped.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};

@@ -1,5 +1,5 @@
-//! The requests of a worker that are whole and wait for a thread, in the order in which they became so.
-//! Streams that are to go on wait here too.
+//! The requests of a worker that are whole and wait for a thread, in the order in which they became whole. Streams
+//! whose next piece is due wait here too.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

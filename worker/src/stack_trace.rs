@@ -1,7 +1,7 @@
-//! Where another thread of this process is: its stack, taken by a signal to that very thread.
+//! The call stack of another thread of this process, taken by a signal to that thread.
 //!
-//! Only for a thread that has been given up. The handler walks its own stack, which may wait for
-//! ever if the thread holds the loader's lock; then the log does without.
+//! Only for a thread that has been given up: the signal may interrupt its system call, and the handler, which walks the
+//! thread's own stack, may wait for ever where the thread holds the loader's lock. The log then has no stack.
 #![allow(unsafe_code, reason = "a signal handler and the stack walk inside it")]
 
 use std::fmt::Write;
@@ -10,10 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
-
-/// Ignored by default and used by nobody else here (signal(7)).
-const SIGNAL: Signal = Signal::SIGURG;
 const DEPTH: usize = 64;
 /// A thread in an uninterruptible sleep does not answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
@@ -25,18 +21,10 @@ static DONE: AtomicBool = AtomicBool::new(false);
 /// The call stack of `thread`, one function a line, innermost first.
 pub(crate) fn of_thread(thread: libc::pid_t) -> String {
     static INSTALL: Once = Once::new();
-    INSTALL.call_once(|| {
-        let action = SigAction::new(
-            SigHandler::Handler(capture),
-            SaFlags::SA_RESTART,
-            SigSet::empty(),
-        );
-        // SAFETY: the handler allocates nothing and touches atomics of its own only.
-        let _ = unsafe { sigaction(SIGNAL, &action) };
-    });
+    INSTALL.call_once(install);
     DONE.store(false, Ordering::SeqCst);
     // SAFETY: tgkill(2) takes numbers; a thread that is gone is an error.
-    let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, SIGNAL as i32) };
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal()) };
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     while sent == 0 && !DONE.load(Ordering::SeqCst) && Instant::now() < deadline {
         sleep(Duration::from_millis(1));
@@ -45,6 +33,20 @@ pub(crate) fn of_thread(thread: libc::pid_t) -> String {
         return "  (no answer from the thread)".to_owned();
     }
     describe(&FRAMES[..FOUND.load(Ordering::SeqCst)])
+}
+
+/// A real-time signal that nothing else in this process uses; the same as in a Python process (signal(7)).
+fn signal() -> libc::c_int {
+    libc::SIGRTMAX() - 2
+}
+
+fn install() {
+    // SAFETY: all zeros is a valid sigaction: no flags, no signals blocked.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = capture as *const () as usize;
+    action.sa_flags = libc::SA_RESTART;
+    // SAFETY: the handler allocates nothing and touches atomics of its own only.
+    unsafe { libc::sigaction(signal(), &action, std::ptr::null_mut()) };
 }
 
 extern "C" fn capture(_: libc::c_int) {
@@ -113,5 +115,19 @@ mod tests {
         END.store(true, Ordering::SeqCst);
         stuck.join().expect("no panic");
         assert!(stack.contains("wait_here_for"), "{stack}");
+        assert!(
+            is_default(libc::SIGURG),
+            "the master asks with it whether a worker is alive"
+        );
+    }
+
+    fn is_default(signal: libc::c_int) -> bool {
+        // SAFETY: sigaction(2) writes the current action and changes nothing.
+        let action = unsafe {
+            let mut action: libc::sigaction = std::mem::zeroed();
+            libc::sigaction(signal, std::ptr::null(), &mut action);
+            action
+        };
+        action.sa_sigaction == libc::SIG_DFL
     }
 }

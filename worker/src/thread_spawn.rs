@@ -1,5 +1,5 @@
-//! Threads that a process cannot do without: how they are started, and which limit was in the way
-//! where they cannot be.
+//! Starts the threads that a process cannot do without. Where one cannot be started, the error names the limit that
+//! was in the way.
 
 use std::fmt::Write;
 use std::io;

@@ -1,5 +1,5 @@
-//! inotify(7) on the directories of the watched files: says that something has happened there, so
-//! that the files need not be looked at all the time.
+//! Waits for changes with inotify(7), in the directories of the watched files. So the files themselves are looked at
+//! only when something has happened there.
 
 use std::collections::HashSet;
 use std::io;

@@ -1,28 +1,27 @@
-//! What each file looked like when it was last seen.
+//! Times and sizes of the watched files when they were last seen, to find those that have changed since.
 
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Differs when the content does: an editor may write a file anew, an archive may bring an old time
-/// with it.
+/// Differs when the content does: an editor may replace a file, an archive may bring an old time with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct FileTime {
     modified: (i64, i64),
     size: u64,
     inode: u64,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct FileTimes(HashMap<PathBuf, Option<Stamp>>);
+pub(super) struct FileTimes(HashMap<PathBuf, Option<FileTime>>);
 
 /// A file that has changed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub(super) struct CodeChange {
     pub(super) path: PathBuf,
     /// When the last of all changed files was written, by the file system, in nanoseconds: the same
-    /// for whoever sees the same change, and never less for a later one.
+    /// for all workers that see the same change, and never less for a later one.
     pub(super) stamp: u64,
 }
 
@@ -38,8 +37,8 @@ impl FileTimes {
 
     /// Whether a file is not what it was: the one that was written last. A file that has gone is
     /// about to come back, or nobody can load it any more.
-    pub(super) fn changed(&mut self) -> Option<Change> {
-        let mut latest: Option<Change> = None;
+    pub(super) fn changed(&mut self) -> Option<CodeChange> {
+        let mut latest: Option<CodeChange> = None;
         for (path, known) in &mut self.0 {
             let Some((stamp, written)) = look(path) else {
                 continue;
@@ -48,7 +47,7 @@ impl FileTimes {
                 continue;
             }
             if latest.as_ref().is_none_or(|it| it.stamp < written) {
-                latest = Some(Change {
+                latest = Some(CodeChange {
                     path: path.clone(),
                     stamp: written,
                 });
@@ -59,9 +58,9 @@ impl FileTimes {
 }
 
 /// The stamp, and when the file was last written in any way (inode(7), `st_ctim`).
-fn look(path: &Path) -> Option<(Stamp, u64)> {
+fn look(path: &Path) -> Option<(FileTime, u64)> {
     let it = fs::metadata(path).ok().filter(|it| it.is_file())?;
-    let stamp = Stamp {
+    let stamp = FileTime {
         modified: (it.mtime(), it.mtime_nsec()),
         size: it.size(),
         inode: it.ino(),

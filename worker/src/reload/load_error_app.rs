@@ -1,4 +1,6 @@
-//! What serves when the application does not load at the very start: the reason, to whoever asks.
+//! The application that takes the place of one that does not load: it answers every request with the reason.
+//!
+//! Only with `reload`, and only at the very start, when no older worker could go on serving.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `reload`: tells the master when the code of the application has changed.
+//! `reload`: reports to the master that the code of the application has changed.
 //!
 //! ```text
 //!   application --files--> WatchList --paths--> FileTimes --changed--> `changed` to the master,
@@ -6,8 +6,8 @@
 //!                         inotify, or a second -'
 //! ```
 //!
-//! A thread of the worker, for as long as it lives: it decides nothing. What it reports is loaded by
-//! the next generation; if that fails, this one serves on, and the next change is reported too.
+//! This is a thread of each worker. It decides nothing: the master loads the change as the next generation. If that
+//! fails, this worker goes on serving, and reports the next change too.
 
 mod directories;
 mod file_times;
@@ -26,12 +26,12 @@ pub(crate) use load_error_app::LoadErrorApp;
 
 use crate::thread_spawn::{self, ThreadError};
 use directories::Directories;
-use file_times::{Change, FileTimes};
+use file_times::{CodeChange, FileTimes};
 use watch_list::WatchList;
 
 /// How often files are looked at, or, with inotify, new ones are looked for.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Whoever writes one file may be about to write the next.
+/// A program that writes one file may be about to write the next.
 const QUIET: Duration = Duration::from_millis(50);
 /// Rounds of [`QUIET`] before a change is reported, however busy the writer is.
 const MOST_ROUNDS: u32 = 20;
@@ -113,7 +113,7 @@ impl Watcher {
     }
 
     /// What has changed, once the writer is done.
-    fn settled_change(&mut self) -> Option<Change> {
+    fn settled_change(&mut self) -> Option<CodeChange> {
         let mut change = self.file_times.changed()?;
         for _ in 0..MOST_ROUNDS {
             thread::sleep(QUIET);

@@ -1,5 +1,5 @@
-//! Which files are watched: those that the application has loaded, those beside them that it may
-//! load next, and those that the settings name.
+//! Lists the files to watch: those that the application has loaded, other sources in the same directories, and those
+//! that `reload_extra_files` names.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

@@ -1,9 +1,8 @@
-//! How long the application took lately, and how much of that it waited for something, by kind of
-//! request: a guess whether it will block.
+//! Predicts, per kind of request, whether the application will block: from how long requests of that kind have taken
+//! lately, and how much of that they have waited.
 //!
-//! Waiting and computing are told apart because they are worth different things to others: while a
-//! thread waits for a database the processor is free, and the more requests wait for it together, the
-//! more it does at once. While one computes, another that does only takes the processor from it.
+//! Waiting and computing are told apart. While one thread waits for a database the processor is free, and a second
+//! request can run. While one thread computes, a second one that computes only takes the processor from it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +23,7 @@ const BLOCKS_LONG_FROM_MICROS: u32 = 800;
 const WAITS_FROM_MICROS: u32 = 120;
 /// From here on it is looked at whether a request waits, which costs two system calls.
 const LOOK_FROM_MICROS: u32 = 80;
-/// After so many requests of which nobody can tell what they waited for, it is asked anew whether those
-/// of their kind wait at all.
+/// After so many requests whose waits have an unknown cause, their kind is taken for one that does not wait.
 const MOST_UNKNOWN: u32 = 512;
 
 /// A sample counts for no more than this.
@@ -43,7 +41,7 @@ pub(crate) struct BlockingEstimator([Estimate; KINDS]);
 struct Estimate {
     took: AtomicU32,
     waited: AtomicU32,
-    /// Requests since the last that has told how long it waited.
+    /// Requests since the last whose wait is known.
     unknown: AtomicU32,
 }
 

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Two rules keep the worker served. A leader lets go before it promotes: a follower that finds somebody
-//! leading goes back to sleep. And nobody sleeps on old news: whoever goes to sleep says so first and looks
-//! once more, with both steps in one atomic operation or under one lock.
+//! leading goes back to sleep. And a thread that goes to sleep announces it first and then
+//! looks once more, both in one atomic operation or under one lock: nothing can happen in between unseen.
 //!
 //! Waking a leader that waits in the poll is left to the caller.
 

@@ -1,4 +1,4 @@
-//! Whether another thread of this process waits for something or would run (proc_pid_stat(5)).
+//! Whether another thread of this process waits for something, or has work to do (proc_pid_stat(5)).
 
 use std::fs;
 
