@@ -19,18 +19,18 @@ use crate::stacks::Stacks;
 use crate::thread_context::{ThreadContext, with_context};
 use crate::{logs, trace};
 
-/// A hook has said that this worker is not to go on.
+/// Set when a hook has set `worker.alive` to false.
 static RETIRES: AtomicBool = AtomicBool::new(false);
 
-/// Has this worker replaced.
+/// Asks the master to replace this worker.
 pub(crate) fn retire() {
     RETIRES.store(true, Ordering::Relaxed);
 }
 
-/// How many requests of which nothing is logged may pass between two looks at the loggers.
+/// How many unlogged requests may pass between two checks of the loggers.
 const CALLS_BETWEEN_LOOKS: u32 = 16;
 
-/// The application of a worker, and what all of its threads share.
+/// The application of a worker, and everything that its threads share.
 #[derive(Debug)]
 pub(crate) struct WsgiApp {
     callable: Py<PyAny>,
@@ -38,15 +38,15 @@ pub(crate) struct WsgiApp {
     errors: Py<Errors>,
     hooks: Option<RequestHooks>,
     strings: Interned,
-    /// Nothing where another has taken the signal.
+    /// `None` if the application uses the signal.
     stacks: Option<Stacks>,
-    /// What the application has set with `threading.stack_size`, in octets.
+    /// The value of `threading.stack_size`, in octets, if the application has set it.
     stack_size: Option<usize>,
-    /// Variables of the environ that the access log wants, in lower case; nearly always none.
+    /// Variables of the environ that the access log needs, in lower case; usually none.
     logged: Vec<String>,
-    /// Where the application is mounted, percent-encoded as it comes in targets.
+    /// The mount point of the application, percent-encoded as in targets.
     script_name: String,
-    /// Requests so far, roughly.
+    /// The approximate number of requests so far.
     calls: AtomicU32,
 }
 
@@ -73,7 +73,7 @@ impl WsgiApp {
         })
     }
 
-    /// What they are now: the application may have set them.
+    /// Their values after the call: the application may have set them.
     fn note_variables(&self, environ: &Bound<'_, PyDict>) -> PyResult<Vec<(String, String)>> {
         let mut noted = Vec::new();
         for (name, value) in environ {
@@ -92,9 +92,9 @@ impl WsgiApp {
         Ok(noted)
     }
 
-    /// The application may have changed the loggers. Where nothing is logged of a request, a look now and then
-    /// will do.
-    fn follow_loggers(&self, py: Python<'_>, failed: bool) {
+    /// Notices changes of the loggers by the application. If requests are not logged, an occasional
+    /// check is enough.
+    fn check_loggers(&self, py: Python<'_>, failed: bool) {
         let calls = self.calls.fetch_add(1, Ordering::Relaxed);
         if failed || logging::access_enabled() || calls.is_multiple_of(CALLS_BETWEEN_LOOKS) {
             logs::follow(py, &self.settings);
@@ -123,10 +123,11 @@ impl WsgiApp {
             }),
             Some(hooks) => hooks.begin(py, request, &mut end),
         };
-        let outcome = call.and_then(|call| self.ask(py, context, request, options, &mut end, call));
+        let outcome = call
+            .and_then(|call| self.call_application(py, context, request, options, &mut end, call));
         forked::end_child(py, &outcome);
         drop(connected);
-        self.follow_loggers(py, outcome.is_err());
+        self.check_loggers(py, outcome.is_err());
         let response = outcome.unwrap_or_else(|exception| {
             let text = trace::text(py, &exception);
             let failure = Response::failure();
@@ -140,7 +141,7 @@ impl WsgiApp {
         end.follow(py, response)
     }
 
-    fn ask(
+    fn call_application(
         &self,
         py: Python<'_>,
         context: &mut ThreadContext,
@@ -151,7 +152,7 @@ impl WsgiApp {
     ) -> PyResult<Response> {
         let forwarded = forwarded_script_name(request);
         let script_name = forwarded.as_deref().unwrap_or(&self.script_name);
-        // An empty string points to no memory, and to compare that costs the processor dearly.
+        // The pointer of an empty string is dangling, and comparing it is slow on some processors.
         if !script_name.is_empty() && !request.path().starts_with(script_name) {
             return Err(PyRuntimeError::new_err(format!(
                 "the path {} does not begin with SCRIPT_NAME, which is {script_name}",
@@ -176,7 +177,7 @@ impl WsgiApp {
     }
 }
 
-/// The size that Python code has chosen for the threads that it starts.
+/// The stack size that Python code has chosen for threads.
 fn stack_size(py: Python<'_>) -> PyResult<Option<usize>> {
     let size: usize = py
         .import("threading")?
@@ -185,7 +186,7 @@ fn stack_size(py: Python<'_>) -> PyResult<Option<usize>> {
     Ok((size > 0).then_some(size))
 }
 
-/// The variables that the access log wants and the server does not know.
+/// Variables that the access log needs and only the application knows.
 fn logged_variables(settings: &Settings) -> Vec<String> {
     let format = AccessFormat::parse(&settings.access_log_format);
     match format {
@@ -194,9 +195,9 @@ fn logged_variables(settings: &Settings) -> Vec<String> {
     }
 }
 
-/// What a proxy that may speak for clients says of where the application is mounted.
+/// The mount point that a trusted proxy has sent.
 fn forwarded_script_name(request: &Request) -> Option<String> {
-    // The name can only be there where there is an underscore at all.
+    // Without an underscore, the name cannot be there.
     if !request.trusted || memchr::memchr(b'_', &request.head.bytes).is_none() {
         return None;
     }

@@ -1,5 +1,5 @@
-//! `module:callable` as an application of the server: found by the master, loaded by each worker, or
-//! once in the mold that they come out of.
+//! `module:callable` as an application of the server. Each worker loads it, or the mold loads it
+//! once for all workers.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -14,7 +14,7 @@ use crate::app::WsgiApp;
 use crate::search_path::extend_search_path;
 use crate::{logs, trace, values};
 
-/// What the settings name: a native application, or a Python one.
+/// The application that the settings name, native or Python.
 pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
     match settings.application.as_deref() {
         _ if settings.python.paste.is_some() => Ok(Arc::new(WsgiApplication {
@@ -65,7 +65,7 @@ impl Application for WsgiApplication {
             self.import(py, settings).map_err(|exception| {
                 match is_app_error(py, &exception) {
                     true => LoadError::Unusable(anyhow!(trace::line(py, &exception))),
-                    // There is no log yet to have the traceback.
+                    // There is no log for the traceback yet.
                     false => LoadError::Broken(anyhow!(trace::text(py, &exception))),
                 }
             })
@@ -115,7 +115,7 @@ impl Application for WsgiApplication {
     }
 }
 
-/// `__file__` of every module; what a cache was made of, where that is a cache.
+/// The source file of every loaded module.
 fn module_files(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
     let files = py.import("oxicorn.modules")?.call_method0("files")?;
     files.extract()
@@ -133,7 +133,7 @@ impl WsgiApplication {
             let text = trace::text(py, &exception);
             logging::exception(&format!("Exception while loading {}\n{text}", self.spec));
             match settings.reload.enabled {
-                // It may have to be shown to clients.
+                // Clients may have to see it.
                 true => LoadError::Broken(anyhow!(text)),
                 false => LoadError::Broken(reason),
             }
@@ -158,7 +158,7 @@ impl WsgiApplication {
     }
 }
 
-/// Has Python code see that the server's signals have handlers, which they keep.
+/// Shows Python code that the server's signals have handlers, and keeps these handlers.
 fn show_signals(py: Python<'_>) -> PyResult<()> {
     let numbers: Vec<i32> = signals::caught().map(|signal| signal as i32).collect();
     let module = py.import("oxicorn.signals")?;
@@ -166,7 +166,7 @@ fn show_signals(py: Python<'_>) -> PyResult<()> {
     Ok(signals::reclaim()?)
 }
 
-/// What is the master's business alone. The process has not got these any more.
+/// Variables of the master. They are already gone from the process, but not from `os.environ`.
 const MASTER_VARIABLES: [&str; 7] = [
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
@@ -177,8 +177,8 @@ const MASTER_VARIABLES: [&str; 7] = [
     "OXICORN_PID",
 ];
 
-/// Has the application see what `raw_env` has set, and not what the master has taken away: `os.environ`
-/// is as it was when Python began.
+/// Brings `os.environ`, which Python read at its start, up to date with `raw_env` and without the
+/// variables of the master.
 fn set_environment(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let environ = py.import("os")?.getattr("environ")?;
     for name in MASTER_VARIABLES {

@@ -1,8 +1,8 @@
-//! What the application's callable has returned, as the body of a response.
+//! The return value of the application's callable as the body of a response.
 //!
-//! A list or tuple of bytes is whole at once, and so has a length. Anything else is iterated over as
-//! the client takes it, one lock a piece, on a request thread. `close` is called once, after the
-//! client has been sent the rest, or as soon as nobody wants it.
+//! A list or tuple of bytes is complete at once and so has a length. Anything else is iterated on a
+//! request thread as fast as the client reads, with the interpreter's lock taken once per piece.
+//! `close` is called once: after the last piece, or when the rest is not needed.
 
 use std::io;
 
@@ -20,27 +20,27 @@ use crate::response_head::ResponseHead;
 use crate::response_state::ResponseState;
 use crate::trace;
 
-/// Pieces up to this size are copied; longer ones stay where they are until they are sent.
+/// Pieces up to this size are copied; longer ones stay in Python's memory until they are sent.
 const COPIED: usize = 16 * 1024;
-/// Lists of up to so many octets are put together.
+/// Lists up to this many octets are joined.
 const JOINED: usize = 64 * 1024;
 
-/// What a body depends on, beside what was returned.
+/// What the body of a response depends on, apart from the return value.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BodyOptions<'a> {
     pub(crate) state: &'a ResponseState,
     pub(crate) head_only: bool,
-    /// Files may be sent by the kernel.
+    /// The kernel may send files (sendfile(2)).
     pub(crate) sendfile: bool,
 }
 
-/// Makes a response of what the callable has `returned`. The application's code runs until there is
-/// a piece of the body: some call `start_response` as late as that.
+/// Makes a response from what the callable has `returned`. Runs the application's code up to the
+/// first piece of the body, because some applications call `start_response` only then.
 pub(crate) fn response(returned: Bound<'_, PyAny>, options: BodyOptions<'_>) -> PyResult<Response> {
     let py = returned.py();
     if let Some(whole) = whole(&returned)? {
         let (head, written) = head_of(options.state)?;
-        // What a GET would get, or would have got: not ours to say (RFC 9110 section 8.6).
+        // Only the application knows the length that a GET would get (RFC 9110 section 8.6).
         let unchanged = head.status == StatusCode::NOT_MODIFIED;
         let untold = unchanged || (options.head_only && whole.length() == 0);
         let length = match (head.length, untold) {
@@ -59,7 +59,7 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, options: BodyOptions<'_>) -> 
         };
         return Ok(with_body(head, body));
     }
-    // From here on `close` is called when the source goes, at the latest.
+    // From here on, `close` is called at the latest when `source` is dropped.
     let mut source = BodyIterator::new(returned);
     let range = match options.sendfile {
         true => source.file_range(py),
@@ -89,7 +89,7 @@ pub(crate) fn response(returned: Bound<'_, PyAny>, options: BodyOptions<'_>) -> 
     Ok(streamed(head, first, Box::new(source), length))
 }
 
-/// The end of a response that has begun and cannot go on: `reason` is for the log.
+/// Cuts off a response that has begun; the log gets `reason`.
 pub(crate) fn broken(head: Response, reason: String) -> Response {
     let failing = std::iter::once(Err(io::Error::other(reason)));
     let body = ResponseBody::stream(Box::new(failing));
@@ -99,7 +99,7 @@ pub(crate) fn broken(head: Response, reason: String) -> Response {
 fn head_of(state: &ResponseState) -> PyResult<(ResponseHead, bool)> {
     match state.take_head() {
         (Some(head), written) => Ok((head, written)),
-        // What has left already cannot be changed, and is not read again.
+        // The head has already been sent.
         (None, true) => Ok((ResponseHead::default(), true)),
         (None, false) => Err(PyAssertionError::new_err(
             "the application has returned a body without having called start_response",
@@ -130,7 +130,7 @@ fn streamed(
     with_body(head, ResponseBody::Stream(stream))
 }
 
-/// All octets of a list or tuple, unless it is a long one.
+/// All octets of a list or tuple, unless it is too long to join.
 fn whole(returned: &Bound<'_, PyAny>) -> PyResult<Option<Piece>> {
     if let Ok(list) = returned.cast_exact::<PyList>() {
         return match list.len() {
@@ -174,10 +174,10 @@ fn piece(item: Bound<'_, PyAny>) -> PyResult<Piece> {
     })
 }
 
-/// The rest of a body, made by the application.
+/// Iterates over the rest of a body.
 struct BodyIterator {
     iterator: Option<Py<PyIterator>>,
-    /// What was returned; nothing once it is closed.
+    /// The return value; `None` once it is closed.
     iterable: Option<Py<PyAny>>,
 }
 
@@ -194,7 +194,7 @@ impl BodyIterator {
         iterable.cast::<FileWrapper>().ok()?.get().range(py)
     }
 
-    /// Nothing more is wanted of it than to be closed.
+    /// Only `close` is left to do.
     fn skip_to_end(&mut self) {
         self.iterator = None;
     }
@@ -206,7 +206,7 @@ impl BodyIterator {
         Ok(())
     }
 
-    /// The next piece that is not empty. The application's code runs.
+    /// The next piece that is not empty. Runs the application's code.
     fn pull(&mut self, py: Python<'_>) -> PyResult<Option<Piece>> {
         let Some(iterator) = &self.iterator else {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! Config files, executed by the interpreter that the server lives in.
+//! Config files, executed by the interpreter of this process.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use pyo3::types::PyDict;
 use crate::hooks::PythonFunctions;
 use crate::{trace, values};
 
-/// Name, kind and what there is of it.
+/// Name, kind and value.
 type Variable<'py> = (String, String, Bound<'py, PyAny>);
 
 /// Executes config files in the master, with `directory` at the front of the module search path.
@@ -69,7 +69,7 @@ pub(crate) fn hook_arities(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     Ok(hooks)
 }
 
-/// Makes a file of what `oxicorn.config_file` has `read`.
+/// Converts what `oxicorn.config_file` has `read`.
 pub(crate) fn file(place: &ConfigPlace, read: &Bound<'_, PyAny>) -> PyResult<ConfigFile> {
     let (values, functions): (Vec<Variable<'_>>, Bound<'_, PyDict>) = read.extract()?;
     let values = values
@@ -83,7 +83,7 @@ pub(crate) fn file(place: &ConfigPlace, read: &Bound<'_, PyAny>) -> PyResult<Con
     Ok(ConfigFile::new(place.clone(), values, functions))
 }
 
-/// The value of one setting of a program's own, as the server reads it.
+/// Validates a value that an embedding program sets, and returns what the server makes of it.
 pub(crate) fn checked<'py>(
     row: &Setting,
     kind: &str,

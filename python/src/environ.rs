@@ -1,5 +1,5 @@
-//! The environ of PEP 3333: a copy of what all requests of a worker have in common, and the
-//! request's own.
+//! The environ of PEP 3333: a copy of a base that all requests of a worker share, plus the entries
+//! of the request.
 
 mod fields;
 mod interned;
@@ -19,15 +19,15 @@ pub(crate) use interned::Interned;
 use crate::text::{from_latin1, interned, unquote};
 use crate::wsgi_input::WsgiInput;
 
-/// Entries by which an environ is made larger than it need be. Of more than this a dictionary would
-/// be rid when it is copied.
+/// Spare entries that each environ has room for. A copy of a dictionary drops more spare room than
+/// this.
 const ROOM: usize = 8;
-/// Field names whose keys are remembered.
-const PLACES: usize = 128;
-/// Names of fields from here on are rarely seen twice, in octets.
+/// How many keys are cached.
+const CACHED_KEYS: usize = 128;
+/// In octets. Longer names are rarely seen twice.
 const LONG_NAME: usize = 64;
 
-/// Fields that applications ask for.
+/// Fields that applications often read.
 const COMMON: [&str; 24] = [
     "Accept",
     "Accept-Encoding",
@@ -55,8 +55,8 @@ const COMMON: [&str; 24] = [
     "X-Requested-With",
 ];
 
-/// What every environ of a request thread begins with. The keys that each request sets are there
-/// already, so that a copy has room for them.
+/// The base of every environ of a request thread. It already has the keys that each request sets,
+/// so that a copy has room for them.
 pub(crate) fn base<'py>(
     py: Python<'py>,
     settings: &Settings,
@@ -93,7 +93,7 @@ pub(crate) fn base<'py>(
     ] {
         environ.set_item(interned(py, name), interned(py, ""))?;
     }
-    // A copy has the room of its original: enough for the fields of most requests, without growing.
+    // A copy has the room of its original, which should fit the fields of most requests.
     for number in 0..ROOM {
         environ.set_item(number, number)?;
     }
@@ -103,19 +103,19 @@ pub(crate) fn base<'py>(
     Ok(environ)
 }
 
-/// Fills environs; one a request thread.
+/// Fills environs. One per request thread, with its caches.
 #[derive(Debug)]
 pub(crate) struct Filler {
-    /// `HTTP_...` keys by the name of the field, each in the place that its hash gives it.
+    /// `HTTP_...` keys by the name of the field, indexed by its hash.
     keys: Vec<Option<Key>>,
-    /// Places of names that are not to be remembered.
+    /// Indices of names that the next request forgets.
     long_names: Vec<usize>,
     peer: Option<(Peer, AddressStrings)>,
     local: Option<(Local, AddressStrings)>,
     path: Vec<u8>,
 }
 
-/// The name of a field as it was sent, and its key.
+/// The name of a field as the client sent it, and its key.
 type Key = (Box<[u8]>, Py<PyString>);
 
 /// A host and a port as strings.
@@ -128,7 +128,7 @@ struct AddressStrings {
 impl Default for Filler {
     fn default() -> Self {
         Self {
-            keys: (0..PLACES).map(|_| None).collect(),
+            keys: (0..CACHED_KEYS).map(|_| None).collect(),
             long_names: Vec::new(),
             peer: None,
             local: None,
@@ -138,7 +138,7 @@ impl Default for Filler {
 }
 
 impl Filler {
-    /// Adds what `request` says; takes its body.
+    /// Adds the entries of `request`, and takes its body.
     pub(crate) fn fill(
         &mut self,
         environ: &Bound<'_, PyDict>,
@@ -237,8 +237,8 @@ impl Filler {
             environ.set_item(&strings.server_name, &local.host)?;
             return environ.set_item(&strings.server_port, port);
         }
-        // A Unix socket has neither: what the client has called us is the next best. That is a host
-        // with or without a port, of which there may be nothing but the colon.
+        // A Unix socket has neither, so use `Host`: a host with an optional port, which may be
+        // empty after the colon.
         let host = request.field("host").filter(|host| !host.is_empty());
         let host = host.unwrap_or(b"localhost");
         let colon = host.iter().rposition(|&byte| byte == b':');
@@ -255,7 +255,7 @@ impl Filler {
         environ.set_item(&strings.server_port, from_latin1(py, port))
     }
 
-    /// Fields of one name are joined by commas, however many there are.
+    /// Fields of the same name are joined by commas.
     fn put_fields(
         &mut self,
         environ: &Bound<'_, PyDict>,
@@ -263,11 +263,11 @@ impl Filler {
         strings: &Interned,
     ) -> PyResult<()> {
         let py = environ.py();
-        for place in self.long_names.drain(..) {
-            self.keys[place] = None;
+        for index in self.long_names.drain(..) {
+            self.keys[index] = None;
         }
         let mut seen = 0_u128;
-        // `X_A` and `X-A`, where both are let through, have one key and two places.
+        // `X_A` and `X-A`, if both are allowed, have the same key and two indices.
         let (mut mixed, mut repeated) = (false, false);
         for (name, value) in head.fields() {
             let value = from_latin1(py, value);
@@ -275,13 +275,13 @@ impl Filler {
                 environ.set_item(own, value)?;
                 continue;
             }
-            let (place, key) = self.key(py, name);
+            let (index, key) = self.key(py, name);
             mixed |= name.contains('_');
-            if (mixed || seen & (1 << place) != 0) && environ.contains(key)? {
+            if (mixed || seen & (1 << index) != 0) && environ.contains(key)? {
                 repeated = true;
                 continue;
             }
-            seen |= 1 << place;
+            seen |= 1 << index;
             environ.set_item(key, value)?;
         }
         match repeated {
@@ -290,23 +290,23 @@ impl Filler {
         }
     }
 
-    /// The key of a field, and its place. Long names are forgotten with the next request: clients make them up,
-    /// and could fill the memory with them.
+    /// The key of a field, and its index. The next request forgets long names: clients make them
+    /// up, and could fill the memory with them.
     fn key(&mut self, py: Python<'_>, name: &str) -> (usize, &Py<PyString>) {
         let bytes = name.as_bytes();
-        // FNV-1a, as anything will do: a collision costs a new string.
+        // FNV-1a is good enough: a collision costs one new string.
         let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, &byte| {
             (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
         });
-        let place = (hash ^ (hash >> 16)) as usize % PLACES;
+        let index = (hash ^ (hash >> 16)) as usize % CACHED_KEYS;
         if bytes.len() > LONG_NAME {
-            self.long_names.push(place);
+            self.long_names.push(index);
         }
-        let before = self.keys[place].take();
+        let before = self.keys[index].take();
         let known = before.filter(|(known, _)| **known == *bytes);
         let known = known.unwrap_or_else(|| {
             let key = fields::key_of(name);
-            // Interned strings may be immortal, so not for whatever clients make up.
+            // Interned strings may live for ever, so names from clients are not interned.
             let key = match COMMON
                 .iter()
                 .any(|common| common.eq_ignore_ascii_case(name))
@@ -316,11 +316,11 @@ impl Filler {
             };
             (bytes.into(), key)
         });
-        (place, &self.keys[place].insert(known).1)
+        (index, &self.keys[index].insert(known).1)
     }
 }
 
-/// The strings of an address, made anew when it is another than last time.
+/// The strings of an address; those of the last one are reused if it is the same.
 fn remembered<'a, K: PartialEq>(
     py: Python<'_>,
     last: &'a mut Option<(K, AddressStrings)>,

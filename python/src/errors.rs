@@ -1,4 +1,4 @@
-//! `wsgi.errors`: text that goes to the error log as it is.
+//! `wsgi.errors`: text that goes to the error log unchanged.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,11 +8,11 @@ use pyo3::types::{PyIterator, PyString};
 
 use crate::text::to_utf8;
 
-/// A line that has no end yet is kept back until here, so that the lines of many processes stay
-/// whole.
+/// An unfinished line is held back up to this length, so that lines of several processes do not
+/// mix.
 const LONGEST_LINE: usize = 16 * 1024;
 
-/// The stream; one for all requests of a worker.
+/// The stream, shared by all requests of a worker.
 #[pyclass(frozen)]
 #[derive(Debug, Default)]
 pub(crate) struct Errors(Mutex<Vec<u8>>);

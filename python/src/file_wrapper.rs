@@ -1,4 +1,4 @@
-//! `wsgi.file_wrapper`: a file as a body, which the kernel sends where it can (sendfile(2)).
+//! `wsgi.file_wrapper`: a file as a body, which the kernel sends if it can (sendfile(2)).
 
 use std::fs::File;
 use std::os::fd::BorrowedFd;
@@ -45,13 +45,13 @@ impl FileWrapper {
         }
     }
 
-    /// How bodies were iterated over before there were iterators; PEP 3333 still shows it.
+    /// The iteration protocol before iterators; PEP 3333 still has it in an example.
     fn __getitem__<'py>(&self, py: Python<'py>, _index: isize) -> PyResult<Bound<'py, PyBytes>> {
         self.__next__(py)?
             .ok_or_else(|| PyIndexError::new_err("the file is at its end"))
     }
 
-    /// Closes the file, if it is one that can be closed.
+    /// Closes the file, if it has `close`.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if let Some(close) = self.filelike.bind(py).getattr_opt("close")? {
             close.call0()?;
@@ -61,22 +61,22 @@ impl FileWrapper {
 }
 
 impl FileWrapper {
-    /// What is left of a real file, from where the application has left it. `None` for whatever
-    /// must be read.
+    /// The rest of a regular file from its current position. `None` for anything else, which has to
+    /// be read.
     pub(crate) fn range(&self, py: Python<'_>) -> Option<FileRange> {
         let file = self.filelike.bind(py);
         let number: i32 = file.call_method0("fileno").ok()?.extract().ok()?;
-        // Not lseek(2): a buffered file has read ahead of what the application has seen.
+        // Not lseek(2): a buffered file has read ahead of the application.
         let offset: u64 = file.call_method0("tell").ok()?.extract().ok()?;
         if number < 0 {
             return None;
         }
-        // SAFETY: borrowed for the duplication alone, which fails if nothing is open there; the
-        // application's file object lives meanwhile.
+        // SAFETY: borrowed only for the duplication, which fails if the number is not open; the
+        // application's file object is alive meanwhile.
         let owned = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned();
         let file = File::from(owned.ok()?);
         let metadata = file.metadata().ok().filter(|it| it.is_file())?;
-        // A file of /proc has no length, and is not empty for all that.
+        // A file of /proc has the length 0, but is not empty.
         let length = metadata
             .len()
             .checked_sub(offset)

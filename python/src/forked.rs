@@ -1,9 +1,9 @@
-//! Processes that the application forks: where one comes back out of it, it ends.
+//! Ends processes that the application has forked when they return from it.
 
 use oxicorn_common::forks;
 use pyo3::prelude::*;
 
-/// Ends the process, if the application has forked it, by what its code has come to.
+/// Ends this process if the application forked it. The exit code depends on `outcome`.
 pub(crate) fn end_child<T>(py: Python<'_>, outcome: &PyResult<T>) {
     if !forks::is_child() {
         return;
@@ -12,6 +12,6 @@ pub(crate) fn end_child<T>(py: Python<'_>, outcome: &PyResult<T>) {
     let left = py
         .import("oxicorn.forks")
         .and_then(|module| module.call_method1("leave", (error,)));
-    // Not reached, unless there is no such module.
+    // Reached only if the module is missing.
     forks::end_child(i32::from(left.is_err()));
 }

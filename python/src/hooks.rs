@@ -1,5 +1,4 @@
-//! The functions of a config file, called with the lock held. `oxicorn/hooks.py` has the objects that
-//! they are given.
+//! Calls the functions of a config file. `oxicorn/hooks.py` makes their arguments.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,14 +10,14 @@ use pyo3::types::PyDict;
 
 use crate::{logs, trace, values};
 
-/// The functions of one reading.
+/// The functions from one reading of the config file.
 #[derive(Debug)]
 pub(crate) struct PythonFunctions {
     /// An `oxicorn.hooks.Hooks`.
     table: Arc<Py<PyAny>>,
 }
 
-/// The functions of one reading, with the settings that were read with them.
+/// The functions from one reading, with the settings that belong to them.
 #[derive(Debug)]
 pub(crate) struct PythonHooks {
     table: Arc<Py<PyAny>>,
@@ -47,7 +46,7 @@ impl HookFunctions for PythonFunctions {
 }
 
 impl PythonHooks {
-    /// The table, which knows the settings that go with it.
+    /// The table; it gets its settings on first use.
     pub(crate) fn table<'py>(&self, py: Python<'py>) -> PyResult<&Bound<'py, PyAny>> {
         let table = self.table.bind(py);
         if self.settled.get().is_none() {
@@ -61,7 +60,7 @@ impl PythonHooks {
         Ok(table)
     }
 
-    fn tell(&self, py: Python<'_>, event: HookEvent) -> PyResult<()> {
+    fn dispatch(&self, py: Python<'_>, event: HookEvent) -> PyResult<()> {
         let table = self.table(py)?;
         let name = event.hook().unwrap_or("forked");
         match event {
@@ -92,9 +91,9 @@ impl PythonHooks {
 impl Hooks for PythonHooks {
     fn call(&self, event: HookEvent) -> Result<(), HookError> {
         Python::attach(|py| {
-            let told = self.tell(py, event);
+            let called = self.dispatch(py, event);
             logs::follow(py, &self.settings);
-            told.map_err(|exception| HookError {
+            called.map_err(|exception| HookError {
                 hook: event.hook().unwrap_or("forked"),
                 traceback: trace::text(py, &exception),
             })

@@ -1,4 +1,5 @@
-//! Python as the host of the server: it hears of each fork, and has the last word in a child.
+//! Python as the host of the server: it is told about each fork, and finishes a child before its
+//! exit.
 //!
 //! ```text
 //!   master's loop (lock released) --lock--> PyOS_BeforeFork, fork --+--> AfterFork_Parent --unlock--> loop
@@ -21,8 +22,8 @@ use crate::{fork_lock, logs, trace};
 pub(crate) struct Interpreter;
 
 impl Host for Interpreter {
-    /// Config files and applications may start some. A fork waits for the interpreter's lock and for those that
-    /// are [`fork_lock::outside_forks`], so it cuts none off where it holds what a child may need.
+    /// Config files and applications may start some. A fork waits for the interpreter's lock and
+    /// for threads in [`fork_lock::outside_forks`], so no thread holds a lock that the child needs.
     fn allows_threads(&self) -> bool {
         true
     }
@@ -30,11 +31,11 @@ impl Host for Interpreter {
     fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>> {
         Python::attach(|_| {
             let _forking = fork_lock::forking();
-            // SAFETY: this thread has the lock, as the function asks.
+            // SAFETY: this thread holds the lock, as the function requires.
             unsafe { ffi::PyOS_BeforeFork() };
             let forked = fork();
             match forked {
-                // SAFETY: in the child, by the thread that forked, as the function asks.
+                // SAFETY: in the child, on the thread that forked, as the function requires.
                 Ok(None) => unsafe { ffi::PyOS_AfterFork_Child() },
                 // SAFETY: in the parent, whether or not the fork has succeeded.
                 _ => unsafe { ffi::PyOS_AfterFork_Parent() },
@@ -47,7 +48,7 @@ impl Host for Interpreter {
         logs::open(settings)
     }
 
-    /// The interpreter's own: a script may begin with it, or be a module's.
+    /// The command line of the interpreter: the program may be a script or a module.
     fn command(&self) -> Option<Vec<OsString>> {
         let command = Python::attach(|py| {
             py.import("oxicorn.command")?
@@ -59,8 +60,8 @@ impl Host for Interpreter {
             .ok()
     }
 
-    /// By the library that applications use for it, where it is there, as in gunicorn: only the first to write
-    /// to the memory of the arguments finds it.
+    /// Uses the same library as applications do, if it is installed, like gunicorn: only the first
+    /// to overwrite the memory of the arguments finds it.
     fn title(&self) -> Option<ShowTitle> {
         let show = Python::attach(|py| {
             let module = py.import("setproctitle").ok()?;
@@ -83,8 +84,8 @@ impl Host for Interpreter {
         });
     }
 
-    /// Waits for the threads that the application has started, runs what it has registered with
-    /// `atexit`, and flushes the standard streams, as the end of any Python process does.
+    /// Waits for the application's threads, runs its `atexit` functions and flushes the standard
+    /// streams, like the end of any Python process.
     fn leave(&self) {
         Python::attach(|py| {
             for (module, path) in [
@@ -103,13 +104,13 @@ impl Host for Interpreter {
     }
 }
 
-/// Calls what is found in `module` at the end of the attribute path.
+/// Calls the function at an attribute path of `module`.
 fn call(py: Python<'_>, module: &str, path: &str) -> PyResult<()> {
     let mut found = py.import(module)?.into_any();
     for name in path.split('.') {
         found = found.getattr(name)?;
         if found.is_none() {
-            // A process may be without standard streams.
+            // A process may have no standard streams.
             return Ok(());
         }
     }

@@ -1,22 +1,25 @@
 //! The extension module of the wheel: master and workers in the Python process, and the WSGI host.
 //!
 //! ```text
-//!   interpreter  what Python is told around a fork and at the end of a child
-//!   application  module:callable as an application of the server
-//!   app          one request: environ in, response out
-//!   thread_context  what a request thread keeps between requests
-//!   config_file  config files, executed
-//!   hooks        their functions, called; request_hooks around requests
-//!   values       settings as Python has them
-//!   environ      the request as PEP 3333 wants it
-//!   response_state  start_response, write and early hints
-//!   logs         Python's logging in place of the log files
-//!   body         what the callable returns, as a body
-//!   forked       processes that the application forks
+//!   interpreter      Python as the host of the server: forks, titles, the end of a child
+//!   fork_lock        no thread holds a lock of ours during a fork
+//!   application      `module:callable`: finds and loads it
+//!   app              one request: environ in, response out
+//!   thread_context   what a request thread keeps between requests
+//!   environ          the environ of a request
+//!   wsgi_input       wsgi.input
+//!   response_state   start_response, write and early hints
+//!   response_head    status and fields, validated
+//!   body             the return value of the application as a body
+//!   hooks            calls the functions of the config file; request_hooks around requests
+//!   config_file      executes config files
+//!   program          programs that embed the server
+//!   logs             Python's logging
+//!   forked           processes that the application forks
 //! ```
 //!
-//! The interpreter's lock is held while Python code runs, and never while bytes move or the event
-//! loop turns.
+//! The interpreter's lock is held while Python code runs, and never during I/O or in the event
+//! loop.
 #![allow(
     unsafe_code,
     reason = "the edge of the interpreter: each block says why it is sound"
@@ -78,7 +81,7 @@ mod _oxicorn {
         module.add("SERVER_SOFTWARE", SERVER_SOFTWARE)
     }
 
-    /// Serves as `arguments` say, program name first; returns the exit code.
+    /// Serves by the command line `arguments`, program name first. Returns the exit code.
     #[pyfunction]
     fn main(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
         announce(py)?;
@@ -94,9 +97,9 @@ mod _oxicorn {
         Ok(py.detach(|| oxicorn::serve_in(Arc::new(Interpreter), source, resolve)))
     }
 
-    /// Serves `application`, an `oxicorn.app.base.BaseApplication` called `name`, by its own settings
-    /// and, where `arguments` are given, those of a command line and the environment before them; returns
-    /// the exit code.
+    /// Serves `application`, an `oxicorn.app.base.BaseApplication` called `name`, by its own
+    /// settings. If `arguments` are given, that command line and the environment take precedence.
+    /// Returns the exit code.
     #[pyfunction]
     #[pyo3(signature = (application, name, arguments=None))]
     fn serve(
@@ -112,17 +115,17 @@ mod _oxicorn {
         Ok(py.detach(|| oxicorn::serve_in(Arc::new(Interpreter), source, resolve)))
     }
 
-    /// Tells applications, and hooks, under which server they run.
+    /// Publishes the name of the server to applications and hooks.
     fn announce(py: Python<'_>) -> PyResult<()> {
         py.import("oxicorn.identity")?.call_method0("announce")?;
-        // Before a directory of the project's is on the search path.
+        // Imported before a directory of the project is on the search path.
         py.import("oxicorn.hooks")?;
         py.import("oxicorn.gunicorn_names")?
             .call_method0("install")?;
         Ok(())
     }
 
-    /// The settings that `arguments` have, program name first: lists of texts by name.
+    /// The settings in `arguments`, program name first: lists of strings by name.
     #[pyfunction]
     fn command_line(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<Bound<'_, PyDict>> {
         let given = PyDict::new(py);
@@ -133,7 +136,7 @@ mod _oxicorn {
         Ok(given)
     }
 
-    /// The config file that `arguments`, program name first, the environment or its file name.
+    /// The config file named by `arguments`, program name first, the environment or the env file.
     #[pyfunction]
     fn config_given(arguments: Vec<OsString>) -> PyResult<Option<String>> {
         let source = Source {
@@ -143,21 +146,21 @@ mod _oxicorn {
         Loaded::config_given(&source).map_err(|error| PyValueError::new_err(error.to_string()))
     }
 
-    /// Takes back what other code has done to the signals of the server; false where `number` is none.
+    /// Restores the server's signal handlers. False if `number` is not one of its signals.
     #[pyfunction]
     fn reclaim_signal(number: i32) -> PyResult<bool> {
         signals::reclaim()?;
         Ok(signals::caught().any(|signal| signal as i32 == number))
     }
 
-    /// Has this worker replaced.
+    /// Asks the master to replace this worker.
     #[pyfunction]
     fn retire() {
         crate::app::retire();
     }
 
-    /// The `value` of the setting called `name` as the server reads it; `kind` and `what` are what
-    /// `oxicorn.config_file` makes of it.
+    /// Validates `value` for the setting `name`, and returns what the server makes of it; `kind`
+    /// and `what` come from `oxicorn.config_file.convert`.
     #[pyfunction]
     fn checked<'py>(
         name: &str,
@@ -173,7 +176,7 @@ mod _oxicorn {
         }
     }
 
-    /// The default of each setting by its name; a hook has none.
+    /// The default of each setting by its name; `None` for a hook.
     #[pyfunction]
     fn defaults(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
         let defaults = values::of(py, &Settings::default())?;

@@ -1,4 +1,5 @@
-//! Python's `logging` in place of the log files, where the settings configure it or somebody has touched it.
+//! Sends log records to Python's `logging`, if the settings configure it or some code has changed
+//! its loggers.
 //!
 //! ```text
 //!                                          .-- untouched --> log files, syslog
@@ -7,8 +8,8 @@
 //!                                              worker: bounded queue --> one thread --> oxicorn.logs
 //! ```
 //!
-//! In a worker nobody waits for a handler, nor for the interpreter's lock: what logs may be the event
-//! loop. What the queue has no room for is dropped and told.
+//! In a worker, no thread that logs waits for a handler or for the interpreter's lock, because it
+//! may be the event loop. Records that do not fit the queue are dropped and reported.
 
 mod queue;
 mod record;
@@ -30,12 +31,12 @@ use record::Record;
 
 const MODULE: &str = "oxicorn.logs";
 
-/// The process that opened the logs: it has one thread for ever, and logs little.
+/// The process that opened the logs. It has a single thread and logs little.
 static MASTER: AtomicU32 = AtomicU32::new(0);
-/// Whether the class that logs wants requests as objects.
+/// Whether the logger class needs requests as objects.
 static WANTS_OBJECTS: AtomicBool = AtomicBool::new(false);
 
-/// Makes the logger of `settings`, and sends it what is logged where that is Python's business.
+/// Makes the logger of `settings`, and sends records to it if needed.
 pub(crate) fn open(settings: &Settings) -> anyhow::Result<()> {
     Python::attach(|py| {
         let opened = configure(py, settings).and_then(|()| {
@@ -53,8 +54,8 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<()> {
     })
 }
 
-/// To be called whenever code of the application's or of a hook's has run: what it may have changed of the
-/// loggers holds from here on. Costs next to nothing where it has not.
+/// Notices changes of the loggers. Call this after code of the application or of a hook has run.
+/// Costs almost nothing if nothing has changed.
 pub(crate) fn follow(py: Python<'_>, settings: &Settings) {
     if watch::has_changed(py)
         && let Err(exception) = follow_anew(py, settings)
@@ -67,18 +68,18 @@ pub(crate) fn follow(py: Python<'_>, settings: &Settings) {
     }
 }
 
-/// Whether the class that logs is to have the variables of a request.
+/// Whether the logger class needs the variables of a request.
 pub(crate) fn wants_variables() -> bool {
     WANTS_OBJECTS.load(Ordering::Relaxed)
 }
 
-/// Before a process ends: what waits is handed over.
+/// Hands over the waiting records before the process ends.
 pub(crate) fn finish() {
     queue::finish();
 }
 
 fn configure(py: Python<'_>, settings: &Settings) -> PyResult<()> {
-    // Handlers, filters and the class may be the application's.
+    // Handlers, filters and the class may be in modules of the application.
     extend_search_path(py, settings)?;
     let values = values::of(py, settings)?;
     let settings = py
@@ -89,7 +90,7 @@ fn configure(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     Ok(())
 }
 
-/// Directs what is logged by what the loggers are now, and remembers that.
+/// Directs records according to the present state of the loggers, and remembers that state.
 fn follow_anew(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     let module = py.import(MODULE)?;
     let state = module.call_method0("state")?;
@@ -110,16 +111,16 @@ fn follow_anew(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     Ok(())
 }
 
-/// As `state` of the module documents it.
+/// The result of `state` in `oxicorn/logs.py`.
 type LoggerState<'py> = (bool, String, bool, bool, Bound<'py, PyAny>);
 
-/// The format as Python's `%` can have it without doing harm.
+/// The format, made safe for Python's `%`.
 fn access_format(settings: &Settings) -> String {
     let format = AccessFormat::parse(&settings.access_log_format);
     format.map_or_else(|_| settings.access_log_format.clone(), |it| it.python())
 }
 
-/// What the handlers that write to our own logs call.
+/// The functions that the server's own handlers call.
 #[pymodule]
 pub(crate) mod _logs {
     use oxicorn_common::logging::{self, AccessFormat, Escape, Level};
@@ -129,7 +130,8 @@ pub(crate) mod _logs {
     use crate::fork_lock::outside_forks;
     use crate::text::to_utf8;
 
-    /// Writes a record to the error log, and to syslog where that is on. `line` is it in another shape.
+    /// Writes a record to the error log and to syslog. `line` is the record in a format of the
+    /// user.
     #[pyfunction]
     fn write_error(
         py: Python<'_>,
@@ -152,7 +154,7 @@ pub(crate) mod _logs {
         Ok(())
     }
 
-    /// The text without anything that ends a line, commands a terminal, or closes quotation marks.
+    /// Escapes characters that break a line, control a terminal or close quotation marks.
     #[pyfunction]
     fn escape(text: &Bound<'_, PyString>, json: bool) -> PyResult<String> {
         let escape = match json {
@@ -162,7 +164,7 @@ pub(crate) mod _logs {
         Ok(escape.text(&to_utf8(text)?))
     }
 
-    /// A format of the access log as Python's `%` can have it without doing harm, and whether it makes JSON.
+    /// A format of the access log, made safe for Python's `%`, and whether it produces JSON.
     #[pyfunction]
     fn access_format(text: &str) -> (String, bool) {
         AccessFormat::parse(text).map_or_else(
@@ -171,7 +173,7 @@ pub(crate) mod _logs {
         )
     }
 
-    /// Writes a line without its end to the access log, and to syslog where that is on.
+    /// Writes a line, without its line feed, to the access log and to syslog.
     #[pyfunction]
     fn write_access(py: Python<'_>, line: &Bound<'_, PyString>) -> PyResult<()> {
         let line = format!("{}\n", to_utf8(line)?);
@@ -179,7 +181,7 @@ pub(crate) mod _logs {
         Ok(())
     }
 
-    /// Writes text as it is to the file of the error log.
+    /// Writes text unchanged to the file of the error log.
     #[pyfunction]
     fn error_text(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<()> {
         let text = to_utf8(text)?;
@@ -187,7 +189,7 @@ pub(crate) mod _logs {
         Ok(())
     }
 
-    /// Writes text as it is to the access log.
+    /// Writes text unchanged to the access log.
     #[pyfunction]
     fn access_text(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<()> {
         let text = to_utf8(text)?;

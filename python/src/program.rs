@@ -1,4 +1,4 @@
-//! A program that embeds the server, with settings and application of its own.
+//! A program that embeds the server and brings its own settings and application.
 
 use std::ffi::OsString;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ use crate::application::{AppSource, WsgiApplication};
 use crate::config_file::{file, hook_arities};
 use crate::trace;
 
-/// Variables that a program's settings do not keep from having effect.
+/// Variables that are read even if the program has its own settings.
 const KEPT: [&str; 8] = [
     "FORWARDED_ALLOW_IPS",
     "LISTEN_FDNAMES",
@@ -29,7 +29,7 @@ const KEPT: [&str; 8] = [
 pub(crate) struct Program {
     object: Arc<Py<PyAny>>,
     name: String,
-    /// Those of the server, which go before the settings of the program.
+    /// The server's arguments, which override the settings of the program.
     arguments: Option<Vec<OsString>>,
 }
 
@@ -42,15 +42,15 @@ impl Program {
         }
     }
 
-    /// What the program is started with. Unless it has said otherwise its arguments are its own, and so is
-    /// most of its environment.
+    /// The sources of the settings. Unless the program passes `arguments`, its command line and
+    /// most of its environment are its own.
     pub(crate) fn source(&self, process: Source) -> Source {
         let name = &self.name;
         let reader = Arc::new(ProgramSettings(Arc::clone(&self.object)));
         let place = ["-c".into(), format!("python:{name}").into()];
         if let Some(arguments) = &self.arguments {
             return Source {
-                // The last one counts.
+                // The last one of a flag counts.
                 arguments: arguments.iter().cloned().chain(place).collect(),
                 reader,
                 ..process
@@ -77,7 +77,7 @@ impl Program {
     }
 }
 
-/// Asks the program for its settings.
+/// Reads the settings from the program.
 #[derive(Debug)]
 struct ProgramSettings(Arc<Py<PyAny>>);
 
@@ -93,7 +93,7 @@ impl ConfigReader for ProgramSettings {
         })
     }
 
-    /// Whatever its command line says: the program has one application, its own.
+    /// The program always serves its own application.
     fn serves_python(&self, _application: Option<&str>) -> bool {
         true
     }

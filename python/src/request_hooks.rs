@@ -1,4 +1,5 @@
-//! `pre_request` and `post_request`: around the application, on the request's thread.
+//! `pre_request` and `post_request`, called before and after the application on the request's
+//! thread.
 
 use std::any::Any;
 use std::io;
@@ -14,7 +15,8 @@ use crate::hooks::PythonHooks;
 use crate::text::from_latin1;
 use crate::trace;
 
-/// What a worker needs for the two, and for counting its requests. There is none where no hook is set.
+/// What a worker needs to call the two hooks and to count its requests. Exists only if the config
+/// file has hooks.
 #[derive(Debug)]
 pub(crate) struct RequestHooks {
     table: Py<PyAny>,
@@ -23,16 +25,16 @@ pub(crate) struct RequestHooks {
     wants_end: bool,
 }
 
-/// What a request is answered by.
+/// The application and the request after `pre_request`.
 pub(crate) struct WsgiCall<'py> {
-    /// A hook may have put another in its place, or around it: `worker.wsgi`.
+    /// `worker.wsgi`, which a hook may have replaced or wrapped.
     pub(crate) application: Bound<'py, PyAny>,
-    /// As `pre_request` has left it, where there is that hook.
+    /// With the changes of `pre_request`, if that hook is set.
     pub(crate) request: Option<Bound<'py, PyAny>>,
 }
 
 impl RequestHooks {
-    /// Tells the hooks of a worker that its application is loaded.
+    /// Tells `oxicorn/hooks.py` that the worker has loaded its application.
     pub(crate) fn of(
         application: &Bound<'_, PyAny>,
         context: &WorkerContext,
@@ -58,7 +60,7 @@ impl RequestHooks {
         }))
     }
 
-    /// Counts the request, and calls `pre_request`. Whatever that raises, `end` is to be told of.
+    /// Counts the request and calls `pre_request`. Prepares `end`, also if the hook raises.
     pub(crate) fn begin<'py>(
         &self,
         py: Python<'py>,
@@ -88,7 +90,7 @@ impl RequestHooks {
         })
     }
 
-    /// What the hooks know a request by.
+    /// The `Request` that the hooks get.
     fn describe<'py>(&self, py: Python<'py>, request: &Request) -> PyResult<Bound<'py, PyAny>> {
         let head = &request.head;
         let headers = PyList::empty(py);
@@ -120,7 +122,7 @@ impl RequestHooks {
     }
 }
 
-/// Counts the clients of this worker when it is called.
+/// A callable that returns the number of clients of this worker.
 #[pyclass(frozen)]
 #[derive(Debug)]
 struct Connections {
@@ -136,7 +138,7 @@ impl Connections {
     }
 }
 
-/// The end of a request that `post_request` is to be told of.
+/// Calls `post_request` when it is dropped, if that hook is set.
 #[derive(Debug)]
 pub(crate) struct RequestEnd(Option<Box<PostRequestCall>>);
 
@@ -150,7 +152,7 @@ struct PostRequestCall {
 }
 
 impl RequestEnd {
-    /// Nobody is to be told.
+    /// Calls nothing.
     pub(crate) fn none() -> Self {
         Self(None)
     }
@@ -161,7 +163,7 @@ impl RequestEnd {
         }
     }
 
-    /// Has `post_request` called when `response` has been sent, or nobody wants the rest of it.
+    /// Calls `post_request` when `response` has been sent or dropped.
     pub(crate) fn follow(mut self, py: Python<'_>, response: Response) -> Response {
         let Some(post) = &mut self.0 else {
             return response;
@@ -221,9 +223,9 @@ impl Drop for RequestEnd {
     }
 }
 
-/// The rest of a body, and then the end of its request.
+/// The rest of a body, which counts the sent octets for `post_request`.
 struct TrackedBody {
-    /// Dropped before the end: the body is closed first.
+    /// Dropped before `end`, so that the body is closed first.
     rest: Option<Pieces>,
     end: RequestEnd,
 }
@@ -251,7 +253,7 @@ fn whole(bytes: Vec<u8>) -> (Option<Piece>, Pieces, Option<u64>) {
     (Some(Piece::Bytes(bytes)), rest, Some(length))
 }
 
-/// What `post_request` knows a response by.
+/// The `Response` that `post_request` gets.
 fn object<'py>(py: Python<'py>, response: &Response) -> PyResult<Bound<'py, PyAny>> {
     let headers = PyList::empty(py);
     let mut length = None;

@@ -1,4 +1,5 @@
-//! What an application gives to `start_response`, checked before any of it can reach the wire.
+//! Status and fields that an application passes to `start_response`, validated before any of it is
+//! sent.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -11,7 +12,7 @@ use pyo3::types::{PyIterator, PyString};
 
 use crate::text;
 
-/// Names that applications use all the time, as they are mostly written.
+/// Common field names in their usual spelling.
 const COMMON: [&str; 24] = [
     "Content-Type",
     "Content-Length",
@@ -39,11 +40,11 @@ const COMMON: [&str; 24] = [
     "content-type",
 ];
 
-/// Places for names that a thread remembers.
-const NAMES: usize = 64;
+/// How many names a thread caches.
+const CACHED_NAMES: usize = 64;
 
-/// String objects that a thread has read, with what they say. It holds them, so that no other object
-/// gets their address.
+/// Python strings that a thread has parsed, with the result. It holds references, so that no other
+/// object can get the same address.
 #[derive(Default)]
 struct StringCache {
     status: Option<(Py<PyAny>, StatusCode)>,
@@ -60,7 +61,7 @@ pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     pub(crate) reason: Option<Box<[u8]>>,
     pub(crate) fields: Fields,
-    /// What the application's `Content-Length` says, in octets.
+    /// The application's `Content-Length`, in octets.
     pub(crate) length: Option<u64>,
 }
 
@@ -96,7 +97,7 @@ impl ResponseHead {
     }
 }
 
-/// Name and value. PEP 3333 asks for tuples, and whoever takes these apart takes lists too.
+/// Name and value. PEP 3333 requires tuples, but gunicorn accepts any pair.
 fn pair(field: Bound<'_, PyAny>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
     field.extract().or_else(|wrong: PyErr| {
         let items: Vec<Bound<'_, PyAny>> = field.extract()?;
@@ -123,7 +124,7 @@ pub(crate) fn read_hints(headers: &Bound<'_, PyAny>) -> PyResult<Fields> {
     Ok(fields)
 }
 
-/// As [`read_status`]. Applications use the same few strings all the time.
+/// Like [`read_status`], with a cache: applications keep using the same few strings.
 fn known_status(status: &Bound<'_, PyAny>) -> PyResult<(StatusCode, Option<Box<[u8]>>)> {
     let known = KNOWN.with_borrow(|known| {
         let (object, code) = known.status.as_ref()?;
@@ -141,12 +142,12 @@ fn known_status(status: &Bound<'_, PyAny>) -> PyResult<(StatusCode, Option<Box<[
     Ok((code, reason))
 }
 
-/// As [`read_name`].
+/// Like [`read_name`], with a cache.
 fn known_name(name: &Bound<'_, PyString>) -> PyResult<Cow<'static, str>> {
-    // Objects are aligned, and near each other.
-    let place = (name.as_ptr().addr() >> 4) % NAMES;
+    // The low bits are equal, because objects are aligned.
+    let index = (name.as_ptr().addr() >> 4) % CACHED_NAMES;
     let known = KNOWN.with_borrow(|known| {
-        let (object, text) = known.names.get(place)?.as_ref()?;
+        let (object, text) = known.names.get(index)?.as_ref()?;
         object.is(name).then_some(*text)
     });
     if let Some(text) = known {
@@ -156,8 +157,8 @@ fn known_name(name: &Bound<'_, PyString>) -> PyResult<Cow<'static, str>> {
     if let Cow::Borrowed(text) = text {
         let object = name.clone().unbind();
         let before = KNOWN.with_borrow_mut(|known| {
-            known.names.resize_with(NAMES, || None);
-            known.names[place].replace((object, text))
+            known.names.resize_with(CACHED_NAMES, || None);
+            known.names[index].replace((object, text))
         });
         // Freeing an object may run code.
         drop(before);
@@ -213,7 +214,7 @@ fn invalid_length(value: &[u8]) -> PyErr {
     ))
 }
 
-/// The name only: values are nobody's business but the client's.
+/// Names only the field: a value may be secret.
 fn bad_value(name: &str) -> PyErr {
     PyValueError::new_err(format!(
         "the value of header {name} has a control character, or one beyond Latin-1"
@@ -243,8 +244,8 @@ fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Whether there is what no field value and no reason phrase may have (RFC 9110 section 5.5). Without
-/// a branch a byte: the compiler makes vector instructions of it.
+/// Whether it has a character that is forbidden in field values and reason phrases (RFC 9110
+/// section 5.5). Without a branch per byte, so that the compiler can use vector instructions.
 fn has_control(value: &[u8]) -> bool {
     let is_control = |byte: u8| ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f);
     value

@@ -1,8 +1,8 @@
-//! The application's side of one response: `start_response`, the `write` that it returns, and
+//! The application's callables for one response: `start_response`, the `write` that it returns, and
 //! `wsgi.early_hints`.
 //!
-//! The three are kept by a request thread and used again, unless the application has kept one of
-//! them: then what it has belongs to a response that is over, and does nothing any more.
+//! A request thread reuses the three, unless the application has kept one of them. A kept one
+//! belongs to a finished response and has no effect any more.
 
 use std::io;
 use std::ptr::NonNull;
@@ -16,26 +16,26 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::response_head::{self, ResponseHead};
 
-/// One response in the making.
+/// A response that the application has not finished.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseState {
     progress: Mutex<State>,
-    wire: Mutex<Option<SinkPointer>>,
+    pointer: Mutex<Option<SinkPointer>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     head: Option<ResponseHead>,
-    /// The head has left, or is with the server: there is no other status any more.
+    /// The server has taken the head, so the status cannot change any more.
     sent: bool,
     /// The application has used `write`.
     written: bool,
 }
 
-/// A sink whose borrow the compiler cannot follow through Python objects.
+/// A sink whose borrow the compiler cannot track through Python objects.
 struct SinkPointer(NonNull<ResponseSink<'static>>);
 
-// SAFETY: a sink may be used by any thread, one at a time; the mutex around the wire sees to it.
+// SAFETY: any thread may use a sink, one at a time; the mutex around the pointer ensures that.
 unsafe impl Send for SinkPointer {}
 
 impl std::fmt::Debug for SinkPointer {
@@ -44,20 +44,20 @@ impl std::fmt::Debug for SinkPointer {
     }
 }
 
-/// While it lives, the response can reach the client.
+/// As long as it lives, the callables can send to the client.
 pub(crate) struct Connected<'a>(&'a ResponseState);
 
 impl ResponseState {
-    /// Begins a response, which may use `sink` until the result is dropped.
+    /// Begins a response. The callables may use `sink` until the result is dropped.
     pub(crate) fn connect<'a>(&'a self, sink: &'a mut ResponseSink<'_>) -> Connected<'a> {
         *lock(&self.progress) = State::default();
         let sink = NonNull::from(sink).cast();
-        *lock(&self.wire) = Some(SinkPointer(sink));
+        *lock(&self.pointer) = Some(SinkPointer(sink));
         Connected(self)
     }
 
-    /// The head is with the server now. `None` if the application has given none; the flag tells
-    /// whether it has left already.
+    /// Passes the head to the server. `None` if there is none; the flag says whether `write` has
+    /// already sent it.
     pub(crate) fn take_head(&self) -> (Option<ResponseHead>, bool) {
         let mut progress = lock(&self.progress);
         progress.sent = true;
@@ -78,7 +78,7 @@ impl ResponseState {
         let mut progress = lock(&self.progress);
         match exception.filter(|it| !it.is_none()) {
             Some(exception) if progress.sent => {
-                // Dropped first: raising may run code.
+                // Dropped first, because raising may run Python code.
                 drop(progress);
                 return Err(raised(exception)?);
             }
@@ -90,7 +90,7 @@ impl ResponseState {
             _ => {}
         }
         drop(progress);
-        // Reading runs code of the application, where its types are its own.
+        // Reading may run code of the application, if it uses types of its own.
         let head = ResponseHead::read(status, headers)?;
         progress = lock(&self.progress);
         progress.head = Some(head);
@@ -136,11 +136,11 @@ impl ResponseState {
         F: FnOnce(&mut ResponseSink<'static>) -> io::Result<()> + Send,
     {
         let sent = py.detach(|| {
-            let mut wire = lock(&self.wire);
-            let wire = wire.as_mut().ok_or(io::ErrorKind::NotConnected)?;
-            // SAFETY: the wire is there only while `Connected` lives, which borrows the sink; and
+            let mut pointer = lock(&self.pointer);
+            let pointer = pointer.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+            // SAFETY: the pointer exists only while `Connected` lives, which borrows the sink; and
             // `Connected` waits for this lock before it ends.
-            send(unsafe { wire.0.as_mut() })
+            send(unsafe { pointer.0.as_mut() })
         });
         sent.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput => PyValueError::new_err(error.to_string()),
@@ -152,13 +152,14 @@ impl ResponseState {
 
 impl Drop for Connected<'_> {
     fn drop(&mut self) {
-        let wire = &self.0.wire;
-        match wire.try_lock() {
-            Ok(mut wire) => *wire = None,
-            Err(TryLockError::Poisoned(wire)) => *wire.into_inner() = None,
-            // Another thread of the application is sending: it need not wait for our lock.
+        let pointer = &self.0.pointer;
+        match pointer.try_lock() {
+            Ok(mut pointer) => *pointer = None,
+            Err(TryLockError::Poisoned(pointer)) => *pointer.into_inner() = None,
+            // Another thread of the application is sending. Release the interpreter's lock, which
+            // it may need.
             Err(TryLockError::WouldBlock) => {
-                Python::attach(|py| py.detach(|| *lock(wire) = None));
+                Python::attach(|py| py.detach(|| *lock(pointer) = None));
             }
         }
     }
@@ -237,10 +238,10 @@ impl Callables {
         })
     }
 
-    /// Whether nobody has kept any of them but us, and the one environ of ours that has the hints.
-    pub(crate) fn are_ours(&self, py: Python<'_>) -> bool {
+    /// Whether only we hold references, of which one is in the base environ (early hints).
+    pub(crate) fn are_unshared(&self, py: Python<'_>) -> bool {
         let count = |object: *mut pyo3::ffi::PyObject| {
-            // SAFETY: each object is alive, as we hold it.
+            // SAFETY: each object is alive, because we hold it.
             unsafe { pyo3::ffi::Py_REFCNT(object) }
         };
         let write = self.start_response.bind(py).get().write.as_ptr();

@@ -6,7 +6,7 @@ use oxicorn_common::Settings;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyListMethods};
 
-/// Lets code be found in the working directory and where the settings say.
+/// Adds the working directory and the directories of `pythonpath`.
 pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResult<()> {
     py.import("oxicorn.standard_library")?
         .call_method0("protect")?;
@@ -15,7 +15,7 @@ pub(crate) fn extend_search_path(py: Python<'_>, settings: &Settings) -> PyResul
     directories.try_for_each(|directory| put_first(py, directory))
 }
 
-/// Puts a directory at the beginning of the module search path, unless it is somewhere on it.
+/// Puts a directory first, unless the path already has it.
 fn put_first(py: Python<'_>, directory: &Path) -> PyResult<()> {
     let path = py.import("sys")?.getattr("path")?.cast_into::<PyList>()?;
     let directory = directory.as_os_str();

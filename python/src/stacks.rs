@@ -1,5 +1,5 @@
-//! Where a thread is in Python code, told by the thread itself in a signal handler (`faulthandler`):
-//! it needs no lock of the interpreter, which a thread that is stuck may hold for ever.
+//! The Python stack of a thread, written by the thread itself in a signal handler (`faulthandler`).
+//! That works without the interpreter's lock, which a stuck thread may hold for ever.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
@@ -13,13 +13,13 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// A thread in an uninterruptible sleep does not answer.
+/// How long to wait: a thread in an uninterruptible sleep does not answer.
 const TIMEOUT: Duration = Duration::from_millis(200);
-/// What has not grown for so long is whole.
+/// An answer that has not grown for this long is complete.
 const PAUSE: Duration = Duration::from_millis(3);
 const MOST: usize = 64 * 1024;
 
-/// The way to ask threads for their stacks.
+/// Asks threads for their stacks.
 #[derive(Debug)]
 pub(crate) struct Stacks {
     signal: i32,
@@ -28,7 +28,7 @@ pub(crate) struct Stacks {
 }
 
 impl Stacks {
-    /// Takes a real-time signal that hardly anybody uses.
+    /// Registers a real-time signal that is rarely used.
     pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
         let signal = libc::SIGRTMAX() - 2;
         let memory = memfd_create(c"oxicorn-stacks", MFdFlags::MFD_CLOEXEC);
@@ -44,12 +44,13 @@ impl Stacks {
         })
     }
 
-    /// The stack of `thread`, innermost first; nothing if it does not answer or is not in Python.
+    /// The stack of `thread`, innermost frame first. `None` if it does not answer or runs no Python
+    /// code.
     pub(crate) fn of_thread(&self, thread: i32) -> Option<String> {
         let mut answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner);
         answer.set_len(0).ok()?;
         answer.seek(SeekFrom::Start(0)).ok()?;
-        // SAFETY: tgkill(2) takes numbers; a thread that is gone is an error.
+        // SAFETY: tgkill(2) takes numbers; for a thread that has ended it fails.
         let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, self.signal) };
         let deadline = Instant::now() + TIMEOUT;
         let mut seen = 0;

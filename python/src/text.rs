@@ -6,18 +6,18 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-/// The bytes as a string, each a code point.
+/// The bytes as a string with one code point per byte.
 pub(crate) fn from_latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
     let (start, length) = (bytes.as_ptr().cast(), bytes.len().cast_signed());
     // SAFETY: the bytes are alive, and no slice is longer than isize::MAX. The result is a new
-    // string, or null for want of memory, which panics.
+    // string, or null if memory is exhausted, which panics.
     unsafe {
         let string = ffi::PyUnicode_DecodeLatin1(start, length, std::ptr::null());
         Bound::from_owned_ptr(py, string).cast_into_unchecked()
     }
 }
 
-/// The string as bytes; one with greater code points is a UnicodeEncodeError.
+/// The string as bytes. A larger code point is a UnicodeEncodeError.
 pub(crate) fn to_latin1<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyBytes>> {
     // SAFETY: `text` is a string. The result is new bytes, or null with an exception set.
     unsafe {
@@ -26,8 +26,7 @@ pub(crate) fn to_latin1<'py>(text: &Bound<'py, PyString>) -> PyResult<Bound<'py,
     }
 }
 
-/// The string as UTF-8, with what that cannot have (lone surrogates) escaped as Python's standard error
-/// has it.
+/// The string as UTF-8, with lone surrogates escaped as on Python's standard error.
 pub(crate) fn to_utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
     if let Ok(text) = text.to_cow() {
         return Ok(text);
@@ -36,12 +35,12 @@ pub(crate) fn to_utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str
     Ok(Cow::Owned(bytes.call_method0("decode")?.extract()?))
 }
 
-/// A string of which there is one, for the keys of dictionaries.
+/// An interned string, for keys of dictionaries.
 pub(crate) fn interned(py: Python<'_>, text: &str) -> Py<PyString> {
     PyString::intern(py, text).unbind()
 }
 
-/// Undoes percent-encoding (RFC 3986 section 2.1); what is none stays as it is.
+/// Decodes percent-encoding (RFC 3986 section 2.1); an incomplete sequence stays unchanged.
 pub(crate) fn unquote(path: &[u8], into: &mut Vec<u8>) {
     let mut rest = path;
     while let Some(at) = memchr::memchr(b'%', rest) {

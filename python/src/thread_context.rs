@@ -1,8 +1,8 @@
-//! What a request thread keeps from request to request: its thread state, the callables, the
-//! beginning of an environ.
+//! What a request thread keeps between requests: its thread state, the callables and the base of
+//! the environ.
 //!
-//! The state is made with the first request and goes with the thread. Between two requests the thread
-//! is detached: attaching again is a matter of taking the lock.
+//! The first request makes the thread state, and it lives as long as the thread. Between two
+//! requests the thread is detached, so that attaching only takes the lock.
 
 use std::cell::RefCell;
 
@@ -19,13 +19,13 @@ thread_local! {
     static CONTEXT: RefCell<Option<ThreadContext>> = const { RefCell::new(None) };
 }
 
-/// A request thread's own.
+/// The context of one request thread.
 #[derive(Debug)]
 pub(crate) struct ThreadContext {
     pub(crate) callables: Callables,
     pub(crate) base: Py<PyDict>,
     pub(crate) filler: Filler,
-    // Dropped last: what is above needs an interpreter.
+    // Dropped last, because the other fields need an interpreter.
     state: ThreadState,
 }
 
@@ -47,13 +47,13 @@ impl ThreadContext {
         })
     }
 
-    /// Whether the application has kept nothing that belongs to this context.
-    fn can_stay(&self, py: Python<'_>) -> bool {
-        self.callables.are_ours(py)
+    /// Whether the application has kept no reference to the callables.
+    fn is_reusable(&self, py: Python<'_>) -> bool {
+        self.callables.are_unshared(py)
     }
 }
 
-/// Runs `work` with the context of this thread, attached to the interpreter.
+/// Runs `work` with the context of this thread while attached to the interpreter.
 pub(crate) fn with_context<T>(
     settings: &Settings,
     errors: &Py<Errors>,
@@ -75,7 +75,7 @@ pub(crate) fn with_context<T>(
             (None, None) => new(py, ThreadState::new())?,
         };
         let result = work(py, &mut context);
-        let context = match context.can_stay(py) {
+        let context = match context.is_reusable(py) {
             true => context,
             false => {
                 let ThreadContext { state, .. } = context;
@@ -87,7 +87,7 @@ pub(crate) fn with_context<T>(
     })
 }
 
-/// The thread's state in the interpreter, kept for as long as the thread lives.
+/// The thread's state in the interpreter, which lives as long as the thread.
 #[derive(Debug)]
 struct ThreadState {
     ensured: ffi::PyGILState_STATE,
@@ -97,8 +97,8 @@ struct ThreadState {
 impl ThreadState {
     /// Makes the state and leaves the thread detached.
     fn new() -> Self {
-        // SAFETY: the interpreter runs: this process is its own. The thread is attached in between,
-        // and both calls are undone when the value is dropped.
+        // SAFETY: the interpreter of this process is running. The thread is attached between the
+        // calls, and `drop` undoes both.
         unsafe {
             let ensured = ffi::PyGILState_Ensure();
             Self {
@@ -111,8 +111,8 @@ impl ThreadState {
 
 impl Drop for ThreadState {
     fn drop(&mut self) {
-        // SAFETY: by the thread that has made it, which is detached: a context is dropped at the end of
-        // its thread. The release deletes the state.
+        // SAFETY: a context is dropped at the end of the thread that made it, which is detached.
+        // The release deletes the state.
         unsafe {
             ffi::PyEval_RestoreThread(self.state);
             ffi::PyGILState_Release(self.ensured);

@@ -5,7 +5,7 @@ use pyo3::types::PyString;
 
 use crate::text::to_utf8;
 
-/// The traceback, as Python prints it, without the last line feed.
+/// The traceback as Python prints it, without the final line feed.
 pub(crate) fn text(py: Python<'_>, error: &PyErr) -> String {
     let format = || -> PyResult<String> {
         let lines = py.import("traceback")?.call_method1(
@@ -15,11 +15,11 @@ pub(crate) fn text(py: Python<'_>, error: &PyErr) -> String {
         let text = PyString::new(py, "").call_method1("join", (lines,))?;
         Ok(to_utf8(text.cast::<PyString>()?)?.trim_end().to_owned())
     };
-    // An exception whose text cannot be had still has a type.
+    // If the text cannot be made, the type still can.
     format().unwrap_or_else(|_| line(py, error))
 }
 
-/// Type and text of the exception in one line.
+/// Type and text of an exception in one line.
 pub(crate) fn line(py: Python<'_>, error: &PyErr) -> String {
     let name = error.get_type(py).to_string();
     let name = error

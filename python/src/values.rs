@@ -1,4 +1,4 @@
-//! Settings as Python values, of the types that gunicorn's have.
+//! Settings as Python values, with the types of gunicorn's settings.
 
 use nix::unistd::{getegid, geteuid};
 use oxicorn_common::Settings;
@@ -7,7 +7,7 @@ use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-/// All settings of a Python application's server by their names.
+/// All settings that a Python application's server has, by name.
 pub(crate) fn of<'py>(py: Python<'py>, settings: &Settings) -> PyResult<Bound<'py, PyDict>> {
     let values = PyDict::new(py);
     for row in python_settings() {

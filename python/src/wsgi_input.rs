@@ -1,8 +1,8 @@
-//! `wsgi.input`: the body of a request, which has arrived whole.
+//! `wsgi.input`: the body of a request, which has already arrived.
 //!
-//! What is read of a body in memory is copied once, to where the application has it. A body in a file
-//! is read with the interpreter's lock released. The file's own lock is then taken and given back
-//! inside that stretch: whoever waits for it may hold the interpreter's.
+//! A body in memory is copied once, into the bytes object of the application. A body in a file is
+//! read with the interpreter's lock released. The lock of the file is taken and released only while
+//! the interpreter's is not held, so that the two cannot deadlock.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -15,7 +15,7 @@ use oxicorn_common::body_memory::BodyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
-/// How much of a spooled body is read at a time, for lines.
+/// How many octets of a spooled body are read at a time, for lines.
 const BLOCK: usize = 64 * 1024;
 
 /// The stream of one request.
@@ -25,7 +25,7 @@ pub(crate) struct WsgiInput(InputSource);
 
 #[derive(Debug)]
 enum InputSource {
-    /// With how much of it has been read. Only who has the interpreter's lock reads.
+    /// With the number of octets read so far. Only read while holding the interpreter's lock.
     Memory(BodyBuffer, AtomicUsize),
     Spooled(Mutex<Spooled>),
 }
@@ -77,7 +77,7 @@ impl WsgiInput {
         }
     }
 
-    /// All lines that are left; about `hint` bytes of them where there is a hint.
+    /// The remaining lines; with a hint, about `hint` bytes of them.
     #[pyo3(signature = (hint = None))]
     fn readlines<'py>(&self, py: Python<'py>, hint: Option<isize>) -> PyResult<Bound<'py, PyList>> {
         let lines = PyList::empty(py);
@@ -105,7 +105,7 @@ impl WsgiInput {
     }
 }
 
-/// Of what is left, up to `size` bytes, and of those as many as `count` says.
+/// Takes up to `size` of the remaining bytes; `count` decides how many of these.
 fn take<'py>(
     py: Python<'py>,
     bytes: &BodyBuffer,
@@ -121,7 +121,7 @@ fn take<'py>(
     PyBytes::new(py, taken)
 }
 
-/// A negative size is none.
+/// No size, or a negative one, is no limit.
 fn most(size: Option<isize>) -> usize {
     size.map_or(usize::MAX, |size| {
         usize::try_from(size).unwrap_or(usize::MAX)
@@ -129,7 +129,7 @@ fn most(size: Option<isize>) -> usize {
 }
 
 impl Spooled {
-    /// Says how much of up to `most` bytes there is; who asks takes it.
+    /// Reserves up to `most` bytes for the caller, and returns how many there are.
     fn claim(&mut self, most: usize) -> usize {
         let size = usize::try_from(self.left).unwrap_or(usize::MAX).min(most);
         self.left -= size as u64;

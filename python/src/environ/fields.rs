@@ -1,4 +1,4 @@
-//! Fields of a request and the variables that they become.
+//! The variables of request fields.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyString};
 use super::interned::Interned;
 use crate::text::from_latin1;
 
-/// The variable of a field that has one without `HTTP_`.
+/// The variable of a field whose name has no `HTTP_`.
 pub(super) fn own_name<'a>(name: &str, strings: &'a Interned) -> Option<&'a Py<PyString>> {
     match name.len() {
         12 if name.eq_ignore_ascii_case("content-type") => Some(&strings.content_type),
@@ -28,8 +28,8 @@ pub(super) fn key_of(name: &str) -> String {
     key
 }
 
-/// Puts in fields that came more than once (RFC 9110 section 5.3): each octet is copied once, as a
-/// client may send thousands.
+/// Joins repeated fields (RFC 9110 section 5.3). A client may send thousands, so each octet is
+/// copied only once.
 pub(super) fn join_repeated(
     environ: &Bound<'_, PyDict>,
     head: &RequestHead,

@@ -5,7 +5,7 @@ use pyo3::types::PyString;
 
 use crate::text::interned;
 
-/// Strings of which there is one.
+/// Interned strings: keys of every environ, and common values.
 #[derive(Debug)]
 pub(crate) struct Interned {
     pub(super) request_method: Py<PyString>,

@@ -1,5 +1,5 @@
-//! The way of records to Python's loggers: direct in the master, through a queue and a thread of its
-//! own in every child.
+//! Passes records to Python's loggers: directly in the master, through a queue and a thread in
+//! every child.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -12,19 +12,19 @@ use pyo3::prelude::*;
 
 use super::record::Record;
 
-/// Records that wait in a process at most.
+/// The most records that wait in a process.
 const LENGTH: usize = 10_000;
-/// How long a process that ends waits for its last records to be taken.
+/// How long an ending process waits until its last records are handled.
 const LAST_RECORDS: Duration = Duration::from_secs(2);
 
-/// The thread of this process, once it has one.
+/// The thread of this process, once it is started.
 static THREAD: Mutex<Option<LogThread>> = Mutex::new(None);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 static DROPPED_BY_MASTER: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
 struct LogThread {
-    /// A fork copies this, and not the thread.
+    /// A fork copies this struct, but not the thread.
     process: u32,
     sender: SyncSender<Record>,
     ended: Receiver<()>,
@@ -32,9 +32,9 @@ struct LogThread {
 
 #[derive(Debug)]
 pub(super) struct RecordQueue {
-    /// The module that takes records.
+    /// The module that handles records.
     loggers: Arc<Py<PyAny>>,
-    /// Where nothing waits.
+    /// The process that uses no queue.
     master: u32,
 }
 
@@ -70,8 +70,8 @@ impl RecordQueue {
         }
     }
 
-    /// Handlers write to the standard streams more often than not, and wait for whoever reads them: the
-    /// master must not.
+    /// Most handlers write to the standard streams and wait for their reader. The master must not
+    /// wait.
     fn put_in_master(&self, record: Record) {
         if logging::streams_are_full() {
             DROPPED_BY_MASTER.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +89,7 @@ impl RecordQueue {
     fn start(&self) -> Option<LogThread> {
         let (sender, receiver) = sync_channel(LENGTH);
         let (end, ended) = sync_channel(1);
-        // Not a reference of Python's: whoever has the interpreter's lock may wait for ours.
+        // Not a Python reference: a thread that holds the interpreter's lock may wait for ours.
         let loggers = Arc::clone(&self.loggers);
         let spawned = thread::Builder::new()
             .name("logging".to_owned())
@@ -106,13 +106,13 @@ impl RecordQueue {
     }
 }
 
-/// The life of the thread.
+/// The loop of the thread.
 fn hand_over(receiver: &Receiver<Record>, loggers: &Py<PyAny>) {
     while let Ok(record) = receiver.recv() {
         Python::attach(|py| {
             let loggers = loggers.bind(py);
             record.hand_over(py, loggers);
-            // The lock is taken once for all that waits, within reason.
+            // The lock is taken once for many waiting records.
             for record in receiver.try_iter().take(100) {
                 record.hand_over(py, loggers);
             }
@@ -133,7 +133,7 @@ fn hand_over(receiver: &Receiver<Record>, loggers: &Py<PyAny>) {
     }
 }
 
-/// Waits for the thread of this process to hand over what it has.
+/// Waits until the thread of this process has handed over its records.
 pub(super) fn finish() {
     let own = lock().take_if(|it| it.process == std::process::id());
     if let Some(LogThread { sender, ended, .. }) = own {

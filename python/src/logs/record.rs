@@ -9,7 +9,7 @@ use pyo3::types::PyDict;
 use super::request::SeenRequest;
 use crate::trace;
 
-/// One thing for the logger of the settings.
+/// A record of the error log or of the access log.
 #[derive(Debug)]
 pub(crate) enum Record {
     Error {
@@ -17,7 +17,7 @@ pub(crate) enum Record {
         text: String,
     },
     Access {
-        /// As Python's `%` has it.
+        /// The access log format, in Python's form.
         form: Arc<str>,
         atoms: Vec<(String, AtomValue)>,
     },
@@ -43,7 +43,7 @@ impl Record {
         }
     }
 
-    /// Calls the logger; an exception of its goes to the file of the error log.
+    /// Calls the logger. If it raises, the traceback goes to the file of the error log.
     pub(super) fn hand_over(self, py: Python<'_>, module: &Bound<'_, PyAny>) {
         let outcome = match self {
             Self::Error { level, text } => module.call_method1("error", (level.name(), text)),

@@ -1,5 +1,4 @@
-//! A request that is over, as a logger class of somebody's own wants it: with an environ, in the form that
-//! applications know.
+//! A finished request in the form that a user's logger class needs, with an environ.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -12,7 +11,7 @@ use pyo3::types::PyDict;
 
 use crate::text::{from_latin1, unquote};
 
-/// What there is to say about it, without what it lives on.
+/// An owned copy of a request and its response.
 #[derive(Debug)]
 pub(crate) struct SeenRequest {
     method: String,
@@ -36,7 +35,7 @@ impl SeenRequest {
     pub(super) fn of(entry: &AccessEntry<'_>) -> Self {
         let head = entry.head;
         let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
-        // Of a request that could not be read there is the first line alone.
+        // A request that could not be parsed has only its first line.
         let target = match head.target().is_empty() {
             true => String::from_utf8_lossy(&head.bytes).into_owned(),
             false => head.target().to_owned(),
@@ -65,7 +64,7 @@ impl SeenRequest {
         }
     }
 
-    /// By names that `request` in `oxicorn/logs.py` knows.
+    /// The dictionary that `request` in `oxicorn/logs.py` expects.
     pub(super) fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let seen = PyDict::new(py);
         seen.set_item("environ", self.environ(py)?)?;
@@ -81,7 +80,7 @@ impl SeenRequest {
         Ok(seen)
     }
 
-    /// With what the application has said last.
+    /// With the variables that the application has set.
     fn environ<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let environ = PyDict::new(py);
         let mut path = Vec::new();
@@ -112,7 +111,7 @@ impl SeenRequest {
     }
 }
 
-/// The variables of fields, those of one name joined by commas, each octet copied once.
+/// The variables of fields; repeated fields are joined by commas, and each octet is copied once.
 fn joined(fields: &[OwnedField]) -> HashMap<String, Vec<u8>> {
     let mut joined: HashMap<String, Vec<u8>> = HashMap::new();
     for (name, value) in fields {

@@ -1,5 +1,5 @@
-//! Whether anything about the loggers is otherwise than when it was last looked at: a comparison of pointers and
-//! lengths, which runs no Python code.
+//! Notices whether the loggers have changed since the last check, by comparing pointers and
+//! lengths. It runs no Python code.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,22 +7,23 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyType};
 
-/// Only locked with the interpreter's lock held, and for no code of Python: a fork finds it free.
+/// Only locked while holding the interpreter's lock, and never while Python code runs, so that it
+/// is free during a fork.
 static FACTS: Mutex<Vec<Fact>> = Mutex::new(Vec::new());
 
-/// What was so.
+/// Something that was true at the last check.
 #[derive(Debug)]
 enum Fact {
-    /// What a dictionary has under a key.
+    /// The value of a dictionary under a key.
     Item(Py<PyDict>, Py<PyString>, Option<Py<PyAny>>),
-    /// The first of a list.
+    /// The first item of a list.
     First(Py<PyList>, Option<Py<PyAny>>),
     Entries(Py<PyDict>, usize),
     Length(Py<PyList>, usize),
     Class(Py<PyAny>, Py<PyType>),
 }
 
-/// Takes note of `facts`, which `state` in `oxicorn/logs.py` names, as they are now.
+/// Remembers the present values of the `facts` that `state` in `oxicorn/logs.py` lists.
 pub(super) fn remember(facts: &Bound<'_, PyAny>) -> PyResult<()> {
     let facts = facts.try_iter()?.map(|fact| Fact::of(&fact?));
     let facts = facts.collect::<PyResult<Vec<_>>>()?;
@@ -31,7 +32,7 @@ pub(super) fn remember(facts: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-/// Whether one of them is so no more. Nothing is where nothing was remembered.
+/// Whether one of the remembered facts has changed.
 pub(super) fn has_changed(py: Python<'_>) -> bool {
     lock().iter().any(|fact| !fact.holds(py))
 }
