@@ -6,7 +6,7 @@ from . import _oxicorn, streams
 
 
 def main():
-    """Serve as the command line says, and exit."""
+    """Serve by the command line, and exit."""
     streams.open_missing()
     sys.exit(_oxicorn.main(sys.argv))
 

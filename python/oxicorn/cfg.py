@@ -1,8 +1,8 @@
-"""Settings by their names, with what gunicorn's configuration derives from them."""
+"""Settings by their names, with the derived properties of gunicorn's configuration."""
 
 
 class Setting:
-    """One setting, as ``cfg.settings`` has them."""
+    """An item of ``cfg.settings``."""
 
     def __init__(self, name, value):
         self.name = name
@@ -14,7 +14,7 @@ class Setting:
 
 
 class Values:
-    """Settings whose values are of gunicorn's types."""
+    """Settings as attributes, with the types of gunicorn's values."""
 
     def __init__(self, values):
         self.__dict__["settings"] = {name: Setting(name, value) for name, value in values.items()}
@@ -31,7 +31,7 @@ class Values:
 
     @property
     def address(self):
-        """Where the server listens: pairs of host and port, paths and descriptors."""
+        """The addresses that the server listens on: pairs of host and port, paths, and descriptors."""
         return [_address(text) for text in self.bind]
 
     @property
@@ -41,7 +41,7 @@ class Values:
 
     @property
     def is_ssl(self):
-        """Whether there is a certificate."""
+        """Whether the server uses TLS."""
         return self.certfile or self.keyfile
 
     @property
@@ -61,13 +61,13 @@ class Values:
 
 
 class Config(Values):
-    """The settings that the server runs by."""
+    """The settings of the running server, which cannot change."""
 
     def __setattr__(self, name, value):
-        raise AttributeError(f"{name} cannot be set any more: the server runs by its settings already")
+        raise AttributeError(f"{name} cannot be set any more: the server is already running")
 
     def set(self, name, value):
-        """Refuse, as any other way to set something."""
+        """Refuse to change a setting."""
         setattr(self, name, value)
 
 

@@ -1,11 +1,11 @@
-"""How this process was started."""
+"""The command line of this process."""
 
 import sys
 
 
 def line():
-    """Return the command line that starts the same program again: interpreter, its options, script and arguments."""
-    # Not before 3.10.
+    """Return the command line that starts this program again: interpreter, its options, script and arguments."""
+    # Missing before Python 3.10.
     original = getattr(sys, "orig_argv", None)
     if original:
         return [sys.executable, *original[1:]]

@@ -1,4 +1,4 @@
-"""Config files: Python that is executed in the master, as gunicorn does it, and its variables as settings."""
+"""Executes config files in the master and makes settings of their variables, like gunicorn."""
 
 import importlib
 import importlib.machinery
@@ -19,14 +19,14 @@ DEFAULT_FILES = ("gunicorn.conf.py", "oxicorn.conf.py")
 
 
 class ConfigFileError(Exception):
-    """The file cannot be executed; the message is for people, with a traceback where there is one."""
+    """The file cannot be executed. The message says why, with the traceback if there is one."""
 
 
 def read(place, is_module, directory, hooks):
-    """Execute a config file anew.
+    """Execute a config file.
 
-    ``hooks`` has the number of arguments of each hook by its name. Returns the variables, as triples of name, kind and
-    what there is of it, and the functions of the hooks by name.
+    ``hooks`` has the number of arguments of each hook by its name. Returns the variables as triples of name, kind and value,
+    and the functions of the hooks by name.
     """
     directory = os.fspath(directory)
     protect()
@@ -41,7 +41,7 @@ def read(place, is_module, directory, hooks):
 
 
 def variables(place, is_module):
-    """Execute a config file, or import a module, anew, and return its variables by their names."""
+    """Execute a config file, or import a module again, and return its variables by name."""
     try:
         return _import(place) if is_module else _execute(place)
     except BaseException as error:
@@ -51,7 +51,7 @@ def variables(place, is_module):
 
 
 def default_file(directory):
-    """The config file that counts where none is named; ``None`` where there is none."""
+    """Return the config file that is used if none is named, or ``None``."""
     places = (os.path.join(directory, name) for name in DEFAULT_FILES)
     return next(filter(os.path.exists, places), None)
 
@@ -65,7 +65,7 @@ def _values(found, hooks):
                 functions[name] = function
         else:
             kind, text = convert(name, value)
-        # Settings are lower case; whoever writes one in capitals is told so.
+        # Settings are lower case. A name in capitals is passed on, so that the server can report it.
         counts = name.islower() or kind != "other"
         if counts and not name.startswith("_") and not isinstance(value, types.ModuleType):
             values.append((name, kind, text))
@@ -81,7 +81,7 @@ def _execute(path):
     if extension == ".pyc":
         spec.loader.exec_module(module)
     else:
-        # Never from a cache: that takes a file for unchanged when it changes twice within a second.
+        # Never from a cache, which misses a second change within the same second.
         with open(path, "rb") as file:
             source = file.read()
         exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
@@ -89,7 +89,7 @@ def _execute(path):
 
 
 def _import(name):
-    # The second time it is to be executed again, like a file.
+    # Import it again, so that it is executed again like a file.
     sys.modules.pop(name, None)
     importlib.invalidate_caches()
     return vars(importlib.import_module(name))
@@ -97,20 +97,20 @@ def _import(name):
 
 def _describe(error):
     trace = error.__traceback__
-    # Where it is ours it is of no interest.
+    # Leave out our own frames.
     while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
         trace = trace.tb_next
     return "".join(traceback.format_exception(type(error), error, trace)).rstrip()
 
 
 def convert(name, value):
-    """The kind of a value and its text in the form that the settings read."""
+    """Return the kind of a value, and the value in the form that the settings read."""
     if value is None:
         return "nothing", ""
     if isinstance(value, bool):
         return "truth", value
     if isinstance(value, int):
-        # Those of ssl are numbers with a name.
+        # Constants of ssl are enums.
         return "text", str(int(value))
     if isinstance(value, float):
         return "text", repr(value)
@@ -142,7 +142,7 @@ def _dictionary(name, value):
 
 
 def _class(name, value):
-    """gunicorn takes the class itself as well, and a function that returns it."""
+    """Like gunicorn, accept the class itself and a function that returns it."""
     if inspect.isfunction(value) or inspect.ismethod(value):
         value = value()
     if inspect.isclass(value) and name == "logger_class":
@@ -182,7 +182,7 @@ def _takes(function, count):
     except TypeError:
         return False
     except ValueError:
-        # Some built-in functions do not tell.
+        # Some built-in functions have no signature.
         return True
     return True
 
@@ -199,6 +199,6 @@ def _article(value):
 
 
 def of_program(application, hooks):
-    """The settings of a program that embeds the server, read again; in the form of ``read``."""
+    """Read the settings of an embedding program again; returns the same as ``read``."""
     application.reload()
     return _values(application.cfg.chosen, hooks)

@@ -1,4 +1,4 @@
-"""The end of a process that the application has forked in a request, and that has come back out of the application."""
+"""Ends a process that the application forked in a request, when it returns from the application."""
 
 import contextlib
 import os
@@ -7,7 +7,7 @@ import traceback
 
 
 def leave(error):
-    """End the process as Python ends one that ``error``, or nothing, has brought to its end, but for ``atexit``."""
+    """End the process as Python does after ``error``, or after none, but without ``atexit``."""
     code = 0
     if isinstance(error, SystemExit):
         code = _code(error.code)

@@ -1,7 +1,6 @@
-"""What logs, with the interface of ``gunicorn.glogging``, for subclasses that are named by ``logger_class``.
+"""The logger, with the interface of ``gunicorn.glogging``, so that ``logger_class`` can name a subclass.
 
-Records go to the loggers ``gunicorn.error`` and ``gunicorn.access``. The handlers that these begin with write to the server's own
-logs, wherever the settings put them.
+Records go to the loggers ``gunicorn.error`` and ``gunicorn.access``. Their original handlers write to the logs of the server.
 """
 
 import base64
@@ -21,7 +20,7 @@ ERROR, ACCESS = "gunicorn.error", "gunicorn.access"
 LINE = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 DATE = "[%Y-%m-%d %H:%M:%S %z]"
 MESSAGE = "%(message)s"
-# What a configuration may leave out: both loggers and the root on the standard streams.
+# Defaults for what a configuration leaves out: both loggers and the root write to the standard streams.
 CONFIG_DEFAULTS = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -39,17 +38,17 @@ CONFIG_DEFAULTS = {
 
 
 def loggers():
-    """Return all loggers that there are."""
+    """Return all existing loggers."""
     return [logging.getLogger(name) for name in list(logging.root.manager.loggerDict)]
 
 
 class SafeAtoms(dict):
-    """The atoms of a request: those in braces in any case, a dash for what there is not.
+    """The atoms of a request. Names in braces are case-insensitive, and a missing value is a dash.
 
-    Nothing in them ends a line, commands a terminal, or closes or swallows the quotation marks around it.
+    Values are escaped: none can break a line, control a terminal, or close or escape the quotation marks around it.
     """
 
-    # Whether the format makes JSON.
+    # Whether the format is JSON.
     json = False
 
     def __init__(self, atoms):
@@ -57,20 +56,20 @@ class SafeAtoms(dict):
         self.said = atoms
 
     def escape(self, value):
-        """Return a value as the format wants it."""
+        """Return the value, escaped for the format."""
         return _logs.escape(value, self.json) if isinstance(value, str) else value
 
     def __getitem__(self, name):
         name = name.lower() if name.startswith("{") else name
         if name in self:
             return self.get(name)
-        # A value that is to be cut, which must not cut an escape in two.
+        # A precision cuts the value before it is escaped, so that no escape is cut.
         name, _, most = name.rpartition(".")
         return self.escape(str(self.said[name])[:int(most)]) if most.isdecimal() and name in self.said else "-"
 
 
 class Stream:
-    """A log of the server as a file that is written to."""
+    """A log of the server as a file object."""
 
     encoding = "utf-8"
 
@@ -78,18 +77,18 @@ class Stream:
         self.name = name
 
     def write(self, text):
-        """Write text as it is."""
+        """Write text unchanged."""
         (_logs.error_text if self.name == ERROR else _logs.access_text)(text)
         return len(text)
 
     def flush(self):
-        """Nothing to do: nothing is kept back."""
+        """Do nothing: there is no buffer."""
 
 
-class Own(logging.StreamHandler):
-    """Into a log of the server: its file, and syslog."""
+class OwnHandler(logging.StreamHandler):
+    """Writes to a log of the server: its file, and syslog."""
 
-    # As gunicorn marks those that it has made.
+    # gunicorn marks its own handlers in the same way.
     _gunicorn = True
     _plain = logging.Formatter(MESSAGE)
 
@@ -99,7 +98,7 @@ class Own(logging.StreamHandler):
         self.use(formatter, is_stock)
 
     def use(self, formatter, is_stock):
-        """Begin with this formatter; one that is stock makes lines as the server does."""
+        """Use this formatter. A stock formatter makes the same lines as the server."""
         self.formatter = self.made_with = formatter
         self.stock = formatter if is_stock else None
 
@@ -120,7 +119,7 @@ class Own(logging.StreamHandler):
 
 
 class Logger:
-    """Both logs."""
+    """The error log and the access log."""
 
     LOG_LEVELS = {
         "critical": logging.CRITICAL, "error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG,
@@ -142,7 +141,7 @@ class Logger:
         self.setup(cfg)
 
     def setup(self, cfg):
-        """Go by these settings: at the start, and again with each reload."""
+        """Apply settings, at the start and after each reload."""
         self.cfg = cfg
         self._access_format, SafeAtoms.json = _logs.access_format(cfg.access_log_format)
         self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
@@ -181,20 +180,20 @@ class Logger:
         self.error_log.exception(msg, *args, **kwargs)
 
     def log(self, lvl, msg, *args, **kwargs):
-        """Log at a level that is named or numbered."""
+        """Log at a level, given by name or number."""
         if isinstance(lvl, str):
             lvl = self.LOG_LEVELS.get(lvl.lower(), logging.INFO)
         self.error_log.log(lvl, msg, *args, **kwargs)
 
     @property
     def access_log_enabled(self):
-        """Whether the settings ask for a log of requests."""
+        """Whether the settings ask for an access log."""
         cfg = self.cfg
         syslog = cfg.syslog and not cfg.disable_redirect_access_to_syslog
         return bool(cfg.accesslog or cfg.logconfig or cfg.logconfig_dict or cfg.logconfig_json or syslog)
 
     def access(self, resp, req, environ, request_time):
-        """Log a request that is over."""
+        """Log a finished request."""
         if self.access_log_enabled:
             atoms = self.atoms_wrapper_class(self.atoms(resp, req, environ, request_time))
             try:
@@ -203,7 +202,7 @@ class Logger:
                 self.error(traceback.format_exc())
 
     def atoms(self, resp, req, environ, request_time):
-        """Return what there is to say about a request, by the names of the format."""
+        """Return the atoms of a request by name."""
         status, microseconds = resp.status, request_time.seconds * 1_000_000 + request_time.microseconds
         line = " ".join(environ.get(name, "-") for name in ("REQUEST_METHOD", "RAW_URI", "SERVER_PROTOCOL"))
         sent = getattr(resp, "sent", None)
@@ -234,11 +233,11 @@ class Logger:
         return atoms
 
     def now(self):
-        """Return the time as the access log has it."""
+        """Return the time in the format of the access log."""
         return time.strftime("[%d/%b/%Y:%H:%M:%S %z]")
 
     def reopen_files(self):
-        """Open the files of all handlers again by their names. The server does so with its own."""
+        """Reopen the files of all handlers. The server reopens its own."""
         for logger in [logging.root, *loggers()]:
             for handler in getattr(logger, "handlers", ()):
                 if isinstance(handler, logging.FileHandler):
@@ -248,22 +247,22 @@ class Logger:
                             handler.stream = handler._open()
 
     def close_on_exec(self):
-        """Nothing to do: no descriptor of the server survives an exec, nor does one of Python."""
+        """Do nothing: all descriptors of the server and of Python are close-on-exec."""
 
     def _get_gunicorn_handler(self, log):
         return next((handler for handler in log.handlers if getattr(handler, "_gunicorn", False)), None)
 
     def _set_handler(self, log, output, fmt, stream=None):
-        """Begin with a handler that writes to the server's own log; where that is, and whether it is, the server knows."""
+        """Add a handler that writes to a log of the server, wherever the settings put that."""
         is_stock = (fmt._fmt, fmt.datefmt) == ((MESSAGE, None) if log.name == ACCESS else (LINE, DATE))
         for handler in [handler for handler in log.handlers if getattr(handler, "_gunicorn", False)]:
-            if isinstance(handler, Own):
-                # Over a reload it stays, with what somebody has made of it.
+            if isinstance(handler, OwnHandler):
+                # It survives a reload, with the changes that other code has made to it.
                 if handler.formatter is handler.made_with:
                     handler.use(fmt, is_stock)
                 return
             log.removeHandler(handler)
-        log.addHandler(Own(log.name, fmt, is_stock))
+        log.addHandler(OwnHandler(log.name, fmt, is_stock))
 
     def _get_user(self, environ):
         scheme, _, credentials = environ.get("HTTP_AUTHORIZATION", "").partition(" ")

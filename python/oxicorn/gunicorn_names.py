@@ -1,7 +1,7 @@
-"""The module ``gunicorn`` for code that wants its logger or its name, where there is no gunicorn.
+"""A module ``gunicorn`` for code that imports its logger or its name, if gunicorn is not installed.
 
-A config file or an application may say ``from gunicorn import glogging``. What is found by other ways goes before this; nothing is
-loaded before somebody asks for it.
+A config file or an application may say ``from gunicorn import glogging``. An installed gunicorn takes precedence, and nothing is
+loaded before the first import.
 """
 
 import importlib.machinery
@@ -13,11 +13,11 @@ SERVER = "gunicorn"
 
 
 class Finder:
-    """The last finder of modules."""
+    """The last finder of the module search."""
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        """A package without a place, and one module in it."""
+        """Find the package and its module ``glogging``."""
         if name == SERVER:
             return importlib.machinery.ModuleSpec(name, cls, origin="oxicorn", is_package=True)
         if name == f"{SERVER}.glogging" and getattr(sys.modules.get(SERVER), "__loader__", None) is cls:
@@ -26,11 +26,11 @@ class Finder:
 
     @staticmethod
     def create_module(spec):
-        """As always."""
+        """Use the default."""
 
     @staticmethod
     def exec_module(module):
-        """Give the module its names."""
+        """Fill the module."""
         if module.__name__ == SERVER:
             version = SERVER_SOFTWARE.split()[0].partition("/")[2]
             module.SERVER, module.__version__ = SERVER, version
@@ -43,6 +43,6 @@ class Finder:
 
 
 def install():
-    """Have the modules be found."""
+    """Add the finder."""
     if Finder not in sys.meta_path:
         sys.meta_path.append(Finder)

@@ -17,9 +17,9 @@ def _nothing(*_arguments):
 
 
 class Hooks:
-    """The functions of one reading of a config file."""
+    """The functions from one reading of a config file."""
 
-    # One for all readings: workers outlive a reload.
+    # Shared by all readings, because workers outlive a reload.
     server = None
 
     def __init__(self, functions):
@@ -27,7 +27,7 @@ class Hooks:
         self.cfg = None
 
     def settle(self, values, names):
-        """Take the settings that came of the reading, and the names of all hooks, before the first call."""
+        """Before the first call: take the settings of this reading, and the names of all hooks."""
         hooks = {name: self.functions.get(name, _nothing) for name in names}
         self.cfg = Config({**values, **hooks})
         if Hooks.server is None:
@@ -72,7 +72,7 @@ class Hooks:
                 return
 
     def mold_exit(self, pid):
-        """The process has ended that the workers of a preloaded application came out of."""
+        """The mold, which preloaded the application, has ended."""
         worker = Worker(0, self.server)
         worker.pid, worker._alive = pid, False
         self._call("child_exit", self.server, worker)
@@ -81,7 +81,7 @@ class Hooks:
         self._call("pre_exec", self.server)
 
     def succession(self, predecessor, successor):
-        """Another master has come or gone; no pid is 0."""
+        """Another master has started or ended; 0 stands for none."""
         self.server.master_pid, self.server.reexec_pid = predecessor, successor
         self.server.master_name, suffix = ("Master.2", ".2") if predecessor else ("Master", "")
         self.server.proc_name = f"{self.cfg.proc_name}{suffix}"
@@ -117,7 +117,7 @@ class Hooks:
         self._call("worker_exit", self.server, worker)
 
     def loaded(self, age, application, connections):
-        """The worker has its application; ``connections`` counts its clients."""
+        """The worker has loaded its application; ``connections`` returns the number of its clients."""
         worker = self._of(age)
         worker.wsgi, worker._connections = application, connections
 
@@ -135,7 +135,7 @@ class Hooks:
         self._call("post_request", self.server.worker, request, environ, response)
 
     def _of(self, age):
-        """The worker of this age, which another process than this may have announced."""
+        """The worker of this age. Another process may have announced it."""
         worker = self.server.worker
         if worker is None or worker.age != age:
             worker = self.server.worker = Worker(age, self.server)

@@ -1,11 +1,11 @@
-"""What applications and clients take this server for; a config file may change the names in ``gunicorn``, as with gunicorn."""
+"""The name of this server for applications and clients. A config file may change it in the module ``gunicorn``."""
 
 import os
 import sys
 
 from ._oxicorn import SERVER_SOFTWARE
 
-# gunicorn's own.
+# The value that gunicorn itself has.
 SERVER = "gunicorn"
 
 
@@ -16,12 +16,12 @@ def software():
 
 
 def field():
-    """What the field ``Server`` has been changed to; ``None`` where it has not."""
+    """The value of the field ``Server``, if a config file has changed it, or ``None``."""
     return _changed("SERVER", SERVER)
 
 
 def announce():
-    """Have the environment of this process say it, as applications look for it there."""
+    """Publish the name in the environment, where applications look for it."""
     os.environ["SERVER_SOFTWARE"] = SERVER_SOFTWARE
 
 

@@ -1,14 +1,14 @@
-"""Values of a config file that are more than the text that settings travel as: dictionaries with objects in them, classes."""
+"""Keeps values of a config file that text cannot represent: dictionaries with objects, and classes."""
 
 import json
 
-# By their text. Of the last readings only: a reload that fails goes back by one.
+# By their text. Only from the last readings: a failed reload goes back to the one before.
 _values = {}
 _MOST = 4
 
 
 def keep(value):
-    """Return the text of a dictionary, by which `value` finds the dictionary again."""
+    """Keep a dictionary, and return the text for which `value` returns it."""
     text = json.dumps(value, default=repr)
     _values.pop(text, None)
     _values[text] = value
@@ -18,7 +18,7 @@ def keep(value):
 
 
 def value(text):
-    """Return the dictionary that was kept as this text; one that came as text is made of it."""
+    """Return the dictionary kept under this text, or else parse the text."""
     return _values[text] if text in _values else json.loads(text)
 
 
@@ -26,12 +26,12 @@ _classes = {}
 
 
 def keep_class(kind):
-    """Return the text of a class, by which `found` finds it again: no import may lead there."""
+    """Keep a class, which may not be importable, and return the text for which `found` returns it."""
     text = f"{kind.__module__}.{kind.__qualname__}"
     _classes[text] = kind
     return text
 
 
 def found(text):
-    """Return the class that was kept as this text, if one was."""
+    """Return the class kept under this text, or ``None``."""
     return _classes.get(text)

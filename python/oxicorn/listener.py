@@ -1,11 +1,11 @@
-"""The sockets that the server listens on, for hooks that ask them something."""
+"""The listening sockets of the server, as hooks see them."""
 
 import os
 import socket
 
 
 class Listener:
-    """One of them, by its place among the addresses of the settings. It has the methods of a socket."""
+    """A listening socket, by its index in the addresses of the settings. It has the methods of a socket."""
 
     def __init__(self, addresses, place):
         self.cfg_addr = addresses[place]
@@ -13,11 +13,11 @@ class Listener:
         self._place = place
 
     def fileno(self):
-        """Return the number of the server's own descriptor in this process."""
+        """Return the server's own descriptor in this process."""
         found = [(number, name) for number, name in _listening() if _fits(self.cfg_addr, name)]
         if not _is_any_port(self.cfg_addr):
             return _first(found, self)
-        # The kernel's choice: none that another address names.
+        # Port 0, chosen by the kernel: skip the ports that other addresses name.
         named = [address for address in self._addresses if not _is_any_port(address)]
         found = [pair for pair in found if not any(_fits(address, pair[1]) for address in named)]
         before = sum(map(_is_any_port, self._addresses[: self._place]))
@@ -25,7 +25,7 @@ class Listener:
 
     @property
     def sock(self):
-        """The socket; what this returns has a descriptor of its own."""
+        """A socket object with a duplicate descriptor."""
         return socket.socket(fileno=os.dup(self.fileno()))
 
     def __getattr__(self, name):
@@ -44,7 +44,7 @@ def _first(found, listener):
 
 
 def _listening():
-    """Pairs of descriptor and name of the sockets of this process that listen."""
+    """Yield descriptor and name of each listening socket of this process."""
     for number in sorted(map(int, os.listdir("/proc/self/fd"))):
         try:
             if not os.readlink(f"/proc/self/fd/{number}").startswith("socket:"):
@@ -53,7 +53,7 @@ def _listening():
                 if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                     yield number, found.getsockname()
         except OSError:
-            # The descriptor of the listing itself.
+            # The descriptor that listdir used.
             continue
 
 

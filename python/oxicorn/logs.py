@@ -1,7 +1,7 @@
-"""The logger of the settings, and who has touched the two loggers of Python that are behind it.
+"""The logger of the settings, and whether its two Python loggers have been changed.
 
-While nobody has, the server writes its lines itself. A level, a filter, a handler, a formatter, a class of the application's or of a
-hook's, or a configuration has every record go through Python.
+The server writes its lines itself as long as they are unchanged. A logger class, a logging configuration, or a changed level, filter,
+handler or formatter sends every record through Python.
 """
 
 import importlib
@@ -12,21 +12,21 @@ from .request import Request, Response
 
 STOCK = ("gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd", "simple")
 LEVELS = ((10, "debug"), (20, "info"), (30, "warning"), (40, "error"))
-# Of the logger class: what is called for a request.
+# Attributes of the logger class that are used per request.
 OF_REQUESTS = ("access", "atoms", "now", "_get_user", "atoms_wrapper_class", "access_log_enabled")
 
-# The one that logs, and what its making has left on the loggers.
+# The current logger, and what its constructor added to the Python loggers.
 _logger = None
 _left = []
 
 
 def current():
-    """Return what logs."""
+    """Return the current logger."""
     return _logger
 
 
 def open(cfg):
-    """Go by these settings. An exception says what is wrong with them; everything is as before then."""
+    """Apply settings. An exception says what is wrong with them, and leaves everything as before."""
     global _logger
     before = _logger
     made_by = before and before.cfg
@@ -44,10 +44,10 @@ def open(cfg):
 
 
 def state():
-    """What the server has to know: whether its lines are Python's business, and what to look at to see whether that is still so.
+    """Describe the state of the loggers.
 
-    Returns a truth, the least level that the error log takes, whether requests are logged, whether the class wants them as
-    objects, and facts: what would be otherwise if somebody had changed it.
+    Returns whether the server can write its lines itself, the lowest level of the error log, whether requests are logged, whether
+    the class needs them as objects, and facts that would differ after a change.
     """
     log = _logger
     wants_objects = not isinstance(log, glogging.Logger) or any(
@@ -77,17 +77,17 @@ def state():
 
 
 def error(level, text):
-    """Take a record of the error log."""
+    """Log a record of the error log."""
     getattr(_logger, level)(text)
 
 
 def atoms(form, values):
-    """Take a request as its atoms."""
+    """Log a request, given its atoms."""
     _logger.access_log.info(form, Atoms(values))
 
 
 def request(seen):
-    """Take a request as objects."""
+    """Log a request, given as objects."""
     import datetime
 
     environ = seen["environ"]
@@ -101,12 +101,12 @@ def request(seen):
 
 
 def reopen():
-    """Open files again by their names."""
+    """Reopen files."""
     _logger.reopen_files()
 
 
 class Atoms(dict):
-    """The atoms of a request, made safe already; those in braces in any case, and a dash for what there is not."""
+    """Escaped atoms of a request. Names in braces are case-insensitive, and a missing value is a dash."""
 
     def __missing__(self, name):
         if name.startswith("{"):
@@ -133,7 +133,7 @@ def _class(cfg):
 
 
 def _make(kind, cfg):
-    """A new logger; what the one before has put on Python's loggers goes with it."""
+    """Make a new logger, and remove what the one before added to Python's loggers."""
     named = logging.getLogger(glogging.ERROR), logging.getLogger(glogging.ACCESS)
     for things, thing in _left:
         if thing in things:
@@ -146,13 +146,13 @@ def _make(kind, cfg):
 
 
 def _is_plain(logger):
-    """Whether nobody has changed a logger, nor the handler that it has from us."""
+    """Whether a logger and our handler on it are unchanged."""
     handler = logger.handlers[0] if len(logger.handlers) == 1 else None
     return (
         type(logger) is logging.Logger
         and not (logger.filters or logger.disabled or logger.propagate)
         and vars(logger).keys() == {*vars(_LOGGER), "manager"}
-        and type(handler) is glogging.Own
+        and type(handler) is glogging.OwnHandler
         and not (handler.filters or handler.level)
         and handler.stock is not None
         and handler.formatter is handler.stock
@@ -163,10 +163,10 @@ def _is_plain(logger):
 
 
 def _facts(thing, names):
-    """The attributes of these names, the number of all, and the class."""
+    """Facts: the attributes with these names, the number of all attributes, and the class."""
     return [*(("item", vars(thing), name) for name in names), ("length", vars(thing)), ("class", thing)]
 
 
-# To compare with.
+# Unchanged objects to compare with.
 _LOGGER = logging.Logger("oxicorn")
-_HANDLER = glogging.Own(glogging.ERROR, None, is_stock=False)
+_HANDLER = glogging.OwnHandler(glogging.ERROR, None, is_stock=False)

@@ -1,4 +1,4 @@
-"""What workers share when their application is preloaded: memory, which is what that is for, and what must not be."""
+"""Preloading: prepares the shared memory, and finds connections and threads that must not be shared."""
 
 import os
 import socket
@@ -10,18 +10,18 @@ ADVICE = "all workers share it and take what is meant for each other: open it in
 
 
 def present():
-    """Return what there is before the application is loaded: sockets, and threads."""
+    """Return the sockets and threads that exist before the application is loaded."""
     return sockets(), threading.enumerate()
 
 
 def sockets():
-    """Return the connections and listening sockets of this process: descriptors by the number of the socket."""
+    """Return the sockets of this process: descriptors by the kernel's name of the socket."""
     found = {}
     for name in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
-            # The descriptor of the listing itself.
+            # The descriptor that listdir used.
             continue
         if target.startswith("socket:"):
             found[target] = int(name)
@@ -29,7 +29,7 @@ def sockets():
 
 
 def settle(before):
-    """Ready the memory to be shared; return what the application should not have done since ``before`` was taken."""
+    """Prepare the memory for sharing, and return warnings about what the application opened since ``before``."""
     freeze()
     sockets_before, threads_before = before
     return [*_connections(sockets_before), *_threads(threads_before)]
@@ -42,10 +42,10 @@ def _connections(before):
 
 
 def _place(descriptor):
-    """Where the socket leads; ``None`` where it may be shared."""
+    """Describe the socket; ``None`` if it may be shared."""
     with socket.socket(fileno=os.dup(descriptor)) as found:
         if found.type == socket.SOCK_DGRAM:
-            # Messages stay whole, whoever sends them.
+            # Several processes may send datagrams.
             return None
         if found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
             return f"a socket that listens at {_text(found.getsockname())}"
@@ -64,7 +64,7 @@ def _text(address):
 
 
 def _threads(before):
-    # Of a thread that Python has not started it knows no more than that it has run Python code: the server's own have, where they log.
+    # A dummy is a thread that Python did not start, such as the server's own when they log.
     started = [thread for thread in threading.enumerate() if thread not in before and not isinstance(thread, threading._DummyThread)]
     names = sorted(thread.name for thread in started)
     if names:

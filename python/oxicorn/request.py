@@ -20,13 +20,13 @@ class Request:
         self._arrived = {**vars(self), "headers": list(headers)}
 
     def amend(self, environ):
-        """Have the application see what ``pre_request`` has changed: gunicorn makes its environ after that."""
+        """Apply the changes of ``pre_request`` to the environ, which gunicorn makes after that hook."""
         for name, key in IN_ENVIRON.items():
             value = getattr(self, name)
             if value != self._arrived[name]:
                 environ[key] = value
         if self.path != self._arrived["path"]:
-            # As PEP 3333 has it: octets as Latin-1.
+            # PEP 3333: octets as Latin-1.
             path = self.path.removeprefix(environ["SCRIPT_NAME"])
             environ["PATH_INFO"] = urllib.parse.unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
         if self.headers != self._arrived["headers"]:
@@ -36,12 +36,12 @@ class Request:
             environ.update((key, value) for key, value in now.items() if before.get(key) != value)
 
 
-# What a hook may change of a request, by where the application finds it.
+# Attributes that a hook may change, with their keys in the environ.
 IN_ENVIRON = {"method": "REQUEST_METHOD", "uri": "RAW_URI", "query": "QUERY_STRING", "scheme": "wsgi.url_scheme"}
 
 
 def _variables(headers):
-    """The variables of an environ for these fields."""
+    """The environ variables of these fields."""
     found = {}
     for name, value in headers:
         name = name.upper().replace("-", "_")

@@ -8,7 +8,7 @@ from .listener import Listener
 
 
 class Worker:
-    """A worker, from before its fork in the master to its end in its own process."""
+    """A worker, from just before its fork to its end."""
 
     def __init__(self, age, server):
         self.age = age
@@ -22,7 +22,7 @@ class Worker:
         self.aborted = False
         self._alive = True
         self._connections = None
-        # Requests that it has begun.
+        # The number of its requests so far.
         self.nr = 0
         self.max_requests = server.cfg.max_requests or sys.maxsize
 
@@ -31,7 +31,7 @@ class Worker:
 
     @property
     def alive(self):
-        """Whether it goes on; one that is set to false is replaced."""
+        """Whether it continues. Setting it to false has the worker replaced."""
         return self._alive
 
     @alive.setter
@@ -42,20 +42,20 @@ class Worker:
 
     @property
     def nr_conns(self):
-        """How many clients are connected to it."""
+        """The number of connected clients."""
         return self._connections() if self._connections else 0
 
     @property
     def log(self):
-        """What logs: an instance of ``logger_class``."""
+        """The logger, an instance of ``logger_class``."""
         return logs.current()
 
     def notify(self):
-        """Nothing to do: the heartbeat is the event loop's, not the application's."""
+        """Do nothing: the event loop keeps the heartbeat."""
 
 
 class Server:
-    """The master, which gunicorn calls the arbiter."""
+    """The master; gunicorn calls it the arbiter."""
 
     def __init__(self, cfg):
         self.pid = os.getpid()
@@ -65,12 +65,12 @@ class Server:
         self.worker_age = 0
         self.num_workers = None
         self.WORKERS = {}
-        # The one that is announced, and in a worker its own.
+        # In the master, the worker that is about to be forked; in a worker, itself.
         self.worker = None
         self.adopt(cfg)
 
     def adopt(self, cfg):
-        """Go by other settings, after a reload."""
+        """Take the settings of a reload."""
         self.cfg = cfg
         self.LISTENERS = [Listener(cfg.address, place) for place in range(len(cfg.address))]
         self.timeout = cfg.timeout
@@ -78,10 +78,10 @@ class Server:
 
     @property
     def address(self):
-        """Where the server listens."""
+        """The addresses that the server listens on."""
         return self.cfg.address
 
     @property
     def log(self):
-        """What logs: an instance of ``logger_class``."""
+        """The logger, an instance of ``logger_class``."""
         return logs.current()

@@ -1,7 +1,7 @@
-"""The signals of the server, as Python code sees them: with a handler, so that nobody takes them for free.
+"""Python handlers for the signals of the server, so that other code does not consider these signals unused.
 
-What sets a handler for a while and then the one of before, as ``asyncio.run`` does, leaves Python's own in place: what
-comes then is given back to the server.
+Code that sets a handler temporarily, such as ``asyncio.run``, restores Python's handler and not the server's. The next signal
+then calls the handler here, which gives the signal back to the server.
 """
 
 import signal
@@ -10,13 +10,13 @@ from . import _oxicorn
 
 
 def install(numbers):
-    """Show a handler for each of these."""
+    """Set a handler for each of these."""
     for number in numbers:
         signal.signal(number, _give_back)
 
 
 def _give_back(number, _frame):
     if not _oxicorn.reclaim_signal(number):
-        # A process that the application has forked.
+        # In a process that the application has forked.
         signal.signal(number, signal.SIG_DFL)
     signal.raise_signal(number)

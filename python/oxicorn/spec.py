@@ -8,7 +8,7 @@ import sys
 
 
 class AppError(Exception):
-    """There is no such application; its code is not to blame."""
+    """The application does not exist. It is not an error in its code."""
 
 
 def load(spec):
@@ -32,7 +32,7 @@ def load(spec):
 
 
 def _check_interface(found, spec, called):
-    """Recognise what is often named in place of a WSGI application; what cannot be told is taken for one."""
+    """Reject common mistakes, such as ASGI applications and factories. Anything unclear passes."""
     is_class = inspect.isclass(found)
     is_coroutine = inspect.iscoroutinefunction
     if is_coroutine(found) or (not is_class and is_coroutine(getattr(type(found), "__call__", None))):  # noqa: B004
@@ -40,7 +40,7 @@ def _check_interface(found, spec, called):
             f"{spec} is an ASGI application, and there are WSGI applications only: serve it with uvicorn, or wrap it "
             "(a2wsgi.ASGIMiddleware)"
         )
-    # What an object's __call__ takes is its own business: decorators and proxies say anything.
+    # The signature of an object's __call__ means nothing: decorators and proxies accept anything.
     if not (inspect.isfunction(found) or is_class):
         return
     try:
@@ -100,7 +100,7 @@ def _module(name, expression):
 
 
 def _parse(expression, spec):
-    """The attribute path, and the call where there is one."""
+    """The attribute path, and the call if there is one."""
     try:
         node = ast.parse(expression, mode="eval").body
     except SyntaxError:
@@ -127,7 +127,7 @@ def _make(factory, call, spec):
     try:
         return factory(*arguments, **keywords)
     except TypeError as error:
-        # Without a frame of the factory's own the call itself was wrong.
+        # Without a frame of the factory, the call itself was wrong.
         if error.__traceback__.tb_next is None:
             raise AppError(f"{spec}: {error}") from None
         raise

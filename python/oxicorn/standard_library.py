@@ -5,8 +5,8 @@ import os
 import sys
 from importlib.machinery import PathFinder
 
-# Names that a project cannot have under gunicorn: its script loads the standard modules before it looks into the project.
-# `queue` is one of these too, with a new gunicorn alone.
+# Names that a project cannot use under gunicorn, whose script loads these standard modules before it looks into the project.
+# The newest gunicorn also loads `queue`.
 TAKEN = frozenset(
     """
     abc argparse array ast atexit base64 binascii bisect builtins bz2 calendar codecs collections contextlib copy copyreg
@@ -21,7 +21,7 @@ STANDARD = os.path.dirname(os.__file__)
 
 
 class TakenNames:
-    """Finds those in the standard library, whether the master has loaded them or not."""
+    """Finds these names in the standard library, whether or not the master has loaded them."""
 
     @staticmethod
     def find_spec(name, path=None, target=None):
@@ -31,30 +31,30 @@ class TakenNames:
 
 
 def protect():
-    """From here on the module search path may begin with the project's directories."""
+    """Call this before directories of the project come first on the module search path."""
     if TakenNames not in sys.meta_path:
         sys.meta_path.insert(0, TakenNames)
 
 
 def give_way():
-    """Forget the standard modules that are in the way of the project's own.
+    """Unload standard modules that hide modules of the project.
 
-    A directory before the standard library on the module search path has one of the same name, which is what an import
-    would have found, had the server not loaded the other.
+    A directory before the standard library on the module search path has a module of the same name, which an import would
+    find if the server had not already loaded the standard one.
     """
     first = next((number for number, entry in enumerate(sys.path) if is_entry(entry)), len(sys.path))
     ahead = [entry for entry in sys.path[:first] if isinstance(entry, str)]
     names = {name.partition(".")[0] for name in sys.modules} - TAKEN
     for name in sorted(names & _listed(ahead)):
         found = PathFinder.find_spec(name, ahead)
-        # Without a loader it is a mere folder, which any module goes before.
+        # Without a loader it is a plain folder, and a module takes precedence.
         if found and found.loader and _is_standard_module(sys.modules[name] if name in sys.modules else None):
             for loaded in [loaded for loaded in sys.modules if loaded == name or loaded.startswith(f"{name}.")]:
                 del sys.modules[loaded]
 
 
 def _listed(directories):
-    """The names of what is in them, without what follows a full stop."""
+    """The names of their entries, up to the first full stop."""
     found = set()
     for directory in directories:
         with contextlib.suppress(OSError):
@@ -63,8 +63,8 @@ def _listed(directories):
 
 
 def is_entry(entry):
-    """Whether an entry of the module search path is the standard library's."""
-    # As imports do, which pass over what is no text.
+    """Whether an entry of the module search path belongs to the standard library."""
+    # Imports skip entries that are not strings, too.
     if not isinstance(entry, str):
         return False
     inside = entry == STANDARD or entry.startswith(STANDARD + os.sep)

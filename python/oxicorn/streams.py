@@ -1,11 +1,11 @@
-"""The standard streams, which whoever starts the server may have closed (``2>&-``)."""
+"""Standard streams that were closed when the server was started (``2>&-``)."""
 
 import os
 import sys
 
 
 def open_missing():
-    """Open the null device for those that are closed: the next file would get its number, and what is printed."""
+    """Open the null device for closed ones. Otherwise the next file would get their number, and the output."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)

@@ -1,14 +1,14 @@
-"""What Python's ``threading`` does at the beginning of a thread, for the request threads of the server."""
+"""Sets up request threads as Python's ``threading`` does with its own threads."""
 
 import sys
 import threading
 
 
 def begin():
-    """Trace and profile this thread, where ``threading.settrace`` and ``threading.setprofile`` say so."""
+    """Apply ``threading.settrace`` and ``threading.setprofile`` to this thread."""
     if threading.get_ident() == threading.main_thread().ident:
         return
-    # There are no functions to ask before Python 3.10.
+    # Python before 3.10 has no public functions for this.
     if threading._trace_hook:
         sys.settrace(threading._trace_hook)
     if threading._profile_hook:

@@ -1,1 +1,1 @@
-"""What programs that embed gunicorn import from ``gunicorn.app``."""
+"""The counterpart of ``gunicorn.app``, for programs that embed the server."""

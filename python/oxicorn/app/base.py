@@ -1,4 +1,4 @@
-"""``BaseApplication`` for programs that bring their own settings and application, as with gunicorn:
+"""``BaseApplication`` for programs that bring their own settings and application:
 
     class Standalone(oxicorn.app.base.BaseApplication):
         def load_config(self):
@@ -20,18 +20,18 @@ from ..config_file import convert, default_file, variables
 
 
 class Config(Values):
-    """The settings of a program: those that it sets, over the defaults."""
+    """The settings of a program: its own, over the defaults."""
 
     def __init__(self, usage=None, prog=None):
         super().__init__(_oxicorn.defaults())
         self.usage = usage
         self.prog = prog or os.path.basename(sys.argv[0])
         self.env_orig = os.environ.copy()
-        # What was set, in the order of setting.
+        # The values that were set, in order.
         self.chosen = {}
 
     def set(self, name, value):
-        """Set one setting by its name. A ``ValueError`` says what would be right."""
+        """Set one setting. A ``ValueError`` says what would be right."""
         if name not in self.settings:
             raise AttributeError(f"there is no setting called {name}")
         self.settings[name].value = _oxicorn.checked(name, *convert(name, value), value)
@@ -56,7 +56,7 @@ class BaseApplication:
         self.do_load_config()
 
     def do_load_config(self):
-        """Read the settings, from nothing; what is wrong with them ends the program."""
+        """Read all settings. An error ends the program."""
         try:
             self.load_default_config()
             self.load_config()
@@ -65,11 +65,11 @@ class BaseApplication:
             sys.exit(1)
 
     def load_default_config(self):
-        """Begin with the defaults."""
+        """Start from the defaults."""
         self.cfg = Config(self.usage, prog=self.prog)
 
     def load_config(self):
-        """Set what is not to be at its default, with ``self.cfg.set``."""
+        """Set values with ``self.cfg.set``."""
         raise NotImplementedError
 
     def load(self):
@@ -81,7 +81,7 @@ class BaseApplication:
         self.do_load_config()
 
     def wsgi(self):
-        """Return the WSGI callable, loaded when it is first asked for."""
+        """Return the WSGI callable, and load it on the first call."""
         if self.callable is None:
             self.callable = self.load()
         return self.callable
@@ -97,14 +97,14 @@ class BaseApplication:
 class Application(BaseApplication):
     """An application whose settings come from the command line and the other sources of the ``oxicorn`` command.
 
-    A subclass may have an ``init`` that returns settings of its own, which count less than any of these sources.
+    A subclass may have an ``init`` that returns settings of its own. All these sources override them.
     """
 
     def init(self, parser, opts, args):
-        """Return settings by their names, or nothing. ``opts`` has what the command line says, as texts."""
+        """Return settings by name, or ``None``. ``opts`` has the values of the command line as strings."""
 
     def load_config(self):
-        """Take the subclass's settings, and over them those of the config file."""
+        """Apply the settings of the subclass, then those of the config file."""
         self.cfg.prog = self.prog
         if not self._has_own_settings():
             return
@@ -119,17 +119,17 @@ class Application(BaseApplication):
             self.load_config_from_file(place)
 
     def get_config_from_filename(self, filename):
-        """Execute a config file; its variables by their names."""
+        """Execute a config file and return its variables by name."""
         if not os.path.exists(filename):
             raise RuntimeError(f"{filename!r} doesn't exist")
         return variables(os.path.abspath(filename), is_module=False)
 
     def get_config_from_module_name(self, module_name):
-        """Import a module of settings; its variables by their names."""
+        """Import a module of settings and return its variables by name."""
         return variables(module_name, is_module=True)
 
     def load_config_from_module_name_or_filename(self, location):
-        """Set what ``PATH``, ``file:PATH`` or ``python:MODULE`` says; what is no setting is left out."""
+        """Apply the settings of ``PATH``, ``file:PATH`` or ``python:MODULE``, and ignore other names."""
         if location.startswith("python:"):
             found = self.get_config_from_module_name(location[len("python:") :])
         else:
@@ -140,18 +140,18 @@ class Application(BaseApplication):
         return found
 
     def load_config_from_file(self, filename):
-        """As ``load_config_from_module_name_or_filename``."""
+        """Like ``load_config_from_module_name_or_filename``."""
         return self.load_config_from_module_name_or_filename(filename)
 
     def chdir(self):
-        """Go to the directory of the settings, and find modules there."""
+        """Change to the directory of the settings, and add it to the module search path."""
         directory = self.cfg.chdir or os.getcwd()
         os.chdir(directory)
         if directory not in sys.path:
             sys.path.insert(0, directory)
 
     def run(self):
-        """Serve what the command line names, unless the subclass has settings of its own."""
+        """Serve by the command line, or by the settings of the subclass."""
         if type(self).load_config is not Application.load_config:
             super().run()
         if self._has_own_settings():

@@ -1,4 +1,4 @@
-"""The server of a PasteDeploy file, for ``pserve``:
+"""The server section of a PasteDeploy file, for ``pserve``:
 
     [server:main]
     use = egg:oxicorn#main
@@ -14,7 +14,7 @@ from .wsgiapp import WSGIApplication
 
 
 def serve(application, global_conf, **local_conf):
-    """Serve ``application`` by what its file says, and end the program."""
+    """Serve ``application`` by the settings of its file, and end the program."""
     file = global_conf.get("__file__")
     config = local_conf.pop("config", None)
     host, port = local_conf.pop("host", ""), local_conf.pop("port", "")

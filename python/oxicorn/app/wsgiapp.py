@@ -15,7 +15,7 @@ class WSGIApplication(Application):
 
 
 def run(prog=None):
-    """Serve as the command line says, and end the program."""
+    """Serve by the command line, and end the program."""
     WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]", prog=prog).run()
 
 
