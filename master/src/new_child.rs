@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 use oxicorn_common::hooks::{HookError, HookEvent};
 use oxicorn_common::{Message, MessageSender, WorkerContext, exit_code, signals};
-use oxicorn_worker::{Boot, End, run_runner, run_web};
+use oxicorn_worker::{Boot, ExitProcess, run_runner, run_web};
 
 use crate::child_context::{ChildContext, end_process};
 use crate::generation::Generation;
@@ -51,7 +51,7 @@ impl NewChild {
         code
     }
 
-    fn serve(mut self, mut context: ChildContext, generation: Generation, end: End) -> i32 {
+    fn serve(mut self, mut context: ChildContext, generation: Generation, end: ExitProcess) -> i32 {
         let prepared = self.prepare(&mut context, &generation);
         let listeners = prepared.and_then(|()| Ok(generation.listeners.for_child()?));
         let listeners = match listeners {

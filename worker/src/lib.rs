@@ -44,5 +44,5 @@ mod transport;
 mod worker_shared;
 
 pub use boot::{Boot, preload, run_runner, run_web};
-pub use threads::End;
+pub use threads::ExitProcess;
 pub use tls::{TlsConfig, TlsError};

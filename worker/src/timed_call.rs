@@ -12,7 +12,7 @@ use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock};
 /// `T` is what is known of the call; its memory is used again by the next one.
 #[derive(Debug)]
 pub(crate) struct TimedCall<T> {
-    state: Mutex<State<T>>,
+    state: Mutex<CallState<T>>,
     /// Pieces of responses that the application has made on this thread, heads included.
     pieces: AtomicU64,
     /// The thread waits for its client.
@@ -21,7 +21,7 @@ pub(crate) struct TimedCall<T> {
 
 /// Locked for a few instructions at the beginning and the end of a call, and by the leader's looks.
 #[derive(Debug)]
-struct State<T> {
+struct CallState<T> {
     call: T,
     /// Since when the application has been waited for: the beginning, or its last piece.
     since: Option<Instant>,
@@ -52,7 +52,7 @@ pub(crate) enum CallTime<T> {
 impl<T> TimedCall<T> {
     pub(crate) fn new(call: T) -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(CallState {
                 call,
                 since: None,
                 pieces: 0,
@@ -148,7 +148,7 @@ impl<T> TimedCall<T> {
     }
 
     /// How long the application has been waited for, as far as can be seen `now`.
-    fn age(&self, state: &mut MutexGuard<'_, State<T>>, now: Instant) -> Option<Duration> {
+    fn age(&self, state: &mut MutexGuard<'_, CallState<T>>, now: Instant) -> Option<Duration> {
         let since = state.since.filter(|_| !state.given_up)?;
         // Acquire, and before `pieces`: see `while_waiting`.
         let waits = self.waits.load(Ordering::Acquire);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oxicorn_common::{Application, Handoff, Listener, MessageSender, WorkerContext};
 
-use crate::threads::End;
+use crate::threads::ExitProcess;
 use crate::tls::TlsConfig;
 
 #[allow(
@@ -20,5 +20,5 @@ pub struct Boot {
     /// Set where clients are to speak TLS.
     pub tls: Option<TlsConfig>,
     /// Ends the process of a web worker whose main thread is stuck, on another thread.
-    pub end: End,
+    pub end: ExitProcess,
 }

@@ -31,7 +31,7 @@ use crate::worker_shared::WorkerShared;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Ends the process with an exit code, on whichever thread.
-pub type End = Box<dyn FnOnce(i32) + Send>;
+pub type ExitProcess = Box<dyn FnOnce(i32) + Send>;
 
 /// Why the threads of a worker could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ pub(crate) fn run(
     reactor: Reactor,
     waker: Waker,
     ready: impl FnOnce(),
-    end: End,
+    end: ExitProcess,
 ) -> Result<i32, LaunchError> {
     let threads = shared.settings.threads;
     let over = eventfd().map_err(LaunchError::EventFd)?;
@@ -108,7 +108,7 @@ fn guarded(life: impl FnOnce()) {
 }
 
 /// Returns when the main thread has taken `end`, and will end the process.
-fn end_if_main_is_stuck(pool: &ThreadPool, end: &Mutex<Option<End>>, code: i32) {
+fn end_if_main_is_stuck(pool: &ThreadPool, end: &Mutex<Option<ExitProcess>>, code: i32) {
     while lock(end).is_some() {
         if !pool.is_only_thread_busy() {
             thread::park_timeout(PAUSE);

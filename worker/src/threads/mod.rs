@@ -31,7 +31,7 @@ mod watchdog;
 
 use std::time::Duration;
 
-pub use launch::End;
+pub use launch::ExitProcess;
 pub(crate) use launch::{LaunchError, run};
 
 /// A turn of the reactor ends after this at the latest.

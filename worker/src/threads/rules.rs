@@ -63,7 +63,7 @@ pub(super) enum Caller {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum WatchdogAction {
     /// Until the next tick.
     Wait,
     /// Until a call begins.
@@ -106,34 +106,34 @@ impl WatchdogRules {
     }
 
     /// What to do now. `look` costs system calls, and is used only where one call seems to last.
-    pub(super) fn tick(&mut self, tick: Tick, look: impl FnOnce() -> Caller) -> Action {
+    pub(super) fn tick(&mut self, tick: Tick, look: impl FnOnce() -> Caller) -> WatchdogAction {
         self.calm = self.calm.saturating_add(1);
         let is_new = std::mem::replace(&mut self.calls, tick.calls) != tick.calls;
         if is_new {
             self.quiet = 0;
             self.stalled_since = None;
-            return Action::Wait;
+            return WatchdogAction::Wait;
         }
         if tick.led {
             self.stalled_since = None;
             self.quiet += 1;
             if self.quiet <= TICKS_UNTIL_DORMANT {
-                return Action::Wait;
+                return WatchdogAction::Wait;
             }
             self.quiet = 0;
-            return Action::Sleep;
+            return WatchdogAction::Sleep;
         }
         self.quiet = 0;
         let since = *self.stalled_since.get_or_insert(tick.now);
         let is_due = tick.now.saturating_duration_since(since) >= COMPUTES
             || look() != Caller::Computes { elsewhere: false };
         if !is_due {
-            return Action::Wait;
+            return WatchdogAction::Wait;
         }
         self.calm = 0;
         match tick.idle {
-            0 => Action::Lead,
-            _ => Action::Promote,
+            0 => WatchdogAction::Lead,
+            _ => WatchdogAction::Promote,
         }
     }
 }
@@ -169,12 +169,12 @@ mod tests {
             self.tick.led = false;
         }
 
-        fn next(&mut self, caller: Caller) -> Action {
+        fn next(&mut self, caller: Caller) -> WatchdogAction {
             self.tick.now += TICK;
             self.rules.tick(self.tick, || caller)
         }
 
-        fn next_unlooked(&mut self) -> Action {
+        fn next_unlooked(&mut self) -> WatchdogAction {
             self.tick.now += TICK;
             self.rules.tick(self.tick, || panic!("a look costs"))
         }
@@ -184,10 +184,18 @@ mod tests {
     fn a_leader_that_waits_is_relieved_at_the_second_tick() {
         let mut ticks = Ticks::new();
         ticks.call();
-        assert_eq!(ticks.next_unlooked(), Action::Wait, "it has just begun");
-        assert_eq!(ticks.next(Caller::Waits), Action::Promote);
+        assert_eq!(
+            ticks.next_unlooked(),
+            WatchdogAction::Wait,
+            "it has just begun"
+        );
+        assert_eq!(ticks.next(Caller::Waits), WatchdogAction::Promote);
         ticks.tick.idle = 0;
-        assert_eq!(ticks.next(Caller::Waits), Action::Lead, "no follower");
+        assert_eq!(
+            ticks.next(Caller::Waits),
+            WatchdogAction::Lead,
+            "no follower"
+        );
     }
 
     #[test]
@@ -196,14 +204,22 @@ mod tests {
         ticks.call();
         ticks.next_unlooked();
         for _ in 0..COMPUTES.as_millis() {
-            assert_eq!(ticks.next(COMPUTING), Action::Wait);
+            assert_eq!(ticks.next(COMPUTING), WatchdogAction::Wait);
         }
-        assert_eq!(ticks.next_unlooked(), Action::Promote, "its time is over");
+        assert_eq!(
+            ticks.next_unlooked(),
+            WatchdogAction::Promote,
+            "its time is over"
+        );
         let mut ticks = Ticks::new();
         ticks.call();
         ticks.next_unlooked();
         let elsewhere = Caller::Computes { elsewhere: true };
-        assert_eq!(ticks.next(elsewhere), Action::Promote, "a sibling is idle");
+        assert_eq!(
+            ticks.next(elsewhere),
+            WatchdogAction::Promote,
+            "a sibling is idle"
+        );
     }
 
     #[test]
@@ -213,26 +229,30 @@ mod tests {
             ticks.call();
             ticks.next_unlooked();
             for _ in 1..COMPUTES.as_millis() {
-                assert_eq!(ticks.next(COMPUTING), Action::Wait);
+                assert_eq!(ticks.next(COMPUTING), WatchdogAction::Wait);
             }
         }
         ticks.tick.led = true;
-        assert_eq!(ticks.next_unlooked(), Action::Wait);
+        assert_eq!(ticks.next_unlooked(), WatchdogAction::Wait);
         ticks.tick.led = false;
-        assert_eq!(ticks.next(COMPUTING), Action::Wait);
+        assert_eq!(ticks.next(COMPUTING), WatchdogAction::Wait);
     }
 
     #[test]
     fn a_watchdog_that_is_not_needed_sleeps() {
         let mut ticks = Ticks::new();
         for _ in 0..TICKS_UNTIL_DORMANT {
-            assert_eq!(ticks.next_unlooked(), Action::Wait);
+            assert_eq!(ticks.next_unlooked(), WatchdogAction::Wait);
         }
-        assert_eq!(ticks.next_unlooked(), Action::Sleep);
-        assert_eq!(ticks.next_unlooked(), Action::Wait, "and begins again");
+        assert_eq!(ticks.next_unlooked(), WatchdogAction::Sleep);
+        assert_eq!(
+            ticks.next_unlooked(),
+            WatchdogAction::Wait,
+            "and begins again"
+        );
         for _ in 0..3 * TICKS_UNTIL_DORMANT {
             ticks.tick.calls += 1;
-            assert_eq!(ticks.next_unlooked(), Action::Wait, "requests come");
+            assert_eq!(ticks.next_unlooked(), WatchdogAction::Wait, "requests come");
         }
     }
 

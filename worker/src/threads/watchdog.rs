@@ -8,7 +8,7 @@ use log::warn;
 
 use super::TURN;
 use super::pool::ThreadPool;
-use super::rules::{Action, Caller, Tick, WatchdogRules};
+use super::rules::{Caller, Tick, WatchdogAction, WatchdogRules};
 use super::thread_state;
 use crate::reactor::Reactor;
 
@@ -30,10 +30,12 @@ pub(super) fn watch(pool: &ThreadPool) -> i32 {
             now: Instant::now(),
         };
         match rules.tick(tick, || look_at_caller(pool)) {
-            Action::Wait => {}
-            Action::Sleep => leadership.sleep_until_call(tick.calls),
-            Action::Promote => drop(leadership.promote()),
-            Action::Lead => leadership.stand_in(|reactor, needed| lead(pool, reactor, needed)),
+            WatchdogAction::Wait => {}
+            WatchdogAction::Sleep => leadership.sleep_until_call(tick.calls),
+            WatchdogAction::Promote => drop(leadership.promote()),
+            WatchdogAction::Lead => {
+                leadership.stand_in(|reactor, needed| lead(pool, reactor, needed))
+            }
         }
     }
 }
