@@ -60,7 +60,7 @@ def post_worker_init(worker):
 """
 
 
-@hooked("-c", "{folder}/conf.py", files={"conf.py": WRAP})
+@objects("-c", "{folder}/conf.py", files={"conf.py": WRAP})
 def the_application_of_a_worker_can_be_wrapped(server):
     return {"field": server.get("/sleep/0").field("X-Wrapped")}
 
