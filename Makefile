@@ -1,21 +1,21 @@
-# What a person types; .ci/run types the same. `make` alone lists the targets. Each installs what it needs first.
+# `make` lists the targets. Each installs what it needs first. .ci/run uses the same targets.
 
 CARGO ?= cargo
-# Where rustup puts cargo, for a shell that was open before.
+# The folder of rustup, for a shell that was already open.
 export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
-# The guide's own ab and wrk lines work against this address.
+# The address in the guide's ab and wrk commands.
 BIND ?= 127.0.0.1:5002
 WORKERS ?= 4
 THREADS ?= 2
 APP ?= native:eventstreammonitor
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
-# Of `make bench`: all without a name, see scripts/bench --list.
+# Workloads of `make bench`, by default all: scripts/bench --list.
 WORKLOADS ?=
 ROUNDS ?= 5
 SECONDS ?= 2
 BINARY := target/release/oxicorn
-# Theirs alone: what `make services` has started stays as it is.
+# Of the tests alone, separate from those of `make services`.
 TEST_SERVICES := $(CURDIR)/target/services
 
 # The programs of scripts/requirements-lint.txt.
@@ -34,7 +34,7 @@ endif
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Says nothing where nothing is missing.
+# Prints nothing if nothing is missing.
 need-%:
 	@scripts/install-deps $*
 
@@ -60,7 +60,7 @@ test: need-test ## every test: units, request corpus, the real binary over real 
 	python3 -B tests/prometheus_test.py
 	$(MAKE) --no-print-directory python-test
 
-test-busy: need-test ## the same on a busy machine: beside a loop on each processor that has the precedence
+test-busy: need-test ## the same on a busy machine: beside a loop of higher priority on each processor
 	scripts/busy $(MAKE) --no-print-directory test
 
 python: need-python ## the wheel, in release, into .venv/: .venv/bin/oxicorn
@@ -84,16 +84,16 @@ lint: need-lint ## formatting, spelling, licences, and the lints of Rust, Python
 fmt: ## format the code
 	$(CARGO) fmt --all
 
-bench: need-bench build ## oxicorn beside its peers: docs/performance.md; WORKLOADS="hello sleep-20" for a part
+bench: need-bench build ## measure oxicorn beside its peers: docs/performance.md; WORKLOADS="hello sleep-20" for a part
 	scripts/bench --rounds $(ROUNDS) --seconds $(SECONDS) $(WORKLOADS)
 
 services: ## start PostgreSQL, Redis and Kafka on loopback, for development
 	scripts/services up
 
-install: build ## install the binary, its systemd unit and its file of settings under PREFIX and SYSCONFDIR
+install: build ## install the binary, its systemd unit and its settings file under PREFIX and SYSCONFDIR
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/oxicorn
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(SYSCONFDIR)
 	sed -e 's|/usr/local/bin/|$(PREFIX)/bin/|' -e 's|=-/etc/|=-$(SYSCONFDIR)/|' etc/oxicorn.service \
 		> $(DESTDIR)$(PREFIX)/lib/systemd/system/oxicorn.service
-	# What somebody has written there stays.
+	# Keeps an existing file.
 	test -e $(DESTDIR)$(SYSCONFDIR)/oxicorn.env || install -m 640 etc/oxicorn.env $(DESTDIR)$(SYSCONFDIR)/oxicorn.env

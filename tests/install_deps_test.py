@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""scripts/install-deps on a machine without anything: the commands of this one are hidden from it, and apt-get is a stand-in
-that makes the commands of the packages which it is asked for.
+"""scripts/install-deps on an empty machine: the commands of this one are hidden, and a fake apt-get creates the commands of
+the packages that it should install.
 
     python3 tests/install_deps_test.py
 """
@@ -15,13 +15,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "scripts/install-deps"
-# What a Debian without any package of ours has, as far as the script uses it.
+# The commands of a minimal Debian that the script uses.
 ALWAYS_THERE = ("cat chmod cut dirname env grep head id ls mkdir mount rm sed sh sort tee touch").split()
-# package -> the commands that it brings, as the script has them; ensurepip is none.
+# The commands of each package, according to the script; ensurepip is no command.
 PACKAGES = {"rustup": {"rustup"}, "python3-venv": set()}
 for _command, _package in re.findall(r"\b(?:need|lack) ([a-z0-9-]+) ([a-z0-9-]+)$", SCRIPT.read_text(), re.M):
     PACKAGES.setdefault(_package, set()).add(_command)
-# What only `make bench` takes.
+# Only for `make bench`.
 BENCH = {"wrk", "apache2-utils", "libev-dev", "python3-dev"}
 APT = """#!/bin/sh
 echo "$@" >> {log}
@@ -154,7 +154,7 @@ class InstallDepsTest(unittest.TestCase):
         path.chmod(0o755)
 
     def run_script(self, *groups):
-        # Where Debian keeps what is not on the path.
+        # Folders of Debian that are not on the path.
         hidden = [path for path in ("/usr/sbin", "/usr/lib/postgresql") if os.path.isdir(path)]
         command = "; ".join([*(f"mount -t tmpfs none {path}" for path in hidden), 'exec "$@"'])
         return subprocess.run(
@@ -168,7 +168,7 @@ class MakefileTest(unittest.TestCase):
         groups = {"run": "build", "check": "lint"}
         for target in ("run", "test", "lint", "check", "python", "bench"):
             with self.subTest(target):
-                # Without what a make that runs this test would say to one below it.
+                # Without the variables of a make that runs this test.
                 environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
                 told = subprocess.run(
                     ["make", "-n", target], cwd=ROOT, env=environ, capture_output=True, text=True, check=True,

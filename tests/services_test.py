@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives scripts/services with the real servers and asks each with its own client.
+"""Runs scripts/services with the real servers, and asks each with its own client.
 
     python3 tests/services_test.py
 

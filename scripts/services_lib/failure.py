@@ -1,5 +1,5 @@
-"""What goes wrong in a way that the person at the keyboard can mend: one clear message, no traceback."""
+"""An error that the user can fix: one clear message without a traceback."""
 
 
 class Failure(Exception):
-    """The message says what failed and, where there is a log, how it ended."""
+    """The message says what failed, with the end of the log if there is one."""

@@ -1,10 +1,10 @@
-"""The throw-away folder: one record a service, and the lock that keeps two commands apart.
+"""The temporary folder: one record per service, and the lock that keeps two commands apart.
 
     FOLDER/state.json     {name: {"home", "ports", "pid", "birth"}}
     FOLDER/NAME/          the service's data, removed with it
-    FOLDER/NAME.log       what it printed
+    FOLDER/NAME.log       its output
 
-The folder itself is what is locked, for it is all that is left to lock when `down` has removed its files.
+The lock is on the folder itself, because `down` removes all files.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ PORTS_TRIED = 200
 
 
 class Folder:
-    """Reads need no lock, for the state is replaced whole; whoever changes something holds `locked`."""
+    """Reading needs no lock, because the state is replaced as a whole. Changes need `locked`."""
 
     def __init__(self, path):
         self.path = Path(path).absolute()
@@ -33,13 +33,13 @@ class Folder:
 
     @contextlib.contextmanager
     def locked(self):
-        """Makes the folder where it is missing and keeps other commands out until the block ends."""
+        """Creates the folder if necessary, and keeps other commands out until the block ends."""
         while True:
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDONLY)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
-                # The one who held the lock before may have removed the folder.
+                # The previous holder of the lock may have removed the folder.
                 if not self.path.exists() or not os.path.samestat(os.fstat(descriptor), self.path.stat()):
                     continue
                 self._own()
@@ -49,14 +49,14 @@ class Folder:
                 os.close(descriptor)
 
     def records(self):
-        """The services that are set up, by name; empty when there is no folder."""
+        """The services that are set up, by name; empty without a folder."""
         try:
             return json.loads(self._state.read_text())
         except FileNotFoundError:
             return {}
 
     def keep(self, name, record):
-        """Writes one service's record; `None` forgets it."""
+        """Writes the record of a service; `None` removes it."""
         with self._writer:
             records = self.records()
             if record is None:
@@ -68,14 +68,14 @@ class Folder:
             fresh.replace(self._state)
 
     def remove(self):
-        """Removes the folder with all that is in it."""
+        """Removes the folder with its contents."""
         shutil.rmtree(self.path)
 
     def free_port(self):
-        """A loopback port that nobody listens on and no record names.
+        """A loopback port that is free and in no record.
 
-        It lies below the range from which the kernel picks a client's own port: a client that knocks at a stopped
-        service could otherwise be given that very port and be connected to itself.
+        It lies below the range from which the kernel picks the port of a client. Otherwise a client of a stopped
+        service could get that same port and connect to itself.
         """
         lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
         taken = {port for record in self.records().values() for port in record["ports"].values()}

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched by Maven once, kept in a cache that all projects of this user share."""
+"""Kafka's jars: Maven fetches them once into a cache that all checkouts of this user share."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from .service import say
 PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
 TRIES = 3
 
-# slf4j-simple logs to standard error and is set by system properties alone, the same way for both generations.
+# slf4j-simple logs to standard error, and system properties configure it in the same way for both generations.
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>oxicorn</groupId>
@@ -43,15 +43,15 @@ class Jars:
         self._folder = _cache() / f"kafka-{version}"
 
     def ready(self):
-        """Whether the cache holds this version; it is put there whole or not at all."""
+        """Whether the cache holds this version. A version is added completely or not at all."""
         return self._folder.is_dir()
 
     def classpath(self):
-        """What `java -cp` takes: every jar of the folder."""
+        """The argument of `java -cp`: every jar of the folder."""
         return f"{self._folder}/*"
 
     def fetch(self):
-        """Asks Maven unless the cache has it; a download that breaks off is tried again."""
+        """Fetches the jars unless the cache has them, and retries an interrupted download."""
         if self.ready():
             return
         say(f"fetching Kafka {self._version} into {self._folder}")
@@ -63,7 +63,7 @@ class Jars:
                     self._adopt(Path(scratch) / "jars")
                     return
             if attempt < TRIES:
-                say(f"Maven failed, attempt {attempt} of {TRIES}; once more")
+                say(f"Maven failed, attempt {attempt} of {TRIES}; trying again")
                 time.sleep(attempt)
         tail = "\n".join(result.stdout.strip().splitlines()[-8:])
         raise Failure(f"Maven cannot fetch Kafka {self._version}:\n{tail}")
@@ -91,7 +91,7 @@ class Jars:
         try:
             fetched.rename(self._folder)
         except OSError:
-            # Another command was faster; its jars are the same.
+            # Another command was faster, with the same jars.
             if not self.ready():
                 raise
             shutil.rmtree(fetched)

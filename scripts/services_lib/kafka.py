@@ -1,6 +1,6 @@
 """Apache Kafka as one KRaft node, broker and controller in one process, in two generations.
 
-4.0 dropped the oldest versions of the protocol (KIP-896), so clients are tried against the last 3.x and a 4.x.
+4.0 dropped the oldest versions of the protocol (KIP-896), so clients are tested against the last 3.x and a 4.x.
 """
 
 import base64
@@ -38,10 +38,10 @@ group.initial.rebalance.delay.ms=0
 # A killed broker comes back only after its former session has run out: 3 s rather than 9.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-# A consumer may ask for short sessions, so that a test need not wait long for a dead one to be noticed.
+# Allows short sessions, so that a test need not wait long until a dead consumer is noticed.
 group.min.session.timeout.ms=1000
 
-# The default of 128 MiB does not go with a heap of 256 MiB.
+# The default of 128 MiB is too large for a heap of 256 MiB.
 log.cleaner.dedupe.buffer.size=8388608
 """
 
@@ -76,13 +76,13 @@ class Kafka(Service):
 
     def prepare(self):
         settings = {"port": self.port(), "controller": self.port("controller"), "logs": self.home / "logs"}
-        # What comes later in the file counts.
+        # Later lines of the file override earlier ones.
         more = os.environ.get("OXICORN_KAFKA_SETTINGS", "")
         for place in ("port", "controller"):
             more = more.replace("{" + place + "}", str(settings[place]))
         self._properties().write_text(CONFIGURATION.format(**settings) + more + "\n")
         identity = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # With an equals sign: an identity that begins with a hyphen would pass for an option.
+        # With an equals sign, because an identity that begins with a hyphen would look like an option.
         words = ["format", f"--cluster-id={identity}", "--config", self._properties()]
         self.run([*self._java(), "kafka.tools.StorageTool", *words])
 
@@ -90,7 +90,7 @@ class Kafka(Service):
         return self.launch([*self._java(), *LOGGING, "kafka.Kafka", self._properties()])
 
     def answers(self):
-        """Whether the broker lists itself: it does so once its controller has let it in."""
+        """Whether the broker lists itself, which it does after its controller has admitted it."""
         try:
             with socket.create_connection(("127.0.0.1", self.port()), timeout=5) as connection:
                 return _brokers(connection) > 0
@@ -112,7 +112,7 @@ class Kafka(Service):
 
 
 class Kafka39(Kafka):
-    """The last generation that speaks the protocol's oldest versions."""
+    """The last generation with the oldest versions of the protocol."""
 
     name = "kafka39"
     version = "3.9.2"
@@ -120,7 +120,7 @@ class Kafka39(Kafka):
 
 
 class Kafka4(Kafka):
-    """The present generation."""
+    """The current generation."""
 
     name = "kafka4"
     version = "4.3.1"
@@ -128,7 +128,7 @@ class Kafka4(Kafka):
 
 
 def _brokers(connection):
-    """Asks for the cluster's metadata without any topic, in version 4: both generations know it."""
+    """Asks for metadata without topics, in version 4, which both generations support."""
     client = b"oxicorn"
     metadata, version, correlation = 3, 4, 1
     request = struct.pack(f">hhih{len(client)}sib", metadata, version, correlation, len(client), client, 0, 0)

@@ -1,4 +1,4 @@
-"""The user a server runs as: PostgreSQL refuses to run as root, so root hands it to somebody else."""
+"""The user of a server: PostgreSQL refuses to run as root, so root starts it as another user."""
 
 import os
 import pwd
@@ -15,7 +15,7 @@ class Owner:
 
     @classmethod
     def unprivileged(cls):
-        """`postgres` or `nobody` for root; `None` for everybody else, who stays who they are."""
+        """`postgres` or `nobody` for root; `None` for any other user, who needs no switch."""
         if os.geteuid() != 0:
             return None
         for name in ("postgres", "nobody"):
@@ -34,5 +34,5 @@ class Owner:
         shutil.chown(path, self._uid, self._gid)
 
     def reaches(self, path):
-        """Whether this user may enter the folder: one above it may be closed to them."""
+        """Whether this user may enter the folder; a folder above it may be closed."""
         return subprocess.run(["test", "-x", str(path)], **self.switch(), check=False).returncode == 0

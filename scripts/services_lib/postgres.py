@@ -1,6 +1,6 @@
-"""PostgreSQL: one cluster, one database, TLS beside plain connections, every statement counted.
+"""PostgreSQL: one cluster, one database, TLS and plain connections, every statement counted.
 
-Everything that makes the server safe is left on (fsync, full_page_writes), for the fault tests kill it.
+Everything that makes the server safe stays on (fsync, full_page_writes), because the fault tests kill it.
 """
 
 import os
@@ -34,12 +34,12 @@ log_timezone = 'UTC'
 
 
 class Postgres(Service):
-    """`up` makes the cluster with initdb; as root it runs as another user, whom initdb asks for."""
+    """`up` makes the cluster with initdb. Root starts it as another user, because initdb requires that."""
 
     name = "postgres"
-    # "Fast": sessions are ended, the data is written (postgres(1)).
+    # "Fast": ends sessions and writes the data (postgres(1)).
     stop_signal = signal.SIGINT
-    # "Immediate": nothing is written, but shared memory is given back.
+    # "Immediate": writes nothing, but releases shared memory.
     end_signal = signal.SIGQUIT
 
     def missing(self):
@@ -47,7 +47,7 @@ class Postgres(Service):
         if not _programs():
             needed.append("PostgreSQL's server")
         if os.geteuid() == 0 and not self.owner():
-            needed.append("a user postgres or nobody, for PostgreSQL refuses to run as root")
+            needed.append("a user postgres or nobody, because PostgreSQL refuses to run as root")
         return needed
 
     def owner(self):
@@ -59,12 +59,12 @@ class Postgres(Service):
         with open(data / "postgresql.conf", "a", encoding="utf-8") as configuration:
             configuration.write(CONFIGURATION.format(port=self.port()))
         self._certify(data)
-        # Single-user mode: the database is there before the server answers for the first time.
+        # Single-user mode: the database exists before the server first answers.
         self._run("postgres", "--single", "-D", data, "postgres", text=f"CREATE DATABASE {DATABASE}\n")
         self._run("postgres", "--single", "-D", data, DATABASE, text="CREATE EXTENSION pg_stat_statements\n")
 
     def spawn(self):
-        # The server takes its predecessor for alive while nobody has reaped it, as in a container without an init.
+        # The server considers its predecessor alive until it is reaped, which never happens in a container without an init.
         if self.process():
             self.sweep()
         return self.launch([_programs() / "postgres", "-D", self.home / "data"])
@@ -126,10 +126,10 @@ class Postgres(Service):
 
 
 def _programs():
-    """The folder that holds the server's programs, the newest version first; `None` when there is none."""
+    """The folder with the programs of the newest version, or `None`."""
     candidates = []
     if found := shutil.which("postgres"):
-        # A link into the real folder: initdb wants its neighbours.
+        # Resolve a link, because initdb needs the other programs beside it.
         candidates.append(Path(found).resolve().parent)
     installed = Path("/usr/lib/postgresql").glob("*/bin")
     candidates += sorted(installed, key=lambda folder: float(folder.parent.name), reverse=True)

@@ -1,6 +1,6 @@
-"""A server process and its descendants: known by pid and birth, so that a reused pid is never signalled.
+"""A server process and its descendants, identified by pid and start time, so that a reused pid is never signalled.
 
-PostgreSQL gives each of its children a session of its own, so a process group is not the whole server: the tree is
+PostgreSQL gives each of its children a session of its own, so a process group is not the whole server. The tree is
 found through the parents in /proc (proc(5)).
 """
 
@@ -32,7 +32,7 @@ class Process:
                 start_new_session=True,
                 **(owner.switch() if owner else {}),
             )
-        # The child is reaped by init once this command is gone.
+        # init reaps the child after this command has ended.
         child.returncode = 0
         stat = _stat(child.pid)
         return cls(child.pid, stat.birth if stat else 0)
@@ -45,12 +45,12 @@ class Process:
         return "paused" if stat.state in "Tt" else "running"
 
     def signal(self, number):
-        """Sends to the program alone, not to its descendants."""
+        """Signals the program, but not its descendants."""
         if self.state() != "ended":
             _send(self.pid, number)
 
     def pause(self):
-        """Stops the whole tree: each parent before its children, so that none is born unseen."""
+        """Stops the whole tree, parents before children, so that no new child is missed."""
         if self.state() == "ended":
             return []
         stopped = []
@@ -61,13 +61,13 @@ class Process:
         return stopped
 
     def resume(self):
-        """Lets the whole tree go on, the children first."""
+        """Continues the whole tree, children first."""
         if self.state() != "ended":
             for pid in reversed(self._tree()):
                 _send(pid, signal.SIGCONT)
 
     def kill(self, seconds):
-        """Ends the whole tree at once, as a power cut would; false when some of it outlives `seconds`."""
+        """Kills the whole tree at once, like a power cut. False if some process outlives `seconds`."""
         tree = [Process(pid, stat.birth) for pid in self.pause() if (stat := _stat(pid))]
         for process in tree:
             process.signal(signal.SIGKILL)
@@ -86,7 +86,7 @@ class Process:
         return True
 
     def _reap(self):
-        # Ours to reap only when this very command started it.
+        # Only the command that started it can reap it.
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, os.WNOHANG)
 
@@ -102,10 +102,10 @@ class Process:
 
 
 class _Stat:
-    """What this module reads of /proc/PID/stat."""
+    """The fields of /proc/PID/stat that this module needs."""
 
     def __init__(self, text):
-        # The program's name may hold blanks and parentheses; the fields go on after the last one.
+        # The name may contain blanks and parentheses; the other fields follow the last parenthesis.
         fields = text.rpartition(")")[2].split()
         self.state = fields[0]
         self.parent = int(fields[1])

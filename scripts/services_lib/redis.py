@@ -1,4 +1,4 @@
-"""Redis as a cache: no password, databases enough for each test to have its own, and no disk unless told otherwise."""
+"""Redis as a cache: no password, enough databases for one per test, and no disk by default."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from .service import Service
 DATABASES = 4096
 
 class Redis(Service):
-    """redis-server; OXICORN_REDIS_SAVE makes its next start one with snapshots, as redis.conf's `save` has it."""
+    """redis-server. OXICORN_REDIS_SAVE enables snapshots from the next start on, like `save` of redis.conf."""
 
     name = "redis"
 
@@ -22,7 +22,7 @@ class Redis(Service):
             "port": self.port(),
             "dir": self.home,
             "databases": DATABASES,
-            # A proper stop writes a snapshot only where one is asked for at all; the next start reads what is there.
+            # A proper stop writes a snapshot only if snapshots are enabled.
             "save": os.environ.get("OXICORN_REDIS_SAVE", ""),
             "appendonly": "no",
             "daemonize": "no",

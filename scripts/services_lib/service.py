@@ -1,9 +1,9 @@
-"""A service's life: prepared once, then started, paused, stopped and killed as often as a test likes.
+"""The life of a service: prepared once, then started, paused, stopped and killed at will.
 
     (none) --up--> running --stop, kill--> ended --start, up--> running
                    running --pause--> paused --resume--> running
 
-The subclasses say what the server needs, how it is started and how to tell that it answers.
+Subclasses define the requirements of a server, its start, and the check that it answers.
 """
 
 import shutil
@@ -17,34 +17,34 @@ from pathlib import Path
 from .failure import Failure
 from .process import Process
 
-# Two brokers and two compilers on two cores: generous, because only a failure waits that long.
+# Generous, because only a failure waits this long.
 START_SECONDS = 120
 STOP_SECONDS = 60
 LOG_TAIL_LINES = 25
 
 
 class Service:
-    """The base of all services; `name` is what the command line calls it."""
+    """The base of all services; `name` is its name on the command line."""
 
     name = ""
     stop_signal = signal.SIGTERM
-    # Ends a server whose data is thrown away next.
+    # Stops a server whose data is removed next.
     end_signal = signal.SIGKILL
     port_names = ("port",)
-    # Not part of what `up` starts without a name.
+    # Not started by `up` without a name.
     by_name_only = False
 
     def __init__(self, folder):
         self.folder = folder
 
-    # What a subclass answers.
+    # Defined by subclasses.
 
     def missing(self):
-        """What is not installed, in words; empty when the service can start."""
+        """The names of missing programs; empty if the service can start."""
         raise NotImplementedError
 
     def fetch(self):
-        """Brings what no package holds into the cache."""
+        """Fetches into the cache what no package has."""
 
     def prepare(self):
         """Fills the empty home with data and configuration."""
@@ -58,17 +58,17 @@ class Service:
         raise NotImplementedError
 
     def exports(self):
-        """The variables that lead clients here."""
+        """The variables with the addresses for clients."""
         raise NotImplementedError
 
     def sweep(self):
-        """Removes what a killed server leaves behind and its home's removal would not."""
+        """Removes what a killed server leaves outside its home."""
 
     def owner(self):
-        """The user the server must run as, where that is not the caller."""
+        """The user of the server, if it must not be the caller."""
         return None
 
-    # What is known of it.
+    # Its state.
 
     @property
     def record(self):
@@ -86,7 +86,7 @@ class Service:
         return self.record["ports"][name]
 
     def process(self):
-        """The process last started, which may have ended; `None` before the first start."""
+        """The last started process, which may have ended; `None` before the first start."""
         record = self.record
         return Process(record["pid"], record["birth"]) if record and record["pid"] else None
 
@@ -94,14 +94,14 @@ class Service:
         process = self.process()
         return process.state() if process else "ended"
 
-    # How a subclass runs its programs: in its home, as its owner, logged.
+    # Programs of subclasses run in the home, as the owner.
 
     def launch(self, argv):
-        """Starts a program that stays."""
+        """Starts a program in the background."""
         return Process.spawn(argv, self.home, self.log, self.owner())
 
     def run(self, argv, text=""):
-        """Runs a program that ends; what it prints is only told when it fails."""
+        """Runs a program, and reports its output only if it fails."""
         words = [str(word) for word in argv]
         switch = owner.switch() if (owner := self.owner()) else {}
         result = subprocess.run(
@@ -117,10 +117,10 @@ class Service:
         if result.returncode != 0:
             raise Failure(f"{self.name}: `{' '.join(words)}` failed:\n{result.stdout.strip()}")
 
-    # What the commands do.
+    # The commands.
 
     def settle(self):
-        """Gives a new service its ports and an empty home; not for two services at once, they share the ports."""
+        """Gives a new service its ports and an empty home. Call it for one service at a time."""
         if self._prepared():
             return
         self.down()
@@ -130,14 +130,14 @@ class Service:
             self.folder.keep(self.name, record)
 
     def up(self):
-        """Prepares a settled service where that is still to be done, and starts it."""
+        """Prepares the service if necessary, and starts it."""
         if not self._prepared():
             self.prepare()
             self._keep(prepared=True)
         self.start()
 
     def start(self):
-        """Starts or resumes the prepared server unless it runs, and waits until it answers."""
+        """Starts or resumes the prepared server, and waits until it answers."""
         begun = time.monotonic()
         if self.state() == "paused":
             self.resume()
@@ -150,7 +150,7 @@ class Service:
             say(f"{self.name} answers on 127.0.0.1:{self.port()} after {time.monotonic() - begun:.1f} s")
 
     def stop(self):
-        """Asks the server to end properly and waits for it."""
+        """Stops the server properly and waits for its end."""
         self._end_with(self.stop_signal, STOP_SECONDS)
 
     def kill(self):
@@ -160,19 +160,19 @@ class Service:
             raise Failure(f"{self.name} (pid {process.pid}) outlives SIGKILL")
 
     def pause(self):
-        """SIGSTOP: connections stay open, nothing is answered."""
+        """SIGSTOP: connections stay open, but get no answer."""
         if self.state() == "ended":
-            raise Failure(f"{self.name} does not run: there is nothing to pause")
+            raise Failure(f"{self.name} is not running: there is nothing to pause")
         self.process().pause()
 
     def resume(self):
         """SIGCONT after a pause."""
         if self.state() == "ended":
-            raise Failure(f"{self.name} does not run: there is nothing to resume")
+            raise Failure(f"{self.name} is not running: there is nothing to resume")
         self.process().resume()
 
     def down(self):
-        """Ends the server and removes its data."""
+        """Stops the server and removes its data."""
         if not self.record:
             return
         self._end_with(self.end_signal, STOP_SECONDS)
@@ -192,7 +192,7 @@ class Service:
         if owner:
             owner.give(home)
             if not owner.reaches(home):
-                # A folder on the way is closed to the other user, as /root is.
+                # A folder above is closed to the other user, such as /root.
                 home.rmdir()
                 home = Path(tempfile.mkdtemp(prefix=f"oxicorn-{self.name}-", dir="/tmp"))
                 owner.give(home)
@@ -228,5 +228,5 @@ class Service:
 
 
 def say(message):
-    """Progress goes to standard error: standard output is for `env` and `status`."""
+    """Prints progress to standard error; standard output is for `env` and `status`."""
     print(message, file=sys.stderr, flush=True)
