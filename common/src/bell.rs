@@ -27,9 +27,9 @@ impl Bell {
         let _ = self.0.write(1);
     }
 
-    /// Waits for a ring for at most `patience`; true when the bell rang.
-    pub fn wait(&self, patience: Duration) -> bool {
-        let timeout = PollTimeout::try_from(patience).unwrap_or(PollTimeout::MAX);
+    /// Waits for a ring for at most `timeout`; true when the bell rang.
+    pub fn wait(&self, timeout: Duration) -> bool {
+        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
         match poll(&mut fds, timeout) {
             Ok(count) if count > 0 => self.0.read().is_ok(),

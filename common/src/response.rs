@@ -1,5 +1,5 @@
-//! A response as the application makes it. The worker adds `Server`, `Date`, `Connection` and the
-//! framing (`Content-Length` or chunked), and refuses fields that could split the response.
+//! A response as the application makes it. The worker adds `Server`, `Date`, `Connection` and the framing
+//! (`Content-Length` or chunked), and rejects fields that could split the response.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,16 +9,30 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-/// A field of a response: its name, and its value as it goes over the wire (Latin-1).
+/// A field of a response: its name, and its value in octets as the client gets it.
 pub type Field = (Cow<'static, str>, Cow<'static, [u8]>);
 
 pub type Fields = Vec<Field>;
 
 /// Status, fields and body.
+///
+/// ```
+/// use http::StatusCode;
+/// use oxicorn_common::{Response, ResponseBody};
+///
+/// let created = Response::json(StatusCode::CREATED, br#"{"id":7}"#.to_vec())
+///     .field("Location", "/tasks/7");
+/// assert_eq!(created.fields[1].0, "Location");
+///
+/// // A body that is made while the client takes it, piece by piece:
+/// let pieces = (0..3).map(|n| Ok(format!("{n}\n").into_bytes().into()));
+/// let stream = ResponseBody::stream(Box::new(pieces));
+/// let counting = Response::new(StatusCode::OK).body(stream);
+/// ```
 #[derive(Debug)]
 pub struct Response {
     pub status: StatusCode,
-    /// Stands in place of the usual reason phrase.
+    /// Replaces the usual reason phrase.
     pub reason: Option<Box<[u8]>>,
     pub fields: Fields,
     pub body: ResponseBody,
@@ -31,39 +45,39 @@ pub enum ResponseBody {
     Empty,
     Static(&'static [u8]),
     Bytes(Vec<u8>),
-    /// Bytes that others hold too, such as a cache.
+    /// Bytes that something else holds too, such as a cache.
     Shared(Arc<[u8]>),
     /// Bytes that belong to another runtime.
     Foreign(Foreign),
-    Stream(Stream),
+    Stream(BodyStream),
 }
 
-/// Bytes that are freed by whoever made them.
+/// Bytes that their owner frees, such as an object of another language.
 pub type Foreign = Box<dyn AsRef<[u8]> + Send + Sync>;
 
-/// A body made as the client takes it.
-pub struct Stream {
-    /// What there is already, and leaves with the head.
+/// A body that is made while the client takes it.
+pub struct BodyStream {
+    /// Sent with the head.
     pub first: Option<Piece>,
     pub rest: Pieces,
-    /// The octets of the whole body, where they are known: the body is cut to it, and one that falls
-    /// short ends the connection. `None`: chunked, or to the end of the connection in HTTP/1.0.
+    /// The length of the whole body in octets, if it is known. A longer body is cut, a shorter one ends the
+    /// connection. Without a length the body is chunked; for HTTP/1.0 it ends with the connection.
     pub length: Option<u64>,
 }
 
-/// The pieces of a streamed body. An error is logged and ends the connection, so that the client can
-/// tell. No piece is asked for before the client has taken the last one.
+/// The pieces of a streamed body. The next one is asked for when the client has taken the last one. An error is
+/// logged and ends the connection, so that the client can tell.
 pub type Pieces = Box<dyn Iterator<Item = io::Result<Piece>> + Send>;
 
-/// Some of a body.
+/// A part of a body.
 pub enum Piece {
     Bytes(Vec<u8>),
     Foreign(Foreign),
-    /// Never chunked: only for a stream whose length is known.
+    /// Only for a stream whose length is known: it is never chunked.
     File(FileRange),
 }
 
-/// A part of a file, sent by the kernel. The file's own position is not used.
+/// A part of a file, which the kernel sends. The file's own position is not used.
 #[derive(Debug)]
 pub struct FileRange {
     pub file: File,
@@ -89,14 +103,14 @@ impl Response {
             .body(ResponseBody::Static(body.as_bytes()))
     }
 
-    /// A response of type `application/json` from bytes that are JSON already.
+    /// A response of type `application/json`; `body` is JSON already.
     pub fn json(status: StatusCode, body: impl Into<ResponseBody>) -> Self {
         Self::new(status)
             .field("Content-Type", "application/json")
             .body(body.into())
     }
 
-    /// A 500 that says nothing of the reason, and ends the connection.
+    /// A 500 without the reason, which ends the connection.
     pub fn failure() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR)
             .field("Content-Type", "text/plain")
@@ -104,6 +118,7 @@ impl Response {
             .body(ResponseBody::Static(b"Internal Server Error\n"))
     }
 
+    /// Adds a field.
     #[must_use]
     pub fn field(
         mut self,
@@ -118,6 +133,7 @@ impl Response {
         self
     }
 
+    /// Replaces the body.
     #[must_use]
     pub fn body(mut self, body: ResponseBody) -> Self {
         self.body = body;
@@ -128,7 +144,7 @@ impl Response {
 impl ResponseBody {
     /// A stream of unknown length.
     pub fn stream(rest: Pieces) -> Self {
-        Self::Stream(Stream {
+        Self::Stream(BodyStream {
             first: None,
             rest,
             length: None,
@@ -178,7 +194,7 @@ impl fmt::Debug for ResponseBody {
     }
 }
 
-impl fmt::Debug for Stream {
+impl fmt::Debug for BodyStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.length {
             Some(length) => write!(f, "Stream({length} bytes)"),

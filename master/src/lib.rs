@@ -59,12 +59,12 @@ mod upgrade;
 pub use embed::{run, run_application};
 pub use host::{Fork, Host, Native, ShowTitle};
 pub use native::native_settings;
-pub use oxicorn_common::app::{
-    App, Application, EarlyOutput, LoadError, ResponseSink, Runner, Stop, WorkerContext,
-};
 pub use oxicorn_common::request::{Body, Local, Peer, Request, RequestHead, Scheme, Version};
 pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody};
 pub use oxicorn_common::settings::{self, Settings, Source};
+pub use oxicorn_common::{
+    App, Application, EarlyOutput, LoadError, ResponseSink, Runner, Stop, WorkerContext,
+};
 pub use run::{UsageError, by_name, serve, serve_in};
 
 /// The `oxicorn` command: serves what its positional argument names.

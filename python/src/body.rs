@@ -8,7 +8,7 @@ use std::io;
 
 use http::StatusCode;
 use oxicorn_common::logging;
-use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
+use oxicorn_common::response::{BodyStream, Piece, Pieces, Response, ResponseBody};
 use pyo3::exceptions::{PyAssertionError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
@@ -122,7 +122,7 @@ fn streamed(
     rest: Pieces,
     length: Option<u64>,
 ) -> Response {
-    let stream = Stream {
+    let stream = BodyStream {
         first,
         rest,
         length,

@@ -6,7 +6,7 @@ use std::io;
 
 use oxicorn_common::logging;
 use oxicorn_common::request::{Peer, Request, Scheme, Version};
-use oxicorn_common::response::{Piece, Pieces, Response, ResponseBody, Stream};
+use oxicorn_common::response::{BodyStream, Piece, Pieces, Response, ResponseBody};
 use oxicorn_common::{Scoreboard, Settings, WorkerContext};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -199,7 +199,7 @@ impl RequestEnd {
             status,
             reason,
             fields,
-            body: ResponseBody::Stream(Stream {
+            body: ResponseBody::Stream(BodyStream {
                 first,
                 rest,
                 length,

@@ -8,7 +8,7 @@ use std::io;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use oxicorn_common::response::{Response, ResponseBody, Stream};
+use oxicorn_common::response::{BodyStream, Response, ResponseBody};
 use oxicorn_common::{EarlyOutput, ResponseSink};
 use pyo3::exceptions::{PyAssertionError, PyOSError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -259,7 +259,7 @@ fn raised(exc_info: &Bound<'_, PyAny>) -> PyResult<PyErr> {
 
 /// The head of a response whose body the application will write.
 fn announced(head: ResponseHead) -> Response {
-    let stream = Stream {
+    let stream = BodyStream {
         first: None,
         rest: Box::new(std::iter::empty()),
         length: head.length,

@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use log::{debug, error, info, warn};
-use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
 use oxicorn_common::bell::Bell;
+use oxicorn_common::runner::{RUNNER_POLL_INTERVAL, Stop};
 use oxicorn_common::{Runner, WorkerContext};
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use oxicorn_common::app::Stop;
+use oxicorn_common::runner::Stop;
 
 use super::probe::{LEGACY_CALLS, offers, probe};
 use super::testing::{brokers_4, brokers_39, topic};

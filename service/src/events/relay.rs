@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 use oxicorn_common::WorkerContext;
-use oxicorn_common::app::Stop;
 use oxicorn_common::bell::Bell;
+use oxicorn_common::runner::Stop;
 
 use super::probe::probe;
 use super::{EventsError, OutboxEvent, Publisher, Topic};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use oxicorn_common::WorkerContext;
-use oxicorn_common::app::Stop;
+use oxicorn_common::runner::Stop;
 
 use super::relay::Relaying;
 use super::testing::{Broker, brokers_4, brokers_39, topic};

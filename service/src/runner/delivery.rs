@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use log::debug;
-use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
+use oxicorn_common::runner::{RUNNER_POLL_INTERVAL, Stop};
 
 use super::{FailureLog, TaskRunner};
 use crate::events::{EventType, Feed, KafkaMessage, Notice};

@@ -8,8 +8,8 @@ use std::time::Instant;
 use log::error;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use oxicorn_common::app::{RUNNER_POLL_INTERVAL, Stop};
 use oxicorn_common::message::PROBE;
+use oxicorn_common::runner::{RUNNER_POLL_INTERVAL, Stop};
 use oxicorn_common::scoreboard::SlotState;
 use oxicorn_common::{
     Application, Message, MessageSender, Runner, SignalPipe, WorkerContext, logging, signals,

@@ -1,0 +1,27 @@
+//! What a child process knows of itself.
+
+use std::sync::Arc;
+
+use crate::bell::Bell;
+use crate::hooks::Hooks;
+use crate::scoreboard::Scoreboard;
+use crate::settings::Settings;
+use crate::shared_memory::SharedMemory;
+
+/// What a child process knows of itself when it makes the application.
+#[derive(Debug, Clone)]
+pub struct WorkerContext {
+    pub settings: Arc<Settings>,
+    /// The scoreboard slot, 0 for the first child; a replacement may reuse it.
+    pub slot: usize,
+    /// Counts reloads. Children of one generation share settings and application.
+    pub generation: u32,
+    /// The number of children that the master had forked, this one included: gunicorn's `worker.age`.
+    pub age: u64,
+    /// Rung by web workers, heard by runners.
+    pub bell: Bell,
+    /// The words that [`crate::Application::shared_words`] asks for.
+    pub shared_memory: SharedMemory,
+    pub hooks: Arc<dyn Hooks>,
+    pub scoreboard: Scoreboard,
+}
