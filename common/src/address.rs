@@ -1,4 +1,4 @@
-//! Where to listen, as gunicorn spells it.
+//! Addresses to listen at, as gunicorn spells them.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -6,7 +6,7 @@ use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The port where an address names none, as gunicorn's.
+/// The port of an address that names none, as in gunicorn.
 const DEFAULT_PORT: u16 = 8000;
 
 /// One value of `bind`: `HOST`, `HOST:PORT`, `[IPV6]:PORT`, `unix:PATH` or `fd://N`.
@@ -28,14 +28,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// The text is no address; the message says what would be one.
+/// The text is not an address. The message says which forms there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     #[error("HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N")]
     Form,
     #[error("HOST:PORT with a port from 0 to 65535")]
     Port,
-    /// As a host, a number would mean an address that nobody has in mind (inet_aton(3)).
+    /// A number as a host would be an IPv4 address that nobody means (inet_aton(3)).
     #[error("HOST:PORT: a port alone is 127.0.0.1:{0}, or :{0} for all addresses")]
     PortAlone(u16),
 }

@@ -6,11 +6,30 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use crate::body_memory::BodyBuffer;
 
-/// To be read from its beginning.
+/// A body, as a reader or as a whole.
+///
+/// ```
+/// use std::io::Read;
+/// use oxicorn_common::Body;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let mut body = Body::from(b"name=value".to_vec());
+/// assert_eq!(body.length(), 10);
+/// let mut start = [0; 4];
+/// body.read_exact(&mut start)?;
+/// assert_eq!(&start, b"name");
+/// assert_eq!(&*body.read_all()?, b"name=value");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub enum Body {
     Memory(Cursor<BodyBuffer>),
-    Spooled { file: File, length: u64 },
+    /// In an unlinked temporary file.
+    Spooled {
+        file: File,
+        length: u64,
+    },
 }
 
 impl Default for Body {
@@ -26,6 +45,7 @@ impl From<Vec<u8>> for Body {
 }
 
 impl Body {
+    /// In bytes.
     pub fn length(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.get_ref().as_ref().len() as u64,
@@ -33,20 +53,20 @@ impl Body {
         }
     }
 
-    /// Somebody begins to work on the request.
+    /// To be called when a thread takes up the request: the body no longer waits.
     pub fn begin(&mut self) {
         if let Self::Memory(bytes) = self {
             bytes.get_mut().begin();
         }
     }
 
-    /// The whole body from its beginning, wherever it is kept.
+    /// The whole body, however much of it has been read.
     pub fn read_all(&mut self) -> io::Result<Cow<'_, [u8]>> {
         match self {
             Self::Memory(bytes) => Ok(Cow::Borrowed(bytes.get_ref().as_ref())),
             Self::Spooled { file, length } => {
                 let mut all = Vec::new();
-                // Where there is no memory for it, that is this request's error, not the worker's end.
+                // Too little memory is an error of this request and must not end the worker.
                 all.try_reserve_exact(usize::try_from(*length).unwrap_or(usize::MAX))?;
                 file.seek(SeekFrom::Start(0))?;
                 file.read_to_end(&mut all)?;

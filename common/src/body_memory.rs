@@ -1,22 +1,22 @@
-//! The memory that the request bodies of one worker share: a budget that all of them together keep
-//! to, and buffers that go from one body to the next.
+//! The memory for the request bodies of one worker: a budget for all of them together, and buffers that go from
+//! one body to the next.
 //!
-//! A long buffer that is freed goes back to the kernel, and each page of the next one is made anew:
-//! that takes longer than to fill it. So a few are kept.
+//! The allocator gives a long buffer back to the kernel, which then zeroes each page of the next one. That takes
+//! longer than filling it, so a few buffers are kept.
 //!
-//! Nobody waits for the lock of the list. An application may fork at any time, and in the child a
-//! lock stays locked that another thread has held at that moment.
+//! No thread waits for the lock of the list. An application may fork at any time, and a lock that another
+//! thread holds at that moment stays locked in the child.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// The allocator deals well with buffers up to this size.
+/// Buffers up to this size are left to the allocator.
 const SHORT: usize = 32 * 1024;
-/// Longer buffers are multiples of this, so that they fit other bodies of about the same length.
+/// Longer buffers are multiples of this, so that they fit other bodies of a similar length.
 const STEP: usize = 64 * 1024;
-/// What all buffers that are kept have together, at most.
+/// The total size of the buffers that are kept, at most.
 const KEPT: usize = 4 * 1024 * 1024;
-/// The room of a buffer that is on its way to a file.
+/// The size of a buffer for bytes on their way to a file.
 const SCRATCH: usize = 2 * STEP;
 
 /// A worker's memory for bodies.
@@ -25,13 +25,13 @@ pub struct BodyMemory {
     /// In bytes, of all bodies together.
     budget: usize,
     used: AtomicUsize,
-    /// Bytes of bodies that are whole while nobody works on them yet.
+    /// Bytes of whole bodies that wait for a thread.
     waiting: AtomicUsize,
     kept: Mutex<Vec<Vec<u8>>>,
 }
 
 impl BodyMemory {
-    /// `budget` is in bytes. Buffers that are kept while no body has them come on top: 4 MiB at most.
+    /// `budget` is in bytes. Kept buffers that no body uses come on top: 4 MiB at most.
     pub fn new(budget: usize) -> Arc<Self> {
         Arc::new(Self {
             budget,
@@ -43,17 +43,17 @@ impl BodyMemory {
         self.budget
     }
 
-    /// Bytes that bodies have now.
+    /// Bytes that bodies use now.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// Bytes of bodies that are whole and wait for their turn.
+    /// Bytes of whole bodies that wait for a thread.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// A buffer for a body that is yet to come.
+    /// An empty buffer for a body.
     pub fn buffer(self: &Arc<Self>) -> BodyBuffer {
         BodyBuffer {
             bytes: Vec::new(),
@@ -63,13 +63,14 @@ impl BodyMemory {
         }
     }
 
-    /// A buffer for bytes on their way to a file. It counts for no body: whoever has it gives it back
-    /// before anything else is done.
+    /// A buffer for bytes on their way to a file. It does not count towards the budget, so the caller gives it
+    /// back at once.
     pub fn scratch(&self) -> Vec<u8> {
         self.take(SCRATCH)
             .unwrap_or_else(|| Vec::with_capacity(SCRATCH))
     }
 
+    /// Keeps the buffer for another body, or frees it.
     pub fn give_back(&self, mut bytes: Vec<u8>) {
         let size = bytes.capacity();
         if size <= SHORT || size > KEPT {
@@ -85,12 +86,12 @@ impl BodyMemory {
         }
     }
 
-    /// An empty buffer of at least `size`, and of not much more; `None` where the system has no memory
-    /// for it. A client says how long its body is to be, and shall end no worker by that.
+    /// An empty buffer of at least `size`, but not much more. `None` if the system has no memory for it: the
+    /// client chooses the length of its body and must not be able to end the worker.
     fn take(&self, size: usize) -> Option<Vec<u8>> {
         let most = size.saturating_add(size / 4).saturating_add(STEP);
         let found = self.kept.try_lock().ok().and_then(|mut kept| {
-            // The last one is warm in the processor's cache.
+            // The last one is still in the processor's cache.
             let fits = |it: &Vec<u8>| (size..=most).contains(&it.capacity());
             let at = kept.iter().rposition(fits)?;
             Some(kept.remove(at))
@@ -113,19 +114,19 @@ impl BodyMemory {
     }
 }
 
-/// The bytes of a body in memory. They count towards a worker's budget while they are there.
+/// The bytes of a body in memory. They count towards the worker's budget as long as they exist.
 #[derive(Debug, Default)]
 pub struct BodyBuffer {
     bytes: Vec<u8>,
     counted: usize,
-    /// What it has in [`BodyMemory::waiting`].
+    /// Its part of [`BodyMemory::waiting`].
     waiting: usize,
-    /// `None` where nobody counts.
+    /// `None` if the buffer counts towards no budget.
     memory: Option<Arc<BodyMemory>>,
 }
 
 impl BodyBuffer {
-    /// Makes room for `count` bytes more; false when the budget or the system does not have it.
+    /// Makes room for `count` more bytes. False if the budget or the system does not have them.
     pub fn reserve(&mut self, count: usize) -> bool {
         let length = self.bytes.len().saturating_add(count);
         if length <= self.bytes.capacity() {
@@ -134,7 +135,7 @@ impl BodyBuffer {
         let Some(memory) = &self.memory else {
             return self.bytes.try_reserve(count).is_ok();
         };
-        // Who does not know how much is to come doubles; but rather a little than nothing.
+        // The length to come may be unknown, so the buffer doubles; if that is too much, it grows as needed.
         let ample = rounded(length.max(self.bytes.len() * 2));
         let claimed = [ample, rounded(length)].into_iter().find_map(|size| {
             let more = size.saturating_sub(self.counted);
@@ -156,7 +157,7 @@ impl BodyBuffer {
         true
     }
 
-    /// The body is whole, and waits for its turn until [`BodyBuffer::begin`].
+    /// The body is whole, and waits for a thread until [`BodyBuffer::begin`].
     pub fn wait(&mut self) {
         if let Some(memory) = &self.memory
             && self.waiting == 0
@@ -166,7 +167,7 @@ impl BodyBuffer {
         }
     }
 
-    /// Somebody works on it.
+    /// A thread has taken it up.
     pub fn begin(&mut self) {
         if let Some(memory) = &self.memory {
             memory.waiting.fetch_sub(self.waiting, Ordering::Relaxed);
@@ -174,7 +175,7 @@ impl BodyBuffer {
         }
     }
 
-    /// The bytes, to be filled up to their capacity: see [`BodyBuffer::reserve`].
+    /// The bytes, which may be filled up to their capacity: see [`BodyBuffer::reserve`].
     pub fn bytes_mut(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
@@ -187,7 +188,7 @@ impl AsRef<[u8]> for BodyBuffer {
 }
 
 impl From<Vec<u8>> for BodyBuffer {
-    /// Counts for nobody.
+    /// Counts towards no budget.
     fn from(bytes: Vec<u8>) -> Self {
         Self {
             bytes,

@@ -1,11 +1,10 @@
-//! Where the control groups of this process have their files (cgroups(7), the kernel's cgroup-v2.rst
-//! and those of cgroup-v1).
+//! Finds the files of this process's control groups (cgroups(7), the kernel's cgroup-v2.rst and cgroup-v1).
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The places where a file of `controller` may be, the best first: `unified` is its name in the second
-/// version of control groups, `first` in the first.
+/// The places where a file of `controller` may be, the best first. `unified` is its name in version 2 of control
+/// groups, `first` in version 1.
 pub fn files(controller: &str, unified: &str, first: &str) -> Vec<PathBuf> {
     let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
@@ -35,7 +34,7 @@ fn candidates(
         let Some((root, point)) = mounted else {
             continue;
         };
-        // Within a container the path may be the host's, and the mount is our own cgroup.
+        // In a container the path may be the host's, while the mount is the container's own cgroup.
         let inner = path.strip_prefix(root.as_str()).unwrap_or("");
         files.push(point.join(inner.trim_start_matches('/')).join(file));
         files.push(point.join(file));

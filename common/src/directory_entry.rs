@@ -1,11 +1,10 @@
 //! A name in a directory, found without following a link that the workers' user has made.
 //!
-//! A master that is root opens, renames and removes files in directories that its workers may be able
-//! to write to. Wherever a path is looked up by its text, they could put a link in between and have
-//! root work on a file of their choice. So paths are followed here step by step, each from the
-//! descriptor of the directory before (path_resolution(7)), and a link of that user ends the way.
-//! Other links are followed, as logs and sockets have always been linked elsewhere by whoever
-//! administers the machine.
+//! A master that is root opens, renames and removes files in directories that its workers may be able to write to.
+//! If it looked up a path by its text, they could put a link in between and have root work on a file of their
+//! choice. So a path is followed step by step, each from the descriptor of the directory before
+//! (path_resolution(7)), and a link of that user is an error. Other links are followed: administrators have always
+//! linked logs and sockets elsewhere.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -19,27 +18,27 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{AccessFlags, Gid, Uid, UnlinkatFlags, faccessat, fchownat, unlinkat};
 
-/// As the kernel's (path_resolution(7)).
+/// As many as the kernel follows (path_resolution(7)).
 const MOST_LINKS: usize = 40;
 
-/// Opens what is there, be it a link.
+/// Opens a link itself and not its target.
 const HANDLE: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// The last step of a path. What has that name may be anything, or be missing.
+/// The last step of a path: a name in an open directory. There may be any kind of file, or none.
 #[derive(Debug)]
 pub struct DirectoryEntry {
     directory: OwnedFd,
     name: OsString,
-    /// A descriptor's name in `/proc`: a link that nobody can make, and no text leads where it does.
+    /// The name is a descriptor's in `/proc`: a link that nobody can make, and whose target has no path.
     is_descriptor: bool,
     distrusted: Option<Uid>,
 }
 
 impl DirectoryEntry {
-    /// Follows `path` up to its last name, and on if that is a link. `workers` is the user that the
-    /// workers run as; where it is no other than ours, or ours is not root, all links are followed.
+    /// Follows `path` up to its last name, and further if that is a link. `workers` is the user that the workers
+    /// run as. If we are not root, or the workers are root too, all links are followed.
     pub fn find(path: &Path, workers: Option<Uid>) -> io::Result<Self> {
         let is_root = Uid::effective().is_root();
         let distrusted = workers.filter(|user| is_root && !user.is_root());
@@ -57,11 +56,11 @@ impl DirectoryEntry {
         while let Some(step) = ahead.pop() {
             let is_last = ahead.is_empty();
             let name = match step {
-                Step::Root => {
+                PathStep::Root => {
                     (directory, text) = (start("/")?, PathBuf::from("/"));
                     continue;
                 }
-                Step::Name(name) => name,
+                PathStep::Name(name) => name,
             };
             let there = match openat(&directory, name.as_os_str(), HANDLE, Mode::empty()) {
                 Err(Errno::ENOENT) if is_last => None,
@@ -137,7 +136,8 @@ impl DirectoryEntry {
         &self.name
     }
 
-    /// Opens the file, or makes it with `mode`; tells which. Never waits for the other end of a FIFO.
+    /// Opens the file, or makes it with `mode`: then the second value is true. Never waits for the other end of a
+    /// FIFO.
     pub fn open(&self, flags: OFlag, mode: Mode) -> io::Result<(File, bool)> {
         let flags = flags | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let name = self.name.as_os_str();
@@ -146,7 +146,7 @@ impl DirectoryEntry {
             return Ok((file.into(), false));
         }
         let flags = flags | OFlag::O_NOFOLLOW;
-        // Others may make and remove it between our looks.
+        // Others may make and remove it between the two attempts.
         for _ in 0..MOST_LINKS {
             match openat(&self.directory, name, flags, Mode::empty()) {
                 Err(Errno::ENOENT) => {}
@@ -165,7 +165,7 @@ impl DirectoryEntry {
         Err(Errno::ELOOP.into())
     }
 
-    /// Where the kernel lets them, anybody can give another's file one more name (link(2)).
+    /// Anybody can give another user's file one more name, if the kernel allows it (link(2)).
     fn check_names(&self, file: &FileStat) -> io::Result<()> {
         let is_another = |user: Uid| file.st_uid != user.as_raw();
         let has_more = kind(file) == SFlag::S_IFREG && file.st_nlink > 1;
@@ -179,7 +179,7 @@ impl DirectoryEntry {
         }
     }
 
-    /// Whether the file can be written to, or made. Makes nothing.
+    /// Whether the file can be written to, or made. Changes nothing.
     pub fn check_writable(&self) -> io::Result<()> {
         let allowed =
             |name: &OsStr, flags| faccessat(&self.directory, name, flags, AtFlags::AT_EACCESS);
@@ -195,7 +195,7 @@ impl DirectoryEntry {
         Ok(faccessat(&self.directory, ".", flags, AtFlags::AT_EACCESS)?)
     }
 
-    /// What has the name now, a link as itself.
+    /// The status of the file that has the name now. A link is not followed.
     pub fn status(&self) -> io::Result<FileStat> {
         let name = self.name.as_os_str();
         Ok(fstatat(
@@ -205,14 +205,14 @@ impl DirectoryEntry {
         )?)
     }
 
-    /// Whether `file` has the name.
+    /// Whether `file` has the name now.
     pub fn is(&self, file: &File) -> bool {
         let id = |it: FileStat| (it.st_dev, it.st_ino);
         let (there, own) = (self.status(), fstat(file));
         there.is_ok_and(|there| own.is_ok_and(|own| id(own) == id(there)))
     }
 
-    /// Takes the name, whatever has it, for the file that is called `from` now.
+    /// Gives this name to the file that is called `from` now, and replaces any file that has it.
     pub fn replace_by(&self, from: &Self) -> io::Result<()> {
         let (old, new) = (from.name.as_os_str(), self.name.as_os_str());
         Ok(renameat(&from.directory, old, &self.directory, new)?)
@@ -223,8 +223,8 @@ impl DirectoryEntry {
         Ok(unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
-    /// Gives the socket file that this process has just made to another user. What has come in its
-    /// place meanwhile stays as it is, and is an error.
+    /// Gives the socket file that this process has just made to another user. If another file has taken its
+    /// place meanwhile, that is an error, and the file stays as it is.
     pub fn give_socket(&self, user: Option<Uid>, group: Option<Gid>) -> io::Result<()> {
         let file = openat(
             &self.directory,
@@ -249,19 +249,19 @@ impl DirectoryEntry {
     }
 }
 
-enum Step {
+enum PathStep {
     Root,
     Name(OsString),
 }
 
 /// The steps of a path, the first one last.
-fn steps(path: &Path) -> Vec<Step> {
+fn steps(path: &Path) -> Vec<PathStep> {
     let components = path.components().rev();
     let step = |component: Component<'_>| match component {
-        Component::RootDir | Component::Prefix(_) => Some(Step::Root),
+        Component::RootDir | Component::Prefix(_) => Some(PathStep::Root),
         Component::CurDir => None,
-        Component::ParentDir => Some(Step::Name("..".into())),
-        Component::Normal(name) => Some(Step::Name(name.to_owned())),
+        Component::ParentDir => Some(PathStep::Name("..".into())),
+        Component::Normal(name) => Some(PathStep::Name(name.to_owned())),
     };
     components.filter_map(step).collect()
 }
@@ -330,7 +330,7 @@ mod tests {
                 "{error}"
             );
             assert!(!there.0.join("inner/b").exists() && !there.0.join("inner/c").exists());
-            // Who runs the workers as root, or as somebody else, trusts them.
+            // If the workers run as root or as another user, the link is trusted.
             assert!(write_to(&path, None).is_ok() && write_to(&path, Some(0)).is_ok());
             assert!(write_to(&path, Some(4711)).is_ok());
             fs::remove_file(there.0.join("inner/b")).ok();

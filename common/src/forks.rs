@@ -1,11 +1,11 @@
 //! Processes that the application forks in a worker.
 //!
-//! Such a child has a copy of everything, over the same sockets, the same epoll instance and the same
-//! pipes. What it does within the application is the application's business; if it came back out of
-//! that it would be a second worker with the clients of the first. So whoever calls the application
-//! asks [`is_child`] afterwards, and ends the process.
+//! Such a child has a copy of the worker, with the same sockets, the same epoll instance and the same pipes.
+//! Within the application it may do anything. If it returned to the server, it would be a second worker with the
+//! first one's clients. So the code that calls the application asks [`is_child`] afterwards, and ends the
+//! process.
 //!
-//! A fork that is followed by an exec at once concerns nobody: descriptors close there.
+//! A fork that is followed by an exec needs nothing of this: descriptors are closed on exec.
 
 use std::cell::Cell;
 use std::io;
@@ -18,30 +18,29 @@ use crate::{signals, sys};
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 static HAS_CHILDREN: AtomicBool = AtomicBool::new(false);
 
-/// Begins to notice forks of this process (pthread_atfork(3)). To be called once.
+/// Notices forks of this process from now on (pthread_atfork(3)). To be called once.
 pub fn notice() -> io::Result<()> {
     sys::at_fork(before, in_parent, in_child)
 }
 
-/// Whether this process is one that the application has forked.
+/// Whether the application has forked this process.
 pub fn is_child() -> bool {
     IS_CHILD.load(Ordering::Relaxed)
 }
 
-/// Whether another process may have the descriptors that this one has: closing one does not end a
-/// connection then.
+/// Whether another process may have this one's descriptors: then closing one does not end a connection.
 pub fn has_children() -> bool {
     HAS_CHILDREN.load(Ordering::Relaxed)
 }
 
-/// Ends a process that the application has forked; does nothing in any other.
+/// Ends the process if the application has forked it.
 pub fn end_child(code: i32) {
     if is_child() {
         sys::exit_now(code);
     }
 }
 
-/// Ends a process that is a copy of process `pid`; does nothing in that one.
+/// Ends the process unless it is process `pid`: it is a copy of that.
 pub fn end_copy_of(pid: u32, code: i32) {
     if std::process::id() != pid {
         sys::exit_now(code);
@@ -53,7 +52,7 @@ thread_local! {
     static BLOCKED: Cell<Option<SigSet>> = const { Cell::new(None) };
 }
 
-/// A signal may come to a child at once, and is to wait until the child is one.
+/// Blocks signals: one for the child must wait until `in_child` has run.
 extern "C" fn before() {
     let all = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
     BLOCKED.set(all.ok());
@@ -66,16 +65,15 @@ extern "C" fn in_parent() {
 
 fn unblock() {
     if let Some(blocked) = BLOCKED.take() {
-        // It was the mask a moment ago.
+        // It was the thread's mask before, so it is valid.
         let _ = blocked.thread_set_mask();
     }
 }
 
-/// Whoever sends the child a signal means the child: its copy of the handler would write to the pipe that
-/// the worker reads.
+/// A signal to the child is meant for the child, but its copy of the handler would write to the worker's pipe.
 extern "C" fn in_child() {
     IS_CHILD.store(true, Ordering::Relaxed);
-    // An error leaves a signal with a handler that does nothing any more.
+    // After an error a signal keeps a handler that does nothing any more.
     let _ = signals::reset_to_default();
     unblock();
 }

@@ -1,8 +1,8 @@
 //! The socket over which workers pass client connections to their siblings.
 //!
-//! The master makes it before it forks and never uses it. All workers share both ends: whoever
-//! sends does so into one queue in the kernel, and whichever sibling receives first has the
-//! connection (unix(7), `SCM_RIGHTS`). What a packet holds is the worker's business.
+//! The master makes it before it forks and never uses it. All workers share both ends: every packet goes into one
+//! queue in the kernel, and the first sibling that receives it has the connection (unix(7), `SCM_RIGHTS`). The
+//! worker crate decides what a packet contains.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,7 +13,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 
 use crate::shared_memory::SharedMemory;
 
-/// Both ends of one nonblocking `AF_UNIX` socket pair that keeps packets whole.
+/// Both ends of one nonblocking `AF_UNIX` socket pair that keeps packets whole, and a count of the queue.
 #[derive(Debug, Clone)]
 pub struct Handoff {
     pub receiver: Arc<OwnedFd>,
@@ -33,8 +33,8 @@ impl Handoff {
         })
     }
 
-    /// Whether there is probably something to receive: a look that costs no system call. A process that
-    /// dies between a packet and its count makes the answer wrong until [`Handoff::note_empty`].
+    /// Whether there is probably something to receive, without a system call. A process that dies between a
+    /// packet and its count makes the answer wrong until [`Handoff::note_empty`].
     pub fn may_hold_any(&self) -> bool {
         self.count().load(Ordering::SeqCst) > 0
     }
@@ -52,8 +52,8 @@ impl Handoff {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less_one);
     }
 
-    /// The queue was found empty when the count said otherwise. A packet that is just being sent is then
-    /// found by whom it wakes.
+    /// To be called when the queue is empty although the count says otherwise. A packet that is being sent at
+    /// that moment is found by the worker that it wakes.
     pub fn note_empty(&self) {
         self.count().store(0, Ordering::SeqCst);
     }

@@ -13,6 +13,29 @@ use std::any::Any;
 use std::fmt;
 
 /// Calls the functions of one generation's config file.
+///
+/// ```
+/// use std::sync::Mutex;
+/// use oxicorn_common::hooks::{HookError, HookEvent, Hooks};
+///
+/// /// Remembers the names of the functions.
+/// #[derive(Debug, Default)]
+/// struct Seen(Mutex<Vec<&'static str>>);
+///
+/// impl Hooks for Seen {
+///     fn call(&self, event: HookEvent) -> Result<(), HookError> {
+///         let mut seen = self.0.lock().expect("no panic");
+///         seen.extend(event.hook());
+///         Ok(())
+///     }
+/// }
+///
+/// let hooks = Seen::default();
+/// hooks.call(HookEvent::PreFork { age: 1 })?;
+/// hooks.call(HookEvent::Forked { age: 1, pid: 4711 })?;
+/// assert_eq!(*hooks.0.lock().expect("no panic"), ["pre_fork"]);
+/// # Ok::<(), HookError>(())
+/// ```
 pub trait Hooks: fmt::Debug + Send + Sync + Any {
     /// Calls the function for `event`, if there is one. The error is the exception that it raised.
     fn call(&self, event: HookEvent) -> Result<(), HookError>;
@@ -83,7 +106,7 @@ pub enum HookEvent {
 }
 
 impl HookEvent {
-    /// The setting that holds the function.
+    /// The name of the function, which is that of its setting. `None` if the event calls none.
     pub fn hook(self) -> Option<&'static str> {
         Some(match self {
             Self::Starting => "on_starting",

@@ -1,6 +1,6 @@
-//! What the server calls itself.
+//! The name of the server.
 
-/// For applications: they look for gunicorn's name to tell which server they run under. The form is that
-/// of RFC 3875 section 4.1.17, a product and a comment.
+/// For applications, some of which look for gunicorn's name. A product and a comment, as RFC 3875 section 4.1.17
+/// asks.
 pub const SERVER_SOFTWARE: &str =
     concat!("gunicorn/27.0.1 (oxicorn/", env!("CARGO_PKG_VERSION"), ")");

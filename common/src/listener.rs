@@ -1,14 +1,14 @@
-//! A listening socket: bound once by the master, inherited by every child.
+//! A listening socket. The master binds it once, and every child inherits it.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::address::Address;
 
-/// A socket that listens, and where.
+/// A socket that listens, and its address.
 #[derive(Debug)]
 pub struct Listener {
     pub fd: OwnedFd,
-    /// As bound: the kernel's choice where the setting left the port open.
+    /// The bound address, with the port that the kernel has chosen if the setting asks for port 0.
     pub address: Address,
 }
 

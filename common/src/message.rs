@@ -1,4 +1,4 @@
-//! What a child tells the master over its own pipe: lines of text, one message a line.
+//! Messages from a child to the master over the child's own pipe: lines of text, one message per line.
 //!
 //! ```text
 //!   born PID
@@ -10,9 +10,8 @@
 //!   failed EXIT_CODE TEXT
 //! ```
 //!
-//! The child only writes and the master only reads; the master never waits for a child and believes
-//! no length that a child states. A line that is no message is dropped: the supervisor learns the
-//! rest from the child's exit.
+//! The child only writes and the master only reads. The master never waits for a child and trusts no length that
+//! a child states. It drops a line that is not a message: the supervisor learns the rest from the child's exit.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -23,41 +22,41 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
 
-/// Longer texts are cut when sent, longer lines dropped when received.
+/// Longer texts are cut when they are sent, and longer lines are dropped when they are received.
 const MAX_TEXT: usize = 16 * 1024;
 const MAX_LINE: usize = 2 * MAX_TEXT + 64;
 
-/// Asks a child whether its event loop turns. It does nothing to a process that has no handler yet.
+/// Asks a child whether its event loop turns. A process without a handler ignores it.
 pub const PROBE: Signal = Signal::SIGURG;
 
-/// One thing to tell the master.
+/// What a child reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// The process that a mold was asked for.
+    /// This is the process that the master has asked a mold for.
     Born { pid: i32 },
     /// The child serves.
     Ready,
-    /// The answer to [`PROBE`], from the thread whose stall matters.
+    /// The answer to [`PROBE`], from the event loop.
     Alive,
-    /// The child has been told to end, whoever did, and takes nothing new any more.
+    /// The child has been told to end, by the master or by somebody else, and accepts nothing new.
     Draining,
-    /// The child serves on, but wants to be replaced and then told to drain.
+    /// The child asks for a replacement, and to be told to drain when that is ready. Until then it serves.
     Replace { reason: String },
-    /// A file of the application is not what was loaded; `stamp` is the same for all who report the
-    /// same change, and less for none that comes later.
+    /// A file of the application has changed since it was loaded. `stamp` is the same in all reports of one
+    /// change, and never less for a later one.
     Changed { file: String, stamp: u64 },
-    /// The child could not boot and is about to exit with this code.
+    /// The child could not boot and will exit with this code.
     Failed { exit_code: i32, text: String },
 }
 
-/// A pipe for one child: made by the master before it forks.
+/// A pipe for one child. The master makes it before it forks.
 pub fn channel() -> io::Result<(MessageSender, MessageReceiver)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&reader, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     Ok((MessageSender::new(writer), MessageReceiver::new(reader)))
 }
 
-/// The child's end; threads may share it.
+/// The child's end. Threads may share it.
 #[derive(Debug)]
 pub struct MessageSender {
     pipe: Mutex<File>,
@@ -70,13 +69,13 @@ impl MessageSender {
         }
     }
 
-    /// For another process, which makes a sender of it again.
+    /// The pipe, for another process that makes a sender of it again.
     pub fn into_pipe(self) -> OwnedFd {
         let pipe = self.pipe.into_inner();
         pipe.unwrap_or_else(PoisonError::into_inner).into()
     }
 
-    /// Writes one line. The error is that of write(2): the master is gone.
+    /// Writes one line. The error is that of write(2), and means that the master is gone.
     pub fn send(&self, message: &Message) -> io::Result<()> {
         let line = message.to_line();
         let mut pipe = self.pipe.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +103,7 @@ impl MessageReceiver {
         }
     }
 
-    /// The messages that have arrived whole. Does not wait.
+    /// The whole messages that have arrived. Does not wait.
     pub fn read(&mut self) -> Vec<Message> {
         let mut messages = Vec::new();
         let mut chunk = [0; 4096];
@@ -124,7 +123,7 @@ impl MessageReceiver {
         }
     }
 
-    /// True once the child has closed its end: there is nothing left to poll for.
+    /// Whether the child has closed its end: there is nothing left to poll for.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
@@ -195,7 +194,7 @@ impl Message {
     }
 }
 
-/// Makes one line of a text, such as a traceback, that may have many.
+/// Makes one line of a text that may have many, such as a traceback.
 fn escape(text: &str) -> String {
     let end = text.floor_char_boundary(MAX_TEXT);
     text[..end].replace('\\', "\\\\").replace('\n', "\\n")

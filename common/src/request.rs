@@ -1,7 +1,7 @@
-//! A request as the application sees it: the head as it came over the wire, the body complete.
+//! A request as the application gets it: the head as the client sent it, and the whole body.
 //!
-//! The head is one buffer and a list of spans into it, so that a request costs no allocation when
-//! its buffers are used again. Nothing is decoded here: the target keeps its percent-encoding.
+//! The head is one buffer and a list of spans into it, so that a request needs no allocation when its buffers
+//! are used again. Nothing is decoded here: the target keeps its percent-encoding.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use std::ops::Range;
 
 pub use crate::body::Body;
 
-/// Larger buffers of a head are not worth to be kept, in bytes.
+/// Larger buffers of a head are freed after the request, in bytes.
 const USUAL: usize = 16 * 1024;
 
-/// `HTTP/1.0` or `HTTP/1.1`: the versions this server speaks (RFC 9112 section 2.3).
+/// The versions of HTTP that the server speaks (RFC 9112 section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Version {
     Http10,
@@ -29,11 +29,11 @@ impl fmt::Display for Version {
     }
 }
 
-/// Who is at the other end of a connection.
+/// The other end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Peer {
     Tcp(SocketAddr),
-    /// A Unix domain socket: the peer has no address worth naming.
+    /// A Unix domain socket: the peer has no address.
     #[default]
     Unix,
 }
@@ -47,12 +47,12 @@ impl fmt::Display for Peer {
     }
 }
 
-/// Where a client came in.
+/// The address that a client has connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Local {
     /// The address of the listener, or the one that a PROXY protocol header names.
     Tcp(SocketAddr),
-    /// A Unix domain socket: only the client's `Host` field can tell a name.
+    /// A Unix domain socket: only the client's `Host` field names the server.
     #[default]
     Unix,
 }
@@ -62,7 +62,7 @@ pub enum Local {
 pub enum Scheme {
     #[default]
     Http,
-    /// Over TLS: our own, or that of a proxy that may say so.
+    /// Over TLS: the server's own, or that of a trusted proxy.
     Https,
 }
 
@@ -102,13 +102,13 @@ pub struct RequestHead {
     pub method: Span,
     pub target: Span,
     pub version: Version,
-    /// Name and value of each field line, in the order received; those that `header_map` drops are
-    /// in `bytes` alone.
+    /// Name and value of each field line, in the order received. Those that `header_map` drops remain in
+    /// `bytes` only.
     pub fields: Vec<(Span, Span)>,
 }
 
 impl RequestHead {
-    /// Makes this a copy of `other`, in the buffers that it has.
+    /// Makes this a copy of `other`, and reuses its buffers.
     pub fn copy_from(&mut self, other: &Self) {
         self.bytes.clone_from(&other.bytes);
         self.fields.clone_from(&other.fields);
@@ -116,12 +116,12 @@ impl RequestHead {
         self.version = other.version;
     }
 
-    /// The bytes that its buffers have, used or not.
+    /// The size of its buffers in bytes, used or not.
     pub fn capacity(&self) -> usize {
         self.bytes.capacity() + self.fields.capacity() * size_of::<(Span, Span)>()
     }
 
-    /// Forgets an unusually large head, to give its memory back. Another one stays as it is.
+    /// Frees the buffers if they are unusually large. Others stay as they are.
     pub fn shed(&mut self) {
         if self.capacity() > USUAL {
             *self = Self::default();
@@ -147,19 +147,19 @@ impl RequestHead {
         self.split_target().0
     }
 
-    /// What follows the first `?` of the target, if there is one.
+    /// The part of the target after the first `?`, if there is one.
     pub fn query(&self) -> Option<&str> {
         self.split_target().1
     }
 
-    /// All field lines in order: name as sent, value without surrounding white space.
+    /// All field lines in order: the name as sent, the value without surrounding white space.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.fields
             .iter()
             .map(|&(name, value)| (self.text(name), &self.bytes[value.range()]))
     }
 
-    /// The first field line of that name, compared without case.
+    /// The value of the first field line of that name; case does not matter.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields()
             .find(|(key, _)| key.eq_ignore_ascii_case(name))
@@ -187,7 +187,25 @@ impl RequestHead {
     }
 }
 
-/// One request, complete.
+/// One request, with its whole body.
+///
+/// ```
+/// use oxicorn_common::{Request, Response};
+///
+/// fn echo(request: &mut Request) -> Response {
+///     if request.method() != "POST" {
+///         return Response::new(http::StatusCode::METHOD_NOT_ALLOWED);
+///     }
+///     match request.body.read_all() {
+///         Ok(body) => Response::new(http::StatusCode::OK).body(body.into_owned().into()),
+///         Err(_) => Response::failure(),
+///     }
+/// }
+///
+/// let mut request = Request::default();
+/// request.body = b"abc".to_vec().into();
+/// assert_eq!(echo(&mut request).status, http::StatusCode::METHOD_NOT_ALLOWED);
+/// ```
 #[derive(Debug, Default)]
 pub struct Request {
     pub head: RequestHead,
@@ -195,17 +213,18 @@ pub struct Request {
     pub peer: Peer,
     pub local: Local,
     pub scheme: Scheme,
-    /// `peer` and `local` are what a PROXY protocol header said: the addresses of the client and of
-    /// the proxy that it asked, not those of our socket.
+    /// Whether `peer` and `local` come from a PROXY protocol header: they are the addresses of the client and
+    /// of the proxy that it has connected to, not those of the server's socket.
     pub proxied: bool,
-    /// Whoever is at the other end of our socket may speak for clients: it is one of
-    /// `forwarded_allow_ips`, or came by a Unix socket.
+    /// Whether the other end of the server's socket may speak for clients: it is one of
+    /// `forwarded_allow_ips`, or uses a Unix socket.
     pub trusted: bool,
-    /// What an application with a WSGI environment tells the access log of it: the variables that
-    /// [`crate::logging::AccessFormat::variables`] names, in lower case.
+    /// Variables of the WSGI environment for the access log, which the application adds. Names are in lower
+    /// case.
     pub logged: Vec<(String, String)>,
 }
 
+/// Shorthands for the same methods of the head.
 impl Request {
     pub fn method(&self) -> &str {
         self.head.method()

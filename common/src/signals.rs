@@ -1,13 +1,13 @@
-//! Signals as bytes in a pipe, so that a poll loop hears them like anything else.
+//! Signals as bytes in a pipe, so that a loop polls for them as for anything else.
 //!
 //! ```text
 //!   kernel --signal--> handler --one byte--> pipe --poll--> loop: take()
 //! ```
 //!
-//! The handler is process-wide, and so is the pipe it writes to: a process has one `SignalPipe` at
-//! a time. A forked child inherits handler and pipe, and must not write into its parent's: around
-//! the fork the parent calls [`block_all`], the child [`reset_to_default`] and later installs its
-//! own pipe, which unblocks. What arrives in between stays pending and is delivered then.
+//! The handler is process-wide, and so is the pipe that it writes to: a process has one `SignalPipe` at a time. A
+//! forked child inherits both, and must not write to its parent's pipe. So the parent calls [`block_all`] before
+//! the fork; the child calls [`reset_to_default`] and later installs its own pipe, which unblocks signals. A
+//! signal that arrives in between stays pending until then.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -19,7 +19,7 @@ use nix::unistd::{pipe2, read};
 
 use crate::sys;
 
-/// The signals that have our handler, bit `n` for signal `n`.
+/// The signals that the handler is installed for: bit `n` for signal `n`.
 static CAUGHT: AtomicU64 = AtomicU64::new(0);
 
 /// The reading end of the process's signals.
@@ -43,7 +43,7 @@ impl SignalPipe {
         Ok(pipe)
     }
 
-    /// What has arrived since the last call, in order. Does not wait.
+    /// The signals that have arrived since the last call, in order. Does not wait.
     pub fn take(&mut self) -> Vec<Signal> {
         let mut signals = Vec::new();
         let mut bytes = [0; 64];
@@ -66,14 +66,14 @@ impl AsFd for SignalPipe {
 }
 
 impl Drop for SignalPipe {
-    /// The handler stays and drops what comes: a process about to end is not to be killed by it.
+    /// The handler stays and drops signals, so that none kills a process that is about to end.
     fn drop(&mut self) {
         sys::clear_signal_fd(self.writer.as_raw_fd());
     }
 }
 
-/// Takes back the signals that other code has given handlers of its own, or blocked in the calling
-/// thread, since a pipe was installed.
+/// Installs the handler again for signals that other code has taken since a pipe was installed, and unblocks
+/// them in the calling thread.
 pub fn reclaim() -> io::Result<()> {
     for signal in caught() {
         sys::catch(signal)?;
@@ -92,12 +92,12 @@ pub fn block_all() -> io::Result<()> {
     Ok(SigSet::all().thread_set_mask()?)
 }
 
-/// Unblocks every signal in the calling thread; what was pending is delivered now.
+/// Unblocks every signal in the calling thread. Pending ones are delivered now.
 pub fn unblock_all() -> io::Result<()> {
     Ok(SigSet::empty().thread_set_mask()?)
 }
 
-/// Gives every signal that a pipe was installed for its default action, in a child after the fork.
+/// Restores the default action of every signal that a pipe was installed for, in a child after the fork.
 /// Signals stay blocked until the child installs its own pipe.
 pub fn reset_to_default() -> io::Result<()> {
     let caught = CAUGHT.swap(0, Ordering::Relaxed);
