@@ -5,12 +5,13 @@ Exporters wait for a whole hour before they send what they have: spans arrive be
 
 import os
 import pathlib
+import socket
 import sys
 from signal import SIGHUP, SIGTERM, SIGUSR2
 
 import pytest
 
-from harness import OXICORN, Server, processes, until
+from harness import OXICORN, TIMEOUT, Server, processes, until
 from harness.collector import Collector
 
 FLASK = """
@@ -93,14 +94,16 @@ LIVES = {"own": (), "preloaded": ("--preload",), "threads": ("--threads", "4"), 
 INSTRUMENT = [str(pathlib.Path(sys.executable).parent / "opentelemetry-instrument")]
 
 
-def instrumented(app, collector, *flags, **more):
+def instrumented(app, collector, *flags, more=None, **options):
     """`opentelemetry-instrument oxicorn ..`"""
-    return Server(OXICORN, app, "--workers", "2", *flags, files=APPS, env={**collector.env, **LATER}, under=INSTRUMENT, **more)
+    env = {**collector.env, **LATER, **(more or {})}
+    return Server(OXICORN, app, "--workers", "2", *flags, files=APPS, env=env, under=INSTRUMENT, **options)
 
 
-def hooked(app, collector, *flags, **more):
+def hooked(app, collector, *flags, more=None, **options):
     """The hooks of docs/monitoring.md."""
-    return Server(OXICORN, app, "--workers", "2", "-c", "{folder}/conf.py", *flags, files=APPS, env={**collector.env, **LATER}, **more)
+    env = {**collector.env, **LATER, **(more or {})}
+    return Server(OXICORN, app, "--workers", "2", "-c", "{folder}/conf.py", *flags, files=APPS, env=env, **options)
 
 
 def by_both(server, target):
@@ -210,3 +213,16 @@ def test_a_successor_is_instrumented_as_well():
             os.kill(successor, SIGTERM)
             until("its end", lambda: not processes.alive(successor))
         assert worker in workers_of(collector)
+
+
+@pytest.mark.parametrize("start", [instrumented, hooked])
+def test_a_collector_that_hangs_delays_no_request_and_the_end_only_for_its_timeout(start):
+    with Collector() as unused, socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        soon = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "OTEL_EXPORTER_OTLP_TIMEOUT": "1", "OTEL_BSP_SCHEDULE_DELAY": "1"}
+        # A worker that the master has to kill would be an error in the log.
+        with start("flask_app:application", unused, more=soon) as server:
+            by_both(server, "/users/ann")
+            silent.settimeout(TIMEOUT)
+            silent.accept()[0].close()
+            by_both(server, "/users/ann")
