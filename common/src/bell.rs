@@ -1,8 +1,8 @@
-//! A bell between processes: web workers ring it when they have queued work, runners wait for it.
+//! A bell between processes: web workers ring it when they have queued work, and runners wait for it.
 //!
-//! It is an eventfd made by the master before it forks, so every child shares one counter. A ring
-//! that nobody hears is kept; several rings may be heard as one. It carries no data and may ring
-//! for nothing: the listener looks at the store to find out.
+//! The master makes it before it forks. It is an eventfd, so all children share one counter. A ring is kept until a
+//! runner waits; several rings may arrive as one. It carries no data and may ring for nothing: the runner looks
+//! into the store.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -22,8 +22,9 @@ impl Bell {
         Ok(Self(Arc::new(EventFd::from_value_and_flags(0, flags)?)))
     }
 
-    /// Wakes one listener, now or when it next listens. A full counter is a bell already ringing.
+    /// Wakes one process that waits, now or at its next wait.
     pub fn ring(&self) {
+        // A full counter wakes a process anyway.
         let _ = self.0.write(1);
     }
 
@@ -43,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ring_is_heard_once() {
+    fn a_ring_wakes_once() {
         let bell = Bell::new().expect("an eventfd");
         assert!(!bell.wait(Duration::ZERO));
         bell.ring();

@@ -18,16 +18,16 @@
 //! let app: &dyn App = &app;
 //! ```
 //!
-//! The modules stand on floors. Each imports from floors below its own only:
+//! The modules form floors. A module imports from its own floor and from those below, and no two import each other:
 //!
 //! ```text
-//!   application: the seam        application  worker_context  app  response_sink  runner
-//!   settings: what is chosen     settings
-//!   logging                      logging
-//!   hooks, requests              hooks  request  response  body  body_memory
-//!   between processes            scoreboard  handoff  message  descriptor_passing  forks
-//!   from the system              shared_memory  clock  signals  listener  address  directory_entry  cgroup
-//!   system calls                 sys
+//!   what is served       application  worker_context  app  response_sink  runner
+//!   what is chosen       settings
+//!   logs and metrics     logging
+//!   what is exchanged    request  response  body  body_memory  hooks  message  exit_code
+//!   what is shared       scoreboard  handoff  bell  shared_memory  descriptor_passing
+//!   the process          signals  forks  clock  listener  address  directory_entry  cgroup
+//!   system calls         sys
 //! ```
 
 pub mod address;

@@ -1,4 +1,4 @@
-//! The access log: hands each request to all who want it.
+//! The access log: gives each request to all receivers that take requests.
 
 use std::cell::RefCell;
 
@@ -12,7 +12,7 @@ thread_local! {
     static LINE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether anything takes requests: without that, nobody needs to make an [`AccessEntry`].
+/// Whether any receiver takes requests. If not, an [`AccessEntry`] need not be made.
 pub fn access_enabled() -> bool {
     files::access_is_open() || Receivers::take_requests()
 }

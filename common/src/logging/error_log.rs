@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_critical_record_is_told_by_its_target() {
+    fn a_critical_record_is_recognised_by_its_target() {
         let level = |target| {
             let mut record = Record::builder();
             Level::of(&record.level(log::Level::Error).target(target).build())

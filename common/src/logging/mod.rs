@@ -14,7 +14,7 @@
 //! Files are opened to append, and each line is one write, so that lines of many processes do not mix
 //! (write(2); in a pipe up to `PIPE_BUF` bytes, pipe(7)).
 //!
-//! The modules stand on each other in this order, none on one above it:
+//! The modules import each other downwards only:
 //!
 //! ```text
 //!   mod           what the server calls

@@ -16,7 +16,7 @@ pub struct LoggingOptions {
     pub level: Level,
     /// Send what the process prints to the file of the error log.
     pub capture_output: bool,
-    /// Who gets new log files.
+    /// The owner of new log files.
     pub owner: FileOwner,
     pub syslog: Option<SyslogOptions>,
     pub statsd: Option<StatsdOptions>,

@@ -63,7 +63,7 @@ impl<'a> ThreadStats<'a> {
         self.0[BYTES_SENT].load(Ordering::Relaxed)
     }
 
-    /// Responses by the first digit of their status; 0 stands for a status that HTTP does not know.
+    /// Responses by the first digit of their status; 0 is for a status that HTTP does not define.
     pub fn status_classes(self) -> impl Iterator<Item = u64> {
         let words = self.0[STATUS_CLASSES..LATENCY].iter();
         words.map(|word| word.load(Ordering::Relaxed))

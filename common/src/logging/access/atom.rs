@@ -1,8 +1,8 @@
-//! The atoms of an access line: what a format's names stand for.
+//! The atoms of an access line: the meaning of the names in a format.
 
 use crate::identity::SERVER_SOFTWARE;
 
-/// What one name stands for.
+/// The meaning of one name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Atom {
     PeerAddress,

@@ -24,9 +24,9 @@ pub struct AccessEntry<'a> {
     pub status: u16,
     /// The fields of the response, as the application set them.
     pub fields: &'a [Field],
-    /// What the application has told of its environment, names in lower case.
+    /// Variables that the application has added, names in lower case.
     pub variables: &'a [(String, String)],
-    /// How long the body of the response was, without its framing.
+    /// The length of the response's body, without its framing.
     pub body_bytes: u64,
     /// From the whole head to the end of the response.
     pub duration: Duration,
@@ -117,12 +117,12 @@ impl AccessEntry<'_> {
                 // Writing into memory cannot fail.
                 IpAddr::V6(ip) => drop(write!(out, "{ip}")),
             },
-            // A peer without an address is an empty text in gunicorn too.
+            // As in gunicorn, a peer without an address is an empty text.
             Peer::Unix => {}
         }
     }
 
-    /// Of a request that could not be read there is the first line, and perhaps a method.
+    /// A request that could not be parsed has a first line, and perhaps a method.
     fn append_refused(&self, out: &mut Vec<u8>, atom: &Atom, escape: Escape) {
         let text = match atom {
             Atom::RequestLine => &self.head.bytes,
@@ -178,7 +178,7 @@ fn append_number(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[start..]);
 }
 
-/// A path, its percent-encoding undone (RFC 3986 section 2.1).
+/// A path with its percent-encoding decoded (RFC 3986 section 2.1).
 fn append_decoded(out: &mut Vec<u8>, mut path: &[u8], escape: Escape) {
     let append_bytes = |out: &mut Vec<u8>, bytes: &[u8]| escape.append_bytes(out, bytes);
     while let Some(at) = path.iter().position(|&byte| byte == b'%') {

@@ -1,9 +1,9 @@
-//! What clients say, in a line of a log: nothing in it ends the line, commands a terminal, or closes
-//! or swallows the quotation marks around it.
+//! Escapes what clients send, so that nothing in a log line ends the line, controls a terminal, or closes the
+//! quotation marks around it.
 
 use std::io::Write;
 
-/// How what is not written as it is gets written.
+/// How characters are written that cannot stand in a line as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Escape {
     /// `\"`, `\\`, `\xNN` and, beyond Latin-1, `\uNNNN`.
@@ -33,7 +33,7 @@ impl Escape {
         }
     }
 
-    /// The text with all in it escaped that is to be.
+    /// The text with its unsafe characters escaped.
     pub fn text(self, text: &str) -> String {
         let mut out = Vec::with_capacity(text.len());
         self.append_text(&mut out, text);
@@ -52,24 +52,24 @@ impl Escape {
     }
 }
 
-/// Whether bytes are ASCII and stay as they are. Without a branch a byte: the compiler makes vector
-/// instructions of it.
+/// Whether bytes are ASCII and need no escape. Without a branch per byte, so that the compiler uses vector
+/// instructions.
 fn are_plain(bytes: &[u8]) -> bool {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
     bytes.iter().fold(true, |all, &byte| all & is_plain(byte))
 }
 
-/// Control characters of ASCII and Latin-1 (NEL ends a line, CSI begins a command), the separators of
-/// lines and paragraphs, and what turns the direction of the text around it, which shows it in
-/// another order than it has (Unicode Standard Annex 9).
+/// Control characters of ASCII and Latin-1 (NEL ends a line, CSI begins a terminal's command), the separators of
+/// lines and paragraphs, and characters that change the direction of the text around them and so show it in
+/// another order (Unicode Standard Annex 9).
 fn is_unsafe(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{2028}' | '\u{2029}')
         || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// The length of the longest beginning of `escaped` that stands for no more than `most` characters: an
-/// escape stands for one, and is not cut.
+/// The length of the longest start of `escaped` that has at most `most` characters. An escape sequence counts as
+/// one, and is not cut.
 pub(super) fn cut(escaped: &[u8], most: usize) -> usize {
     let mut at = 0;
     for _ in 0..most {
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_character_ends_a_line_or_commands_a_terminal() {
+    fn no_character_ends_a_line_or_controls_a_terminal() {
         for character in (0..=0x1_0000).filter_map(char::from_u32) {
             for escape in [Escape::Line, Escape::Json] {
                 let text = escape.text(&format!("a{character}b"));

@@ -22,7 +22,7 @@ pub(super) struct Directive {
     pub(super) conversion: char,
 }
 
-/// What stands between `)` and the conversion.
+/// The text between `)` and the conversion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Padding {
     pub(super) left: bool,
@@ -98,8 +98,8 @@ impl fmt::Display for Directive {
 }
 
 impl Padding {
-    /// Fits what `out` has from `start` on to the width, in characters. What is too long is cut between
-    /// characters as they were before they were escaped.
+    /// Cuts or pads the text from `start` to the width, in characters. An escape sequence counts as the one
+    /// character that it replaces.
     pub(super) fn apply(self, out: &mut Vec<u8>, start: usize) {
         if self == Self::default() {
             return;

@@ -60,7 +60,7 @@ impl JsonPosition {
     }
 }
 
-/// Adds a value that stands alone: a number as it is, anything else as a string.
+/// Adds a value outside of a string: a number as it is, anything else as a string.
 fn put_outside(parts: &mut Vec<FormatPart>, directive: &Directive) {
     if is_number(&directive.atom) && directive.padding.most.is_none() {
         let mut number = directive.clone();

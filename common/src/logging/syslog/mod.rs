@@ -88,7 +88,7 @@ impl SyslogClient {
         self.send("access", Level::Info, line);
     }
 
-    /// Sends what waits. Returns what is to be reported of the daemon.
+    /// Sends lines that wait. Returns what this process has to report about the daemon.
     pub(super) fn tend(&self) -> Option<LossReport> {
         if let Some(mut stream) = self.stream() {
             stream.pump();
