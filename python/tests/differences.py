@@ -255,7 +255,7 @@ DIFFERENCES = [
         "A reload that fails leaves the old workers serving; gunicorn exits.",
     ),
     Difference(
-        "signals/hup-of-a-preloaded-application | guide/reload", "the application is loaded anew | loaded anew",
+        "signals/hup-of-a-preloaded-application | guide/reload", "the application is loaded again | loaded again",
         "HUP loads preloaded code again.", False, True,
     ),
     Difference(

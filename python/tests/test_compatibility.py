@@ -40,7 +40,7 @@ def a_class_is_an_application(kind):
 test_compatibility = compatibility.test()
 
 
-# gunicorn's own entry points were for setuptools' pkg_resources; unit files still have them.
+# Entry points of gunicorn from the time of pkg_resources, which some unit files still use.
 @pytest.mark.parametrize("flags", [["egg:gunicorn#sync"], ["egg:gunicorn#gthread", "--threads", "2"]], ids=["sync", "gthread"])
 def test_workers_by_their_entry_points(flags):
     with Server(OXICORN, "compatibility:application", "-k", *flags) as server:

@@ -22,7 +22,7 @@ def application(environ, start_response):
 
 
 def ends(folder, *arguments, variables=None, **files):
-    """Runs the command to its end; its exit code and what it said."""
+    """Runs the command to its end; returns exit code and output."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
     done = subprocess.run(
@@ -33,7 +33,7 @@ def ends(folder, *arguments, variables=None, **files):
 
 
 def printed(folder, *arguments, **files):
-    """The settings that the command prints, by their names."""
+    """The printed settings by name."""
     code, text = ends(folder, "--print-config", *arguments, plain=APP, **files)
     assert code == 0, text
     return {line.split(" = ")[0].strip(): line.split(" = ", 1)[1].split(" # ")[0].strip() for line in text.splitlines() if " = " in line}
@@ -100,7 +100,7 @@ def test_it_is_executed_anew_on_hup():
     with server("workers = 1\n", expects=["Reload failed"]) as running:
         file = running.folder / "gunicorn.conf.py"
         until("one", lambda: len(running.workers()) == 1)
-        # In the same second and of the same length: a cache would not see it.
+        # In the same second and of the same length, so a cache would miss the change.
         file.write_text("workers = 3\n")
         running.signal(signal.SIGHUP)
         until("three", lambda: "Generation 2 serves with 3" in running.error_text() and len(running.workers()) == 3)
@@ -224,7 +224,7 @@ Own("%(prog)s [OPTIONS]").run()
 
 @pytest.mark.parametrize("module", ["gunicorn.app.base", "oxicorn.app.base"])
 def test_a_program_has_settings_below_all_others(tmp_path, module):
-    """`init` of gunicorn's Application: config file, environment and command line go before it."""
+    """`init` of an Application: config file, environment and command line override it."""
     (tmp_path / "plain.py").write_text(APP)
     (tmp_path / "program.py").write_text(INITIALISED.format(module=module))
     (tmp_path / "conf.py").write_text("workers = 1\nproc_name = 'of_the_file'\nraw_env = ['A=b']\n")
@@ -271,7 +271,7 @@ for _ in range(2):
 
 
 def swallow(receiver):
-    """Reads what anybody sends, until the receiver is closed."""
+    """Reads from all clients until the receiver is closed."""
     def read(connection):
         with contextlib.suppress(OSError):
             while connection.recv(65536):
@@ -282,14 +282,14 @@ def swallow(receiver):
 
 
 def ready(worker):
-    """Whether it has request threads: one that waits for a lock of its fork never gets any."""
+    """Whether it has request threads: a worker that waits for a lock after the fork never gets any."""
     with contextlib.suppress(OSError):
         return len(os.listdir(f"/proc/{worker}/task")) > 1
     return False
 
 
 def test_a_thread_of_the_config_file_does_no_harm():
-    """It logs without a pause while workers are forked; none of them may wait for a lock that it held."""
+    """A thread logs without pause while workers are forked; no worker may wait for a lock that it held."""
     # Lines to such a receiver wait for each other.
     receiver = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=swallow, args=(receiver,), daemon=True).start()

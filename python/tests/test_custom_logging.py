@@ -12,7 +12,7 @@ import pytest
 from harness import OXICORN, Scenarios, Server, environment_of, until
 
 loggers = Scenarios("loggers", app="logs_own:application")
-# An application of health checks and others, whose own records go to the server's logger too.
+# An application with health checks that logs to the server's logger, too.
 APP = """
 import logging
 log = logging.getLogger("gunicorn.error")
@@ -63,7 +63,7 @@ class Own(Logger):
 
 
 def asked(server, *targets, last="/last"):
-    """The lines of requests without what differs from run to run; the last one shows that the others are there."""
+    """The lines of requests, without the parts that differ between runs. The last line comes after all others."""
     for target in (*targets, last):
         server.get(target, 'X-In: in "quoted"\r\n')
     until("the last line", lambda: any(last in line for line in server.access_lines()))
@@ -75,7 +75,7 @@ def without_dates(lines):
 
 
 def ended(server):
-    """When the server has ended, all that it had to log is written, whichever process or thread wrote it."""
+    """At the end of the server, every process and thread has written all its records."""
     server.process.terminate()
     server.wait_exit()
 
@@ -181,7 +181,7 @@ def formatters_of_the_application(server):
 
 @loggers("--log-level", "warning", files={"logs_own.py": APP + "log.setLevel(logging.DEBUG)\n"})
 def a_level_of_the_application(server):
-    """The server's own lines of a worker follow it."""
+    """It also applies to the server's own lines in a worker."""
     (worker,) = server.workers()
     server.process.terminate()
     server.wait_exit()
@@ -227,7 +227,7 @@ def a_class_of_loggers(server):
 
 @loggers(files={"logs_own.py": APP})
 def a_filter_that_a_request_adds(server):
-    """From that request on."""
+    """Changes apply from that request on."""
     return {"lines": asked(server, "/health?before", "/touch", "/health?after", "/shown")}
 
 
@@ -271,7 +271,7 @@ test_loggers = loggers.test()
 
 
 def without_gunicorn(tmp_path_factory):
-    """A folder whose finder keeps gunicorn from being found."""
+    """A folder with a finder that hides gunicorn."""
     folder = tmp_path_factory.mktemp("without")
     (folder / "sitecustomize.py").write_text("""
 import sys
@@ -316,7 +316,7 @@ def test_a_reload_with_a_class_that_cannot_be_made_keeps_the_old():
 
 
 def test_untouched_loggers_are_left_alone():
-    """No thread for them in a worker: the server writes its lines itself."""
+    """The server writes its lines itself, so a worker has no logging thread."""
     with Server(OXICORN, "logs_own:application", files={"logs_own.py": APP}) as server:
         asked(server, "/shown")
         (worker,) = server.workers()

@@ -9,7 +9,7 @@ import pytest
 from harness import OXICORN, Scenarios, Server, environment_of, until
 from test_config_file import APP, ends
 
-# Of applications, in forms that are no settings.
+# Variables of applications, with values that are no settings.
 FOREIGN = {
     "DATABASE_URL": "mysql+pymysql://u:p@h/d", "REDIS_URL": "rediss://h", "REDIS_PORT": "none", "POOL_SIZE": "0", "POOL_RECYCLE": "-1",
     "POOL_TIMEOUT": "none", "MAX_OVERFLOW": "-1", "KAFKA_BROKERS": "kafka", "KAFKA_TOPIC": "a b", "RUNNERS": "local", "WORKERS": "celery",

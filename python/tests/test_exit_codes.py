@@ -34,7 +34,7 @@ FILES = {
     "notes.txt": "workers = 2\n",
 }
 APP = "fine:application"
-# name -> arguments; each gets a bind address and the folder of the files on the path unless it brings its own.
+# Arguments by name. Unless they have their own, a bind address and the folder of the files as path are added.
 CASES = {
     "no-application": [],
     "missing-module": ["nothing:application"],
@@ -92,7 +92,7 @@ CASES = {
 }
 
 
-# One of the two at least goes on: as long as no start takes shows it.
+# At least one of the two keeps running: wait longer than any start takes.
 RUN_ON = {"exits-at-import", "bad-log-level", "bad-umask"}
 
 
@@ -104,7 +104,7 @@ def observed(kind, arguments, env=None, runs_on=False):
     print(outcome)
     return {
         "exit code": outcome.code,
-        # The errors of Python by name: those of the application, in a traceback or alone.
+        # Names of Python's exceptions, in a traceback or alone.
         "exceptions": sorted({
             line for line in outcome.text.splitlines()
             if re.match(r"(ModuleNotFoundError|ImportError|SyntaxError|ValueError|AttributeError): ", line)
@@ -147,7 +147,7 @@ def test_pid_file_of_a_living_process(tmp_path):
 def test_daemon(tmp_path):
     def scenario(kind):
         pid_file = tmp_path / kind
-        # The working folder of `run` does not outlive the command.
+        # `run` removes its folder after the command.
         flags = ["--chdir", "/", "--daemon", "--pid", str(pid_file), "--error-logfile", str(tmp_path / f"{kind}.log")]
         outcome = run(kind, "--bind", "127.0.0.1:0", *flags, "lifecycle:application")
         pid = int(until("a pid file", lambda: pid_file.exists() and pid_file.read_text().strip()))

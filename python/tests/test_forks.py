@@ -22,7 +22,7 @@ def test_a_child_that_comes_back_ends(flags):
         for path, expected in CASES.items():
             with server.connect() as client:
                 assert client.get(path).text == expected, path
-                # One answer, and the connection is the worker's.
+                # There is one response, and the worker keeps the connection.
                 assert client.get("/pid").text == pid, path
             assert processes.children(int(pid)) == [], path
         for _ in range(50):
@@ -57,7 +57,7 @@ def test_a_child_that_lives_on_keeps_no_connection_open(flags):
             client.send(b"GET /stay HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert client.answer().text == "started"
             assert client.rest() == b""
-            # A connection that the child has too, and that ends later.
+            # A connection that the child shares, and that ends later.
             idle.send(b"GET /pid HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
             assert idle.answer().status == 200
             assert idle.rest() == b""

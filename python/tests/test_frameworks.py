@@ -18,7 +18,7 @@ def multipart(content):
     return head + content + b"\r\n--cut--\r\n"
 
 
-# method, target, fields, body, status, and what the body must have
+# method, target, fields, body, status, and text that the body must contain
 REQUESTS = [
     ("GET", "/hello/w%C3%B6rld", "", b"", 200, "hello wörld".encode()),
     ("HEAD", "/hello/head", "", b"", None, b""),
@@ -89,7 +89,7 @@ HTTPBIN = [
 
 
 def binned(server):
-    """Each call on a connection of its own: what one answers decides nothing for the next."""
+    """Each call has its own connection, so that none depends on another."""
     facts = {}
     for method, target, fields, body in HTTPBIN:
         with server.connect() as client:
@@ -118,7 +118,7 @@ VALIDATED = [
 
 @validated("--threads", "2", "--worker-class", "gthread", app="validated:application", expects=[r"."])
 def wsgiref_validate(server):
-    """The standard library's judge of PEP 3333 between server and application."""
+    """wsgiref.validate between server and application."""
     facts = {}
     for method, target, body in VALIDATED:
         with server.connect() as client:

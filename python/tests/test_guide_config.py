@@ -61,7 +61,7 @@ def test_from_the_environment(variables, workers):
 
 
 def test_reloads_preloaded_code():
-    """HUP loads the application anew though it is preloaded; gunicorn goes on with the old code."""
+    """HUP loads a preloaded application again; gunicorn keeps the old code."""
     def scenario(kind):
         with guide(kind, GUNICORN_WORKERS="2") as server:
             before = server.get("/load").text
@@ -69,5 +69,5 @@ def test_reloads_preloaded_code():
             old = server.workers()
             server.signal(SIGHUP)
             until("new workers", lambda: len(server.workers()) == 2 and not set(old) & set(server.workers()))
-            return {"loaded anew": server.get("/load").text != before}
+            return {"loaded again": server.get("/load").text != before}
     compare("guide/reload", *both(scenario))

@@ -257,7 +257,7 @@ def nworkers_changed(server, new, old):
 @pytest.mark.parametrize("flags", [[], ["--preload"]], ids=["alone", "preload"])
 def test_the_children_of_the_config_file_are_its_own(flags):
     with Server(OXICORN, "lifecycle:application", *flags, "-c", "{folder}/conf.py", files={"conf.py": OWN}) as server:
-        # The master reaps a worker meanwhile.
+        # Meanwhile the master reaps a worker.
         old = server.get("/pid").text
         os.kill(int(old), 9)
         until("another worker", lambda: server.workers() and server.get("/pid").text != old)

@@ -6,7 +6,7 @@ from signal import SIGABRT, SIGHUP, SIGINT, SIGTERM, SIGTTIN, SIGUSR2
 
 from harness import Closed, Scenarios, processes, until
 
-# Each hook writes its name, whether it runs in the master, and some of what it was given.
+# Each hook writes its name, whether it runs in the master, and some of its arguments.
 CONFIG = '''
 import json, os
 
@@ -67,7 +67,7 @@ def seen(server, hook):
 
 
 def facts(server):
-    """Calls in order, the master's and each worker's apart: between processes there is no order."""
+    """Calls in order, separately for the master and each worker, as processes have no common order."""
     found = {}
     calls = told(server)
     pids = list(dict.fromkeys(call["pid"] for call in calls if call["pid"] != server.pid))
@@ -165,7 +165,7 @@ def {hook}({arguments}):
 
 
 def fails(hook, arguments):
-    """What a hook that raises does to the server."""
+    """The effect of a hook that raises."""
     def scenario(server):
         try:
             answered = server.get("/load").status

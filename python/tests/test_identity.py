@@ -92,7 +92,7 @@ def test_titles_without_the_application_are_ours():
         assert (title(server.pid), title(worker)) == ("oxicorn: master [named]", "oxicorn: worker [named]")
 
 
-# A module that is the standard one of its name, and says that it is the project's.
+# A copy of the standard module that says that it belongs to the project.
 SHADOW = """
 import importlib.machinery as _machinery, os as _os
 _standard = _os.path.dirname(_os.__file__)
@@ -112,7 +112,7 @@ def application(environ, start_response):
 
 
 def shadow(folder):
-    """Writes a module beside each one of the standard library that has a source; their names."""
+    """Writes a module for each one of the standard library that has a source; returns their names."""
     standard = os.path.dirname(os.__file__)
     names = []
     for name in sorted(sys.stdlib_module_names - {"os", "sys", "site", "importlib", "antigravity", "this", "idlelib", "turtle", "tkinter"}):
@@ -130,7 +130,7 @@ def shadow(folder):
 
 @pytest.mark.parametrize("flags", [(), ("--workers", "2"), ("--preload", "--workers", "2")])
 def test_modules_of_the_project_go_before_standard_ones_as_under_gunicorn(tmp_path, flags):
-    """For every module of the standard library, those that the master loads for all workers among them."""
+    """For every module of the standard library, including those that the master loads."""
     (tmp_path / "whose.py").write_text(WHOSE)
     names = shadow(tmp_path)
     assert {"secrets", "queue", "uuid", "decimal", "pickle", "hmac"} <= set(names)
@@ -138,7 +138,7 @@ def test_modules_of_the_project_go_before_standard_ones_as_under_gunicorn(tmp_pa
     for kind in (GUNICORN, OXICORN):
         with Server(kind, "whose:application", "--chdir", str(tmp_path), *flags, ready=False) as server:
             found[kind] = set(server.get("/?" + ",".join(names)).text.split(","))
-    # What gunicorn's script has loaded before, and applications have of their own.
+    # Loaded by gunicorn's script, and common names in applications.
     assert found[OXICORN] == found[GUNICORN] | {"queue"}
     assert {"secrets", "queue", "uuid", "decimal", "pickle", "hmac"} <= found[OXICORN]
 
@@ -154,7 +154,7 @@ def test_folders_that_are_no_packages_stand_in_nobodys_way(tmp_path):
 
 @pytest.mark.parametrize("where", ["PYTHONPATH", "--pythonpath", "--chdir"])
 def test_a_module_of_the_project_is_loaded_by_workers_alone(tmp_path, where):
-    """Wherever it is found: what the master has loaded would outlive a reload."""
+    """A module that the master loaded would outlive a reload."""
     project = tmp_path / "project"
     project.mkdir()
     (project / "secrets.py").write_text("import os\nLOADED_BY = os.getpid()\n")

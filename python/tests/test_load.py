@@ -21,7 +21,7 @@ def pss(server):
 
 
 class Peak(threading.Thread):
-    """The highest memory of a server while a test runs."""
+    """The peak memory of a server during a test."""
 
     def __init__(self, server):
         super().__init__(daemon=True)
@@ -70,7 +70,7 @@ def test_chunked_upload_in_flat_memory():
 
 @pytest.mark.parametrize("path", ["download", "download-chunked", "file"])
 def test_download_of_100_mib_in_flat_memory(path):
-    """A client that reads slower than the application writes: nothing piles up."""
+    """The client reads more slowly than the application writes, and nothing accumulates."""
     with load("--threads", "2") as server, server.connect(60) as client:
         client.get(f"/{path}/{MIB}")
         before = pss(server)
@@ -82,7 +82,7 @@ def test_download_of_100_mib_in_flat_memory(path):
 
 
 def test_a_client_that_reads_nothing_holds_no_thread_for_a_file():
-    """One thread: while a client does not take its file, others are served."""
+    """With one thread, other clients are served while one does not read its file."""
     with load("--threads", "1") as server, server.connect() as lazy:
         lazy.send(b"GET /file/%d HTTP/1.1\r\nHost: a\r\n\r\n" % (20 * MIB))
         for _ in range(5):
@@ -92,7 +92,7 @@ def test_a_client_that_reads_nothing_holds_no_thread_for_a_file():
 
 @pytest.mark.parametrize("what", ["head", "body"])
 def test_200_dribbling_clients_hold_no_thread(what):
-    """Each sends a byte now and then, and none is refused; meanwhile one client is served as if it were alone."""
+    """Each sends a byte now and then, and none is refused. Another client is served as if it were alone."""
     request = b"POST /upload HTTP/1.1\r\nHost: a\r\nX-Field: value\r\nContent-Length: 10\r\n\r\n0123456789"
     begun = 20 if what == "head" else len(request) - 10
     with load("--workers", "1", "--threads", "2") as server:
@@ -102,7 +102,7 @@ def test_200_dribbling_clients_hold_no_thread(what):
         for at in range(begun, begun + 5):
             for client in dribbling:
                 client.send(request[at:at + 1])
-            # They go on only when it has its answer.
+            # They continue after it has its answer.
             assert server.get("/ready").text == "ready"
         for client in dribbling:
             client.send(request[begun + 5:])
@@ -134,7 +134,7 @@ def test_threads_run_together():
 
 
 def test_an_extension_that_lets_go_of_the_lock_runs_beside_others():
-    """While one thread is in C code without the lock, another of the same worker answers."""
+    """While one thread runs C code without the interpreter's lock, another one of the same worker answers."""
     with load("--workers", "1", "--threads", "2") as server, server.connect() as busy:
         busy.send(b"GET /compute/3000000 HTTP/1.1\r\nHost: a\r\n\r\n")
         answered = 0
@@ -151,7 +151,7 @@ def test_an_extension_that_lets_go_of_the_lock_runs_beside_others():
 
 
 def test_c_extensions_under_load():
-    """sqlite3, zlib and hashlib on many threads; nothing is lost, no worker dies."""
+    """sqlite3, zlib and hashlib on many threads: no request is lost and no worker dies."""
     with load("--workers", "2", "--threads", "4") as server:
         workers = sorted(until("two workers", lambda: (found := server.workers()) and len(found) == 2 and found))
         with Load(server, clients=3, target="/query/7") as one, Load(server, clients=3, target="/compressed/3") as two:
@@ -162,7 +162,7 @@ def test_c_extensions_under_load():
 
 
 def test_no_memory_is_lost_by_requests():
-    """Requests of each kind, twice: the second time takes nothing more."""
+    """Runs requests of each kind twice; the second time needs no more memory."""
     with Server(OXICORN, "mirror:application", "--threads", "2", expects=[r"."]) as server:
         def many():
             with server.connect() as client:

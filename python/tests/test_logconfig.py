@@ -25,7 +25,7 @@ def application(environ, start_response):
     return [b"hello"]
 """
 
-# In the working directory: handlers and a filter such as people have them.
+# In the working directory: typical handlers and a filter.
 EXTRAS = """
 import logging, os, threading, time
 
@@ -46,7 +46,7 @@ class Failing(logging.Handler):
 
 
 def configuration(**more):
-    """One file for everything, one more for requests."""
+    """One file for all records, another for requests."""
     handler = {"class": "logging.FileHandler", "formatter": "short"}
     return {
         "formatters": {"short": {"format": "%(name)s|%(levelname)s|%(message)s"}},
@@ -181,7 +181,7 @@ def test_a_slow_handler_delays_no_request():
     with serve(OXICORN, "--log-config-json", "log.json", files=files) as server:
         for _ in range(20):
             assert server.get("/quick").status == 200
-        # So far it has not even written the first.
+        # It has not even written the first one yet.
         assert "/quick" not in read(server, "slow.log")
         (server.folder / "gate").touch()
         until("all of them", lambda: read(server, "slow.log").count("/quick") == 20)
@@ -235,7 +235,7 @@ def test_a_console_that_nobody_reads_does_not_hold_up_the_master(tmp_path):
     with subprocess.Popen(command, cwd=tmp_path, env=environment_of(), stdout=writer, stderr=writer) as process:
         try:
             until("two workers", lambda: len(processes.children(process.pid)) == 2)
-            # Full it is, whatever they have to say.
+            # The pipe is full now.
             own = os.open(f"/proc/self/fd/{writer}", os.O_WRONLY | os.O_NONBLOCK)
             with pytest.raises(BlockingIOError):
                 while True:
@@ -255,7 +255,7 @@ def test_a_console_that_nobody_reads_does_not_hold_up_the_master(tmp_path):
             os.close(writer)
 
 
-# What a client may say to end a line, to command a terminal, or to close the quotation marks.
+# Input that could break a line, control a terminal, or close quotation marks.
 HOSTILE = "a\x85forged \x9b2J\\\" 200 \\"
 CONFIGURED = {"log.json": json.dumps({
     "formatters": {"bare": {"format": "%(message)s"}},
@@ -268,7 +268,7 @@ CONFIGURED = {"log.json": json.dumps({
 })}
 
 
-# A class that makes the atoms itself; where gunicorn is installed, `gunicorn.glogging` is its own.
+# A class that makes the atoms itself. If gunicorn is installed, this imports gunicorn's own module.
 CLASS = {"own.py": """
 from oxicorn.glogging import Logger
 class Own(Logger):

@@ -126,7 +126,7 @@ def traceback(server):
 
 @logs(app="mirror:application")
 def lines_of_a_life(server):
-    """Which level, and whose, not which words."""
+    """Level and process, without the text."""
     (worker,) = server.workers()
     server.process.terminate()
     server.wait_exit()
@@ -141,7 +141,7 @@ def lines_of_a_life(server):
 
 
 class Udp:
-    """A server of datagrams that remembers them."""
+    """A UDP server that keeps the datagrams."""
 
     def __init__(self, family=socket.AF_INET, address=("127.0.0.1", 0)):
         self.socket = socket.socket(family, socket.SOCK_DGRAM)
@@ -178,7 +178,7 @@ def syslogged(kind, *flags):
             server.get("/plain?sys")
             line = until("the access line", lambda: next((text for text in udp.received if "/plain?sys" in text), None))
             start = until("a line of the error log", lambda: next((text for text in udp.received if "127.0.0.1:" in text and "/plain" not in text), None))
-            # The handler of Python ends each message with NUL.
+            # Python's handler ends each message with NUL.
             return {
                 "access head": re.sub(r"\d{2,}]", "pid]", line.split("127.0.0.1")[0]), "nul": line.endswith("\0"), "error priority": start.split(">")[0],
                 "in the file too": any("?sys" in text for text in server.access_lines()),

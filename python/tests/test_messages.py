@@ -12,7 +12,7 @@ FILES = {
     "conf_prepared.py": "PORT = 0\nbind = f'127.0.0.1:{PORT}'\n",
     "conf_port.py": "bind = 5331\n",
 }
-# name -> arguments, environment, what is said
+# Arguments, environment and expected message, by name.
 SLIPS = {
     "no application": ([], {}, ["no application named", "oxicorn MODULE:CALLABLE"]),
     "module not found": (

@@ -45,7 +45,7 @@ statsd = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 threading.Thread(target=threading.Event().wait, name="poller", daemon=True).start()
 """
 
-# Waits for as long as there is a file of that name.
+# Waits as long as a file of that name exists.
 SLOW = """
 import os
 import time
@@ -68,7 +68,7 @@ def settled(server, count):
 
 
 def dirty_mib(*flags):
-    """What a worker has of its own, in MiB, after it has collected garbage."""
+    """The private memory of a worker in MiB, after a garbage collection."""
     with Server(OXICORN, "shared:application", *flags, files={"shared.py": SHARED}) as server:
         server.get("/")
         return int(server.get("/").text) / 1024
@@ -87,7 +87,7 @@ def application(environ, start_response):
 
 
 def test_the_standard_library_is_shared_also_without():
-    # A single worker has nobody to share with.
+    # A single worker shares nothing.
     with Server(OXICORN, "app:application", "--workers", "2", files={"app.py": LOADED}) as server:
         assert server.get("/").text == "True"
 
@@ -131,7 +131,7 @@ class logger_class(Logger):
 """
 
 
-# Loaded when the server's own thread has logged something, from which on Python knows it.
+# Loaded after the server's own thread has logged something, so that Python knows the thread.
 LOADED_LATE = """
 import os
 import time

@@ -10,7 +10,7 @@ FAULTS = [r"Traceback", r"RuntimeError", r"ValueError"]
 
 @pytest.fixture(scope="module")
 def pair():
-    # One thread: requests, and with them the lines of the log, come one after the other.
+    # One thread, so that requests and their log lines come in order.
     with Pair("mirror:application", "--worker-class", "gthread", "--threads", "1", "--keep-alive", "30", expects=[r""]) as pair:
         yield pair
 

@@ -9,7 +9,7 @@ import pytest
 
 from harness import OXICORN, Server, until
 
-# Says in a file when it is closed; goes on after the first piece when another is there.
+# Writes a file when it is closed, and continues after the first piece when another file exists.
 STREAM = """
 import os
 import time

@@ -13,7 +13,7 @@ from harness import APPS, Pair, Scenarios, Server, both, compare, until
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_group(group):
-    """A pair of servers a group; all its cases, so that one that differs does not hide the next."""
+    """One pair of servers per group. All cases run, so that one failure does not hide the next."""
     flags, cases = GROUPS[group]
     ready = "proxy" not in group and group != "root-path" and group != "script-name-variable"
     failures = []
@@ -76,7 +76,7 @@ def pid_file(server):
 @settings("--preload", "--workers", "2", "--threads", "2")
 def preload(server):
     until("both workers", lambda: len(server.workers()) == 2)
-    # One after the other, as either worker may have several of them in a row.
+    # Several, because one worker may get a few in a row.
     loads = {server.get("/load").text for _ in range(300)}
     return {"loaded once": len(loads) == 1, "loaded by": server.get("/loaded-by").text}
 

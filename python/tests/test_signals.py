@@ -16,7 +16,7 @@ def count_is(server, count):
 
 
 def settled(server, count):
-    """That many workers, and they stay: whatever was under way is done when each of them has answered."""
+    """Waits until there are `count` workers and each has answered."""
     count_is(server, count)
     seen = set()
     until(f"answers of {count} workers", lambda: seen.add(server.get("/pid").text) or len(seen) >= count)
@@ -24,7 +24,7 @@ def settled(server, count):
 
 
 def replaced(server, old):
-    """None of the old workers is there any more, and as many new ones are."""
+    """All old workers are gone, and the same number of new ones is there."""
     until("new workers in place of the old", lambda: not set(old) & set(server.workers()))
     count_is(server, len(old))
 
@@ -43,12 +43,12 @@ def ttou(server):
     old = server.workers()
     server.signal(SIGTTOU)
     count_is(server, 2)
-    # The oldest goes.
+    # The oldest one ends.
     facts = {"who stays": server.workers() == old[1:]}
     server.signal(SIGTTOU)
     count_is(server, 1)
     server.signal(SIGTTOU)
-    # Two signals that wait together come in the order of their numbers.
+    # Two pending signals are delivered in the order of their numbers.
     until("it is handled", lambda: server.error_text().count("Handling signal: ttou") == 3)
     server.signal(SIGTTIN)
     return {**facts, "never less than one": settled(server, 2)}
@@ -76,7 +76,7 @@ def hup(server):
     replaced(server, old)
     return {
         "the master is the same": server.process.poll() is None and server.pid == master,
-        "the application is loaded anew": server.get("/load").text != loads,
+        "the application is loaded again": server.get("/load").text != loads,
         "workers": settled(server, 2),
     }
 
@@ -124,7 +124,7 @@ def hup_of_a_preloaded_application(server):
     old = server.get("/pid").text
     server.signal(SIGHUP)
     until("another worker", lambda: server.get("/pid").text != old)
-    return {**facts, "the application is loaded anew": server.get("/load").text != before}
+    return {**facts, "the application is loaded again": server.get("/load").text != before}
 
 
 @signals("--workers", "2")
@@ -135,7 +135,7 @@ def usr1(server):
     for log in (server.access_log, server.error_log):
         log.rename(log.with_suffix(".1"))
     server.signal(SIGUSR1)
-    # Each worker opens them for itself.
+    # Each worker reopens its own.
     until("both logs", lambda: server.access_log.exists() and server.error_log.exists())
 
     def new_lines():
@@ -153,7 +153,7 @@ def term_finishes_requests(server, gate):
         client.send(f"GET {gate.target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         gate.wait_held()
         server.signal(SIGTERM)
-        # gunicorn's worker says nothing of it.
+        # gunicorn's worker does not log it.
         line = "Worker draining" if server.kind == OXICORN else "Handling signal: term"
         until("the line of the signal", lambda: line in server.error_text())
         gate.open()
@@ -178,7 +178,7 @@ def stops_now(number):
     return run
 
 
-# A request that is held holds gunicorn's thread too, and its interpreter waits for it at exit: no gthread here.
+# Not with gthread: a held request holds gunicorn's thread, and its interpreter waits for that at exit.
 signals("--workers", "1", gated=True, expects=[r""])(stops_now(SIGINT))
 signals("--workers", "1", gated=True, expects=[r""])(stops_now(SIGQUIT))
 
@@ -261,7 +261,7 @@ test_signals = signals.test()
 @pytest.mark.parametrize("fresh", [False, True], ids=["kept", "fresh"])
 @pytest.mark.parametrize("preload", [False, True], ids=["each", "preload"])
 def test_hup_loses_nothing(fresh, preload):
-    """oxicorn alone: gunicorn loses connections at a reload."""
+    """Only oxicorn: gunicorn loses connections during a reload."""
     with Server(OXICORN, "lifecycle:application", "--workers", "2", "--threads", "2", *(["--preload"] if preload else [])) as server:
         with Load(server, fresh=fresh) as load:
             for _ in range(3):

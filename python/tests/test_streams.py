@@ -26,7 +26,7 @@ def test_a_stream_lasts_longer_than_timeout(kind):
 def test_a_stream_that_is_stuck_is_cut(kind, version):
     with streams("--timeout", "1", "--graceful-timeout", "1", expects=[r"."]) as server:
         workers = server.workers()
-        # Where the end of the connection is the end of the body, nothing but a reset tells them apart.
+        # If the end of the connection ends the body, only a reset shows that it is incomplete.
         with server.connect() as client, pytest.raises(ConnectionResetError):
             client.send(f"GET {kind}/stuck/60 HTTP/{version}\r\nHost: a\r\n\r\n".encode())
             while client.socket.recv(65536):

@@ -17,7 +17,7 @@ def facts(server):
     found = {}
     for path in BOUND:
         found[path] = server.get(path).text
-        # After what it has done to a signal the server still serves.
+        # The server still serves after the application changed a signal.
         found[f"after {path}"] = server.get("/").text
     return found
 
@@ -47,7 +47,7 @@ def handler_while_idle(server):
 @threads()
 def end_after_asyncio_run(server):
     answer = server.get("/asyncio-run").text
-    # The client has all of the answer before the worker is done with the request.
+    # The client has the whole response before the worker has finished the request.
     until("its line", lambda: any("/asyncio-run" in line for line in server.access_lines()))
     server.signal(SIGINT)
     return {"answer": answer, "exit code": server.wait_exit()}
@@ -83,7 +83,7 @@ def test_a_view_does_not_take_a_signal_away_for_ever():
     with Server(OXICORN, "bound:application") as server:
         assert "stolen" in server.get("/steal").text
         old = server.workers()
-        # A signal that comes too early is the application's.
+        # A signal that comes too early reaches the application's handler.
         until("it is the server's again", lambda: [os.kill(pid, SIGTERM) for pid in server.workers() if pid in old] == [])
 
 
@@ -100,7 +100,7 @@ def test_a_stuck_request_costs_its_worker_and_nothing_else(flags):
         assert server.get("/hang").status == 504
         until("another worker", lambda: int(server.get("/pid").text) != old)
         until("the old one has gone", lambda: not processes.alive(old))
-        # Whoever ended it did what is to be done at the end of a process.
+        # However it ended, the process ran its exit functions.
         assert ended(server) == [old]
         assert "in hang" in server.error_text()
 
@@ -135,7 +135,7 @@ def test_max_requests_with_one_thread():
         assert len(ended(server)) >= 2
 
 
-# Lets the process have no thread any more, and says which error it gets instead.
+# Prevents new threads in the process, and returns the error that it gets.
 FORBID = '''
 import ctypes
 import errno

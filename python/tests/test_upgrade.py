@@ -47,7 +47,7 @@ def successor_of(server):
 
 
 def upgraded(server):
-    """Ends the old master when the new one serves; returns the pid of the new one."""
+    """Ends the old master when the new one serves, and returns the pid of the new one."""
     new = successor_of(server)
     until("its answer", lambda: server.get("/ppid").text == str(new))
     server.signal(SIGTERM)
@@ -68,7 +68,7 @@ def test_the_command(flags):
 
 
 class Started:
-    """A server that is started by another command than the harness's."""
+    """A server that is started by another command."""
 
     def __init__(self, folder, command, env=None, descriptors=(), before=None):
         self.folder = folder
@@ -114,7 +114,7 @@ def folder_with_an_app(tmp_path):
 
 
 def upgrade_of(server):
-    """As `upgraded`, for a server on a unix socket."""
+    """Like `upgraded`, for a server on a unix socket."""
     first = server.folder / "pid"
     until("it serves", lambda: first.exists() and (server.folder / "socket").exists() and server.get("/ppid"))
     new = successor_of(server)
@@ -147,7 +147,7 @@ def test_sockets_of_systemd_go_on(tmp_path):
         listener.bind(str(folder / "socket"))
         listener.listen()
         given = listener.fileno()
-        # The shell tells the server its own pid, as systemd would.
+        # The shell passes its own pid to the server, like systemd.
         command = ["sh", "-c", 'LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"', "sh", *program(OXICORN), "-p", "pid", "lifecycle:application"]
         with Started(folder, command, descriptors=(3, given), before=lambda: os.dup2(given, 3)) as server:
             first = folder / "pid"
@@ -158,7 +158,7 @@ def test_sockets_of_systemd_go_on(tmp_path):
             assert server.wait_exit() == 0
             assert server.get("/ppid") == str(new)
             end(new)
-        # It is not the server's to remove.
+        # The server must not remove it.
         assert (folder / "socket").exists()
 
 

@@ -22,7 +22,7 @@ def lab():
 
 
 def raw(server, target, fields="", method="GET", body=b"", version="1.1", read=True):
-    """All bytes of an answer, to the end of the connection."""
+    """All bytes up to the end of the connection."""
     with socket.create_connection(server.address, 10) as client:
         head = f"{method} {target} HTTP/{version}\r\nHost: lab\r\nConnection: close\r\n{fields}"
         if body:
@@ -358,7 +358,7 @@ def test_thousands_of_fields_of_one_name_are_joined_at_once():
     flags = ("--limit-request-fields", "32768", "--limit-request-head", "8388608", "--timeout", "60")
     with Server(OXICORN, "app:application", *flags, files={"app.py": ENVIRON}) as server:
         before = cpu_seconds(server.workers())
-        # Joined anew for each, these would be 30 GB.
+        # Joining again for each field would copy 30 GB.
         fields = "".join(f"{name}: {'1' * 200}\r\n" for name in ("a", "A", "b-c", "B-c") * 5000)
         found = environ_of(server, "HTTP_A,HTTP_B_C,HTTP_D", f"Host: a\r\nD: 1\r\n{fields}D: 2\r\n")
         joined = ",".join(["1" * 200] * 10000)

@@ -96,7 +96,7 @@ def hang():
 
 
 def hold_the_lock():
-    # For hours, in C code that does not let go of the interpreter.
+    # For hours, in C code that keeps the interpreter's lock.
     10 ** 10 ** 9
     return "done"
 

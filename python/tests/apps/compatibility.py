@@ -28,7 +28,7 @@ class Asgi:
 
 
 class Asgi2:
-    """And one of the old kind."""
+    """An ASGI 2 application."""
 
     def __init__(self, scope):
         pass
@@ -43,7 +43,7 @@ def create_configured(name="default", debug=False):
 
 
 class Class:
-    """A class is a WSGI application where its constructor takes environ and start_response."""
+    """A class is a WSGI application if its constructor takes environ and start_response."""
 
     def __init__(self, environ, start_response):
         self.start_response = start_response

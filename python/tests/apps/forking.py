@@ -12,7 +12,7 @@ def status(pid):
 
 
 def back(what):
-    """Forks; the child does `what`, and the parent says how it has ended."""
+    """Forks. The child does `what`, and the parent returns how it ended."""
     pid = os.fork()
     if pid == 0:
         return what()
@@ -61,7 +61,7 @@ class Closing:
 
 
 def stay():
-    """A process that lives on, with all descriptors of this one."""
+    """A process that continues, with all descriptors of this one."""
     process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,), daemon=True)
     process.start()
     with open(os.path.join(os.environ["HOME"], "child"), "w") as file:
@@ -70,7 +70,7 @@ def stay():
 
 
 def outlive():
-    """A process that nobody ends with the worker."""
+    """A process that survives the worker."""
     pid = os.fork()
     if pid == 0:
         time.sleep(60)

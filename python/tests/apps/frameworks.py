@@ -6,7 +6,7 @@ import json
 PIECES = ["piece %d\n" % number for number in range(50)]
 
 
-# What the views answer with, whatever the framework
+# The responses of the views, the same in each framework.
 
 
 def digest(content):

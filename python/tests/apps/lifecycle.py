@@ -5,7 +5,7 @@ import threading
 import time
 
 LOADED_BY = os.getpid()
-# A new one each time that the module is loaded.
+# A new value each time the module is loaded.
 LOAD = "%d.%d" % (os.getpid(), time.monotonic_ns() if hasattr(time, "monotonic_ns") else id(object()))
 
 
@@ -31,7 +31,7 @@ def application(environ, start_response):
 
 
 def wait(name, environ):
-    """Holds a thread until the file of that name is gone; tells by another file that it does."""
+    """Holds the request until the file of that name is gone. Another file shows that it is held."""
     folder = os.environ["GATES"]
     open(os.path.join(folder, name + ".held"), "w").close()
     while os.path.exists(os.path.join(folder, name)):

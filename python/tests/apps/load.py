@@ -66,14 +66,14 @@ def file(environ, argument):
 
 
 def compute(environ, argument):
-    """Digests in C, which lets go of the interpreter's lock: threads of one worker do it at once."""
+    """Digests in C, which releases the interpreter's lock, so that threads of one worker run in parallel."""
     started = time.monotonic()
     hashlib.pbkdf2_hmac("sha256", b"password", b"salt", int(argument))
     return b"%f" % (time.monotonic() - started)
 
 
 def together(environ, argument):
-    """How many are here at most at once, of those that wait for each other."""
+    """The most requests that are here at the same time and wait for each other."""
     with LOCK:
         OPEN[0] += 1
         MOST[0] = max(MOST[0], OPEN[0])

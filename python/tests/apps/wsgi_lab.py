@@ -13,7 +13,7 @@ BLOCK = b"x" * 65536
 
 
 class Body:
-    """An iterable that is no list, with a close() that is counted."""
+    """An iterable, not a list, that counts calls of close()."""
 
     def __init__(self, name, pieces):
         self.name, self.pieces = name, pieces
@@ -168,7 +168,7 @@ def do_hints(environ, start_response):
 
 
 def do_kept(environ, start_response):
-    """Keeps the callables of one request, and uses them in the next."""
+    """Keeps the callables of a request and uses them in the next one."""
     errors = []
     for write, hints in kept:
         for use in (lambda: write(b"stolen"), lambda: hints([("X-Stolen", "1")])):

@@ -6,19 +6,19 @@ import dataclasses
 @dataclasses.dataclass
 class Case:
     name: str
-    # Bytes, or several pieces: the next is sent when an interim answer has come for the one before.
+    # Bytes, or several pieces: each is sent after an interim response to the one before.
     sends: list
-    # The methods of the requests, for whoever reads the answers.
+    # The methods of the requests, which the reader of the responses needs.
     methods: list
-    # The status that the last answer must have on both servers, so that no case compares two accidents.
+    # The status of the last response on both servers, so that no case compares two errors.
     status: object = None
-    # Whether what is in the logs is compared too.
+    # Whether the logs are compared too.
     logs: bool = False
-    # Only that an answer comes and the connection lives or ends: bodies of refusals are each server's own.
+    # Compares only the status and the end of the connection, not the page of a refusal.
     bodies: bool = True
-    # At one server at least the answer never ends.
+    # The response of at least one server never ends.
     hangs: bool = False
-    # Ends the sending side after the last byte.
+    # Shuts down the sending side after the last byte.
     finish: bool = False
 
 
@@ -31,7 +31,7 @@ def encoded(text):
 
 
 def get(name, target, *fields, version="1.1", method="GET", host="Host: test", **options):
-    """A request without body; `fields` are whole lines."""
+    """A request without a body; `fields` are whole lines."""
     lines = ([host] if host and version != "1.0" else []) + list(fields)
     text = f"{method} {target} HTTP/{version}\r\n{fields_of(lines)}\r\n"
     return Case(name, [encoded(text)], [method], **options)

@@ -9,16 +9,16 @@ from apps import mirror
 from harness import TIMEOUT, Broken, Closed, lines, until
 
 PROBE = b"GET /probe HTTP/1.1\r\nHost: probe\r\nConnection: close\r\n\r\n"
-# Functions of the application, as tracebacks name them.
+# Names of the application's functions in tracebacks.
 FRAMES = set(mirror.VIEWS) | {"application", "__next__", "close"}
-# The texts of its exceptions.
+# The texts of the application's exceptions.
 SOURCE = "".join(map(inspect.getsource, mirror.PARTS))
 TEXTS = set(re.findall(r'(?:Error|Exception|Iteration)\("([^"]+)"', SOURCE)) | {
     f"{what} of {name}" for what in ("iteration", "close") for name in mirror.VIEWS
 }
 # The page of a refusal: gunicorn's, oxicorn's.
 PAGE = re.compile(rb"<html>\n  <head>\n    <title>|(\d{3} )?[A-Z][A-Za-z -]+\n$")
-# Each server's own by nature.
+# Different in each server.
 OWN = {"server", "date"}
 fences = itertools.count()
 
@@ -36,7 +36,7 @@ def observe(server, case):
 
 
 def talk(client, case, facts):
-    """Sends, reads one answer a request, then asks whether the connection serves another."""
+    """Sends, reads one response per request, then checks whether the connection serves another."""
     number = 0
     sends, methods = list(case.sends), list(case.methods)
     try:
@@ -81,7 +81,7 @@ def reuse(client):
 
 def answer_facts(prefix, answer, case):
     if PAGE.match(answer.body) or (answer.status >= 400 and not case.bodies):
-        # What a server says when it refuses is its own: the page, and the fields that describe it.
+        # The page of a refusal and its fields are different in each server.
         return {f"{prefix}page": f"{answer.status} {answer.reason}", f"{prefix}header.connection": answer.all("Connection")}
     facts = {f"{prefix}status": f"{answer.version} {answer.status} {answer.reason}"}
     facts[f"{prefix}framing"] = answer.framing
@@ -102,7 +102,7 @@ def answer_facts(prefix, answer, case):
 
 
 def steady(key, value):
-    """A value of the environ without what differs from run to run."""
+    """A value of the environ, without the parts that differ between runs."""
     if key in ("REMOTE_PORT", "SERVER_PORT"):
         return "(port)" if value.isdecimal() else value
     if key == "SERVER_SOFTWARE":
@@ -111,7 +111,7 @@ def steady(key, value):
 
 
 def logged(server, facts, error_bytes, access_count):
-    """New lines of both logs. One request after the other: a line of a later request comes after ours."""
+    """New lines of both logs. Requests run one at a time, so a line of a later request comes after ours."""
     mark = f"/fence?{next(fences)}"
     server.get(mark)
     access = until("the fence in the access log", lambda: fenced(server.access_lines()[access_count:], mark))
@@ -120,7 +120,7 @@ def logged(server, facts, error_bytes, access_count):
     records = [line for line in lines(server.error_text()[error_bytes:]) if line.level not in ("DEBUG", "INFO")]
     found = {
         "access.lines": [line for line, _ in access],
-        # Of its own pages gunicorn counts nothing.
+        # gunicorn counts 0 for its own pages.
         "access.sizes": "(of a page)" if own else [size for _, size in access],
         "errors.levels": [line.level for line in records],
         "errors.types": [line.exception.split(":")[0].split(".")[-1] for line in records if line.exception],
@@ -132,7 +132,7 @@ def logged(server, facts, error_bytes, access_count):
 
 
 def of_the_application(exception):
-    """Whether the text is the application's; else it is the server's own, and only its type is compared."""
+    """Whether the text comes from the application. Of a server's own, only the type is compared."""
     return exception and exception.partition(": ")[2] in TEXTS
 
 
@@ -141,7 +141,7 @@ def fenced(lines, mark):
 
 
 def access_fact(line):
-    """An access line without time and port, and apart from it the size."""
+    """An access line without time and port, and its size separately."""
     line = re.sub(r"\[\d\d/\w+/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\]", "[time]", line)
     found = re.fullmatch(r'(.*" \S+) (\S+)( ".*)', line)
     return (found[1] + found[3], found[2]) if found else (line, None)

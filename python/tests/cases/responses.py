@@ -12,9 +12,9 @@ NORMAL = """
     file-without-fileno file-iterated file-wrapped errors shorter longer longer-piece file-short bytes-itself
     closing-too-long header-connection-list reset-with-body upgrade-required
 """.split()
-# Less than was announced.
+# Shorter than announced.
 SHORT = ["shorter", "file-short", "fails-generated-exact"]
-# Those that break a rule or fail.
+# Functions that break a rule or fail.
 FAULTY = """
     text-not-bytes returns-none returns-number status-two-digits status-four-digits status-letters status-number
     status-bytes status-line-break status-interim start-twice never-started never-started-empty exc-info-after exc-info-generated
@@ -24,7 +24,7 @@ FAULTY = """
     fails-generated fails-generated-exact fails-chained fails-own-str early-hints-bad
     closing-breaks close-fails
 """.split()
-# Whose HEAD and HTTP/1.0 differ from others'.
+# Functions with a special response to HEAD or HTTP/1.0.
 METHODS = """
     plain several empty generated closing no-content not-modified large large-chunked written written-exact
     header-repeated header-connection-close file-exact file-chunked shorter fails fails-generated early-hints
@@ -33,7 +33,7 @@ METHODS = """
 
 CASES = [
     *(get(name, f"/{name}", logs=True, hangs=name in SHORT) for name in NORMAL),
-    # After those above: every close() was called once.
+    # After those above, every close() was called once.
     get("closed", "/closed", status=200),
     *(get(name, f"/{name}", logs=True, hangs=name in SHORT) for name in FAULTY),
     get("closed after faults", "/closed", status=200),
@@ -49,7 +49,7 @@ CASES = [
         methods=("HEAD", "GET"),
     ),
     get("closed at last", "/closed", status=200),
-    # gunicorn's worker dies of these.
+    # These end gunicorn's worker.
     get("fails-base", "/fails-base", logs=True),
     get("fails-stop", "/fails-stop", logs=True),
     get("fails-exit", "/fails-exit", logs=True),

@@ -13,7 +13,7 @@ class Closed(Exception):
 
 
 class Broken(Exception):
-    """The connection ended inside a response, or what came is no HTTP."""
+    """The connection ended inside a response, or the response is not HTTP."""
 
 
 @dataclasses.dataclass
@@ -25,7 +25,7 @@ class Answer:
     body: bytes
     # "length", "chunked", "close" or "none"
     framing: str
-    # How the body was cut, where it was chunked.
+    # The chunks, if the body was chunked.
     chunks: list = dataclasses.field(default_factory=list)
 
     def all(self, name):

@@ -35,7 +35,7 @@ class Client:
         self.socket.sendall(data)
 
     def finish(self):
-        """Says that no more requests follow."""
+        """Shuts down the sending side: no more requests follow."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def get(self, target, fields="", version="1.1"):
@@ -62,7 +62,7 @@ class Client:
         return answer.read(self, method)
 
     def through(self, mark):
-        """Bytes up to `mark` and with it."""
+        """Bytes up to and including `mark`."""
         searched = 0
         while (at := self.unread.find(mark, max(searched - len(mark), 0))) < 0:
             searched = len(self.unread)
@@ -91,7 +91,7 @@ class Client:
         try:
             piece = self.socket.recv(256 * 1024)
         except ConnectionResetError:
-            # Between two responses that is an end like any other; inside one the caller finds it incomplete.
+            # Between two responses this is a normal end. Inside one, the caller notices that it is incomplete.
             return False
         self.unread += piece
         return bool(piece)

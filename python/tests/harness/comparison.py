@@ -42,6 +42,6 @@ def holds(entry, theirs, ours):
 
 
 def note(entry):
-    """Remembers that the entry has been seen, for the check at the end of a whole run (conftest.py)."""
+    """Records that the entry was seen, for the check at the end of a whole run (conftest.py)."""
     if folder := os.environ.get("OXICORN_TESTS_SEEN"):
         open(os.path.join(folder, str(DIFFERENCES.index(entry)) if entry in DIFFERENCES else "other"), "a").close()

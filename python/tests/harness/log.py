@@ -11,7 +11,7 @@ class Line:
     level: str
     pid: int
     message: str
-    # What follows without a head of its own: a traceback.
+    # Lines without a head of their own: a traceback.
     more: list = dataclasses.field(default_factory=list)
 
     @property
@@ -26,7 +26,7 @@ class Line:
 
 
 def lines(text):
-    """Records; text before the first one is a record without level."""
+    """Parses records. Text before the first one is a record without level."""
     found = []
     for line in text.splitlines():
         match = LINE.fullmatch(line)

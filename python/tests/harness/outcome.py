@@ -21,7 +21,7 @@ class Outcome:
 
 
 def run(kind, *args, env=None, files=None, python=None, path=APPS, seconds=TIMEOUT, may_run_on=False):
-    """Runs the command to its end; `{folder}` in an argument is a folder of its own, with `files` in it."""
+    """Runs the command to its end. `{folder}` in an argument is its own folder, which has `files`."""
     with tempfile.TemporaryDirectory(prefix=f"{kind}-test-") as name:
         folder = pathlib.Path(name)
         for file, text in (files or {}).items():

@@ -7,14 +7,14 @@ from .server import GUNICORN, OXICORN, Server
 
 
 def both(scenario):
-    """Runs a scenario for each kind of server, at once; the observations as (gunicorn's, oxicorn's)."""
+    """Runs a scenario for both kinds at the same time; returns the facts of gunicorn and of oxicorn."""
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(scenario, kind) for kind in (GUNICORN, OXICORN)]
         return tuple(run.result() for run in runs)
 
 
 class Pair:
-    """A gunicorn and an oxicorn that live as long as the tests that share them."""
+    """A gunicorn and an oxicorn that several tests share."""
 
     def __init__(self, app, *args, **options):
         with contextlib.ExitStack() as stack:
@@ -32,5 +32,5 @@ class Pair:
         return self.stack.__exit__(*failure)
 
     def observe(self, look):
-        """What `look` sees at each server: (gunicorn's, oxicorn's)."""
+        """The result of `look` for gunicorn and for oxicorn."""
         return tuple(look(server) for server in self.servers)

@@ -9,7 +9,7 @@ PROC = pathlib.Path("/proc")
 
 
 def stat(pid):
-    """The fields of /proc/PID/stat after the name, or None where the process has gone."""
+    """The fields of /proc/PID/stat after the name, or None if the process is gone."""
     with contextlib.suppress(OSError):
         return (PROC / str(pid) / "stat").read_text().rsplit(")", 1)[1].split()
     return None

@@ -33,7 +33,7 @@ THEIRS = re.compile(
 def environment_of(extra=None):
     """The environment of a server, without variables that would configure it."""
     kept = {key: value for key, value in os.environ.items() if not THEIRS.fullmatch(key)}
-    # A set has the same order in both servers.
+    # Gives sets the same order in both servers.
     fixed = {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"}
     return {**kept, **fixed, **(extra or {})}
 
@@ -75,7 +75,7 @@ class Server:
             env=environment_of({"PYTHONPATH": str(path), "HOME": str(self.folder), **(env or {})}), start_new_session=True,
         )
         self.stopped = False
-        # Set by a test in which the master leaves its workers behind.
+        # Set by tests whose master leaves workers behind.
         self.orphans = False
         try:
             if bind is None or self.unix is None:
@@ -97,7 +97,7 @@ class Server:
         return processes.listening(self.process.pid)
 
     def wait_ready(self):
-        """Until a worker answers."""
+        """Waits until a worker answers."""
         def answers():
             self._ended()
             with contextlib.suppress(OSError, Closed, Broken), self.connect() as client:

@@ -1,4 +1,4 @@
-# As a site has it: nothing of it is written for our tests.
+# The config file of a real site, not written for tests.
 import multiprocessing
 import os
 

@@ -96,13 +96,13 @@ def create_app():
             return jsonify(task=made.shown()), 201
 
     fill(engine)
-    # With preload_app no connection may outlive the fork.
+    # With preload_app, no connection may survive the fork.
     engine.dispose()
     return app
 
 
 def fill(engine):
-    """A hundred tasks, where there are none yet."""
+    """Creates a hundred tasks, unless there are some."""
     Base.metadata.create_all(engine)
     with Session(engine) as session:
         if session.scalar(select(func.count()).select_from(Task)) == 0:

@@ -41,7 +41,7 @@ def generated(environ, start_response):
 
 
 def generated_late(environ, start_response):
-    """A generator begins at the first next(): so does start_response."""
+    """A generator, which calls start_response at the first next()."""
     start_response("200 OK", exact(b"late"))
     yield b"late"
 

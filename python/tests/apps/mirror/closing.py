@@ -7,7 +7,7 @@ BROKEN = object()
 
 
 class Closing:
-    """An iterable that tells how often it was closed."""
+    """An iterable that counts how often it was closed."""
 
     def __init__(self, name, pieces):
         self.name, self.pieces = name, iter(pieces)
@@ -57,7 +57,7 @@ def close_fails(environ, start_response):
 
 
 def close_endless(environ, start_response):
-    """Endless: it ends when the client goes."""
+    """An endless body, until the client leaves."""
     def forever():
         while True:
             yield b"x" * 65536
@@ -67,7 +67,7 @@ def close_endless(environ, start_response):
 
 
 def closed(environ, start_response):
-    """Which iterables were closed since the last question."""
+    """Which iterables were closed since the last call."""
     text = repr(CLOSED).encode()
     del CLOSED[:]
     start_response("200 OK", exact(text))

@@ -8,7 +8,7 @@ from .fields import exact
 
 
 def shown(value):
-    """A value of the environ as JSON can carry it, with its type where that is part of the promise."""
+    """A value of the environ in JSON, with its type if PEP 3333 prescribes that."""
     if isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, tuple):

@@ -31,13 +31,13 @@ def file_offset(environ, start_response):
 
 
 def file_range(environ, start_response):
-    """More in the file than the length says."""
+    """The file is longer than announced."""
     start_response("206 Partial Content", TEXT + [("Content-Length", "10"), ("Content-Range", "bytes 0-9/1000")])
     return environ["wsgi.file_wrapper"](made_file(1000))
 
 
 def file_short(environ, start_response):
-    """Less in the file than the length says."""
+    """The file is shorter than announced."""
     start_response("200 OK", TEXT + [("Content-Length", "2000")])
     return environ["wsgi.file_wrapper"](made_file(1000))
 
@@ -48,7 +48,7 @@ def file_empty(environ, start_response):
 
 
 class Told:
-    """A file of which one knows whether it was closed."""
+    """A file that records whether it was closed."""
 
     def __init__(self, stream):
         self.stream = stream
@@ -73,6 +73,6 @@ def file_iterated(environ, start_response):
 
 
 def file_wrapped(environ, start_response):
-    """A middleware gives on the pieces."""
+    """A middleware passes the pieces on."""
     start_response("200 OK", TEXT)
     return (piece for piece in environ["wsgi.file_wrapper"](made_file(1000), 300))

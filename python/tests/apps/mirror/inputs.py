@@ -11,7 +11,7 @@ def echo(environ, start_response):
 
 
 def pieces(environ, start_response):
-    """The body by every way of reading it, as a list of what each call gave."""
+    """Reads the body in every way, and returns the result of each call."""
     source, found = environ["wsgi.input"], []
     found.append(source.read(0))
     found.append(source.read(3))
@@ -35,7 +35,7 @@ def unread(environ, start_response):
 
 
 def length(environ, start_response):
-    """How long the body is, in constant memory."""
+    """The length of the body, read in constant memory."""
     total = 0
     while True:
         piece = environ["wsgi.input"].read(65536)

@@ -6,7 +6,7 @@ from .environ import ready
 
 
 def errors(environ, start_response):
-    """What is written to wsgi.errors goes to the error log."""
+    """wsgi.errors goes to the error log."""
     stream = environ["wsgi.errors"]
     stream.write("errors says: \xe9 \u20ac\n")
     stream.writelines(["line one\n", "line two\n"]) if hasattr(stream, "writelines") else None

@@ -20,7 +20,7 @@ def never_started_empty(environ, start_response):
 
 
 def exc_info_before(environ, start_response):
-    """The second call replaces the first where nothing was sent."""
+    """The second call replaces the first if nothing was sent."""
     start_response("200 OK", TEXT + [("X-First", "1")])
     try:
         raise ValueError("before")
@@ -30,7 +30,7 @@ def exc_info_before(environ, start_response):
 
 
 def exc_info_after(environ, start_response):
-    """The second call raises where the head has left."""
+    """The second call raises if the head was sent."""
     write = start_response("200 OK", TEXT)
     write(b"sent")
     try:
