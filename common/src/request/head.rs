@@ -1,13 +1,10 @@
-//! A request as the application gets it: the head as the client sent it, and the whole body.
+//! The head of a request: one buffer, and a list of spans into it.
 //!
-//! The head is one buffer and a list of spans into it, so that a request needs no allocation when its buffers
-//! are used again. Nothing is decoded here: the target keeps its percent-encoding.
+//! A request needs no allocation when these are used again. Nothing is decoded here: the target keeps its
+//! percent-encoding.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::ops::Range;
-
-pub use crate::body::Body;
 
 /// Larger buffers of a head are freed after the request, in bytes.
 const USUAL: usize = 16 * 1024;
@@ -26,58 +23,6 @@ impl fmt::Display for Version {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
         })
-    }
-}
-
-/// The other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Peer {
-    Tcp(SocketAddr),
-    /// A Unix domain socket: the peer has no address.
-    #[default]
-    Unix,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => write!(f, "{address}"),
-            Self::Unix => f.write_str("a local client"),
-        }
-    }
-}
-
-/// The address that a client has connected to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Local {
-    /// The address of the listener, or the one that a PROXY protocol header names.
-    Tcp(SocketAddr),
-    /// A Unix domain socket: only the client's `Host` field names the server.
-    #[default]
-    Unix,
-}
-
-/// How the client reached the server, or the proxy in front of it (RFC 9110 section 4.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Scheme {
-    #[default]
-    Http,
-    /// Over TLS: the server's own, or that of a trusted proxy.
-    Https,
-}
-
-impl Scheme {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
-
-impl fmt::Display for Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
@@ -184,61 +129,5 @@ impl RequestHead {
         let query = rest.strip_prefix('?');
         let query = query.map(|query| &query[..end_of(query, |byte| byte == b'#')]);
         (if path.is_empty() { "/" } else { path }, query)
-    }
-}
-
-/// One request, with its whole body.
-///
-/// ```
-/// use oxicorn_common::{Request, Response};
-///
-/// fn echo(request: &mut Request) -> Response {
-///     if request.method() != "POST" {
-///         return Response::new(http::StatusCode::METHOD_NOT_ALLOWED);
-///     }
-///     match request.body.read_all() {
-///         Ok(body) => Response::new(http::StatusCode::OK).body(body.into_owned().into()),
-///         Err(_) => Response::failure(),
-///     }
-/// }
-///
-/// let mut request = Request::default();
-/// request.body = b"abc".to_vec().into();
-/// assert_eq!(echo(&mut request).status, http::StatusCode::METHOD_NOT_ALLOWED);
-/// ```
-#[derive(Debug, Default)]
-pub struct Request {
-    pub head: RequestHead,
-    pub body: Body,
-    pub peer: Peer,
-    pub local: Local,
-    pub scheme: Scheme,
-    /// Whether `peer` and `local` come from a PROXY protocol header: they are the addresses of the client and
-    /// of the proxy that it has connected to, not those of the server's socket.
-    pub proxied: bool,
-    /// Whether the other end of the server's socket may speak for clients: it is one of
-    /// `forwarded_allow_ips`, or uses a Unix socket.
-    pub trusted: bool,
-    /// Variables of the WSGI environment for the access log, which the application adds. Names are in lower
-    /// case.
-    pub logged: Vec<(String, String)>,
-}
-
-/// Shorthands for the same methods of the head.
-impl Request {
-    pub fn method(&self) -> &str {
-        self.head.method()
-    }
-
-    pub fn path(&self) -> &str {
-        self.head.path()
-    }
-
-    pub fn query(&self) -> Option<&str> {
-        self.head.query()
-    }
-
-    pub fn field(&self, name: &str) -> Option<&[u8]> {
-        self.head.field(name)
     }
 }
