@@ -117,6 +117,8 @@ mod tests {
         assert!(memory.iter().all(|word| word.load(Ordering::Relaxed) == 0));
         // SAFETY: the child makes system calls and writes to words, and allocates nothing.
         let ForkResult::Parent { child } = unsafe { fork() }.expect("a child") else {
+            // No core file of a crash that is meant.
+            let _ = nix::sys::prctl::set_dumpable(false);
             let confined = memory.protect_all_but(PAGE..2 * PAGE).is_ok();
             memory[2 * PAGE - 1].store(u64::from(confined), Ordering::Relaxed);
             memory[2 * PAGE].store(1, Ordering::Relaxed);
