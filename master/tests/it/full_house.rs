@@ -7,7 +7,9 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use crate::harness::{Client, Server};
+use nix::sys::signal::Signal;
+
+use crate::harness::{Client, Process, Server, eventually};
 
 /// A client that has been answered so recently is left alone.
 const INVITED: Duration = Duration::from_millis(1100);
@@ -122,6 +124,71 @@ fn when_descriptors_run_out_the_longest_idle_makes_room() {
     let last = clients[left - 1].get("/pid").expect("an answer");
     assert_eq!(last.status, 200);
     server.log().wait_for("cannot accept");
+}
+
+/// Two workers; the one that answers first has `places` clients in the middle of their bodies, and no place for more.
+fn with_a_full_worker(server: &Server, places: usize) -> (Process, Vec<Client>) {
+    let mut full = None;
+    let mut uploads = Vec::new();
+    while uploads.len() < places {
+        let mut client = server.client();
+        let pid = client.get("/pid").expect("an answer").number();
+        if *full.get_or_insert(pid) == pid {
+            let begun = b"POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nbody";
+            client.send(begun).expect("sent");
+            uploads.push(client);
+        }
+    }
+    let pid = full.and_then(|pid| i32::try_from(pid).ok());
+    (Process(pid.expect("a pid")), uploads)
+}
+
+fn ask_and_leave(server: &Server) -> i64 {
+    let mut client = server.client();
+    let request = b"GET /pid HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    client.send(request).expect("sent");
+    client.answer().expect("an answer").number()
+}
+
+/// The kernel wakes one worker for each newcomer. Where that has no place, the sibling that has one hears of them all the
+/// same; and the full worker sleeps when nobody waits any more.
+#[test]
+fn a_full_worker_keeps_no_newcomer_from_its_sibling_and_does_not_spin() {
+    const PLACES: usize = 2;
+    let builder = Server::new("one is full").lab().workers(2).threads(1);
+    let server = builder
+        .args(&["--worker-connections", &PLACES.to_string()])
+        .args(&["--body-timeout", "600", "--body-min-rate", "0"])
+        .start();
+    let (full, uploads) = with_a_full_worker(&server, PLACES);
+    for _ in 0..8 {
+        assert_ne!(ask_and_leave(&server), i64::from(full.0));
+    }
+    // Of the one thread that it has for its clients and its event loop.
+    let sleeps = || -> u64 {
+        let count = full.status("voluntary_ctxt_switches");
+        count.parse().expect("a number")
+    };
+    let before = sleeps();
+    eventually("the full worker sleeps", || {
+        (sleeps() > before + 2).then_some(())
+    });
+    for mut client in uploads {
+        client.send(b"octets").expect("sent");
+        assert_eq!(client.answer().expect("an answer").status, 200);
+    }
+}
+
+#[test]
+fn a_worker_that_is_stopped_keeps_no_newcomer_from_its_sibling() {
+    let builder = Server::new("one is stopped").lab().workers(2).threads(1);
+    let server = builder.args(&["--timeout", "0"]).start();
+    let stopped = server.children()[0];
+    stopped.signal(Signal::SIGSTOP);
+    for _ in 0..4 {
+        assert_ne!(ask_and_leave(&server), i64::from(stopped.0));
+    }
+    stopped.signal(Signal::SIGCONT);
 }
 
 #[test]

@@ -8,9 +8,12 @@ use log::{debug, warn};
 
 use super::{AWAY, Reactor, TableEntry};
 use crate::connection::{Awaited, Connection};
+use crate::handoff;
 
 /// How long a client whom a response has invited to go on, or who has just come, is left alone.
 const INVITED: Duration = Duration::from_secs(1);
+/// Between two looks at the door without being woken for it.
+const LOOK_AT_DOOR: Duration = Duration::from_secs(1);
 /// When to look again whether somebody waits at the door of a full house.
 const FULL: Duration = Duration::from_millis(50);
 /// The same where siblings have places.
@@ -48,6 +51,9 @@ impl Reactor {
         for _ in 0..most {
             // What a sibling gave away is not in the way of others: it may wait where it is.
             if !self.has_place() && (is_handoff || !self.can_make_room()) {
+                if self.left_to_siblings && !is_handoff {
+                    self.give_to_sibling(index);
+                }
                 break;
             }
             match self.acceptor.accept(index) {
@@ -80,6 +86,30 @@ impl Reactor {
         if let Err(error) = self.acceptor.go_last(index) {
             warn!("cannot watch a listener: {error}");
         }
+    }
+
+    /// Gives the client that waits at a listener to a sibling that has a place: the kernel may have woken this worker
+    /// alone for it, and wakes nobody else for a client that waits already.
+    fn give_to_sibling(&mut self, index: usize) {
+        let Ok(Some(connection)) = self.acceptor.accept(index) else {
+            return;
+        };
+        if handoff::pass(&self.handoff, &connection) {
+            self.left_to_siblings = false;
+        } else {
+            // The queue is full: then there is one more than there are places for.
+            self.admit(Box::new(connection));
+        }
+    }
+
+    /// Looks once a second whether somebody waits at the door: a sibling that was woken for them may be stopped, or
+    /// have no descriptor for them.
+    pub(super) fn look_at_door(&mut self) -> io::Result<()> {
+        if self.now < self.door_due {
+            return Ok(());
+        }
+        self.door_due = self.now + LOOK_AT_DOOR;
+        self.acceptor.yield_to_siblings()
     }
 
     /// Whether the door is open: clients that wait there are worth a look.
@@ -116,7 +146,7 @@ impl Reactor {
     /// A client waits at the door of a full house: whether a place can be had for it. Where none can, the
     /// next response makes one, unless a sibling has one.
     fn can_make_room(&mut self) -> bool {
-        // Once: a sibling that sleeps is woken by who comes next, not by who waits already.
+        // Once: whoever still waits then has found no place there.
         if !self.left_to_siblings && self.shared.has_sibling_with_room() {
             self.left_to_siblings = true;
             self.shut(LEAVE_IT_TO_SIBLINGS);

@@ -27,6 +27,8 @@ pub(super) struct Drain {
     /// When what is left is abandoned.
     deadline: Instant,
     siblings: bool,
+    /// Tokens of idle connections for which the queue to the siblings had no room.
+    kept: Vec<usize>,
 }
 
 impl Reactor {
@@ -87,6 +89,7 @@ impl Reactor {
         self.drain = Some(Drain {
             deadline: self.now + timeout,
             siblings,
+            kept: Vec::new(),
         });
         // The wake-up for a waiting connection may have come to us alone.
         let waiting = self.acceptor.close(siblings)?;
@@ -127,7 +130,11 @@ impl Reactor {
             return self.hold(connection, false);
         }
         if drain.siblings && !connection.is_bound() {
-            return self.pass_on(connection);
+            if !self.shared.scoreboard.is_deserted() {
+                return self.pass_on(connection);
+            }
+            // They have been told to end too.
+            self.shared.closing.store(true, Ordering::Relaxed);
         }
         if connection
             .deadline
@@ -149,13 +156,42 @@ impl Reactor {
         self.hold(connection, false);
     }
 
-    /// Gives a connection to a sibling, or keeps it when the queue is full.
+    /// Gives a connection to a sibling, or keeps it for a while when the queue is full.
     fn pass_on(&mut self, mut connection: Box<Connection>) {
         self.unregister(&mut connection);
         if handoff::pass(&self.handoff, &connection) {
-            self.let_go(connection);
-        } else {
-            self.hold(connection, false);
+            return self.let_go(connection);
+        }
+        if let Some(drain) = &mut self.drain
+            && !drain.kept.contains(&connection.token)
+        {
+            drain.kept.push(connection.token);
+        }
+        self.hold(connection, false);
+    }
+
+    /// Whether connections wait for room in the queue to the siblings.
+    pub(super) fn keeps_any(&self) -> bool {
+        matches!(&self.drain, Some(drain) if !drain.kept.is_empty())
+    }
+
+    /// Gives connections away that the queue had no room for, until it has none again.
+    pub(super) fn pass_on_kept(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        let mut kept = std::mem::take(&mut drain.kept);
+        while !self.keeps_any()
+            && let Some(token) = kept.pop()
+        {
+            let idles = |it: &Connection| it.phase == Phase::Receiving;
+            if let Some(entry) = self.table.get_mut(token)
+                && matches!(entry, TableEntry::Here(it) if idles(it))
+                && let TableEntry::Here(connection) = std::mem::replace(entry, AWAY)
+            {
+                self.rest(connection);
+            }
+        }
+        if let Some(drain) = &mut self.drain {
+            drain.kept.append(&mut kept);
         }
     }
 

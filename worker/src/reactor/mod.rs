@@ -99,6 +99,8 @@ pub(crate) struct Reactor {
     shut_until: Option<Instant>,
     /// Who waits at the door was left to siblings a moment ago.
     left_to_siblings: bool,
+    /// When to look at the door without being woken for it.
+    door_due: Instant,
     /// No warning of that before then.
     warn_after: Instant,
     /// No client moves to a sibling before then.
@@ -174,6 +176,7 @@ impl Reactor {
             logs_wait: false,
             shut_until: None,
             left_to_siblings: false,
+            door_due: Instant::now(),
             warn_after: Instant::now(),
             rebalance_after: Instant::now(),
         };
@@ -195,6 +198,7 @@ impl Reactor {
         // Workers take turns; one that is busy may not come back for a while.
         let most = if timeout.is_zero() { ACCEPTS } else { 1 };
         let timeout = self.poll_timeout(timeout);
+        self.look_at_door()?;
         self.wait(timeout)?;
         self.last_turn = self.now;
         self.shared.slot().beat();
@@ -220,6 +224,7 @@ impl Reactor {
             self.accept(index, most);
         }
         self.expire();
+        self.pass_on_kept();
         self.rebalance();
         self.tend_logs();
         self.spare.tend(self.now);

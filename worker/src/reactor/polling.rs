@@ -15,6 +15,8 @@ use crate::connection::Connection;
 pub(super) const LONGEST_TURN: Duration = Duration::from_secs(1);
 /// The same while log lines wait for their receiver.
 const LOG_TURN: Duration = Duration::from_millis(100);
+/// The same while connections wait for room in the queue to the siblings.
+const QUEUE_TURN: Duration = Duration::from_millis(10);
 /// Events that are no further apart come thick and fast.
 const BRISK: Duration = Duration::from_micros(50);
 /// How often to look for the next one then, before going to sleep.
@@ -65,7 +67,9 @@ impl Reactor {
         let until = opens.map_or(until, |at| {
             until.min(at.saturating_duration_since(self.now))
         });
-        let longest = if self.logs_wait {
+        let longest = if self.keeps_any() {
+            QUEUE_TURN
+        } else if self.logs_wait {
             LOG_TURN
         } else {
             LONGEST_TURN
