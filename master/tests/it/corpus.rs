@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 use std::{fs, io, thread};
 
 use crate::harness::{Client, Server};
@@ -95,7 +94,6 @@ fn find(directory: &Path, paths: &mut Vec<PathBuf>) {
 /// Feeds a case and compares; the error says what differs.
 fn run(server: &Server, case: &Case, cut: Cut) -> Result<(), String> {
     let mut client = server.client();
-    client.set_patience(Duration::from_secs(5));
     for piece in pieces(&case.bytes, cut, &case.name) {
         // The server may have refused and closed: the answer is what counts.
         if client.send(piece).is_err() {

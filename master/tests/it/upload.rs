@@ -61,11 +61,13 @@ fn a_chunked_body_over_the_limit_is_refused_on_the_way() {
 
 #[test]
 fn a_gigabyte_is_spooled_with_flat_memory() {
-    let server = Server::new("upload").lab().start();
+    // To add up so many octets takes as long as it takes.
+    let builder = Server::new("upload").lab().args(&["--timeout", "0"]);
+    let server = builder.start();
     let worker = server.children()[0];
     let before = worker.kib("VmHWM");
     let mut client = server.client();
-    client.set_patience(Duration::from_secs(120));
+    client.set_patience(Duration::from_secs(600));
     client
         .send(
             format!("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {GIB}\r\n\r\n").as_bytes(),
@@ -192,6 +194,8 @@ fn more_bodies_than_the_memory_takes_wait_while_others_are_served() {
     let uploads: Vec<_> = (0..40)
         .map(|_| {
             let mut client = server.client();
+            // Each waits for all others.
+            client.set_patience(Duration::from_secs(600));
             std::thread::spawn(move || {
                 let body = vec![b'a'; MIB];
                 for _ in 0..10 {

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 pub(super) fn a_task_is_created_listed_and_found(backends: &Backends) {
-    let server = start(backends.service("tasks"), 2);
+    let server = start(patient(backends.service("tasks")), 2);
     let body = json!({"userId": 7, "taskType": "data_processing", "priority": "high",
         "parameters": {"numbers": [1, 2, 3]}});
     let (status, answer) = call(&server, "POST", "/tasks", Some(body));
@@ -62,7 +62,7 @@ pub(super) fn a_task_is_created_listed_and_found(backends: &Backends) {
 }
 
 pub(super) fn errors_say_what_is_wrong(backends: &Backends) {
-    let server = start(backends.service("errors"), 1);
+    let server = start(patient(backends.service("errors")), 1);
     let bad = |body: &str, fields: &str| {
         let mut client = server.client();
         let answer = client
@@ -117,8 +117,7 @@ pub(super) fn errors_say_what_is_wrong(backends: &Backends) {
 
 pub(super) fn a_task_can_be_cancelled_once(backends: &Backends) {
     // No runner: the task stays where it is.
-    let server = backends
-        .service("cancel")
+    let server = patient(backends.service("cancel"))
         .args(&["--workers", "1", "--runners", "0"])
         .start();
     let id = create(&server, json!({"userId": 1}));
@@ -133,7 +132,7 @@ pub(super) fn a_task_can_be_cancelled_once(backends: &Backends) {
 }
 
 pub(super) fn users_and_sessions_live_and_end(backends: &Backends) {
-    let server = start(backends.service("users"), 2);
+    let server = start(patient(backends.service("users")), 2);
     let anna = json!({"username": "anna", "email": "anna@example.org"});
     let (status, answer) = call(&server, "POST", "/users", Some(anna.clone()));
     assert_eq!(status, 201, "{answer}");

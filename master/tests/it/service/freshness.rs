@@ -5,15 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::harness::{Builder, PATIENCE, eventually_within};
-
-/// Where each worker has a cache of its own and hears of the others' changes, it hears soon.
-///
-/// A Redis that answers late is one that may be stale for other processes: here none is late, however
-/// slow the machine is.
-fn patient(builder: Builder) -> Builder {
-    builder.args(&["--redis-timeout", "10"])
-}
+use crate::harness::{PATIENCE, eventually_within};
 
 /// What one worker has committed, every other one lists at once.
 pub(super) fn no_list_is_stale(backends: &Backends) {

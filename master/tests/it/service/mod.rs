@@ -35,6 +35,12 @@ pub(super) fn service(name: &str) -> Builder {
     Backends::default().service(name)
 }
 
+/// With a Redis that is never late, however slow the machine is: after a late answer a process goes on without it, and others
+/// may for a moment read what it could not change there.
+pub(super) fn patient(builder: Builder) -> Builder {
+    builder.args(&["--redis-timeout", "10"])
+}
+
 /// Web workers and the runner.
 pub(super) fn start(builder: Builder, workers: usize) -> Server {
     let server = builder

@@ -62,7 +62,9 @@ fn statements(backends: &Backends) -> i64 {
 
 /// Puts the same load on a service with these settings; how many statements that cost.
 fn cost(backends: &Backends, settings: &[&str]) -> i64 {
-    let builder = backends.service("offload").threads(4).args(settings);
+    let builder = patient(backends.service("offload"))
+        .threads(4)
+        .args(settings);
     let server = builder.args(&["--runners", "0"]).workers(2).start();
     let names: Vec<_> = (0..THINGS).map(|it| user(&server, it)).collect();
     let before = statements(backends);

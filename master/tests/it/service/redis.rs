@@ -115,12 +115,12 @@ fn work_for(server: &Server, time: Duration) {
         let id = create(server, json!({"userId": 1, "taskType": "file_upload"}));
         task(server, id);
         let (status, _) = call(server, "PUT", &format!("/tasks/{id}/cancel"), None);
-        let seen = task(server, id);
         // The runner may have been faster.
-        match status {
-            200 => assert_eq!(seen["status"], "cancelled"),
-            _ => assert_eq!(seen["status"], "failed", "{seen}"),
-        }
+        let last = if status == 200 { "cancelled" } else { "failed" };
+        // A process that could not tell Redis has noted what it owes; another may read Redis until it finds that.
+        eventually("the change is seen", || {
+            (task(server, id)["status"] == last).then_some(())
+        });
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 pub(super) const PNG: &str = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAEUlEQVR4nGP4z8DA8B+MgBgAHfAD/dPQfSYAAAAASUVORK5CYII=";
 
 pub(super) fn all_five_kinds_of_work_are_done(backends: &Backends) {
-    let server = start(backends.service("work"), 1);
+    let server = start(patient(backends.service("work")), 1);
     let run = |task_type: &str, parameters: Value| {
         let body = json!({"userId": 7, "taskType": task_type, "parameters": parameters});
         let done = wait_for_status(&server, create(&server, body), "completed");
@@ -65,22 +65,21 @@ pub(super) fn all_five_kinds_of_work_are_done(backends: &Backends) {
 }
 
 pub(super) fn a_new_task_is_taken_at_once(backends: &Backends) {
-    const TASKS: u32 = 20;
-    let server = start(backends.service("bell"), 1);
     // A runner that is not woken looks every half a second by itself: since each task is made when the
-    // one before has just been done, it would find each of them only then.
-    let quickest = (0..TASKS).map(|_| {
+    // one before has just been done, it would find each of them only then. A busy machine may delay some of them.
+    const BY_ITSELF: Duration = Duration::from_millis(250);
+    let server = start(patient(backends.service("bell")), 1);
+    let mut times = (0..200).map(|_| {
         let body = json!({"userId": 1, "parameters": {"numbers": [1]}});
         let began = Instant::now();
         wait_for_status(&server, create(&server, body), "completed");
         began.elapsed()
     });
-    let quickest = quickest.min().expect("tasks");
-    assert!(quickest < Duration::from_millis(250), "{quickest:?}");
+    assert!(times.any(|time| time < BY_ITSELF), "none is taken at once");
 }
 
 pub(super) fn bad_parameters_fail_the_task_and_say_why(backends: &Backends) {
-    let server = start(backends.service("bad work"), 1);
+    let server = start(patient(backends.service("bad work")), 1);
     let id = create(
         &server,
         json!({"userId": 1, "taskType": "image_processing", "parameters": {"image": "%%%"}}),

@@ -131,6 +131,34 @@ fn both_told_to_end_at_once_leave_nothing_behind() {
     }
 }
 
+/// The new master leaves the files to the old one, which hears of that end and of its last worker's at the same time.
+#[test]
+fn the_last_worker_and_the_new_master_may_end_at_once() {
+    let builder = Server::new("at once").lab().bind("unix:app.sock");
+    let builder = builder.args(&["--pid", "pid"]);
+    let dir = builder.dir().to_owned();
+    let mut server = builder.start();
+    let worker = server.children()[0];
+    let successor = Successor::begun_by(&server);
+    eventually("its worker", || {
+        (!successor.0.children().is_empty()).then_some(())
+    });
+    // A worker that is stopped keeps its master from ending.
+    worker.signal(Signal::SIGSTOP);
+    server.signal(Signal::SIGTERM);
+    server.log().wait_for("Handling signal: term");
+    server.signal(Signal::SIGSTOP);
+    successor.end();
+    worker.signal(Signal::SIGKILL);
+    eventually("its end", || (!worker.is_alive()).then_some(()));
+    server.signal(Signal::SIGCONT);
+    server.wait_for_exit();
+    for name in ["app.sock", "pid", "pid.2"] {
+        assert!(!dir.join(name).exists(), "{name} is left");
+    }
+    server.tolerate("");
+}
+
 #[test]
 fn the_pid_file_is_there_from_one_master_to_the_next() {
     let builder = Server::new("pid file")
