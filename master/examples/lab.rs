@@ -2,7 +2,8 @@
 //! able to live with.
 //!
 //! `LAB_BOOT` makes it fail to load (`error`), die while loading (`exit`, `abort`), or take
-//! `LAB_BOOT_MS` milliseconds, or until the file `LAB_BOOT_GATE` is there. Not an example to follow.
+//! `LAB_BOOT_MS` milliseconds, or until the file `LAB_BOOT_GATE` is there; with `LAB_RUNNER` it has background work. Not an
+//! example to follow.
 
 #[path = "lab/scribble.rs"]
 mod scribble;
@@ -11,21 +12,51 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use oxicorn_common::request::{Body, Local};
 use oxicorn_common::response::ResponseBody;
-use oxicorn_common::{App, EarlyOutput, Request, Response, ResponseSink, WorkerContext};
+use oxicorn_common::{
+    App, Application, EarlyOutput, LoadError, Request, Response, ResponseSink, Runner,
+    WorkerContext,
+};
 
 fn main() -> ExitCode {
-    oxicorn::run(|context: &WorkerContext| {
+    oxicorn::run_application(Arc::new(LabApplication))
+}
+
+struct LabApplication;
+
+impl Application for LabApplication {
+    fn name(&self) -> &str {
+        "lab"
+    }
+
+    fn can_preload(&self) -> bool {
+        true
+    }
+
+    fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
         boot()?;
-        Ok(Lab(context.clone()))
-    })
+        Ok(Box::new(Lab(context.clone())))
+    }
+
+    fn has_runner(&self) -> bool {
+        std::env::var_os("LAB_RUNNER").is_some()
+    }
+
+    fn runner(&self, _context: &WorkerContext) -> Result<Option<Runner>, LoadError> {
+        Ok(Some(Box::new(|stop| {
+            while !stop.requested() {
+                sleep(Duration::from_millis(10));
+            }
+            Ok(())
+        })))
+    }
 }
 
 struct Lab(WorkerContext);

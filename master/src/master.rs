@@ -261,7 +261,10 @@ impl Master {
                 self.notifier.ready();
             }
             Action::Log { level, text } => log!(level, "{text}"),
-            Action::Promote => self.promote(),
+            Action::Promote => {
+                self.upgrade.on_promotion();
+                self.promote();
+            }
         }
         Continue(None)
     }

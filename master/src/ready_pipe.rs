@@ -41,14 +41,6 @@ impl ReadySender {
         sys::keep_across_exec(pipe)
     }
 
-    /// For two who may fail, of whom only one will.
-    pub(crate) fn duplicate(&self) -> Self {
-        let pipe = self.pipe.as_ref();
-        Self {
-            pipe: pipe.and_then(|pipe| pipe.try_clone().ok()),
-        }
-    }
-
     /// Tells that the server serves.
     pub(crate) fn serving(&mut self) {
         self.send(0, "");

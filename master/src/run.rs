@@ -122,32 +122,45 @@ fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application)
 
 fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<i32, Failure> {
     let command = StartCommand::new(&*host, &source);
-    let inherited = Inherited::take(&mut source.environment)?;
-    let mut ready_sender = inherited.ready_sender.duplicate();
+    let mut inherited = Inherited::take(&mut source.environment)?;
     let launch = Launch {
         host,
         source,
         resolve,
         command,
     };
-    check(launch, inherited).inspect_err(|failure| {
-        ready_sender.failed(failure.code, &format!("{:#}", failure.reason));
-    })
+    match check(launch, &mut inherited) {
+        Ok(Start::Exit(code)) => Ok(code),
+        Ok(Start::Serve(master)) => Ok(master.run()),
+        Err(failure) => {
+            let reason = format!("{:#}", failure.reason);
+            inherited.ready_sender.failed(failure.code, &reason);
+            Err(failure)
+        }
+    }
+}
+
+/// How a start goes on in this process.
+enum Start {
+    /// There is nothing more to do: this is the exit code.
+    Exit(i32),
+    Serve(Box<Master>),
 }
 
 /// Checks all that can be checked before anything is opened, or prints what was asked for instead of a server.
-fn check(launch: Launch, inherited: Inherited) -> Result<i32, Failure> {
+fn check(launch: Launch, inherited: &mut Inherited) -> Result<Start, Failure> {
     let loaded = Settings::load(&launch.source)?;
     if loaded.settings.print_config {
         print!("{}", loaded.print_config());
-        return Ok(exit_code::SUCCESS);
+        return Ok(Start::Exit(exit_code::SUCCESS));
     }
     let application = match find(&launch.resolve, &loaded.settings) {
         Err(failure) if loaded.settings.check_config => return Err(failure.reason.into()),
         outcome => outcome?,
     };
     if loaded.settings.check_config {
-        return Ok(report_check(&loaded, &launch.source, &*application));
+        let code = report_check(&loaded, &launch.source, &*application);
+        return Ok(Start::Exit(code));
     }
     privileges::check(&loaded.settings)?;
     if sys::thread_count() > 1 && !launch.host.allows_threads() {
@@ -171,13 +184,13 @@ fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, 
     })
 }
 
-/// Becomes the master. In the command that starts a daemon it returns when the daemon serves.
+/// Opens and binds all that the master needs. In the command that starts a daemon it returns when the daemon serves.
 fn become_master(
     launch: Launch,
-    inherited: Inherited,
+    inherited: &mut Inherited,
     loaded: Loaded,
     application: Arc<dyn Application>,
-) -> Result<i32, Failure> {
+) -> Result<Start, Failure> {
     let (host, source) = (&launch.host, &launch.source);
     let state = inherited.upgrade;
     let settings = Arc::new(loaded.settings.clone());
@@ -204,24 +217,21 @@ fn become_master(
     let tls = TlsConfig::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
-        true => Listeners::bind(inherited.sockets, &settings)?,
+        true => Listeners::bind(std::mem::take(&mut inherited.sockets), &settings)?,
         false => Listeners::adopt(given)?,
     };
     let notifier = Notifier::take(&source.environment, state.old_master.is_some());
-    let ready_sender = match detaches {
-        false => inherited.ready_sender,
-        true => match daemonize(&**host, settings.enable_stdio_inheritance)
+    if detaches {
+        match daemonize(&**host, settings.enable_stdio_inheritance)
             .context("cannot go into the background")?
         {
-            Side::Command(code) => return Ok(code),
-            Side::Master(ready_sender) => {
-                logging::attach().context("cannot open the log")?;
-                // The host may keep by process what it logs to.
-                host.open_logs(&settings)?;
-                ready_sender
-            }
-        },
-    };
+            Side::Command(code) => return Ok(Start::Exit(code)),
+            Side::Master(ready_sender) => inherited.ready_sender = ready_sender,
+        }
+        logging::attach().context("cannot open the log")?;
+        // The host may keep by process what it logs to.
+        host.open_logs(&settings)?;
+    }
     // Before the pid file: a reader of the pid may send a signal at once.
     let signals = SignalPipe::install(&master_signals::HANDLED).context("cannot catch signals")?;
     if let Some(pidfile) = &mut pidfile {
@@ -269,16 +279,16 @@ fn become_master(
         generations: BTreeMap::from([(1, generation)]),
         hooks,
         molds: Molds::default(),
-        upgrade: Upgrade::new(state, inherited.exit_token),
+        upgrade: Upgrade::new(state, inherited.exit_token.take()),
         reaper: Reaper::new(),
         signals,
         pidfile,
-        ready_sender,
+        ready_sender: std::mem::take(&mut inherited.ready_sender),
         notifier,
         gauges: Gauges::default(),
         last_error: None,
     };
-    Ok(master.run())
+    Ok(Start::Serve(Box::new(master)))
 }
 
 /// Finds what the positional argument of the `oxicorn` command names.

@@ -94,15 +94,16 @@ impl Upgrade {
         Event::NewMasterExited { death, reason }
     }
 
-    /// Whether the old master is gone since the last call.
-    pub(crate) fn check_old_master(&mut self) -> Option<Event> {
+    /// Whether the old master is gone. It counts as there until this one is promoted.
+    pub(crate) fn check_old_master(&self) -> Option<Event> {
         let old_master = self.state.old_master?;
-        if getppid().as_raw() == old_master {
-            return None;
-        }
+        (getppid().as_raw() != old_master).then_some(Event::OldMasterExited)
+    }
+
+    /// This is the only master from now on.
+    pub(crate) fn on_promotion(&mut self) {
         self.state.old_master = None;
         self.exit_token = None;
-        Some(Event::OldMasterExited)
     }
 
     /// The last look at the other master, before this one removes what only one of the two may remove. True when the
@@ -112,7 +113,9 @@ impl Upgrade {
         let was_new_master = self.state.old_master.is_some();
         let gone = |pid: &i32| sys::reap(*pid).is_some();
         self.state.new_master = self.state.new_master.filter(|pid| !gone(pid));
-        self.check_old_master();
+        if self.check_old_master().is_some() {
+            self.on_promotion();
+        }
         let is_last = self.state.is_alone() || exit_token.is_some_and(|it| !it.is_first());
         if is_last {
             self.state = UpgradeState::default();

@@ -10,6 +10,7 @@ mod bind;
 mod corpus;
 mod deadlines;
 mod deaths;
+mod descriptors;
 mod fairness;
 mod framing;
 mod full_house;

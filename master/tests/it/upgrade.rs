@@ -12,21 +12,21 @@ use crate::harness::{Client, Load, Mode, Process, Server, eventually};
 const BOTH: [Mode; 2] = [Mode::KeepAlive, Mode::Fresh];
 
 /// A master that was started by another. Whatever the test does, it does not outlive it.
-struct Successor(Process);
+pub(crate) struct NewMaster(pub(crate) Process);
 
-impl Successor {
+impl NewMaster {
     /// Sends SIGUSR2, and waits until the new master has `workers`.
-    fn of(server: &Server, workers: usize) -> Self {
-        let successor = Self::begun_by(server);
-        let count = || Some(successor.0.children().len() == workers);
+    pub(crate) fn start(server: &Server, workers: usize) -> Self {
+        let new_master = Self::start_booting(server);
+        let count = || Some(new_master.0.children().len() == workers);
         eventually("the workers of the new master", || count().filter(|&it| it));
         eventually("an answer of theirs", || {
-            successor.answers(server).then_some(())
+            new_master.answers(server).then_some(())
         });
-        successor
+        new_master
     }
 
-    fn begun_by(server: &Server) -> Self {
+    fn start_booting(server: &Server) -> Self {
         const LINE: &str = "The new master (pid: ";
         let before = server.log().count(" starts on the sockets of this one");
         server.signal(Signal::SIGUSR2);
@@ -59,7 +59,7 @@ impl Successor {
     }
 }
 
-impl Drop for Successor {
+impl Drop for NewMaster {
     fn drop(&mut self) {
         for process in self.0.children().into_iter().chain([self.0]) {
             if process.is_alive() {
@@ -77,7 +77,7 @@ fn read(path: &Path) -> String {
 fn an_upgrade_under_load_loses_nothing() {
     let mut server = Server::new("upgrade").lab().workers(2).threads(2).start();
     let loads = BOTH.map(|mode| Load::start(server.address(), 4, mode, "/pid"));
-    let successor = Successor::of(&server, 2);
+    let new_master = NewMaster::start(&server, 2);
     loads.iter().for_each(|load| load.wait_for_more(200));
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
@@ -86,7 +86,7 @@ fn an_upgrade_under_load_loses_nothing() {
     for load in loads {
         load.stop().assert_perfect();
     }
-    successor.end();
+    new_master.end();
     assert!(Client::connect(server.address()).is_err());
 }
 
@@ -94,16 +94,16 @@ fn an_upgrade_under_load_loses_nothing() {
 fn a_roll_back_loses_nothing() {
     let server = Server::new("roll back").lab().workers(2).threads(2).start();
     let loads = BOTH.map(|mode| Load::start(server.address(), 4, mode, "/pid"));
-    let successor = Successor::of(&server, 2);
+    let new_master = NewMaster::start(&server, 2);
     server.signal(Signal::SIGWINCH);
     eventually("the old workers are gone", || {
-        (server.children() == [successor.0]).then_some(())
+        (server.children() == [new_master.0]).then_some(())
     });
     loads.iter().for_each(|load| load.wait_for_more(200));
     server.signal(Signal::SIGHUP);
     server.wait_for_children(3);
     loads.iter().for_each(|load| load.wait_for_more(200));
-    successor.end();
+    new_master.end();
     server
         .log()
         .wait_for("exited with code 0; this one serves on");
@@ -115,41 +115,41 @@ fn a_roll_back_loses_nothing() {
 }
 
 #[test]
-fn the_successor_of_a_master_that_was_killed_takes_its_place() {
+fn the_new_master_of_a_master_that_was_killed_takes_its_place() {
     let builder = Server::new("killed")
         .lab()
         .workers(1)
         .args(&["--pid", "pid"]);
     let path = builder.dir().join("pid");
     let mut server = builder.start();
-    let successor = Successor::of(&server, 1);
+    let new_master = NewMaster::start(&server, 1);
     server.expect_kill();
     server.signal(Signal::SIGKILL);
     server.wait_for_exit();
     server.log().wait_for("Master has been promoted.");
     eventually("its pid file", || {
-        (read(&path) == format!("{}\n", successor.0.0)).then_some(())
+        (read(&path) == format!("{}\n", new_master.0.0)).then_some(())
     });
     assert_eq!(server.get("/").status, 200);
     // It is a master like any other.
-    successor.0.signal(Signal::SIGUSR2);
+    new_master.0.signal(Signal::SIGUSR2);
     server
         .log()
         .wait_for_nth(" starts on the sockets of this one", 2);
     let heirs = eventually("a third", || {
-        let children = successor.0.children();
+        let children = new_master.0.children();
         let third = children.iter().find(|child| !child.children().is_empty());
         third.copied()
     });
-    let third = Successor(heirs);
-    successor.end();
+    let third = NewMaster(heirs);
+    new_master.end();
     server.log().wait_for_nth("Master has been promoted.", 2);
     assert_eq!(server.get("/").status, 200);
     third.end();
 }
 
 #[test]
-fn a_successor_that_cannot_boot_changes_nothing() {
+fn a_new_master_that_cannot_boot_changes_nothing() {
     let builder = Server::new("bad upgrade").lab().workers(2);
     let (env_file, pid_file) = (builder.dir().join("server.env"), builder.dir().join("pid"));
     fs::write(&env_file, "").expect("written");
@@ -169,7 +169,7 @@ fn a_successor_that_cannot_boot_changes_nothing() {
         ),
     ] {
         fs::write(&env_file, text).expect("written");
-        let failing = Successor::begun_by(&server);
+        let failing = NewMaster::start_booting(&server);
         let line = format!("The new master (pid: {}) {reason}", failing.0.0);
         server.log().wait_for(&line);
         assert_eq!(server.get("/").status, 200);
@@ -179,30 +179,30 @@ fn a_successor_that_cannot_boot_changes_nothing() {
     assert_eq!(read(&pid_file), format!("{}\n", server.master().0));
     assert!(!pid_file.with_extension("2").exists());
     fs::write(&env_file, "").expect("written");
-    Successor::of(&server, 2).end();
+    NewMaster::start(&server, 2).end();
 }
 
 #[test]
 fn a_second_signal_is_refused_by_both() {
     let server = Server::new("refused").lab().workers(1).start();
-    let successor = Successor::of(&server, 1);
+    let new_master = NewMaster::start(&server, 1);
     server.signal(Signal::SIGUSR2);
     server.log().wait_for(&format!(
         "USR2 signal ignored: the new master (pid: {})",
-        successor.0.0
+        new_master.0.0
     ));
-    successor.0.signal(Signal::SIGUSR2);
+    new_master.0.signal(Signal::SIGUSR2);
     server.log().wait_for(&format!(
         "the old master (pid: {}) is still there",
         server.master().0
     ));
-    successor.end();
+    new_master.end();
     server.log().wait_for("; this one serves on");
 }
 
 #[test]
-fn a_reload_of_the_successor_keeps_its_socket_and_binds_what_is_new() {
-    let builder = Server::new("reload of the successor").lab().no_bind();
+fn a_reload_of_the_new_master_keeps_its_socket_and_binds_what_is_new() {
+    let builder = Server::new("reload of the new_master").lab().no_bind();
     let env_file = builder.dir().join("server.env");
     let extra = builder.dir().join("extra.sock");
     fs::write(&env_file, "OXICORN_BIND=127.0.0.1:0\n").expect("written");
@@ -210,24 +210,24 @@ fn a_reload_of_the_successor_keeps_its_socket_and_binds_what_is_new() {
         .workers(1)
         .args(&["--env-file", "server.env"])
         .start();
-    let successor = Successor::of(&server, 1);
+    let new_master = NewMaster::start(&server, 1);
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
     server.log().wait_for("Master has been promoted.");
     let both = "OXICORN_BIND=127.0.0.1:0,unix:extra.sock\n";
     fs::write(&env_file, both).expect("written");
-    successor.0.signal(Signal::SIGHUP);
+    new_master.0.signal(Signal::SIGHUP);
     server.log().wait_for("Generation 2 serves");
     assert_eq!(server.get("/").status, 200);
     let mut client = Client::connect_unix(&extra).expect("it listens");
     assert_eq!(client.get("/").expect("an answer").status, 200);
     drop(client);
-    successor.end();
+    new_master.end();
     assert!(!extra.exists());
 }
 
 #[test]
-fn an_address_that_is_new_is_bound_by_the_successor() {
+fn an_address_that_is_new_is_bound_by_the_new_master() {
     let builder = Server::new("new address").lab().no_bind();
     let (env_file, extra) = (
         builder.dir().join("server.env"),
@@ -239,14 +239,14 @@ fn an_address_that_is_new_is_bound_by_the_successor() {
         .args(&["--env-file", "server.env", "--reuse-port"]);
     let mut server = builder.start();
     fs::write(&env_file, "OXICORN_BIND=127.0.0.1:0,unix:extra.sock\n").expect("written");
-    let successor = Successor::of(&server, 1);
+    let new_master = NewMaster::start(&server, 1);
     let mut client = Client::connect_unix(&extra).expect("it listens");
     assert_eq!(client.get("/").expect("an answer").status, 200);
     drop(client);
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
     assert_eq!(server.get("/").status, 200);
-    successor.end();
+    new_master.end();
     assert!(!extra.exists());
 }
 
@@ -262,18 +262,18 @@ fn a_daemon_is_succeeded_by_its_own_child() {
     let (old, new) = (builder.dir().join("pid"), builder.dir().join("pid.2"));
     let mut server = builder.spawn();
     server.wait_for_exit();
-    let daemon = Successor(Process(read(&old).trim().parse().expect("a pid")));
+    let daemon = NewMaster(Process(read(&old).trim().parse().expect("a pid")));
     daemon.0.signal(Signal::SIGUSR2);
     let pid = eventually("a pid file", || read(&new).trim().parse().ok());
-    let successor = Successor(Process(pid));
-    assert!(daemon.0.children().contains(&successor.0));
+    let new_master = NewMaster(Process(pid));
+    assert!(daemon.0.children().contains(&new_master.0));
     eventually("its worker", || {
-        (!successor.0.children().is_empty()).then_some(())
+        (!new_master.0.children().is_empty()).then_some(())
     });
     daemon.end();
     eventually("the pid file", || {
         (read(&old) == format!("{pid}\n")).then_some(())
     });
-    successor.end();
+    new_master.end();
     assert!(!old.exists());
 }

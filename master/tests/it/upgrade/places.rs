@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{Successor, read};
+use super::{NewMaster, read};
 use crate::harness::{Client, Process, Server, eventually};
 
 #[test]
@@ -20,17 +20,17 @@ fn each_has_its_pid_file_and_its_name() {
     let builder = builder.args(&["--name", "shop"]);
     let (old, new) = (builder.dir().join("pid"), builder.dir().join("pid.2"));
     let mut server = builder.start();
-    let successor = Successor::of(&server, 1);
-    let pid = format!("{}\n", successor.0.0);
+    let new_master = NewMaster::start(&server, 1);
+    let pid = format!("{}\n", new_master.0.0);
     assert_eq!(read(&old), format!("{}\n", server.master().0));
     assert_eq!(read(&new), pid);
-    let title = || read(Path::new(&format!("/proc/{}/cmdline", successor.0.0)));
+    let title = || read(Path::new(&format!("/proc/{}/cmdline", new_master.0.0)));
     assert!(
         title().starts_with("oxicorn: master [shop.2]"),
         "{}",
         title()
     );
-    successor.0.signal(Signal::SIGHUP);
+    new_master.0.signal(Signal::SIGHUP);
     server.log().wait_for("Hang up: Master.2");
     server.log().wait_for("Generation 2 serves");
     assert_eq!(read(&new), pid, "a reload changes nothing in that");
@@ -42,7 +42,7 @@ fn each_has_its_pid_file_and_its_name() {
     eventually("its name", || {
         title().starts_with("oxicorn: master [shop]").then_some(())
     });
-    successor.end();
+    new_master.end();
     assert!(!old.exists());
 }
 
@@ -52,16 +52,16 @@ fn a_socket_file_is_there_until_the_last_has_ended() {
         let builder = Server::new("socket file").lab().bind("unix:app.sock");
         let path = builder.dir().join("app.sock");
         let mut server = builder.start();
-        let successor = Successor::begun_by(&server);
+        let new_master = NewMaster::start_booting(&server);
         eventually("its worker", || {
-            (!successor.0.children().is_empty()).then_some(())
+            (!new_master.0.children().is_empty()).then_some(())
         });
         match old_first {
             true => {
                 server.signal(Signal::SIGTERM);
                 server.wait_for_exit();
             }
-            false => successor.end(),
+            false => new_master.end(),
         }
         let mut client = Client::connect_unix(&path).expect("it listens");
         assert_eq!(client.get("/").expect("an answer").status, 200);
@@ -69,7 +69,7 @@ fn a_socket_file_is_there_until_the_last_has_ended() {
         match old_first {
             true => {
                 server.log().wait_for("Master has been promoted.");
-                successor.end();
+                new_master.end();
             }
             false => {
                 server.log().wait_for("; this one serves on");
@@ -97,7 +97,7 @@ fn the_program_is_the_one_that_is_on_the_disk_by_now() {
     fs::write(&next, script).expect("written");
     fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).expect("executable");
     fs::rename(&next, &program).expect("replaced");
-    let _successor = Successor::begun_by(&server);
+    let _new_master = NewMaster::start_booting(&server);
     server
         .log()
         .wait_for("exited with code 7; this one serves on");
@@ -115,15 +115,15 @@ fn both_told_to_end_at_once_leave_nothing_behind() {
         let builder = builder.args(&["--pid", "pid"]);
         let dir = builder.dir().to_owned();
         let mut server = builder.start();
-        let successor = Successor::begun_by(&server);
+        let new_master = NewMaster::start_booting(&server);
         eventually("its worker", || {
-            (!successor.0.children().is_empty()).then_some(())
+            (!new_master.0.children().is_empty()).then_some(())
         });
         server.signal(signal);
-        successor.0.signal(signal);
+        new_master.0.signal(signal);
         server.wait_for_exit();
         eventually("the new master ends", || {
-            (!successor.0.is_alive()).then_some(())
+            (!new_master.0.is_alive()).then_some(())
         });
         for name in ["app.sock", "pid", "pid.2"] {
             assert!(!dir.join(name).exists(), "{name} is left after {signal}");
@@ -167,17 +167,17 @@ fn the_pid_file_is_there_from_one_master_to_the_next() {
         .args(&["--pid", "pid"]);
     let path = builder.dir().join("pid");
     let mut server = builder.start();
-    let successor = Successor::of(&server, 1);
+    let new_master = NewMaster::start(&server, 1);
     // Long after the old master has ended the new one has not noticed: it stands still.
-    successor.0.signal(Signal::SIGSTOP);
+    new_master.0.signal(Signal::SIGSTOP);
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
     assert!(path.exists());
-    successor.0.signal(Signal::SIGCONT);
+    new_master.0.signal(Signal::SIGCONT);
     eventually("its own", || {
-        (read(&path) == format!("{}\n", successor.0.0)).then_some(())
+        (read(&path) == format!("{}\n", new_master.0.0)).then_some(())
     });
-    successor.end();
+    new_master.end();
 }
 
 #[test]
@@ -210,12 +210,12 @@ fn it_is_started_as_the_first_was_whatever_raw_env_says() {
     server.signal(Signal::SIGHUP);
     let new = server.wait_for_others(&old, 1);
     assert_eq!(place(new[0]), Some(two.clone()));
-    let successor = Successor::begun_by(&server);
+    let new_master = NewMaster::start_booting(&server);
     server.log().wait_for_nth("Generation 1 serves", 2);
-    assert_eq!(place(successor.0), Some(two));
+    assert_eq!(place(new_master.0), Some(two));
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
-    successor.end();
+    new_master.end();
 }
 
 #[test]
@@ -235,11 +235,11 @@ fn systemd_hears_who_the_main_process_is() {
         .env("NOTIFY_SOCKET", &place.display().to_string())
         .start();
     assert_eq!(hear(), format!("READY=1\nMAINPID={}\n", server.master().0));
-    let successor = Successor::of(&server, 1);
+    let new_master = NewMaster::start(&server, 1);
     server.signal(Signal::SIGTERM);
-    assert_eq!(hear(), format!("MAINPID={}\n", successor.0.0));
+    assert_eq!(hear(), format!("MAINPID={}\n", new_master.0.0));
     server.wait_for_exit();
-    assert_eq!(hear(), format!("READY=1\nMAINPID={}\n", successor.0.0));
-    successor.end();
+    assert_eq!(hear(), format!("READY=1\nMAINPID={}\n", new_master.0.0));
+    new_master.end();
     assert_eq!(hear(), "STOPPING=1\n");
 }
