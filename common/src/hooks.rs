@@ -78,9 +78,9 @@ pub enum HookEvent {
         pid: i32,
     },
     /// Calls no function: another master has come or gone during an upgrade. Pids; 0 is none.
-    Succession {
-        predecessor: i32,
-        successor: i32,
+    Upgrade {
+        old_master: i32,
+        new_master: i32,
     },
     Exit,
 
@@ -114,7 +114,7 @@ impl HookEvent {
             Self::Reloaded => "on_reload",
             Self::WorkersChanged { .. } => "nworkers_changed",
             Self::PreFork { .. } => "pre_fork",
-            Self::Forked { .. } | Self::Succession { .. } => return None,
+            Self::Forked { .. } | Self::Upgrade { .. } => return None,
             Self::ChildExit { .. } | Self::MoldExit { .. } => "child_exit",
             Self::Exit => "on_exit",
             Self::PreExec => "pre_exec",

@@ -1,4 +1,4 @@
-//! Sockets that systemd opens for us: descriptors from 3 up, as sd_listen_fds(3) tells.
+//! Sockets that systemd has opened for this server: descriptors from 3 on (sd_listen_fds(3)).
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! One listening socket of the master's: bound, or taken over from whoever started it.
+//! One listening socket of the master: bound by it, or taken over from the process that started it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, ToSocketAddrs};
@@ -14,7 +14,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
 use crate::sys;
 
-/// As gunicorn's.
+/// As in gunicorn.
 const ATTEMPTS: u32 = 5;
 const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
 
@@ -35,13 +35,13 @@ pub(crate) struct BoundSocket {
     pub(crate) asked: Address,
     /// As the kernel has it.
     pub(crate) actual: Address,
-    /// The socket file that we have made and shall remove.
+    /// The socket file, which is removed in the end.
     pub(crate) file: Option<DirectoryEntry>,
 }
 
 impl BoundSocket {
-    /// As [`BoundSocket::bind`], with the patience of gunicorn: whoever holds the address may be about
-    /// to let go of it.
+    /// As [`BoundSocket::bind`], but tries again for a few seconds, as gunicorn does: another process may be about to
+    /// free the address.
     pub(crate) fn bind_with_retries(
         address: &Address,
         settings: &Settings,
@@ -59,7 +59,7 @@ impl BoundSocket {
         Self::bind(address, settings)
     }
 
-    /// Binds and listens; waits for nobody.
+    /// Binds and listens. Never waits.
     pub(crate) fn bind(address: &Address, settings: &Settings) -> Result<Self, BindError> {
         let result = match address {
             Address::Tcp { host, port } => bind_tcp(host, *port, settings).map(|it| (it, None)),
@@ -78,7 +78,7 @@ impl BoundSocket {
         })
     }
 
-    /// Whether an address could be bound, apart from whoever has it now: that may be the server itself.
+    /// Whether the address could be bound if it were free. It may be in use by the running server.
     pub(crate) fn check(address: &Address, settings: &Settings) -> Result<(), BindError> {
         let outcome = match address {
             Address::Tcp { host, port } => resolve(host, *port).and_then(|address| {
@@ -128,7 +128,7 @@ impl BoundSocket {
         })
     }
 
-    /// Takes over a socket that the predecessor has bound for `address`, and its file.
+    /// Takes over a socket that the old master has bound for `address`, and its file.
     pub(crate) fn inherit(
         address: &Address,
         fd: OwnedFd,
@@ -149,7 +149,7 @@ impl BoundSocket {
     pub(crate) fn remove_file(&self) {
         let is_socket = |file: &&DirectoryEntry| file.status().is_ok_and(|it| is_socket(&it));
         if let Some(file) = self.file.as_ref().filter(is_socket) {
-            // Whoever starts next finds that nobody answers and removes it.
+            // The next start finds that nobody answers, and removes it.
             let _ = file.remove();
         }
     }

@@ -1,8 +1,7 @@
-//! `--check-config`: what a start would trip over, all of it at once, while the server may be running.
+//! `--check-config`: reports everything that would fail at a start, all at once.
 //!
-//! Nothing is made, given away, locked or listened at: a check beside a server that serves changes
-//! nothing for it. What only a start can tell, such as a database that does not answer, stays with the
-//! start.
+//! It creates, locks and binds nothing, so it may run beside a server that serves. What only a start can find, such as a
+//! database that does not answer, it does not find.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,7 +16,7 @@ use crate::bound_socket::BoundSocket;
 use crate::generation::change_directory;
 use crate::privileges;
 
-/// What is wrong, a text each.
+/// One text per problem.
 pub(crate) fn find_problems(
     loaded: &Loaded,
     source: &Source,

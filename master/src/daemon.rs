@@ -1,14 +1,12 @@
-//! `--daemon`: the server goes on in the background, and the command that started it returns when
-//! it serves.
+//! `--daemon`: the server goes on in the background, and the command that started it returns when it serves.
 //!
 //! ```text
 //!   command --fork--> session leader --fork--> master --fork--> workers
 //!      ^                  (exits)                |
-//!      '--------- exit code and reason ----------'
+//!      '-- ready pipe: exit code, error message -'
 //! ```
 //!
-//! The second fork makes a process that leads no session and so never gets a terminal again
-//! (daemon(7)). What the master writes to the pipe is the command's exit code and last words.
+//! The second fork makes a process that leads no session and so can never get a terminal again (daemon(7)).
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
@@ -28,10 +26,9 @@ pub(crate) enum Side {
     Master(ReadySender),
 }
 
-/// Detaches from the terminal. In the command it returns when the master has announced how it went.
+/// Detaches from the terminal. In the command it returns when the master has reported the outcome of its start.
 ///
-/// Standard output and error go to nobody, or stay as they are with `keep_output`, unless they are a
-/// terminal's.
+/// Standard output and error go to /dev/null. With `keep_output` they stay as they are, unless they are a terminal.
 pub(crate) fn daemonize(host: &dyn Host, keep_output: bool) -> io::Result<Side> {
     let (ready_receiver, ready_sender) = ready_pipe()?;
     if fork(host)?.is_some() {

@@ -1,8 +1,7 @@
-//! How many files may be open: much for the master, what it was for everybody else.
+//! The limit of open files: the master raises its own, and children get back what it was.
 //!
-//! The soft limit is often a thousand, for the sake of programs that use select(2), which cannot name
-//! higher descriptors; an application may be one. The master has a pipe for each child and uses
-//! poll(2).
+//! The soft limit is often a thousand, because select(2) cannot handle higher descriptors and an application may use it.
+//! The master has one pipe per child, and uses poll(2).
 
 use log::warn;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};

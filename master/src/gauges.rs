@@ -1,4 +1,4 @@
-//! What the master tells statsd: how many workers serve, and how many connections wait.
+//! The gauges that the master sends to statsd: how many workers serve, and how many connections wait in the backlog.
 
 use std::time::{Duration, Instant};
 
@@ -6,19 +6,19 @@ use oxicorn_common::logging;
 
 use crate::generation::Generation;
 
-/// As often as gunicorn's master looks.
+/// As often as gunicorn's master measures it.
 const BACKLOG_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
-    /// What was told last.
+    /// What was sent last.
     workers: Option<usize>,
-    /// When the backlog is told next; `None` is at once.
+    /// When the backlog is sent next; `None` is at once.
     backlog_at: Option<Instant>,
 }
 
 impl Gauges {
-    /// Tells what has changed or is due.
+    /// Sends what has changed or is due.
     pub(crate) fn report(&mut self, workers: usize, newest: Option<&Generation>, now: Instant) {
         if self.workers.replace(workers) != Some(workers) {
             logging::note_workers(workers);

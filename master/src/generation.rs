@@ -22,7 +22,7 @@ pub(crate) struct Generation {
     /// The words that the application asks for.
     pub(crate) shared_memory: SharedMemory,
     pub(crate) listeners: Listeners,
-    /// From files that the children may not be able to read.
+    /// Read from files that the children may not be able to read.
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) hooks: Arc<dyn Hooks>,
 }
@@ -41,8 +41,8 @@ impl Generation {
         }
     }
 
-    /// Whether its workers come out of a mold. Code that is reloaded as it changes would outlive the
-    /// change there.
+    /// Whether its workers are forked from a mold. With `reload` they are not: a mold would keep the code from before
+    /// the change.
     pub(crate) fn preloads(&self) -> bool {
         let settings = &self.settings;
         settings.preload_app && !settings.reload.enabled && self.application.can_preload()
@@ -55,16 +55,16 @@ impl Generation {
         }
     }
 
-    /// What ps shows it as.
+    /// Its name in the process titles.
     pub(crate) fn name(&self) -> String {
         let name = self.settings.proc_name.as_deref();
         name.unwrap_or(self.application.name()).to_owned()
     }
 
-    /// What a reload brings: everything is read and bound, nothing of the old is touched.
+    /// The next generation, for a reload: reads and binds everything, and changes nothing of this one.
     pub(crate) fn next(&self, source: &Source, resolve: &Resolve) -> anyhow::Result<Self> {
         let loaded = Settings::load(source)?;
-        warn_of(&loaded);
+        log_warnings(&loaded);
         let Loaded {
             settings, hooks, ..
         } = loaded;
@@ -99,7 +99,7 @@ impl Generation {
         }
     }
 
-    /// What has paths that count from the directory of the settings.
+    /// Opens what the settings may name by relative paths.
     fn acquire(&self, settings: &Settings) -> anyhow::Result<(Listeners, Option<TlsConfig>)> {
         let tls = TlsConfig::load(settings)?;
         let listeners = self.listeners.rebind(settings)?;
@@ -117,13 +117,13 @@ pub(crate) fn shared_memory_of(application: &dyn Application) -> io::Result<Shar
     SharedMemory::new(application.shared_words().max(1))
 }
 
-pub(crate) fn warn_of(loaded: &Loaded) {
+pub(crate) fn log_warnings(loaded: &Loaded) {
     for warning in &loaded.warnings {
         log::warn!("{warning}");
     }
     let settings = &loaded.settings;
-    if let Some(concern) = privileges::concern(settings) {
-        log::warn!("{concern}");
+    if let Some(warning) = privileges::warning(settings) {
+        log::warn!("{warning}");
     }
     if settings.preload_app && settings.reload.enabled {
         log::warn!("preload_app has no effect with reload: each worker loads the application");
@@ -139,15 +139,15 @@ pub(crate) fn describe_directory(settings: &Settings, source: &Source) -> String
     }
 }
 
-/// Goes to the directory that relative paths count from: that of the start may be a link that leads to
-/// another release by now.
+/// Changes to the directory that relative paths start from. It may be a link, which may lead to another release by
+/// now.
 pub(crate) fn change_directory(settings: &Settings, source: &Source) -> anyhow::Result<()> {
     let directory = settings.chdir.as_ref().unwrap_or(&source.directory);
     std::env::set_current_dir(directory)
         .with_context(|| format!("cannot change to {}", directory.display()))
 }
 
-/// Sets what `raw_env` says, and takes back what it no longer does.
+/// Sets the variables of `raw_env`, and removes those that it no longer has.
 pub(crate) fn change_environment(before: &Settings, after: &Settings) {
     for (name, _) in &before.raw_env {
         sys::remove_variable(name);

@@ -39,9 +39,9 @@ impl HookCaller {
 
     /// Reports the other master of an upgrade.
     pub(crate) fn report_upgrade(&self, upgrade: UpgradeState) {
-        self.call_or_log(HookEvent::Succession {
-            predecessor: upgrade.old_master.unwrap_or(0),
-            successor: upgrade.new_master.unwrap_or(0),
+        self.call_or_log(HookEvent::Upgrade {
+            old_master: upgrade.old_master.unwrap_or(0),
+            new_master: upgrade.new_master.unwrap_or(0),
         });
     }
 }

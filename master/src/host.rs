@@ -1,5 +1,4 @@
-//! What the process belongs to, besides the master: nothing, or an interpreter that has to know of
-//! each fork.
+//! The runtime that a server process is embedded in: none, or an interpreter that has to take part in each fork.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,15 +14,15 @@ pub trait Host: Send + Sync {
     /// child. What the host needs around a fork happens here, in both.
     fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>>;
 
-    /// Opens the logs anew by other settings, after the server has opened its own: the host may take
-    /// what is logged. On an error everything stays as it was.
+    /// Opens the logs again by other settings, after the server has opened its own: the host may redirect what is
+    /// logged. On an error everything stays as it was.
     fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
         let _ = settings;
         Ok(())
     }
 
-    /// Whether the process may have threads besides the master's: the host sees to it that a fork in the
-    /// middle of their work does no harm.
+    /// Whether the process may have threads besides the master's. The host then ensures that a fork does no harm
+    /// while they work.
     fn allows_threads(&self) -> bool {
         false
     }
@@ -33,8 +32,8 @@ pub trait Host: Send + Sync {
         None
     }
 
-    /// What shows a title for the process, where the host has a way of its own: two that write to the same
-    /// memory would not get on.
+    /// Shows the title of the process, where the host has a way of its own: two of them would write to the same
+    /// memory.
     fn title(&self) -> Option<ShowTitle> {
         None
     }
@@ -42,11 +41,11 @@ pub trait Host: Send + Sync {
     /// Makes, before the first fork, what all children may share.
     fn share(&self) {}
 
-    /// The last thing in a child whose work is done: what the host does at the end of a process.
+    /// What the host does at the end of a process. It is called last in a child whose work is done.
     fn leave(&self);
 }
 
-/// Has `ps` and `top` show a text.
+/// Shows a text as the title of this process, for `ps` and `top`.
 pub type ShowTitle = Box<dyn FnMut(&str)>;
 
 /// Forks when called.

@@ -1,5 +1,11 @@
-//! oxicorn, a pre-forking application server: a master that forks workers and never reads a
-//! client's byte.
+//! oxicorn is a pre-forking application server. A master process binds the sockets and forks workers; each worker runs
+//! the application with ordinary blocking code on a few threads. It mirrors gunicorn: the same settings, signals and
+//! exit codes, for applications in Rust.
+//!
+//! # A server in three lines
+//!
+//! The closure that [`run`] is given makes the application of one worker, after the fork. The application is anything
+//! that turns a [`Request`] into a [`Response`], from several threads at once.
 //!
 //! ```no_run
 //! use oxicorn::{Request, Response};
@@ -9,13 +15,61 @@
 //! }
 //! ```
 //!
+//! The program has the command line of a server: `--bind`, `--workers`, `--threads`, `--help` for all of them.
+//!
+//! # An application with state
+//!
+//! A type of its own implements [`App`]. What it needs, such as a pool of connections, is made once per worker: nothing
+//! with a thread or a connection can be shared over a fork.
+//!
+//! ```no_run
+//! use std::sync::atomic::{AtomicU64, Ordering};
+//!
+//! use oxicorn::{App, Request, Response, ResponseSink};
+//!
+//! struct Counter {
+//!     requests: AtomicU64,
+//! }
+//!
+//! impl App for Counter {
+//!     fn call(&self, request: &mut Request, _sink: &mut ResponseSink<'_>) -> Response {
+//!         let count = self.requests.fetch_add(1, Ordering::Relaxed);
+//!         Response::text(format!("{}: request {count} of this worker", request.path()))
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     oxicorn::run(|_worker| {
+//!         let requests = AtomicU64::new(0);
+//!         Ok(Counter { requests })
+//!     })
+//! }
+//! ```
+//!
+//! [`run_application`] serves an [`Application`], which has more: a name, settings of its own, a check of its
+//! configuration, background work in processes of its own ([`Runner`]).
+//!
+//! # The processes
+//!
 //! ```text
-//!   run         the command line, and what is to be had before the first fork
-//!   master      the loop: events in, actions carried out
-//!   supervisor  which children there should be; no I/O
-//!   spawn       the fork, and a child's first steps
-//!   succession  SIGUSR2: the next master beside this one
-//!   mold        the process that a preloaded application is forked from
+//!   master     binds, forks, reaps; reads no byte of a client and runs no application
+//!     |-- worker x `workers`      an event loop and `threads` request threads
+//!     `-- runner x `runners`      background work, where the application has any
+//! ```
+//!
+//! The master has one thread, so [`run`] must be called before the program starts any. A worker that crashes or stands
+//! still is replaced. SIGHUP replaces all workers by new ones, SIGUSR2 the master itself; neither loses a request.
+//!
+//! # The source
+//!
+//! ```text
+//!   run         the command line, and all that can fail before the first fork
+//!   master      the loop: events of the outside to the supervisor, its actions carried out
+//!   supervisor  which children there should be; a state machine without I/O
+//!   children    workers and runners as the master knows them; `new_child` is their first steps
+//!   mold        the processes that preloaded applications are forked from
+//!   reload      SIGHUP: the next generation
+//!   upgrade     SIGUSR2: a new master beside the old one
 //!   native      the applications that come with the server
 //! ```
 

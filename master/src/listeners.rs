@@ -1,7 +1,7 @@
 //! The listening sockets of one generation: bound by the master before it forks, shared by all
 //! children.
 //!
-//! A reload keeps the sockets whose address stays, binds the new ones before it lets go of any,
+//! A reload keeps the sockets whose address stays, binds the new ones before it closes any,
 //! and closes the rest when no generation needs them. Each socket belongs to the master; a child
 //! duplicates what its generation listens on.
 
@@ -23,13 +23,13 @@ pub(crate) const SOCKETS: &str = "OXICORN_FD";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listeners {
     sockets: Vec<Rc<BoundSocket>>,
-    /// By whoever started us, in place of `bind`: a reload has no say in them.
+    /// Opened by systemd, in place of `bind`: a reload does not change them.
     given: bool,
 }
 
 impl Listeners {
-    /// The sockets of a start: those that are `inherited` and wanted, and new ones. Whoever holds an
-    /// address may be about to let go of it.
+    /// The sockets of a start: those that are `inherited` and wanted, and new ones. Tries for a while where an address
+    /// is in use.
     pub(crate) fn bind(
         inherited: Vec<(OwnedFd, Address)>,
         settings: &Settings,
@@ -162,7 +162,7 @@ impl Listeners {
         }
     }
 
-    /// Lets nobody else in, for good. Sockets that came from elsewhere may go on elsewhere.
+    /// Lets no more clients in, for good. Sockets that other processes have opened may still be used by them.
     pub(crate) fn reject_handshakes(&self) {
         for bound in &self.sockets {
             if matches!(bound.asked, Address::Tcp { .. })

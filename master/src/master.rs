@@ -249,7 +249,7 @@ impl Master {
             Action::MarkStopping => {
                 self.mark_deserted(true);
                 match self.upgrade.state().new_master {
-                    Some(new_master) => self.notifier.succeeded_by(new_master),
+                    Some(new_master) => self.notifier.handed_over_to(new_master),
                     None => self.notifier.stopping(),
                 }
                 self.molds.retire_all();

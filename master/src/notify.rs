@@ -1,5 +1,5 @@
-//! Telling systemd how it goes (`Type=notify`, sd_notify(3)): a datagram to the socket that
-//! NOTIFY_SOCKET names. Without that variable nothing is sent.
+//! Notifies systemd of the state of the server (`Type=notify`, sd_notify(3)): a datagram to the socket that NOTIFY_SOCKET
+//! names. Without that variable nothing is sent.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,13 +13,13 @@ use crate::sys;
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     address: Option<SocketAddr>,
-    /// Another process is the main one so far.
+    /// The old master is the main process so far.
     waits: bool,
 }
 
 impl Notifier {
-    /// Children do not inherit the variable: only the master speaks, and one that `waits` for its
-    /// predecessor's end not before that.
+    /// Takes the variable out of the environment, so that only the master notifies. One that `waits` for the end of the
+    /// old master sends nothing before that.
     pub(crate) fn take(environment: &BTreeMap<String, String>, waits: bool) -> Self {
         sys::remove_variable("NOTIFY_SOCKET");
         let notifier = environment.get("NOTIFY_SOCKET").map(|name| Self::to(name));
@@ -52,14 +52,14 @@ impl Notifier {
         self.send(&format!("READY=1\nMAINPID={}\n", std::process::id()));
     }
 
-    /// A reload begins; `Type=notify-reload` wants to know when.
+    /// A reload begins; `Type=notify-reload` needs to know when.
     pub(crate) fn reloading(&self) {
         let micros = monotonic_millis() * 1000;
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 
     /// This process ends, and the server goes on in another.
-    pub(crate) fn succeeded_by(&self, pid: i32) {
+    pub(crate) fn handed_over_to(&self, pid: i32) {
         self.send(&format!("MAINPID={pid}\n"));
     }
 
@@ -71,7 +71,7 @@ impl Notifier {
         if let Some(address) = self.address.as_ref().filter(|_| !self.waits)
             && let Err(error) = send_to(address, text)
         {
-            log::debug!("systemd cannot be told: {error}");
+            log::debug!("cannot notify systemd: {error}");
         }
     }
 }
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_of_socket_are_told() {
+    fn both_kinds_of_socket_are_notified() {
         let name = format!("oxicorn-notify-{}", std::process::id());
         let path = std::env::temp_dir().join(&name);
         let file = UnixDatagram::bind(&path).expect("a socket");

@@ -1,8 +1,8 @@
-//! Whether the kernel killed for want of memory: the `oom_kill` counter of our memory cgroup.
+//! Detects kills by the kernel's out-of-memory killer, from the `oom_kill` counter of the memory cgroup.
 //!
-//! A process that the out-of-memory killer ends looks like one that was sent SIGKILL. The kernel
-//! counts before it kills, so a counter that has grown by the time of the reaping tells them apart.
-//! Without a cgroup there is the counter of the whole machine.
+//! A process that was killed for want of memory looks like one that was sent SIGKILL. The kernel counts before it kills, so
+//! a counter that has grown by the time of the reaping tells them apart. Without a cgroup there is the counter of the whole
+//! machine.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use oxicorn_common::cgroup;
 #[derive(Debug)]
 pub(crate) struct OomWatch {
     counter: Option<PathBuf>,
-    /// The kills that have been laid to a death, or happened before.
+    /// The kills that were attributed to a death, or happened before the start.
     seen: u64,
 }
 
@@ -26,7 +26,7 @@ impl OomWatch {
         Self { counter, seen }
     }
 
-    /// Whether there was a kill that no earlier call has answered for.
+    /// Whether there was a kill that no earlier call has reported.
     pub(crate) fn take(&mut self) -> bool {
         let count = self.counter.as_deref().and_then(read_counter);
         let grown = count.is_some_and(|count| count > self.seen);
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kill_answers_for_one_death() {
+    fn each_kill_explains_one_death() {
         let directory = std::env::temp_dir().join(format!("oxicorn-oom-{}", std::process::id()));
         fs::write(&directory, "oom_kill 2\n").expect("a file");
         let mut watch = OomWatch {

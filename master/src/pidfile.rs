@@ -1,10 +1,9 @@
-//! The pidfile: locked for as long as the master lives, so that a stale one blocks nobody.
+//! The pid file, locked as long as the master lives, so that a stale one prevents no start.
 //!
-//! The lock is an open file description lock (fcntl(2)): it belongs to the open file, which the daemon
-//! inherits from the process that started it, and ends with the last descriptor. Children close
-//! theirs. It is a lock to write: nobody holds one who may only read the file, as anybody may hold
-//! flock(2)'s. The file with the pid is made and locked under another name first, so that whoever reads
-//! it finds all of it.
+//! The lock is an open file description lock (fcntl(2)): it belongs to the open file, which the daemon inherits from the
+//! process that started it, and ends with the last descriptor. It is a write lock, so a process that may only read the file
+//! cannot hold it; anybody could hold a flock(2). The file is written and locked under another name first, so that a reader
+//! always finds the whole pid.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -80,7 +79,7 @@ impl Pidfile {
             source,
         };
         let entry = DirectoryEntry::find(path, workers).map_err(failed)?;
-        // Whoever held it before may remove it between our open and our lock: look again then.
+        // A process that held it before may remove it between our open and our lock: try again then.
         loop {
             let (mut file, is_new) = entry.open(OFlag::O_RDWR, PRIVATE).map_err(failed)?;
             let status = fstat(&file).map_err(|errno| failed(errno.into()))?;
@@ -88,7 +87,7 @@ impl Pidfile {
                 let path = path.to_owned();
                 return Err(PidfileError::NoFile { path });
             }
-            if is_held(&file).map_err(failed)? && is_believed(&status) {
+            if is_held(&file).map_err(failed)? && is_trusted(&status) {
                 let mut pid = String::new();
                 file.read_to_string(&mut pid).map_err(failed)?;
                 return Err(PidfileError::Running {
@@ -180,8 +179,8 @@ impl Drop for Pidfile {
 const PRIVATE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 const READABLE: Mode = PRIVATE.union(Mode::S_IRGRP).union(Mode::S_IROTH);
 
-/// Locks the file, unless another holds it to write. Who may only read it can hold a lock to read,
-/// which keeps us from ours and means nothing.
+/// Locks the file, unless another process holds a write lock. A process that may only read the file can hold a read
+/// lock, which prevents ours and means nothing.
 fn is_held(file: &File) -> io::Result<bool> {
     let lock = |kind| libc::flock {
         l_type: kind,
@@ -198,14 +197,14 @@ fn is_held(file: &File) -> io::Result<bool> {
         Err(Errno::EAGAIN | Errno::EACCES) => {}
         Err(errno) => return Err(errno.into()),
     }
-    // A lock to read would be refused by one to write alone.
+    // Only a write lock prevents a read lock.
     let mut found = lock(libc::F_RDLCK as i16);
     fcntl(file.as_fd(), FcntlArg::F_OFD_GETLK(&mut found))?;
     Ok(found.l_type == libc::F_WRLCK as i16)
 }
 
-/// Whether the lock on such a file says anything to us: to root only where nobody else can have it.
-fn is_believed(status: &FileStat) -> bool {
+/// Whether a lock on such a file can be trusted. Root trusts it only where no other user can hold it.
+fn is_trusted(status: &FileStat) -> bool {
     let own = Uid::effective();
     let is_ours = status.st_uid == own.as_raw() || status.st_uid == 0;
     let writable = Mode::S_IWGRP | Mode::S_IWOTH;
@@ -254,7 +253,7 @@ mod tests {
         std::fs::remove_file(&path).expect("removed");
     }
 
-    /// A lock to read, which who can read the file may have: by flock(2) or fcntl(2), it keeps nobody.
+    /// A read lock, which any reader of the file can hold by flock(2) or fcntl(2), prevents nothing.
     #[test]
     fn a_reader_cannot_hold_it() {
         let path = temporary("reader");

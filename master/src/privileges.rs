@@ -1,4 +1,5 @@
-//! Who the children run as. The master keeps what it was started with, to bind on a reload.
+//! The user and the groups of the children. The master keeps those that it was started with, so that it can bind again on a
+//! reload.
 
 use std::ffi::CString;
 
@@ -20,7 +21,7 @@ pub(crate) enum PrivilegesError {
     },
 }
 
-/// Whether the children could be given what the settings ask for.
+/// Whether children can get the user and the group of the settings.
 pub(crate) fn check(settings: &Settings) -> Result<(), PrivilegesError> {
     let uid = geteuid();
     let other_user = settings.user.is_some_and(|user| user != uid);
@@ -46,14 +47,14 @@ pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
         return Ok(());
     }
     let gid = group.unwrap_or_else(getegid);
-    // Whoever names no group means the user as it logs in.
+    // Without a group the user has all of its own, as after a login.
     let with_groups = settings.initgroups || settings.group.is_none();
     if let Some(user) = settings.user.filter(|_| with_groups).and_then(account)
         && let Ok(name) = CString::new(user.name)
     {
         initgroups(&name, gid).map_err(failed("the supplementary groups"))?;
     } else if geteuid().is_root() {
-        // The groups of root are none of an unprivileged user's.
+        // An unprivileged user must not keep the groups of root.
         setgroups(&[gid]).map_err(failed("the supplementary groups"))?;
     }
     if let Some(group) = group {
@@ -78,8 +79,8 @@ fn account(user: Uid) -> Option<User> {
     User::from_uid(user).ok().flatten()
 }
 
-/// What is to be said about the rights that the children will have.
-pub(crate) fn concern(settings: &Settings) -> Option<String> {
+/// A warning about the rights that the children will have.
+pub(crate) fn warning(settings: &Settings) -> Option<String> {
     let user = settings
         .user
         .filter(|user| geteuid().is_root() && !user.is_root())?;

@@ -1,5 +1,5 @@
-//! How a master tells the process that has started it how that went: the command that waits for a daemon,
-//! or the predecessor of a successor. One pipe, written to once: exit code, last words.
+//! Reports the outcome of a start to the process that waits for it: the command that starts a daemon, or the old master of
+//! an upgrade. One pipe, written to once: exit code and error message.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,17 +10,17 @@ use nix::unistd::pipe2;
 
 use crate::sys;
 
-/// The way to whoever waits; nothing where nobody does.
+/// The end of the process that starts. It sends nothing where no process waits.
 #[derive(Debug, Default)]
 pub(crate) struct ReadySender {
     pipe: Option<File>,
 }
 
-/// The other end.
+/// The end of the process that waits.
 #[derive(Debug)]
 pub(crate) struct ReadyReceiver(File);
 
-/// Both ends, for a fork: each side drops one.
+/// Both ends, made before a fork: each process drops one.
 pub(crate) fn ready_pipe() -> io::Result<(ReadyReceiver, ReadySender)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     let pipe = Some(File::from(writer));
@@ -28,7 +28,7 @@ pub(crate) fn ready_pipe() -> io::Result<(ReadyReceiver, ReadySender)> {
 }
 
 impl ReadySender {
-    /// That of a process that this one has been executed by.
+    /// The end that this process has inherited over exec.
     pub(crate) fn inherited(pipe: OwnedFd) -> Self {
         Self {
             pipe: Some(File::from(pipe)),
@@ -41,19 +41,19 @@ impl ReadySender {
         sys::keep_across_exec(pipe)
     }
 
-    /// Tells that the server serves.
+    /// Reports that the server serves.
     pub(crate) fn serving(&mut self) {
         self.send(0, "");
     }
 
-    /// Tells that the server ends with `code` before it has ever served.
+    /// Reports that the server ends with `code` and has never served.
     pub(crate) fn failed(&mut self, code: i32, reason: &str) {
         self.send(u8::try_from(code).unwrap_or(1), reason);
     }
 
     fn send(&mut self, code: u8, reason: &str) {
         if let Some(mut pipe) = self.pipe.take() {
-            // Who was interrupted hears nothing, which is its own wish.
+            // A process that has stopped waiting wants no report.
             let _ = pipe.write_all(&[code]);
             let _ = pipe.write_all(reason.as_bytes());
         }
@@ -61,7 +61,7 @@ impl ReadySender {
 }
 
 impl ReadyReceiver {
-    /// Waits until the other end is closed. `None` is a process that has ended without a word.
+    /// Waits until the other end is closed. `None`: the process has ended without a report.
     pub(crate) fn wait(mut self) -> Option<(u8, String)> {
         let mut report = Vec::new();
         // An error is a pipe that brings nothing.
@@ -70,7 +70,7 @@ impl ReadyReceiver {
         Some((code, String::from_utf8_lossy(reason).trim_end().to_owned()))
     }
 
-    /// What has been said so far. Does not wait.
+    /// What has arrived so far. Never waits.
     pub(crate) fn take(self) -> Option<(u8, String)> {
         fcntl(&self.0, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok()?;
         self.wait()
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn news_arrive_once_and_nobody_has_to_wait_for_them() {
+    fn a_report_arrives_once_and_can_be_taken_without_waiting() {
         let (ready_receiver, mut ready_sender) = ready_pipe().expect("a pipe");
         ready_sender.failed(4, "no such module\n");
         ready_sender.serving();

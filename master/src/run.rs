@@ -23,7 +23,8 @@ use crate::daemon::{Side, daemonize};
 use crate::descriptor_limit::DescriptorLimit;
 use crate::gauges::Gauges;
 use crate::generation::{
-    Generation, change_directory, change_environment, describe_directory, shared_memory_of, warn_of,
+    Generation, change_directory, change_environment, describe_directory, log_warnings,
+    shared_memory_of,
 };
 use crate::hook_caller::HookCaller;
 use crate::host::{Host, Native};
@@ -60,7 +61,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     }
 }
 
-/// The life of the process, from its command line to its exit code. `resolve` finds the application
+/// Runs the whole process, from its command line to its exit code. `resolve` finds the application
 /// that the settings name; it may not start threads. `applications` are the settings that those applications bring.
 pub fn serve<R>(applications: ApplicationSettings, resolve: R) -> ExitCode
 where
@@ -93,7 +94,7 @@ fn to_u8(code: i32) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// Says why there is no server, or what was asked for instead of one; returns the exit code.
+/// Prints why there is no server, or what was asked for instead of one; returns the exit code.
 fn report(failure: &Failure) -> i32 {
     if let Some(SettingsError::Information(text)) = failure.reason.downcast_ref() {
         print!("{text}");
@@ -103,10 +104,10 @@ fn report(failure: &Failure) -> i32 {
     failure.code
 }
 
-/// Says what a start would trip over, and `ok` where that is nothing; returns the exit code.
+/// Prints what would fail at a start, or `ok`; returns the exit code.
 fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application) -> i32 {
-    let concern = privileges::concern(&loaded.settings);
-    for warning in loaded.warnings.iter().chain(&concern) {
+    let rights = privileges::warning(&loaded.settings);
+    for warning in loaded.warnings.iter().chain(&rights) {
         eprintln!("oxicorn: warning: {warning}");
     }
     let problems = find_problems(loaded, source, application);
@@ -197,7 +198,7 @@ fn become_master(
     change_directory(&settings, source)?;
     logging::init(&settings.logging_options()).context("cannot open the log")?;
     host.open_logs(&settings)?;
-    warn_of(&loaded);
+    log_warnings(&loaded);
     let descriptor_limit = DescriptorLimit::raise();
     change_environment(&Settings::default(), &settings);
     let mut pidfile = pidfile::path_of(&settings, state)

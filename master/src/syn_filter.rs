@@ -1,9 +1,8 @@
-//! Before the last worker closes its listeners: no handshake is completed any more, so that no
-//! connection waits in a backlog that nobody will empty, only to be reset.
+//! Stops TCP handshakes at a listener before the last worker closes it. Otherwise connections would wait in a backlog that
+//! nobody empties, only to be reset.
 //!
-//! A socket filter drops segments that would begin a connection. Their clients try again a second
-//! later and are then refused, as they should be. Everything else passes, as the sockets that come
-//! out of the backlog inherit the filter.
+//! A socket filter drops segments that would begin a connection. Their clients try again a second later and are then
+//! refused, as they should be. Everything else passes, because the sockets that come out of the backlog inherit the filter.
 
 use std::io;
 use std::os::fd::AsFd;

@@ -33,7 +33,7 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
 }
 
 /// Forks a process whose parent is at once the one that adopts orphans: the nearest subreaper (prctl(2)).
-/// `None` is that process; the other one waits for nothing but the one in between.
+/// `None` is that process; the caller's waits for nothing but the one in between.
 pub(crate) fn fork_orphan() -> io::Result<Option<Pid>> {
     let Some(between) = fork()? else {
         let between = Pid::this();
@@ -161,7 +161,7 @@ pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: borrowed for this call only, which fails if nothing is open there.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     fcntl(borrowed, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))?;
-    // SAFETY: it is open, and whoever started the process gave it to us to own.
+    // SAFETY: it is open, and the process that started this one gave it to us to own.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 

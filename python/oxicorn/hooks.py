@@ -80,10 +80,10 @@ class Hooks:
     def pre_exec(self):
         self._call("pre_exec", self.server)
 
-    def succession(self, predecessor, successor):
+    def upgrade(self, old_master, new_master):
         """Another master has started or ended; 0 stands for none."""
-        self.server.master_pid, self.server.reexec_pid = predecessor, successor
-        self.server.master_name, suffix = ("Master.2", ".2") if predecessor else ("Master", "")
+        self.server.master_pid, self.server.reexec_pid = old_master, new_master
+        self.server.master_name, suffix = ("Master.2", ".2") if old_master else ("Master", "")
         self.server.proc_name = f"{self.cfg.proc_name}{suffix}"
 
     def on_exit(self):

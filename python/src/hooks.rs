@@ -69,10 +69,10 @@ impl PythonHooks {
             | HookEvent::Reloaded
             | HookEvent::PreExec
             | HookEvent::Exit => table.call_method0(name)?,
-            HookEvent::Succession {
-                predecessor,
-                successor,
-            } => table.call_method1("succession", (predecessor, successor))?,
+            HookEvent::Upgrade {
+                old_master,
+                new_master,
+            } => table.call_method1("upgrade", (old_master, new_master))?,
             HookEvent::MoldExit { pid } => table.call_method1("mold_exit", (pid,))?,
             HookEvent::WorkersChanged { new, old } => table.call_method1(name, (new, old))?,
             HookEvent::Forked { age, pid } => table.call_method1(name, (age, pid))?,

@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt after children that died young.
+//! How long to wait before the next attempt after children that failed early.
 
 use std::time::{Duration, Instant};
 

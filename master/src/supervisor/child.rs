@@ -69,15 +69,15 @@ pub(crate) struct Child {
     pub(crate) generation: u32,
     pub(crate) state: ChildState,
     pub(crate) ready_at: Option<Instant>,
-    /// When the patience with its state is over.
+    /// When its state has lasted too long.
     pub(crate) deadline: Option<Instant>,
-    /// When it was asked whether it lives, as its heartbeat says that it does not.
+    /// When it was asked whether it lives, because its heartbeat was old.
     pub(crate) asked_at: Option<Instant>,
-    /// When it last said that it does.
+    /// When it last answered.
     pub(crate) answered_at: Option<Instant>,
-    /// That its heartbeat is wrong has been said.
+    /// That its heartbeat is wrong has been logged.
     pub(crate) doubted: bool,
-    /// It takes nothing new any more, as it says.
+    /// It has reported that it takes nothing new.
     pub(crate) drains: bool,
     /// Why it has asked to be replaced.
     pub(crate) wants_replacement: Option<String>,
@@ -87,7 +87,7 @@ pub(crate) struct Child {
     pub(crate) graceful_timeout: Duration,
 }
 
-/// A child that has not said `ready` after this long is stuck, however patient `timeout` is not.
+/// A child that is not ready after this long is stuck. A shorter `timeout` does not apply.
 const SHORTEST_BOOT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Heartbeats come every second; a loaded machine may delay some.

@@ -1,24 +1,24 @@
-//! How a child ended, and what that says about the cause.
+//! How a child ended, and what that tells about the cause.
 
 use std::fmt;
 
 use nix::sys::signal::Signal;
 
-/// The end of a process as wait(2) tells it.
+/// The end of a process, as wait(2) reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ExitKind {
     Exited { code: i32 },
     Signalled { signal: i32, core_dumped: bool },
 }
 
-/// An end, and whether the kernel killed for want of memory meanwhile.
+/// An end, and whether the kernel has killed for want of memory meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Death {
     pub(crate) kind: ExitKind,
     pub(crate) out_of_memory: bool,
 }
 
-/// Who or what ended a child that the master did not.
+/// What ended a child that the master did not end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     Exit,
@@ -70,7 +70,7 @@ impl fmt::Display for Death {
     }
 }
 
-/// The signals that a process brings upon itself.
+/// The signals that a fault of the process itself raises.
 fn is_crash(signal: i32) -> bool {
     matches!(
         signal,

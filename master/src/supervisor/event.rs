@@ -1,4 +1,4 @@
-//! What the supervisor hears and what it wants done.
+//! What the supervisor is told, and what it wants done.
 
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
@@ -40,7 +40,7 @@ pub(crate) enum Event {
     /// The master that this one has started was reaped.
     NewMasterExited {
         death: Death,
-        /// Its last words.
+        /// The error message of its start.
         reason: Option<String>,
     },
     /// The master that has started this one is gone.
@@ -62,7 +62,7 @@ pub(crate) enum Action {
     },
     /// Start another master on the sockets of this one.
     StartNewMaster,
-    /// Take the place of the predecessor, which is gone.
+    /// Take the place of the old master, which is gone.
     Promote,
     /// No child of this generation will be started any more.
     Forget {

@@ -12,12 +12,13 @@
 use std::time::Instant;
 
 use log::Level;
+use nix::sys::signal::Signal;
 use oxicorn_common::exit_code;
 
+use super::Supervisor;
 use super::child::{Child, ChildKind};
 use super::event::Action;
 use super::plan::Plan;
-use super::{Supervisor, shutdown};
 
 #[derive(Debug, Default)]
 pub(super) struct Generations {
@@ -85,7 +86,7 @@ impl Supervisor {
 
     /// A worker has found that code has changed. All of them will; one reload is enough.
     ///
-    /// Those of the newest generation are believed even if the clock of their file system is behind.
+    /// Those of the newest generation are right even if the clock of their file system is behind.
     pub(super) fn on_code_changed(&mut self, generation: u32, file: &str, stamp: u64) {
         let known = self.generations.changed;
         let is_new = match generation == self.newest() {
@@ -200,7 +201,7 @@ impl Supervisor {
                 exit_code::BOOT_ERROR
             };
             self.log(Level::Error, format!("Shutting down: {reason}"));
-            return self.shut_down(Some(shutdown::QUICK), code, now);
+            return self.shut_down(Some(Signal::SIGQUIT), code, now);
         }
         self.log(
             Level::Error,

@@ -1,4 +1,4 @@
-//! Kills what is late or silent.
+//! Kills children that are late or silent.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const ROUND: Duration = Duration::from_secs(1);
 /// other children can write to.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(2);
 
-/// What the scoreboard says of one child.
+/// What the scoreboard has about one child.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pulse {
     /// Since its last heartbeat.
@@ -28,7 +28,7 @@ pub(crate) struct Pulse {
 }
 
 impl Supervisor {
-    /// Does what is due. `pulse` says how the child in a slot is.
+    /// Does what is due. `pulse` reads the slot of a child.
     pub(crate) fn on_tick(&mut self, now: Instant, pulse: impl Fn(usize) -> Pulse) -> Vec<Action> {
         // A master that was stopped itself, with the machine or its container, finds heartbeats
         // old that could not have been younger.
@@ -38,10 +38,10 @@ impl Supervisor {
         self.last_tick = now;
         let awake = now.saturating_duration_since(self.awake_since);
         for id in self.ids(|child| child.is_ready() && child.drains) {
-            self.let_drain(id, now);
+            self.on_foreign_drain(id, now);
         }
-        self.doubt_heartbeats(now, |slot| pulse(slot).silence.min(awake));
-        self.ask_the_silent(now, |slot| pulse(slot).silence.min(awake));
+        self.check_heartbeats(now, |slot| pulse(slot).silence.min(awake));
+        self.probe_silent(now, |slot| pulse(slot).silence.min(awake));
         for id in self.ids(|child| {
             let had_time = |asked: Instant| now.saturating_duration_since(asked) >= TIME_TO_ANSWER;
             let silence = pulse(child.slot).silence.min(awake);
@@ -55,8 +55,8 @@ impl Supervisor {
         self.settle(now)
     }
 
-    /// Asks the children that will have been silent for too long by the time that they have to answer.
-    fn ask_the_silent(&mut self, now: Instant, silence: impl Fn(usize) -> Duration) {
+    /// Probes the children that will have been silent for too long by the time that they have to answer.
+    fn probe_silent(&mut self, now: Instant, silence: impl Fn(usize) -> Duration) {
         let mut asked = Vec::new();
         for child in self.children.values_mut() {
             let soon = silence(child.slot) + TIME_TO_ANSWER;
@@ -72,7 +72,7 @@ impl Supervisor {
         }
     }
 
-    /// A child says that it lives.
+    /// A child has answered a probe.
     pub(super) fn on_alive(&mut self, id: ChildId, now: Instant) {
         if let Some(child) = self.children.get_mut(&id) {
             child.asked_at = None;
@@ -80,9 +80,8 @@ impl Supervisor {
         }
     }
 
-    /// Says of which children the scoreboard is wrong: each turn of an event loop that answers is a
-    /// heartbeat too.
-    fn doubt_heartbeats(&mut self, now: Instant, silence: impl Fn(usize) -> Duration) {
+    /// Warns where the scoreboard is wrong about a child: each turn of an event loop that answers is a heartbeat too.
+    fn check_heartbeats(&mut self, now: Instant, silence: impl Fn(usize) -> Duration) {
         let is_wrong = |child: &Child| {
             let said = child
                 .answered_at
@@ -120,8 +119,8 @@ impl Supervisor {
             .min()
     }
 
-    /// Somebody else has told a child to end: what takes its place need not wait for that.
-    fn let_drain(&mut self, id: ChildId, now: Instant) {
+    /// Another process has told a child to end: its replacement need not wait for that.
+    fn on_foreign_drain(&mut self, id: ChildId, now: Instant) {
         let text = format!("{} drains without being told to", self.name(id));
         self.log(Level::Warn, text);
         if let Some(child) = self.children.get_mut(&id) {

@@ -1,18 +1,17 @@
-//! The supervisor: which children there should be, and what is to be done about it.
+//! The supervisor decides which children there should be, and what to do about it.
 //!
-//! A state machine without I/O: an [`Event`] goes in, [`Action`]s come out, time is an argument.
-//! The loop in `master.rs` carries the actions out. It never forks, signals, reads a clock or
-//! writes a log itself, so every rule of a child's life is tested without a process.
+//! A state machine without I/O: an [`Event`] goes in, [`Action`]s come out, time is an argument. The loop in `master.rs`
+//! carries the actions out. The supervisor never forks, signals, reads a clock or writes a log itself, so every rule of a
+//! child's life is tested without a process.
 //!
 //! ```text
-//!   signals, messages, deaths --> Supervisor --> fork, signal, reload, say, exit
+//!   signals, messages, deaths --> Supervisor --> fork, signal, reload, log, exit
 //!                                   |
 //!                     children by age, target counts, generations
 //! ```
 //!
-//! The rules are split by what they are about: `crew` keeps the number of children right,
-//! `generations` replaces all of them, `watch` kills what is late or silent, `shutdown` ends,
-//! `succession` makes room for another master.
+//! Each file has the rules for one thing: `reconcile` keeps the number of children right, `generations` replaces all of
+//! them, `liveness` kills those that are late or silent, `shutdown` ends the server, `upgrade` tolerates a second master.
 
 mod backoff;
 mod child;
@@ -46,8 +45,8 @@ pub(crate) use liveness::Pulse;
 pub(crate) use plan::Plan;
 pub(crate) use upgrade::UpgradeState;
 
-/// A worker that ends by itself this soon after its birth counts as one that failed to boot.
-const DIED_YOUNG: std::time::Duration = std::time::Duration::from_secs(1);
+/// A worker that ends by itself this soon after it was ready counts as one that failed to boot.
+const EARLY_EXIT: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Supervisor {
@@ -62,7 +61,7 @@ pub(crate) struct Supervisor {
     upgrade: UpgradeState,
     /// The exit code to end with, once the server stops.
     stopping: Option<i32>,
-    /// There was no slot for a child that should be there, and this has been said.
+    /// There was no slot for a child that should be there, and this has been logged.
     is_full: bool,
     /// When the last tick came, and since when ticks have come without a gap.
     last_tick: Instant,
@@ -157,8 +156,7 @@ impl Supervisor {
                 self.on_code_changed(generation, &file, stamp);
             }
             Message::Replace { reason } => child.wants_replacement = Some(reason),
-            // [`Event::Forked`] says it. Of a failure the child has logged the reason itself; the rest
-            // is told by its exit.
+            // [`Event::Forked`] and [`Event::Exited`] follow. The child has logged the reason of a failure itself.
             Message::Born { .. } | Message::Failed { .. } => {}
         }
     }
@@ -192,14 +190,14 @@ impl Supervisor {
             .ready_at
             .map(|ready_at| now.saturating_duration_since(ready_at));
         let failed_to_boot = lived.is_none() && child.state != ChildState::Draining;
-        let died_young = lived.is_some_and(|lived| lived < DIED_YOUNG)
+        let exited_early = lived.is_some_and(|lived| lived < EARLY_EXIT)
             && child.is_ready()
             && matches!(death.cause(), death::Cause::Exit | death::Cause::Crash);
-        if lived.is_some_and(|lived| lived >= DIED_YOUNG) {
+        if lived.is_some_and(|lived| lived >= EARLY_EXIT) {
             self.set_mut(child.kind).backoff.succeed();
         }
         let mut wait = None;
-        if self.stopping.is_none() && (failed_to_boot || died_young) {
+        if self.stopping.is_none() && (failed_to_boot || exited_early) {
             wait = Some(self.set_mut(child.kind).backoff.fail(now));
         }
         self.report(&child, death, wait);
@@ -210,7 +208,7 @@ impl Supervisor {
         }
     }
 
-    /// Says how a child ended, and what follows.
+    /// Logs how a child ended, and what follows.
     fn report(&mut self, child: &Child, death: Death, wait: Option<std::time::Duration>) {
         let follows = match wait {
             _ if self.stopping.is_some() => String::new(),

@@ -1,5 +1,4 @@
-//! Keeps the number of children right: starts what is missing, drains what is too many, replaces
-//! what asks for it.
+//! Keeps the number of children right: starts missing ones, drains surplus ones, and replaces those that ask for it.
 
 use std::time::Instant;
 

@@ -9,14 +9,11 @@ use super::Supervisor;
 use super::child::ChildState;
 use super::event::Action;
 
-/// The signal that ends children at once.
-pub(super) const QUICK: Signal = Signal::SIGQUIT;
 /// How long a child may take to end at once.
-const QUICK_PATIENCE: Duration = Duration::from_secs(2);
+const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Supervisor {
-    /// Begins to drain all children, or with a signal of the quick kind to end them at once, also
-    /// when they drain already.
+    /// Begins to drain all children. With a `quick` signal it ends them at once, even if they drain already.
     pub(super) fn shut_down(&mut self, quick: Option<Signal>, code: i32, now: Instant) {
         if self.stopping.is_none() {
             self.stopping = Some(code);
@@ -46,7 +43,7 @@ impl Supervisor {
         for id in self.ids(|child| !matches!(child.state, ChildState::Killed(_))) {
             if let Some(child) = self.children.get_mut(&id) {
                 child.state = ChildState::Draining;
-                child.deadline = Some(now + QUICK_PATIENCE);
+                child.deadline = Some(now + QUICK_TIMEOUT);
             }
             self.signal(id, signal);
         }

@@ -1,4 +1,4 @@
-//! It starts, answers, and stops.
+//! The server starts, answers and stops.
 
 use crate::harness::{Client, Server};
 
@@ -97,7 +97,7 @@ fn a_stream_that_fails_is_cut_off() {
 }
 
 #[test]
-fn the_client_is_told_to_go_on() {
+fn a_client_that_waits_for_100_continue_gets_it() {
     let server = Server::new("continue").lab().start();
     let mut client = server.client();
     client

@@ -1,4 +1,4 @@
-//! Where it listens: TCP, IPv6, Unix sockets, inherited descriptors, several at once.
+//! Where the server listens: TCP, IPv6, Unix sockets, inherited descriptors, several at once.
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
@@ -57,7 +57,7 @@ fn a_stale_socket_is_replaced_and_a_living_one_is_not() {
 }
 
 #[test]
-fn an_address_is_shared_where_both_want_to() {
+fn reuse_port_shares_an_address() {
     let first = Server::new("first").args(&["--reuse-port"]).start();
     let bind = first.address().to_string();
     let shared = Server::new("shared").bind(&bind).args(&["--reuse-port"]);

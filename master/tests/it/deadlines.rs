@@ -1,5 +1,4 @@
-//! Time: requests that take too long, clients that send or take nothing, and what none of that may
-//! do to the others.
+//! Requests that take too long, and clients that send or read nothing: neither may affect other clients.
 
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
@@ -7,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::harness::{Client, Load, Mode, Server, eventually};
 
 /// A deadline that no test reaches: without what is tested, whoever is held up waits for longer than
-/// a test has patience.
+/// a test has timeout.
 const NEVER: &str = "600";
 
 fn request(client: &mut Client, target: &str) {
@@ -85,7 +84,7 @@ fn slow_heads_and_bodies_are_answered_408() {
 }
 
 #[test]
-fn a_head_that_drips_has_one_deadline_for_all_of_it() {
+fn a_slow_head_has_one_deadline_as_a_whole() {
     let server = Server::new("drip")
         .lab()
         .args(&["--header-timeout", "1"])
@@ -217,7 +216,7 @@ fn a_slow_reader_of_a_stream_holds_no_thread() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_let_go() {
+fn a_client_that_reads_nothing_is_disconnected() {
     let server = Server::new("write timeout")
         .lab()
         .args(&["--write-timeout", "1"])
@@ -250,7 +249,7 @@ fn connections_that_come_and_go_without_a_word_leave_nothing() {
 }
 
 #[test]
-fn a_worker_that_is_full_makes_room_for_those_who_ask() {
+fn a_full_worker_closes_idle_connections_for_new_ones() {
     let server = Server::new("full")
         .lab()
         .args(&["--worker-connections", "50"])

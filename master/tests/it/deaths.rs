@@ -1,10 +1,10 @@
-//! Processes that are killed, crash or vanish: the server goes on, or ends as a whole.
+//! Processes that are killed, crash or vanish: the server recovers, or ends as a whole.
 
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Load, Mode, PATIENCE, Process, Server, eventually, eventually_within};
+use crate::harness::{Load, Mode, Process, Server, TIMEOUT, eventually, eventually_within};
 
 #[test]
 fn a_killed_worker_is_back_and_its_sibling_loses_nothing() {
@@ -70,7 +70,7 @@ fn no_process_outlives_the_master() {
         group.group().is_empty().then_some(())
     });
     load.stop();
-    assert!(server.log().ends_within(PATIENCE));
+    assert!(server.log().ends_within(TIMEOUT));
     server.expect_kill();
 }
 
@@ -158,7 +158,7 @@ fn a_stopped_event_loop_is_killed_and_replaced() {
 
 /// What code in one worker writes to the memory that all share.
 #[test]
-fn a_worker_that_lies_about_its_siblings_costs_none() {
+fn a_false_heartbeat_of_a_sibling_kills_none() {
     let server = Server::new("false heartbeats")
         .lab()
         .workers(3)
@@ -177,7 +177,7 @@ fn a_worker_that_lies_about_its_siblings_costs_none() {
 }
 
 #[test]
-fn a_worker_that_lies_for_a_sibling_does_not_keep_it() {
+fn a_false_heartbeat_does_not_save_a_stuck_sibling() {
     let mut server = Server::new("heartbeats of the future")
         .lab()
         .workers(3)
@@ -202,7 +202,7 @@ fn a_worker_that_lies_for_a_sibling_does_not_keep_it() {
 }
 
 #[test]
-fn a_worker_that_says_of_its_siblings_that_they_drain_is_not_believed() {
+fn a_false_drain_state_of_siblings_is_ignored() {
     let server = Server::new("false states").lab().workers(3).start();
     let before = server.children();
     server.get("/scribble?what=draining&ms=60000");
@@ -276,7 +276,7 @@ fn max_requests_replaces_workers_without_an_error() {
 }
 
 #[test]
-fn nobody_waits_for_the_boot_of_a_replacement() {
+fn requests_do_not_wait_for_the_boot_of_a_replacement() {
     let builder = Server::new("max requests, slow boot").lab();
     let gate = builder.dir().join("gate");
     std::fs::write(&gate, "").expect("written");

@@ -1,5 +1,4 @@
-//! Whose turn it is: requests are run in the order in which they came, a client that sends without end
-//! keeps nobody waiting, and a new connection disturbs one worker only.
+//! Requests run in the order in which they came, a busy client delays nobody, and a new connection wakes one worker only.
 
 use std::collections::BTreeSet;
 use std::fs;

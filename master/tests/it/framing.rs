@@ -1,5 +1,4 @@
-//! What applications say of the message and of the connection, and what the server makes of it; and
-//! what it says itself between a request's head and its answer.
+//! What applications may say about framing and connection, and what the server sends before a response: 100 and 103.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,7 +6,7 @@ use std::path::Path;
 
 use nix::sys::socket::{getsockopt, sockopt};
 
-use crate::harness::{Client, PATIENCE, Server};
+use crate::harness::{Client, Server, TIMEOUT};
 
 #[test]
 fn an_application_ends_the_connection_and_asks_for_an_upgrade() {
@@ -36,7 +35,7 @@ fn an_application_ends_the_connection_and_asks_for_an_upgrade() {
 }
 
 #[test]
-fn a_reset_has_no_content() {
+fn a_205_has_no_content() {
     let server = Server::new("205").lab().start();
     let mut client = server.client();
     for bytes in [0, 5, 100_000] {
@@ -85,7 +84,7 @@ pub(crate) fn sizes_that_fill(socket: &UnixStream) -> impl Iterator<Item = usize
 
 pub(crate) fn connect(socket: &Path) -> UnixStream {
     let stream = UnixStream::connect(socket).expect("the server listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     stream
 }
 

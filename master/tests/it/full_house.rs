@@ -1,5 +1,4 @@
-//! As many connections as may be open, and more at the door: whoever is let in is served, nobody is cut off
-//! who was invited to go on, and places are made only for those who wait.
+//! More clients than `worker_connections`: idle connections are closed for clients that wait, and only for them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,7 +30,7 @@ fn ask(address: SocketAddr, count: usize) -> io::Result<()> {
 }
 
 #[test]
-fn more_clients_than_places_share_them_and_none_is_cut_off() {
+fn more_clients_than_connections_take_turns_and_none_is_cut_off() {
     const PLACES: usize = 10;
     for (workers, threads) in [(1, 1), (2, 2)] {
         let builder = Server::new("full house")
@@ -56,7 +55,7 @@ fn more_clients_than_places_share_them_and_none_is_cut_off() {
 }
 
 #[test]
-fn the_longest_idle_makes_room_and_only_when_somebody_waits() {
+fn the_longest_idle_connection_is_closed_only_when_a_client_waits() {
     let server = Server::new("idlest")
         .lab()
         .args(&["--worker-connections", "3", "--keep-alive", "60"])

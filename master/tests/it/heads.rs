@@ -1,4 +1,4 @@
-//! Heads: how much of one a client may send, and what becomes of the memory that it took.
+//! Request heads: their limits, and the memory that is freed after large ones.
 
 use crate::harness::{Client, Server, eventually};
 

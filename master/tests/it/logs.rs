@@ -1,4 +1,4 @@
-//! The access log: gunicorn's atoms, whole lines however many write.
+//! The access log: atoms as in gunicorn, and whole lines however many processes write.
 
 use std::collections::HashMap;
 use std::fs;
@@ -240,7 +240,7 @@ fn the_error_log_goes_to_its_file() {
 }
 
 #[test]
-fn what_is_not_critical_is_not_said_at_level_critical() {
+fn at_level_critical_nothing_less_is_logged() {
     let builder = Server::new("critical")
         .lab()
         .args(&["--log-level", "critical"])
@@ -311,7 +311,7 @@ fn a_daemon_keeps_its_output_if_told_to() {
 }
 
 #[test]
-fn the_log_level_is_obeyed() {
+fn the_log_level_is_respected() {
     let ended = Server::new("log level")
         .args(&["--log-level", "error"])
         .env("LAB_BOOT", "error")

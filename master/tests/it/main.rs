@@ -1,7 +1,7 @@
-//! Tests of the real binary: each starts servers of its own on ports of the kernel's choice.
+//! Tests of the real binary. Each starts servers of its own, on ports that the kernel chooses.
 //!
-//! One crate with a module a topic, because linking costs more than running. `harness` starts and
-//! stops servers and plays the clients; it knows nothing of the topics.
+//! One crate with a module per topic, because linking costs more than running. `harness` starts and stops servers and plays
+//! the clients; it knows nothing of the topics.
 
 mod harness;
 

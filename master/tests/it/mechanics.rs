@@ -30,7 +30,7 @@ fn the_pid_file_names_the_master_and_goes_with_it() {
 }
 
 #[test]
-fn a_stale_pid_file_is_no_obstacle_and_a_living_one_is() {
+fn a_stale_pid_file_is_replaced_and_a_locked_one_prevents_a_start() {
     let builder = Server::new("stale pid").args(&["--pid", "server.pid"]);
     let path = builder.dir().join("server.pid");
     // A process that lives, but has no lock on the file.
@@ -81,7 +81,7 @@ fn a_daemon_serves_after_its_parent_has_returned() {
 }
 
 #[test]
-fn a_daemon_that_cannot_start_says_so() {
+fn a_daemon_that_cannot_start_exits_with_an_error() {
     let ended = Server::new("bad daemon")
         .lab()
         .env("LAB_BOOT", "error")
@@ -205,16 +205,16 @@ fn workers_have_the_soft_limit_of_descriptors_that_there_was() {
     drop(clients);
     let mut server = server;
     server.signal(Signal::SIGUSR2);
-    let successor = eventually("a successor", || {
+    let new_master = eventually("a new master", || {
         let children = server.children();
         children.into_iter().find(|it| *it != worker)
     });
     let workers = eventually("its worker", || {
-        Some(successor.children()).filter(|it| !it.is_empty())
+        Some(new_master.children()).filter(|it| !it.is_empty())
     });
     assert_eq!(limit(workers[0]), "100");
-    successor.signal(Signal::SIGTERM);
-    eventually("it ends", || (!successor.is_alive()).then_some(()));
+    new_master.signal(Signal::SIGTERM);
+    eventually("it ends", || (!new_master.is_alive()).then_some(()));
     server.tolerate("");
 }
 
@@ -247,7 +247,7 @@ fn titles_tell_master_and_workers_apart() {
 
 /// As in a container: the master is process 1 and inherits whatever loses its parent.
 #[test]
-fn as_process_1_it_reaps_strangers_and_stops() {
+fn as_process_1_it_reaps_orphans_and_stops() {
     if !Uid::effective().is_root() {
         eprintln!("skipped: a namespace of processes takes root");
         return;

@@ -1,4 +1,4 @@
-//! A master that is root beside workers that are not: what their user can put in its way.
+//! A master that is root, with workers that are not: their user must not be able to redirect what it opens.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};

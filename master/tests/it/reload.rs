@@ -1,4 +1,4 @@
-//! SIGHUP: settings and application anew, the old generation serving until the new one does.
+//! SIGHUP: settings and application are read again, and the old generation serves until the new one does.
 
 use std::fs;
 
@@ -155,7 +155,7 @@ fn a_changed_file_is_a_reload_by_either_engine() {
 }
 
 #[test]
-fn without_reload_nobody_watches() {
+fn without_reload_no_file_is_watched() {
     let watchers = |flags: &[&str]| {
         let builder = Server::new("watchers").args(flags);
         fs::write(builder.dir().join("watched.txt"), "").expect("a file");

@@ -1,4 +1,4 @@
-//! Settings from outside: where they come from, which wins, and how a bad one is refused.
+//! Settings: their sources, which of them wins, and how a bad value is refused.
 
 use std::fs;
 
@@ -47,7 +47,7 @@ fn a_bad_value_is_refused_by_the_name_of_its_source() {
 }
 
 #[test]
-fn a_python_config_file_takes_the_wheel() {
+fn a_python_config_file_needs_the_wheel() {
     let config = |builder: Builder| {
         fs::write(builder.dir().join("gunicorn.conf.py"), "workers = 3\n").expect("written");
         builder

@@ -1,4 +1,4 @@
-//! What there is not enough of is named, with where its limit is.
+//! Limits of the system: an error names what there is too little of, and where its limit is.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -134,7 +134,7 @@ fn term_kills_what_does_not_end_in_time() {
 fn int_and_quit_stop_at_once() {
     for signal in [Signal::SIGINT, Signal::SIGQUIT] {
         let builder = Server::new("int").lab().workers(2);
-        // A drain would last for longer than the test has patience.
+        // A drain would last for longer than the test has timeout.
         let mut server = builder.args(&["--graceful-timeout", "600"]).start();
         server.tolerate("");
         let mut client = server.client();

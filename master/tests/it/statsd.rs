@@ -140,7 +140,7 @@ fn warnings_and_errors_are_counted_whatever_the_log_takes() {
 }
 
 #[test]
-fn without_a_daemon_nothing_is_said_and_nothing_waits() {
+fn without_a_daemon_metrics_are_dropped_silently() {
     let receiver = Receiver::udp();
     let server = Server::new("nobody")
         .args(&["--statsd-host", "127.0.0.1:9"])

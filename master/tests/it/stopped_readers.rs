@@ -1,4 +1,4 @@
-//! Standard error and output go to a pipe that nobody reads: whoever shows the log has stopped.
+//! Standard error and output are pipes whose reader has stopped reading.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -61,7 +61,7 @@ fn assert_serves_on(mut server: Server) {
 }
 
 #[test]
-fn nobody_waits_for_a_reader_that_has_stopped() {
+fn requests_do_not_wait_for_a_stopped_log_reader() {
     let builder = Server::new("stopped reader");
     let _pipe = pipe(builder.dir());
     assert_serves_on(server(builder, ""));
@@ -84,7 +84,7 @@ fn nobody_waits_for_a_pipe_of_another() {
 }
 
 #[test]
-fn what_was_lost_is_told_when_the_reader_is_back() {
+fn lost_lines_are_reported_when_the_reader_is_back() {
     let builder = Server::new("reader comes back");
     let mut pipe = pipe(builder.dir());
     let mut server = server(builder, "");

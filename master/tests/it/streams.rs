@@ -1,4 +1,4 @@
-//! Streams: one that goes on may last as long as it likes, and one that is stuck has `timeout`.
+//! Streams: one that sends pieces may last for ever, one that is stuck has `timeout`.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};

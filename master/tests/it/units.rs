@@ -1,4 +1,4 @@
-//! The files of `etc/` as whoever installs them finds them.
+//! The files of `etc/`, as an administrator finds them.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! SIGUSR2: two masters on the same sockets, and whichever ends loses nothing.
+//! SIGUSR2: two masters on the same sockets. Whichever ends, no request is lost.
 
-mod places;
+mod files;
 
 use std::fs;
 use std::path::Path;
@@ -115,7 +115,7 @@ fn a_roll_back_loses_nothing() {
 }
 
 #[test]
-fn the_new_master_of_a_master_that_was_killed_takes_its_place() {
+fn a_new_master_takes_the_place_of_one_that_was_killed() {
     let builder = Server::new("killed")
         .lab()
         .workers(1)
@@ -251,7 +251,7 @@ fn an_address_that_is_new_is_bound_by_the_new_master() {
 }
 
 #[test]
-fn a_daemon_is_succeeded_by_its_own_child() {
+fn a_daemon_can_be_upgraded() {
     let builder = Server::new("daemon").lab().bind("unix:app.sock").args(&[
         "--daemon",
         "--pid",

@@ -37,6 +37,7 @@ use crate::tls::TlsConfig;
 use crate::worker_shared::WorkerShared;
 
 use drain::Drain;
+use polling::LONGEST_TURN;
 use spare::SpareBuffers;
 
 const WAKER: usize = usize::MAX - 1;
@@ -200,6 +201,11 @@ impl Reactor {
         let timeout = self.poll_timeout(timeout);
         self.look_at_door()?;
         self.wait(timeout)?;
+        if self.events.is_empty() && self.now.duration_since(self.last_turn) >= LONGEST_TURN {
+            // The kernel wakes one process per connection. One that is killed at that moment takes the wake with it, and the
+            // connection would wait for the next; who joins again finds it.
+            self.acceptor.yield_to_siblings()?;
+        }
         self.last_turn = self.now;
         self.shared.slot().beat();
         self.handshakes_left = preface::HANDSHAKES;

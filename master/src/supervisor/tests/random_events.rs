@@ -1,4 +1,4 @@
-//! Anything may happen in any order, and then the server stands as it should.
+//! Random events in random order: in the end the server has the right number of children.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use super::simulation::{Simulation, plan};
 use crate::supervisor::Event;
 
-/// Marsaglia's xorshift64: the same storm for the same seed.
+/// Marsaglia's xorshift64: the same events for the same seed.
 struct Random(u64);
 
 impl Random {
@@ -53,7 +53,7 @@ fn step(sim: &mut Simulation, random: &mut Random) {
 }
 
 #[test]
-fn after_any_storm_comes_a_calm_with_the_right_number_of_children() {
+fn after_any_events_there_is_the_right_number_of_children() {
     for seed in 1..=60 {
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ seed);
         let mut sim = Simulation::serving(plan(3, 1));

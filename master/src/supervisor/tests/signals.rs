@@ -1,4 +1,4 @@
-//! What an operator wants of the whole server.
+//! Signals that concern the whole server.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! A supervisor under test: forks succeed, time stands still until told, and what the supervisor
-//! wants is written down.
+//! A supervisor under test: forks succeed, time passes when the test says so, and every action is recorded.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Another master beside this one.
+//! A second master beside this one.
 
 use log::Level;
 use nix::sys::signal::Signal;
@@ -14,7 +14,7 @@ fn exited(code: i32) -> Death {
 }
 
 #[test]
-fn there_is_one_successor_at_a_time() {
+fn there_is_one_new_master_at_a_time() {
     let mut sim = Simulation::serving(plan(1, 0));
     sim.signal(Signal::SIGUSR2);
     assert_eq!(sim.done, [Action::StartNewMaster]);
@@ -48,7 +48,7 @@ fn a_master_that_cannot_be_started_leaves_this_one_alone() {
 }
 
 #[test]
-fn a_successor_has_none_itself_until_its_predecessor_is_gone() {
+fn a_new_master_is_not_upgraded_until_the_old_one_is_gone() {
     let mut sim = Simulation::new_master(plan(1, 0), 60);
     sim.signal(Signal::SIGUSR2);
     assert!(sim.logged(Level::Warn, "the old master (pid: 60) is still there"));

@@ -12,7 +12,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use socket2::{Domain, Socket, Type};
 
-use super::{Answer, PATIENCE};
+use super::{Answer, TIMEOUT};
 
 /// One connection.
 #[derive(Debug)]
@@ -30,13 +30,13 @@ enum Stream {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> io::Result<Self> {
-        Self::over(TcpStream::connect_timeout(&address, PATIENCE)?)
+        Self::over(TcpStream::connect_timeout(&address, TIMEOUT)?)
     }
 
     fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         Ok(Self {
             stream: Stream::Tcp(stream),
             unread: Vec::new(),
@@ -79,8 +79,8 @@ impl Client {
 
     pub(crate) fn connect_unix(path: &Path) -> io::Result<Self> {
         let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
         Ok(Self {
             stream: Stream::Unix(stream),
             unread: Vec::new(),
@@ -224,11 +224,11 @@ impl Client {
         }
     }
 
-    pub(crate) fn set_patience(&mut self, patience: Duration) {
+    pub(crate) fn set_patience(&mut self, timeout: Duration) {
         let outcome = match &self.stream {
-            Stream::Tcp(stream) => stream.set_read_timeout(Some(patience)),
-            Stream::Unix(stream) => stream.set_read_timeout(Some(patience)),
-            Stream::Tls(stream) => stream.sock.set_read_timeout(Some(patience)),
+            Stream::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
+            Stream::Unix(stream) => stream.set_read_timeout(Some(timeout)),
+            Stream::Tls(stream) => stream.sock.set_read_timeout(Some(timeout)),
         };
         outcome.expect("a socket takes a timeout");
     }

@@ -1,21 +1,21 @@
-//! Waiting for something to become true, for so long and no longer.
+//! Waits for a condition, up to a timeout.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Long enough for one thing to happen on a busy machine with two cores. What takes many steps has
-/// it for each: see [`eventually_step_by_step`].
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// Between two looks.
+/// Long enough for one thing to happen on a busy machine with two cores. For many steps see
+/// [`eventually_step_by_step`].
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
+/// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits until `look` finds something; panics with `what` when the patience is over.
+/// Waits until `look` finds something; panics with `what` after [`TIMEOUT`].
 pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
-    eventually_within(PATIENCE, what, look)
+    eventually_within(TIMEOUT, what, look)
 }
 
-/// As [`eventually`], for as long as it goes on: `Err` says how far it is, and the patience begins
-/// anew with each change of that.
+/// As [`eventually`], as long as there is progress: `Err` says how far it is, and the timeout begins again when that
+/// changes.
 pub(crate) fn eventually_step_by_step<T, P: PartialEq + std::fmt::Debug>(
     what: &str,
     mut look: impl FnMut() -> Result<T, P>,
@@ -36,22 +36,21 @@ pub(crate) fn eventually_step_by_step<T, P: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// As [`eventually`], with a patience of the caller's. It is counted in looks too: on a machine that
-/// gives us little time there are fewer of them.
+/// As [`eventually`], with a timeout of the caller's. It is counted in attempts too: a busy machine makes fewer of them.
 pub(crate) fn eventually_within<T>(
-    patience: Duration,
+    timeout: Duration,
     what: &str,
     mut look: impl FnMut() -> Option<T>,
 ) -> T {
-    let deadline = Instant::now() + patience;
-    let least = patience / 4;
+    let deadline = Instant::now() + timeout;
+    let least = timeout / 4;
     let mut looked = Duration::ZERO;
     loop {
         if let Some(found) = look() {
             return found;
         }
         let is_over = Instant::now() >= deadline && looked >= least;
-        assert!(!is_over, "not within {patience:?}: {what}");
+        assert!(!is_over, "not within {timeout:?}: {what}");
         looked += PAUSE;
         thread::sleep(PAUSE);
     }

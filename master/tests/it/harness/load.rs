@@ -1,4 +1,4 @@
-//! Clients that keep on asking until they are told to stop, and count everything that goes wrong.
+//! Clients that send requests until they are told to stop, and count everything that goes wrong.
 
 use std::io;
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// A growing list of lines. It ends when no process has the pipe any more.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +38,7 @@ impl Log {
 
     /// The `n`th line, counted from 1, that `pattern` is part of.
     pub(crate) fn wait_for_nth(&self, pattern: &str, n: usize) -> String {
-        let found = self.wait(PATIENCE, |it| {
+        let found = self.wait(TIMEOUT, |it| {
             let mut matches = it.lines.iter().filter(|line| line.contains(pattern));
             matches.nth(n - 1).cloned()
         });
@@ -46,8 +46,8 @@ impl Log {
     }
 
     /// Whether the last writer closes the pipe in time.
-    pub(crate) fn ends_within(&self, patience: Duration) -> bool {
-        self.wait(patience, |it| it.ended.then_some(())).is_some()
+    pub(crate) fn ends_within(&self, timeout: Duration) -> bool {
+        self.wait(timeout, |it| it.ended.then_some(())).is_some()
     }
 
     pub(crate) fn count(&self, pattern: &str) -> usize {
@@ -64,8 +64,8 @@ impl Log {
         self.lines().join("\n")
     }
 
-    fn wait<T>(&self, patience: Duration, look: impl Fn(&Content) -> Option<T>) -> Option<T> {
-        let deadline = Instant::now() + patience;
+    fn wait<T>(&self, timeout: Duration, look: impl Fn(&Content) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + timeout;
         let mut content = self.lock();
         loop {
             let found = look(&content);

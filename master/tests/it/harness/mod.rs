@@ -1,4 +1,4 @@
-//! What the tests share: a server under test, the clients, and looks into `/proc`.
+//! What the tests share: a server under test, its clients, and `/proc`.
 
 mod answer;
 mod authority;
@@ -23,7 +23,7 @@ pub(crate) use backends::{Backends, CacheKind, EventsKind, StoreKind};
 pub(crate) use bouncer::Bouncer;
 pub(crate) use client::Client;
 pub(crate) use database::Database;
-pub(crate) use deadline::{PATIENCE, eventually, eventually_step_by_step, eventually_within};
+pub(crate) use deadline::{TIMEOUT, eventually, eventually_step_by_step, eventually_within};
 pub(crate) use keyspace::Keyspace;
 pub(crate) use load::{Load, Mode};
 pub(crate) use log::Log;

@@ -1,4 +1,4 @@
-//! Looks at processes through `/proc` (proc(5)).
+//! Inspects processes through `/proc` (proc(5)).
 
 use std::collections::BTreeSet;
 use std::fs;

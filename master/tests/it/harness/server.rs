@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use super::{Answer, Client, Log, PATIENCE, Process, eventually, eventually_within};
+use super::{Answer, Client, Log, Process, TIMEOUT, eventually, eventually_within};
 
 /// What to start.
 #[derive(Debug)]
@@ -200,7 +200,7 @@ impl Builder {
         server.tolerated.push(String::new());
         let status = server.wait_for_exit();
         server.expected_code = status.code();
-        assert!(server.log.ends_within(PATIENCE) && server.out.ends_within(PATIENCE));
+        assert!(server.log.ends_within(TIMEOUT) && server.out.ends_within(TIMEOUT));
         Ended {
             code: status.code(),
             out: server.out.text(),
@@ -319,12 +319,12 @@ impl Server {
     }
 
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
-        self.wait_for_exit_within(PATIENCE)
+        self.wait_for_exit_within(TIMEOUT)
     }
 
-    pub(crate) fn wait_for_exit_within(&mut self, patience: Duration) -> ExitStatus {
+    pub(crate) fn wait_for_exit_within(&mut self, timeout: Duration) -> ExitStatus {
         let child = &mut self.child;
-        let status = eventually_within(patience, "the server exits", || {
+        let status = eventually_within(timeout, "the server exits", || {
             child.try_wait().expect("a child of ours")
         });
         self.exited = Some(status);

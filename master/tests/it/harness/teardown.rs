@@ -1,5 +1,5 @@
-//! What every server must leave behind: a clean exit, no process, no descriptor too many, no error
-//! in the log that the test did not expect.
+//! What every server must leave behind: a clean exit, no process, no leaked descriptor, no error in the log that the test
+//! did not expect.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::{PATIENCE, Process, Server};
+use super::{Process, Server, TIMEOUT};
 
 /// Longer than any graceful stop takes when nothing is under way.
 const STOP: Duration = Duration::from_secs(20);
@@ -50,11 +50,11 @@ impl Server {
             Some(status) => problems.push(format!("the server ended with {status}")),
             None => problems.push(format!("the server did not stop within {STOP:?}")),
         }
-        if within(PATIENCE, || group.group().is_empty().then_some(())).is_none() {
+        if within(TIMEOUT, || group.group().is_empty().then_some(())).is_none() {
             let left = group.group().into_iter().map(Process::command_line);
             problems.push(format!("processes left: {:?}", left.collect::<Vec<_>>()));
         }
-        if !self.log.ends_within(PATIENCE) {
+        if !self.log.ends_within(TIMEOUT) {
             problems.push("something still has the server's standard error".to_owned());
         }
         problems.extend(self.unexpected_errors());
@@ -89,8 +89,8 @@ impl Server {
 }
 
 /// As `eventually`, without panic: a second one would end the whole test run.
-fn within<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
-    let deadline = Instant::now() + patience;
+fn within<T>(timeout: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + timeout;
     loop {
         let found = look();
         if found.is_some() || Instant::now() >= deadline {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::harness::{PATIENCE, eventually_within};
+use crate::harness::{TIMEOUT, eventually_within};
 
 /// What one worker has committed, every other one lists at once.
 pub(super) fn no_list_is_stale(backends: &Backends) {
@@ -55,7 +55,7 @@ pub(super) fn no_thing_is_stale(backends: &Backends) {
                 assert!(read(reader), "{reader} after {writer} in round {round}");
             } else {
                 let what = format!("{reader} sees what {writer} wrote in round {round}");
-                eventually_within(PATIENCE, &what, || read(reader).then_some(()));
+                eventually_within(TIMEOUT, &what, || read(reader).then_some(()));
             }
         }
     }
@@ -93,7 +93,7 @@ pub(super) fn no_end_is_overlooked(backends: &Backends) {
         let patience = if hears_at_once(backends) {
             Duration::ZERO
         } else {
-            PATIENCE
+            TIMEOUT
         };
         for client in &mut clients {
             eventually_within(patience, "all see the end", || {

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::harness::{Client, PATIENCE, Server, eventually};
+use crate::harness::{Client, Server, TIMEOUT, eventually};
 
 /// A service with one connection to its store, which a request that writes has for as long as it
 /// waits for its turn; nothing is in a cache that would do without a connection.
@@ -61,7 +61,7 @@ fn who_finds_no_connection_waits_for_one() {
         }
         None
     });
-    reader.set_patience(PATIENCE);
+    reader.set_patience(TIMEOUT);
     busy.end();
     assert_eq!(reader.answer().expect("an answer").status, 200);
 }

@@ -87,7 +87,7 @@ fn pem(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_said_at_the_start() {
+fn a_bad_certificate_file_is_named_at_the_start() {
     let scene = Scene::new();
     let path = |name: &str| scene.directory.path().join(name).display().to_string();
     let [certificate, key] =

@@ -1,5 +1,4 @@
-//! What comes before the first request: handshakes that stop half-way or come in crowds, clients
-//! that speak something else.
+//! Before the first request: handshakes that stop half-way or come in large numbers, and clients that speak something else.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustls::ClientConfig;
 
 use super::{Scene, get};
-use crate::harness::{Client, PATIENCE, eventually};
+use crate::harness::{Client, TIMEOUT, eventually};
 
 #[test]
 fn handshakes_that_stop_hold_no_thread_and_end_in_time() {
@@ -36,7 +35,7 @@ fn handshakes_that_stop_hold_no_thread_and_end_in_time() {
         assert_eq!(get(&mut scene.client(&server), "/pid").status, 200);
     }
     for stream in &mut half {
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
         let mut answer = Vec::new();
         // However it ends, it ends.
         let _ = stream.read_to_end(&mut answer);
@@ -58,7 +57,7 @@ fn client_hello(tls: &Arc<ClientConfig>) -> Vec<u8> {
 }
 
 #[test]
-fn a_crowd_of_handshakes_does_not_delay_who_is_there() {
+fn many_handshakes_do_not_delay_open_connections() {
     const CROWD: usize = 300;
     let mut scene = Scene::new();
     // Its signatures take several milliseconds each.
@@ -112,7 +111,7 @@ fn a_handshake_may_come_byte_by_byte() {
 }
 
 #[test]
-fn who_forgets_the_s_is_told() {
+fn plain_http_to_a_tls_port_is_answered() {
     let scene = Scene::new();
     let server = scene
         .server("plain")

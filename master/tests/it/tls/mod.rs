@@ -1,5 +1,5 @@
-//! TLS: requests over it, handshakes that stop half-way, certificates of servers and clients, and
-//! what may not be any different from plain connections.
+//! TLS: requests, handshakes that stop half-way, certificates of servers and clients, and everything that must be the same as
+//! over plain connections.
 
 mod certificates;
 mod handshakes;
@@ -111,7 +111,7 @@ fn a_slow_reader_holds_no_thread() {
 }
 
 #[test]
-fn a_client_that_takes_nothing_is_let_go() {
+fn a_client_that_reads_nothing_is_disconnected() {
     let scene = Scene::new();
     let server = scene
         .server("tls write timeout")
@@ -129,7 +129,7 @@ fn a_client_that_takes_nothing_is_let_go() {
 }
 
 #[test]
-fn the_end_is_told_and_a_cut_is_not_taken_for_it() {
+fn close_notify_tells_the_end_of_a_response_from_a_cut() {
     let scene = Scene::new();
     let mut server = scene.server("goodbye").args(&["--keep-alive", "1"]).start();
     server.tolerate("no more");
@@ -157,7 +157,7 @@ fn the_end_is_told_and_a_cut_is_not_taken_for_it() {
 }
 
 #[test]
-fn a_client_that_says_goodbye_gets_its_answers_and_is_let_go() {
+fn a_client_that_sends_close_notify_gets_its_responses() {
     let scene = Scene::new();
     let server = scene.server("goodbye first").start();
     let mut client = scene.client(&server);
@@ -193,7 +193,7 @@ fn a_request_over_its_time_is_answered_504() {
 }
 
 #[test]
-fn a_drain_finishes_what_is_under_way_and_parts_from_the_rest() {
+fn a_drain_finishes_running_requests_and_closes_idle_connections() {
     let scene = Scene::new();
     let server = scene.server("tls drain").threads(4).start();
     let old = server.children();
@@ -235,7 +235,7 @@ impl Drop for End<'_> {
 const RELOADS: usize = 20;
 
 #[test]
-fn who_goes_on_asking_loses_nothing_to_a_reload() {
+fn a_busy_client_loses_nothing_to_a_reload() {
     let scene = Scene::new();
     let server = scene.server("tls reload").workers(2).threads(2).start();
     let over = AtomicBool::new(false);

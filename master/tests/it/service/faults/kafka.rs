@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::*;
-use crate::harness::{Backends, CacheKind, EventsKind, Generation, PATIENCE, Services, StoreKind};
+use crate::harness::{Backends, CacheKind, EventsKind, Generation, Services, StoreKind, TIMEOUT};
 use crate::service::start;
 
 /// Two brokers of their own at a time would be too much for a small machine.
@@ -27,7 +27,7 @@ fn kafka_may_stop_and_be_killed(generation: Generation) {
     let events = EventsKind::Kafka(generation);
     let backends = Backends::on(&services, StoreKind::Postgres, CacheKind::Redis, events);
     let server = start(backends.service("kafka goes").threads(4), 2);
-    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Nothing);
+    let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Nothing);
     let mut outage = Outage::of(&server, "Kafka at");
 
     traffic.go_on_for(A_WHILE, "with Kafka");

@@ -8,7 +8,7 @@ use super::*;
 use crate::harness::CacheKind::{Memory, Redis};
 use crate::harness::EventsKind::{Kafka, Outbox};
 use crate::harness::StoreKind::{Postgres, Sqlite};
-use crate::harness::{Backends, Generation, PATIENCE, eventually};
+use crate::harness::{Backends, Generation, TIMEOUT, eventually};
 
 const WORKERS: usize = 2;
 const RUNNERS: usize = 2;
@@ -46,7 +46,7 @@ fn anybody_may_be_killed(backends: &Backends) {
     server.wait_for_children(WORKERS + RUNNERS);
     // The master tells of each death.
     server.tolerate("");
-    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Deaths);
+    let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Deaths);
     for kill in 0..KILLS {
         let children = server.wait_for_children(WORKERS + RUNNERS);
         // Not always at the same moment of somebody's work.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::harness::{
-    Backends, CacheKind, EventsKind, PATIENCE, Server, Services, StoreKind, eventually,
+    Backends, CacheKind, EventsKind, Server, Services, StoreKind, TIMEOUT, eventually,
 };
 use crate::service::matrix::ready;
 use crate::service::start;
@@ -29,7 +29,7 @@ fn postgres_may_stop_restart_and_hang() {
     let kinds = (StoreKind::Postgres, CacheKind::Memory, EventsKind::Outbox);
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let server = serve(&backends);
-    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Refusals);
+    let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Refusals);
     let mut outage = Outage::of(&server, "PostgreSQL at");
 
     services.stop("postgres");
@@ -74,7 +74,7 @@ fn postgres_may_hang_for_longer_than_requests_may_take() {
     let mut server = start(builder, 2);
     // Each request that took too long is told, with the stack of its thread.
     server.tolerate("");
-    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Deaths);
+    let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Deaths);
     let mut outage = Outage::of(&server, "PostgreSQL at");
     services.pause("postgres");
     eventually("/ready says so", || (ready(&server).0 == 503).then_some(()));
@@ -95,7 +95,7 @@ fn postgres_may_throw_clients_out_and_have_no_room() {
     let kinds = (StoreKind::Postgres, CacheKind::Redis, EventsKind::Outbox);
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let server = serve(&backends);
-    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Refusals);
+    let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Refusals);
     let mut outage = Outage::of(&server, "PostgreSQL at");
     let database = backends.store.as_ref().expect("PostgreSQL");
     let throw_out = format!(

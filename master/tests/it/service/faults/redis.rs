@@ -1,7 +1,7 @@
 //! Redis goes, hangs and comes back; the service does without it, and nobody is made to wait.
 
 use super::*;
-use crate::harness::{Backends, CacheKind, EventsKind, PATIENCE, Services, StoreKind};
+use crate::harness::{Backends, CacheKind, EventsKind, Services, StoreKind, TIMEOUT};
 use crate::service::start;
 
 #[test]
@@ -10,7 +10,7 @@ fn redis_may_stop_and_hang() {
     let kinds = (StoreKind::Postgres, CacheKind::Redis, EventsKind::Outbox);
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let server = start(backends.service("redis goes").threads(4), 2);
-    let traffic = Traffic::start(&server, PATIENCE, Tolerance::Nothing);
+    let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Nothing);
     let mut outage = Outage::of(&server, "Redis at");
     traffic.go_on_for(A_WHILE, "with Redis");
     type Verb = fn(&Services, &str);

@@ -1,4 +1,4 @@
-//! Files, names and places of two masters: who has which, and who removes it.
+//! The pid files, titles and socket files of two masters: which of them has which, and which removes it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use super::{NewMaster, read};
 use crate::harness::{Client, Process, Server, eventually};
 
 #[test]
-fn each_has_its_pid_file_and_its_name() {
+fn each_master_has_its_pid_file_and_its_name() {
     let builder = Server::new("pid files")
         .lab()
         .workers(1)
@@ -82,7 +82,7 @@ fn a_socket_file_is_there_until_the_last_has_ended() {
 }
 
 #[test]
-fn the_program_is_the_one_that_is_on_the_disk_by_now() {
+fn a_new_master_runs_the_program_that_is_on_the_disk_now() {
     let builder = Server::new("replaced").workers(1);
     let (program, marker) = (builder.dir().join("server"), builder.dir().join("marker"));
     fs::copy(env!("CARGO_BIN_EXE_oxicorn"), &program).expect("copied");
@@ -139,16 +139,16 @@ fn the_last_worker_and_the_new_master_may_end_at_once() {
     let dir = builder.dir().to_owned();
     let mut server = builder.start();
     let worker = server.children()[0];
-    let successor = Successor::begun_by(&server);
+    let new_master = NewMaster::start_booting(&server);
     eventually("its worker", || {
-        (!successor.0.children().is_empty()).then_some(())
+        (!new_master.0.children().is_empty()).then_some(())
     });
     // A worker that is stopped keeps its master from ending.
     worker.signal(Signal::SIGSTOP);
     server.signal(Signal::SIGTERM);
     server.log().wait_for("Handling signal: term");
     server.signal(Signal::SIGSTOP);
-    successor.end();
+    new_master.end();
     worker.signal(Signal::SIGKILL);
     eventually("its end", || (!worker.is_alive()).then_some(()));
     server.signal(Signal::SIGCONT);
@@ -181,7 +181,7 @@ fn the_pid_file_is_there_from_one_master_to_the_next() {
 }
 
 #[test]
-fn it_is_started_as_the_first_was_whatever_raw_env_says() {
+fn raw_env_does_not_change_how_a_new_master_is_started() {
     let builder = Server::new("link")
         .workers(1)
         .args(&["--env", "PATH=/nowhere"]);
@@ -225,7 +225,7 @@ fn systemd_hears_who_the_main_process_is() {
     let socket = UnixDatagram::bind(&place).expect("a socket");
     socket
         .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("a patience");
+        .expect("a timeout");
     let hear = || {
         let mut text = [0; 200];
         let length = socket.recv(&mut text).expect("a datagram");
