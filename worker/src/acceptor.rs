@@ -1,10 +1,9 @@
-//! The listeners as one worker sees them: it is woken alone, and goes to the end of the queue after each
-//! connection, so that workers take turns.
+//! The listeners as one worker sees them. A new connection wakes one worker alone, which goes to the end of the
+//! queue after it, so that workers take turns.
 //!
-//! A listener is put into the poll's own epoll instance with EPOLLEXCLUSIVE, which mio has no
-//! word for. It cannot be behind an inner epoll: the kernel counts an exclusive waiter as woken
-//! only when a thread waits on that very instance (fs/eventpoll.c, ep_poll_callback), so nested
-//! instances would all wake up.
+//! A listener is in the poll's own epoll instance with EPOLLEXCLUSIVE, which mio has no word for. It cannot be
+//! behind an inner epoll: the kernel counts an exclusive waiter as woken only when a thread waits on that very
+//! instance (fs/eventpoll.c, ep_poll_callback), so nested instances would all wake up.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,15 +18,14 @@ use socket2::SockRef;
 
 use crate::connection::Connection;
 use crate::handoff;
-use crate::preface::PrefaceState;
+use crate::socket::Socket;
 use crate::sys;
-use crate::transport::Transport;
 
 /// What one worker accepts from.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     epoll: Epoll,
-    sockets: Vec<Socket>,
+    sockets: Vec<Listening>,
     /// The token of the first socket; the others follow.
     first_token: usize,
     /// Woken by new connections.
@@ -37,7 +35,7 @@ pub(crate) struct Acceptor {
 }
 
 #[derive(Debug)]
-enum Socket {
+enum Listening {
     /// With the address that it is bound to.
     Tcp(TcpListener, Local),
     Unix(UnixListener),
@@ -45,7 +43,7 @@ enum Socket {
     Handoff(Handoff),
 }
 
-impl AsFd for Socket {
+impl AsFd for Listening {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Tcp(listener, _) => listener.as_fd(),
@@ -65,9 +63,9 @@ impl Acceptor {
         let epoll = sys::epoll_of(poll)?;
         let mut sockets = listeners
             .into_iter()
-            .map(|listener| Socket::new(listener.fd))
+            .map(|listener| Listening::new(listener.fd))
             .collect::<io::Result<Vec<_>>>()?;
-        sockets.push(Socket::Handoff(handoff));
+        sockets.push(Listening::Handoff(handoff));
         Ok(Self {
             epoll,
             sockets,
@@ -106,7 +104,7 @@ impl Acceptor {
 
     /// Whether socket `index` is where siblings give connections away.
     pub(crate) fn is_handoff(&self, index: usize) -> bool {
-        matches!(self.sockets.get(index), Some(Socket::Handoff(_)))
+        matches!(self.sockets.get(index), Some(Listening::Handoff(_)))
     }
 
     /// Takes one connection, if there is one.
@@ -120,7 +118,7 @@ impl Acceptor {
         }
     }
 
-    /// Whether somebody waits at socket `index`.
+    /// Whether a connection waits at socket `index`.
     pub(crate) fn knocks(&self, index: usize) -> bool {
         self.sockets.get(index).is_some_and(|socket| {
             let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
@@ -141,7 +139,7 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Goes to the end of all queues: whoever has nothing to do is woken first.
+    /// Goes to the end of all queues: workers that have nothing to do are woken first.
     pub(crate) fn yield_to_siblings(&self) -> io::Result<()> {
         (0..self.sockets.len()).try_for_each(|index| self.go_last(index))
     }
@@ -153,7 +151,7 @@ impl Acceptor {
         let mut waiting = Vec::new();
         for socket in std::mem::take(&mut self.sockets) {
             let most = match &socket {
-                Socket::Handoff(_) if siblings => 1,
+                Listening::Handoff(_) if siblings => 1,
                 _ => usize::MAX,
             };
             waiting.extend(std::iter::from_fn(|| socket.accept().ok().flatten()).take(most));
@@ -172,20 +170,19 @@ impl Acceptor {
     }
 }
 
-impl Socket {
+impl Listening {
     fn accept(&self) -> io::Result<Option<Connection>> {
-        let mut connection = match self {
+        let connection = match self {
             Self::Tcp(listener, local) => {
                 let (stream, peer) = listener.accept()?;
-                Connection::new(Transport::Tcp(stream), Peer::Tcp(peer), *local)
+                Connection::new(Socket::Tcp(stream), Peer::Tcp(peer), *local)
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
-                Connection::new(Transport::Unix(stream), Peer::Unix, Local::Unix)
+                Connection::new(Socket::Unix(stream), Peer::Unix, Local::Unix)
             }
             Self::Handoff(handoff) => return handoff::take(handoff),
         };
-        connection.preface_state = Some(PrefaceState::Entrance);
         Ok(Some(connection))
     }
 

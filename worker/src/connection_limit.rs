@@ -1,6 +1,5 @@
-//! How many connections a worker may have open: as many as the settings say, or as there are
-//! descriptors for. It closes idle ones to stay below, which finds the client better than an
-//! accept(2) that fails.
+//! How many connections a worker may have open: as many as the settings say, or as there are descriptors for. To
+//! stay below, the worker closes idle ones, which is kinder to clients than an accept(2) that fails.
 
 use log::debug;
 use nix::sys::resource::{Resource, getrlimit};

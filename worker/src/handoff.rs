@@ -8,7 +8,7 @@
 //!   worker, in order of arrival (`threads`).
 //! - A worker that drains while its siblings live gives them its connections, so that a kept-alive connection outlives
 //!   the worker that accepted it.
-//! - A worker where clients wait gives one of them to a sibling with fewer (`reactor/rebalancing.rs`).
+//! - A worker where clients wait gives one of them to a sibling with fewer (`reactor/sharing.rs`).
 //!
 //! What is in the queue survives the worker that sent it. A connection over TLS stays: its keys are in its worker.
 //!
@@ -27,9 +27,8 @@ use oxicorn_common::request::{Body, Local, Peer};
 use oxicorn_common::{Handoff, descriptor_passing};
 use socket2::SockRef;
 
-use crate::connection::{Buffers, Connection};
-use crate::preface::PrefaceState;
-use crate::transport::Transport;
+use crate::connection::{Connection, RequestBuffers};
+use crate::socket::Socket;
 
 /// A request with more bytes than this waiting is not worth the copy, and stays.
 const MOST_BYTES: usize = 16 * 1024;
@@ -51,11 +50,7 @@ const LABEL: usize = 8 + 1 + 2 * (1 + ADDRESS);
 /// Gives a connection and its unused bytes to whichever sibling takes it first. False when the
 /// queue is full, or when it is bound to this process: the connection stays.
 pub(crate) fn pass(handoff: &Handoff, connection: &Connection) -> bool {
-    let unread = match &connection.buffers {
-        Some(buffers) => buffers.input.filled(),
-        None => &[],
-    };
-    send(handoff, connection, 0, [&[], &[], unread])
+    send(handoff, connection, 0, [&[], &[], connection.unread()])
 }
 
 /// Gives away a connection whose request is whole but has not begun: it goes back to bytes. False when the
@@ -70,7 +65,7 @@ pub(crate) fn fits(connection: &Connection) -> bool {
 }
 
 fn fitting_parts(connection: &Connection) -> Option<[&[u8]; 3]> {
-    let buffers = connection.buffers.as_ref()?;
+    let buffers = connection.buffers()?;
     let decoder = &buffers.decoder;
     // What came in chunks is not known as it was, and what was too long for the memory is for a packet.
     match (&decoder.body, decoder.was_chunked()) {
@@ -95,7 +90,8 @@ fn send(handoff: &Handoff, connection: &Connection, flags: u8, bytes: [&[u8]; 3]
     let [head, body, rest] = bytes.map(IoSlice::new);
     let parts = [IoSlice::new(&label), head, body, rest];
     handoff.note_sent();
-    let is_sent = descriptor_passing::send(&*handoff.sender, &parts, &connection.transport).is_ok();
+    let is_sent =
+        descriptor_passing::send(&*handoff.sender, &parts, connection.transport()).is_ok();
     if !is_sent {
         handoff.note_received();
     }
@@ -108,10 +104,10 @@ pub(crate) fn holds_older(handoff: &Handoff, other: Option<Instant>) -> bool {
     let (true, Some(other)) = (handoff.may_hold_any(), other) else {
         return handoff.may_hold_any();
     };
-    let mut whole_at = [0; 8];
+    let mut ready_at = [0; 8];
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
-    match recv(handoff.receiver.as_raw_fd(), &mut whole_at, flags) {
-        Ok(8) => instant_of(u64::from_le_bytes(whole_at)) < other,
+    match recv(handoff.receiver.as_raw_fd(), &mut ready_at, flags) {
+        Ok(8) => instant_of(u64::from_le_bytes(ready_at)) < other,
         _ => {
             handoff.note_empty();
             false
@@ -148,7 +144,7 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
     // lost. Here it stays in the queue, for a sibling that has one.
     drop(handoff.receiver.try_clone()?);
     let mut label = [0; LABEL];
-    let mut buffers = Box::<Buffers>::default();
+    let mut buffers = Box::<RequestBuffers>::default();
     let mut parts = [
         IoSliceMut::new(&mut label),
         IoSliceMut::new(buffers.input.space()),
@@ -178,25 +174,25 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
     {
         return Ok(Packet::Gone);
     }
-    let Some(mut connection) = adopt(socket).and_then(|stream| read_label(&label, stream)) else {
+    let Some(mut connection) = adopt(socket).and_then(|socket| read_label(&label, socket)) else {
         return Ok(Packet::Rubbish("no connection of the client that is named"));
     };
     buffers.input.fill(unread);
-    connection.buffers = Some(buffers);
+    connection.set_buffers(buffers);
     Ok(Packet::Connection(Box::new(connection)))
 }
 
 /// A socket that is connected; nothing else would ever make an event, or would make them for ever.
-fn adopt(socket: OwnedFd) -> Option<Transport> {
+fn adopt(socket: OwnedFd) -> Option<Socket> {
     let look = SockRef::from(&socket);
     if look.r#type().ok()? != socket2::Type::STREAM || look.is_listener().ok()? {
         return None;
     }
     look.set_nonblocking(true).ok()?;
     match look.domain().ok()? {
-        socket2::Domain::UNIX => Some(Transport::Unix(UnixStream::from_std(socket.into()))),
+        socket2::Domain::UNIX => Some(Socket::Unix(UnixStream::from_std(socket.into()))),
         socket2::Domain::IPV4 | socket2::Domain::IPV6 => {
-            Some(Transport::Tcp(TcpStream::from_std(socket.into())))
+            Some(Socket::Tcp(TcpStream::from_std(socket.into())))
         }
         _ => None,
     }
@@ -204,17 +200,17 @@ fn adopt(socket: OwnedFd) -> Option<Transport> {
 
 fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
     let mut label = [0; LABEL];
-    label[..8].copy_from_slice(&nanos_of(connection.whole_at).to_le_bytes());
+    label[..8].copy_from_slice(&nanos_of(connection.lifecycle().ready_at()).to_le_bytes());
     let flag = |is: bool, flag| if is { flag } else { 0 };
     label[8] = flags
-        | flag(connection.preface_state.is_none(), OPENED)
-        | flag(connection.proxied, PROXIED)
+        | flag(!connection.is_in_preface(), OPENED)
+        | flag(connection.identity().is_proxied(), PROXIED)
         | flag(connection.is_shared(), SHARED);
     let (peer, local) = label[9..].split_at_mut(1 + ADDRESS);
-    if let Peer::Tcp(address) = connection.peer {
+    if let Peer::Tcp(address) = connection.peer() {
         write_address(peer, address);
     }
-    if let Local::Tcp(address) = connection.local {
+    if let Local::Tcp(address) = connection.identity().local() {
         write_address(local, address);
     }
     label
@@ -222,32 +218,35 @@ fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
 
 /// What a packet says of its connection. Whoever is said to have come by a proxy is the reactor's to
 /// believe; everybody else is who the socket says.
-fn read_label(label: &[u8; LABEL], stream: Transport) -> Option<Connection> {
+fn read_label(label: &[u8; LABEL], socket: Socket) -> Option<Connection> {
     let (peer, local) = label[9..].split_at(1 + ADDRESS);
     let peer = read_address(peer).map_or(Peer::Unix, Peer::Tcp);
     let local = read_address(local).map_or(Local::Unix, Local::Tcp);
     let flags = label[8];
     let proxied = flags & PROXIED != 0;
-    if !proxied && (stream.peer() != Some(peer) || !is_end(&stream, local)) {
+    if !proxied && (socket.peer() != Some(peer) || !is_end(&socket, local)) {
         return None;
     }
-    let mut connection = Connection::new(stream, peer, local);
-    connection.proxied = proxied;
-    connection.was_shared = flags & SHARED != 0;
-    connection.preface_state = match flags & OPENED {
-        0 => Some(PrefaceState::Entrance),
-        _ => None,
-    };
-    if let (true, Some(whole_at)) = (flags & WHOLE != 0, label.first_chunk()) {
-        connection.whole_at = instant_of(u64::from_le_bytes(*whole_at));
-        connection.keeps_place = true;
+    let mut connection = Connection::new(socket, peer, local);
+    if proxied {
+        connection.identity_mut().become_proxied(peer, local);
+    }
+    if flags & SHARED != 0 {
+        connection.set_shared();
+    }
+    if flags & OPENED != 0 {
+        connection.lifecycle_mut().resume();
+    }
+    if let (true, Some(ready_at)) = (flags & WHOLE != 0, label.first_chunk()) {
+        let ready_at = instant_of(u64::from_le_bytes(*ready_at));
+        connection.lifecycle_mut().keep_place(ready_at);
     }
     Some(connection)
 }
 
 /// Whether the socket can have come by a listener at `local`, which may listen on all addresses.
-fn is_end(stream: &Transport, local: Local) -> bool {
-    let actual = SockRef::from(stream).local_addr().ok();
+fn is_end(socket: &Socket, local: Local) -> bool {
+    let actual = SockRef::from(socket).local_addr().ok();
     match (local, actual.and_then(|it| it.as_socket())) {
         (Local::Unix, None) => true,
         (Local::Tcp(said), Some(actual)) => {

@@ -1,7 +1,6 @@
 //! What one request thread is working on, for the leader that answers in its place when the application takes
 //! longer than `timeout`, and for the watchdog.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -21,7 +20,7 @@ pub(crate) struct InFlight {
 #[derive(Debug, Default)]
 pub(crate) struct CalledRequest {
     /// `None` between two calls.
-    pub(crate) transport: Option<Arc<Transport>>,
+    pub(crate) transport: Option<Transport>,
     /// A copy, as the application has the original, in buffers that are used again.
     pub(crate) head: RequestHead,
     pub(crate) peer: Peer,
@@ -54,14 +53,14 @@ impl InFlight {
     /// The application begins to run for a client.
     pub(crate) fn begin(
         &self,
-        transport: &Arc<Transport>,
+        transport: &Transport,
         now: Instant,
         head: &RequestHead,
         peer: Peer,
         scheme: Scheme,
     ) {
         self.call.begin(now, |call| {
-            call.transport = Some(Arc::clone(transport));
+            call.transport = Some(transport.clone());
             call.head.copy_from(head);
             (call.peer, call.scheme, call.started) = (peer, scheme, Some(now));
         });

@@ -1,25 +1,30 @@
-//! What runs in a worker: event loop, HTTP/1.1, request threads.
+//! What runs in a worker: an event loop, HTTP/1.1, request threads.
+//!
+//! The rooms in the order in which a request comes through them:
 //!
 //! ```text
-//!   boot      the entry points of a child process
-//!   threads   request threads and the watchdog: who leads, who follows
-//!   reactor   the event loop: every connection that waits for its client
-//!   handler      one request thread's work: application in, bytes out
-//!   http      HTTP/1.1 without I/O
-//!   preface      what a connection gets through before its first request
-//!   tls       TLS over a client's socket
-//!   handoff   connections that go to a sibling
-//!   reload    watches the code of the application
+//!   boot              makes what a child process needs, and says that it is ready
+//!   threads           request threads: one leads and turns the reactor, a watchdog promotes the others
+//!   reactor           the event loop: every connection that waits for its client
+//!     acceptor        the listeners, shared with sibling workers
+//!     connection      a client's socket and what was read from it; its states and deadlines
+//!       transport     the socket, or TLS on top of it (tls)
+//!     preface         what may come before the first request: PROXY header, TLS handshake
+//!     http            HTTP/1.1 without I/O: bytes to requests, responses to bytes
+//!   ready_queue       requests that are whole and wait for a thread
+//!     handoff         the same in the kernel, shared by all workers
+//!   request_handler   runs the application for a request, on one thread
+//!     in_flight       who is served there since when, for the timeout
+//!     response        begins, sends and logs the response
 //! ```
+//!
+//! Beside that way: `worker_shared` is what all threads of a worker share, `reload` watches the code of the
+//! application.
 
 mod acceptor;
-mod access_record;
-mod awaited;
 mod boot;
-mod buffers;
 mod connection;
 mod connection_limit;
-mod early_writer;
 mod handoff;
 mod http;
 mod in_flight;
@@ -31,14 +36,14 @@ mod read_buffer;
 mod ready_queue;
 mod reload;
 mod request_handler;
-mod response_writer;
+mod response;
+mod socket;
 mod stack_trace;
 mod sync;
 mod sys;
 mod thread_spawn;
 mod threads;
 mod timed_call;
-mod timers;
 mod tls;
 mod transport;
 mod worker_shared;

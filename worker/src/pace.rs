@@ -1,10 +1,9 @@
-//! How fast a client has to be with what it owes: a body, or the taking of a response.
+//! How fast a client has to send a body, or take a response.
 //!
-//! A client has `timeout` to begin with. Each octet gives it the time that one octet takes at the
-//! smallest rate, and it never has more than `timeout`. So one that is at least that fast goes on
-//! for ever, one that stops has `timeout`, and one that is slower comes closer to its end with every
-//! octet. An average since the beginning would not do: who has been fast once could then be as slow
-//! as he likes.
+//! A client has `timeout` to begin with. Each octet gives it the time that one octet takes at the minimum rate,
+//! and it never has more than `timeout`. So a client that is at least that fast goes on for ever, one that stops
+//! has `timeout`, and one that is slower comes closer to its end with every octet. An average since the beginning
+//! would not do: a client that was fast once could then be as slow as it likes.
 
 use std::time::{Duration, Instant};
 
@@ -65,15 +64,15 @@ impl Pace {
 /// What a client takes of its responses.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct AckProgress {
-    /// As [`Transport::taken`] had it at the last look.
+    /// As [`Transport::acknowledged`] had it at the last look.
     taken: i64,
 }
 
 impl AckProgress {
     /// The octets that the client has taken since the last look, where so many were `written` in all.
     /// The first look is to begin with.
-    pub(crate) fn look(&mut self, stream: &Transport, written: u64) -> u64 {
-        let taken = stream.taken(written);
+    pub(crate) fn look(&mut self, transport: &Transport, written: u64) -> u64 {
+        let taken = transport.acknowledged(written);
         let more = taken.wrapping_sub(self.taken);
         self.taken = taken;
         u64::try_from(more).unwrap_or(0)

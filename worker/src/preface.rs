@@ -1,14 +1,11 @@
-//! What a connection gets through before its first request: the header of the PROXY protocol, then
-//! the handshake of TLS. Driven by the event loop, a step each time the client has sent something;
-//! nobody waits here.
+//! What comes before the first request of a connection: the header of the PROXY protocol, then the
+//! handshake of TLS. The event loop takes a step each time the client has sent something; no thread waits.
 //!
 //! ```text
 //!   proxy header? --> first byte --> handshake --> requests
 //!      (where it is on)    (where TLS is on)
 //! ```
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use log::{debug, warn};
@@ -16,7 +13,7 @@ use oxicorn_common::Settings;
 use oxicorn_common::request::{Local, Peer};
 use oxicorn_common::settings::{Peers, ProxyProtocol};
 
-use crate::connection::{Buffers, Connection};
+use crate::connection::{Arrived, Connection, PrefaceState};
 use crate::http::RequestError;
 use crate::proxy_header::{Beginning, ProxyHeader, begins_with, read_v1, read_v2};
 use crate::tls::{Handshake, TlsConfig, TlsSession};
@@ -25,7 +22,7 @@ use crate::transport::Transport;
 /// The first byte of a handshake: the type of its record (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// What is to come first on every connection, after the settings.
+/// What comes first on every connection, per the settings.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Preface {
     proxy: ProxyProtocol,
@@ -33,35 +30,21 @@ pub(crate) struct Preface {
     tls: Option<TlsConfig>,
 }
 
-/// How far a connection has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PrefaceState {
-    /// It is new, and nothing has been looked at.
-    Entrance,
-    /// It may begin with a header of the PROXY protocol.
-    ProxyHeader,
-    /// Nothing has come that would tell TLS from anything else.
-    FirstByte,
-    /// A handshake has come, and is not looked at yet.
-    Hello,
-    Handshake,
-}
-
-/// What became of a step.
+/// How far the preface of a connection has come.
 #[derive(Debug)]
 pub(crate) enum PrefaceOutcome {
     /// Requests may come.
-    Through,
+    Complete,
     /// More bytes are needed.
     Waiting,
     /// The client has left.
     Gone,
     Refused(RequestError),
-    /// The handshake has failed, and the client has been told as TLS tells it.
+    /// The handshake has failed, and the client has been told, in the words of TLS.
     Failed,
 }
 
-/// What became of one step.
+/// What one step has found.
 enum PrefaceStep {
     Next(Option<PrefaceState>),
     More,
@@ -85,72 +68,63 @@ impl Preface {
         }
     }
 
-    /// Takes away what a header is said to have told of a connection that a sibling has handed over,
-    /// unless the sender may name other clients here: its client is who the socket says then.
-    pub(crate) fn doubt(&self, connection: &mut Connection) {
-        if !connection.proxied {
-            return;
-        }
-        // Nobody is where a connection has been reset meanwhile.
-        let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
-        let sender = connection.transport.peer().unwrap_or(Peer::Tcp(nobody));
-        if self.proxy == ProxyProtocol::Off || !self.admits(sender) {
-            connection.peer = sender;
-            connection.proxied = false;
-        }
+    /// Checks what a sibling says of the client of a connection.
+    pub(crate) fn verify(&self, connection: &mut Connection) {
+        connection.verify_identity(|sender| {
+            self.proxy != ProxyProtocol::Off && self.may_name_clients(sender)
+        });
     }
 
     fn after_proxy_header(&self) -> Option<PrefaceState> {
         self.tls.as_ref().map(|_| PrefaceState::FirstByte)
     }
 
-    /// Goes on with the preface of `connection` for as long as there are bytes. With a handshake only
-    /// where it `may_shake`: otherwise the connection stays eager.
+    /// Goes on with the preface of `connection`, which stands at `state`, for as long as there are bytes.
+    /// With a handshake only where it `may_shake`: otherwise the connection asks for another turn.
     pub(crate) fn advance(
         &self,
         connection: &mut Connection,
-        buffers: &mut Buffers,
+        mut state: PrefaceState,
         may_shake: bool,
     ) -> PrefaceOutcome {
         loop {
-            let step = match connection.preface_state {
-                None => return PrefaceOutcome::Through,
-                Some(PrefaceState::Entrance) => PrefaceStep::Next(self.first()),
-                Some(PrefaceState::ProxyHeader) => self
-                    .read_proxy_header(connection, buffers)
+            let step = match state {
+                PrefaceState::New => PrefaceStep::Next(self.first()),
+                PrefaceState::ProxyHeader => self
+                    .read_proxy_header(connection)
                     .unwrap_or_else(|error| PrefaceStep::End(PrefaceOutcome::Refused(error))),
-                Some(PrefaceState::FirstByte) => self.look_at_first_byte(connection, buffers),
-                Some(PrefaceState::Hello | PrefaceState::Handshake) if !may_shake => {
-                    connection.eager = true;
+                PrefaceState::FirstByte => look_at_first_byte(connection),
+                PrefaceState::Hello | PrefaceState::Handshake if !may_shake => {
+                    connection.yield_turn();
                     PrefaceStep::End(PrefaceOutcome::Waiting)
                 }
-                Some(PrefaceState::Hello) => self.begin_tls(connection, buffers),
-                Some(PrefaceState::Handshake) => shake_hands(connection),
+                PrefaceState::Hello => self.begin_tls(connection),
+                PrefaceState::Handshake => shake_hands(connection),
             };
             match step {
-                PrefaceStep::Next(next) => connection.preface_state = next,
-                PrefaceStep::More => match read_more(connection, buffers) {
-                    Ok(true) => {}
-                    Ok(false) => return PrefaceOutcome::Waiting,
-                    Err(_) => return PrefaceOutcome::Gone,
+                PrefaceStep::Next(None) => return PrefaceOutcome::Complete,
+                PrefaceStep::Next(Some(next)) => {
+                    connection.lifecycle_mut().advance_preface(next);
+                    state = next;
+                }
+                PrefaceStep::More => match connection.read_preface() {
+                    Arrived::Octets(_) => {}
+                    Arrived::Nothing => return PrefaceOutcome::Waiting,
+                    Arrived::End => return PrefaceOutcome::Gone,
                 },
-                PrefaceStep::End(passed) => return passed,
+                PrefaceStep::End(outcome) => return outcome,
             }
         }
     }
 
     /// Finds whether there is a header, and what it says.
-    fn read_proxy_header(
-        &self,
-        connection: &mut Connection,
-        buffers: &mut Buffers,
-    ) -> Result<PrefaceStep, RequestError> {
-        let input = buffers.input.filled();
+    fn read_proxy_header(&self, connection: &mut Connection) -> Result<PrefaceStep, RequestError> {
+        let input = connection.unread();
         let beginning = begins_with(input, self.proxy);
         let header = match beginning {
             Beginning::Unknown => return Ok(PrefaceStep::More),
             Beginning::Client => return Ok(PrefaceStep::Next(self.after_proxy_header())),
-            Beginning::V1 | Beginning::V2 if !self.admits(connection.peer) => {
+            Beginning::V1 | Beginning::V2 if !self.may_name_clients(connection.peer()) => {
                 return Err(RequestError::ProxyForbidden);
             }
             Beginning::V1 => read_v1(input),
@@ -159,51 +133,40 @@ impl Preface {
         let Some(ProxyHeader { length, route }) = header.map_err(RequestError::ProxyHeader)? else {
             return Ok(PrefaceStep::More);
         };
-        buffers.input.consume(length);
+        connection.consume(length);
         if let Some(route) = route {
-            debug!("{} is {} by PROXY protocol", connection.peer, route.source);
-            connection.peer = Peer::Tcp(route.source);
-            connection.local = Local::Tcp(route.destination);
-            connection.proxied = true;
+            let peer = connection.peer();
+            debug!("{peer} is {} by PROXY protocol", route.source);
+            let (source, destination) = (Peer::Tcp(route.source), Local::Tcp(route.destination));
+            connection
+                .identity_mut()
+                .become_proxied(source, destination);
         }
         Ok(PrefaceStep::Next(self.after_proxy_header()))
     }
 
-    /// Tells TLS from what else a client may speak.
-    fn look_at_first_byte(&self, connection: &Connection, buffers: &Buffers) -> PrefaceStep {
-        match buffers.input.filled().first() {
-            None => PrefaceStep::More,
-            Some(&HANDSHAKE_RECORD) => PrefaceStep::Next(Some(PrefaceState::Hello)),
-            Some(first) if first.is_ascii_alphabetic() => {
-                PrefaceStep::End(PrefaceOutcome::Refused(RequestError::WithoutTls))
-            }
-            Some(_) => {
-                debug!("{} speaks neither TLS nor HTTP", connection.peer);
-                PrefaceStep::End(PrefaceOutcome::Gone)
-            }
-        }
-    }
-
     /// Puts TLS on top of the socket.
-    fn begin_tls(&self, connection: &mut Connection, buffers: &mut Buffers) -> PrefaceStep {
+    fn begin_tls(&self, connection: &mut Connection) -> PrefaceStep {
         let Some(tls) = &self.tls else {
             return PrefaceStep::Next(None);
         };
-        let socket = Arc::clone(&connection.transport);
-        let session = TlsSession::new(tls, socket, buffers.input.filled());
-        buffers.input.clear();
+        let socket = Arc::clone(connection.transport().socket());
+        let unread = connection.unread();
+        let length = unread.len();
+        let session = TlsSession::new(tls, socket, unread);
+        connection.consume(length);
         match session {
             Ok(session) => {
-                connection.transport = Arc::new(Transport::Tls(Box::new(session)));
+                connection.begin_tls(session);
                 PrefaceStep::Next(Some(PrefaceState::Handshake))
             }
             Err(error) => fail(connection, &error),
         }
     }
 
-    /// Whether `peer` may name other clients. The permissions of a socket file have let in who comes
-    /// by it.
-    fn admits(&self, peer: Peer) -> bool {
+    /// Whether `peer` may name other clients. The permissions of a socket file have admitted the peers
+    /// that use it.
+    fn may_name_clients(&self, peer: Peer) -> bool {
         match peer {
             Peer::Unix => true,
             Peer::Tcp(address) => self.proxies.contains(address.ip()),
@@ -211,35 +174,46 @@ impl Preface {
     }
 }
 
+/// Tells TLS from what else a client may speak.
+fn look_at_first_byte(connection: &Connection) -> PrefaceStep {
+    match connection.unread().first() {
+        None => PrefaceStep::More,
+        Some(&HANDSHAKE_RECORD) => PrefaceStep::Next(Some(PrefaceState::Hello)),
+        Some(first) if first.is_ascii_alphabetic() => {
+            PrefaceStep::End(PrefaceOutcome::Refused(RequestError::WithoutTls))
+        }
+        Some(_) => {
+            debug!("{} speaks neither TLS nor HTTP", connection.peer());
+            PrefaceStep::End(PrefaceOutcome::Gone)
+        }
+    }
+}
+
 fn shake_hands(connection: &mut Connection) -> PrefaceStep {
-    let stream = Arc::clone(&connection.transport);
-    let Transport::Tls(session) = &*stream else {
+    let Transport::Tls(session) = connection.transport() else {
         return PrefaceStep::Next(None);
     };
     match session.shake_hands() {
         Handshake::Done => {
-            connection.trust.secure = true;
-            connection.readable = true;
+            connection.become_secure();
             PrefaceStep::Next(None)
         }
         Handshake::Waiting => {
-            connection.readable = false;
-            connection.hung_up = false;
+            connection.found_empty();
             PrefaceStep::End(PrefaceOutcome::Waiting)
         }
         Handshake::Gone => PrefaceStep::End(PrefaceOutcome::Gone),
         Handshake::Failed(error) => {
-            // What the client still sends is not worth deciphering.
-            connection.transport = Arc::clone(session.socket());
+            connection.drop_tls();
             fail(connection, &error)
         }
     }
 }
 
-/// Tells why there is no TLS with a client. Only the lack of a good certificate is a matter for the
-/// one who has asked for certificates: the rest is scanners and old clients.
+/// Logs why there is no TLS with a client. Only the lack of a good certificate concerns the operator, who
+/// has asked for certificates: the rest is scanners and old clients.
 fn fail(connection: &Connection, error: &rustls::Error) -> PrefaceStep {
-    let peer = connection.peer;
+    let peer = connection.peer();
     match error {
         rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
             warn!("TLS handshake with {peer} failed: {error} (cert_reqs)");
@@ -247,27 +221,4 @@ fn fail(connection: &Connection, error: &rustls::Error) -> PrefaceStep {
         _ => debug!("TLS handshake with {peer} failed: {error}"),
     }
     PrefaceStep::End(PrefaceOutcome::Failed)
-}
-
-/// Reads once; false when there is nothing now, an error when there never will be.
-fn read_more(connection: &mut Connection, buffers: &mut Buffers) -> io::Result<bool> {
-    if !connection.readable && !connection.hung_up {
-        return Ok(false);
-    }
-    let space = buffers.input.space();
-    let room = space.len();
-    match connection.transport.read(space) {
-        Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Ok(count) => {
-            buffers.input.fill(count);
-            connection.readable = count == room;
-            Ok(true)
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            connection.readable = false;
-            connection.hung_up = false;
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
 }

@@ -1,8 +1,8 @@
-//! The header of the PROXY protocol, version 1 and 2, with which a proxy begins a connection to say
-//! whose it is (HAProxy's doc/proxy-protocol.txt). Bytes in, addresses out; no I/O.
+//! The header of the PROXY protocol, version 1 and 2, with which a proxy names the client of a connection
+//! (HAProxy's doc/proxy-protocol.txt). Bytes in, addresses out; no I/O.
 //!
-//! The protocol knows no mark that a connection has no header: a client's own request cannot begin
-//! with one, so what does not look like a header is the client's.
+//! A connection without a header has no mark of that. But no HTTP request can begin like a header, so anything that
+//! does not look like one is the client's.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -137,7 +137,7 @@ pub(crate) fn read_v2(input: &[u8]) -> Result<Option<ProxyHeader>, Malformed> {
         _ if is_local => None,
         0x11 => Some(route_v4(addresses)?),
         0x21 => Some(route_v6(addresses)?),
-        // Unspecified, or a Unix socket of the proxy's: there is no address that would tell more.
+        // Unspecified, or a Unix socket of the proxy's: there is no address that would say more.
         0x00 | 0x31 => None,
         _ => return Err(Malformed("the transport is not TCP")),
     };

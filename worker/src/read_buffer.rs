@@ -1,4 +1,4 @@
-//! The bytes read from a client and not yet used.
+//! The bytes that were read from a client and not used yet.
 
 /// How much is read from a socket at a time.
 const PIECE: usize = 16 * 1024;

@@ -20,7 +20,9 @@ impl ReadyQueue {
     pub(crate) fn push(&self, connection: Box<Connection>) {
         let mut queue = self.lock();
         let mut place = queue.len();
-        while place > 0 && queue[place - 1].whole_at > connection.whole_at {
+        while place > 0
+            && queue[place - 1].lifecycle().ready_at() > connection.lifecycle().ready_at()
+        {
             place -= 1;
         }
         queue.insert(place, connection);
@@ -49,7 +51,9 @@ impl ReadyQueue {
 
     /// Since when the first has waited.
     pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.lock().front().map(|first| first.whole_at)
+        self.lock()
+            .front()
+            .map(|first| first.lifecycle().ready_at())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -82,12 +86,15 @@ mod tests {
     use oxicorn_common::request::{Local, Peer};
 
     use super::*;
-    use crate::transport::Transport;
+    use crate::connection::ThreadWork;
+    use crate::socket::Socket;
 
     fn waiting_since(moment: Instant) -> Box<Connection> {
         let (stream, _) = mio::net::UnixStream::pair().expect("a socket pair");
-        let mut connection = Connection::new(Transport::Unix(stream), Peer::Unix, Local::Unix);
-        connection.whole_at = moment;
+        let mut connection = Connection::new(Socket::Unix(stream), Peer::Unix, Local::Unix);
+        connection
+            .lifecycle_mut()
+            .await_thread(ThreadWork::Respond, moment);
         Box::new(connection)
     }
 
@@ -101,12 +108,26 @@ mod tests {
             queue.push(waiting_since(at(millis)));
         }
         assert_eq!((queue.len(), queue.oldest()), (5, Some(at(1))));
-        assert!(queue.pop_last_if(|last| last.whole_at < at(4)).is_none());
-        assert!(queue.pop_last_if(|last| last.whole_at == at(4)).is_some());
-        let even = queue.take_all(|it| it.whole_at != at(1) && it.whole_at != at(3));
-        assert!(even.iter().map(|it| it.whole_at).eq([at(2), at(4)]));
+        assert!(
+            queue
+                .pop_last_if(|last| last.lifecycle().ready_at() < at(4))
+                .is_none()
+        );
+        assert!(
+            queue
+                .pop_last_if(|last| last.lifecycle().ready_at() == at(4))
+                .is_some()
+        );
+        let even = queue.take_all(|it| {
+            it.lifecycle().ready_at() != at(1) && it.lifecycle().ready_at() != at(3)
+        });
+        assert!(
+            even.iter()
+                .map(|it| it.lifecycle().ready_at())
+                .eq([at(2), at(4)])
+        );
         let left = std::iter::from_fn(|| queue.pop());
-        assert!(left.map(|it| it.whole_at).eq([at(1), at(3)]));
+        assert!(left.map(|it| it.lifecycle().ready_at()).eq([at(1), at(3)]));
         assert!(queue.is_empty());
     }
 }

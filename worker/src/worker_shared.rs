@@ -14,11 +14,12 @@ use oxicorn_common::request::{Peer, RequestHead};
 use oxicorn_common::scoreboard::{Slot, SlotState, ThreadStats};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
-use crate::access_record::AccessRecord;
+use crate::connection::Connection;
 use crate::connection_limit::most_connections;
 use crate::http::Rules;
 use crate::in_flight::InFlight;
 use crate::ready_queue::ReadyQueue;
+use crate::response::AccessRecord;
 
 /// A worker beats once a second at least; one that has not for so many milliseconds is stopped or stuck.
 const LONGEST_SILENCE: u64 = 3000;
@@ -136,6 +137,15 @@ impl WorkerShared {
         self.draining.load(Ordering::Relaxed)
     }
 
+    /// Whether a response may invite its client to go on. A sibling can go on with a connection, unless its
+    /// keys are here.
+    pub(crate) fn keeps_alive(&self, is_tls: bool) -> bool {
+        let is_leaving = self.closing.load(Ordering::Relaxed) || (is_tls && self.is_draining());
+        // This worker is full, and a client waits for a place.
+        let is_wanted = self.place_wanted.load(Ordering::Relaxed);
+        !self.settings.keepalive.is_zero() && !is_leaving && !is_wanted
+    }
+
     pub(crate) fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.slot().set_state(SlotState::Draining);
@@ -202,6 +212,13 @@ impl WorkerShared {
             pid: std::process::id(),
         };
         logging::access(&self.access_format, &entry);
+    }
+
+    /// The response under way is over, all of it sent or not: logs it.
+    pub(crate) fn conclude(&self, connection: &mut Connection, now: Instant) {
+        if let Some((head, peer, record)) = connection.end_record() {
+            self.log_access(head, &peer, &record, now);
+        }
     }
 
     /// Counts a request towards `max_requests`.

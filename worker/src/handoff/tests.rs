@@ -6,7 +6,7 @@ use nix::sys::socket::{ControlMessage, sendmsg};
 use oxicorn_common::Settings;
 
 use super::*;
-use crate::connection::Received;
+use crate::connection::{Received, ThreadWork};
 use crate::http::Rules;
 
 /// Most descriptors that a packet can have (unix(7)).
@@ -17,18 +17,14 @@ fn passed_on(request: &[u8]) -> Option<Vec<u8>> {
     let handoff = Handoff::new().expect("a socket pair");
     let (mut client, server) = UnixStream::pair().expect("a socket pair");
     client.write_all(request).expect("sent");
-    let mut connection = Connection::new(Transport::Unix(server), Peer::Unix, Local::Unix);
-    connection.readable = true;
-    let mut buffers = Box::<Buffers>::default();
-    let rules = Rules::from(&Settings::default());
-    let received = connection.receive(&mut buffers, &rules);
+    let mut connection = Connection::new(Socket::Unix(server), Peer::Unix, Local::Unix);
+    let received = connection.receive(&Rules::from(&Settings::default()));
     assert!(matches!(received, Received::Request), "{received:?}");
-    connection.buffers = Some(buffers);
     if !pass_ready(&handoff, &connection) {
         return None;
     }
     let got = take(&handoff).expect("no error").expect("a connection");
-    Some(got.buffers.expect("bytes").input.filled().to_vec())
+    Some(got.unread().to_vec())
 }
 
 #[test]
@@ -56,23 +52,26 @@ fn a_request_keeps_its_place() {
     assert!(!holds_older(&handoff, None));
     let start = Instant::now();
     let (_client, server) = UnixStream::pair().expect("a socket pair");
-    let mut sent = Connection::new(Transport::Unix(server), Peer::Unix, Local::Unix);
-    sent.buffers = Some(Box::default());
-    sent.whole_at = start - Duration::from_secs(5);
+    let mut sent = Connection::new(Socket::Unix(server), Peer::Unix, Local::Unix);
+    sent.set_buffers(Box::default());
+    let ready_at = start - Duration::from_secs(5);
+    let lifecycle = sent.lifecycle_mut();
+    lifecycle.await_thread(ThreadWork::Respond, ready_at);
     assert!(pass_ready(&handoff, &sent));
     assert!(holds_older(&handoff, None));
     assert!(holds_older(&handoff, Some(start)));
     assert!(!holds_older(&handoff, Some(start - Duration::from_secs(6))));
     let got = take(&handoff).expect("no error").expect("a connection");
-    let error = got.whole_at.max(sent.whole_at) - got.whole_at.min(sent.whole_at);
+    let arrived = got.lifecycle().ready_at();
+    let error = arrived.max(ready_at) - arrived.min(ready_at);
     assert!(
-        got.keeps_place && error < Duration::from_secs(1),
+        got.lifecycle().keeps_place() && error < Duration::from_secs(1),
         "{error:?}"
     );
     assert!(!holds_older(&handoff, None));
     assert!(pass(&handoff, &sent));
     let got = take(&handoff).expect("no error").expect("a connection");
-    assert!(!got.keeps_place);
+    assert!(!got.lifecycle().keeps_place());
     // A process died between the count and the packet.
     handoff.note_sent();
     assert!(holds_older(&handoff, None) && !holds_older(&handoff, Some(start)));
@@ -96,22 +95,28 @@ fn a_connection_arrives_as_who_it_was() {
         ),
         (Peer::Unix, Local::Unix),
     ] {
-        for preface_state in [None, Some(PrefaceState::Entrance)] {
+        for in_preface in [false, true] {
             let proxied = peer != Peer::Unix;
             let (mut client, server) = UnixStream::pair().expect("a socket pair");
-            let mut sent = Connection::new(Transport::Unix(server), peer, local);
-            (sent.preface_state, sent.proxied) = (preface_state, proxied);
-            let mut buffers = Box::<Buffers>::default();
+            let mut sent = Connection::new(Socket::Unix(server), peer, local);
+            if !in_preface {
+                sent.lifecycle_mut().resume();
+            }
+            if proxied {
+                sent.identity_mut().become_proxied(peer, local);
+            }
+            let mut buffers = Box::<RequestBuffers>::default();
             buffers.input.refill(b"unread");
-            sent.buffers = Some(buffers);
+            sent.set_buffers(buffers);
             assert!(pass(&handoff, &sent));
             drop(sent);
             let got = take(&handoff).expect("no error").expect("a connection");
-            assert_eq!((got.peer, got.local), (peer, local));
-            assert_eq!((got.preface_state, got.proxied), (preface_state, proxied));
-            let input = &got.buffers.expect("bytes").input;
-            assert_eq!(input.filled(), b"unread");
-            got.transport.write(b"still here").expect("sent");
+            let identity = got.identity();
+            assert_eq!((identity.peer(), identity.local()), (peer, local));
+            assert_eq!(identity.is_proxied(), proxied);
+            assert_eq!(got.is_in_preface(), in_preface);
+            assert_eq!(got.unread(), b"unread");
+            got.transport().write(b"still here").expect("sent");
             let mut said = [0; 10];
             client.read_exact(&mut said).expect("the connection lives");
             assert_eq!(&said, b"still here");
@@ -120,14 +125,14 @@ fn a_connection_arrives_as_who_it_was() {
 }
 
 /// A TCP connection: the client's side, ours, and where it came in.
-fn accepted() -> (std::net::TcpStream, Transport, SocketAddr, SocketAddr) {
+fn accepted() -> (std::net::TcpStream, Socket, SocketAddr, SocketAddr) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let local = listener.local_addr().expect("an address");
     let client = std::net::TcpStream::connect(local).expect("it listens");
     let (server, peer) = listener.accept().expect("a connection");
     (
         client,
-        Transport::Tcp(TcpStream::from_std(server)),
+        Socket::Tcp(TcpStream::from_std(server)),
         peer,
         local,
     )
@@ -192,6 +197,6 @@ fn rubbish_costs_one_packet() {
     assert!(pass(&handoff, &sent));
     drop(sent);
     let got = take(&handoff).expect("no error").expect("the connection");
-    assert_eq!(got.peer, Peer::Tcp(peer));
+    assert_eq!(got.peer(), Peer::Tcp(peer));
     assert_eq!((copies(pipe), copies(listening)), (1, 1));
 }

@@ -1,15 +1,15 @@
-//! Which server a request means: `uri-host [":" port]` (RFC 9110 section 7.2), from the target
-//! where that has an authority, from the field `Host` otherwise (RFC 9112 section 3.3).
+//! Which server a request means: `uri-host [":" port]` (RFC 9110 section 7.2), from the target where that has an
+//! authority, from the field `Host` otherwise (RFC 9112 section 3.3).
 //!
-//! Two readers that take different servers for the one that is meant serve one tenant's page for
-//! another's; so what is no host is refused, and `Host` never says otherwise than the target.
+//! Two readers that disagree on the server serve one tenant's page for another's. So anything that is no host is
+//! rejected, and afterwards `Host` always agrees with the target.
 
 use std::net::Ipv6Addr;
 
 use oxicorn_common::request::{RequestHead, Span, Version};
 
 use super::RequestError;
-use super::rules::PeerTrust;
+use super::peer_trust::PeerTrust;
 use super::target::{Absolute, are_uri_bytes};
 
 const HOST: &[u8] = b"host";

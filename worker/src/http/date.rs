@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The current date as IMF-fixdate, with the moment it must be made anew.
+/// The current date as IMF-fixdate, with the time at which it must be made again.
 #[derive(Debug)]
 pub(crate) struct DateCache {
     text: String,

@@ -1,4 +1,4 @@
-//! Responses on their way out: the head, and how the body is framed (RFC 9112 section 6).
+//! Writes the head of a response, and decides how its body is framed (RFC 9112 section 6).
 
 use http::StatusCode;
 use oxicorn_common::request::Version;

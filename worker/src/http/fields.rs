@@ -1,9 +1,8 @@
-//! Which fields of a request the application gets to see, and which of them say that the client
-//! speaks TLS to a proxy.
+//! Which fields of a request reach the application, and which of them say that the client speaks TLS to a proxy.
 //!
-//! Whoever maps names to variables, as WSGI does, cannot tell `X_A` from `X-A`. A client could so
-//! put words into the mouth of a proxy that only sets, or only removes, one of the two. Fields
-//! are taken away here, before anything else looks at them.
+//! An application that maps names to variables, as WSGI does, cannot tell `X_A` from `X-A`. A client could use
+//! that to forge a field that a proxy sets or removes. Such fields are taken away here, before anything else looks
+//! at them.
 
 use std::net::IpAddr;
 
@@ -13,7 +12,7 @@ use oxicorn_common::request::{Peer, RequestHead, Scheme, Span};
 use oxicorn_common::settings::{HeaderMap, Peers};
 
 use super::RequestError;
-use super::rules::PeerTrust;
+use super::peer_trust::PeerTrust;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FieldPolicy {

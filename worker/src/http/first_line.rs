@@ -1,10 +1,10 @@
-//! What can be told of a request that cannot be read.
+//! What the log can say of a request that cannot be read.
 
 use oxicorn_common::request::{RequestHead, Span};
 
 use super::head::span_within;
 
-/// Of a line that is no request line, the log tells no more.
+/// The log says no more of a line that is no request line.
 const LINE_IN_LOG: usize = 1024;
 
 /// Makes a head of a request that cannot be read: its first line, and the method if that is one. It

@@ -1,5 +1,5 @@
-//! How long the body is and what becomes of the connection: the fields that frame a message
-//! (RFC 9112 sections 6 and 9), read in one pass.
+//! How long the body is, and whether the connection is kept: the fields that frame a message (RFC 9112 sections 6
+//! and 9), read in one pass.
 
 use oxicorn_common::request::{RequestHead, Version};
 

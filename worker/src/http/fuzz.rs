@@ -1,5 +1,5 @@
-//! Requests that nobody has thought of: put together by chance from what requests are made of, and
-//! spoiled a little. However they are cut, the same must come of them, and what is taken must be sound.
+//! Random requests, put together from what requests are made of, and spoiled a little. However they are split,
+//! the result must be the same, and a request that is accepted must be sound.
 //!
 //! `OXICORN_FUZZ_ROUNDS` is how many, and `OXICORN_FUZZ_SEED` where they begin.
 

@@ -1,5 +1,5 @@
-//! The head of a request: finds its end line by line, so that every limit is known early, then has
-//! httparse read it, and adds what RFC 9112 asks of a server beyond that.
+//! The head of a request. Finds its end line by line, so that every limit holds before a line is complete; then
+//! httparse reads it, and what RFC 9112 asks of a server beyond that is checked here.
 
 use std::mem::MaybeUninit;
 

@@ -1,5 +1,5 @@
-//! Heads that a strict reader refuses, where the settings let them pass: they are written anew as
-//! heads that it takes, so that there is one reader and one idea of where a request ends.
+//! Heads that a strict reader rejects and that the settings permit. They are rewritten as strict heads, so that
+//! there is one reader, and one idea of where a request ends.
 
 use oxicorn_common::Settings;
 
@@ -33,7 +33,7 @@ impl From<&Settings> for HeadLeniency {
 }
 
 impl HeadLeniency {
-    /// Whether a head may have to be written anew.
+    /// Whether a head may have to be rewritten.
     pub(crate) fn rewrites(self) -> bool {
         self.folding || self.field_spaces || self.casefold || self.any_version
     }

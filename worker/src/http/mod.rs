@@ -1,13 +1,12 @@
-//! HTTP/1.1 after RFC 9110 and RFC 9112, without I/O: bytes in, requests out; responses in, bytes
-//! out. httparse reads the head; framing is ours and strict, because two parsers that disagree on
-//! where a request ends are how requests are smuggled.
+//! HTTP/1.1 per RFC 9110 and RFC 9112, without I/O: bytes to requests, responses to bytes. httparse reads the
+//! head. Framing is our own and strict: two parsers that disagree on where a request ends make request smuggling
+//! possible.
 
 mod authority;
 pub(crate) mod chunked;
 pub(crate) mod date;
 pub(crate) mod encode;
 pub(crate) mod error;
-mod error_response;
 pub(crate) mod fields;
 mod first_line;
 pub(crate) mod framing;
@@ -16,6 +15,7 @@ mod fuzz;
 pub(crate) mod head;
 pub(crate) mod lenient;
 pub(crate) mod limits;
+mod peer_trust;
 pub(crate) mod request_decoder;
 pub(crate) mod rules;
 pub(crate) mod server_field;
@@ -25,7 +25,7 @@ mod target;
 pub(crate) mod token;
 
 pub(crate) use error::RequestError;
-pub(crate) use error_response::ErrorResponse;
 pub(crate) use limits::Limits;
+pub(crate) use peer_trust::PeerTrust;
 pub(crate) use request_decoder::{Decoded, RequestDecoder};
-pub(crate) use rules::{PeerTrust, Rules};
+pub(crate) use rules::Rules;

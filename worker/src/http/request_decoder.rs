@@ -1,5 +1,5 @@
-//! A request on its way in: a state machine over the bytes of one connection, without I/O but for
-//! the spooling of long bodies.
+//! Makes requests of the bytes of one connection: a state machine without I/O, but for long bodies, which it
+//! writes to files.
 //!
 //! ```text
 //!   Head --whole head--> Body --whole body--> Decoded::Request, and Head again
@@ -113,7 +113,7 @@ impl RequestDecoder {
         }
     }
 
-    /// The request is refused: makes `head` what there is to tell of it, which may be no more than
+    /// The request is refused: `head` becomes what there is to log of it, which may be no more than
     /// the line that it began with. Whether it is a whole one.
     pub(crate) fn refuse(&mut self, buffer: &ReadBuffer) -> bool {
         if !self.has_head {

@@ -17,15 +17,6 @@ pub(crate) struct Rules {
     pub(crate) storage: Arc<BodyStorage>,
 }
 
-/// What is known of whoever sends a request before its first byte.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct PeerTrust {
-    /// It may speak for clients; see [`FieldPolicy::trusts`].
-    pub(crate) trusted: bool,
-    /// It came over TLS.
-    pub(crate) secure: bool,
-}
-
 impl From<&Settings> for Rules {
     fn from(settings: &Settings) -> Self {
         Self {

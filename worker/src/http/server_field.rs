@@ -1,4 +1,4 @@
-//! The field `Server` of this process: it has one generation of settings, and every response has the field.
+//! The `Server` field of every response. It is chosen once per process, because a process has one generation of settings.
 
 use std::sync::OnceLock;
 

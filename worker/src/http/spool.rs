@@ -1,8 +1,8 @@
-//! Where a body goes while it arrives: memory at first, an unlinked temporary file when it is too
-//! long for that, or when the memory for all bodies is used up.
+//! Keeps a body while it arrives: in memory at first, in an unlinked temporary file when it is too long for that,
+//! or when the memory for all bodies is used up.
 //!
 //! ```text
-//!   socket --> buffer of the body, as long as it is to be                  (memory)
+//!   socket --> buffer of the body, as long as the body will be             (memory)
 //!   socket --> scratch buffer, one for all that arrive --> file            (file)
 //! ```
 

@@ -1,5 +1,4 @@
-//! Where bodies are kept while they arrive, and until nobody needs them any more: the memory that
-//! they share, and the directory for those that are too long for it.
+//! The memory that all bodies of a worker share, and the directory for bodies that are too long for it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -36,7 +35,7 @@ pub(crate) enum StorageError {
     File(SpoolDirectory, #[source] io::Error),
 }
 
-/// The directory for files, and whether somebody has chosen it.
+/// The directory for files, and whether a setting names it.
 #[derive(Debug, Clone)]
 pub(crate) struct SpoolDirectory {
     path: PathBuf,

@@ -1,44 +1,82 @@
-//! Which connections get in, and which go when there is no room.
+//! Which connections get in, and which idle ones are closed for them when the worker is full.
 
 use std::io;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{debug, warn};
 
-use super::{AWAY, Reactor, TableEntry};
-use crate::connection::{Awaited, Connection};
+use super::Reactor;
+use crate::connection::{Connection, ConnectionState};
 use crate::handoff;
 
-/// How long a client whom a response has invited to go on, or who has just come, is left alone.
+/// How long a client that has just had a response, or has just come, counts as about to send something.
 const INVITED: Duration = Duration::from_secs(1);
-/// Between two looks at the door without being woken for it.
-const LOOK_AT_DOOR: Duration = Duration::from_secs(1);
-/// When to look again whether somebody waits at the door of a full house.
+/// Between two looks at the listeners without being woken for one.
+const LOOK_AT_LISTENERS: Duration = Duration::from_secs(1);
+/// When to look again whether a client waits at the listener of a full worker.
 const FULL: Duration = Duration::from_millis(50);
 /// The same where siblings have places.
 const LEAVE_IT_TO_SIBLINGS: Duration = Duration::from_millis(10);
 /// The same where the process has no descriptors left.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
+/// When a worker that was full accepts again.
+#[derive(Debug)]
+pub(super) struct Pause {
+    /// Not before then, unless a place gets free.
+    until: Option<Instant>,
+    /// The clients that wait were left to siblings a moment ago.
+    left_to_siblings: bool,
+    /// When to look at the listeners without being woken for one.
+    look_at: Instant,
+    /// No warning before then.
+    warn_after: Instant,
+}
+
+impl Pause {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            until: None,
+            left_to_siblings: false,
+            look_at: now,
+            warn_after: now,
+        }
+    }
+
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// A place has become free.
+    pub(super) fn end(&mut self) {
+        self.until = None;
+    }
+}
+
 impl Reactor {
+    /// Listens, unless the worker drains or pauses. What siblings have given away is taken only when a
+    /// thread is `free` for it.
+    pub(super) fn open_listeners(&mut self, free: bool) -> io::Result<()> {
+        let is_over = |until| self.now >= until;
+        let accepts = self.drain.is_none() && self.accepting.until.is_none_or(is_over);
+        if accepts {
+            // A time that is past would have the poll never wait.
+            self.accepting.end();
+        }
+        let takes_over = accepts && free && self.has_place();
+        self.acceptor.set_open(accepts, takes_over)
+    }
+
     /// Takes in a connection that is new to this worker.
-    pub(crate) fn admit(&mut self, mut connection: Box<Connection>) {
-        connection.token = self.table.insert(AWAY);
-        self.preface.doubt(&mut connection);
-        if connection.preface_state.is_some() {
-            connection.preface_state = self.preface.first();
-        }
-        connection.trust.trusted = connection.is_trusted(&self.shared.rules);
-        let awaited = match connection.preface_state {
-            Some(_) => Awaited::Preface,
-            None => Awaited::Head,
-        };
-        if !connection.keeps_place {
-            connection.await_within(awaited, self.now, self.shared.settings.header_timeout);
-        }
+    pub(super) fn admit(&mut self, mut connection: Box<Connection>) {
+        self.table.add(&mut connection);
+        self.preface.verify(&mut connection);
+        connection.find_trust(&self.shared.rules);
+        let (first, timeout) = (self.preface.first(), self.shared.settings.header_timeout);
+        connection.lifecycle_mut().admit(first, self.now, timeout);
         self.count_connections();
-        match connection.refused.take() {
+        match connection.take_refused() {
             Some(error) => self.refuse(connection, &error),
             None => self.place(connection),
         }
@@ -51,7 +89,7 @@ impl Reactor {
         for _ in 0..most {
             // What a sibling gave away is not in the way of others: it may wait where it is.
             if !self.has_place() && (is_handoff || !self.can_make_room()) {
-                if self.left_to_siblings && !is_handoff {
+                if self.accepting.left_to_siblings && !is_handoff {
                     self.give_to_sibling(index);
                 }
                 break;
@@ -74,8 +112,8 @@ impl Reactor {
                     self.note_lack_of_descriptors(lacks_descriptors);
                     if !(lacks_descriptors && self.can_make_room()) {
                         self.warn_of(&error);
-                        if !self.left_to_siblings {
-                            self.shut(OUT_OF_DESCRIPTORS);
+                        if !self.accepting.left_to_siblings {
+                            self.pause(OUT_OF_DESCRIPTORS);
                         }
                         break;
                     }
@@ -89,32 +127,27 @@ impl Reactor {
     }
 
     /// Gives the client that waits at a listener to a sibling that has a place: the kernel may have woken this worker
-    /// alone for it, and wakes nobody else for a client that waits already.
+    /// alone for it, and wakes no other for a client that waits already.
     fn give_to_sibling(&mut self, index: usize) {
         let Ok(Some(connection)) = self.acceptor.accept(index) else {
             return;
         };
         if handoff::pass(&self.handoff, &connection) {
-            self.left_to_siblings = false;
+            self.accepting.left_to_siblings = false;
         } else {
             // The queue is full: then there is one more than there are places for.
             self.admit(Box::new(connection));
         }
     }
 
-    /// Looks once a second whether somebody waits at the door: a sibling that was woken for them may be stopped, or
-    /// have no descriptor for them.
-    pub(super) fn look_at_door(&mut self) -> io::Result<()> {
-        if self.now < self.door_due {
+    /// Looks once a second whether a client waits at a listener, by joining its queue again. The kernel wakes one process
+    /// per connection: that one may have been killed at that moment, be stopped, or have no descriptor for it.
+    pub(super) fn look_at_listeners(&mut self) -> io::Result<()> {
+        if self.now < self.accepting.look_at {
             return Ok(());
         }
-        self.door_due = self.now + LOOK_AT_DOOR;
+        self.accepting.look_at = self.now + LOOK_AT_LISTENERS;
         self.acceptor.yield_to_siblings()
-    }
-
-    /// Whether the door is open: clients that wait there are worth a look.
-    pub(super) fn is_open(&self) -> bool {
-        self.drain.is_none() && self.shut_until.is_none_or(|until| self.now >= until)
     }
 
     /// Whether one more connection fits.
@@ -123,19 +156,19 @@ impl Reactor {
         self.table.len() + adopted < self.shared.most_connections
     }
 
-    /// Shuts the door until then, or until a place gets free.
-    fn shut(&mut self, timeout: Duration) {
-        self.shut_until = Some(self.now + timeout);
+    /// Accepts nothing for so long, or until a place gets free.
+    fn pause(&mut self, duration: Duration) {
+        self.accepting.until = Some(self.now + duration);
     }
 
     /// Siblings that have no room look here for some.
-    fn note_lack_of_descriptors(&self, lacks: bool) {
+    pub(super) fn note_lack_of_descriptors(&self, lacks: bool) {
         self.shared.slot().set_lacks_descriptors(lacks);
     }
 
     fn warn_of(&mut self, error: &io::Error) {
-        if self.now >= self.warn_after {
-            self.warn_after = self.now + Duration::from_secs(1);
+        if self.now >= self.accepting.warn_after {
+            self.accepting.warn_after = self.now + Duration::from_secs(1);
             warn!(
                 "cannot accept: {error}; {} connections are open here. Clients wait until one is closed.",
                 self.table.len()
@@ -143,29 +176,28 @@ impl Reactor {
         }
     }
 
-    /// A client waits at the door of a full house: whether a place can be had for it. Where none can, the
-    /// next response makes one, unless a sibling has one.
+    /// A client waits for a place: whether one can be had for it. Where none can, the next response makes
+    /// one, unless a sibling has one.
     fn can_make_room(&mut self) -> bool {
-        // Once: whoever still waits then has found no place there.
-        if !self.left_to_siblings && self.shared.has_sibling_with_room() {
-            self.left_to_siblings = true;
-            self.shut(LEAVE_IT_TO_SIBLINGS);
+        // Once: a client that still waits then has found no place there.
+        if !self.accepting.left_to_siblings && self.shared.has_sibling_with_room() {
+            self.accepting.left_to_siblings = true;
+            self.pause(LEAVE_IT_TO_SIBLINGS);
             return false;
         }
-        self.left_to_siblings = false;
+        self.accepting.left_to_siblings = false;
         if self.idlest().is_some() {
             return true;
         }
         self.shared.place_wanted.store(true, Ordering::Relaxed);
-        self.shut(FULL);
+        self.pause(FULL);
         false
     }
 
     /// Closes the connection that has been idle longest.
     fn make_room(&mut self) {
-        if let Some(token) = self.idlest()
-            && let TableEntry::Here(connection) = std::mem::replace(&mut self.table[token], AWAY)
-        {
+        let idlest = self.idlest();
+        if let Some(connection) = idlest.and_then(|token| self.table.take(token)) {
             debug!("no place for a new connection: closing an idle one");
             self.part(connection);
         }
@@ -174,65 +206,20 @@ impl Reactor {
     /// The connection that has been idle longest, or else the slowest head or preface. A client that was
     /// answered a moment ago, or has come a moment ago, is about to send something.
     fn idlest(&self) -> Option<usize> {
-        let idle = self.table.iter().filter_map(|(token, entry)| {
-            let TableEntry::Here(it) = entry else {
-                return None;
-            };
-            let rank = match it.awaited {
-                Awaited::Request => 0,
-                Awaited::Head | Awaited::Preface => u8::from(it.buffers.is_some()),
+        let idle = self.table.iter().filter_map(|(token, it)| {
+            let rank = match it.state() {
+                ConnectionState::Idle => 0,
+                ConnectionState::Head | ConnectionState::Preface(_) => {
+                    u8::from(it.buffers().is_some())
+                }
                 _ => return None,
             };
-            let since = it.awaited_since;
+            let since = it.lifecycle().since();
             let long_enough = self.now.saturating_duration_since(since) >= INVITED;
-            long_enough.then_some((rank, since, token))
+            long_enough.then_some((rank, since, token, it))
         });
-        let (_, _, token) = idle.min()?;
-        let has_input =
-            |entry: &TableEntry| matches!(entry, TableEntry::Here(it) if it.transport.has_input());
-        (!has_input(&self.table[token])).then_some(token)
-    }
-
-    /// Ends a connection and forgets it.
-    pub(crate) fn forget(&mut self, mut connection: Box<Connection>) {
-        // Closing would neither tell the client nor the poll, where another process has the socket.
-        if connection.is_shared() {
-            self.unregister(&mut connection);
-            connection.transport.shutdown(std::net::Shutdown::Both);
-        }
-        self.let_go(connection);
-    }
-
-    /// Forgets a connection, which may live on in a sibling; dropping the last handle closes the socket.
-    pub(crate) fn let_go(&mut self, mut connection: Box<Connection>) {
-        if connection.given_up {
-            self.given_up -= 1;
-        }
-        if std::mem::take(&mut connection.adopted) {
-            self.shared.adopted.fetch_sub(1, Ordering::SeqCst);
-        }
-        // The client has gone, or takes nothing any more, in the middle of a response.
-        let now = self.now;
-        connection.conclude(&self.shared, now);
-        if let Some(buffers) = connection.buffers.take() {
-            self.spare.keep(buffers);
-        }
-        if self.table.try_remove(connection.token).is_some() {
-            self.shut_until = None;
-            self.shared.place_wanted.store(false, Ordering::Relaxed);
-            self.note_lack_of_descriptors(false);
-            self.count_connections();
-        }
-    }
-
-    /// Says goodbye to a client that waits for nothing, and forgets it.
-    pub(crate) fn part(&mut self, connection: Box<Connection>) {
-        connection.transport.finish();
-        self.forget(connection);
-    }
-
-    pub(super) fn count_connections(&self) {
-        self.shared.slot().set_connections(self.table.len());
+        let (_, _, token, it) = idle.min_by_key(|&(rank, since, token, _)| (rank, since, token))?;
+        (!it.transport().socket().has_input()).then_some(token)
     }
 }
 

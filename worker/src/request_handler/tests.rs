@@ -10,9 +10,9 @@ use oxicorn_common::{App, Scoreboard, Settings, message};
 use http::StatusCode;
 
 use super::*;
-use crate::connection::Buffers;
+use crate::connection::RequestBuffers;
 use crate::http::Rules;
-use crate::transport::Transport;
+use crate::socket::Socket;
 
 const LONG: usize = 3 << 20;
 
@@ -30,37 +30,32 @@ fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
     let rules = Rules::from(&*shared.settings);
     let mut handler = RequestHandler::new(&shared, 0);
     let (mut client, server) = UnixStream::pair().expect("a socket pair");
-    let mut connection = Connection::new(Transport::Unix(server), Peer::Unix, Local::Unix);
-    let mut buffers = Box::<Buffers>::default();
+    let mut connection = Connection::new(Socket::Unix(server), Peer::Unix, Local::Unix);
+    connection.lifecycle_mut().resume();
+    let mut buffers = Box::<RequestBuffers>::default();
     buffers.input.refill(requests);
+    connection.set_buffers(buffers);
     let (mut got, mut piece) = (Vec::new(), vec![0; 1 << 16]);
-    while connection.phase != Phase::Dead {
-        match connection.phase {
-            Phase::Receiving if buffers.input.is_empty() => break,
-            Phase::Receiving => {
-                connection.receive(&mut buffers, &rules);
-                connection.buffers = Some(std::mem::take(&mut buffers));
+    loop {
+        match connection.state() {
+            ConnectionState::Idle if connection.unread().is_empty() => break,
+            ConnectionState::Idle => {
+                connection.receive(&rules);
+                let lifecycle = connection.lifecycle_mut();
+                lifecycle.await_thread(ThreadWork::Respond, Instant::now());
+            }
+            ConnectionState::Ready(_) => {
                 handler.serve(&mut connection, Instant::now());
             }
-            Phase::Sending => {
+            ConnectionState::Sending(after) => {
                 let count = client.read(&mut piece).expect("bytes to read");
                 got.extend_from_slice(&piece[..count]);
-                connection.phase = match connection.writer.flush(&connection.transport) {
-                    Ok(Flushed::Done) => Phase::after(connection.then),
-                    Ok(Flushed::NeedsPiece) => Phase::Ready,
-                    Ok(_) => Phase::Sending,
-                    Err(error) => panic!("{error}"),
-                };
+                if connection.flush(after).expect("sent") == Flushed::NeedsPiece {
+                    let lifecycle = connection.lifecycle_mut();
+                    lifecycle.await_thread(ThreadWork::NextPiece(after), Instant::now());
+                }
             }
-            Phase::Ready => {
-                handler.serve(&mut connection, Instant::now());
-            }
-            Phase::Lingering | Phase::Dead => break,
-        }
-        if connection.phase == Phase::Receiving
-            && let Some(used) = connection.buffers.take()
-        {
-            buffers = used;
+            _ => break,
         }
     }
     drop(connection);

@@ -94,10 +94,9 @@ impl BlockingEstimator {
     /// The place of a request's kind: its method and its path up to the last slash, so that
     /// `/users/1` and `/users/2` are of one kind.
     pub(crate) fn slot_for(&self, connection: &Connection) -> usize {
-        let Some(buffers) = &connection.buffers else {
+        let Some(head) = connection.head() else {
             return 0;
         };
-        let head = &buffers.decoder.head;
         let target = head.target().as_bytes();
         let path = target
             .iter()

@@ -32,12 +32,9 @@ pub(super) fn wait(shared: &WorkerShared, over: &EventFd) -> nix::Result<()> {
 
 /// The same for a main thread that is the one request thread and leads, after a turn of the reactor.
 pub(super) fn attend_to_signals(shared: &WorkerShared, reactor: &mut Reactor) {
-    let is_due = reactor.interrupted || reactor.now >= reactor.signals_due;
-    if shared.settings.threads > 1 || !is_due {
+    if shared.settings.threads > 1 || !reactor.take_signals_due(TURN) {
         return;
     }
-    reactor.interrupted = false;
-    reactor.signals_due = reactor.now + TURN;
     if let Err(error) = signals::reclaim() {
         error!("the signals of the server cannot be taken back: {error}");
     }

@@ -42,7 +42,7 @@ impl ThreadPool {
         Self {
             shared,
             leader: LeaderInbox::new(waker),
-            requests: RequestSource::new(reactor.handoff.clone(), Arc::clone(&reactor.preface)),
+            requests: RequestSource::new(reactor.handoff().clone(), Arc::clone(reactor.preface())),
             leadership: Leadership::new(reactor),
             estimator: BlockingEstimator::default(),
             last_thread: AtomicUsize::new(0),
@@ -63,7 +63,7 @@ impl ThreadPool {
 
     /// Turns the reactor and runs what it brings, until somebody else leads and nothing waits.
     fn lead<'a>(&'a self, mut reactor: Lead<'a, Reactor>, handler: &mut RequestHandler<'_>) {
-        reactor.now = Instant::now();
+        reactor.set_now(Instant::now());
         loop {
             let mut next = None;
             if !reactor.is_due() {
@@ -104,16 +104,16 @@ impl ThreadPool {
         let forecast = self.estimator.forecast(kind);
         let before = before_call(self.leadership.idle(), others_wait, forecast);
         if before == BeforeCall::ShareReady {
-            reactor.share_ready();
+            reactor.share_requests();
         }
         // One look at the clock between two requests is enough for both.
-        let mut started = reactor.now;
+        let mut started = reactor.now();
         self.leadership
             .let_go(reactor, before == BeforeCall::Promote);
         loop {
             let ended = self.serve(&mut connection, kind, started, handler);
             if let Some(mut reactor) = self.leadership.try_lead() {
-                reactor.now = ended;
+                reactor.set_now(ended);
                 reactor.settle(connection);
                 return Some(reactor);
             }

@@ -43,7 +43,9 @@ impl RequestSource {
         let oldest = || shared.ready.oldest();
         if self.handoff.may_hold_any() && handoff::holds_older(&self.handoff, oldest()) {
             match self.take_over(shared, leader) {
-                Some(connection) if oldest().is_none_or(|it| connection.whole_at <= it) => {
+                Some(connection)
+                    if oldest().is_none_or(|it| connection.lifecycle().ready_at() <= it) =>
+                {
                     return Some(connection);
                 }
                 Some(connection) => shared.ready.push(connection),
@@ -80,8 +82,8 @@ impl RequestSource {
                 return None;
             }
         };
-        self.preface.doubt(&mut connection);
-        if connection.keeps_place && connection.receive_whole(&shared.rules) {
+        self.preface.verify(&mut connection);
+        if connection.lifecycle().keeps_place() && connection.receive_whole(&shared.rules) {
             shared.adopted.fetch_add(1, Ordering::SeqCst);
             return Some(connection);
         }

@@ -9,11 +9,10 @@ use http::StatusCode;
 use log::{error, warn};
 
 use super::TURN;
-use crate::access_record::AccessRecord;
-use crate::http::ErrorResponse;
 use crate::http::date::DateCache;
 use crate::in_flight::{CalledRequest, InFlight};
 use crate::reactor::Reactor;
+use crate::response::{AccessRecord, ResponseWriter};
 use crate::stack_trace;
 use crate::timed_call::CallTime;
 use crate::worker_shared::WorkerShared;
@@ -25,7 +24,7 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
     if limit.is_zero() {
         return TURN;
     }
-    let now = reactor.now;
+    let now = reactor.now();
     let mut next = TURN;
     for in_flight in &shared.in_flight {
         // Somebody may be in a debugger.
@@ -41,7 +40,7 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
                 age,
                 answered,
             } => {
-                reactor.given_up += 1;
+                reactor.count_timeout();
                 let line = call.line();
                 answer(shared, call, answered, now);
                 let thread = in_flight.thread().unwrap_or(0);
@@ -80,25 +79,20 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
     };
     if answered {
         // Where the end of the connection is the end of the body, the client is not to take this for it.
-        transport.reset();
+        transport.socket().reset();
     } else {
         let status = StatusCode::GATEWAY_TIMEOUT;
         let mut date = DateCache::new();
-        let mut response = ErrorResponse::new(status, "", Some(&call.head), date.at(now));
+        let mut writer = ResponseWriter::default();
+        let sent = writer.begin_error(status, "", Some(&call.head), date.at(now));
         // A socket that takes no hundred bytes belongs to a client that reads nothing.
-        let _ = response.writer.flush(&transport);
+        let _ = writer.flush(&transport);
         transport.finish();
-        let record = AccessRecord {
-            started: call.started.unwrap_or(now),
-            scheme: call.scheme,
-            variables: Vec::new(),
-            status: status.as_u16(),
-            fields: response.response.fields,
-            body_bytes: response.body_bytes,
-        };
+        let started = call.started.unwrap_or(now);
+        let record = AccessRecord::new(sent, started, call.scheme, Vec::new());
         shared.log_access(&call.head, &call.peer, &record, now);
     }
-    transport.shutdown(Shutdown::Both);
+    transport.socket().shutdown(Shutdown::Both);
 }
 
 fn stack_of(shared: &WorkerShared, thread: libc::pid_t) -> String {

@@ -4,8 +4,6 @@
 use std::thread;
 use std::time::Instant;
 
-use log::warn;
-
 use super::TURN;
 use super::pool::ThreadPool;
 use super::rules::{Caller, Tick, WatchdogAction, WatchdogRules};
@@ -55,13 +53,11 @@ fn look_at_caller(pool: &ThreadPool) -> Caller {
 /// Turns the reactor in place of the request threads, which are all inside the application: accepts, reads, sends,
 /// keeps deadlines. Requests that are whole wait for the first thread of any worker.
 fn lead(pool: &ThreadPool, reactor: &mut Reactor, needed: &dyn Fn() -> bool) {
-    reactor.now = Instant::now();
-    if let Err(error) = reactor.acceptor.yield_to_siblings() {
-        warn!("cannot watch a listener: {error}");
-    }
+    reactor.set_now(Instant::now());
+    reactor.yield_to_siblings();
     while needed() && !pool.is_over(reactor) {
         pool.take_back(reactor);
-        reactor.share_ready();
+        reactor.share_requests();
         if !pool.turn(reactor, TURN, false) {
             break;
         }

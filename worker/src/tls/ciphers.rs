@@ -1,6 +1,5 @@
-//! The setting `ciphers`: a list in OpenSSL's language (openssl-ciphers(1)), as far as it speaks of
-//! suites that rustls has. Those are the ones with forward secrecy and authenticated encryption;
-//! what else OpenSSL knows selects nothing here.
+//! The setting `ciphers`: a list in OpenSSL's language (openssl-ciphers(1)), for the suites that rustls has. Those
+//! have forward secrecy and authenticated encryption; anything else that OpenSSL knows selects nothing.
 
 use log::warn;
 use rustls::SupportedCipherSuite;

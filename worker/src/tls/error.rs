@@ -1,4 +1,4 @@
-//! Why TLS cannot be offered: the setting, the file, and what to do.
+//! Why TLS cannot be offered: which setting, which file, and what to do.
 
 use std::io;
 use std::path::PathBuf;

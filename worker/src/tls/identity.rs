@@ -56,7 +56,7 @@ pub(super) fn key(setting: &'static str, path: &Path) -> Result<PrivateKeyDer<'s
     })
 }
 
-/// The certificates of `path`, as those who vouch for others.
+/// The certificates of `path`, as roots of trust.
 pub(super) fn roots(setting: &'static str, path: &Path) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(setting, path)? {

@@ -6,8 +6,8 @@
 //!   worker   session    a connection's keys and buffers
 //! ```
 //!
-//! Nothing here waits: bytes that are there are read, decrypted, encrypted, and written as far as the
-//! socket takes them. Handshakes are made by the event loop.
+//! No thread waits in here: bytes that are there are read, decrypted, encrypted, and written as far as the socket
+//! takes them. The event loop makes the handshakes.
 
 mod ciphers;
 mod error;

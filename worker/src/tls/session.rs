@@ -1,8 +1,8 @@
-//! One connection over TLS: a socket, and the keys and buffers that stand before it. To the rest of
-//! the worker it reads and writes as a non-blocking socket does.
+//! One connection over TLS: a socket, and the keys and buffers on top of it. To the rest of the worker it reads
+//! and writes as a non-blocking socket does.
 //!
-//! The lock is for the one case in which two threads use a connection: the watchdog answers 504 for a
-//! request thread that does not come back.
+//! The lock is for the one case in which two threads use a connection: the leader answers 504 for a request thread
+//! that does not come back.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,12 +10,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustls::ServerConnection;
 
 use super::TlsConfig;
-use crate::transport::Transport;
+use crate::socket::Socket;
 
 #[derive(Debug)]
 pub(crate) struct TlsSession {
-    /// A plain one.
-    socket: Arc<Transport>,
+    socket: Arc<Socket>,
     state: Mutex<TlsState>,
 }
 
@@ -44,7 +43,7 @@ impl TlsSession {
     /// Begins a session on `socket`, from which `read` has been read already.
     pub(crate) fn new(
         tls: &TlsConfig,
-        socket: Arc<Transport>,
+        socket: Arc<Socket>,
         mut read: &[u8],
     ) -> Result<Self, rustls::Error> {
         let mut state = TlsState {
@@ -70,7 +69,7 @@ impl TlsSession {
     }
 
     /// The socket below.
-    pub(crate) fn socket(&self) -> &Arc<Transport> {
+    pub(crate) fn socket(&self) -> &Arc<Socket> {
         &self.socket
     }
 
@@ -123,15 +122,11 @@ impl TlsSession {
         self.lock().over
     }
 
-    /// Takes what fits the buffer, as long as the socket takes what is in it.
+    /// Takes what fits the buffer, as long as the socket takes what was in it before. [`TlsSession::flush`] sends it.
     pub(crate) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.lock();
         state.flush(&self.socket)?;
-        let count = state.tls.writer().write_vectored(parts)?;
-        match state.flush(&self.socket) {
-            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(count),
-        }
+        state.tls.writer().write_vectored(parts)
     }
 
     /// Sends what is in the buffer. `WouldBlock` when the socket does not take all of it.
@@ -164,7 +159,7 @@ impl TlsSession {
 
 impl TlsState {
     /// What has been decrypted, or else what the next bytes of the socket bring.
-    fn read_some(&mut self, socket: &Transport, into: &mut [u8]) -> io::Result<usize> {
+    fn read_some(&mut self, socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(into) {
                 // The end without TLS's word for it. HTTP has words of its own for what is whole.
@@ -203,7 +198,7 @@ impl TlsState {
         }
     }
 
-    fn flush(&mut self, socket: &Transport) -> io::Result<()> {
+    fn flush(&mut self, socket: &Socket) -> io::Result<()> {
         while self.tls.wants_write() {
             match self.tls.write_tls(&mut TlsWire::new(socket))? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
@@ -216,13 +211,13 @@ impl TlsState {
 
 /// The socket as rustls wants it.
 struct TlsWire<'a> {
-    socket: &'a Transport,
+    socket: &'a Socket,
     /// The last read has left room (epoll(7), question 9).
     emptied: bool,
 }
 
 impl<'a> TlsWire<'a> {
-    fn new(socket: &'a Transport) -> Self {
+    fn new(socket: &'a Socket) -> Self {
         let emptied = false;
         Self { socket, emptied }
     }

@@ -12,7 +12,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, crypto::ring};
 
 use super::*;
 use crate::http::encode::BodyFraming;
-use crate::response_writer::{Flushed, ResponseWriter};
+use crate::response::{Flushed, ResponseWriter};
+use crate::transport::Transport;
 
 /// Both ends, after the handshake; the client's socket does not block either.
 fn pair() -> (Transport, ClientConnection, UnixStream) {
@@ -24,14 +25,14 @@ fn pair() -> (Transport, ClientConnection, UnixStream) {
     settings.tls.keyfile = Some(key);
     let tls = TlsConfig::load(&settings).expect("files").expect("TLS");
     let (near, mut far) = UnixStream::pair().expect("a pair of sockets");
-    let session = TlsSession::new(&tls, Arc::new(Transport::Unix(near)), b"").expect("a session");
+    let session = TlsSession::new(&tls, Arc::new(Socket::Unix(near)), b"").expect("a session");
     let mut client = client_of(&certificate);
     while !matches!(session.shake_hands(), Handshake::Done) {
         client.write_tls(&mut far).expect("sent");
         assert!(!matches!(session.shake_hands(), Handshake::Failed(_)));
         take(&mut client, &mut far);
     }
-    (Transport::Tls(Box::new(session)), client, far)
+    (Transport::Tls(Arc::new(session)), client, far)
 }
 
 fn certify(certificate: &Path, key: &Path) {
@@ -89,7 +90,7 @@ fn nothing_is_over_before_it_is_sent() {
     // Somewhere on the way the socket is full just when the last piece is in the session's buffer.
     for length in (64 * 1024..512 * 1024).step_by(12 * 1024) {
         let mut writer = ResponseWriter::default();
-        writer.attach(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);
+        writer.add_body(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);
         let mut taken = 0;
         while writer.flush(&stream).expect("sent") != Flushed::Done {
             taken += take(&mut client, &mut far).0;

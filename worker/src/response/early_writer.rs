@@ -1,17 +1,20 @@
-//! What leaves for the client before the application has returned: early hints, and a response that
-//! the application writes instead of returning it (`write` of PEP 3333).
+//! What an application sends before it has returned: early hints, and a response that it writes instead of
+//! returning it (`write` of PEP 3333).
 
 use std::io;
 use std::time::{Duration, Instant};
 
-use oxicorn_common::response::{Fields, Response, ResponseBody};
+use log::error;
+use oxicorn_common::request::Request;
+use oxicorn_common::response::{Fields, Response};
 use oxicorn_common::{EarlyOutput, forks};
 
+use super::sent_head::SentHead;
+use super::writer::{Flushed, ResponseWriter};
 use crate::http::date::DateCache;
-use crate::http::encode::{BodyFraming, ResponseContext, encode_head, encode_hints};
+use crate::http::encode::{BodyFraming, ResponseContext, ResponseError, encode_hints};
 use crate::in_flight::InFlight;
 use crate::pace::{AckProgress, Pace};
-use crate::response_writer::{Flushed, ResponseWriter};
 use crate::transport::Transport;
 use crate::worker_shared::WorkerShared;
 
@@ -23,35 +26,88 @@ const PART: usize = 64 * 1024;
 /// Why a response that the application writes has come to an end.
 const TOO_SLOW: &str = "it takes its response too slowly (write_timeout, write_min_rate)";
 
-/// One request's way around its return value.
+/// What one request sends around its return value.
 pub(crate) struct EarlyWriter<'a> {
-    pub(crate) shared: &'a WorkerShared,
-    pub(crate) in_flight: &'a InFlight,
-    pub(crate) transport: &'a Transport,
-    pub(crate) writer: &'a mut ResponseWriter,
-    pub(crate) date: &'a mut DateCache,
-    pub(crate) asked: ResponseContext,
-    pub(crate) started: Instant,
-    pub(crate) begun: Option<SentHead>,
-    pub(crate) taking: AckProgress,
+    shared: &'a WorkerShared,
+    in_flight: &'a InFlight,
+    transport: &'a Transport,
+    writer: &'a mut ResponseWriter,
+    date: &'a mut DateCache,
+    asked: ResponseContext,
+    started: Instant,
+    sent_head: Option<SentHead>,
+    acknowledged: AckProgress,
     /// Of the client's time, after a wait for it. That runs out over all of them: each may end with
     /// the little room that a slow client has made.
-    pub(crate) left: Option<Duration>,
+    left: Option<Duration>,
     /// The client is gone, or its request's time is over.
-    pub(crate) lost: bool,
+    lost: bool,
 }
 
-/// A response whose head has left.
-#[derive(Debug)]
-pub(crate) struct SentHead {
-    pub(crate) framed: BodyFraming,
-    pub(crate) keep_alive: bool,
-    pub(crate) status: u16,
-    pub(crate) fields: Fields,
-    pub(crate) body_bytes: u64,
-}
+impl<'a> EarlyWriter<'a> {
+    /// For a request that has `started`; `asked` is what it says of its response.
+    pub(crate) fn new(
+        shared: &'a WorkerShared,
+        in_flight: &'a InFlight,
+        (transport, writer): (&'a Transport, &'a mut ResponseWriter),
+        date: &'a mut DateCache,
+        asked: ResponseContext,
+        started: Instant,
+    ) -> Self {
+        Self {
+            shared,
+            in_flight,
+            transport,
+            writer,
+            date,
+            asked,
+            started,
+            sent_head: None,
+            acknowledged: AckProgress::default(),
+            left: None,
+            lost: false,
+        }
+    }
 
-impl EarlyWriter<'_> {
+    /// Whether nothing more can reach the client.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    pub(crate) fn has_begun(&self) -> bool {
+        self.sent_head.is_some()
+    }
+
+    /// Begins the response that the application has returned, where none has begun. One that must not be
+    /// sent becomes a 500.
+    pub(crate) fn finish(mut self, response: &mut Response, request: &Request) -> SentHead {
+        if let Some(sent) = self.sent_head.take() {
+            return sent;
+        }
+        let begun = self.begin(response).unwrap_or_else(|reason| {
+            let (method, path) = (request.method(), request.path());
+            error!("Error handling request {method} {path}: {reason}");
+            *response = Response::failure();
+            self.begin(response)
+                .unwrap_or_else(|_| SentHead::empty(response.status))
+        });
+        SentHead {
+            fields: std::mem::take(&mut response.fields),
+            ..begun
+        }
+    }
+
+    fn begin(&mut self, response: &Response) -> Result<SentHead, ResponseError> {
+        // Not before: the server may have begun to stop while the application ran.
+        let keep_alive = self.asked.keep_alive && self.shared.keeps_alive(self.transport.is_tls());
+        let context = ResponseContext {
+            keep_alive,
+            ..self.asked
+        };
+        self.writer
+            .begin(response, context, self.date.at(self.started))
+    }
+
     pub(crate) fn send(&mut self, early: EarlyOutput<'_>) -> io::Result<()> {
         // The client is the worker's, not that of a process which the application has forked.
         if self.lost || forks::is_child() {
@@ -59,7 +115,7 @@ impl EarlyWriter<'_> {
         }
         let outcome = match early {
             EarlyOutput::Hints(fields) => self.hint(fields),
-            EarlyOutput::Head(response) => self.begin(response),
+            EarlyOutput::Head(response) => self.begin_early(response),
             EarlyOutput::Piece(data) => self.push(data),
         };
         if let Err(error) = &outcome {
@@ -69,31 +125,21 @@ impl EarlyWriter<'_> {
     }
 
     fn hint(&mut self, fields: &Fields) -> io::Result<()> {
-        if self.begun.is_some() || self.asked.version == oxicorn_common::Version::Http10 {
+        if self.has_begun() || self.asked.version == oxicorn_common::Version::Http10 {
             return Ok(());
         }
-        encode_hints(&mut self.writer.bytes, fields).map_err(refused)?;
+        encode_hints(self.writer.buffer(), fields).map_err(refused)?;
         self.flush(0)
     }
 
-    fn begin(&mut self, response: &Response) -> io::Result<()> {
-        if self.begun.is_some() {
+    fn begin_early(&mut self, response: &Response) -> io::Result<()> {
+        if self.has_begun() {
             return Err(refused("the response has begun already"));
         }
-        let date = self.date.at(self.started);
-        let out = &mut self.writer.bytes;
-        let (framed, keep_alive) = encode_head(out, response, self.asked, date).map_err(refused)?;
-        let length = match &response.body {
-            ResponseBody::Stream(stream) => stream.length,
-            _ => None,
-        };
-        self.writer.begin_stream(framed, length);
-        self.begun = Some(SentHead {
-            framed,
-            keep_alive,
-            status: response.status.as_u16(),
+        let sent = self.begin(response).map_err(refused)?;
+        self.sent_head = Some(SentHead {
             fields: response.fields.clone(),
-            body_bytes: 0,
+            ..sent
         });
         match self.in_flight.begin_response() {
             true => Ok(()),
@@ -103,16 +149,16 @@ impl EarlyWriter<'_> {
 
     fn push(&mut self, data: &[u8]) -> io::Result<()> {
         self.in_flight.note_piece();
-        let Some(begun) = &mut self.begun else {
+        let Some(sent) = &self.sent_head else {
             return Err(refused("the response has no head yet"));
         };
-        if begun.framed == BodyFraming::Bodiless {
+        if sent.framing == BodyFraming::Bodiless {
             return self.flush(MOST_WAITING);
         }
         for part in data.chunks(PART) {
             let octets = self.writer.push(part);
-            if let Some(begun) = &mut self.begun {
-                begun.body_bytes += octets;
+            if let Some(sent) = &mut self.sent_head {
+                sent.body_bytes += octets;
             }
             self.flush(MOST_WAITING)?;
         }
@@ -142,18 +188,18 @@ impl EarlyWriter<'_> {
             Some(left) => Some(now + left),
             None => pace.begin(now),
         };
-        let mut deadline = self.look_at_taken(begun, now, pace);
+        let mut deadline = self.look_at_acknowledged(begun, now, pace);
         loop {
-            self.transport.wait_for_room(deadline)?;
+            self.transport.socket().wait_for_room(deadline)?;
             let is_done = self.flush_once(most)?;
             let now = Instant::now();
             if !is_done && deadline.is_none_or(|at| now < at) {
                 continue;
             }
-            deadline = self.look_at_taken(deadline, now, pace);
+            deadline = self.look_at_acknowledged(deadline, now, pace);
             self.left = deadline.map(|at| at.saturating_duration_since(now));
             if self.left.is_some_and(|left| left.is_zero()) {
-                self.transport.reset();
+                self.transport.socket().reset();
                 return Err(io::Error::new(io::ErrorKind::TimedOut, TOO_SLOW));
             }
             if is_done {
@@ -163,14 +209,14 @@ impl EarlyWriter<'_> {
     }
 
     /// Gives the client more time for what it has taken since the last look.
-    fn look_at_taken(
+    fn look_at_acknowledged(
         &mut self,
         deadline: Option<Instant>,
         now: Instant,
         pace: Pace,
     ) -> Option<Instant> {
-        let more = self.taking.look(self.transport, self.writer.total());
-        match self.transport.unacknowledged() {
+        let more = self.acknowledged.look(self.transport, self.writer.total());
+        match self.transport.socket().unacknowledged() {
             // It has all that it could have.
             0 => pace.begin(now),
             _ => pace.extend(deadline, more, now),

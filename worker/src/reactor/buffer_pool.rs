@@ -1,9 +1,9 @@
-//! Buffers that go from one request to the next, and the end of those that a large head has made
-//! larger than most requests need.
+//! Buffers that requests are read into: kept from one request to the next, and freed where a large head
+//! has made them larger than most requests need.
 
 use std::time::{Duration, Instant};
 
-use crate::connection::Buffers;
+use crate::connection::RequestBuffers;
 use crate::sys;
 
 /// Buffers that are kept for the next request.
@@ -16,15 +16,15 @@ const WORTH_A_TRIM: usize = 4 * 1024 * 1024;
 const TRIMS_APART: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
-pub(super) struct SpareBuffers {
+pub(super) struct BufferPool {
     #[allow(clippy::vec_box, reason = "boxes move on as they are")]
-    kept: Vec<Box<Buffers>>,
+    kept: Vec<Box<RequestBuffers>>,
     /// Bytes that have been freed and that the allocator may still have.
     freed: usize,
     trim_after: Instant,
 }
 
-impl SpareBuffers {
+impl BufferPool {
     pub(super) fn new(now: Instant) -> Self {
         Self {
             kept: Vec::new(),
@@ -33,11 +33,11 @@ impl SpareBuffers {
         }
     }
 
-    pub(super) fn take(&mut self) -> Box<Buffers> {
+    pub(super) fn take(&mut self) -> Box<RequestBuffers> {
         self.kept.pop().unwrap_or_default()
     }
 
-    pub(super) fn keep(&mut self, mut buffers: Box<Buffers>) {
+    pub(super) fn keep(&mut self, mut buffers: Box<RequestBuffers>) {
         let size = buffers.size();
         if size > USUAL || self.kept.len() >= KEPT {
             self.freed += size;

@@ -3,14 +3,14 @@
 use crate::http::RequestDecoder;
 use crate::read_buffer::ReadBuffer;
 
-/// The buffers of a request: held while one is in sight, shared out again when the client idles.
+/// The buffers of a request: a connection has them while one is in sight, and gives them back when it idles.
 #[derive(Debug, Default)]
-pub(crate) struct Buffers {
+pub(crate) struct RequestBuffers {
     pub(crate) input: ReadBuffer,
     pub(crate) decoder: RequestDecoder,
 }
 
-impl Buffers {
+impl RequestBuffers {
     /// The bytes that they have, used or not.
     pub(crate) fn size(&self) -> usize {
         self.input.capacity() + self.decoder.head.capacity()

@@ -1,4 +1,5 @@
-//! The bytes of a response that the client has yet to take.
+//! The bytes of a response that the client has yet to take, and the pieces of a stream that are made as it takes
+//! them.
 
 use std::io::{self, IoSlice};
 
@@ -50,7 +51,7 @@ pub(crate) enum PieceMade {
 /// A head with its body, or the latest piece of a stream.
 #[derive(Default)]
 pub(crate) struct ResponseWriter {
-    pub(crate) bytes: Vec<u8>,
+    bytes: Vec<u8>,
     /// A body too long to copy; follows `bytes`.
     body: ResponseBody,
     /// A part of a file; follows `bytes`.
@@ -82,58 +83,63 @@ impl std::fmt::Debug for ResponseWriter {
 }
 
 impl ResponseWriter {
-    /// Adds the body to the head that is in `bytes`; returns the octets of it that are known.
-    pub(crate) fn attach(&mut self, body: ResponseBody, framed: BodyFraming) -> u64 {
-        match (framed, body) {
+    /// Where a head goes.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Adds a short interim response as it is.
+    pub(crate) fn add_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Exchanges the buffer, where it is empty, with one that is warm in the cache.
+    pub(crate) fn swap_buffer(&mut self, spare: &mut Vec<u8>) {
+        if self.bytes.is_empty() {
+            std::mem::swap(&mut self.bytes, spare);
+        }
+    }
+
+    /// A head is written: what follows is framing so, and has that `length` where it is known.
+    pub(super) fn begin_body(&mut self, framing: BodyFraming, length: Option<u64>) {
+        self.chunked = framing == BodyFraming::Chunked;
+        self.until_close = framing == BodyFraming::UntilClose;
+        self.left = length.filter(|_| framing == BodyFraming::Sized);
+    }
+
+    /// Adds the body to the head that it follows; returns the octets of it that are known.
+    pub(crate) fn add_body(&mut self, body: ResponseBody, framing: BodyFraming) -> u64 {
+        match (framing, body) {
             (BodyFraming::Bodiless, ResponseBody::Stream(stream)) => {
                 self.discard(stream.rest);
                 0
             }
             (BodyFraming::Bodiless, _) => 0,
-            (_, ResponseBody::Stream(stream)) => {
-                self.begin_stream(framed, stream.length);
-                self.go_on(stream.first, stream.rest)
-            }
+            (_, ResponseBody::Stream(stream)) => self.add_pieces(stream.first, stream.rest),
             (_, body) => {
-                let sized = sized(&body);
-                let length = sized.len();
-                if length <= COPIED {
-                    self.bytes.extend_from_slice(sized);
-                } else {
-                    self.body = body;
-                }
+                let length = sized(&body).len();
+                self.put(body);
                 length as u64
             }
         }
     }
 
-    /// What follows is the body of a stream, in pieces.
-    pub(crate) fn begin_stream(&mut self, framed: BodyFraming, length: Option<u64>) {
-        self.chunked = framed == BodyFraming::Chunked;
-        self.until_close = framed == BodyFraming::UntilClose;
-        self.left = length.filter(|_| framed == BodyFraming::Sized);
-    }
-
-    /// The stream goes on with `first`, and then whatever `rest` makes.
-    pub(crate) fn go_on(&mut self, first: Option<Piece>, rest: Pieces) -> u64 {
-        self.pieces = Some(rest);
-        first.map_or(0, |piece| self.add(piece))
-    }
-
-    /// As [`ResponseWriter::attach`], for a response whose head and more has been sent already.
-    pub(crate) fn go_on_with(&mut self, body: ResponseBody, framed: BodyFraming) -> u64 {
-        match (framed, body) {
-            (BodyFraming::Bodiless, ResponseBody::Stream(stream)) => {
-                self.discard(stream.rest);
-                0
-            }
-            (BodyFraming::Bodiless, _) => 0,
-            (_, ResponseBody::Stream(stream)) => self.go_on(stream.first, stream.rest),
-            (_, body) => {
+    /// As [`ResponseWriter::add_body`], for a response whose head and more has been sent already.
+    pub(crate) fn add_rest(&mut self, body: ResponseBody, framing: BodyFraming) -> u64 {
+        match body {
+            ResponseBody::Stream(_) => self.add_body(body, framing),
+            _ if framing == BodyFraming::Bodiless => 0,
+            body => {
                 let whole = Piece::Bytes(sized(&body).to_vec());
-                self.go_on(Some(whole), Box::new(std::iter::empty()))
+                self.add_pieces(Some(whole), Box::new(std::iter::empty()))
             }
         }
+    }
+
+    /// The body goes on with `first`, and then what `rest` makes.
+    fn add_pieces(&mut self, first: Option<Piece>, rest: Pieces) -> u64 {
+        self.pieces = Some(rest);
+        first.map_or(0, |piece| self.add(piece))
     }
 
     /// A body that is not sent is let go of after the head, as others are.
@@ -264,13 +270,13 @@ impl ResponseWriter {
     }
 
     /// Sends what the socket takes.
-    pub(crate) fn flush(&mut self, stream: &Transport) -> io::Result<Flushed> {
+    pub(crate) fn flush(&mut self, transport: &Transport) -> io::Result<Flushed> {
         let pause_at = self.sent.saturating_add(BUDGET);
         while self.sent < self.length() {
             if self.sent >= pause_at {
                 return Ok(Flushed::Yielded);
             }
-            match self.send(stream) {
+            match self.send(transport) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     self.sent += count;
@@ -282,7 +288,7 @@ impl ResponseWriter {
                 Err(error) => return Err(error),
             }
         }
-        match stream.flush() {
+        match transport.flush() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
             outcome => outcome?,
         }
@@ -294,20 +300,19 @@ impl ResponseWriter {
     }
 
     /// One system call's worth.
-    fn send(&self, stream: &Transport) -> io::Result<usize> {
+    fn send(&self, transport: &Transport) -> io::Result<usize> {
         let body = sized(&self.body);
         match (self.sent.checked_sub(self.bytes.len()), &self.file) {
             (Some(into), Some(range)) => {
                 let left = self.length() - self.sent;
                 let offset = range.offset + into as u64;
-                stream.send_file(&range.file, offset, left.min(BUDGET))
+                transport.send_file(&range.file, offset, left.min(BUDGET))
             }
-            (Some(into), None) => stream.write(&body[into..]),
-            (None, Some(_)) => stream.write_more(&self.bytes[self.sent..]),
-            (None, None) if body.is_empty() => stream.write(&self.bytes[self.sent..]),
-            (None, None) => {
-                stream.write_vectored(&[IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(body)])
-            }
+            (Some(into), None) => transport.write(&body[into..]),
+            (None, Some(_)) => transport.write_more(&self.bytes[self.sent..]),
+            (None, None) if body.is_empty() => transport.write(&self.bytes[self.sent..]),
+            (None, None) => transport
+                .write_vectored(&[IoSlice::new(&self.bytes[self.sent..]), IoSlice::new(body)]),
         }
     }
 
@@ -339,6 +344,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::socket::Socket;
 
     #[test]
     fn a_client_that_takes_a_lot_stops_for_the_others() {
@@ -347,11 +353,11 @@ mod tests {
             TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
         let stream = listener.accept().expect("a connection").0;
         stream.set_nonblocking(true).expect("a socket");
-        let stream = Transport::Tcp(mio::net::TcpStream::from_std(stream));
+        let stream = Transport::new(Socket::Tcp(mio::net::TcpStream::from_std(stream)));
         // Nobody reads yet, and the kernel keeps more than one turn's worth, but not all of it.
         let length = 64 * BUDGET;
         let mut writer = ResponseWriter::default();
-        writer.attach(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);
+        writer.add_body(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);
         assert_eq!(writer.flush(&stream).expect("sent"), Flushed::Yielded);
         let taker = std::thread::spawn(move || {
             let mut taken = 0;

@@ -1,0 +1,132 @@
+//! Sends to the client: its response, and errors in place of one; and finds how much of it the client has
+//! acknowledged.
+
+use std::io;
+use std::time::Instant;
+
+use http::StatusCode;
+use oxicorn_common::request::{Peer, RequestHead, Scheme};
+
+use super::{AfterResponse, Connection, RequestBuffers};
+use crate::http::encode::CONTINUE;
+use crate::pace::Pace;
+use crate::response::{AccessRecord, Flushed, ResponseWriter};
+use crate::transport::Transport;
+
+impl Connection {
+    /// Where the response goes; its head is written into the buffer that is `spare`.
+    pub(crate) fn begin_output(
+        &mut self,
+        spare: &mut Vec<u8>,
+    ) -> (&Transport, &mut ResponseWriter) {
+        self.writer.reset();
+        self.writer.swap_buffer(spare);
+        (&self.transport, &mut self.writer)
+    }
+
+    pub(crate) fn writer(&self) -> &ResponseWriter {
+        &self.writer
+    }
+
+    pub(crate) fn writer_mut(&mut self) -> &mut ResponseWriter {
+        &mut self.writer
+    }
+
+    /// Answers the request, or what there is of one, in place of the application. What there is to log of
+    /// it may be no more than the line that it began with.
+    pub(crate) fn begin_error(
+        &mut self,
+        status: StatusCode,
+        advice: &str,
+        started: Instant,
+        date: &str,
+    ) {
+        let (mut scheme, mut head) = (Scheme::default(), None);
+        if let Some(RequestBuffers { input, decoder }) = self.buffers.as_deref_mut() {
+            let has_head = decoder.refuse(input);
+            scheme = decoder.scheme;
+            head = has_head.then_some(&decoder.head);
+        }
+        self.writer.reset();
+        let sent = self.writer.begin_error(status, advice, head, date);
+        self.record = Some(AccessRecord::new(sent, started, scheme, Vec::new()));
+    }
+
+    /// A response has begun, of which `record` is to be logged when it is over.
+    pub(crate) fn begin_record(&mut self, record: AccessRecord) {
+        self.record = Some(record);
+    }
+
+    pub(crate) fn record(&self) -> Option<&AccessRecord> {
+        self.record.as_ref()
+    }
+
+    /// Adds to the octets of the response under way.
+    pub(crate) fn count_body(&mut self, octets: u64) {
+        if let Some(record) = &mut self.record {
+            record.body_bytes += octets;
+        }
+    }
+
+    /// The response is over, all of it sent or not: what the access log has to say of it.
+    pub(crate) fn end_record(&mut self) -> Option<(&RequestHead, Peer, AccessRecord)> {
+        let mut record = self.record.take()?;
+        let head = &self.buffers.as_ref()?.decoder.head;
+        record.body_bytes = record.body_bytes.saturating_sub(self.writer.unsent());
+        Some((head, self.identity.peer(), record))
+    }
+
+    /// Sends what the socket takes of a response. `after` follows when that is all of it.
+    pub(crate) fn flush(&mut self, after: AfterResponse) -> io::Result<Flushed> {
+        let flushed = self.writer.flush(&self.transport);
+        match flushed {
+            Ok(Flushed::Done) => self.lifecycle.end_response(after),
+            Ok(Flushed::Blocked) => self.lifecycle.begin_sending(after),
+            Ok(Flushed::Yielded) => {
+                self.yielded = true;
+                self.lifecycle.begin_sending(after);
+            }
+            Ok(Flushed::NeedsPiece) => {}
+            Err(_) => self.lifecycle.close(),
+        }
+        flushed
+    }
+
+    /// Tells a client that waits for it to send its body. The response before may have filled the socket:
+    /// what this one does not take at once is sent as responses are, before anything else is.
+    pub(crate) fn send_continue(&mut self) {
+        self.writer.add_bytes(CONTINUE);
+        match self.writer.flush(&self.transport) {
+            Ok(Flushed::Done) => {}
+            Ok(_) => self.lifecycle.begin_sending(AfterResponse::KeepAlive),
+            Err(_) => self.lifecycle.close(),
+        }
+    }
+
+    /// The client has to take its response: its time begins.
+    pub(crate) fn await_room(&mut self, now: Instant, pace: Pace) {
+        self.lifecycle.await_room(now, pace);
+        self.look_at_acknowledged();
+    }
+
+    /// The client has to acknowledge the rest of its response; false where it has no time for that.
+    pub(crate) fn await_acknowledgement(&mut self, now: Instant, pace: Pace) -> bool {
+        self.look_at_acknowledged();
+        self.lifecycle.await_acknowledgement(now, pace)
+    }
+
+    /// Gives the client more time for what it has acknowledged since the last look.
+    pub(crate) fn extend_for_acknowledged(&mut self, now: Instant, pace: Pace) {
+        let more = self.look_at_acknowledged();
+        self.lifecycle.extend(now, pace, more);
+    }
+
+    /// Whether the client's system has all that was sent so far.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.transport.socket().unacknowledged() == 0
+    }
+
+    fn look_at_acknowledged(&mut self) -> u64 {
+        self.acknowledged.look(&self.transport, self.writer.total())
+    }
+}

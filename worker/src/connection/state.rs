@@ -1,0 +1,289 @@
+//! The states of a connection, and until when its client is waited for: a state machine without I/O.
+//! Each transition is a method, so that no file can bring a connection into a state that it does not know.
+//!
+//! ```text
+//!   Preface --> Head --> Body --> Ready --> Sending --> Idle --> Head ..
+//!                 |        |        |          |
+//!                 +--------+--------+----------+--> Lingering --> Closed
+//! ```
+
+use std::time::{Duration, Instant};
+
+use crate::pace::Pace;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ConnectionState {
+    /// What comes before the first request is incomplete.
+    Preface(PrefaceState),
+    /// Waits for the next request of a kept-alive connection.
+    Idle,
+    /// Waits for a head: from its first byte on, or from the beginning of the connection.
+    Head,
+    /// Waits for a body.
+    Body,
+    /// Waits for a request thread, or is with one.
+    Ready(ThreadWork),
+    /// The client takes the response slowly.
+    Sending(AfterResponse),
+    /// Our side is shut; what the client still sends is read and dropped, so that it can read the answer
+    /// (RFC 9112 section 9.6).
+    Lingering(Linger),
+    /// To be closed and forgotten.
+    Closed,
+    /// As `Closed`; another thread has told the client that its request took too long.
+    TimedOut,
+}
+
+/// How far the bytes before the first request have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PrefaceState {
+    /// The connection is new to this worker.
+    New,
+    /// It may begin with a header of the PROXY protocol.
+    ProxyHeader,
+    /// Nothing has come that would tell TLS from anything else.
+    FirstByte,
+    /// A handshake has come, and is not looked at yet.
+    Hello,
+    Handshake,
+}
+
+/// What a request thread is needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ThreadWork {
+    /// A request is whole.
+    Respond,
+    /// The client has taken all that a streamed response has made so far.
+    NextPiece(AfterResponse),
+    /// A streamed response ends early: the application is let go of where it runs.
+    Abandon,
+}
+
+/// What follows a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AfterResponse {
+    KeepAlive,
+    Close,
+    Linger,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Linger {
+    /// Our side is to be shut.
+    Begin,
+    /// The client has to shut its side.
+    End,
+    /// It has to acknowledge the rest of a long response first.
+    Acknowledgement,
+}
+
+/// A state with its times.
+#[derive(Debug)]
+pub(crate) struct Lifecycle {
+    state: ConnectionState,
+    /// Since when it waits, in a state that has one time in all.
+    since: Instant,
+    /// When the client's time is over; `None` is never.
+    deadline: Option<Instant>,
+    /// `deadline` is this state's, not left over from the one before.
+    is_timed: bool,
+    /// When the request became whole, or the stream was to go on.
+    ready_at: Instant,
+    /// `ready_at` is from the sibling that has read the request.
+    keeps_place: bool,
+}
+
+impl Lifecycle {
+    /// A new connection, whose preface has not been looked at.
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            state: ConnectionState::Preface(PrefaceState::New),
+            since: now,
+            deadline: None,
+            is_timed: false,
+            ready_at: now,
+            keeps_place: false,
+        }
+    }
+
+    pub(crate) fn state(&self) -> ConnectionState {
+        self.state
+    }
+
+    pub(crate) fn is_new(&self) -> bool {
+        self.state == ConnectionState::Preface(PrefaceState::New)
+    }
+
+    /// Whether the client's next bytes are waited for, of a request or of what comes before it.
+    pub(crate) fn is_receiving(&self) -> bool {
+        use ConnectionState::{Body, Head, Idle, Preface};
+        matches!(self.state, Preface(_) | Idle | Head | Body)
+    }
+
+    /// Since when it waits, in a state that has one time in all.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(crate) fn is_overdue(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When its request became whole, or its stream was to go on: requests are run in this order.
+    pub(crate) fn ready_at(&self) -> Instant {
+        self.ready_at
+    }
+
+    /// Whether a sibling has read its request.
+    pub(crate) fn keeps_place(&self) -> bool {
+        self.keeps_place
+    }
+
+    /// A sibling has handed it over, between two requests.
+    pub(crate) fn resume(&mut self) {
+        self.state = ConnectionState::Idle;
+    }
+
+    /// A sibling has handed it over with a request that became whole at `ready_at`.
+    pub(crate) fn keep_place(&mut self, ready_at: Instant) {
+        self.ready_at = ready_at;
+        self.keeps_place = true;
+    }
+
+    /// The worker takes it in: `first` comes before a request, if anything does.
+    pub(crate) fn admit(&mut self, first: Option<PrefaceState>, now: Instant, timeout: Duration) {
+        match (self.is_new(), first) {
+            (true, Some(first)) => self.wait(ConnectionState::Preface(first), now, timeout),
+            // Its request is whole.
+            (false, _) if self.keeps_place => {}
+            _ => self.wait(ConnectionState::Head, now, timeout),
+        }
+    }
+
+    /// The preface goes on with `next`, in the same time.
+    pub(crate) fn advance_preface(&mut self, next: PrefaceState) {
+        self.state = ConnectionState::Preface(next);
+    }
+
+    /// The preface is complete: a head is due.
+    pub(crate) fn end_preface(&mut self, now: Instant, timeout: Duration) {
+        self.wait(ConnectionState::Head, now, timeout);
+    }
+
+    /// Nothing of the next request has come. A new connection keeps the time of a head.
+    pub(crate) fn await_request(&mut self, now: Instant, timeout: Duration) {
+        if self.state != ConnectionState::Head {
+            self.wait(ConnectionState::Idle, now, timeout);
+        }
+    }
+
+    /// A head is incomplete; it has one time in all.
+    pub(crate) fn await_head(&mut self, now: Instant, timeout: Duration) {
+        if self.state != ConnectionState::Head {
+            self.wait(ConnectionState::Head, now, timeout);
+        }
+    }
+
+    /// A body is incomplete: begins its time, or goes on with it for the octets that have `arrived`.
+    pub(crate) fn await_body(&mut self, now: Instant, pace: Pace, arrived: u64) {
+        match self.state {
+            ConnectionState::Body => self.extend(now, pace, arrived),
+            _ => self.restart_body(now, pace),
+        }
+    }
+
+    /// The server does not read the body now: all the client's time is before it.
+    pub(crate) fn restart_body(&mut self, now: Instant, pace: Pace) {
+        self.time(ConnectionState::Body, pace.begin(now));
+    }
+
+    /// A request thread is needed.
+    pub(crate) fn await_thread(&mut self, work: ThreadWork, now: Instant) {
+        if !std::mem::take(&mut self.keeps_place) {
+            self.ready_at = now;
+        }
+        self.state = ConnectionState::Ready(work);
+    }
+
+    /// The client does not take all of a response at once. Its time begins with [`Lifecycle::await_room`].
+    pub(crate) fn begin_sending(&mut self, after: AfterResponse) {
+        if !matches!(self.state, ConnectionState::Sending(_)) {
+            self.state = ConnectionState::Sending(after);
+            self.is_timed = false;
+        }
+    }
+
+    /// Whether the time of a client that takes its response has not begun.
+    pub(crate) fn needs_time(&self) -> bool {
+        matches!(self.state, ConnectionState::Sending(_)) && !self.is_timed
+    }
+
+    /// The client has a time to take its response in; it begins now.
+    pub(crate) fn await_room(&mut self, now: Instant, pace: Pace) {
+        self.time(self.state, pace.begin(now));
+    }
+
+    /// All of a response is sent.
+    pub(crate) fn end_response(&mut self, after: AfterResponse) {
+        self.state = match after {
+            AfterResponse::KeepAlive => ConnectionState::Idle,
+            AfterResponse::Linger => ConnectionState::Lingering(Linger::Begin),
+            AfterResponse::Close => ConnectionState::Closed,
+        };
+    }
+
+    /// The preface has failed, and the client was told why.
+    pub(crate) fn begin_linger(&mut self) {
+        self.state = ConnectionState::Lingering(Linger::Begin);
+    }
+
+    /// Our side is shut: the client has `timeout` to shut its own.
+    pub(crate) fn await_end(&mut self, now: Instant, timeout: Duration) {
+        self.wait(ConnectionState::Lingering(Linger::End), now, timeout);
+    }
+
+    /// The client has not acknowledged all of a response yet; false where it has no time for that.
+    pub(crate) fn await_acknowledgement(&mut self, now: Instant, pace: Pace) -> bool {
+        let state = ConnectionState::Lingering(Linger::Acknowledgement);
+        self.time(state, pace.begin(now));
+        self.deadline.is_some()
+    }
+
+    /// The client gets more time, for so many `octets` that it has sent or taken.
+    pub(crate) fn extend(&mut self, now: Instant, pace: Pace, octets: u64) {
+        self.deadline = pace.extend(self.deadline, octets, now);
+    }
+
+    /// The same state ends at `deadline`, whatever it was.
+    pub(crate) fn end_at(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.state = ConnectionState::Closed;
+    }
+
+    /// Another thread has told the client that its request took too long.
+    pub(crate) fn time_out(&mut self) {
+        self.state = ConnectionState::TimedOut;
+    }
+
+    /// Zero is for ever.
+    fn wait(&mut self, state: ConnectionState, now: Instant, timeout: Duration) {
+        self.since = now;
+        self.time(state, (!timeout.is_zero()).then(|| now + timeout));
+    }
+
+    fn time(&mut self, state: ConnectionState, deadline: Option<Instant>) {
+        self.state = state;
+        self.deadline = deadline;
+        self.is_timed = true;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Ends connections: lingering, saying goodbye, closing, forgetting.
+
+use std::net::Shutdown;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Reactor;
+use crate::connection::{Connection, ConnectionState, Linger};
+
+/// How long a client may go on sending after its connection was refused more.
+const LINGER: Duration = Duration::from_secs(2);
+
+impl Reactor {
+    /// Shuts our side, and drops what the client still sends until it shuts its own.
+    pub(super) fn linger(&mut self, mut connection: Box<Connection>, stage: Linger) {
+        if stage == Linger::Begin {
+            connection.transport().finish();
+            connection.transport().socket().shutdown(Shutdown::Write);
+            connection.lifecycle_mut().await_end(self.now, LINGER);
+        }
+        match connection.discard() {
+            true => self.close(connection),
+            false => self.hold(connection, false),
+        }
+    }
+
+    /// Says goodbye, where the protocol has a word for it, to a client that waits for nothing.
+    pub(super) fn part(&mut self, connection: Box<Connection>) {
+        connection.transport().finish();
+        self.close(connection);
+    }
+
+    /// Ends a connection and forgets it.
+    pub(super) fn close(&mut self, mut connection: Box<Connection>) {
+        // Closing would neither tell the client nor the poll, where another process has the socket.
+        if connection.is_shared() {
+            self.poller.unwatch(&mut connection);
+            connection.transport().socket().shutdown(Shutdown::Both);
+        }
+        self.forget(connection);
+    }
+
+    /// Forgets a connection, which may live on in a sibling. The socket is closed with its last handle.
+    pub(super) fn forget(&mut self, mut connection: Box<Connection>) {
+        if connection.state() == ConnectionState::TimedOut {
+            self.timed_out -= 1;
+        }
+        if connection.take_adopted() {
+            self.shared.adopted.fetch_sub(1, Ordering::SeqCst);
+        }
+        // The client may have gone in the middle of a response, or take nothing of it any more.
+        self.shared.conclude(&mut connection, self.now);
+        if let Some(buffers) = connection.take_buffers() {
+            self.buffers.keep(buffers);
+        }
+        if connection.token().is_some_and(|it| self.table.remove(it)) {
+            self.accepting.end();
+            self.shared.place_wanted.store(false, Ordering::Relaxed);
+            self.note_lack_of_descriptors(false);
+            self.count_connections();
+        }
+    }
+
+    /// Ends the connections that would else live on in processes that the application has forked, because
+    /// this process is about to end.
+    pub(crate) fn end_shared(&self) {
+        for (_, connection) in self.table.iter().filter(|(_, it)| it.is_shared()) {
+            connection.transport().socket().shutdown(Shutdown::Both);
+        }
+    }
+
+    /// The scoreboard shows how many there are.
+    pub(super) fn count_connections(&self) {
+        self.shared.slot().set_connections(self.table.len());
+    }
+}

@@ -1,0 +1,123 @@
+//! Connections whose clients are to send something: what comes before the first request, a request, or the next
+//! one.
+
+use super::Reactor;
+use crate::connection::{Connection, ConnectionState, PrefaceState, Received, ThreadWork};
+use crate::http::Decoded;
+use crate::pace::Pace;
+use crate::preface::PrefaceOutcome;
+
+impl Reactor {
+    /// Goes on with what comes before the first request, which follows.
+    pub(super) fn go_on_with_preface(
+        &mut self,
+        mut connection: Box<Connection>,
+        state: PrefaceState,
+    ) {
+        connection.ready_buffers(|| self.buffers.take());
+        let may_shake = self.handshakes_left > 0;
+        let outcome = self.preface.advance(&mut connection, state, may_shake);
+        if may_shake && connection.transport().is_tls() {
+            self.handshakes_left -= 1;
+        }
+        match outcome {
+            PrefaceOutcome::Complete => {
+                let timeout = self.shared.settings.header_timeout;
+                connection.lifecycle_mut().end_preface(self.now, timeout);
+                self.receive(connection, false);
+            }
+            PrefaceOutcome::Waiting => {
+                if connection.unread().is_empty() {
+                    self.keep_buffers(&mut connection);
+                }
+                self.rest(connection);
+            }
+            PrefaceOutcome::Gone => self.close(connection),
+            PrefaceOutcome::Refused(error) => self.refuse(connection, &error),
+            PrefaceOutcome::Failed => {
+                self.keep_buffers(&mut connection);
+                connection.lifecycle_mut().begin_linger();
+                self.place(connection);
+            }
+        }
+    }
+
+    /// Reads what there is of the next request. It is the `last` chance when the deadline has passed: what
+    /// the socket does not have is overdue.
+    pub(super) fn receive(&mut self, mut connection: Box<Connection>, last: bool) {
+        let decoder = &mut connection.ready_buffers(|| self.buffers.take()).decoder;
+        decoder.may_wait = self.runs_requests;
+        decoder.others_ahead = !self.crowded.is_empty();
+        let decoded = match connection.receive(&self.shared.rules) {
+            Received::Request => return self.await_thread(connection, ThreadWork::Respond),
+            Received::Waiting(decoded) => decoded,
+            Received::Closed => return self.part(connection),
+            Received::Refused(error) => return self.refuse(connection, &error),
+        };
+        let (now, settings) = (self.now, &self.shared.settings);
+        let (arrived, body_pace) = (connection.arrived(), Pace::of_body(settings));
+        let lifecycle = connection.lifecycle_mut();
+        match decoded {
+            Decoded::Idle if last => {}
+            Decoded::Idle => lifecycle.await_request(now, settings.keepalive),
+            Decoded::MoreHead => lifecycle.await_head(now, settings.header_timeout),
+            Decoded::Crowded => {
+                lifecycle.restart_body(now, body_pace);
+                self.note_crowded(&connection);
+            }
+            _ => lifecycle.await_body(now, body_pace, arrived),
+        }
+        if decoded == Decoded::Idle {
+            self.keep_buffers(&mut connection);
+        }
+        match decoded {
+            Decoded::Continue => {
+                connection.send_continue();
+                match connection.state() {
+                    ConnectionState::Body => self.hold(connection, false),
+                    _ => self.place(connection),
+                }
+            }
+            _ if last && connection.lifecycle().is_overdue(now) => self.end_late(connection),
+            Decoded::Idle => self.rest(connection),
+            _ => self.hold(connection, false),
+        }
+    }
+
+    /// A body waits for the memory of others.
+    fn note_crowded(&mut self, connection: &Connection) {
+        if let Some(token) = connection.token()
+            && !self.crowded.contains(&token)
+        {
+            self.crowded.push_back(token);
+        }
+    }
+
+    /// Reads bodies that have waited for the memory of others, in the order in which they came, as far as
+    /// there is some: later ones would be read first again and again otherwise.
+    pub(super) fn read_crowded(&mut self) {
+        let mut waiting = std::mem::take(&mut self.crowded);
+        while let Some(token) = waiting.pop_front() {
+            self.wake(token, false, false);
+            if !self.crowded.is_empty() {
+                break;
+            }
+        }
+        self.crowded.append(&mut waiting);
+    }
+
+    /// Keeps a connection on which no request is under way.
+    pub(super) fn rest(&mut self, connection: Box<Connection>) {
+        match &self.drain {
+            Some(drain) => self.rest_in_drain(connection, drain.has_siblings()),
+            None => self.hold(connection, false),
+        }
+    }
+
+    /// The buffers of a connection are for others while it waits.
+    fn keep_buffers(&mut self, connection: &mut Connection) {
+        if let Some(buffers) = connection.take_buffers() {
+            self.buffers.keep(buffers);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Connections whose clients have yet to take a response, and requests that are rejected.
+
+use log::{debug, error, info, warn};
+use oxicorn_common::request::Peer;
+
+use super::Reactor;
+use crate::connection::{AfterResponse, Connection, ConnectionState, ThreadWork};
+use crate::http::RequestError;
+use crate::pace::Pace;
+use crate::response::Flushed;
+
+impl Reactor {
+    /// Sends more of a response that the client takes slowly; `after` follows when that is all of it.
+    pub(super) fn send(&mut self, mut connection: Box<Connection>, after: AfterResponse) {
+        match connection.flush(after) {
+            Ok(Flushed::Done) => self.shared.conclude(&mut connection, self.now),
+            Ok(Flushed::NeedsPiece) => {
+                return self.await_thread(connection, ThreadWork::NextPiece(after));
+            }
+            _ => {}
+        }
+        self.place(connection);
+    }
+
+    /// Keeps a connection until its socket has room.
+    pub(super) fn await_room(&mut self, mut connection: Box<Connection>) {
+        if connection.lifecycle().needs_time() {
+            connection.await_room(self.now, self.response_pace());
+        }
+        self.hold(connection, true);
+    }
+
+    /// A client that takes its response has been quiet: looks at what it has acknowledged. The poll
+    /// reports room in the socket only when a good part of its buffer is free, and that buffer may have
+    /// megabytes.
+    pub(super) fn look_for_room(&mut self, mut connection: Box<Connection>, after: AfterResponse) {
+        let pace = self.response_pace();
+        connection.extend_for_acknowledged(self.now, pace);
+        if connection.is_acknowledged() {
+            // It has all that it could have: what is missing is ours to send.
+            connection.await_room(self.now, pace);
+            return self.send(connection, after);
+        }
+        if !connection.lifecycle().is_overdue(self.now) {
+            return self.hold(connection, true);
+        }
+        info!(
+            "{} takes its response too slowly (write_timeout, write_min_rate): reset",
+            connection.peer()
+        );
+        connection.transport().socket().reset();
+        connection.lifecycle_mut().close();
+        self.place(connection);
+    }
+
+    /// How fast a client has to take its response.
+    pub(super) fn response_pace(&self) -> Pace {
+        Pace::of_response(&self.shared.settings)
+    }
+
+    /// Rejects a malformed request, or one that is late, and closes.
+    pub(super) fn refuse(&mut self, mut connection: Box<Connection>, error: &RequestError) {
+        match (error, connection.peer()) {
+            // Typing http for https is an everyday mistake.
+            (RequestError::WithoutTls, peer) => debug!("Invalid request from {peer}: {error}"),
+            // Nothing is wrong with the request.
+            (_, peer) if error.is_ours() => error!("Request from {peer}: {error}"),
+            (_, Peer::Tcp(address)) => warn!("Invalid request from ip={}: {error}", address.ip()),
+            (_, Peer::Unix) => warn!("Invalid request from a local client: {error}"),
+        }
+        let started = self.now;
+        let date = self.date.at(started);
+        connection.begin_error(error.status(), error.advice(), started, date);
+        // A refusal is far shorter than what a turn allows.
+        let _ = connection.flush(AfterResponse::Linger);
+        if !matches!(connection.state(), ConnectionState::Sending(_)) {
+            self.shared.conclude(&mut connection, started);
+        }
+        self.place(connection);
+    }
+}

@@ -1,0 +1,39 @@
+//! One request and its response, as the access log has them: from the application's side to the last byte
+//! taken.
+
+use std::time::Instant;
+
+use oxicorn_common::Fields;
+use oxicorn_common::request::Scheme;
+
+use super::sent_head::SentHead;
+
+/// What the access log says of a response when the client has all of it.
+#[derive(Debug)]
+pub(crate) struct AccessRecord {
+    pub(crate) started: Instant,
+    pub(crate) scheme: Scheme,
+    /// What the application says of its environment.
+    pub(crate) variables: Vec<(String, String)>,
+    pub(crate) status: u16,
+    pub(crate) fields: Fields,
+    pub(crate) body_bytes: u64,
+}
+
+impl AccessRecord {
+    pub(crate) fn new(
+        head: SentHead,
+        started: Instant,
+        scheme: Scheme,
+        variables: Vec<(String, String)>,
+    ) -> Self {
+        Self {
+            started,
+            scheme,
+            variables,
+            status: head.status.as_u16(),
+            fields: head.fields,
+            body_bytes: head.body_bytes,
+        }
+    }
+}

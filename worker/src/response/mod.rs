@@ -1,0 +1,17 @@
+//! Responses on their way to the client.
+//!
+//! ```text
+//!   sent_head      begins a response: the one place where a head is written
+//!   writer         head, body and pieces that the client has yet to take
+//!   early_writer   what leaves before the application has returned
+//!   access_record  what the access log says of it
+//! ```
+
+mod access_record;
+mod early_writer;
+mod sent_head;
+mod writer;
+
+pub(crate) use access_record::AccessRecord;
+pub(crate) use early_writer::EarlyWriter;
+pub(crate) use writer::{Flushed, LengthError, PieceMade, ResponseWriter};

@@ -1,0 +1,86 @@
+//! Begins responses, whether the application has made them or the server: the one place where a head is
+//! written for a client.
+
+use http::StatusCode;
+use oxicorn_common::request::RequestHead;
+use oxicorn_common::response::{Fields, Response, ResponseBody};
+
+use super::writer::ResponseWriter;
+use crate::http::encode::{BodyFraming, ResponseContext, ResponseError, encode_head};
+
+/// A response whose head is written.
+#[derive(Debug)]
+pub(crate) struct SentHead {
+    pub(crate) framing: BodyFraming,
+    pub(crate) keep_alive: bool,
+    pub(crate) status: StatusCode,
+    /// As the application gave them, for the log.
+    pub(crate) fields: Fields,
+    /// Octets of the body so far.
+    pub(crate) body_bytes: u64,
+}
+
+impl ResponseWriter {
+    /// Begins a response with its head; nothing is written of one that must not be sent.
+    pub(crate) fn begin(
+        &mut self,
+        response: &Response,
+        context: ResponseContext,
+        date: &str,
+    ) -> Result<SentHead, ResponseError> {
+        let (framing, keep_alive) = encode_head(self.buffer(), response, context, date)?;
+        let length = match &response.body {
+            ResponseBody::Stream(stream) => stream.length,
+            _ => None,
+        };
+        self.begin_body(framing, length);
+        Ok(SentHead {
+            framing,
+            keep_alive,
+            status: response.status,
+            fields: Fields::new(),
+            body_bytes: 0,
+        })
+    }
+
+    /// Begins, and ends, a response of the server's own, after which the connection ends: the status with
+    /// its reason phrase, and `advice` for the person at the other end. `head` is that of the request, if
+    /// it has one: what answers HEAD has no content (RFC 9110 section 9.3.2).
+    pub(crate) fn begin_error(
+        &mut self,
+        status: StatusCode,
+        advice: &str,
+        head: Option<&RequestHead>,
+        date: &str,
+    ) -> SentHead {
+        let (code, reason) = (status.as_str(), status.canonical_reason());
+        let text = format!("{code} {}\n{advice}", reason.unwrap_or_default());
+        let mut response = Response::new(status)
+            .field("Content-Type", "text/plain")
+            .body(ResponseBody::Bytes(text.into_bytes()));
+        let context = ResponseContext {
+            version: Default::default(),
+            head_only: head.is_some_and(|head| head.method() == "HEAD"),
+            keep_alive: false,
+        };
+        let mut sent = self
+            .begin(&response, context, date)
+            .unwrap_or_else(|_| SentHead::empty(status));
+        sent.body_bytes = self.add_body(std::mem::take(&mut response.body), sent.framing);
+        sent.fields = response.fields;
+        sent
+    }
+}
+
+impl SentHead {
+    /// Where not even an error can be written.
+    pub(crate) fn empty(status: StatusCode) -> Self {
+        Self {
+            framing: BodyFraming::Bodiless,
+            keep_alive: false,
+            status,
+            fields: Fields::new(),
+            body_bytes: 0,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A client's socket, TCP or Unix. It never blocks.
+//!
+//! The calls go straight to the kernel, by rustix: in a process with several threads the C library makes each of
+//! them a cancellation point (pthreads(7)), which costs more than it looks.
+
+use std::fs::File;
+use std::io::{self, IoSlice};
+use std::net::Shutdown;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpStream, UnixStream};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use oxicorn_common::request::Peer;
+use rustix::buffer::spare_capacity;
+use rustix::fs::sendfile;
+use rustix::io::retry_on_intr;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::sys;
+
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Socket {
+    /// A read that leaves room has emptied the socket (epoll(7), question 9).
+    pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| rustix::io::read(self, &mut *into))?)
+    }
+
+    /// As [`Socket::read`], to the end of `into`, as much as it has the capacity for.
+    pub(crate) fn read_onto(&self, into: &mut Vec<u8>) -> io::Result<usize> {
+        let read = retry_on_intr(|| rustix::io::read(self, spare_capacity(&mut *into)));
+        Ok(read?)
+    }
+
+    pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| send(self, bytes, SendFlags::NOSIGNAL))?)
+    }
+
+    pub(crate) fn write_vectored(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        Ok(retry_on_intr(|| rustix::io::writev(self, parts))?)
+    }
+
+    /// As [`Socket::write`], when more follows at once and is to share a packet.
+    pub(crate) fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+        Ok(retry_on_intr(|| send(self, bytes, flags))?)
+    }
+
+    /// Sends up to `count` bytes of `file`, by the kernel alone; 0 at its end.
+    pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
+        let mut at = offset;
+        Ok(retry_on_intr(|| {
+            sendfile(self, file, Some(&mut at), count)
+        })?)
+    }
+
+    /// Waits until the socket takes more, or until `deadline`; without one for ever.
+    pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) -> io::Result<()> {
+        let timeout = match deadline {
+            None => PollTimeout::NONE,
+            // Rounded up: a wait that ends too early would be begun again and again.
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now());
+                let left = left.saturating_add(Duration::from_millis(1));
+                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        let mut fds = [PollFd::new(self.as_fd(), PollFlags::POLLOUT)];
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Octets that the socket has and the client's system has not acknowledged; none where the kernel does not
+    /// say.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        sys::unacknowledged(self).unwrap_or(0)
+    }
+
+    /// Whether the client has sent something that has not been read.
+    pub(crate) fn has_input(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(recv(self, &mut [0], flags), Ok((_, 1..)))
+    }
+
+    /// The other end of the socket; `None` when it has been reset.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        match self {
+            Self::Tcp(socket) => socket.peer_addr().ok().map(Peer::Tcp),
+            Self::Unix(_) => Some(Peer::Unix),
+        }
+    }
+
+    /// Ends the connection in a way that the peer takes for a failure (RFC 9293 section 3.10.5), also where
+    /// another process has the socket. Only TCP has one.
+    pub(crate) fn reset(&self) {
+        let _ = rustix::net::connect_unspec(self);
+    }
+
+    /// Ends one or both directions of the socket; a peer that is gone already is no error.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        let _ = match self {
+            Self::Tcp(socket) => socket.shutdown(how),
+            Self::Unix(socket) => socket.shutdown(how),
+        };
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(socket) => socket.as_fd(),
+            Self::Unix(socket) => socket.as_fd(),
+        }
+    }
+}
