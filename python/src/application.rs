@@ -17,16 +17,14 @@ use crate::{logs, trace, values};
 /// The application that the settings name, native or Python.
 pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
     match settings.application.as_deref() {
-        _ if settings.python.paste.is_some() => Ok(Arc::new(WsgiApplication {
-            spec: settings.python.paste.clone().unwrap_or_default(),
-            source: AppSource::Paste,
-            preloaded: OnceLock::new(),
-        })),
-        Some(spec) if !spec.starts_with("native:") => Ok(Arc::new(WsgiApplication {
-            spec: spec.to_owned(),
-            source: AppSource::Module,
-            preloaded: OnceLock::new(),
-        })),
+        _ if settings.python.paste.is_some() => {
+            let file = settings.python.paste.clone().unwrap_or_default();
+            Ok(Arc::new(WsgiApplication::new(file, AppSource::Paste)))
+        }
+        Some(spec) if !spec.starts_with("native:") => Ok(Arc::new(WsgiApplication::new(
+            spec.to_owned(),
+            AppSource::Module,
+        ))),
         None => {
             let text = "no application named: oxicorn MODULE:CALLABLE, such as wsgi:application, or \
                         wsgi_app in a config file";
@@ -36,12 +34,13 @@ pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application
     }
 }
 
+/// A WSGI application that is not loaded yet.
 #[derive(Debug)]
 pub(crate) struct WsgiApplication {
-    pub(crate) spec: String,
-    pub(crate) source: AppSource,
+    spec: String,
+    source: AppSource,
     /// Set in a mold, and so in its workers.
-    pub(crate) preloaded: OnceLock<Py<PyAny>>,
+    preloaded: OnceLock<Py<PyAny>>,
 }
 
 /// Where an application comes from.
@@ -122,6 +121,15 @@ fn module_files(py: Python<'_>) -> PyResult<Vec<PathBuf>> {
 }
 
 impl WsgiApplication {
+    /// `spec` names the application in the log.
+    pub(crate) fn new(spec: String, source: AppSource) -> Self {
+        Self {
+            spec,
+            source,
+            preloaded: OnceLock::new(),
+        }
+    }
+
     fn find(&self, py: Python<'_>, settings: &Settings) -> Result<Py<PyAny>, LoadError> {
         let found = self.import(py, settings);
         logs::follow(py, settings);

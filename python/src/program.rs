@@ -1,7 +1,7 @@
 //! A program that embeds the server and brings its own settings and application.
 
 use std::ffi::OsString;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use oxicorn::Source;
 use oxicorn_common::Application;
@@ -69,11 +69,10 @@ impl Program {
 
     pub(crate) fn application(&self) -> Arc<dyn Application> {
         let object = Python::attach(|py| self.object.clone_ref(py));
-        Arc::new(WsgiApplication {
-            spec: self.name.clone(),
-            source: AppSource::Program(object),
-            preloaded: OnceLock::new(),
-        })
+        Arc::new(WsgiApplication::new(
+            self.name.clone(),
+            AppSource::Program(object),
+        ))
     }
 }
 
