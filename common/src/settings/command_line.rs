@@ -152,7 +152,7 @@ fn argument(row: &'static Setting) -> Arg {
     let mut argument = Arg::new(row.name)
         .help(help(row))
         .help_heading(row.section.title())
-        .hide(row.standing == Standing::Later)
+        .hide(row.standing == Standing::Refused)
         .value_parser(ValueParser::string());
     for flag in row.flags {
         argument = match flag.strip_prefix("--") {

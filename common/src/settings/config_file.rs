@@ -2,18 +2,17 @@
 //! executes it; here are only names and values.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::Settings;
+use super::config_place::{ConfigError, ConfigPlace};
 use super::error::SettingsError;
 use super::origin::Origin;
 use super::served::Served;
 use super::setting::{Kind, Setting, Standing};
+use super::spelling::nearest;
+use super::values::Settings;
 use crate::hooks::Hooks;
-
-/// Looked for in the working directory where no file is named, in this order.
-const DEFAULT_FILES: [&str; 2] = ["gunicorn.conf.py", "oxicorn.conf.py"];
 
 /// Only what comes before the config file can name files to read.
 const TOO_LATE: [&str; 2] = ["config", "env_file"];
@@ -38,49 +37,6 @@ impl ConfigReader for NoInterpreter {
 
     fn serves_python(&self, _application: Option<&str>) -> bool {
         false
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    #[error(
-        "it is Python, which takes the oxicorn of the wheel (pip install oxicorn); \
-         this one reads a file of variables with --env-file"
-    )]
-    NoInterpreter,
-    /// What Python said, maybe over several lines.
-    #[error("{0}")]
-    Failed(String),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ConfigPlace {
-    File(PathBuf),
-    /// A module by its dotted name.
-    Module(String),
-}
-
-impl ConfigPlace {
-    /// What `--config` names: `PATH`, `file:PATH` or `python:MODULE`.
-    pub(super) fn parse(text: &str, directory: &Path) -> Self {
-        match text.strip_prefix("python:") {
-            Some(module) => Self::Module(module.to_owned()),
-            None => Self::File(directory.join(text.strip_prefix("file:").unwrap_or(text))),
-        }
-    }
-
-    fn default_in(directory: &Path) -> Option<Self> {
-        let files = DEFAULT_FILES.iter().map(|name| directory.join(name));
-        files.into_iter().find(|path| path.exists()).map(Self::File)
-    }
-}
-
-impl fmt::Display for ConfigPlace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Module(name) => write!(f, "python:{name}"),
-        }
     }
 }
 
@@ -200,7 +156,7 @@ impl ConfigFile {
             };
             let expected = match (row.kind, value) {
                 (_, ConfigValue::Nothing) => continue,
-                (Kind::Hook(_), _) if row.standing == Standing::Later => {
+                (Kind::Hook(_), _) if row.standing == Standing::Refused => {
                     format!("no such hook: {}", row.help)
                 }
                 (Kind::Hook(_), ConfigValue::Function(_))
@@ -286,63 +242,5 @@ fn text_of(truth: bool, row: &Setting) -> String {
         Kind::Value(_) if row.is_number() => u8::from(truth).to_string(),
         Kind::Value(_) | Kind::Positional(_) => String::new(),
         _ => truth.to_string(),
-    }
-}
-
-/// The setting whose name is one slip of the hand away: two in a long name.
-pub(super) fn nearest(name: &str, served: Served) -> Option<&'static str> {
-    let most = if name.len() < 9 { 1 } else { 2 };
-    let names = served.rows().map(|row| row.name);
-    let near = names.map(|known| (distance(name, known), known));
-    let (slips, known) = near.min()?;
-    (name.len() > 3 && slips <= most).then_some(known)
-}
-
-/// How many letters are to be put in, taken out, changed, or swapped with the next, to make one name of
-/// the other (Damerau and Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let change = row[j] + usize::from(a != b);
-            let mut least = change.min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(before[j - 1] + 1);
-            }
-            next.push(least);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[other.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn places_are_files_or_modules() {
-        for (text, place) in [
-            ("a.py", "/d/a.py"),
-            ("file:a.py", "/d/a.py"),
-            ("/b.py", "/b.py"),
-            ("python:a.b", "python:a.b"),
-        ] {
-            assert_eq!(ConfigPlace::parse(text, Path::new("/d")).to_string(), place);
-        }
-    }
-
-    #[test]
-    fn slips_of_the_hand_are_found() {
-        let nearest = |name| nearest(name, Served::Python);
-        assert_eq!(nearest("worker"), Some("workers"));
-        assert_eq!(nearest("max_request_jiter"), Some("max_requests_jitter"));
-        assert_eq!(nearest("when_readi"), Some("when_ready"));
-        for name in ["os", "cores", "host", "bindings", "worker_count", "runner"] {
-            assert_eq!(nearest(name), None, "{name}");
-        }
     }
 }

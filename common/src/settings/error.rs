@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::config_file::{ConfigError, ConfigPlace};
+use super::config_place::{ConfigError, ConfigPlace};
 use super::origin::Origin;
 use super::secrets::mask;
 use crate::exit_code;

@@ -9,7 +9,7 @@ use crate::logging::{StatsdAddress, SyslogAddress, SyslogFacility};
 
 /// The mark of PROXY protocol, and what is believed of a reverse proxy.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Proxy {
+pub struct ProxySettings {
     pub protocol: ProxyProtocol,
     /// Who may send the header of the PROXY protocol.
     pub protocol_peers: Peers,
@@ -36,7 +36,7 @@ pub struct Leniency {
 
 /// TLS is on when there is a certificate; a lone key or certificate is refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tls {
+pub struct TlsSettings {
     pub keyfile: Option<PathBuf>,
     pub certfile: Option<PathBuf>,
     pub ca_certs: Option<PathBuf>,
@@ -48,7 +48,7 @@ pub struct Tls {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Syslog {
+pub struct SyslogSettings {
     pub enabled: bool,
     pub address: SyslogAddress,
     /// What stands before the name of the log; not set is the name of the processes.
@@ -59,7 +59,7 @@ pub struct Syslog {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Statsd {
+pub struct StatsdSettings {
     /// Off when not set.
     pub address: Option<StatsdAddress>,
     /// Put before every name, with a full stop after it where it has none.
@@ -82,7 +82,7 @@ pub struct LogConfig {
 
 /// Starting anew when code changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Reload {
+pub struct ReloadSettings {
     pub enabled: bool,
     pub engine: ReloadEngine,
     /// Absolute; a name with `*`, `?` or `[` is a pattern.
@@ -91,7 +91,7 @@ pub struct Reload {
 
 /// How Python finds the application.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Python {
+pub struct PythonSettings {
     /// Put at the front of `sys.path`, one by one.
     pub path: Vec<PathBuf>,
     /// A PasteDeploy file, absolute, maybe with `#NAME` of the application in it.
@@ -100,7 +100,7 @@ pub struct Python {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Control {
+pub struct ControlSettings {
     pub socket: Option<PathBuf>,
     pub mode: u32,
     pub disabled: bool,

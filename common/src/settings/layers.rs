@@ -11,13 +11,14 @@
 //! Any source down to the config file may name the application.
 
 use super::command_line::CommandLine;
-use super::config_file::{ConfigFile, nearest};
+use super::config_file::ConfigFile;
 use super::env_file::EnvFile;
 use super::error::SettingsError;
 use super::origin::Origin;
 use super::served::Served;
 use super::setting::Setting;
 use super::source::Source;
+use super::spelling::nearest;
 use super::table::SETTINGS;
 
 /// More of the command line, in the order in which they count.

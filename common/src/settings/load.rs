@@ -5,7 +5,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::Settings;
 use super::error::SettingsError;
 use super::layers::Layers;
 use super::origin::Origin;
@@ -13,6 +12,7 @@ use super::parse;
 use super::secrets::mask;
 use super::setting::{Kind, Setting, Standing};
 use super::source::Source;
+use super::values::Settings;
 use crate::hooks::{Hooks, NoHooks};
 
 /// Settings, and what there is to say about them.
@@ -27,8 +27,15 @@ pub struct Loaded {
     origins: Vec<(&'static Setting, Origin)>,
 }
 
+impl Settings {
+    /// Reads all settings from `source`, which a reload may read again.
+    pub fn load(source: &Source) -> Result<Loaded, SettingsError> {
+        Loaded::read(source)
+    }
+}
+
 impl Loaded {
-    pub(super) fn read(source: &Source) -> Result<Self, SettingsError> {
+    fn read(source: &Source) -> Result<Self, SettingsError> {
         let layers = Layers::read(source)?;
         let mut loaded = Self {
             settings: Settings::with_defaults(layers.served.own_rows()),
@@ -191,7 +198,7 @@ impl Loaded {
     /// Says why what was set has no effect.
     fn explain(&mut self) {
         for (row, origin) in &self.origins {
-            if let Standing::Accepted(reason) = row.standing
+            if let Standing::NoEffect(reason) = row.standing
                 && row.shown(&self.settings) != row.default
             {
                 let name = row.name;

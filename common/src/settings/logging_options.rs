@@ -1,6 +1,6 @@
 //! What the settings choose about logging.
 
-use super::Settings;
+use super::values::Settings;
 use crate::logging::{FileOwner, LoggingOptions, StatsdOptions, SyslogOptions};
 
 impl Settings {

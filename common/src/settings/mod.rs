@@ -9,6 +9,7 @@ mod application_values;
 mod choice;
 mod command_line;
 mod config_file;
+mod config_place;
 mod env_file;
 mod error;
 mod groups;
@@ -25,29 +26,21 @@ mod served;
 mod setting;
 pub mod show;
 mod source;
+mod spelling;
 mod table;
 #[cfg(test)]
 mod tests;
-
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
-
-use nix::unistd::{Gid, Uid};
-
-use crate::address::Address;
-use crate::logging::Level;
-use command_line::CommandLine;
+mod values;
 
 pub use application_settings::ApplicationSettings;
 pub use application_values::ApplicationValues;
 pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
-pub use config_file::{
-    ConfigError, ConfigFile, ConfigPlace, ConfigReader, ConfigValue, HookFunctions, NoInterpreter,
-};
+pub use config_file::{ConfigFile, ConfigReader, ConfigValue, HookFunctions, NoInterpreter};
+pub use config_place::{ConfigError, ConfigPlace};
 pub use error::SettingsError;
 pub use groups::{
-    Control, HookNames, Leniency, LogConfig, Proxy, Python, Reload, Statsd, Syslog, Tls, Unused,
+    ControlSettings, HookNames, Leniency, LogConfig, ProxySettings, PythonSettings, ReloadSettings,
+    StatsdSettings, SyslogSettings, TlsSettings, Unused,
 };
 pub use load::Loaded;
 pub use origin::Origin;
@@ -57,209 +50,4 @@ pub use served::python_settings;
 pub use setting::{Kind, Section, Setting, Standing};
 pub use source::Source;
 pub use table::SETTINGS;
-
-/// All settings of one generation. A zero duration or count means "off" where the row says so.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// The positional argument: `native:NAME` or `module:callable`.
-    pub application: Option<String>,
-    /// A file, `file:PATH` or `python:MODULE`.
-    pub config: Option<String>,
-    pub python: Python,
-
-    // Server socket
-    pub bind: Vec<Address>,
-    pub backlog: u32,
-    pub reuse_port: bool,
-
-    // Worker processes
-    pub workers: usize,
-    pub threads: usize,
-    /// By gunicorn's names; there is one kind, with threads.
-    pub worker_class: String,
-    pub worker_connections: usize,
-    pub max_requests: u64,
-    pub max_requests_jitter: u64,
-    pub timeout: Duration,
-    pub graceful_timeout: Duration,
-    pub keepalive: Duration,
-    /// Deadlines that gunicorn does not have: a whole head, and progress on body and response. The
-    /// rates are in octets a second; 0 is none.
-    pub header_timeout: Duration,
-    pub body_timeout: Duration,
-    pub body_min_rate: u32,
-    pub write_timeout: Duration,
-    pub write_min_rate: u32,
-    pub runners: usize,
-
-    // Security
-    pub limit_request_line: usize,
-    pub limit_request_fields: usize,
-    pub limit_request_field_size: usize,
-    /// All of a head.
-    pub limit_request_head: usize,
-    pub limit_request_body: u64,
-    pub leniency: Leniency,
-
-    // Server mechanics
-    pub chdir: Option<PathBuf>,
-    pub daemon: bool,
-    pub raw_env: Vec<(String, String)>,
-    pub env_file: Option<PathBuf>,
-    pub pidfile: Option<PathBuf>,
-    pub user: Option<Uid>,
-    pub group: Option<Gid>,
-    pub initgroups: bool,
-    pub umask: u32,
-    pub tmp_upload_dir: Option<PathBuf>,
-    /// What a request body, and all of a worker's together, may have of its memory, in bytes.
-    pub body_buffer_size: usize,
-    pub body_buffer_total: usize,
-    pub preload_app: bool,
-    pub sendfile: bool,
-    /// Of responses; empty is no such field.
-    pub server_header: String,
-    pub proc_name: Option<String>,
-    pub check_config: bool,
-    pub print_config: bool,
-    pub reload: Reload,
-
-    // Logging: None is off, "-" is stdout (access) or stderr (error)
-    pub accesslog: Option<String>,
-    pub access_log_format: String,
-    pub errorlog: String,
-    pub loglevel: Level,
-    pub capture_output: bool,
-    pub enable_stdio_inheritance: bool,
-    pub logconfig: LogConfig,
-    pub syslog: Syslog,
-    pub statsd: Statsd,
-
-    pub proxy: Proxy,
-    pub tls: Tls,
-    pub control: Control,
-    pub hooks: HookNames,
-    pub unused: Unused,
-
-    /// Of the settings that the application brings.
-    pub application_values: ApplicationValues,
-}
-
-impl Settings {
-    /// Reads all settings from `source`, which a reload may read again.
-    pub fn load(source: &Source) -> Result<Loaded, SettingsError> {
-        Loaded::read(source)
-    }
-
-    /// The defaults, and `value` for one setting; the error says what would be right.
-    pub fn with(row: &Setting, value: ConfigValue) -> Result<Self, String> {
-        program::read_one(row, value)
-    }
-
-    /// The defaults of the server's rows, and of those of an application.
-    ///
-    /// # Panics
-    /// Where a row does not read its own default.
-    pub fn with_defaults(application: &'static [Setting]) -> Self {
-        let mut settings = Self::blank();
-        let rows = SETTINGS.iter().chain(application);
-        for row in rows.filter(|row| !row.is_hook()) {
-            (row.apply)(&mut settings, row.default).expect("every row reads its own default");
-        }
-        settings
-    }
-
-    /// Every field at nothing, for the rows to fill.
-    fn blank() -> Self {
-        Self {
-            application: None,
-            config: None,
-            python: Python::default(),
-            bind: Vec::new(),
-            backlog: 0,
-            reuse_port: false,
-            workers: 0,
-            threads: 0,
-            worker_class: String::new(),
-            worker_connections: 0,
-            max_requests: 0,
-            max_requests_jitter: 0,
-            timeout: Duration::ZERO,
-            graceful_timeout: Duration::ZERO,
-            keepalive: Duration::ZERO,
-            header_timeout: Duration::ZERO,
-            body_timeout: Duration::ZERO,
-            body_min_rate: 0,
-            write_timeout: Duration::ZERO,
-            write_min_rate: 0,
-            runners: 0,
-            limit_request_line: 0,
-            limit_request_fields: 0,
-            limit_request_field_size: 0,
-            limit_request_head: 0,
-            limit_request_body: 0,
-            leniency: Leniency::default(),
-            chdir: None,
-            daemon: false,
-            raw_env: Vec::new(),
-            env_file: None,
-            pidfile: None,
-            user: None,
-            group: None,
-            initgroups: false,
-            umask: 0,
-            tmp_upload_dir: None,
-            body_buffer_size: 0,
-            body_buffer_total: 0,
-            preload_app: false,
-            sendfile: false,
-            server_header: String::new(),
-            proc_name: None,
-            check_config: false,
-            print_config: false,
-            reload: Reload::default(),
-            accesslog: None,
-            access_log_format: String::new(),
-            errorlog: String::new(),
-            loglevel: Level::Info,
-            capture_output: false,
-            enable_stdio_inheritance: false,
-            logconfig: LogConfig::default(),
-            syslog: Syslog::default(),
-            statsd: Statsd::default(),
-            proxy: Proxy::default(),
-            tls: Tls::default(),
-            control: Control::default(),
-            hooks: HookNames::default(),
-            unused: Unused::default(),
-            application_values: ApplicationValues::default(),
-        }
-    }
-}
-
-impl Settings {
-    /// What gunicorn calls the kind of worker: `sync` with more than one thread is `gthread`.
-    pub fn worker_class(&self) -> &'static str {
-        match self.threads {
-            1 => "sync",
-            _ => "gthread",
-        }
-    }
-
-    /// What `arguments`, program name first, say by themselves for a Python application: the names of
-    /// settings with their values.
-    pub fn on_command_line(
-        arguments: &[OsString],
-    ) -> Result<Vec<(&'static str, Vec<String>)>, SettingsError> {
-        let line = CommandLine::parse(arguments, &ApplicationSettings::default())?;
-        let given = |row: &Setting| Some((row.name, line.values(row)?.0));
-        Ok(python_settings().filter_map(given).collect())
-    }
-}
-
-impl Default for Settings {
-    /// The defaults of the rows.
-    fn default() -> Self {
-        Self::with_defaults(&[])
-    }
-}
+pub use values::Settings;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::config_file::ConfigPlace;
+use super::config_place::ConfigPlace;
 use super::setting::Setting;
 
 #[derive(Debug, Clone, PartialEq, Eq)]

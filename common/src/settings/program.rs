@@ -1,28 +1,46 @@
-//! The settings of a program that embeds the server and sets them itself, one by one.
+//! The settings of a program that embeds the server: it sets them itself, one by one, and may read its command
+//! line by the same rows.
 
-use super::Settings;
-use super::config_file::{ConfigFile, ConfigPlace, ConfigValue};
+use std::ffi::OsString;
+
+use super::application_settings::ApplicationSettings;
+use super::command_line::CommandLine;
+use super::config_file::{ConfigFile, ConfigValue};
+use super::config_place::ConfigPlace;
 use super::error::SettingsError;
 use super::load::apply;
-use super::served::Served;
+use super::served::{Served, python_settings};
 use super::setting::Setting;
+use super::values::Settings;
 
-/// The defaults, and one setting of a Python program; the error says what would be right.
-pub(super) fn read_one(row: &Setting, value: ConfigValue) -> Result<Settings, String> {
-    let place = ConfigPlace::Module(String::new());
-    let file = ConfigFile::new(place, vec![(row.name.to_owned(), value)], None);
-    let mut settings = Settings::default();
-    let read = file.check(Served::Python).and_then(|()| {
-        let values = file.values(row);
-        values.map_or(Ok(()), |(values, origin)| {
-            apply(row, &mut settings, &values, &origin)
-        })
-    });
-    match read {
-        Ok(()) => Ok(settings),
-        Err(SettingsError::Value {
-            value, expected, ..
-        }) => Err(format!("{} = {value}: expected {expected}", row.name)),
-        Err(other) => Err(other.to_string()),
+impl Settings {
+    /// The defaults, and `value` for one setting of a Python program; the error says what would be right.
+    pub fn with(row: &Setting, value: ConfigValue) -> Result<Self, String> {
+        let place = ConfigPlace::Module(String::new());
+        let file = ConfigFile::new(place, vec![(row.name.to_owned(), value)], None);
+        let mut settings = Settings::default();
+        let read = file.check(Served::Python).and_then(|()| {
+            let values = file.values(row);
+            values.map_or(Ok(()), |(values, origin)| {
+                apply(row, &mut settings, &values, &origin)
+            })
+        });
+        match read {
+            Ok(()) => Ok(settings),
+            Err(SettingsError::Value {
+                value, expected, ..
+            }) => Err(format!("{} = {value}: expected {expected}", row.name)),
+            Err(other) => Err(other.to_string()),
+        }
+    }
+
+    /// What `arguments`, program name first, say by themselves for a Python application: the names of
+    /// settings with their values.
+    pub fn on_command_line(
+        arguments: &[OsString],
+    ) -> Result<Vec<(&'static str, Vec<String>)>, SettingsError> {
+        let line = CommandLine::parse(arguments, &ApplicationSettings::default())?;
+        let given = |row: &Setting| Some((row.name, line.values(row)?.0));
+        Ok(python_settings().filter_map(given).collect())
     }
 }

@@ -1,6 +1,6 @@
 //! What one row of the settings table says.
 
-use super::Settings;
+use super::values::Settings;
 
 /// One setting: its names, its meaning and its way into [`Settings`].
 #[derive(Debug, Clone, Copy)]
@@ -48,10 +48,10 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Works,
-    /// Taken, with no effect; the text says why.
-    Accepted(&'static str),
+    /// Every value is accepted and does nothing; the text says why.
+    NoEffect(&'static str),
     /// gunicorn has it; any value but the default is refused.
-    Later,
+    Refused,
 }
 
 /// The groups of help and documentation.

@@ -5,6 +5,7 @@ use super::rows::{
     socket, sources, telemetry, tls, unserved, workers,
 };
 use super::setting::Setting;
+use super::values::Settings;
 
 const GROUPS: [&[Setting]; 17] = [
     &sources::ROWS,
@@ -49,3 +50,25 @@ const LENGTH: usize = {
     }
     length
 };
+
+impl Settings {
+    /// The defaults of the server's rows, and of those of an application.
+    ///
+    /// # Panics
+    /// If a row does not read its own default.
+    pub fn with_defaults(application: &'static [Setting]) -> Self {
+        let mut settings = Self::blank();
+        let rows = SETTINGS.iter().chain(application);
+        for row in rows.filter(|row| !row.is_hook()) {
+            (row.apply)(&mut settings, row.default).expect("every row reads its own default");
+        }
+        settings
+    }
+}
+
+impl Default for Settings {
+    /// The defaults of the server's rows.
+    fn default() -> Self {
+        Self::with_defaults(&[])
+    }
+}

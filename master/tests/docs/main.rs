@@ -137,10 +137,10 @@ fn names(row: &Setting) -> String {
     let _ = writeln!(lines, "- default: {default}");
     match row.standing {
         Standing::Works => {}
-        Standing::Accepted(reason) => {
+        Standing::NoEffect(reason) => {
             let _ = writeln!(lines, "- no effect: {reason}");
         }
-        Standing::Later => {
+        Standing::Refused => {
             let refusal =
                 (row.apply)(&mut Settings::default(), "\u{0}").expect_err("no text of a file");
             let _ = writeln!(lines, "- refused unless {refusal}");

@@ -160,12 +160,12 @@ fn fate(row: &Setting) -> String {
             Some(text) => format!("works; {text}"),
             None => "works".to_owned(),
         },
-        (Standing::Accepted(reason), _) => format!("no effect: {reason}"),
-        (Standing::Later, Kind::Hook(_)) => {
+        (Standing::NoEffect(reason), _) => format!("no effect: {reason}"),
+        (Standing::Refused, Kind::Hook(_)) => {
             let reason = row.help.trim_start_matches("Not taken: ");
             format!("refused: {}", reason.trim_end_matches('.'))
         }
-        (Standing::Later, _) => {
+        (Standing::Refused, _) => {
             let refusal = (row.apply)(&mut Settings::default(), "\u{0}").expect_err("a refusal");
             format!("refused unless {refusal}")
         }

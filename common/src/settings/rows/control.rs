@@ -11,7 +11,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         kind: Kind::Value("PATH"),
         default: "",
         bare: None,
-        standing: Standing::Accepted("there is no control socket yet; use signals"),
+        standing: Standing::NoEffect("there is no control socket yet; use signals"),
         help: "The Unix socket over which the server is controlled.",
         apply: |settings, text| {
             settings.control.socket = parse::path(text);
@@ -26,7 +26,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         kind: Kind::Value("MODE"),
         default: "0o600",
         bare: None,
-        standing: Standing::Accepted("there is no control socket yet; use signals"),
+        standing: Standing::NoEffect("there is no control socket yet; use signals"),
         help: "The permission bits of the control socket. 0600 and 0o600 are octal, 384 is \
                decimal.",
         apply: |settings, text| parse::mode(text).map(|value| settings.control.mode = value),

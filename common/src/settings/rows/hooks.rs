@@ -107,7 +107,7 @@ const fn hook(name: &'static str, arity: usize, help: &'static str) -> Setting {
 
 const fn refused(name: &'static str, help: &'static str) -> Setting {
     Setting {
-        standing: Standing::Later,
+        standing: Standing::Refused,
         ..hook(name, 0, help)
     }
 }

@@ -218,7 +218,7 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         kind: Kind::Value("DIRECTORY"),
         default: "",
         bare: None,
-        standing: Standing::Accepted("heartbeats are words in shared memory, there is no file"),
+        standing: Standing::NoEffect("heartbeats are words in shared memory, there is no file"),
         help: "The directory for heartbeat files.",
         apply: |settings, text| {
             Ok::<_, String>(text).map(|value| settings.unused.keep("worker_tmp_dir", value))
@@ -247,7 +247,7 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         kind: Kind::Value("NAME"),
         default: "gunicorn",
         bare: None,
-        standing: Standing::Accepted(
+        standing: Standing::NoEffect(
             "where proc_name is not set, the processes have the name of the application",
         ),
         help: "The name where proc_name is not set.",

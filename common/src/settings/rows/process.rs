@@ -25,7 +25,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Value("PARSER"),
         default: "auto",
         bare: None,
-        standing: Standing::Accepted("there is one parser"),
+        standing: Standing::NoEffect("there is one parser"),
         help: "The parser of requests: auto, fast or python.",
         apply: |settings, text| {
             parse::one_of(text, &["auto", "fast", "python"])

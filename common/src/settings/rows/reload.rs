@@ -57,7 +57,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         kind: Kind::Switch,
         default: "false",
         bare: None,
-        standing: Standing::Accepted(
+        standing: Standing::NoEffect(
             "there is no tracing; a request over its timeout is logged with its stack",
         ),
         help: "Trace every line that Python runs.",

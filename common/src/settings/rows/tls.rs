@@ -92,7 +92,7 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         kind: Kind::Value("NAME"),
         default: "TLS",
         bare: None,
-        standing: Standing::Accepted(
+        standing: Standing::NoEffect(
             "TLS 1.2 and 1.3 are offered, and a client takes the newest that it knows",
         ),
         help: "TLS 1.2 and 1.3 are offered. TLS 1.0, TLS 1.1 and SSL 3 are broken and refused.",
@@ -106,7 +106,7 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         kind: Kind::Switch,
         default: "true",
         bare: None,
-        standing: Standing::Accepted(
+        standing: Standing::NoEffect(
             "a connection that ends without the close of TLS is never an error of the application",
         ),
         help: "Whether a connection may end without the close of TLS.",
@@ -122,7 +122,7 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         kind: Kind::Switch,
         default: "false",
         bare: None,
-        standing: Standing::Accepted("a handshake holds no thread, whenever it is made"),
+        standing: Standing::NoEffect("a handshake holds no thread, whenever it is made"),
         help: "When the handshake is made.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.unused.keep("do_handshake_on_connect", value))

@@ -11,7 +11,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("ADDRESSES"),
         default: "127.0.0.1,::1",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Who may speak uWSGI.",
         apply: |_, text| {
             parse::only(
@@ -29,7 +29,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("MODE"),
         default: "off",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "HTTP/2 without TLS.",
         apply: |_, text| {
             parse::only(
@@ -47,7 +47,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("COUNT"),
         default: "100",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Streams of a connection.",
         apply: |_, text| {
             parse::only(
@@ -65,7 +65,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("BYTES"),
         default: "65535",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Flow control.",
         apply: |_, text| {
             parse::only(
@@ -83,7 +83,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("BYTES"),
         default: "16384",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Length of frames.",
         apply: |_, text| {
             parse::only(
@@ -101,7 +101,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("BYTES"),
         default: "65536",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Length of heads.",
         apply: |_, text| {
             parse::only(
@@ -119,7 +119,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("LOOP"),
         default: "auto",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "The event loop of ASGI.",
         apply: |_, text| {
             parse::only(
@@ -137,7 +137,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("MODE"),
         default: "auto",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "The lifespan protocol of ASGI.",
         apply: |_, text| {
             parse::only(
@@ -155,7 +155,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("SECONDS"),
         default: "3",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Time for ASGI applications whose client has gone.",
         apply: |_, text| {
             parse::only(
@@ -173,7 +173,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("BYTES"),
         default: "16777216",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Length of WebSocket messages.",
         apply: |_, text| {
             parse::only(
@@ -191,7 +191,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::List("APPLICATION"),
         default: "",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Applications of dirty workers.",
         apply: |_, text| {
             parse::only(
@@ -209,7 +209,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("COUNT"),
         default: "0",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "The number of dirty workers.",
         apply: |_, text| {
             parse::only(
@@ -227,7 +227,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("SECONDS"),
         default: "300",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Time for a dirty worker.",
         apply: |_, text| {
             parse::only(
@@ -245,7 +245,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("COUNT"),
         default: "1",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Threads of a dirty worker.",
         apply: |_, text| {
             parse::only(
@@ -263,7 +263,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         kind: Kind::Value("SECONDS"),
         default: "30",
         bare: None,
-        standing: Standing::Later,
+        standing: Standing::Refused,
         help: "Time for a dirty worker to end.",
         apply: |_, text| {
             parse::only(

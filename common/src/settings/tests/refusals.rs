@@ -132,7 +132,7 @@ fn unknown_variables_of_ours_are_named() {
 
 #[test]
 fn what_is_not_served_is_refused_by_name_with_a_remedy() {
-    for row in textual().filter(|row| row.standing == Standing::Later) {
+    for row in textual().filter(|row| row.standing == Standing::Refused) {
         for flag in row.flags {
             let text = refusal(&[flag, "4711"], &[]);
             assert!(text.starts_with(&format!("flag {flag}: invalid value \"4711\": expected")));

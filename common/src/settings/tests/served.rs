@@ -1,6 +1,7 @@
 //! Which settings there are, and what the environment means, by what is served.
 
 use super::*;
+use crate::logging::Level;
 
 const PYTHON: &str = "shop.wsgi:application";
 

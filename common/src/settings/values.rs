@@ -1,0 +1,178 @@
+//! The plain values of all settings, typed. The rows write them; [`super::load`] alone decides from which source.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Uid};
+
+use super::application_values::ApplicationValues;
+use super::groups::{
+    ControlSettings, HookNames, Leniency, LogConfig, ProxySettings, PythonSettings, ReloadSettings,
+    StatsdSettings, SyslogSettings, TlsSettings, Unused,
+};
+use crate::address::Address;
+use crate::logging::Level;
+
+/// All settings of one generation. A zero duration or count means "off" where the row says so.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The positional argument: `native:NAME` or `module:callable`.
+    pub application: Option<String>,
+    /// A file, `file:PATH` or `python:MODULE`.
+    pub config: Option<String>,
+    pub python: PythonSettings,
+
+    // Server socket
+    pub bind: Vec<Address>,
+    pub backlog: u32,
+    pub reuse_port: bool,
+
+    // Worker processes
+    pub workers: usize,
+    pub threads: usize,
+    /// By gunicorn's names; there is one kind, with threads.
+    pub worker_class: String,
+    pub worker_connections: usize,
+    pub max_requests: u64,
+    pub max_requests_jitter: u64,
+    pub timeout: Duration,
+    pub graceful_timeout: Duration,
+    pub keepalive: Duration,
+    /// Deadlines that gunicorn does not have: a whole head, and progress on body and response. The
+    /// rates are in octets a second; 0 is none.
+    pub header_timeout: Duration,
+    pub body_timeout: Duration,
+    pub body_min_rate: u32,
+    pub write_timeout: Duration,
+    pub write_min_rate: u32,
+    pub runners: usize,
+
+    // Security
+    pub limit_request_line: usize,
+    pub limit_request_fields: usize,
+    pub limit_request_field_size: usize,
+    /// All of a head.
+    pub limit_request_head: usize,
+    pub limit_request_body: u64,
+    pub leniency: Leniency,
+
+    // Server mechanics
+    pub chdir: Option<PathBuf>,
+    pub daemon: bool,
+    pub raw_env: Vec<(String, String)>,
+    pub env_file: Option<PathBuf>,
+    pub pidfile: Option<PathBuf>,
+    pub user: Option<Uid>,
+    pub group: Option<Gid>,
+    pub initgroups: bool,
+    pub umask: u32,
+    pub tmp_upload_dir: Option<PathBuf>,
+    /// What a request body, and all of a worker's together, may have of its memory, in bytes.
+    pub body_buffer_size: usize,
+    pub body_buffer_total: usize,
+    pub preload_app: bool,
+    pub sendfile: bool,
+    /// Of responses; empty is no such field.
+    pub server_header: String,
+    pub proc_name: Option<String>,
+    pub check_config: bool,
+    pub print_config: bool,
+    pub reload: ReloadSettings,
+
+    // Logging: None is off, "-" is stdout (access) or stderr (error)
+    pub accesslog: Option<String>,
+    pub access_log_format: String,
+    pub errorlog: String,
+    pub loglevel: Level,
+    pub capture_output: bool,
+    pub enable_stdio_inheritance: bool,
+    pub logconfig: LogConfig,
+    pub syslog: SyslogSettings,
+    pub statsd: StatsdSettings,
+
+    pub proxy: ProxySettings,
+    pub tls: TlsSettings,
+    pub control: ControlSettings,
+    pub hooks: HookNames,
+    pub unused: Unused,
+
+    /// Of the settings that the application brings.
+    pub application_values: ApplicationValues,
+}
+
+impl Settings {
+    /// What gunicorn calls the kind of worker: `sync` with more than one thread is `gthread`.
+    pub fn worker_class(&self) -> &'static str {
+        match self.threads {
+            1 => "sync",
+            _ => "gthread",
+        }
+    }
+
+    /// Every field at nothing, for the rows to fill.
+    pub(super) fn blank() -> Self {
+        Self {
+            application: None,
+            config: None,
+            python: PythonSettings::default(),
+            bind: Vec::new(),
+            backlog: 0,
+            reuse_port: false,
+            workers: 0,
+            threads: 0,
+            worker_class: String::new(),
+            worker_connections: 0,
+            max_requests: 0,
+            max_requests_jitter: 0,
+            timeout: Duration::ZERO,
+            graceful_timeout: Duration::ZERO,
+            keepalive: Duration::ZERO,
+            header_timeout: Duration::ZERO,
+            body_timeout: Duration::ZERO,
+            body_min_rate: 0,
+            write_timeout: Duration::ZERO,
+            write_min_rate: 0,
+            runners: 0,
+            limit_request_line: 0,
+            limit_request_fields: 0,
+            limit_request_field_size: 0,
+            limit_request_head: 0,
+            limit_request_body: 0,
+            leniency: Leniency::default(),
+            chdir: None,
+            daemon: false,
+            raw_env: Vec::new(),
+            env_file: None,
+            pidfile: None,
+            user: None,
+            group: None,
+            initgroups: false,
+            umask: 0,
+            tmp_upload_dir: None,
+            body_buffer_size: 0,
+            body_buffer_total: 0,
+            preload_app: false,
+            sendfile: false,
+            server_header: String::new(),
+            proc_name: None,
+            check_config: false,
+            print_config: false,
+            reload: ReloadSettings::default(),
+            accesslog: None,
+            access_log_format: String::new(),
+            errorlog: String::new(),
+            loglevel: Level::Info,
+            capture_output: false,
+            enable_stdio_inheritance: false,
+            logconfig: LogConfig::default(),
+            syslog: SyslogSettings::default(),
+            statsd: StatsdSettings::default(),
+            proxy: ProxySettings::default(),
+            tls: TlsSettings::default(),
+            control: ControlSettings::default(),
+            hooks: HookNames::default(),
+            unused: Unused::default(),
+            application_values: ApplicationValues::default(),
+        }
+    }
+}
