@@ -1,4 +1,4 @@
-//! The service as an application: one request in, one answer out.
+//! The request handlers of the service: one function per call of the API. SQL and cache protocols are elsewhere.
 
 use std::sync::Arc;
 use std::time::Duration;

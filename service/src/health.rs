@@ -1,5 +1,5 @@
-//! Whether a backend works, as this process sees it, and the lines in the log when that changes: one
-//! when an outage begins and one when it ends, never one a request.
+//! Whether a backend works, as this process sees it. The log gets one line when an outage begins and one when it ends,
+//! never one per request.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU8, Ordering};

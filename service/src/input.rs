@@ -1,5 +1,5 @@
-//! What clients send: JSON bodies and query strings, read field by field so that the answer can
-//! list everything that is wrong. JsonFields that are not known are ignored.
+//! Reads JSON bodies and query strings field by field, so that the response can list every error. Unknown fields are
+//! ignored.
 
 use std::str::FromStr;
 

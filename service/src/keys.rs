@@ -1,4 +1,4 @@
-//! What things are called in a cache: `task:1000`, `user:7`, `session:...`.
+//! Cache keys: `task:1000`, `user:7`, `session:...`.
 
 use super::model::{TaskId, UserId};
 

@@ -1,6 +1,6 @@
-//! `native:eventstreammonitor`: tasks, users and sessions, as in the performance guide.
+//! `native:eventstreammonitor`: a service for tasks, users and sessions, as in the performance guide.
 //!
-//! An application as any user's: it depends on `oxicorn-common` and nothing else of the server.
+//! It is an application like any user's: of the server it depends on `oxicorn-common` only.
 //!
 //! ```text
 //!   worker:  request -> routes -> handlers --read--> cache --miss--> store
@@ -8,8 +8,8 @@
 //!   runner:  store (queue) -> work -> store
 //! ```
 //!
-//! The store is SQLite, the cache is in the process or in Redis, the queue is a table: each sits behind its
-//! own module and nothing else knows what it is made of.
+//! The store is SQLite or PostgreSQL, the cache is in the process or in Redis, the queue is a table of the store.
+//! Each is behind a trait, and only its own module knows the backend.
 
 mod cache;
 mod events;

@@ -1,5 +1,5 @@
-//! Which backends are down, as any process of the server sees it. Shared memory, so that the log reports the
-//! beginning and the end of an outage once, however many processes notice.
+//! Which backends are down, in shared memory. However many processes notice an outage, the log reports its beginning and
+//! its end once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! What is wrong with a request, or with us: the one place that maps errors to answers.
+//! The error of a call, and the one place that maps errors to responses.
 
 use http::StatusCode;
 use log::error;

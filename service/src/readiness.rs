@@ -1,5 +1,5 @@
-//! `GET /ready`: whether this worker can do its work, and how each backend is. A balancer sends
-//! requests elsewhere while the store is gone; without the cache or the broker the service goes on.
+//! `GET /ready`: whether this worker can serve, and the state of each backend. Without the store it is not ready, so that
+//! a balancer sends requests elsewhere; without the cache or the broker it is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Which call a request is: resources by path, calls by method.
+//! Routing: resources by path, calls by method.
 
 use matchit::Router;
 

@@ -1,7 +1,7 @@
-//! The runner: takes tasks from the queue, has their work done, and writes down what became of it.
-//! What it has begun and not ended when it dies is taken again by the next one.
+//! The runner takes tasks from the queue, does their work, and stores the result. If it dies, the next runner takes its
+//! unfinished task again.
 //!
-//! With Kafka it hears of tasks from there, and a thread beside it relays the outbox.
+//! With Kafka it receives tasks from there, and a second thread relays the outbox.
 
 mod delivery;
 mod unsent;

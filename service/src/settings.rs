@@ -1,5 +1,5 @@
-//! What the service takes from the command line, the environment and the files of settings, beside the
-//! server's own settings: its store, its cache, its sessions and its events.
+//! The settings that the service brings beside the server's own: store, cache, sessions and events. They are read like
+//! the server's, while the service is served.
 
 mod parse;
 mod rows;

@@ -1,4 +1,4 @@
-//! What the words of shared memory mean that the master makes for the service.
+//! The layout of the shared memory that the master makes for the service.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! TLS to the servers that the service keeps its data in, in libpq's modes: those that only encrypt do
-//! not say with whom, the two that verify do.
+//! TLS to the backends, in libpq's modes: the first four only encrypt, `verify-ca` and `verify-full` also verify the
+//! server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

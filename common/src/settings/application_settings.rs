@@ -1,5 +1,5 @@
-//! The settings of the applications that a program can serve. They are read as the server's are, while
-//! their application is served, and refused while it is not.
+//! The settings that applications bring. They are read like the server's while their application is served, and refused
+//! while it is not.
 
 use super::error::SettingsError;
 use super::setting::Setting;

@@ -1,5 +1,5 @@
-//! The values of the settings that an application brings. [`super::Settings`] carries them, and only the
-//! application knows their type: a plain struct of its own.
+//! The values of the settings that an application brings. [`super::values::Settings`] carries them; only the application
+//! knows their type, a plain struct.
 
 use std::any::Any;
 use std::fmt;

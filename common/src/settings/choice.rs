@@ -1,4 +1,4 @@
-//! Settings that are one of a few words.
+//! Settings that take one of a few words.
 
 use super::parse::Parsed;
 

@@ -1,4 +1,4 @@
-//! The command line, read by a parser that is made from the rows.
+//! The command line. clap's parser is made from the rows.
 
 use std::ffi::OsString;
 

@@ -1,5 +1,4 @@
-//! The Python config file: which one, and what its variables mean. Whoever has an interpreter
-//! executes it; here are only names and values.
+//! The variables of a Python config file. A [`ConfigReader`] executes the file; here are only names and values.
 
 use std::fmt;
 use std::path::Path;

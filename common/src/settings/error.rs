@@ -1,4 +1,4 @@
-//! Why settings could not be read: one line that says where, what and what would be right.
+//! Why settings could not be read: one line with the source, the value and what would be right.
 
 use std::io;
 use std::path::PathBuf;

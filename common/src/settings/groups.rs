@@ -1,4 +1,4 @@
-//! Fields of [`super::Settings`] that belong together, a struct a group.
+//! Fields of [`super::values::Settings`] that belong together, one struct per group.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,11 +1,11 @@
-//! All sources of settings, and the order in which they count.
+//! The sources of settings, in order of precedence.
 //!
 //! ```text
 //!   command line > OXICORN_CMD_ARGS > GUNICORN_CMD_ARGS > environment > --env-file
 //!                > config file > WEB_CONCURRENCY, PORT and the like > default
 //!
 //!   environment and --env-file:      OXICORN_X > GUNICORN_X > X
-//!   where a Python application runs: X counts after WEB_CONCURRENCY
+//!   for a Python application:        X counts after WEB_CONCURRENCY
 //! ```
 //!
 //! Any source down to the config file may name the application.

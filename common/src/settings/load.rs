@@ -1,6 +1,5 @@
-//! Reading settings: for each row the highest source that has it, then what concerns several.
-//!
-//! [`super::layers`] has the order of the sources.
+//! Reads the settings: each row from its highest source (see [`super::layers`]), then the checks that take several
+//! settings.
 
 use std::path::Path;
 use std::sync::Arc;

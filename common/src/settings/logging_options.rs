@@ -1,4 +1,4 @@
-//! What the settings choose about logging.
+//! The options of logging, from the settings.
 
 use super::values::Settings;
 use crate::logging::{FileOwner, LoggingOptions, StatsdOptions, SyslogOptions};

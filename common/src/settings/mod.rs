@@ -1,8 +1,16 @@
-//! Every setting, validated and typed. Reading a setting only validates it; binding, chown and
-//! fork come later.
+//! Settings: names, values and sources. Reading a setting only validates it; binding, chown and fork come later.
 //!
-//! One table of rows, [`SETTINGS`], says how each is called, what it means and how it is read.
-//! Command line, environment, help and documentation come from it.
+//! One table of rows, [`SETTINGS`], has the names, the help and the parser of each setting. Command line, environment,
+//! help and documentation come from it. An application may bring rows of its own:
+//! [`crate::Application::settings`].
+//!
+//! ```text
+//!   values    the typed values, a plain struct
+//!   setting   what a row is
+//!   parse     from text to values; show is the way back
+//!   rows      the rows, by section; table joins them
+//!   layers    the sources and their order; load reads them
+//! ```
 
 mod application_settings;
 mod application_values;

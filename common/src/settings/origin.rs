@@ -1,4 +1,4 @@
-//! Where a value came from, for messages and `--print-config`.
+//! The source of a value, for messages and `--print-config`.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! From text to typed values. Every error says what would be right.
+//! Parses values. Every error says what would be right.
 
 mod words;
 

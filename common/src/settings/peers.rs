@@ -1,4 +1,4 @@
-//! Peers that are believed: addresses and networks.
+//! Trusted peers: addresses and networks.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};

@@ -1,5 +1,5 @@
-//! The settings of a program that embeds the server: it sets them itself, one by one, and may read its command
-//! line by the same rows.
+//! Settings of a Python program that embeds the server. It sets them one by one, and may read a command line by the same
+//! rows.
 
 use std::ffi::OsString;
 

@@ -1,8 +1,7 @@
-//! Passwords in what is shown: it ends up in logs, terminals and tickets.
+//! Masks passwords in everything that is shown: it ends up in logs, terminals and tickets.
 //!
-//! A password may have any character in it, those that end it by the grammar of URLs included: it is
-//! just such a slip that brings a URL into an error message. So rather too much is masked than too
-//! little.
+//! A password may contain any character, even those that end it by the grammar of URLs. Such a mistake is just what brings
+//! a URL into an error message. So this masks too much rather than too little.
 
 const MASK: &str = "***";
 

@@ -1,5 +1,5 @@
-//! What is served, as far as settings go: an application may bring settings of its own, and the environment
-//! of a Python application is its own.
+//! Which settings exist for the application that is served, and which environment variables set them. The environment of a
+//! Python application is its own.
 
 use super::origin::Origin;
 use super::setting::Setting;

@@ -1,4 +1,4 @@
-//! What one row of the settings table says.
+//! One row of the table: the names, the help and the parser of a setting.
 
 use super::values::Settings;
 

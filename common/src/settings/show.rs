@@ -1,4 +1,4 @@
-//! From typed values back to the text that [`super::parse`] reads.
+//! From values back to the text that [`super::parse`] reads.
 
 use std::fmt::Display;
 use std::path::PathBuf;

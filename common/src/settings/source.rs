@@ -1,4 +1,4 @@
-//! What settings are read from: everything that a process is started with.
+//! What a process is started with: arguments, environment and working directory.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

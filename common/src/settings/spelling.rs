@@ -1,4 +1,4 @@
-//! What a misspelled name of a setting was meant for.
+//! Suggests the setting that a misspelled name was meant for.
 
 use super::served::Served;
 

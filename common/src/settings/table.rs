@@ -1,4 +1,4 @@
-//! The one table that command line, environment, help and documentation come from.
+//! The table of all rows of the server, and the defaults in it.
 
 use super::rows::{
     control, debugging, hooks, limits, logging, mechanics, parsing, process, proxy, python, reload,

@@ -1,4 +1,4 @@
-//! Every row on every way in, and the order of the sources.
+//! Every row from every source, and the precedence of the sources.
 
 mod application;
 mod config_file;

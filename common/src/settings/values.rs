@@ -1,4 +1,4 @@
-//! The plain values of all settings, typed. The rows write them; [`super::load`] alone decides from which source.
+//! The typed values of all settings: a plain struct that the rows fill.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,10 +1,10 @@
-//! A cache in this process. Bounded in bytes, and as fresh as its tracker: before each use it
-//! follows the changes of all processes. Threads that miss one key together ask the store once.
+//! The cache of one process, bounded in bytes. Before each use it applies the changes of all processes, so it is
+//! as fresh as its [`Tracker`]. If several threads miss the same key, one asks the store.
 //!
 //! ```text
-//!   version = look()         follow the changes of all processes, forget what they spoil
-//!   find(key)               a body, if it is there and its time is not over
-//!   keep(version, key, ..)   unless the key has changed since that version, or might have
+//!   version = look()         apply the changes of all processes: drop what they invalidate
+//!   find(key)                a body, if it is there and has not expired
+//!   keep(version, key, ..)   unless the key has changed since that version, or may have
 //! ```
 
 use std::borrow::Cow;

@@ -1,5 +1,5 @@
-//! What is remembered of the store: whole response bodies under `task:{id}`, `user:{id}` and
-//! `session:{id}`, in this process or in Redis.
+//! The cache in front of the store: whole response bodies under `task:{id}`, `user:{id}` and `session:{id}`, in this
+//! process or in Redis. It never writes to the store.
 
 mod memory;
 mod redis;

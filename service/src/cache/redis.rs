@@ -12,14 +12,13 @@
 //!   not ?TOKEN any more         nothing                    settle
 //! ```
 //!
-//! No step waits longer than `redis_timeout`. A change that Redis cannot be told of opens the
-//! breaker before its client hears of it: this process reads from the store until Redis has been
-//! told. For other processes, and for the case that this one dies, the store has the keys written
-//! down (`Store::stale_keys`).
+//! No step waits longer than `redis_timeout`. If Redis cannot be told of a change, the breaker opens before the
+//! client gets its response: this process reads from the store until Redis has been told. The keys are also written
+//! to the store (`Store::stale_keys`), for other processes and in case this one dies.
 //!
-//! Each key ends with what tells the store from others (`Store::identity`): what was read from one is never shown for another.
+//! Each key ends with the identity of the store (`Store::identity`), so no server sees the data of another store.
 //!
-//! `near` keeps copies of what Redis holds in this process; `invalidation_listener` hears what other servers change.
+//! `near` keeps copies of what Redis holds in this process; `invalidation_listener` learns what other servers change.
 
 mod address;
 mod breaker;

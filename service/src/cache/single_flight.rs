@@ -1,5 +1,5 @@
-//! Who is making what: of many threads that miss one key together, one asks the store and the
-//! others wait for it.
+//! Single flight: if several threads miss the same key, one of them asks the store and the others wait for it. A panic
+//! of the leader frees the others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! Why events could not be sent or had. The one who waits for them tries again.
+//! Why events could not be sent or received. The caller tries again.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! One event, as the outbox keeps it and listeners get it.
+//! One event, as the outbox stores it and consumers receive it.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,5 @@
-//! The messages of a topic as a runner takes them: a thread gets them from the broker and keeps a few
-//! ready, so that a runner may work for as long as it likes without being taken for dead by its group,
-//! and no broker that hangs can hold it up.
+//! Consumes a topic for a runner. A thread polls the broker and keeps a few messages ready, so a task may take as long
+//! as it needs without the group declaring the runner dead, and a broker that hangs does not block the runner.
 //!
 //! ```text
 //!   broker --> subscriber thread --> ready --> runner

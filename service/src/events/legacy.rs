@@ -1,8 +1,8 @@
-//! Events by way of the `kafka` crate, for brokers that still speak the protocol's first versions.
+//! Publisher and subscriber over the `kafka` crate, for brokers that still support the first versions of the protocol.
 //!
-//! The crate knows no group membership: each runner is given every event, and the leases of the
-//! store see to it that one of them does the work. Only the offsets are the group's. After any error
-//! a client is useless, because it keeps the broken connection: its owner makes another.
+//! The crate has no group membership: each runner receives every event, and the leases of the store ensure that one of
+//! them does the work. Only the offsets belong to the group. After any error the client is dropped, because it keeps the
+//! broken connection.
 
 use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

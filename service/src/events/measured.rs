@@ -1,16 +1,15 @@
-//! The figures of docs/kafka.md, which also has the command.
+//! Measures the figures of docs/kafka.md, which also has the command.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use oxicorn_common::runner::Stop;
 
+use super::legacy::{LegacyPublisher, LegacySubscriber};
+use super::modern::{ModernPublisher, ModernSubscriber};
 use super::probe::{LEGACY_CALLS, offers, probe};
 use super::testing::{brokers_4, brokers_39, topic};
-use super::{
-    EventsError, Feed, LegacyPublisher, LegacySubscriber, ModernPublisher, ModernSubscriber,
-    OutboxEvent, Publisher, Relay, Subscriber, Topic,
-};
+use super::{EventsError, Feed, OutboxEvent, Publisher, Relay, Subscriber, Topic};
 use crate::model::{NewTask, TaskType, Timestamp, UserRef};
 use crate::settings::ServiceSettings;
 use crate::store::testing as stores;

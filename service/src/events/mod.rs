@@ -1,12 +1,14 @@
-//! What happens to tasks, and who is told of it.
+//! Publishes task events to Kafka, and delivers them to runners.
 //!
 //! ```text
-//!   change --same transaction--> outbox --relay--> Kafka --feed--> runners, and whoever else listens
+//!   change --same transaction--> outbox --relay--> Kafka --feed--> runners and other consumers
 //! ```
 //!
-//! Without a broker the outbox is emptied, and the runners look at the tasks themselves. Brokers
-//! come in two generations, and no client speaks with both as well as it might: a probe picks.
+//! Without a broker, runners look for tasks in the store, and old events are dropped. Brokers before and since 4.0
+//! need different clients; a probe at each connection picks one.
 
+mod client;
+mod connect;
 mod error;
 mod event;
 mod feed;
@@ -22,85 +24,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
-use crate::settings::ServiceSettings;
-
+pub(crate) use client::{KafkaMessage, Position, Published, Publisher, Subscriber, Topic};
 pub(crate) use error::EventsError;
 pub(crate) use event::{EventType, Notice, OutboxEvent, payload, payload_without_id};
 pub(crate) use feed::Feed;
 pub(crate) use relay::Relay;
-
-use legacy::{LegacyPublisher, LegacySubscriber};
-use modern::{ModernPublisher, ModernSubscriber};
-use probe::{BrokerGeneration, probe};
-
-/// What became of a batch.
-#[derive(Debug)]
-pub(crate) struct Published {
-    /// The ids of the events that the broker has for good.
-    pub(crate) acknowledged: Vec<i64>,
-    /// Why it is not all of them. The publisher is of no use any more.
-    pub(crate) problem: Option<EventsError>,
-}
-
-/// Sends events, each under the id of its task.
-pub(crate) trait Publisher {
-    /// Sends events of different tasks and waits until all replicas have them, or for some seconds.
-    fn publish(&mut self, batch: &[OutboxEvent]) -> Published;
-}
-
-/// Where a message is in its topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) partition: i32,
-    pub(crate) offset: i64,
-}
-
-/// A message as it came from the broker: anybody may have written it.
-#[derive(Debug, Clone)]
-pub(crate) struct KafkaMessage {
-    pub(crate) position: Position,
-    pub(crate) payload: Vec<u8>,
-}
-
-/// Gets the messages of a topic for one member of a group. Used by one thread, which polls even
-/// while it has no room.
-pub(crate) trait Subscriber {
-    /// Waits `timeout` at most; brings nothing while there is no `room`.
-    fn poll(&mut self, room: bool, timeout: Duration) -> Result<Vec<KafkaMessage>, EventsError>;
-    /// Notes for the group that these, and all before them, are done.
-    fn commit(&mut self, done: &[Position]) -> Result<(), EventsError>;
-}
-
-/// A topic, and the brokers that have it.
-#[derive(Debug, Clone)]
-pub(crate) struct Topic {
-    pub(crate) brokers: Vec<String>,
-    pub(crate) name: String,
-}
-
-impl Topic {
-    /// Nothing where no broker is configured.
-    pub(crate) fn of(settings: &ServiceSettings) -> Option<Self> {
-        let brokers = settings.kafka_brokers.clone();
-        (!brokers.is_empty()).then(|| Self {
-            brokers,
-            name: settings.kafka_topic.clone(),
-        })
-    }
-
-    fn publisher(&self) -> Result<Box<dyn Publisher>, EventsError> {
-        Ok(match probe(&self.brokers)? {
-            BrokerGeneration::Legacy => Box::new(LegacyPublisher::connect(self)?),
-            BrokerGeneration::Modern => Box::new(ModernPublisher::connect(self)?),
-        })
-    }
-
-    fn subscriber(&self, group: &str) -> Result<Box<dyn Subscriber>, EventsError> {
-        Ok(match probe(&self.brokers)? {
-            BrokerGeneration::Legacy => Box::new(LegacySubscriber::connect(self, group)?),
-            BrokerGeneration::Modern => Box::new(ModernSubscriber::connect(self, group)?),
-        })
-    }
-}

@@ -1,7 +1,7 @@
-//! Events by way of `rdkafka`, for brokers of the present generation; it speaks with older ones too.
+//! Publisher and subscriber over `rdkafka`, for current brokers; it works with older ones too.
 //!
-//! The client works in threads of its own and reconnects by itself. What it would log is dropped, but for the last word on
-//! why it cannot do what it should: the outage is told once, by the relay.
+//! The client runs threads of its own and reconnects by itself. Its log is dropped, except for the last reason why it
+//! fails: the relay reports an outage once.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,5 +1,5 @@
-//! Which partition a key belongs to: Kafka's own rule, murmur2 of the key, so that a task's events
-//! stay in one partition whichever client sends them.
+//! Kafka's own rule for the partition of a key, murmur2, so that a task's events stay in one partition whichever client
+//! sends them.
 
 const SEED: u32 = 0x9747_b28c;
 const MIX: u32 = 0x5bd1_e995;

@@ -1,5 +1,5 @@
-//! Asks brokers what they speak, with one `ApiVersions` request of version 0, which every broker
-//! since 0.10 answers, and picks the client that goes with it.
+//! Finds out which protocol versions brokers support, with one `ApiVersions` request of version 0, which every broker
+//! since 0.10 answers. The result decides which client is used.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};

@@ -1,8 +1,8 @@
-//! Sends what is in the outbox to Kafka, and strikes off what the broker has acknowledged: every event
-//! arrives at least once, those of one task in order.
+//! Sends the events of the outbox to Kafka, and removes those that the broker has acknowledged. Every event arrives at
+//! least once, and the events of a task in order.
 //!
-//! One process of all has the turn. It sends one event a task in a batch, the oldest, so that nothing
-//! overtakes what failed. What was sent and not struck off when it died is sent again.
+//! One process at a time has the turn. A batch has one event per task, the oldest, so that no event overtakes one that
+//! failed. If the process dies, events that it has sent and not removed are sent again.
 
 use std::collections::HashSet;
 use std::io;

@@ -1,4 +1,4 @@
-//! Real brokers for tests: those that the environment names, else those of `scripts/services`.
+//! Real brokers for tests: those that the environment names, or those of `scripts/services`.
 
 use std::process::Command;
 

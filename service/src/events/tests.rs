@@ -139,8 +139,8 @@ fn both_generations_put_a_task_into_the_same_partition() {
     let source = RelaySource::new();
     (0..60).for_each(|_| _ = source.create());
     let batch = source.store.outbox(100).expect("no error");
-    let mut legacy = super::LegacyPublisher::connect(&topic).expect("a broker");
-    let mut modern = super::ModernPublisher::connect(&topic).expect("a broker");
+    let mut legacy = super::legacy::LegacyPublisher::connect(&topic).expect("a broker");
+    let mut modern = super::modern::ModernPublisher::connect(&topic).expect("a broker");
     for Published {
         acknowledged,
         problem,

@@ -1,4 +1,4 @@
-//! The service asked as the worker asks it, one process or several over one file.
+//! Calls as the worker makes them, in one process or in several over one file.
 
 use std::thread;
 use std::time::Instant;

@@ -1,5 +1,4 @@
-//! What the service is about: tasks, users and sessions, as the store keeps them and the client
-//! sees them.
+//! Tasks, users and sessions, as the store keeps them and clients see them.
 
 mod session;
 mod stored_json;

@@ -1,4 +1,4 @@
-//! A session: data of a user that is kept for a while.
+//! A session: data of a user that expires.
 
 use serde::Serialize;
 

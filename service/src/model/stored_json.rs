@@ -1,5 +1,5 @@
-//! JSON that is checked when it is read, and kept and passed on as it is: what it means is looked up by who needs it. Built up
-//! as a tree, a list of `0,0,0` would take twenty times the memory of its text.
+//! JSON that is checked when it is received and then stored and returned as text. Known fields are read when they are
+//! needed. As a tree, a list of `0,0,0` would take twenty times the memory of its text.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A task: work that somebody asked for and a runner does.
+//! A task: work that a client asks for and a runner does.
 
 use std::fmt;
 

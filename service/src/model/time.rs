@@ -1,4 +1,4 @@
-//! Moments, in milliseconds of Unix time: what the store keeps. Clients see RFC 3339 in UTC.
+//! Timestamps: the store keeps milliseconds of Unix time, clients see RFC 3339 in UTC.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Work that Kafka announces. The message only says where to look: the store decides whether the task
-//! is still to be done, so that one which comes twice, or to two runners, is done once.
+//! Work that Kafka announces. A message only says which task to look at: the store decides whether it is still to be
+//! done, so a message that arrives twice, or at two runners, causes the work once.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,5 @@
-//! Events that a server without a broker leaves behind. Another server of the same database may have one, or this one may
-//! get it back: then they wait for it, however long. Where no server has ever had one nobody waits, and old ones are dropped.
-//! Either is told.
+//! Events of a server that has no broker. If any server of the same database has ever had one, the events wait for it.
+//! Otherwise old ones are dropped. The log reports either.
 
 use std::time::{Duration, Instant};
 

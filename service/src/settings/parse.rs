@@ -1,4 +1,4 @@
-//! From text to values that only the service has. Every error says what would be right.
+//! Parses values that only the service has. Every error says what would be right.
 
 use oxicorn_common::settings::parse::{Parsed, number, optional};
 

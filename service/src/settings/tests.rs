@@ -1,4 +1,4 @@
-//! Every row on every way in, and what becomes of them where the service is not served.
+//! Every row from every source, and what its variables mean if the service is not served.
 
 use std::collections::BTreeMap;
 

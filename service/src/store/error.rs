@@ -1,4 +1,4 @@
-//! What can go wrong with the store.
+//! The errors of a store.
 
 use rusqlite::ErrorCode;
 

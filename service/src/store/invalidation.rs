@@ -1,4 +1,5 @@
-//! What a change makes of caches: who is told of the keys it spoils, and who follows them.
+//! How a change invalidates caches: [`Invalidate`] is told which keys it changes, [`Tracker`] reports the changes of
+//! all processes.
 //!
 //! ```text
 //!   change            cache                          reader

@@ -1,5 +1,5 @@
-//! A runner's right to a task. It holds a lease on the task that it works on and renews it; when
-//! the runner dies, the lease runs out and the task is taken again.
+//! A runner's lease on a task, which it renews while it works. If the runner dies, the lease expires and another runner
+//! takes the task.
 //!
 //! ```text
 //!   pending --take--> processing --complete--> completed

@@ -1,7 +1,7 @@
-//! Where tasks, users and sessions are kept: a SQLite file shared by all processes, or PostgreSQL.
+//! The store of tasks, users and sessions: a SQLite file that all processes share, or PostgreSQL.
 //!
-//! All SQL is in this room. Each change writes, in one transaction, the row itself and its event in
-//! the outbox, and tells the caches which keys it spoils before and after the commit.
+//! All SQL is in this module. One transaction writes a row and its event in the outbox. The caches are told which keys
+//! a change invalidates before and after the commit.
 
 mod error;
 mod invalidation;

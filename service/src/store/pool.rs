@@ -1,7 +1,7 @@
-//! The database connections of one process, after the guide's four settings.
+//! The database connections of one process, by four settings.
 //!
 //! ```text
-//!   take --+-- kept: POOL_SIZE connections, open for ever
+//!   take --+-- kept: POOL_SIZE connections, which stay open
 //!          |
 //!          +-- overflow: MAX_OVERFLOW more while all of those are lent, closed when they have
 //!          |   idled a while
@@ -9,8 +9,8 @@
 //!          +-- neither: wait POOL_TIMEOUT
 //! ```
 //!
-//! Each connection is replaced when it is POOL_RECYCLE old, give or take, so that those that were
-//! opened together are not replaced together.
+//! A connection is replaced at about the age of POOL_RECYCLE; a random part keeps connections that were opened together
+//! from being replaced together.
 
 mod permits;
 

@@ -1,5 +1,5 @@
-//! The work that tasks ask for: from the parameters of a task to its result. No module here knows
-//! the store or the queue, none fetches anything from elsewhere.
+//! The work of tasks: from the parameters of a task to its result. It knows neither store nor queue, and fetches nothing
+//! over the network.
 
 mod data_export;
 mod data_processing;

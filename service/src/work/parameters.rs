@@ -1,4 +1,4 @@
-//! The `parameters` of a task, read by name. What is wrong with one is an error that names it.
+//! Reads the `parameters` of a task by name. An error names the parameter.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,5 +1,5 @@
-//! `report_generation`: a report over the tasks of a user, `userId` or whoever the task is for,
-//! created from `from` until before `to` (RFC 3339), where given.
+//! `report_generation`: a report over the tasks of `userId`, by default the task's own user, created from `from` until
+//! before `to` (RFC 3339).
 
 use std::collections::BTreeMap;
 

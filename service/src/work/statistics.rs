@@ -1,4 +1,4 @@
-//! The statistics of a row of numbers.
+//! Statistics of a list of numbers.
 
 use serde::Serialize;
 

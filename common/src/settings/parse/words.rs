@@ -1,4 +1,4 @@
-//! Names and lists that gunicorn has words for.
+//! Parses names and lists in gunicorn's forms.
 
 use super::Parsed;
 

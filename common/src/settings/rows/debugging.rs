@@ -1,4 +1,4 @@
-//! Looking at settings instead of serving.
+//! Settings that inspect the others instead of serving.
 
 use crate::settings::parse;
 use crate::settings::setting::{Kind, Section, Setting, Standing};

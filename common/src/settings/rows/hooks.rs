@@ -1,4 +1,4 @@
-//! Functions that a Python config file may set, and that the server calls.
+//! Functions that a Python config file may define and the server calls.
 
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 

@@ -1,4 +1,4 @@
-//! The sizes that a client may not exceed.
+//! Limits for the sizes of requests.
 
 use crate::settings::parse;
 use crate::settings::setting::{Kind, Section, Setting, Standing};

@@ -1,4 +1,4 @@
-//! What is logged, where and how.
+//! The error log and the access log.
 
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};

@@ -1,4 +1,4 @@
-//! How the processes live on their machine.
+//! Directories, files, users and memory of the processes.
 
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};

@@ -1,4 +1,4 @@
-//! The rows of the table, a file a group.
+//! The rows of the table, one file per group.
 
 pub(super) mod control;
 pub(super) mod debugging;

@@ -1,4 +1,4 @@
-//! Departures from HTTP that may be asked for.
+//! Requests that the standard forbids and a setting may permit.
 
 use crate::settings::choice::{Choice, HeaderMap};
 use crate::settings::parse;

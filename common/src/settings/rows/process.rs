@@ -1,4 +1,4 @@
-//! What a worker is, and what is left of the ways in which gunicorn's differ.
+//! The kind of worker and its protocols; gunicorn has several, this server one.
 
 use crate::settings::parse;
 use crate::settings::setting::{Kind, Section, Setting, Standing};

@@ -1,4 +1,4 @@
-//! What is believed of a reverse proxy.
+//! What a reverse proxy may say about its clients.
 
 use crate::settings::choice::{Choice, ProxyProtocol};
 use crate::settings::peers::Peers;

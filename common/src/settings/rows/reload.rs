@@ -1,4 +1,4 @@
-//! Starting anew when code changes.
+//! Restarting workers when code changes.
 
 use crate::settings::choice::{Choice, ReloadEngine};
 use crate::settings::parse;

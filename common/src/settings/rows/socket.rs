@@ -1,4 +1,4 @@
-//! Where to listen.
+//! The listening sockets.
 
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};

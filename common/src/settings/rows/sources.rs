@@ -1,4 +1,4 @@
-//! What is served, and where settings come from.
+//! The application, and the files that settings come from.
 
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};

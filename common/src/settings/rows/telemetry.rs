@@ -1,4 +1,4 @@
-//! Syslog, statsd and the logging of Python.
+//! Syslog, statsd, and logging through Python.
 
 use crate::logging::{StatsdAddress, SyslogAddress, SyslogFacility};
 use crate::settings::setting::{Kind, Section, Setting, Standing};

@@ -1,4 +1,4 @@
-//! How many processes and threads, and how long each of their steps may take.
+//! The number of processes and threads, and their timeouts.
 
 use crate::scoreboard::MAX_THREADS;
 use crate::settings::setting::{Kind, Section, Setting, Standing};

@@ -1,4 +1,4 @@
-//! The settings that an application brings, where it is served and where it is not.
+//! Settings that an application brings, while it is served and while it is not.
 
 use super::*;
 

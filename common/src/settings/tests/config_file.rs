@@ -1,4 +1,4 @@
-//! The config file between the environment and the defaults, with a reader of set values.
+//! The config file between environment and defaults, with a reader that returns set values.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is refused, and what is only remarked on.
+//! What is refused, and what only causes a warning.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Which settings there are, and what the environment means, by what is served.
+//! Which settings exist, and what the environment means, by the application.
 
 use super::*;
 use crate::logging::Level;

@@ -1,4 +1,4 @@
-//! What lies in Redis, as another client of it sees it.
+//! What is in Redis, as another client sees it.
 
 use std::time::Duration;
 

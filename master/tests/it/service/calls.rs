@@ -1,4 +1,4 @@
-//! Every call, and what it answers to nonsense, over any backends.
+//! Every call, and the response to invalid ones, over any backends.
 
 use serde_json::json;
 

@@ -1,5 +1,4 @@
-//! What the task service has promised outlives the death of the whole server; `faults` has the deaths of
-//! its parts.
+//! What the service has confirmed survives the death of the whole server; `faults` has the deaths of its parts.
 
 use nix::sys::signal::Signal;
 use serde_json::json;

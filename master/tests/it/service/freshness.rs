@@ -1,4 +1,4 @@
-//! No read shows the past: to whoever wrote never, to the others not for long.
+//! No read returns an old value: to the writer never, to others not for long.
 
 use std::time::Duration;
 

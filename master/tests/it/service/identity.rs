@@ -1,4 +1,4 @@
-//! Whose bodies a cache shows: those of the database that its server has now, and of no other.
+//! A cache shows bodies of the database that its server has now, and of no other.
 
 use std::fs;
 use std::path::Path;

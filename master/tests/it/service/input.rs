@@ -1,4 +1,4 @@
-//! What clients may send, and what it costs.
+//! What clients may send, and what it costs the server.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;

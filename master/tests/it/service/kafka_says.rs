@@ -1,4 +1,4 @@
-//! What is told of a Kafka that takes no events, and events that are too many for one message.
+//! The log about a Kafka that accepts no events, and about events that are too many for one message.
 
 use std::collections::HashSet;
 

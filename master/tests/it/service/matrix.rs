@@ -1,4 +1,4 @@
-//! Everything that holds over all backends, over each combination of them.
+//! The tests that hold for all backends, over each combination of them.
 
 use serde_json::{Value, json};
 

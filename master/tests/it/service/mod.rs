@@ -1,5 +1,4 @@
-//! The task service end to end: `matrix` has what holds over all backends, the others what is
-//! particular to some.
+//! The task service end to end: `matrix` has the tests that hold for all backends, the other files those for some.
 
 mod caching;
 mod calls;

@@ -1,4 +1,4 @@
-//! How much of the load the cache takes off the database, as PostgreSQL itself counts it.
+//! How much load the cache takes off the database, as PostgreSQL counts it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! Events that nobody could send yet: they wait, whoever has no broker.
+//! Events that no server could send yet: they wait for a server with a broker.
 
 use serde_json::json;
 

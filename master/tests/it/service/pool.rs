@@ -1,5 +1,4 @@
-//! The connections of the task service: POOL_SIZE and MAX_OVERFLOW of them, and POOL_TIMEOUT for
-//! those who wait.
+//! The connection pool: POOL_SIZE, MAX_OVERFLOW and POOL_TIMEOUT.
 
 use std::fs::File;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! How PostgreSQL is reached: with TLS as each `sslmode` says, and what is told where it cannot be.
+//! Connecting to PostgreSQL: TLS in each `sslmode`, and the messages if it fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,4 @@
-//! What PostgreSQL may say and do besides going away: read-only, ending idle sessions, changing its columns, another
-//! encoding, another clock.
+//! PostgreSQL is read-only, ends idle sessions, changes its columns, or has another encoding or clock.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};

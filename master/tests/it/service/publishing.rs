@@ -1,4 +1,4 @@
-//! What Kafka's listeners hear: another client reads the topic.
+//! The events that another client of Kafka reads from the topic.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! The task service with its cache in a real Redis, which dies, hangs and comes back.
+//! The task service with its cache in a real Redis, which stops, hangs and comes back.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

@@ -1,4 +1,4 @@
-//! Who may talk to Redis, and how: TLS, ACL users, and passwords that do not fit into a URL.
+//! Logging in to Redis: TLS, ACL users, and passwords that do not fit into a URL.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

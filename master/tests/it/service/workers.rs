@@ -1,4 +1,4 @@
-//! What several workers over one store weigh.
+//! The memory of several workers over one store.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What is kept, what is forgotten, and how often the store is asked.
+//! What the cache keeps, what it drops, and how often it asks the store.
 
 use std::cell::RefCell;
 use std::sync::atomic::AtomicUsize;

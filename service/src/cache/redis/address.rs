@@ -1,5 +1,5 @@
-//! Where the Redis is and what it wants to hear from who comes, as `redis_url` has it, or else
-//! `redis_host` and its neighbours. The password is in here and in no message.
+//! The address of Redis and the login, from `redis_url` or else from `redis_host` and the settings that go with it. No
+//! message contains the password.
 
 use std::fmt;
 use std::io;

@@ -1,11 +1,11 @@
-//! Whether Redis is used at all. The breaker is closed when there is a home: a Redis that is
-//! known and checked, and has all invalidations of this process. While it is open nobody reads from Redis and
-//! nobody waits for it, but the recovery, which looks for a home.
+//! Decides whether this process uses Redis. The breaker is closed while there is a home: a Redis that recovery has
+//! found and checked, and that has all invalidations of this process. While it is open, only recovery talks to Redis,
+//! so no request waits for it.
 //!
 //! ```text
-//!   closed --- trip: a connection broke, several answers were late, a change could not be told --> open
-//!     ^                                                                                       |
-//!     +---- close, by the recovery: found, checked, told of all that has changed ---------------+
+//!   closed --- trip: a connection broke, several replies were late, an invalidation failed --> open
+//!     ^                                                                                             |
+//!     +---- close, by recovery: found, checked, all invalidations sent --------------------------------+
 //! ```
 
 use std::sync::atomic::{AtomicU32, Ordering};

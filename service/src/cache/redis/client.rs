@@ -1,4 +1,4 @@
-//! What the threads of one process share of Redis: they ask, and the breaker decides whether.
+//! The Redis client of one process. All threads share it; the breaker decides whether it sends a command.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;

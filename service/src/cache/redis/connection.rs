@@ -1,6 +1,5 @@
-//! One connection to Redis: one question, one answer, each within its time. After anything else
-//! than an answer a connection is of no use: what is still under way on it could be taken for the answer
-//! to the next question.
+//! One connection to Redis: one command, one reply, each within its timeout. After any error the connection is dropped,
+//! because a late reply would be taken for the reply to the next command.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};

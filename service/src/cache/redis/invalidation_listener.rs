@@ -1,5 +1,5 @@
-//! Listens for what is changed in Redis, for all processes of this server: Redis tells a connection
-//! that asks for it (`CLIENT TRACKING`, Redis 6 or later) which of our keys anybody has touched.
+//! Listens for changes in Redis, for all processes of this server. With `CLIENT TRACKING` (Redis 6 or later), Redis
+//! reports to one connection which of our keys any client has touched.
 //!
 //! ```text
 //!   Redis --- invalidate task:7 --> the listener of this server --> KeyVersions --> copies of all workers
@@ -7,8 +7,8 @@
 //!         --- PONG: all before the PING has been heard -->
 //! ```
 //!
-//! A process that dies or hangs, and a Redis that does, are silent; after [`LEASE_MILLIS`] of that
-//! nobody uses a copy, and another process listens.
+//! If the listening process or Redis dies or hangs, nothing is heard. After [`LEASE_MILLIS`] of that no copy is used,
+//! and another process becomes the listener.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsFd;

@@ -1,6 +1,5 @@
-//! What a key may hold, and the steps from one to the next. Each step is one command, so that
-//! Redis makes it whole or not at all, and so that one that arrives late, from a connection that
-//! is long given up, does no harm.
+//! The states of a key in Redis, and the commands that lead from one to the next. Each step is one command: Redis
+//! executes it whole or not at all, and one that arrives late from a dropped connection does no harm.
 //!
 //! ```text
 //!                  reserve                 fill, by who reserved
@@ -14,8 +13,8 @@
 //!            who announced
 //! ```
 //!
-//! A reservation that is announced over can no longer be filled: what was read before the change
-//! is kept by nobody. Reservations and marks end by themselves when their owner is dead.
+//! A change overwrites a reservation, which can then no longer be filled: nothing that was read before the change
+//! stays in Redis. Reservations and marks expire, in case their owner dies.
 
 use std::time::Duration;
 

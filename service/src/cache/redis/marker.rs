@@ -1,4 +1,4 @@
-//! Names that no other process and no other thread uses: who reserved, who announced.
+//! Unique tokens for reservations, and unique marks for the changes of each thread.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

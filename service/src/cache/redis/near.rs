@@ -1,9 +1,8 @@
-//! Copies of what Redis holds, in this process: a hit costs no question. A copy is used while the
-//! [`KeyVersions`] of its key are as they were before Redis was asked for it, and for [`NearCache::most`] at
-//! the longest.
+//! Copies of what Redis holds, in this process: a hit sends no command. A copy is used while the [`KeyVersions`] of its
+//! key are as they were before Redis was asked, and for `near_cache_ttl` at most.
 //!
-//! What this server changes is in the versions before it is committed. What others change Redis tells
-//! the [`super::invalidation_listener`], within a moment; while nobody hears that, no copy is used.
+//! A change in this server increments the version before it commits. Changes elsewhere arrive through the
+//! [`super::invalidation_listener`] within a moment; while it hears nothing, no copy is used.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Who else keeps bodies in this Redis: servers of other stores. What is kept of each is apart, but they share memory, and one
-//! may push out what the other has; so it is told, once of each.
+//! Warns if servers of another database use the same Redis. Their keys are separate, but they share its memory, so each
+//! may evict what the other has cached. The log names each once.
 
 use std::collections::HashSet;
 

@@ -1,5 +1,5 @@
-//! The invalidations that Redis has not got yet: keys that this process has changed while it could not reach Redis.
-//! Recovery sends them before this process reads from Redis again.
+//! Keys that this process has changed while it could not reach Redis. Recovery sends their invalidations before this
+//! process reads from Redis again.
 
 use std::collections::HashSet;
 

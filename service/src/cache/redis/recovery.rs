@@ -1,8 +1,8 @@
-//! The thread that looks after Redis for one process: finds it, makes sure that what it holds is
-//! not from an earlier time, tells it what it has missed, and only then closes the breaker.
+//! Connects this process to Redis again. A thread finds Redis, removes data of an earlier snapshot, sends the pending
+//! invalidations, and only then closes the breaker.
 //!
-//! Also, while all is well, it looks now and then for keys that another process could not tell, and whether the store is
-//! still the one that it was.
+//! While the breaker is closed it looks, once a second, for keys that another process could not invalidate, and checks
+//! that the identity of the store is unchanged.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

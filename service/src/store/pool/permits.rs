@@ -1,4 +1,4 @@
-//! Who may have a connection of the pool, and of which part.
+//! Permits for the connections of a pool: first POOL_SIZE kept ones, then MAX_OVERFLOW more.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Connections are counted here, not made: what real servers do to them is in the integration tests.
+//! Over connections that only count. Real servers are in the integration tests.
 
 use std::collections::HashSet;
 use std::io;

@@ -1,4 +1,4 @@
-//! The database's own clock, which is one for all servers.
+//! The clock of the database, which all servers share.
 
 use std::time::Duration;
 

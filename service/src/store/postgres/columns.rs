@@ -1,4 +1,4 @@
-//! Rows to values.
+//! From rows to values.
 
 use postgres::Row;
 use serde::de::DeserializeOwned;

@@ -1,4 +1,4 @@
-//! A connection with the statements that it has prepared, and how one is made.
+//! A connection, its prepared statements, and how it is made.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

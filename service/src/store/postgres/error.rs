@@ -1,4 +1,4 @@
-//! Errors of the crate sorted by what they mean for a change: the one place that knows SQLSTATEs.
+//! Sorts errors by what they mean for a change. No other file knows SQLSTATEs.
 
 use std::error::Error;
 use std::io;

@@ -1,5 +1,5 @@
-//! What other processes change, for a cache in this one: a thread listens on a connection of its
-//! own (NOTIFY and LISTEN). While it cannot listen nothing may be kept.
+//! Invalidates the cache of this process when other processes change rows: a thread LISTENs on a connection of its own,
+//! and a change NOTIFYs in its transaction. While the thread cannot listen, nothing is cached.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;

@@ -1,5 +1,5 @@
-//! The tables and their versions. Whichever process comes first brings them up to date; the others
-//! wait at an advisory lock. No statement is prepared: see [`super::statements`].
+//! The tables and their versions. The first process brings them up to date while the others wait at an advisory lock. No
+//! statement is prepared: see [`super::statements`].
 
 use postgres::types::Type;
 use postgres::{Client, GenericClient};

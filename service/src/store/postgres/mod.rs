@@ -1,8 +1,8 @@
 //! The store in PostgreSQL, shared by all workers and runners of all servers.
 //!
-//! A read is one round trip with a prepared statement, and is tried once more when its connection
-//! turns out to be dead. A change that spoils cache keys is a transaction, because the caches are
-//! told before it is committed; one that spoils none is a single statement.
+//! A read is one round trip with a prepared statement, and is tried once more if its connection is dead. A change that
+//! invalidates cache keys is a transaction, because the caches are told before the commit; any other is a single
+//! statement.
 
 mod change;
 mod clock;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use log::{debug, warn};
 use oxicorn_common::{Settings, WorkerContext};
 
@@ -337,9 +337,4 @@ fn warn_of_too_many(connection: &mut PgConnection, settings: &Settings) {
              lower pool_size, max_overflow or workers, or raise max_connections"
         );
     }
-}
-
-/// Refuses what is no URL of PostgreSQL's.
-fn refuse(what: &str) -> anyhow::Result<PgTarget> {
-    bail!("database_url: {what}; use postgres://USER:PASSWORD@HOST[:PORT]/NAME[?sslmode=MODE]")
 }

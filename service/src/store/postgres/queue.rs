@@ -1,5 +1,5 @@
-//! The queue, in SQL. Who may take what is decided by the clock of the database: those of servers
-//! differ, and a lease that one gives must not have run out for another.
+//! The task queue, in SQL. Leases go by the clock of the database: the clocks of servers differ, and a lease that one
+//! server grants must not have expired for another.
 
 use std::time::Duration;
 

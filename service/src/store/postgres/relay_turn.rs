@@ -1,6 +1,5 @@
-//! Which process publishes: the one whose connection has an advisory lock. The server takes it back
-//! when the connection ends. Behind a pooler that lends a session for a transaction only, it is a
-//! transaction that has the lock, and stays open.
+//! Which process publishes: the one whose connection holds an advisory lock, which ends with the connection. Behind a
+//! pooler that assigns sessions per transaction, a transaction holds the lock and stays open.
 
 use std::time::Duration;
 

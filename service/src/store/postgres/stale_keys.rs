@@ -1,4 +1,4 @@
-//! Cache keys that were spoiled while the cache could not be told.
+//! Cache keys that a change invalidated while Redis could not be told.
 
 use super::change::PgChange;
 use super::connection::PgConnection;

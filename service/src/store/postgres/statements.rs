@@ -1,5 +1,4 @@
-//! The statements that a connection has prepared, by their text, and what is done when the server
-//! does not know them any more.
+//! The prepared statements of a connection, by their text, and what happens if the server does not know one any more.
 //!
 //! ```text
 //!   0A000  the plan of a statement is of no use: a column has another type     prepare again

@@ -1,15 +1,15 @@
-//! Which server a URL means, and how safe the way there is to be.
+//! Parses the URL of a PostgreSQL server and its TLS mode.
 //!
-//! `sslmode` has libpq's six values. The crate's own parser knows three of them and no
-//! `sslrootcert`, so both are taken out of the URL before it sees it.
+//! `sslmode` has libpq's six values. The crate's own parser knows three of them and no `sslrootcert`, so both are removed
+//! before it reads the URL.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
+use anyhow::bail;
 use postgres::Config;
 use postgres::config::{Host, SslMode};
 
-use super::refuse;
 use crate::trust::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -118,6 +118,11 @@ fn decoded(value: &str) -> PathBuf {
         pair.map(|(_, value)| value.into_owned())
             .unwrap_or_default(),
     )
+}
+
+/// Refuses what is no URL of PostgreSQL's.
+fn refuse(what: &str) -> anyhow::Result<PgTarget> {
+    bail!("database_url: {what}; use postgres://USER:PASSWORD@HOST[:PORT]/NAME[?sslmode=MODE]")
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A change on its way: a transaction, and what caches must forget when it is committed.
+//! A transaction, and the cache keys that it invalidates when it is committed.
 
 use std::cell::RefCell;
 use std::ops::Deref;

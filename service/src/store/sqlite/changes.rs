@@ -1,6 +1,5 @@
-//! Which cached things are no longer good. Each change writes the keys it spoils; each process
-//! follows what all of them write, and asks SQLite whether there is anything new before it trusts
-//! its cache (`PRAGMA data_version`), so that no reader ever sees the past.
+//! The table of changes that all caches follow. Each change writes the keys that it invalidates. Before a process trusts
+//! its cache it asks SQLite whether anything was committed (`PRAGMA data_version`), so no reader sees an old value.
 
 use std::path::{Path, PathBuf};
 

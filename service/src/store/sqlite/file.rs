@@ -1,4 +1,4 @@
-//! The database file: which one a path leads to, and connections that know which one they are to.
+//! The database file: which inode a path leads to, and connections that know theirs.
 
 use std::io;
 use std::ops::{Deref, DerefMut};

@@ -1,8 +1,8 @@
-//! Which store a file is, among all copies of it and all its earlier states.
+//! The identity of the database: which store a file is, among all copies of it and all its earlier states.
 //!
-//! The row in `store` goes with every copy; the file's number tells copies apart that are used at one time. A backup that is
-//! copied over the file has both: so whoever finds that nobody else has the database open gives it another id. A file that
-//! somebody has open is not written over; it would be destroyed.
+//! The row in `store` is part of every copy; the inode distinguishes copies that are in use at the same time. A backup
+//! that is copied over the file has both. So the process that finds the database open by no other writes a new id. A file
+//! that is open is not written over; that would destroy it.
 
 use std::fs::File;
 use std::path::Path;

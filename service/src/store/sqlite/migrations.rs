@@ -1,5 +1,4 @@
-//! The tables and their versions. Whichever process comes first brings them up to date; the others
-//! wait.
+//! The tables and their versions. The first process brings them up to date while the others wait.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

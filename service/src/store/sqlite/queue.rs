@@ -1,4 +1,4 @@
-//! The queue, in SQL.
+//! The task queue, in SQL.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which process publishes: the one that has flock(2) on `PATH-relay`, which goes with it.
+//! Which process publishes: the one that holds flock(2) on `PATH-relay`, which ends with the process.
 
 use std::fs::{File, TryLockError};
 

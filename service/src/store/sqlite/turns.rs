@@ -1,6 +1,6 @@
-//! Whose turn it is to write. SQLite lets one writer in at a time and has the others poll, which
-//! starves some of them for seconds. Here they queue: in the process at a mutex, between processes
-//! at flock(2) on a file of its own, which a process that dies lets go of.
+//! A queue of writers. SQLite allows one writer at a time and makes the others poll, which starves some of them for
+//! seconds. Here they queue: at a mutex in a process, at flock(2) on a separate file between processes. The kernel
+//! releases the lock of a process that dies.
 //!
 //! ```text
 //!   thread --+                            +-- try_lock: the turn is ours

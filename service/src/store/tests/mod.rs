@@ -1,4 +1,4 @@
-//! What every store does: each test runs over a new one of each kind.
+//! What every store does. Each test runs over a new store of each kind.
 
 mod queue;
 mod sessions;

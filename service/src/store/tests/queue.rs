@@ -1,4 +1,4 @@
-//! Tasks as runners work them off.
+//! Tasks as runners take and finish them.
 
 use serde_json::json;
 

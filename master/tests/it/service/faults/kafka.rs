@@ -1,4 +1,4 @@
-//! Kafka stops, and is killed with messages on their way: the outbox keeps them, and work goes on.
+//! Kafka stops, or is killed with messages in flight: the outbox keeps them, and work goes on.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Workers and runners die by SIGKILL again and again, at whatever step of a task or a request.
+//! SIGKILL for workers and runners, again and again, at any step of a task or a request.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Backends and processes that stop, hang and die while clients are at work, and what must be true
-//! afterwards.
+//! Backends and processes stop, hang and die under load, and what must be true afterwards.
 
 mod kafka;
 mod kills;

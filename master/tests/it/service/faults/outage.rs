@@ -1,4 +1,4 @@
-//! The lines in the log that an outage makes: one at its begin, one at its end.
+//! The log lines of an outage: one at its beginning, one at its end.
 
 use crate::harness::{Server, eventually};
 

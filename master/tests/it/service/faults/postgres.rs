@@ -1,5 +1,4 @@
-//! PostgreSQL stops, restarts, throws clients out, has no room for them, and hangs: requests are
-//! refused meanwhile, and nothing that was promised is lost.
+//! PostgreSQL stops, restarts, drops or refuses clients, and hangs: requests get 503, and nothing confirmed is lost.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

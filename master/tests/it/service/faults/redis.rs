@@ -1,4 +1,4 @@
-//! Redis goes, hangs and comes back; the service does without it, and nobody is made to wait.
+//! Redis stops, hangs and comes back: the service goes on without it, and no request waits.
 
 use super::*;
 use crate::harness::{Backends, CacheKind, EventsKind, Services, StoreKind, TIMEOUT};

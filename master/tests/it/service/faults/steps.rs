@@ -1,7 +1,7 @@
-//! Who works on a task dies by SIGKILL at a step that is known: PostgreSQL holds it there.
+//! A runner dies by SIGKILL at a known step of a task: PostgreSQL holds it there.
 //!
-//! A trigger waits for a lock that the test has. When it is let go, a step before the commit has been
-//! undone, because nobody is there to go on; one in the commit is done, and nobody has heard of it.
+//! A trigger waits for a lock that the test holds. When the test releases it, a step before the commit is undone, because
+//! its client is gone; a step in the commit is done, and no client knows.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};

@@ -1,5 +1,4 @@
-//! Clients that create, read and cancel tasks while something breaks, and hold each request to a
-//! deadline.
+//! Clients that create, read and cancel tasks during a fault, and hold each request to a deadline.
 
 use std::io;
 use std::net::SocketAddr;

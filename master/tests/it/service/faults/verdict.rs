@@ -1,4 +1,4 @@
-//! What must be true after a fault, whatever it was.
+//! What must be true after any fault.
 
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};

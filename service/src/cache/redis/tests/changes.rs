@@ -1,4 +1,4 @@
-//! That no reader is left with what was there before a change.
+//! After a change no reader sees the old value.
 
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Copies in the process: used while they are good, and not a moment longer.
+//! Copies in the process are used while they are valid, and no longer.
 
 use std::time::Duration;
 

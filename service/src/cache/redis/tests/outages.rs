@@ -1,4 +1,4 @@
-//! Redis that is gone, hung, back, or another than it was.
+//! Redis stops, hangs, comes back, or is replaced by another.
 
 use std::time::{Duration, Instant};
 
