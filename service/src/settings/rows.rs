@@ -16,7 +16,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "sqlite:oxicorn.db",
         bare: Some("DATABASE_URL"),
         standing: Standing::Works,
-        help: "Where the service keeps its data: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME.",
+        help: "The database of the service: sqlite:PATH or postgres://USER:PASSWORD@HOST/NAME.",
         apply: |settings, text| {
             database_url(text).map(|value| ServiceSettings::of_mut(settings).database_url = value)
         },
@@ -60,7 +60,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "3600",
         bare: Some("POOL_RECYCLE"),
         standing: Standing::Works,
-        help: "The age at which a database connection is replaced, in seconds. 0 is never.",
+        help: "The age at which a database connection is replaced, in seconds. 0 means never.",
         apply: |settings, text| {
             parse::seconds(text).map(|value| ServiceSettings::of_mut(settings).pool_recycle = value)
         },
@@ -74,8 +74,8 @@ pub static SETTINGS: &[Setting] = &[
         default: "10",
         bare: Some("POOL_TIMEOUT"),
         standing: Standing::Works,
-        help: "How long a request waits for a database connection, in seconds. Then it is answered \
-               503. Two thirds of timeout at the most.",
+        help: "How long a request waits for a database connection, in seconds. Then it gets 503. At \
+               most two thirds of timeout.",
         apply: |settings, text| {
             parse::seconds(text).map(|value| ServiceSettings::of_mut(settings).pool_timeout = value)
         },
@@ -89,7 +89,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "10000",
         bare: None,
         standing: Standing::Works,
-        help: "How many answers each worker keeps in memory. 0 is no cache.",
+        help: "How many responses each worker keeps in memory. 0 means no cache.",
         apply: |settings, text| {
             parse::number(text, 0..=100_000_000)
                 .map(|value| ServiceSettings::of_mut(settings).cache_entries = value)
@@ -149,7 +149,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "3600",
         bare: None,
         standing: Standing::Works,
-        help: "How long a session lives after it was made or refreshed, in seconds.",
+        help: "How long a session lives after it was created or refreshed, in seconds.",
         apply: |settings, text| {
             parse::seconds(text).map(|value| ServiceSettings::of_mut(settings).session_ttl = value)
         },
@@ -163,9 +163,9 @@ pub static SETTINGS: &[Setting] = &[
         default: "1",
         bare: None,
         standing: Standing::Works,
-        help: "How long a worker may answer from its own copy of what Redis holds, in seconds. A copy \
-               that anybody changes is dropped before that: at once in this server, within \
-               half a second in others. 0 keeps no copies.",
+        help: "How long a worker may use its own copy of what Redis holds, in seconds. A change \
+               drops a copy before that: at once in this server, within half a second in others. 0 \
+               means no copies.",
         apply: |settings, text| {
             parse::seconds(text)
                 .map(|value| ServiceSettings::of_mut(settings).near_cache_ttl = value)
@@ -181,7 +181,7 @@ pub static SETTINGS: &[Setting] = &[
         bare: None,
         standing: Standing::Works,
         help: "How much of its time in the cache an entry may randomly lose, in per cent, 0 to 100, \
-               so that entries made together do not end together.",
+               so that entries made together do not expire together.",
         apply: |settings, text| {
             parse::number(text, 0..=100)
                 .map(|value| ServiceSettings::of_mut(settings).cache_ttl_jitter = value)
@@ -196,8 +196,9 @@ pub static SETTINGS: &[Setting] = &[
         default: "",
         bare: Some("REDIS_URL"),
         standing: Standing::Works,
-        help: "The Redis that all workers use as their cache: redis://[USER:PASSWORD@]HOST[:PORT][/DB], with TLS \
-               rediss://..[?ssl_ca_certs=PATH], or unix:///PATH. Without it and redis_host, each worker has a cache of its own.",
+        help: "The Redis that all workers use as their cache: \
+               redis://[USER:PASSWORD@]HOST[:PORT][/DB], with TLS rediss://..[?ssl_ca_certs=PATH], \
+               or unix:///PATH. Without it and redis_host, each worker has a cache of its own.",
         apply: |settings, text| {
             redis_url(text).map(|value| ServiceSettings::of_mut(settings).redis_url = value)
         },
@@ -218,7 +219,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "",
         bare: Some("REDIS_HOST"),
         standing: Standing::Works,
-        help: "The host of the Redis, where redis_url is not set.",
+        help: "The host of Redis, if redis_url is not set.",
         apply: |settings, text| {
             ServiceSettings::of_mut(settings).redis_host = parse::optional(text);
             Ok(())
@@ -238,8 +239,8 @@ pub static SETTINGS: &[Setting] = &[
         default: "6379",
         bare: Some("REDIS_PORT"),
         standing: Standing::Works,
-        help: "The port that goes with redis_host. tcp://HOST:PORT is read too: Kubernetes sets the variable \
-               so.",
+        help: "The port that goes with redis_host. tcp://HOST:PORT is accepted too, because \
+               Kubernetes sets the variable in that form.",
         apply: |settings, text| {
             port(text).map(|value| ServiceSettings::of_mut(settings).redis_port = value)
         },
@@ -253,7 +254,7 @@ pub static SETTINGS: &[Setting] = &[
         default: "0",
         bare: Some("REDIS_DB"),
         standing: Standing::Works,
-        help: "The database that goes with redis_host: each service has one of its own.",
+        help: "The database that goes with redis_host: use a separate one per service.",
         apply: |settings, text| {
             parse::number(text, 0..=i64::from(u16::MAX))
                 .map(|value| ServiceSettings::of_mut(settings).redis_db = value)
@@ -268,7 +269,8 @@ pub static SETTINGS: &[Setting] = &[
         default: "",
         bare: Some("REDIS_USERNAME"),
         standing: Standing::Works,
-        help: "The ACL user that goes with redis_host and redis_password. Without it the default user.",
+        help: "The ACL user that goes with redis_host and redis_password. Without it, the default \
+               user.",
         apply: |settings, text| {
             ServiceSettings::of_mut(settings).redis_username = parse::optional(text);
             Ok(())
@@ -303,8 +305,8 @@ pub static SETTINGS: &[Setting] = &[
         default: "0.005",
         bare: None,
         standing: Standing::Works,
-        help: "How long a request waits for Redis, in seconds. After a few that waited so long, requests do \
-               without it until it answers again.",
+        help: "How long a request waits for Redis, in seconds. After a few timeouts in a row, \
+               requests do not use Redis until it answers again.",
         apply: |settings, text| {
             parse::seconds(text)
                 .map(|value| ServiceSettings::of_mut(settings).redis_timeout = value)
@@ -319,8 +321,8 @@ pub static SETTINGS: &[Setting] = &[
         default: "",
         bare: Some("KAFKA_BROKERS"),
         standing: Standing::Works,
-        help: "Kafka brokers that get the events of tasks and give them to the runners. Without them, runners \
-               find the tasks in the database.",
+        help: "The Kafka brokers that receive task events and deliver them to the runners. Without \
+               them, runners look for tasks in the database.",
         apply: |settings, text| {
             brokers(text).map(|value| ServiceSettings::of_mut(settings).kafka_brokers = value)
         },
@@ -362,8 +364,9 @@ pub static SETTINGS: &[Setting] = &[
         default: "1048576",
         bare: None,
         standing: Standing::Works,
-        help: "The longest body that the task service takes, in bytes, where limit_request_body is 0; longer ones are \
-               answered 413. Raise it for uploads and images. 0 is no limit.",
+        help: "The maximum length of a body that the task service accepts, in bytes, if \
+               limit_request_body is 0; a longer one gets 413. Raise it for uploads and images. 0 \
+               means no limit.",
         apply: |settings, text| {
             parse::number(text, 0..=u64::MAX)
                 .map(|value| ServiceSettings::of_mut(settings).service_body_limit = value)

@@ -12,7 +12,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "",
         bare: None,
         standing: Standing::NoEffect("there is no control socket yet; use signals"),
-        help: "The Unix socket over which the server is controlled.",
+        help: "The Unix socket that controls the server.",
         apply: |settings, text| {
             settings.control.socket = parse::path(text);
             Ok(())
@@ -27,8 +27,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "0o600",
         bare: None,
         standing: Standing::NoEffect("there is no control socket yet; use signals"),
-        help: "The permission bits of the control socket. 0600 and 0o600 are octal, 384 is \
-               decimal.",
+        help: "The permission bits of the control socket. 0600 and 0o600 are octal, 384 is decimal.",
         apply: |settings, text| parse::mode(text).map(|value| settings.control.mode = value),
         show: |settings| show::mode(settings.control.mode),
     },

@@ -16,8 +16,8 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         default: "8190",
         bare: None,
         standing: Standing::Works,
-        help: "The greatest length of a request line, in bytes. A longer one is answered 414. More \
-               than 8190 is taken for 8190; 0 is no limit but that of the head.",
+        help: "The maximum length of a request line, in bytes. A longer one gets 414. Values over \
+               8190 count as 8190; 0 means no limit but that of the head.",
         apply: |settings, text| {
             parse::limit(text, MOST_LINE).map(|value| settings.limit_request_line = value)
         },
@@ -31,8 +31,8 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         default: "100",
         bare: None,
         standing: Standing::Works,
-        help: "The greatest number of header fields in a request. More are answered 431. More than \
-               32768 is taken for 32768.",
+        help: "The maximum number of header fields in a request. More get 431. Values over 32768 \
+               count as 32768.",
         apply: |settings, text| {
             parse::limit(text, MOST_FIELDS).map(|value| settings.limit_request_fields = value)
         },
@@ -46,8 +46,8 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         default: "8190",
         bare: None,
         standing: Standing::Works,
-        help: "The greatest length of one header field, in bytes. A longer one is answered 431. 0 is \
-               no limit but that of the head.",
+        help: "The maximum length of one header field, in bytes. A longer one gets 431. 0 means no \
+               limit but that of the head.",
         apply: |settings, text| {
             parse::number(text, 0..=usize::MAX)
                 .map(|value| settings.limit_request_field_size = value)
@@ -62,10 +62,10 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         default: "65536",
         bare: None,
         standing: Standing::Works,
-        help: "The greatest length of a request line and all header fields together, in bytes. A \
-               longer head is answered 431, a longer request line 414. Unless it is set it grows with limit_request_line and \
-               limit_request_field_size, to hold a line and two fields of their length. 0 is no \
-               limit.",
+        help: "The maximum length of a request line and all header fields together, in bytes. A \
+               longer head gets 431, a longer request line 414. The default grows with \
+               limit_request_line and limit_request_field_size, so that a line and two fields of \
+               their maximum lengths fit. 0 means no limit.",
         apply: |settings, text| {
             parse::number(text, 0..=usize::MAX).map(|value| settings.limit_request_head = value)
         },
@@ -79,7 +79,7 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         default: "0",
         bare: None,
         standing: Standing::Works,
-        help: "The greatest length of a request body, in bytes. A longer one is answered 413. 0 is no \
+        help: "The maximum length of a request body, in bytes. A longer one gets 413. 0 means no \
                limit: long bodies go to a temporary file, not to memory.",
         apply: |settings, text| {
             parse::number(text, 0..=u64::MAX).map(|value| settings.limit_request_body = value)

@@ -12,8 +12,8 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The file for one line a request, or - for standard output. Not set is no access log. \
-               SIGUSR1 opens it again by its name.",
+        help: "The file of the access log, with one line per request, or - for standard output. If \
+               it is not set there is no access log. SIGUSR1 reopens the file.",
         apply: |settings, text| {
             settings.accesslog = parse::optional(text);
             Ok(())
@@ -28,8 +28,8 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#,
         bare: None,
         standing: Standing::Works,
-        help: "What a line of the access log says, made of atoms such as %(h)s; docs/settings.md lists \
-               them.",
+        help: "The format of a line of the access log, made of atoms such as %(h)s; \
+               docs/settings.md lists them.",
         apply: |settings, text| {
             parse::access_format(text).map(|value| settings.access_log_format = value)
         },
@@ -43,8 +43,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "-",
         bare: None,
         standing: Standing::Works,
-        help: "The file for everything else, or - for standard error. SIGUSR1 opens it again by its \
-               name.",
+        help: "The file of the error log, or - for standard error. SIGUSR1 reopens the file.",
         apply: |settings, text| parse::log_target(text).map(|value| settings.errorlog = value),
         show: |settings| settings.errorlog.clone(),
     },
@@ -56,9 +55,9 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "info",
         bare: Some("LOG_LEVEL"),
         standing: Standing::Works,
-        help: "The least weight of what is logged: debug, info, warning, error or critical, in any case, or \
-               a number of Python's, 0 to 50. The \
-               variable RUST_LOG may set other levels for parts of the server.",
+        help: "The lowest level that is logged: debug, info, warning, error or critical, in any \
+               case, or one of Python's numbers, 0 to 50. The variable RUST_LOG may set other \
+               levels for parts of the server.",
         apply: |settings, text| parse::level(text).map(|value| settings.loglevel = value),
         show: |settings| show::level(settings.loglevel),
     },

@@ -12,8 +12,8 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "Change to this directory before the application is loaded. Other relative paths count \
-               from there.",
+        help: "The directory to change to before the application is loaded. Other relative paths \
+               start there.",
         apply: |settings, text| {
             settings.chdir = parse::path(text);
             Ok(())
@@ -28,7 +28,7 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Detach from the terminal and go on in the background.",
+        help: "Detach from the terminal and run in the background.",
         apply: |settings, text| parse::switch(text).map(|value| settings.daemon = value),
         show: |settings| settings.daemon.to_string(),
     },
@@ -40,8 +40,7 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "A variable to set in the environment of the application. It may be given several \
-               times.",
+        help: "A variable for the environment of the application. It may be given several times.",
         apply: |settings, text| {
             match text {
                 "" => settings.raw_env.clear(),
@@ -59,8 +58,8 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "A file for the process id of the master. It is locked while the master lives, so that \
-               a stale one never blocks a start.",
+        help: "The file for the process id of the master. It is locked while the master lives, so a \
+               stale one never blocks a start.",
         apply: |settings, text| {
             settings.pidfile = parse::path(text);
             Ok(())
@@ -75,9 +74,9 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The user, by name or number, that the children run as. Not set is the one that \
-               started the master. Log and socket files that the master makes become this user's; \
-               links that this user has made are not followed where the master is root.",
+        help: "The user that the children run as, by name or number. By default it is the user that \
+               started the master. Log and socket files that the master creates belong to this \
+               user. If the master is root, it follows no links that this user has made.",
         apply: |settings, text| parse::user(text).map(|value| settings.user = value),
         show: |settings| show::optional(settings.user),
     },
@@ -89,8 +88,8 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The group, by name or number, that the children run as. Not set is the group of user, \
-               with all the groups that the user is in, or else that of the master.",
+        help: "The group that the children run as, by name or number. By default it is the group of \
+               user, with all groups that the user is in, or else the group of the master.",
         apply: |settings, text| parse::group(text).map(|value| settings.group = value),
         show: |settings| show::optional(settings.group),
     },
@@ -102,8 +101,8 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Give the children all the groups that their user is in, beside their own. So it is \
-               without this where group is not set.",
+        help: "Give the children all groups of their user, beside their own. If group is not set, \
+               they get them in any case.",
         apply: |settings, text| parse::switch(text).map(|value| settings.initgroups = value),
         show: |settings| settings.initgroups.to_string(),
     },
@@ -115,7 +114,8 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "0",
         bare: None,
         standing: Standing::Works,
-        help: "The permission bits that new files do not get. 022 and 0o22 are octal, 18 is decimal.",
+        help: "The permission bits that new files do not get. 022 and 0o22 are octal, 18 is \
+               decimal.",
         apply: |settings, text| parse::mode(text).map(|value| settings.umask = value),
         show: |settings| show::mode(settings.umask),
     },
@@ -127,7 +127,7 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The directory for request bodies that are too long for memory. Not set is the \
+        help: "The directory for request bodies that are too long for memory. By default it is the \
                system's directory for temporary files: TMPDIR or /tmp, else /var/tmp.",
         apply: |settings, text| {
             settings.tmp_upload_dir = parse::path(text);
@@ -143,8 +143,8 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "1048576",
         bare: None,
         standing: Standing::Works,
-        help: "Request bodies up to this length stay in memory, in bytes. Longer ones go to an \
-               unlinked file in tmp_upload_dir. 0 is a file for each.",
+        help: "The length up to which a request body stays in memory, in bytes. Longer ones go to \
+               an unlinked file in tmp_upload_dir. 0 means a file for each.",
         apply: |settings, text| {
             parse::number(text, 0..=usize::MAX).map(|value| settings.body_buffer_size = value)
         },
@@ -158,9 +158,9 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "33554432",
         bare: None,
         standing: Standing::Works,
-        help: "The memory for all request bodies of one worker together, in bytes. A body that finds \
-               no room goes to a file, whatever its length. Where no file can be made, bodies of any \
-               length stay in memory within this.",
+        help: "The memory for all request bodies of a worker together, in bytes. A body that does \
+               not fit goes to a file, whatever its length. If no file can be made, bodies of any \
+               length stay in memory within this total.",
         apply: |settings, text| {
             parse::number(text, 0..=usize::MAX).map(|value| settings.body_buffer_total = value)
         },
@@ -174,8 +174,8 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Load the application once, in a process from which the workers are forked, so that \
-               they share its memory. SIGHUP loads it anew. With `reload` each worker loads the \
+        help: "Load the application once, in a process that the workers are forked from, so that \
+               they share its memory. SIGHUP loads it again. With `reload` each worker loads the \
                application by itself. A native application has nothing to share.",
         apply: |settings, text| parse::switch(text).map(|value| settings.preload_app = value),
         show: |settings| settings.preload_app.to_string(),
@@ -188,7 +188,7 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "true",
         bare: None,
         standing: Standing::Works,
-        help: "Send files by sendfile(2). The flag turns it off. The variable SENDFILE replaces \
+        help: "Send files with sendfile(2). The flag turns it off. The variable SENDFILE replaces \
                the default.",
         apply: |settings, text| parse::switch(text).map(|value| settings.sendfile = value),
         show: |settings| settings.sendfile.to_string(),
@@ -201,8 +201,8 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "oxicorn",
         bare: None,
         standing: Standing::Works,
-        help: "The field Server of responses in which the application has not set one. An empty text, or \
-               none, leaves it out.",
+        help: "The field Server of responses in which the application has not set one. An empty \
+               text, or none, leaves it out.",
         apply: |settings, text| {
             parse::server_header(text).map(|value| settings.server_header = value)
         },
@@ -233,7 +233,7 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The name that ps and top show for the processes. Not set is the application's name.",
+        help: "The process name that ps and top show. By default it is the application's name.",
         apply: |settings, text| {
             settings.proc_name = parse::optional(text);
             Ok(())
@@ -250,7 +250,7 @@ pub(in crate::settings) const ROWS: [Setting; 17] = [
         standing: Standing::NoEffect(
             "where proc_name is not set, the processes have the name of the application",
         ),
-        help: "The name where proc_name is not set.",
+        help: "The process name if proc_name is not set.",
         apply: |settings, text| {
             Ok::<_, String>(text).map(|value| settings.unused.keep("default_proc_name", value))
         },

@@ -13,8 +13,8 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Take header fields that are folded over several lines, which RFC 9112 section 5.2 \
-               has done away with.",
+        help: "Accept header fields that are folded over several lines, which RFC 9112 section 5.2 \
+               forbids.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.leniency.obsolete_folding = value)
         },
@@ -28,8 +28,8 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Take white space between the name of a header field and its colon. Other servers \
-               may read such a request in another way, so that requests can be smuggled.",
+        help: "Accept white space between the name of a header field and its colon. Other servers \
+               may read such a request differently, which enables request smuggling.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.leniency.header_spaces = value)
         },
@@ -43,8 +43,8 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Take methods with lower case letters, a # or fewer than 3 or more than 20 \
-               characters.",
+        help: "Accept methods with lower case letters, with a #, or with fewer than 3 or more than \
+               20 characters.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.leniency.unconventional_method = value)
         },
@@ -58,7 +58,7 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Take versions of HTTP other than 1.0 and 1.1, as the nearest of the two.",
+        help: "Accept versions of HTTP other than 1.0 and 1.1, as the nearest of the two.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.leniency.unconventional_version = value)
         },
@@ -72,8 +72,8 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Make methods upper case before the application sees them. Those with lower case \
-               letters take permit_unconventional_http_method as well.",
+        help: "Convert methods to upper case before the application sees them. Methods with lower \
+               case letters also need permit_unconventional_http_method.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.leniency.casefold_method = value)
         },
@@ -87,8 +87,9 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "drop",
         bare: None,
         standing: Standing::Works,
-        help: "What becomes of header fields whose name has an underscore, which environ cannot \
-               tell from a hyphen: drop them, refuse the request, or, dangerous, pass them on.",
+        help: "What happens to header fields with an underscore in their name, which environ cannot \
+               distinguish from a hyphen: drop them, refuse the request, or pass them on, which is \
+               dangerous.",
         apply: |settings, text| {
             HeaderMap::parse(text).map(|value| settings.leniency.header_map = value)
         },

@@ -12,7 +12,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "sync",
         bare: None,
         standing: Standing::Works,
-        help: "The kind of worker: sync or gthread. Both are the one that there is, with threads.",
+        help: "The kind of worker: sync or gthread. Both mean the only kind there is, with threads.",
         apply: |settings, text| {
             parse::worker_class(text).map(|value| settings.worker_class = value)
         },
@@ -26,7 +26,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "auto",
         bare: None,
         standing: Standing::NoEffect("there is one parser"),
-        help: "The parser of requests: auto, fast or python.",
+        help: "The request parser: auto, fast or python.",
         apply: |settings, text| {
             parse::one_of(text, &["auto", "fast", "python"])
                 .map(|value| settings.unused.keep("http_parser", value))
@@ -41,7 +41,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "http",
         bare: None,
         standing: Standing::Works,
-        help: "The protocol of the connections. There is only http.",
+        help: "The protocol of the connections. Only http is available.",
         apply: |_, text| {
             parse::only(
                 text,
@@ -59,7 +59,7 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "h1",
         bare: None,
         standing: Standing::Works,
-        help: "The versions of HTTP. There is only h1.",
+        help: "The versions of HTTP. Only h1 is available.",
         apply: |_, text| {
             parse::only(
                 text,

@@ -14,9 +14,9 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "off",
         bare: None,
         standing: Standing::Works,
-        help: "Whether connections begin with a header of the PROXY protocol, which names the \
+        help: "Whether connections may begin with a header of the PROXY protocol, which names the \
                client: off, v1, v2, or auto for either version. The flag alone means auto. The \
-               header comes before TLS, and a connection may do without.",
+               header comes before TLS and is optional.",
         apply: |settings, text| {
             ProxyProtocol::parse(text).map(|value| settings.proxy.protocol = value)
         },
@@ -31,7 +31,7 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         bare: None,
         standing: Standing::Works,
         help: "Who may send the header of the PROXY protocol: addresses and networks such as \
-               10.0.0.0/8 with commas between them, or * for everybody.",
+               10.0.0.0/8, separated by commas, or * for everybody.",
         apply: |settings, text| {
             Peers::parse(text).map(|value| settings.proxy.protocol_peers = value)
         },
@@ -45,10 +45,11 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "127.0.0.1,::1",
         bare: None,
         standing: Standing::Works,
-        help: "Whose secure_scheme_headers and forwarder_headers are believed: addresses and \
-               networks such as 10.0.0.0/8 with commas between them, or * for everybody. Whoever \
-               comes by a Unix socket is believed: the permissions of its file say who can, mode 0777 \
-               less umask, of user and group. The variable FORWARDED_ALLOW_IPS replaces the default.",
+        help: "Whose secure_scheme_headers and forwarder_headers are trusted: addresses and \
+               networks such as 10.0.0.0/8, separated by commas, or * for everybody. Clients of a \
+               Unix socket are always trusted: the permissions of its file say who can connect, \
+               mode 0777 less umask, of user and group. The variable FORWARDED_ALLOW_IPS replaces \
+               the default.",
         apply: |settings, text| {
             Peers::parse(text).map(|value| settings.proxy.forwarded_peers = value)
         },
@@ -62,9 +63,9 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "X-FORWARDED-PROTOCOL=ssl,X-FORWARDED-PROTO=https,X-FORWARDED-SSL=on",
         bare: None,
         standing: Standing::Works,
-        help: "The header fields, each with its value, by which a believed proxy says that the \
-               client came over https. One that has another value means http; two that \
-               contradict each other are answered 400. A dictionary in a Python config file.",
+        help: "The header fields, each with its value, by which a trusted proxy says that the \
+               client used https. A field with another value means http; two that contradict each \
+               other get 400. A dictionary in a Python config file.",
         apply: |settings, text| {
             settings.proxy.secure_scheme_headers = parse::scheme_headers(text)?;
             Ok(())
@@ -83,9 +84,9 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "SCRIPT_NAME,PATH_INFO",
         bare: None,
         standing: Standing::Works,
-        help: "The header fields that a believed proxy may send although their name has an \
-               underscore, with commas between them; * is any. SCRIPT_NAME says where the proxy \
-               has mounted the application. header_map decides on all others.",
+        help: "The header fields that a trusted proxy may send although their name has an \
+               underscore, separated by commas; * means any. SCRIPT_NAME says where the proxy has \
+               mounted the application. header_map applies to all others.",
         apply: |settings, text| {
             settings.proxy.forwarder_headers = parse::field_names(text)?;
             Ok(())

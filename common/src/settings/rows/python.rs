@@ -12,7 +12,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "Directories in which Python looks for modules first, with commas between them.",
+        help: "Directories in which Python looks for modules first, separated by commas.",
         apply: |settings, text| {
             settings.python.path = text
                 .split(',')
@@ -30,8 +30,8 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "A PasteDeploy file to load the application from, maybe with # and the name of its \
-               section.",
+        help: "A PasteDeploy file to load the application from, optionally with # and the name of \
+               its section.",
         apply: |settings, text| {
             settings.python.paste = parse::optional(text);
             Ok(())

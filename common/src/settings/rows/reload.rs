@@ -25,7 +25,8 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "auto",
         bare: None,
         standing: Standing::Works,
-        help: "How changes are noticed: inotify, poll, or auto for the better one that there is.",
+        help: "How changes are detected: inotify, poll, or auto for the better one that is \
+               available.",
         apply: |settings, text| {
             ReloadEngine::parse(text).map(|value| settings.reload.engine = value)
         },
@@ -39,8 +40,8 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "Another file that is watched. It may be given several times, and may be a pattern \
-               with *, ? and [].",
+        help: "Another file to watch. It may be given several times, and may be a pattern with *, ? \
+               and [].",
         apply: |settings, text| {
             match text {
                 "" => settings.reload.extra_files.clear(),

@@ -13,8 +13,8 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         bare: None,
         standing: Standing::Works,
         help: "Where to listen: HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. It may be given \
-               several times, or several with commas between them. The port is 8000 where none is \
-               given; port 0 takes a free one. The variable PORT means 0.0.0.0:PORT.",
+               several times, or several addresses separated by commas. The default port is 8000; \
+               port 0 takes a free one. The variable PORT means 0.0.0.0:PORT.",
         apply: |settings, text| {
             match text {
                 "" => settings.bind.clear(),
@@ -32,7 +32,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "2048",
         bare: None,
         standing: Standing::Works,
-        help: "How many connections may wait to be accepted, a listener. The kernel caps it at \
+        help: "How many connections may wait to be accepted, per listener. The kernel caps it at \
                net.core.somaxconn.",
         apply: |settings, text| {
             parse::number(text, 1..=i32::MAX as u32).map(|value| settings.backlog = value)
@@ -47,8 +47,8 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Bind with SO_REUSEPORT, so that another server that does so too may \
-               bind the same address. A reload leaves sockets as they are bound.",
+        help: "Bind with SO_REUSEPORT, so that another server that does the same may bind the same \
+               address. A reload leaves sockets as they are bound.",
         apply: |settings, text| parse::switch(text).map(|value| settings.reuse_port = value),
         show: |settings| settings.reuse_port.to_string(),
     },

@@ -12,7 +12,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The application to serve: native:NAME for one that is built in, module:callable for a \
+        help: "The application to serve: native:NAME for a built-in one, module:callable for a \
                Python one.",
         apply: |settings, text| {
             settings.application = parse::optional(text);
@@ -28,9 +28,9 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "A file of NAME=VALUE lines with the same names as the environment, which outranks it. \
-               With a - before its name it need not be there. It is read again on SIGHUP. Its variables are settings only; use raw_env for the \
-               application's environment.",
+        help: "A file of NAME=VALUE lines with the same names as the environment, which overrides \
+               it. If its name begins with - the file may be missing. It is read again on SIGHUP. \
+               Its variables are settings only; use raw_env for the application's environment.",
         apply: |settings, text| {
             settings.env_file = parse::path(text);
             Ok(())
@@ -45,8 +45,8 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "A Python config file, also as file:PATH, or python:MODULE for a module. Not set is \
-               gunicorn.conf.py or else oxicorn.conf.py in the working directory, where there is \
+        help: "A Python config file, also as file:PATH, or python:MODULE for a module. By default \
+               it is gunicorn.conf.py or else oxicorn.conf.py in the working directory, if there is \
                one. It is read again on SIGHUP.",
         apply: |settings, text| {
             settings.config = parse::optional(text);

@@ -39,8 +39,9 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "gunicorn.glogging.Logger",
         bare: None,
         standing: Standing::Works,
-        help: "The class that logs, as module.Class: a subclass of gunicorn.glogging.Logger, which there is here too. All \
-               records and requests go through Python then. It takes the wheel.",
+        help: "The logger class, as module.Class: a subclass of gunicorn.glogging.Logger, which \
+               exists here too. All records and requests then go through Python. It needs the \
+               wheel.",
         apply: |settings, text| {
             parse::logger_class(text).map(|value| settings.logconfig.class = value)
         },
@@ -70,8 +71,8 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "{}",
         bare: None,
         standing: Standing::Works,
-        help: "A dictionary for Python's logging.config.dictConfig, here as JSON. It goes before \
-               logconfig_json, and that before logconfig.",
+        help: "A dictionary for Python's logging.config.dictConfig, here as JSON. It overrides \
+               logconfig_json, which overrides logconfig.",
         apply: |settings, text| {
             parse::json_object(text).map(|value| settings.logconfig.dict = value)
         },
@@ -106,7 +107,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "false",
         bare: None,
         standing: Standing::Works,
-        help: "Send error and access log to syslog too.",
+        help: "Send the error log and the access log to syslog too.",
         apply: |settings, text| parse::switch(text).map(|value| settings.syslog.enabled = value),
         show: |settings| settings.syslog.enabled.to_string(),
     },
@@ -118,8 +119,8 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "udp://localhost:514",
         bare: None,
         standing: Standing::Works,
-        help: "Where syslog is: udp://HOST:PORT, tcp://HOST:PORT or unix://PATH, with #dgram or \
-               #stream after the path for one of the two only.",
+        help: "The address of syslog: udp://HOST:PORT, tcp://HOST:PORT or unix://PATH, optionally \
+               with #dgram or #stream after the path for the type of the socket.",
         apply: |settings, text| {
             SyslogAddress::parse(text).map(|value| settings.syslog.address = value)
         },
@@ -133,7 +134,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "What names the server in syslog. Not set is the name of the processes.",
+        help: "The name of the server in syslog. By default it is the name of the processes.",
         apply: |settings, text| {
             settings.syslog.prefix = parse::optional(text);
             Ok(())
@@ -177,7 +178,8 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "Where statsd is: HOST:PORT or unix://PATH. Not set is no statsd.",
+        help: "The address of statsd: HOST:PORT or unix://PATH. If it is not set no metrics are \
+               sent.",
         apply: |settings, text| {
             settings.statsd.address = match text {
                 "" => None,
@@ -195,7 +197,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "What the names of the figures for statsd begin with.",
+        help: "The prefix of the names of metrics for statsd.",
         apply: |settings, text| {
             settings.statsd.prefix = text.to_owned();
             Ok(())
@@ -210,7 +212,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "Tags for the figures, as DogStatsD takes them: NAME:VALUE with commas between them.",
+        help: "Tags for the metrics, as DogStatsD takes them: NAME:VALUE, separated by commas.",
         apply: |settings, text| {
             settings.statsd.tags = text.to_owned();
             Ok(())

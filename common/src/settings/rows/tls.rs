@@ -13,8 +13,9 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The private key of the certificate, in PEM, without a passphrase. Not set: it is in \
-               certfile. The master reads it, so that only the user who starts it must be able to.",
+        help: "The private key of the certificate, in PEM, without a passphrase. If it is not set, \
+               the key is in certfile. The master reads it, so only the user who starts it needs \
+               access.",
         apply: |settings, text| {
             settings.tls.keyfile = parse::path(text);
             Ok(())
@@ -29,8 +30,8 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The certificate of the server and those that vouch for it, in PEM. It turns TLS on, \
-               for all of bind. SIGHUP reads all files of TLS again.",
+        help: "The certificate of the server and its intermediate certificates, in PEM. It turns \
+               TLS on, for all of bind. SIGHUP reads all TLS files again.",
         apply: |settings, text| {
             settings.tls.certfile = parse::path(text);
             Ok(())
@@ -45,7 +46,8 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "The certificates of those who vouch for clients, in PEM. cert_reqs needs them.",
+        help: "The certificates of the authorities for client certificates, in PEM. cert_reqs needs \
+               them.",
         apply: |settings, text| {
             settings.tls.ca_certs = parse::path(text);
             Ok(())
@@ -60,9 +62,8 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "0",
         bare: None,
         standing: Standing::Works,
-        help: "Whether clients are asked for a certificate: 0 (ssl.CERT_NONE) no, 1 \
-               (ssl.CERT_OPTIONAL) it may be left out, 2 (ssl.CERT_REQUIRED) none is served \
-               without.",
+        help: "Whether clients need a certificate: 0 (ssl.CERT_NONE) no, 1 (ssl.CERT_OPTIONAL) it \
+               is optional, 2 (ssl.CERT_REQUIRED) yes.",
         apply: |settings, text| {
             ClientCertificate::parse(text).map(|value| settings.tls.client_certificate = value)
         },
@@ -76,9 +77,9 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "",
         bare: None,
         standing: Standing::Works,
-        help: "A list in OpenSSL's form (openssl-ciphers(1)) of the cipher suites of TLS 1.2: names \
-               with colons between them, keywords such as ECDHE+AESGCM or !aRSA. Those of TLS 1.3 \
-               are offered beside them unless some are named too.",
+        help: "The cipher suites of TLS 1.2, in OpenSSL's form (openssl-ciphers(1)): names \
+               separated by colons, and keywords such as ECDHE+AESGCM or !aRSA. All suites of TLS \
+               1.3 are offered too, unless the list names some of them.",
         apply: |settings, text| {
             settings.tls.ciphers = parse::optional(text);
             Ok(())
@@ -109,7 +110,7 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         standing: Standing::NoEffect(
             "a connection that ends without the close of TLS is never an error of the application",
         ),
-        help: "Whether a connection may end without the close of TLS.",
+        help: "Whether a connection may end without TLS's close_notify.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.unused.keep("suppress_ragged_eofs", value))
         },
@@ -123,7 +124,7 @@ pub(in crate::settings) const ROWS: [Setting; 8] = [
         default: "false",
         bare: None,
         standing: Standing::NoEffect("a handshake holds no thread, whenever it is made"),
-        help: "When the handshake is made.",
+        help: "When the handshake happens.",
         apply: |settings, text| {
             parse::switch(text).map(|value| settings.unused.keep("do_handshake_on_connect", value))
         },

@@ -12,7 +12,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "127.0.0.1,::1",
         bare: None,
         standing: Standing::Refused,
-        help: "Who may speak uWSGI.",
+        help: "Who may use the uWSGI protocol.",
         apply: |_, text| {
             parse::only(
                 text,
@@ -48,7 +48,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "100",
         bare: None,
         standing: Standing::Refused,
-        help: "Streams of a connection.",
+        help: "The maximum number of streams per connection.",
         apply: |_, text| {
             parse::only(
                 text,
@@ -66,7 +66,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "65535",
         bare: None,
         standing: Standing::Refused,
-        help: "Flow control.",
+        help: "Flow control of HTTP/2.",
         apply: |_, text| {
             parse::only(
                 text,
@@ -84,7 +84,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "16384",
         bare: None,
         standing: Standing::Refused,
-        help: "Length of frames.",
+        help: "The maximum length of a frame.",
         apply: |_, text| {
             parse::only(
                 text,
@@ -102,7 +102,7 @@ pub(in crate::settings) const ROWS: [Setting; 15] = [
         default: "65536",
         bare: None,
         standing: Standing::Refused,
-        help: "Length of heads.",
+        help: "The maximum length of a head.",
         apply: |_, text| {
             parse::only(
                 text,

@@ -13,9 +13,9 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "1",
         bare: Some("WORKERS"),
         standing: Standing::Works,
-        help: "How many worker processes serve requests, 1 to 250. auto is one a processor that this \
-               process may use: the affinity mask and the CPU quota of the control group are \
-               honoured. The variable WEB_CONCURRENCY replaces the default.",
+        help: "How many worker processes serve requests, 1 to 250. auto means one per processor \
+               that this process may use, by the affinity mask and the CPU quota of the control \
+               group. The variable WEB_CONCURRENCY replaces the default.",
         apply: |settings, text| parse::workers(text).map(|value| settings.workers = value),
         show: |settings| settings.workers.to_string(),
     },
@@ -27,9 +27,9 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "1",
         bare: Some("THREADS"),
         standing: Standing::Works,
-        help: "How many threads of each worker call the application, 1 to 256. A thread is held \
-               only while the application runs, never by a slow client. With 1 the application \
-               is called on the main thread, where it was loaded.",
+        help: "How many threads of each worker call the application, 1 to 256. A thread is busy \
+               only while the application runs, never because a client is slow. With 1 the \
+               application runs on the main thread, where it was loaded.",
         apply: |settings, text| {
             parse::number(text, 1..=MAX_THREADS).map(|value| settings.threads = value)
         },
@@ -43,7 +43,7 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "1000",
         bare: None,
         standing: Standing::Works,
-        help: "How many connections each worker holds at once, idle ones included.",
+        help: "The maximum number of connections per worker, idle ones included.",
         apply: |settings, text| {
             parse::number(text, 1..=1_000_000).map(|value| settings.worker_connections = value)
         },
@@ -57,7 +57,7 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "0",
         bare: Some("MAX_REQUESTS"),
         standing: Standing::Works,
-        help: "Replace a worker after this many requests, as a guard against leaks. 0 is never.",
+        help: "Replace a worker after this many requests, as a guard against leaks. 0 means never.",
         apply: |settings, text| {
             parse::number(text, 0..=u64::MAX).map(|value| settings.max_requests = value)
         },
@@ -71,8 +71,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "0",
         bare: Some("MAX_REQUESTS_JITTER"),
         standing: Standing::Works,
-        help: "Add a random number of requests, 0 to this, to max_requests, so that workers are not \
-               all replaced at once.",
+        help: "Add a random number of requests, from 0 to this, to max_requests, so that the \
+               workers are not all replaced at once.",
         apply: |settings, text| {
             parse::number(text, 0..=u64::MAX / 2).map(|value| settings.max_requests_jitter = value)
         },
@@ -86,12 +86,12 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "30",
         bare: None,
         standing: Standing::Works,
-        help: "How long the application may take to answer a request, in seconds, and then from one \
-               piece of a streamed response to the next: a stream that goes on may last as long as \
-               it likes, and the wait for a slow client does not count. A request over its time is \
-               answered 504, or cut where its response has begun, and its worker is replaced. A \
-               worker whose event loop is silent for as long is killed. 0 is off. With reload it is \
-               only logged.",
+        help: "How long the application may take to respond to a request, in seconds, and then from \
+               one piece of a streamed response to the next. A stream that makes progress may last \
+               for ever, and time spent waiting for a slow client does not count. When the time is \
+               over the client gets 504, or the response is cut if it has begun, and the worker is \
+               replaced. A worker whose event loop is silent for as long is killed. 0 turns it off. \
+               With reload it is only logged.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.timeout = value),
         show: |settings| show::seconds(settings.timeout),
     },
@@ -103,8 +103,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "30",
         bare: None,
         standing: Standing::Works,
-        help: "How long a worker that drains may take to finish its requests, in seconds. Then it is \
-               killed.",
+        help: "How long a worker that drains may take to finish its requests, in seconds. Then it \
+               is killed.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.graceful_timeout = value),
         show: |settings| show::seconds(settings.graceful_timeout),
     },
@@ -117,7 +117,7 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         bare: None,
         standing: Standing::Works,
         help: "How long an idle connection stays open for its next request, in seconds. It holds no \
-               thread meanwhile. 0 closes each connection after its response.",
+               thread. 0 closes each connection after its response.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.keepalive = value),
         show: |settings| show::seconds(settings.keepalive),
     },
@@ -129,8 +129,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "30",
         bare: None,
         standing: Standing::Works,
-        help: "How long a client may take to send a whole request head, in seconds. Then it is \
-               answered 408. 0 is off.",
+        help: "How long a client may take to send a whole request head, in seconds. Then it gets \
+               408. 0 turns it off.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.header_timeout = value),
         show: |settings| show::seconds(settings.header_timeout),
     },
@@ -142,8 +142,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "30",
         bare: None,
         standing: Standing::Works,
-        help: "How long a client may send nothing of a request body it owes, in seconds. Then it is \
-               answered 408. 0 is off.",
+        help: "How long a client that still has to send a request body may send nothing, in \
+               seconds. Then it gets 408. 0 turns it off.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.body_timeout = value),
         show: |settings| show::seconds(settings.body_timeout),
     },
@@ -155,10 +155,10 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "240",
         bare: None,
         standing: Standing::Works,
-        help: "The smallest rate at which a client may send a request body, in bytes a second. Each \
-               byte that comes gives it the time of one byte at this rate, and it never has more \
-               than body_timeout: one that is slower runs out of time, which is answered 408. 0 is \
-               off: any progress will do. Without body_timeout there is no rate.",
+        help: "The minimum rate at which a client must send a request body, in bytes per second. \
+               Each byte that arrives adds the time of one byte at this rate, up to body_timeout; a \
+               client that is slower runs out of time and gets 408. 0 turns it off: any progress is \
+               enough. Without body_timeout there is no minimum rate.",
         apply: |settings, text| {
             parse::number(text, 0..=u32::MAX).map(|value| settings.body_min_rate = value)
         },
@@ -172,10 +172,11 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "30",
         bare: None,
         standing: Standing::Works,
-        help: "How long a client may take nothing of its response, in seconds. Then the connection \
-               is reset. What the client's system has acknowledged is taken, however much waits \
-               in buffers of this one. Over loopback it does so in steps of 64 KiB and more; over a \
-               Unix socket what has been read is taken, in blocks of 32 KiB. 0 is off.",
+        help: "How long a response may make no progress because the client does not read it, in \
+               seconds. Then the connection is reset. Progress is what the client's system has \
+               acknowledged, not what is in buffers here. Over loopback that happens in steps of 64 \
+               KiB and more; over a Unix socket, progress is what the client has read, in blocks of \
+               32 KiB. 0 turns it off.",
         apply: |settings, text| parse::seconds(text).map(|value| settings.write_timeout = value),
         show: |settings| show::seconds(settings.write_timeout),
     },
@@ -187,10 +188,9 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "240",
         bare: None,
         standing: Standing::Works,
-        help: "The smallest rate at which a client may take a response, in bytes a second, as \
-               body_min_rate is for what it sends: a client that is slower runs out of \
-               write_timeout. 0 is off: any progress will do. Without write_timeout there is no \
-               rate.",
+        help: "The minimum rate at which a client must read a response, in bytes per second. It \
+               works like body_min_rate: a client that is slower runs out of write_timeout. 0 turns \
+               it off: any progress is enough. Without write_timeout there is no minimum rate.",
         apply: |settings, text| {
             parse::number(text, 0..=u32::MAX).map(|value| settings.write_min_rate = value)
         },
@@ -204,8 +204,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         default: "1",
         bare: Some("RUNNERS"),
         standing: Standing::Works,
-        help: "How many runner processes do the background work of the application, 0 to 64, where \
-               it has any.",
+        help: "How many runner processes do the background work of the application, 0 to 64, if it \
+               has any.",
         apply: |settings, text| parse::number(text, 0..=64).map(|value| settings.runners = value),
         show: |settings| settings.runners.to_string(),
     },
