@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
-use http::StatusCode;
+pub use http::StatusCode;
 
 /// A field of a response: its name, and its value in octets as the client gets it.
 pub type Field = (Cow<'static, str>, Cow<'static, [u8]>);

@@ -25,16 +25,17 @@
 //! ```no_run
 //! use std::sync::atomic::{AtomicU64, Ordering};
 //!
-//! use oxicorn::{App, Request, Response, ResponseSink};
+//! use oxicorn::{App, Request, Response, ResponseSink, StatusCode};
 //!
 //! struct Counter {
 //!     requests: AtomicU64,
 //! }
 //!
 //! impl App for Counter {
-//!     fn call(&self, request: &mut Request, _sink: &mut ResponseSink<'_>) -> Response {
-//!         let count = self.requests.fetch_add(1, Ordering::Relaxed);
-//!         Response::text(format!("{}: request {count} of this worker", request.path()))
+//!     fn call(&self, _request: &mut Request, _sink: &mut ResponseSink<'_>) -> Response {
+//!         let before = self.requests.fetch_add(1, Ordering::Relaxed);
+//!         let body = format!(r#"{{"requests": {}}}"#, before + 1);
+//!         Response::json(StatusCode::OK, body.into_bytes())
 //!     }
 //! }
 //!
@@ -114,7 +115,7 @@ pub use embed::{run, run_application};
 pub use host::{Fork, Host, Native, ShowTitle};
 pub use native::native_settings;
 pub use oxicorn_common::request::{Body, Local, Peer, Request, RequestHead, Scheme, Version};
-pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody};
+pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody, StatusCode};
 pub use oxicorn_common::settings::{self, Settings, Source};
 pub use oxicorn_common::{
     App, Application, EarlyOutput, LoadError, ResponseSink, Runner, Stop, WorkerContext,
