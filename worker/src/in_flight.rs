@@ -106,3 +106,102 @@ impl CalledRequest {
         format!("{} {}", self.head.method(), self.head.path())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    /// A request thread, and the seconds since it began.
+    struct Thread {
+        in_flight: InFlight,
+        start: Instant,
+    }
+
+    impl Thread {
+        fn called() -> Self {
+            let (socket, _) = mio::net::UnixStream::pair().expect("a socket pair");
+            let this = Self {
+                in_flight: InFlight::new(),
+                start: Instant::now(),
+            };
+            let transport = Arc::new(Transport::Unix(socket));
+            let (head, scheme) = (RequestHead::default(), Scheme::default());
+            this.in_flight
+                .begin(&transport, this.start, &head, Peer::Unix, scheme);
+            this
+        }
+
+        /// `Ok` with the seconds that are left, or whether a response has begun.
+        fn check_at(&self, seconds: u64) -> Option<Result<u64, bool>> {
+            let now = self.start + Duration::from_secs(seconds);
+            match self.in_flight.check(LIMIT, now) {
+                CallTime::NoCall => None,
+                CallTime::Left(left) => Some(Ok(left.as_secs())),
+                CallTime::Over { call, answered, .. } => {
+                    assert!(call.transport.is_some(), "somebody has to be answered");
+                    Some(Err(answered))
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_call_is_given_up_once_and_its_thread_learns_of_it() {
+        let thread = Thread::called();
+        assert_eq!(thread.check_at(0), Some(Ok(10)));
+        assert_eq!(thread.check_at(7), Some(Ok(3)));
+        assert_eq!(thread.check_at(10), Some(Err(false)));
+        assert_eq!(thread.check_at(11), None);
+        assert!(!thread.in_flight.begin_response() && !thread.in_flight.end());
+        assert_eq!(thread.check_at(12), None, "it has no other call");
+    }
+
+    #[test]
+    fn a_call_that_has_ended_is_not_waited_for() {
+        let thread = Thread::called();
+        assert!(thread.in_flight.end());
+        assert_eq!(thread.check_at(20), None);
+    }
+
+    #[test]
+    fn a_piece_gives_as_much_time_again_from_when_it_is_seen() {
+        let thread = Thread::called();
+        assert!(thread.in_flight.begin_response());
+        assert_eq!(thread.check_at(9), Some(Ok(10)));
+        thread.in_flight.note_piece();
+        assert_eq!(thread.check_at(18), Some(Ok(10)));
+        assert_eq!(thread.check_at(27), Some(Ok(1)));
+        assert_eq!(
+            thread.check_at(28),
+            Some(Err(true)),
+            "no 504 after its head"
+        );
+    }
+
+    #[test]
+    fn a_wait_for_the_client_is_not_the_applications_time() {
+        let thread = Thread::called();
+        thread.in_flight.while_waiting(|| {
+            assert_eq!(thread.check_at(100), Some(Ok(10)));
+        });
+        assert_eq!(
+            thread.check_at(105),
+            Some(Ok(10)),
+            "the wait has ended since"
+        );
+        assert_eq!(thread.check_at(115), Some(Err(false)));
+    }
+
+    #[test]
+    fn a_late_call_that_goes_on_is_warned_of_once() {
+        let thread = Thread::called();
+        let warn_at = |seconds| {
+            let now = thread.start + Duration::from_secs(seconds);
+            thread.in_flight.warn(LIMIT, now).is_some()
+        };
+        assert!(!warn_at(9) && warn_at(10) && !warn_at(30));
+        assert!(thread.in_flight.end(), "nobody has taken it");
+    }
+}

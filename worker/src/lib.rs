@@ -22,12 +22,15 @@
 //! application.
 
 mod acceptor;
+mod access_log;
+mod adoptions;
 mod boot;
 mod connection;
 mod connection_limit;
 mod handoff;
 mod http;
 mod in_flight;
+mod master_link;
 mod pace;
 mod preface;
 mod proxy_header;
@@ -37,6 +40,7 @@ mod ready_queue;
 mod reload;
 mod request_handler;
 mod response;
+mod siblings;
 mod socket;
 mod stack_trace;
 mod sync;

@@ -3,7 +3,6 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use log::{debug, error, warn};
@@ -63,7 +62,7 @@ impl<'a> RequestHandler<'a> {
             let latency = ended.saturating_duration_since(record.started);
             stats.record(record.status, record.body_bytes, latency);
             if !matches!(connection.state(), ConnectionState::Sending(_)) {
-                self.shared.conclude(connection, ended);
+                self.shared.access_log.end_response(connection, ended);
             }
         }
         ended
@@ -113,7 +112,7 @@ impl<'a> RequestHandler<'a> {
             };
         }
         if !sent.keep_alive {
-            self.shared.place_wanted.store(false, Ordering::Relaxed);
+            self.shared.set_place_wanted(false);
         }
         let after = match (sent.keep_alive, connection.unread().is_empty()) {
             (true, _) => AfterResponse::KeepAlive,
@@ -129,7 +128,7 @@ impl<'a> RequestHandler<'a> {
         connection.return_head(request.head);
         let record = AccessRecord::new(sent, started, request.scheme, request.logged);
         connection.begin_record(record);
-        self.shared.count_request();
+        self.shared.master.count_request();
         self.send(connection, after);
         if streams && !in_flight.end() {
             connection.writer_mut().abandon();

@@ -16,6 +16,8 @@ mod sync {
     }
 }
 
+#[path = "../src/adoptions.rs"]
+mod adoptions;
 #[path = "../src/threads/leadership.rs"]
 mod leadership;
 #[path = "../src/threads/returned.rs"]
@@ -30,6 +32,7 @@ use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
+use adoptions::Adoptions;
 use leadership::Leadership;
 use returned::Returned;
 use sync::lock;
@@ -361,5 +364,23 @@ fn a_wait_for_the_client_is_not_the_applications() {
         let found = call.check(Duration::from_secs(1), now);
         assert!(!matches!(found, CallTime::Over { .. }));
         thread.join().expect("no panic");
+    });
+}
+
+/// A worker that drains does not end while a thread has a connection that the reactor does not know of.
+#[test]
+fn a_drain_waits_for_what_was_taken_over() {
+    model(|| {
+        let adoptions = Arc::new(Adoptions::new());
+        let thread = {
+            let adoptions = Arc::clone(&adoptions);
+            thread::spawn(move || adoptions.begin())
+        };
+        adoptions.close();
+        // A thread that is turned away is counted for a moment.
+        let is_finished = adoptions.count() == 0;
+        let has_taken = thread.join().expect("no panic");
+        assert!(!(is_finished && has_taken));
+        assert_eq!(adoptions.count(), usize::from(has_taken));
     });
 }

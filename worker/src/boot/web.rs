@@ -70,7 +70,7 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
 
     let ready = || {
         shared.slot().set_state(SlotState::Ready);
-        shared.tell(&Message::Ready);
+        shared.master.send(&Message::Ready);
     };
     let (last, leave) = (Arc::clone(&shared), boot.end);
     let end = Box::new(move |code| leave(conclude(&last, age, code)));

@@ -1,7 +1,6 @@
 //! Which connections get in, and which idle ones are closed for them when the worker is full.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::{debug, warn};
@@ -69,7 +68,7 @@ impl Reactor {
     }
 
     /// Takes in a connection that is new to this worker.
-    pub(super) fn admit(&mut self, mut connection: Box<Connection>) {
+    pub(crate) fn admit(&mut self, mut connection: Box<Connection>) {
         self.table.add(&mut connection);
         self.preface.verify(&mut connection);
         connection.find_trust(&self.shared.rules);
@@ -152,7 +151,7 @@ impl Reactor {
 
     /// Whether one more connection fits.
     pub(super) fn has_place(&self) -> bool {
-        let adopted = self.shared.adopted.load(Ordering::Relaxed);
+        let adopted = self.shared.adoptions.count();
         self.table.len() + adopted < self.shared.most_connections
     }
 
@@ -180,7 +179,12 @@ impl Reactor {
     /// one, unless a sibling has one.
     fn can_make_room(&mut self) -> bool {
         // Once: a client that still waits then has found no place there.
-        if !self.accepting.left_to_siblings && self.shared.has_sibling_with_room() {
+        if !self.accepting.left_to_siblings
+            && self
+                .shared
+                .siblings
+                .any_with_room(self.shared.most_connections)
+        {
             self.accepting.left_to_siblings = true;
             self.pause(LEAVE_IT_TO_SIBLINGS);
             return false;
@@ -189,7 +193,7 @@ impl Reactor {
         if self.idlest().is_some() {
             return true;
         }
-        self.shared.place_wanted.store(true, Ordering::Relaxed);
+        self.shared.set_place_wanted(true);
         self.pause(FULL);
         false
     }

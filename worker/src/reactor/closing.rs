@@ -1,7 +1,6 @@
 //! Ends connections: lingering, saying goodbye, closing, forgetting.
 
 use std::net::Shutdown;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Reactor;
@@ -46,16 +45,18 @@ impl Reactor {
             self.timed_out -= 1;
         }
         if connection.take_adopted() {
-            self.shared.adopted.fetch_sub(1, Ordering::SeqCst);
+            self.shared.adoptions.end();
         }
         // The client may have gone in the middle of a response, or take nothing of it any more.
-        self.shared.conclude(&mut connection, self.now);
+        self.shared
+            .access_log
+            .end_response(&mut connection, self.now);
         if let Some(buffers) = connection.take_buffers() {
             self.buffers.keep(buffers);
         }
         if connection.token().is_some_and(|it| self.table.remove(it)) {
             self.accepting.end();
-            self.shared.place_wanted.store(false, Ordering::Relaxed);
+            self.shared.set_place_wanted(false);
             self.note_lack_of_descriptors(false);
             self.count_connections();
         }

@@ -6,7 +6,6 @@
 //! where siblings live on.
 
 use std::io;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::{info, warn};
@@ -44,7 +43,7 @@ impl Reactor {
         let Some(drain) = &self.drain else {
             return self.quit;
         };
-        let adopted = self.shared.adopted.load(Ordering::SeqCst);
+        let adopted = self.shared.adoptions.count();
         let idle = self.table.len() + adopted == self.timed_out;
         if !idle && self.now >= drain.deadline {
             warn!(
@@ -62,10 +61,10 @@ impl Reactor {
                 Signal::SIGTERM => self.begin_drain()?,
                 Signal::SIGINT | Signal::SIGQUIT | Signal::SIGABRT => {
                     self.quit = true;
-                    self.shared.quit_by.store(signal as i32, Ordering::Relaxed);
+                    self.shared.quit(signal);
                 }
                 Signal::SIGUSR1 => oxicorn_common::logging::reopen(),
-                PROBE => self.shared.tell(&Message::Alive),
+                PROBE => self.shared.master.send(&Message::Alive),
                 _ => {}
             }
         }
@@ -77,9 +76,8 @@ impl Reactor {
         if self.drain.is_some() {
             return Ok(());
         }
-        let siblings = !self.shared.scoreboard.is_deserted();
-        self.shared.begin_drain();
-        self.shared.closing.store(!siblings, Ordering::Relaxed);
+        let siblings = self.shared.siblings.go_on();
+        self.shared.begin_drain(!siblings);
         self.drain = Some(Drain {
             deadline: self.now + self.shared.settings.graceful_timeout,
             siblings,

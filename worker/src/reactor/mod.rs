@@ -27,7 +27,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use log::warn;
@@ -269,7 +268,7 @@ impl Reactor {
             Some(token) => self.table.catch_up(token, &mut connection),
             None if !connection.take_adopted() => return self.admit(connection),
             None => {
-                self.shared.adopted.fetch_sub(1, Ordering::SeqCst);
+                self.shared.adoptions.end();
                 self.table.add(&mut connection);
                 self.count_connections();
             }

@@ -13,7 +13,10 @@ impl Reactor {
     /// Sends more of a response that the client takes slowly; `after` follows when that is all of it.
     pub(super) fn send(&mut self, mut connection: Box<Connection>, after: AfterResponse) {
         match connection.flush(after) {
-            Ok(Flushed::Done) => self.shared.conclude(&mut connection, self.now),
+            Ok(Flushed::Done) => self
+                .shared
+                .access_log
+                .end_response(&mut connection, self.now),
             Ok(Flushed::NeedsPiece) => {
                 return self.await_thread(connection, ThreadWork::NextPiece(after));
             }
@@ -74,7 +77,9 @@ impl Reactor {
         // A refusal is far shorter than what a turn allows.
         let _ = connection.flush(AfterResponse::Linger);
         if !matches!(connection.state(), ConnectionState::Sending(_)) {
-            self.shared.conclude(&mut connection, started);
+            self.shared
+                .access_log
+                .end_response(&mut connection, started);
         }
         self.place(connection);
     }

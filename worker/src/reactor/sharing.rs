@@ -24,7 +24,7 @@ impl Reactor {
             return;
         }
         self.rebalance_after = self.now + PAUSE;
-        let lightest = self.shared.lightest_sibling();
+        let lightest = self.shared.siblings.fewest_clients();
         if lightest.is_none_or(|clients| clients + 2 > self.table.len()) {
             return;
         }
@@ -35,7 +35,7 @@ impl Reactor {
 
     /// Gives the requests that wait here for a thread to whichever worker has one first.
     pub(crate) fn share_requests(&mut self) {
-        if self.shared.ready.is_empty() || !self.shared.has_siblings() {
+        if self.shared.ready.is_empty() || !self.shared.siblings.any() {
             return;
         }
         // One attempt shows that the queue is full: as many as wait here would be as many system calls per turn.

@@ -1,4 +1,4 @@
-//! What other threads have for the leader: connections that it is to go on with, and the wake-up for them.
+//! What other threads have for the leader: connections, and the wake-up for them.
 
 use log::error;
 use mio::Waker;
@@ -6,9 +6,18 @@ use mio::Waker;
 use super::returned::Returned;
 use crate::connection::Connection;
 
+/// A connection that another thread is done with.
+#[derive(Debug)]
+pub(super) enum ForLeader {
+    /// Its request is served.
+    Served(Box<Connection>),
+    /// It was taken over from a sibling, and has no request for a thread. Counted in `adoptions`.
+    TakenOver(Box<Connection>),
+}
+
 #[derive(Debug)]
 pub(super) struct LeaderInbox {
-    returned: Returned<Box<Connection>>,
+    returned: Returned<ForLeader>,
     /// Interrupts the reactor's poll.
     waker: Waker,
 }
@@ -21,9 +30,12 @@ impl LeaderInbox {
         }
     }
 
-    /// Gives a connection to the leader, which is woken for it unless it `may_wait` for the next event.
-    pub(super) fn give(&self, connection: Box<Connection>, may_wait: bool) {
-        let is_quiet = |connection: &mut Box<Connection>| may_wait && connection.is_quiet();
+    /// Gives the leader a connection, for which it is woken unless that `may_wait` for the next event.
+    pub(super) fn give(&self, connection: ForLeader, may_wait: bool) {
+        let is_quiet = |connection: &mut ForLeader| match connection {
+            ForLeader::Served(connection) => may_wait && connection.is_quiet(),
+            ForLeader::TakenOver(_) => false,
+        };
         if self.returned.give(connection, is_quiet) {
             self.wake();
         }
@@ -34,7 +46,7 @@ impl LeaderInbox {
         self.returned.end_turn();
     }
 
-    pub(super) fn take(&self) -> impl Iterator<Item = Box<Connection>> {
+    pub(super) fn take(&self) -> impl Iterator<Item = ForLeader> {
         self.returned.take().into_iter()
     }
 

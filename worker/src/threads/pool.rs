@@ -9,7 +9,7 @@ use mio::Waker;
 use nix::sys::eventfd::EventFd;
 
 use super::blocking_estimator::BlockingEstimator;
-use super::leader_inbox::LeaderInbox;
+use super::leader_inbox::{ForLeader, LeaderInbox};
 use super::leadership::{Lead, Leadership};
 use super::request_source::RequestSource;
 use super::rules::{BeforeCall, before_call};
@@ -117,7 +117,8 @@ impl ThreadPool {
                 reactor.settle(connection);
                 return Some(reactor);
             }
-            self.leader.give(connection, !self.shared.is_draining());
+            let may_wait = !self.shared.is_draining();
+            self.leader.give(ForLeader::Served(connection), may_wait);
             connection = self.next()?;
             kind = self.estimator.slot_for(&connection);
             started = Instant::now();
@@ -159,7 +160,9 @@ impl ThreadPool {
         let outcome = reactor.turn(timeout, free);
         self.leader.end_turn();
         if self.shared.app.retires() {
-            self.shared.ask_for_replacement("its application wants it");
+            self.shared
+                .master
+                .ask_for_replacement("its application wants it");
         }
         if let Err(error) = &outcome {
             error!("the event loop failed: {error}");
@@ -170,8 +173,14 @@ impl ThreadPool {
 
     /// Takes the connections that other threads are done with.
     pub(super) fn take_back(&self, reactor: &mut Reactor) {
-        for connection in self.leader.take() {
-            reactor.settle(connection);
+        for given in self.leader.take() {
+            match given {
+                ForLeader::Served(connection) => reactor.settle(connection),
+                ForLeader::TakenOver(connection) => {
+                    reactor.admit(connection);
+                    self.shared.adoptions.end();
+                }
+            }
         }
     }
 

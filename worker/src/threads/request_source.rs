@@ -8,7 +8,7 @@ use log::warn;
 use oxicorn_common::Handoff;
 use oxicorn_common::clock::monotonic_millis;
 
-use super::leader_inbox::LeaderInbox;
+use super::leader_inbox::{ForLeader, LeaderInbox};
 use crate::connection::Connection;
 use crate::handoff;
 use crate::preface::Preface;
@@ -62,20 +62,24 @@ impl RequestSource {
 
     fn may_take_over(&self, shared: &WorkerShared) -> bool {
         let connections = shared.slot().connections();
-        connections + shared.adopted.load(Ordering::Relaxed) < shared.most_connections
+        connections + shared.adoptions.count() < shared.most_connections
             && !shared.is_draining()
             && monotonic_millis() >= self.takes_over_from.load(Ordering::Relaxed)
     }
 
     /// Takes a request that no thread of its worker had the time for.
     fn take_over(&self, shared: &WorkerShared, leader: &LeaderInbox) -> Option<Box<Connection>> {
-        let taken = match self.may_take_over(shared) {
-            true => handoff::take(&self.handoff),
-            false => return None,
-        };
-        let mut connection = match taken {
-            Ok(connection) => Box::new(connection?),
+        if !self.may_take_over(shared) || !shared.adoptions.begin() {
+            return None;
+        }
+        let mut connection = match handoff::take(&self.handoff) {
+            Ok(Some(connection)) => Box::new(connection),
+            Ok(None) => {
+                shared.adoptions.end();
+                return None;
+            }
             Err(error) => {
+                shared.adoptions.end();
                 warn!("cannot take over a connection: {error}; next attempt in a second");
                 let until = monotonic_millis() + PAUSE;
                 self.takes_over_from.store(until, Ordering::Relaxed);
@@ -84,11 +88,10 @@ impl RequestSource {
         };
         self.preface.verify(&mut connection);
         if connection.lifecycle().keeps_place() && connection.receive_whole(&shared.rules) {
-            shared.adopted.fetch_add(1, Ordering::SeqCst);
             return Some(connection);
         }
         // It idles, or waits for the rest of a request: that is the reactor's business.
-        leader.give(connection, false);
+        leader.give(ForLeader::TakenOver(connection), false);
         None
     }
 }

@@ -53,8 +53,10 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
                     age.as_secs_f64(),
                     stack_of(shared, thread)
                 );
-                shared.ask_for_replacement("a request took longer than timeout");
-                shared.tell_of_timeout();
+                shared
+                    .master
+                    .ask_for_replacement("a request took longer than timeout");
+                shared.call_abort_hook();
             }
         }
     }
@@ -90,7 +92,9 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
         transport.finish();
         let started = call.started.unwrap_or(now);
         let record = AccessRecord::new(sent, started, call.scheme, Vec::new());
-        shared.log_access(&call.head, &call.peer, &record, now);
+        shared
+            .access_log
+            .write(&call.head, &call.peer, &record, now);
     }
     transport.socket().shutdown(Shutdown::Both);
 }

@@ -46,7 +46,7 @@ fn look_at_caller(pool: &ThreadPool) -> Caller {
         return Caller::Waits;
     }
     Caller::Computes {
-        elsewhere: pool.is_last_long() && pool.shared.has_idle_sibling(),
+        elsewhere: pool.is_last_long() && pool.shared.siblings.any_idle(),
     }
 }
 

@@ -1,0 +1,64 @@
+//! What a worker says to the master, and when it asks to be replaced.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use log::{info, warn};
+use oxicorn_common::{Message, MessageSender, Settings};
+
+#[derive(Debug)]
+pub(crate) struct MasterLink {
+    sender: Arc<MessageSender>,
+    asked_for_replacement: AtomicBool,
+    served: AtomicU64,
+    /// After so many requests this worker asks to be replaced; 0 is never.
+    serves_at_most: u64,
+}
+
+impl MasterLink {
+    pub(crate) fn new(sender: Arc<MessageSender>, settings: &Settings) -> Self {
+        let jitter = match settings.max_requests_jitter {
+            0 => 0,
+            most => random() % (most + 1),
+        };
+        Self {
+            sender,
+            asked_for_replacement: AtomicBool::new(false),
+            served: AtomicU64::new(0),
+            serves_at_most: match settings.max_requests {
+                0 => 0,
+                count => count + jitter,
+            },
+        }
+    }
+
+    pub(crate) fn send(&self, message: &Message) {
+        if let Err(error) = self.sender.send(message) {
+            warn!("cannot reach the master: {error}");
+        }
+    }
+
+    /// Asks the master, once, to start another worker in this one's place and then to drain this one.
+    pub(crate) fn ask_for_replacement(&self, reason: &str) {
+        if !self.asked_for_replacement.swap(true, Ordering::Relaxed) {
+            self.send(&Message::Replace {
+                reason: reason.to_owned(),
+            });
+        }
+    }
+
+    /// Counts a request towards `max_requests`.
+    pub(crate) fn count_request(&self) {
+        let most = self.serves_at_most;
+        if most > 0 && self.served.fetch_add(1, Ordering::Relaxed) + 1 == most {
+            info!("Autorestarting worker after {most} requests.");
+            self.ask_for_replacement("max_requests");
+        }
+    }
+}
+
+/// A number that differs between processes, for jitter.
+fn random() -> u64 {
+    RandomState::new().hash_one(std::process::id())
+}

@@ -1,0 +1,64 @@
+//! The other workers of this server that serve the same sockets, as the scoreboard shows them.
+
+use oxicorn_common::Scoreboard;
+use oxicorn_common::clock::monotonic_millis;
+use oxicorn_common::scoreboard::{Slot, ThreadStats};
+
+/// A worker beats once a second at least; one that has not for so many milliseconds is stopped or stuck.
+const LONGEST_SILENCE: u64 = 3000;
+
+#[derive(Debug)]
+pub(crate) struct Siblings {
+    scoreboard: Scoreboard,
+    /// The slot of this worker.
+    own: usize,
+}
+
+impl Siblings {
+    pub(crate) fn new(scoreboard: Scoreboard, own: usize) -> Self {
+        Self { scoreboard, own }
+    }
+
+    /// Whether siblings go on when this worker ends: the server as a whole does not stop.
+    pub(crate) fn go_on(&self) -> bool {
+        !self.scoreboard.is_deserted()
+    }
+
+    /// Whether there is one, and it goes on.
+    pub(crate) fn any(&self) -> bool {
+        self.go_on() && self.ready().next().is_some()
+    }
+
+    /// Whether a thread of a sibling has nothing to do.
+    pub(crate) fn any_idle(&self) -> bool {
+        self.ready().any(|slot| has_idle_thread(&slot))
+    }
+
+    /// The clients of the sibling with fewest, among those with an idle thread.
+    pub(crate) fn fewest_clients(&self) -> Option<usize> {
+        let idle = self.ready().filter(has_idle_thread);
+        idle.map(Slot::connections).min()
+    }
+
+    /// Whether a sibling would take a connection for which there is no room here: it turns its event loop, and has a
+    /// descriptor for it and fewer than `most` connections.
+    pub(crate) fn any_with_room(&self, most: usize) -> bool {
+        let now = monotonic_millis();
+        self.ready().any(|slot| {
+            let silent_for = now.saturating_sub(slot.heartbeat());
+            slot.connections() < most && !slot.lacks_descriptors() && silent_for < LONGEST_SILENCE
+        })
+    }
+
+    fn ready(&self) -> impl Iterator<Item = Slot<'_>> {
+        let kind = self.scoreboard.slot(self.own).kind();
+        let slots = self.scoreboard.slots().enumerate();
+        slots.filter_map(move |(index, slot)| {
+            (index != self.own && slot.is_ready() && slot.kind() == kind).then_some(slot)
+        })
+    }
+}
+
+fn has_idle_thread(slot: &Slot<'_>) -> bool {
+    slot.threads().any(ThreadStats::is_idle)
+}
