@@ -126,7 +126,7 @@ mod tests {
                 in_flight: InFlight::new(),
                 start: Instant::now(),
             };
-            let transport = Arc::new(Transport::Unix(socket));
+            let transport = Transport::new(crate::socket::Socket::Unix(socket));
             let (head, scheme) = (RequestHead::default(), Scheme::default());
             this.in_flight
                 .begin(&transport, this.start, &head, Peer::Unix, scheme);

@@ -119,6 +119,11 @@ impl WorkerShared {
         self.master.send(&Message::Draining);
     }
 
+    /// The whole server stops: responses invite no client to go on.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }

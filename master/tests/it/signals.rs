@@ -130,6 +130,28 @@ fn term_kills_what_does_not_end_in_time() {
     assert!(took >= Duration::from_secs(1), "{took:?}");
 }
 
+/// The one thread is held, and the request is too long for the way to a sibling.
+#[test]
+fn a_request_that_gets_no_thread_before_the_end_is_answered_503() {
+    let builder = Server::new("503").lab().threads(1);
+    let mut server = builder.args(&["--graceful-timeout", "2"]).start();
+    server.tolerate("");
+    let (mut held, mut waiting) = (server.client(), server.client());
+    let request = b"GET /hold?until=/never HTTP/1.1\r\nHost: a\r\n\r\n";
+    held.send(request).expect("sent");
+    let head = "POST /pid HTTP/1.1\r\nHost: a\r\nContent-Length: 20000\r\n\r\n";
+    let body = "x".repeat(20_000);
+    waiting
+        .send((head.to_owned() + &body).as_bytes())
+        .expect("sent");
+    server.signal(Signal::SIGTERM);
+    let answer = waiting.answer().expect("an answer");
+    assert_eq!(answer.status, 503);
+    assert_eq!(answer.field("Retry-After"), Some("1"));
+    assert!(answer.closes());
+    server.wait_for_exit();
+}
+
 #[test]
 fn int_and_quit_stop_at_once() {
     for signal in [Signal::SIGINT, Signal::SIGQUIT] {

@@ -161,9 +161,14 @@ impl Connection {
         self.transport.is_tls()
     }
 
+    /// Whether it waits for a thread with a whole request, whose response has not begun.
+    pub(crate) fn has_request(&self) -> bool {
+        self.state() == ConnectionState::Ready(ThreadWork::Respond)
+    }
+
     /// Whether a sibling could serve the request that waits here.
     pub(crate) fn can_move(&self) -> bool {
-        self.state() == ConnectionState::Ready(ThreadWork::Respond) && !self.is_bound()
+        self.has_request() && !self.is_bound()
     }
 }
 

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::storage::StorageError;
 use crate::proxy_header::Malformed;
 
-/// The client's fault, but for the last one. The connection is closed after the answer, because
+/// The client's fault, but for the last two. The connection is closed after the answer, because
 /// where the next request begins is no longer certain.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
@@ -75,6 +75,8 @@ pub(crate) enum RequestError {
     HeadTimeout,
     #[error("the body did not arrive in time (body_timeout, body_min_rate)")]
     BodyTimeout,
+    #[error("no thread was free for it before the worker ended (graceful_timeout)")]
+    NoThread,
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
@@ -90,7 +92,7 @@ impl RequestError {
 
     /// Whether it is ours to mend, rather than the client's.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self, Self::Storage(_))
+        matches!(self, Self::NoThread | Self::Storage(_))
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -123,6 +125,7 @@ impl RequestError {
             }
             Self::TransferCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
             Self::Version => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::NoThread => StatusCode::SERVICE_UNAVAILABLE,
             Self::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

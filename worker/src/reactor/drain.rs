@@ -16,6 +16,7 @@ use oxicorn_common::message::PROBE;
 use super::Reactor;
 use crate::connection::{Connection, ConnectionState};
 use crate::handoff;
+use crate::http::RequestError;
 
 /// A client that was active so recently may have a request on its way.
 const RECENTLY: Duration = Duration::from_secs(1);
@@ -39,7 +40,7 @@ impl Drain {
 
 impl Reactor {
     /// Whether there is nothing left to do in this process.
-    pub(crate) fn is_finished(&self) -> bool {
+    pub(crate) fn is_finished(&mut self) -> bool {
         let Some(drain) = &self.drain else {
             return self.quit;
         };
@@ -50,9 +51,17 @@ impl Reactor {
                 "graceful_timeout is over: abandoning {} connections",
                 self.table.len()
             );
+            self.refuse_waiting();
             return true;
         }
         self.quit || idle
+    }
+
+    /// Answers the requests that still wait for a thread: all of them are held by the application.
+    fn refuse_waiting(&mut self) {
+        for connection in self.shared.ready.take_all(Connection::has_request) {
+            self.refuse(connection, &RequestError::NoThread);
+        }
     }
 
     pub(super) fn obey_signals(&mut self) -> io::Result<()> {
@@ -118,11 +127,11 @@ impl Reactor {
             _ => self.shared.settings.header_timeout,
         };
         if has_siblings && !connection.is_bound() {
-            if !self.shared.scoreboard.is_deserted() {
+            if self.shared.siblings.go_on() {
                 return self.pass_on(connection);
             }
             // They have been told to end too.
-            self.shared.closing.store(true, Ordering::Relaxed);
+            self.shared.close();
         }
         let deadline = connection.lifecycle().deadline();
         if deadline.is_some_and(|at| at <= self.now + RECENTLY) {

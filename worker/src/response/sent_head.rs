@@ -58,6 +58,10 @@ impl ResponseWriter {
         let mut response = Response::new(status)
             .field("Content-Type", "text/plain")
             .body(ResponseBody::Bytes(text.into_bytes()));
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            // Another worker may have room by then (RFC 9110 section 10.2.3).
+            response = response.field("Retry-After", "1");
+        }
         let context = ResponseContext {
             version: Default::default(),
             head_only: head.is_some_and(|head| head.method() == "HEAD"),

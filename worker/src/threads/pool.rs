@@ -71,7 +71,7 @@ impl ThreadPool {
             }
             if next.is_none() {
                 self.take_back(&mut reactor);
-                if self.is_over(&reactor) {
+                if self.is_over(&mut reactor) {
                     return;
                 }
                 let timeout = match self.requests.may_have_any(&self.shared) {
@@ -185,7 +185,7 @@ impl ThreadPool {
     }
 
     /// Whether the worker's life is over: then the threads end.
-    pub(super) fn is_over(&self, reactor: &Reactor) -> bool {
+    pub(super) fn is_over(&self, reactor: &mut Reactor) -> bool {
         let over = reactor.is_finished() || self.leadership.dismissed().is_some();
         if over {
             reactor.end_shared();
