@@ -47,12 +47,14 @@ run: build ## serve the task service, 4 workers x 2 threads, on 127.0.0.1:5002
 # The service's own unit tests need its backends.
 check: lint ## lint and the unit tests: no services, no Java
 	$(CARGO) test --locked --quiet --workspace --exclude oxicorn-service --lib --bins
+	python3 -B tests/architecture_test.py
 	python3 -B tests/dependencies_test.py
 
 test: export OXICORN_SERVICES_DIR = $(TEST_SERVICES)
 test: need-test ## every test: units, request corpus, the real binary over real PostgreSQL, Redis and Kafka, the wheel
 	trap 'scripts/services down' EXIT && trap 'exit 130' INT TERM && \
 		scripts/services up && $(CARGO) test --locked --workspace
+	python3 -B tests/architecture_test.py
 	python3 -B tests/dependencies_test.py
 	python3 -B tests/install_deps_test.py
 	python3 -B tests/bench_test.py

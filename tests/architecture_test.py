@@ -40,7 +40,7 @@ def code_of(text):
     for match in reversed([match for match in TEST_MODULE.finditer(text) if match[4] == " {"]):
         end = text.find(f"\n{match[1]}}}\n", match.end())
         text = text[: match.start()] + (text[end + len(match[1]) + 2 :] if end >= 0 else "")
-    text = re.sub(r"//[^\n]*", "", text)
+    text = re.sub(r"//[^\n]*|\(in [\w:]+\)", "", text)
     return re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', text), tests
 
 
