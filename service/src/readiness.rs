@@ -17,7 +17,7 @@ use super::settings::ServiceSettings;
 use super::store::Store;
 
 /// Balancers give up after a few seconds: a store that hangs is to be told before.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(crate) struct Readiness {
@@ -101,7 +101,7 @@ impl Readiness {
             let _ = tell.send(answers);
         });
         match started {
-            Ok(_) => told.recv_timeout(PATIENCE).unwrap_or(false),
+            Ok(_) => told.recv_timeout(TIMEOUT).unwrap_or(false),
             Err(_) => {
                 self.asking.store(false, Ordering::Release);
                 false
@@ -112,7 +112,7 @@ impl Readiness {
     /// A store that has just been asked and answers soon is there.
     fn wait_for_other(&self) -> bool {
         const LOOK: Duration = Duration::from_millis(10);
-        let looks = PATIENCE.as_millis() / LOOK.as_millis();
+        let looks = TIMEOUT.as_millis() / LOOK.as_millis();
         (0..looks).any(|_| {
             thread::sleep(LOOK);
             !self.asking.load(Ordering::Acquire)

@@ -14,15 +14,15 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-/// Whom the server has to be.
+/// What a server has to prove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
     NoTls,
-    /// Whoever answers: encrypted, where the server can or where it is required.
+    /// Any server: encrypted if it supports that, or always if it is required.
     Anybody {
         required: bool,
     },
-    /// Whom an authority vouches for: that of the file, or one that the system trusts.
+    /// A certificate of an authority: one of the file, or one that the system trusts.
     Authority {
         root: Option<PathBuf>,
         checks_name: bool,

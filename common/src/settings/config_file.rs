@@ -18,7 +18,7 @@ const TOO_LATE: [&str; 2] = ["config", "env_file"];
 
 /// Executes config files.
 pub trait ConfigReader: fmt::Debug + Send + Sync {
-    /// Executes what is at `place`, anew each time, and returns its variables.
+    /// Executes what is at `place`, each time again, and returns its variables.
     fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError>;
 
     /// Whether a Python application is served where the settings name `application`, or nothing.

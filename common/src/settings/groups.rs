@@ -7,7 +7,7 @@ use super::choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
 use super::peers::Peers;
 use crate::logging::{StatsdAddress, SyslogAddress, SyslogFacility};
 
-/// The mark of PROXY protocol, and what is believed of a reverse proxy.
+/// The PROXY protocol, and what a trusted reverse proxy may say.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProxySettings {
     pub protocol: ProxyProtocol,
@@ -80,7 +80,7 @@ pub struct LogConfig {
     pub json: Option<PathBuf>,
 }
 
-/// Starting anew when code changes.
+/// Restarting workers when code changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ReloadSettings {
     pub enabled: bool,

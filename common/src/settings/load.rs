@@ -126,7 +126,7 @@ impl Loaded {
         let base = settings.chdir.clone().unwrap_or_else(|| start.to_owned());
         settings.tmp_upload_dir = settings.tmp_upload_dir.take().map(|path| base.join(path));
         if default_head {
-            // Whoever permits longer lines means heads that have some.
+            // Longer lines need longer heads.
             let lines = settings.limit_request_line
                 + 2 * settings.limit_request_field_size.min(usize::MAX / 4);
             settings.limit_request_head = settings.limit_request_head.max(lines);

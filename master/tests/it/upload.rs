@@ -67,7 +67,7 @@ fn a_gigabyte_is_spooled_with_flat_memory() {
     let worker = server.children()[0];
     let before = worker.kib("VmHWM");
     let mut client = server.client();
-    client.set_patience(Duration::from_secs(600));
+    client.set_timeout(Duration::from_secs(600));
     client
         .send(
             format!("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {GIB}\r\n\r\n").as_bytes(),
@@ -195,7 +195,7 @@ fn more_bodies_than_the_memory_takes_wait_while_others_are_served() {
         .map(|_| {
             let mut client = server.client();
             // Each waits for all others.
-            client.set_patience(Duration::from_secs(600));
+            client.set_timeout(Duration::from_secs(600));
             std::thread::spawn(move || {
                 let body = vec![b'a'; MIB];
                 for _ in 0..10 {

@@ -70,7 +70,7 @@ pub(super) struct RedisCache {
     near: NearCache,
     /// Differs between the processes of a server.
     age: u64,
-    /// This process tells of what concerns the whole server.
+    /// This process logs what concerns the whole server.
     tells: bool,
     single_flight: SingleFlight,
     health: Arc<Health>,

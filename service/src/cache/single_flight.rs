@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Who waits longer for another thread is better off without it.
+/// After this a waiting thread asks the store itself.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]

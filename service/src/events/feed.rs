@@ -101,7 +101,7 @@ fn keep_subscribed(topic: &Topic, group: &str, shared: &SharedFeed) {
         // The legacy client expects what an outage may take from it.
         let followed = catch_unwind(AssertUnwindSafe(|| follow(topic, group, shared)));
         if followed.unwrap_or(Err(EventsError::Panicked)).is_err() {
-            // The relay tells of the outage.
+            // The relay logs the outage.
             let retry_at = Instant::now() + RETRY_AFTER;
             while Instant::now() < retry_at && !shared.lock().closed {
                 thread::sleep(POLL);

@@ -73,7 +73,7 @@ impl Relay {
                     Err(problem) => debug!("Relay: {problem}"),
                 },
                 Ok(None) => {}
-                // The store tells of its own outage.
+                // The store logs its own outage.
                 Err(problem) => debug!("Relay: {problem}"),
             }
             rest(TURN_AFTER, stop);

@@ -191,7 +191,7 @@ pub(crate) struct NewTask {
     pub(crate) parameters: StoredJson,
 }
 
-/// What lists and `POST` tell of a task.
+/// A task as lists and `POST` return it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TaskSummary {
@@ -207,7 +207,7 @@ pub(crate) struct TaskSummary {
     pub(crate) created_at: Timestamp,
 }
 
-/// Everything there is to tell of a task.
+/// A task with all its fields.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Task {

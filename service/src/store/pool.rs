@@ -153,7 +153,7 @@ impl<M: ManageConnection> ManageConnection for SharedManager<M> {
 
 /// A connection that is lent, and the right to have it.
 pub(super) struct Lent<'a, M: ManageConnection> {
-    // In this order: who waits for the permit finds the connection given back.
+    // In this order: a thread that waits for the permit finds the connection returned.
     connection: PooledConnection<SharedManager<M>>,
     _permit: ConnectionPermit<'a>,
 }

@@ -78,7 +78,7 @@ impl Guard {
     }
 }
 
-/// What is told of changes where there is no cache.
+/// The invalidation of a store without a cache.
 #[derive(Debug)]
 pub(crate) struct Deaf;
 

@@ -224,7 +224,7 @@ impl Client {
         }
     }
 
-    pub(crate) fn set_patience(&mut self, timeout: Duration) {
+    pub(crate) fn set_timeout(&mut self, timeout: Duration) {
         let outcome = match &self.stream {
             Stream::Tcp(stream) => stream.set_read_timeout(Some(timeout)),
             Stream::Unix(stream) => stream.set_read_timeout(Some(timeout)),

@@ -90,13 +90,13 @@ pub(super) fn no_end_is_overlooked(backends: &Backends) {
         );
         assert_eq!(call_on(writer, "DELETE", &session, None).0, 204);
         assert_eq!(call_on(writer, "GET", &session, None).0, 404);
-        let patience = if hears_at_once(backends) {
+        let timeout = if hears_at_once(backends) {
             Duration::ZERO
         } else {
             TIMEOUT
         };
         for client in &mut clients {
-            eventually_within(patience, "all see the end", || {
+            eventually_within(timeout, "all see the end", || {
                 let (_, answer) = call_on(client, "GET", &task, None);
                 let cancelled = answer["task"]["status"] == "cancelled";
                 (cancelled && call_on(client, "GET", &session, None).0 == 404).then_some(())

@@ -21,7 +21,7 @@ fn broker(generation: Generation, settings: &[&str]) -> Services {
     Services::private_with(&[generation.service()], &variables)
 }
 
-/// The line that tells of the outage, once there is an event to be sent.
+/// The line that reports the outage, once there is an event to send.
 fn told(builder: Builder) -> String {
     let server = start(builder, 1);
     create(&server, json!({"userId": 1}));

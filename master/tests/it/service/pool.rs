@@ -53,14 +53,14 @@ fn who_finds_no_connection_waits_for_one() {
     let busy = Busy::new("pool", "30");
     let mut reader = eventually("the only connection is taken", || {
         let mut reader = busy.server.client();
-        reader.set_patience(Duration::from_millis(500));
+        reader.set_timeout(Duration::from_millis(500));
         match reader.get(&format!("{BASE}/tasks")) {
             Ok(answer) => assert_eq!(answer.status, 200, "{answer:?}"),
             Err(_) => return Some(reader),
         }
         None
     });
-    reader.set_patience(TIMEOUT);
+    reader.set_timeout(TIMEOUT);
     busy.end();
     assert_eq!(reader.answer().expect("an answer").status, 200);
 }

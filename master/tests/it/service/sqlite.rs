@@ -89,7 +89,7 @@ fn a_file_that_was_replaced_is_noticed() {
         let to = server.dir().join(format!("aside.db{suffix}"));
         fs::rename(from, to).expect("a file");
     }
-    // Gone: it is not made anew, which would hide that.
+    // Missing: it is not created again, which would hide that.
     eventually("it is missed", || {
         let answer = server.get(&format!("{BASE}/tasks/{id}"));
         (answer.status == 503 && answer.field("Retry-After").is_some()).then_some(())

@@ -190,7 +190,7 @@ fn who_waited_for_an_answer_from_before_a_change_asks_again() {
     std::thread::scope(|scope| {
         let late = RefCell::new(None);
         status(&|| {
-            // This thread leads and has read; now comes the change, and then somebody who waits.
+            // This thread leads and has read; now comes the change, and then a thread that waits.
             let cancelled = elsewhere.cancel_task(id, Timestamp::now());
             assert!(cancelled.expect("no error").is_some());
             late.replace(Some(scope.spawn(|| status(&|| {}))));

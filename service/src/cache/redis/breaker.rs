@@ -129,14 +129,14 @@ impl Breaker {
         self.open(&mut self.lock());
     }
 
-    /// Notes what Redis has not been told of, and has it told before anyone reads from it.
+    /// Adds invalidations that Redis did not get, and opens: recovery sends them before this process reads again.
     pub(super) fn add_pending(&self, keys: impl IntoIterator<Item = PendingInvalidation>) {
         let mut state = self.lock();
         state.pending.add(keys);
         self.open(&mut state);
     }
 
-    /// What is pending, for the recovery to send or to give back.
+    /// The pending invalidations, which recovery sends or gives back.
     pub(super) fn take_pending(&self) -> PendingInvalidations {
         std::mem::take(&mut self.lock().pending)
     }
@@ -145,7 +145,7 @@ impl Breaker {
         self.lock().pending.merge(pending);
     }
 
-    /// Closes, unless something is pending again: then nothing.
+    /// Closes, unless an invalidation is pending again. `None`: it stays open.
     pub(super) fn close(&self, address: &SockAddr, run_id: &str) -> Option<u64> {
         let mut state = self.lock();
         if !state.pending.is_nothing() {

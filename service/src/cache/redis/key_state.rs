@@ -6,7 +6,7 @@
 //!     nothing -----------------> ?TOKEN ---------------------------> {BODY}
 //!        ^  ^                      |                                   |
 //!        |  +---- release ---------+                                   |
-//!        |                         |  announce, by whoever changes     |
+//!        |                         |  announce, by a change            |
 //!        |                         v                                   v
 //!        +--------------------- !MARK [!MARK ..] <---------------------+
 //!            forget, by the last

@@ -14,7 +14,7 @@ const GRACE: i64 = 5;
 
 #[derive(Debug)]
 pub(super) struct Neighbours {
-    /// Another process of this server tells.
+    /// Another process of this server warns.
     is_quiet: bool,
     space: String,
     /// When this store began to be called so, by the clock of Redis.
@@ -61,7 +61,7 @@ impl Neighbours {
     }
 }
 
-/// The time, and who has signed when.
+/// The time of Redis, and the signs with their times.
 fn read(answer: Value) -> Option<(i64, Vec<(String, i64)>)> {
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),

@@ -78,7 +78,7 @@ impl Recovery {
                             late += 1
                         }
                         RecoveryError::RedisConnection(error) => self.health.failed(&error),
-                        // The store tells of its outages itself.
+                        // The store logs its outages itself.
                         _ => {}
                     }
                     if !breaker.pause(PAUSE) {

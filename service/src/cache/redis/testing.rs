@@ -126,7 +126,7 @@ fn launch(folder: &TempDir, options: &[String]) -> Child {
 pub(super) struct Ground {
     pub(super) server: Server,
     pub(super) settings: Settings,
-    /// The database, as one who has no cache sees and changes it.
+    /// The database without any cache.
     pub(super) bare: Arc<dyn Store>,
     shared_memory: SharedMemory,
     ages: AtomicU64,

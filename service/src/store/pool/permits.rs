@@ -21,7 +21,7 @@ pub(super) struct ConnectionPermits {
 struct Free {
     kept: u32,
     overflow: u32,
-    /// Who waits. Waking nobody costs a system call too.
+    /// Threads that wait. A wake-up costs a system call even if none does.
     waiting: u32,
     /// The database lately had no room for more connections.
     shut_until: Option<Instant>,

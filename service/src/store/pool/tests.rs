@@ -219,7 +219,7 @@ fn a_server_without_room_is_left_alone_for_a_while() {
     );
     let attempts = server.attempts();
     assert!(attempts > 2, "it was tried");
-    // Whoever comes now waits for those that are open, and has one as soon as it is given back.
+    // The next caller waits for the open ones, and gets one as soon as it is returned.
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| pool.take().map(|lent| lent.number));
         let (one, two) = lent;

@@ -9,7 +9,7 @@ use rustls::CertificateError;
 use crate::store::StoreError;
 
 /// Whether the connection is gone, or will be. The server ends it after an error of the severity FATAL or PANIC, whatever
-/// the code ("Error Message JsonFields" in its manual), and so do poolers.
+/// the code ("Error Message Fields" in its manual), and so do poolers.
 pub(super) fn is_loss(error: &postgres::Error) -> bool {
     match error.as_db_error() {
         Some(answer) => is_fatal(answer) || is_farewell(answer.code()),

@@ -55,7 +55,7 @@ impl ChangeListener {
             .name("listener".to_owned())
             .spawn(move || {
                 while weak.strong_count() > 0 {
-                    // The store tells of outages; here there is nothing to add.
+                    // The store logs outages.
                     let listened = listen(&manager, &weak);
                     set(&weak, Heard::Deaf);
                     if let Ok(ListenEnd::Pooled) = listened {

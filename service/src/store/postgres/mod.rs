@@ -265,7 +265,7 @@ impl Store for Postgres {
         self.pool.manager().target().full_name()
     }
 
-    /// The row goes with every copy and backup of the database. A database that was made anew from one is another, and so
+    /// The row goes with every copy and backup of the database. A database that is restored from one is another, and so
     /// are its tables; a server that was started again may have another past than it had, as the standby has that takes
     /// its place.
     fn identity(&self) -> Result<String, StoreError> {

@@ -13,14 +13,14 @@ use crate::store::{RelayTurn, StoreError};
 /// Of the advisory lock: the letters `oxirelay`.
 const LOCK: i64 = i64::from_be_bytes(*b"oxirelay");
 /// How long a connection that does not answer may keep others from their turn.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
 struct PgRelayLock(PgConnection);
 
 impl RelayTurn for PgRelayLock {
     fn holds(&mut self) -> bool {
-        self.0.answers(PATIENCE)
+        self.0.answers(TIMEOUT)
     }
 }
 

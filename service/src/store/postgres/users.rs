@@ -49,7 +49,7 @@ impl Users for Postgres {
 
     fn delete_user(&self, id: UserId) -> Result<bool, StoreError> {
         self.write(|change| {
-            // Whoever makes a session for this user waits, and then finds no user.
+            // A concurrent session for this user waits, and then finds no user.
             let sql = "SELECT 1 FROM users WHERE user_id = $1 FOR UPDATE";
             if change.row(sql, &[&id])?.is_none() {
                 return Ok(false);

@@ -11,7 +11,7 @@ use super::{connection, migrations};
 use crate::settings::ServiceSettings;
 use crate::store::{Changes, StoreError, Tracker};
 
-/// Changes that are kept for processes that follow. Who is further behind forgets everything.
+/// Changes that are kept for processes that follow. A process further behind drops everything.
 const KEPT: i64 = 10_000;
 /// Old changes are deleted this many at a time.
 const SWEEP: i64 = 1_000;
@@ -32,7 +32,7 @@ impl DataVersion {
     }
 
     fn open(path: &Path) -> anyhow::Result<Self> {
-        // Whoever comes first makes the tables.
+        // The first process makes the tables.
         migrations::run(path)?;
         let connection = SqliteConnection::new(path)?;
         let mut tracker = Self {

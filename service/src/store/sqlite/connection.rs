@@ -7,7 +7,7 @@ use anyhow::bail;
 use oxicorn_common::settings::mask;
 use rusqlite::Connection;
 
-/// How long a writer waits for the other writers of all processes, whoever they are.
+/// How long a writer waits for the other writers of all processes, other programs included.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 64;

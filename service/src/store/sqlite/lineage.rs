@@ -17,8 +17,8 @@ use super::file::SqliteConnection;
 use super::turns::{Turns, beside};
 use crate::store::{IDENTITY_DIGITS, StoreError};
 
-/// For whoever writes at the moment; no request waits for this.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// For a process that is writing; no request waits for this.
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Says that this process has the database open, for as long as it does: a shared lock on `PATH-open`.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl Presence {
             let sql = "UPDATE store SET id = lower(hex(randomblob(16)))";
             change(path, turns, sql)?;
         }
-        // Whoever is about to give it another id is waited for.
+        // Waits for a process that is writing another id.
         file.lock_shared()
             .with_context(|| format!("cannot lock {name}"))?;
         Ok(Self(file))
@@ -50,8 +50,8 @@ pub(super) fn note_publishing(path: &Path, turns: &Turns) -> anyhow::Result<()> 
 
 fn change(path: &Path, turns: &Turns, sql: &str) -> anyhow::Result<()> {
     let connection = connection::connect(path)?;
-    connection.busy_timeout(PATIENCE)?;
-    let _turn = turns.wait(Instant::now() + PATIENCE)?;
+    connection.busy_timeout(TIMEOUT)?;
+    let _turn = turns.wait(Instant::now() + TIMEOUT)?;
     let made = connection.execute(sql, ());
     made.with_context(|| format!("cannot write to {}", path.display()))?;
     Ok(())

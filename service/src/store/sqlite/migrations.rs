@@ -18,10 +18,10 @@ const VERSIONS: &[M<'_>] = &[
 ];
 
 /// Several workers start at once, and one of them creates the file.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 pub(super) fn run(path: &Path) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         match attempt(path) {
             Err(error) if is_busy(&error) && Instant::now() < deadline => {

@@ -44,7 +44,7 @@ enum Helper {
     #[default]
     Idle,
     Waits,
-    /// It has the lock, for whoever has taken the turn.
+    /// It has the lock, for the thread that has taken the turn.
     Has,
     Failed(io::Error),
 }

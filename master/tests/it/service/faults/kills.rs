@@ -44,7 +44,7 @@ fn anybody_may_be_killed(backends: &Backends) {
         .args(&["--workers", &WORKERS.to_string()])
         .start_with_unknown_workers();
     server.wait_for_children(WORKERS + RUNNERS);
-    // The master tells of each death.
+    // The master logs each death.
     server.tolerate("");
     let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Deaths);
     for kill in 0..KILLS {

@@ -62,7 +62,7 @@ fn postgres_may_stop_restart_and_hang() {
     outage.assert_told_once();
 }
 
-/// Who waits for it is answered when its time is over, and a worker that waits is replaced.
+/// A request that waits for it gets its response when its time is over, and the waiting worker is replaced.
 #[test]
 fn postgres_may_hang_for_longer_than_requests_may_take() {
     let services = Services::private(&["postgres"]);

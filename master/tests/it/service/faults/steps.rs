@@ -98,7 +98,7 @@ fn the_task_is_whole_or_not_there(moment: Moment) {
     stage.kill("worker");
     assert!(client.answer().is_err(), "nobody can have answered");
     hold.let_go();
-    // A statement that has begun is carried out, whoever waits for it.
+    // A statement that has begun is executed, even if its client is gone.
     eventually("it is carried out", || {
         let held = stage.database().sql(HELD);
         (held == "0").then_some(())
@@ -141,7 +141,7 @@ impl Stage {
         let (store, cache, events) = (StoreKind::Postgres, CacheKind::Redis, EventsKind::Outbox);
         let backends = Backends::new(store, cache, events);
         let mut server = start(backends.service("steps"), 1);
-        // The master tells of the death.
+        // The master logs the death.
         server.tolerate("");
         let stage = Self { backends, server };
         stage.database().sql(&format!(
@@ -166,7 +166,7 @@ impl Stage {
         database.sql("SELECT task_id, event_type FROM history ORDER BY id")
     }
 
-    /// Holds up whoever comes to this step.
+    /// Blocks every process at this step.
     fn hold(&self, step: &str, moment: Moment) -> Hold {
         let (event, condition) = step.split_once(", ").expect("an event and a condition");
         let (kind, deferral) = match moment {

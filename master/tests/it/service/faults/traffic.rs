@@ -266,7 +266,7 @@ impl Visitor {
             Some(client) => client,
             None => Client::connect(self.address)?,
         };
-        client.set_patience(self.deadline * 2);
+        client.set_timeout(self.deadline * 2);
         let fields = if body.is_empty() { "" } else { JSON };
         let answer = client.request(method, &format!("{BASE}{path}"), fields, body.as_bytes())?;
         if !answer.closes() {

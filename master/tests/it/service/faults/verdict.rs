@@ -51,7 +51,7 @@ pub(super) fn judge(
 
 fn every_task_ends(server: &Server) {
     // However many there are and however slow the machine is: it goes on. A lease that runs out and a
-    // retry that is put off take less than the patience for one step.
+    // retry that is put off take less than the timeout of one step.
     eventually_step_by_step("every task ends", || {
         let waiting = ["pending", "processing"].map(|status| {
             let path = format!("/tasks?status={status}&limit=1");

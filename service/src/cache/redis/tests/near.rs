@@ -61,7 +61,7 @@ fn a_change_of_one_worker_is_seen_by_another_at_once() {
     }
 }
 
-/// Redis tells of it as well, but nobody hears that here, as nobody does in the first moment.
+/// Redis reports it as well, but no process listens here, as in the first moment of a server.
 #[test]
 fn a_change_of_one_worker_needs_no_ear_to_be_seen_by_another() {
     let ground = ground();
