@@ -216,8 +216,8 @@ fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
     label
 }
 
-/// What a packet says of its connection. Whoever is said to have come by a proxy is the reactor's to
-/// believe; everybody else is who the socket says.
+/// What a packet says of its connection. Addresses from a PROXY header are checked by the reactor; others must be
+/// those of the socket.
 fn read_label(label: &[u8; LABEL], socket: Socket) -> Option<Connection> {
     let (peer, local) = label[9..].split_at(1 + ADDRESS);
     let peer = read_address(peer).map_or(Peer::Unix, Peer::Tcp);

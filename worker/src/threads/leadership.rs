@@ -28,7 +28,7 @@ const CALL: u64 = 2;
 
 #[derive(Debug)]
 pub(crate) struct Leadership<R> {
-    /// Whoever has it leads.
+    /// The thread that has it locked leads.
     reactor: Mutex<R>,
     /// Somebody has it. Not to be relied upon: for the watchdog, which then looks again.
     led: AtomicBool,
