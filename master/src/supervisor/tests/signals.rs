@@ -27,6 +27,26 @@ fn one_more_and_one_less_but_never_none() {
 }
 
 #[test]
+fn each_new_number_of_workers_is_reported_and_a_reload_reports_it_again() {
+    let mut sim = Simulation::serving(plan(1, 0));
+    sim.signal(Signal::SIGTTIN);
+    let more = Action::WorkersChanged { new: 2, old: 1 };
+    assert!(sim.done.contains(&more));
+    sim.all_ready();
+    sim.done.clear();
+    sim.reload(plan(1, 0));
+    let same = Action::WorkersChanged { new: 2, old: 2 };
+    assert!(sim.done.contains(&same));
+    sim.all_ready();
+    sim.done.clear();
+    sim.signal(Signal::SIGTTOU);
+    assert!(
+        sim.done
+            .contains(&Action::WorkersChanged { new: 1, old: 2 })
+    );
+}
+
+#[test]
 fn term_says_that_all_stops_drains_and_waits_for_all() {
     let mut sim = Simulation::serving(plan(2, 1));
     sim.signal(Signal::SIGTERM);

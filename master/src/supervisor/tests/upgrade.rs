@@ -69,3 +69,16 @@ fn a_server_that_stops_starts_no_other() {
     sim.signal(Signal::SIGUSR2);
     assert!(!sim.done.contains(&Action::StartNewMaster));
 }
+
+/// They stay open for the other master, as long as that one lives.
+#[test]
+fn a_server_that_stops_closes_its_listeners_when_the_other_master_is_gone() {
+    let mut sim = Simulation::new_master(plan(1, 0), 60);
+    sim.handle(Event::OldMasterExited);
+    assert!(!sim.done.contains(&Action::CloseListeners), "it serves");
+    let mut sim = Simulation::new_master(plan(1, 0), 60);
+    sim.signal(Signal::SIGTERM);
+    sim.done.clear();
+    sim.handle(Event::OldMasterExited);
+    assert!(sim.done.contains(&Action::CloseListeners));
+}
