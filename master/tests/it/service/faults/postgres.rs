@@ -69,7 +69,10 @@ fn postgres_may_hang_for_longer_than_requests_may_take() {
     let kinds = (StoreKind::Postgres, CacheKind::Memory, EventsKind::Outbox);
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let builder = backends.service("postgres hangs").threads(4);
-    let builder = builder.env("POOL_TIMEOUT", "2").args(&["--timeout", "3"]);
+    // The event loop has as long to name the stacks of threads that were waited for too long.
+    let builder = builder
+        .env("POOL_TIMEOUT", "2")
+        .args(&["--timeout", "10"]);
     let mut server = start(builder, 2);
     // Each request that took too long is told, with the stack of its thread.
     server.tolerate("");
@@ -77,7 +80,7 @@ fn postgres_may_hang_for_longer_than_requests_may_take() {
     let mut outage = Outage::of(&server, "PostgreSQL at");
     services.pause("postgres");
     eventually("/ready says so", || (ready(&server).0 == 503).then_some(()));
-    traffic.go_on_for(Duration::from_secs(8), "hung");
+    traffic.go_on_for(Duration::from_secs(15), "hung");
     // Nobody waits for it to come back.
     traffic.wait_for_refusals(4);
     services.resume("postgres");
