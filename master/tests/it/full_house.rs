@@ -6,8 +6,6 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use crate::harness::{Client, Process, Server, eventually};
 
 /// A client that has been answered so recently is left alone.
@@ -133,13 +131,18 @@ fn with_a_full_worker(server: &Server, places: usize) -> (Process, Vec<Client>) 
         let mut client = server.client();
         let pid = client.get("/pid").expect("an answer").number();
         if *full.get_or_insert(pid) == pid {
-            let begun = b"POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nbody";
-            client.send(begun).expect("sent");
+            begin_upload(&mut client);
             uploads.push(client);
         }
     }
     let pid = full.and_then(|pid| i32::try_from(pid).ok());
     (Process(pid.expect("a pid")), uploads)
+}
+
+/// From now on the connection is not idle.
+fn begin_upload(client: &mut Client) {
+    let begun = b"POST /upload HTTP/1.1\r\nHost: test\r\nContent-Length: 10\r\n\r\nbody";
+    client.send(begun).expect("sent");
 }
 
 fn ask_and_leave(server: &Server) -> i64 {
@@ -178,16 +181,34 @@ fn a_full_worker_keeps_no_newcomer_from_its_sibling_and_does_not_spin() {
     }
 }
 
+/// Without a descriptor for a newcomer it cannot even give it away.
 #[test]
-fn a_worker_that_is_stopped_keeps_no_newcomer_from_its_sibling() {
-    let builder = Server::new("one is stopped").lab().workers(2).threads(1);
-    let server = builder.args(&["--timeout", "0"]).start();
-    let stopped = server.children()[0];
-    stopped.signal(Signal::SIGSTOP);
-    for _ in 0..4 {
-        assert_ne!(ask_and_leave(&server), i64::from(stopped.0));
+fn a_worker_without_descriptors_keeps_no_newcomer_from_its_sibling() {
+    let builder = Server::new("one has none").lab().workers(2).threads(1);
+    let mut server = builder
+        .args(&["--body-timeout", "600", "--body-min-rate", "0"])
+        .start();
+    server.tolerate("cannot accept");
+    let (without, mut uploads) = with_a_full_worker(&server, 2);
+    limit_descriptors(without);
+    // Some numbers may be free below the limit.
+    for _ in 0..20 {
+        let mut client = server.client();
+        assert_eq!(client.get("/pid").expect("an answer").status, 200);
+        begin_upload(&mut client);
+        uploads.push(client);
     }
-    stopped.signal(Signal::SIGCONT);
+    server.log().wait_for("cannot accept");
+}
+
+/// What it has is all that it may have.
+fn limit_descriptors(worker: Process) {
+    let limit = format!("--nofile={0}:{0}", worker.descriptors());
+    let pid = worker.0.to_string();
+    let lowered = Command::new("prlimit")
+        .args(["--pid", &pid, &limit])
+        .status();
+    assert!(lowered.expect("prlimit").success());
 }
 
 #[test]
@@ -205,15 +226,8 @@ fn where_all_workers_lack_descriptors_none_leaves_a_newcomer_to_the_others() {
         client
     };
     let _idle: Vec<Client> = (0..CLIENTS).map(|_| ask()).collect();
-    for worker in server.children() {
-        // What they have is all they may have, though the settings allow far more connections.
-        let limit = format!("--nofile={0}:{0}", worker.descriptors());
-        let pid = worker.0.to_string();
-        let lowered = Command::new("prlimit")
-            .args(["--pid", &pid, &limit])
-            .status();
-        assert!(lowered.expect("prlimit").success());
-    }
+    // The settings allow far more connections.
+    server.children().into_iter().for_each(limit_descriptors);
     thread::sleep(INVITED);
     let _newcomers: Vec<Client> = (0..CLIENTS / 2).map(|_| ask()).collect();
 }

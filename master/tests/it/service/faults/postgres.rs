@@ -70,9 +70,7 @@ fn postgres_may_hang_for_longer_than_requests_may_take() {
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let builder = backends.service("postgres hangs").threads(4);
     // The event loop has as long to name the stacks of threads that were waited for too long.
-    let builder = builder
-        .env("POOL_TIMEOUT", "2")
-        .args(&["--timeout", "10"]);
+    let builder = builder.env("POOL_TIMEOUT", "2").args(&["--timeout", "10"]);
     let mut server = start(builder, 2);
     // Each request that took too long is told, with the stack of its thread.
     server.tolerate("");
