@@ -119,7 +119,7 @@ impl Acceptor {
     }
 
     /// Whether a connection waits at socket `index`.
-    pub(crate) fn knocks(&self, index: usize) -> bool {
+    pub(crate) fn has_waiting(&self, index: usize) -> bool {
         self.sockets.get(index).is_some_and(|socket| {
             let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
             poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)

@@ -121,10 +121,10 @@ impl<'a> RequestHandler<'a> {
             (false, _) => AfterResponse::Linger,
         };
         let writer = connection.writer_mut();
-        sent.body_bytes += match is_early {
+        sent.count_body(match is_early {
             true => writer.add_rest(response.body, sent.framing),
             false => writer.add_body(response.body, sent.framing),
-        };
+        });
         connection.return_head(request.head);
         let record = AccessRecord::new(sent, started, request.scheme, request.logged);
         connection.begin_record(record);

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use oxicorn_common::forks;
-use oxicorn_common::request::{Body, Local, Peer, Request, RequestHead, Scheme};
+use oxicorn_common::request::{Local, Peer, Request, RequestHead, Scheme};
 
 use crate::http::{RequestError, Rules};
 use crate::pace::AckProgress;
@@ -221,9 +221,10 @@ impl Connection {
     /// Takes the request that is whole, for the application.
     pub(crate) fn take_request(&mut self) -> Option<Request> {
         let decoder = &mut self.buffers.as_mut()?.decoder;
+        let (head, body) = decoder.take();
         Some(Request {
-            head: std::mem::take(&mut decoder.head),
-            body: std::mem::take(&mut decoder.body),
+            head,
+            body,
             peer: self.identity.peer(),
             local: self.identity.local(),
             scheme: decoder.scheme,
@@ -236,8 +237,7 @@ impl Connection {
     /// Gives back the head of a request that was taken, for the log.
     pub(crate) fn return_head(&mut self, head: RequestHead) {
         if let Some(buffers) = &mut self.buffers {
-            buffers.decoder.head = head;
-            buffers.decoder.body = Body::default();
+            buffers.decoder.return_head(head);
         }
     }
 

@@ -41,9 +41,9 @@ pub(crate) struct RequestDecoder {
     pub(crate) framing: Framing,
     pub(crate) scheme: Scheme,
     /// Requests that are whole are run soon, so that a body may wait for the memory of theirs.
-    pub(crate) may_wait: bool,
+    may_wait: bool,
     /// Bodies of other clients wait for that memory already.
-    pub(crate) others_ahead: bool,
+    others_ahead: bool,
     /// `head` belongs to the request that is being read, not to the one before.
     has_head: bool,
     stage: DecoderStage,
@@ -111,6 +111,24 @@ impl RequestDecoder {
             }
             DecoderStage::Head(_) => Ok(()),
         }
+    }
+
+    /// Whether a body `may_wait` for the memory of requests that are run soon, and has `others_ahead` that wait for it.
+    pub(crate) fn set_order(&mut self, may_wait: bool, others_ahead: bool) {
+        (self.may_wait, self.others_ahead) = (may_wait, others_ahead);
+    }
+
+    /// Takes the request that is whole.
+    pub(crate) fn take(&mut self) -> (RequestHead, Body) {
+        (
+            std::mem::take(&mut self.head),
+            std::mem::take(&mut self.body),
+        )
+    }
+
+    /// Gives back the head of a request that was taken, for the log.
+    pub(crate) fn return_head(&mut self, head: RequestHead) {
+        self.head = head;
     }
 
     /// The request is refused: `head` becomes what there is to log of it, which may be no more than

@@ -103,7 +103,9 @@ impl Reactor {
                 }
                 Ok(None) => break,
                 // accept(2) wants a descriptor before it looks whether anybody waits.
-                Err(error) if is_out_of_descriptors(&error) && !self.acceptor.knocks(index) => {
+                Err(error)
+                    if is_out_of_descriptors(&error) && !self.acceptor.has_waiting(index) =>
+                {
                     break;
                 }
                 Err(error) => {
@@ -203,7 +205,7 @@ impl Reactor {
         let idlest = self.idlest();
         if let Some(connection) = idlest.and_then(|token| self.table.take(token)) {
             debug!("no place for a new connection: closing an idle one");
-            self.part(connection);
+            self.say_goodbye(connection);
         }
     }
 

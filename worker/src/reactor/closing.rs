@@ -24,7 +24,7 @@ impl Reactor {
     }
 
     /// Says goodbye, where the protocol has a word for it, to a client that waits for nothing.
-    pub(super) fn part(&mut self, connection: Box<Connection>) {
+    pub(super) fn say_goodbye(&mut self, connection: Box<Connection>) {
         connection.transport().finish();
         self.close(connection);
     }

@@ -80,7 +80,7 @@ impl Reactor {
                 self.refuse(connection, &RequestError::HeadTimeout);
             }
             ConnectionState::Body => self.refuse(connection, &RequestError::BodyTimeout),
-            ConnectionState::Head | ConnectionState::Idle => self.part(connection),
+            ConnectionState::Head | ConnectionState::Idle => self.say_goodbye(connection),
             _ => {
                 debug!("{} is late: the connection is closed", connection.peer());
                 connection.lifecycle_mut().close();

@@ -141,7 +141,7 @@ impl Reactor {
         let active = deadline.and_then(|at| at.checked_sub(timeout));
         let until = active.unwrap_or(self.now) + RECENTLY;
         if until <= self.now && connection.buffers().is_none() {
-            return self.part(connection);
+            return self.say_goodbye(connection);
         }
         connection.lifecycle_mut().end_at(until.max(self.now));
         self.hold(connection, false);

@@ -67,7 +67,7 @@ pub(crate) struct Reactor {
     acceptor: Acceptor,
     accepting: admission::Pause,
     /// Listeners that have had an event and may hold a connection.
-    knocks: Vec<usize>,
+    ready_listeners: Vec<usize>,
     preface: Arc<Preface>,
     table: ConnectionTable,
     timers: Timers,
@@ -118,7 +118,7 @@ impl Reactor {
             poller,
             acceptor,
             accepting: admission::Pause::new(now),
-            knocks: Vec::new(),
+            ready_listeners: Vec::new(),
             table: ConnectionTable::default(),
             timers: Timers::default(),
             buffers: BufferPool::new(now),
@@ -194,14 +194,14 @@ impl Reactor {
         self.handshakes_left = HANDSHAKES;
         let mut signalled = false;
         self.read_crowded();
-        let mut knocks = std::mem::take(&mut self.knocks);
+        let mut listeners = std::mem::take(&mut self.ready_listeners);
         let events = self.poller.take_events();
         for event in &events {
             match event.token().0 {
                 WAKER => {}
                 SIGNALS => signalled = true,
                 token => match self.acceptor.index_of(token) {
-                    Some(index) => knocks.push(index),
+                    Some(index) => listeners.push(index),
                     None => self.wake(token, event.is_readable(), event.is_read_closed()),
                 },
             }
@@ -210,10 +210,10 @@ impl Reactor {
         for token in std::mem::take(&mut self.yielded) {
             self.wake(token, false, false);
         }
-        for index in knocks.drain(..) {
+        for index in listeners.drain(..) {
             self.accept(index, most_accepts);
         }
-        self.knocks = knocks;
+        self.ready_listeners = listeners;
         self.expire();
         self.pass_on_kept();
         self.rebalance();

@@ -46,12 +46,11 @@ impl Reactor {
     /// the socket does not have is overdue.
     pub(super) fn receive(&mut self, mut connection: Box<Connection>, last: bool) {
         let decoder = &mut connection.ready_buffers(|| self.buffers.take()).decoder;
-        decoder.may_wait = self.runs_requests;
-        decoder.others_ahead = !self.crowded.is_empty();
+        decoder.set_order(self.runs_requests, !self.crowded.is_empty());
         let decoded = match connection.receive(&self.shared.rules) {
             Received::Request => return self.await_thread(connection, ThreadWork::Respond),
             Received::Waiting(decoded) => decoded,
-            Received::Closed => return self.part(connection),
+            Received::Closed => return self.say_goodbye(connection),
             Received::Refused(error) => return self.refuse(connection, &error),
         };
         let (now, settings) = (self.now, &self.shared.settings);

@@ -91,10 +91,7 @@ impl<'a> EarlyWriter<'a> {
             self.begin(response)
                 .unwrap_or_else(|_| SentHead::empty(response.status))
         });
-        SentHead {
-            fields: std::mem::take(&mut response.fields),
-            ..begun
-        }
+        begun.with_fields(std::mem::take(&mut response.fields))
     }
 
     fn begin(&mut self, response: &Response) -> Result<SentHead, ResponseError> {
@@ -137,10 +134,7 @@ impl<'a> EarlyWriter<'a> {
             return Err(refused("the response has begun already"));
         }
         let sent = self.begin(response).map_err(refused)?;
-        self.sent_head = Some(SentHead {
-            fields: response.fields.clone(),
-            ..sent
-        });
+        self.sent_head = Some(sent.with_fields(response.fields.clone()));
         match self.in_flight.begin_response() {
             true => Ok(()),
             false => Err(io::ErrorKind::TimedOut.into()),
@@ -158,7 +152,7 @@ impl<'a> EarlyWriter<'a> {
         for part in data.chunks(PART) {
             let octets = self.writer.push(part);
             if let Some(sent) = &mut self.sent_head {
-                sent.body_bytes += octets;
+                sent.count_body(octets);
             }
             self.flush(MOST_WAITING)?;
         }

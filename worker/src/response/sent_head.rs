@@ -70,13 +70,22 @@ impl ResponseWriter {
         let mut sent = self
             .begin(&response, context, date)
             .unwrap_or_else(|_| SentHead::empty(status));
-        sent.body_bytes = self.add_body(std::mem::take(&mut response.body), sent.framing);
-        sent.fields = response.fields;
-        sent
+        sent.count_body(self.add_body(std::mem::take(&mut response.body), sent.framing));
+        sent.with_fields(response.fields)
     }
 }
 
 impl SentHead {
+    /// With the fields that the application gave.
+    pub(crate) fn with_fields(self, fields: Fields) -> Self {
+        Self { fields, ..self }
+    }
+
+    /// Adds to the octets of the body.
+    pub(crate) fn count_body(&mut self, octets: u64) {
+        self.body_bytes += octets;
+    }
+
     /// Where not even an error can be written.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self {
