@@ -14,12 +14,12 @@
 //!   ready_queue       requests that are whole and wait for a thread
 //!     handoff         the same in the kernel, shared by all workers
 //!   request_handler   runs the application for a request, on one thread
-//!     in_flight       who is served there since when, for the timeout
+//!     in_flight       what each thread works on and since when, for the timeout
 //!     response        begins, sends and logs the response
 //! ```
 //!
-//! Beside that way: `worker_shared` is what all threads of a worker share, `reload` watches the code of the
-//! application.
+//! Beside that way: `worker_shared` is what all threads of a worker share (`siblings`, `adoptions`, `access_log`,
+//! `master_link`), `reload` watches the code of the application.
 
 mod acceptor;
 mod access_log;
