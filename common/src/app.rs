@@ -1,4 +1,4 @@
-//! What answers requests.
+//! [`App`]: the loaded application of one worker. Several threads call it, each for one request at a time.
 //!
 //! A panic in an application is caught by the worker and becomes a 500.
 

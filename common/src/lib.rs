@@ -18,7 +18,7 @@
 //! let app: &dyn App = &app;
 //! ```
 //!
-//! The modules form floors. A module imports from its own floor and from those below, and no two import each other:
+//! The modules are layered. A module imports only from its own layer and those below; there are no import cycles:
 //!
 //! ```text
 //!   what is served       application  worker_context  app  response_sink  runner

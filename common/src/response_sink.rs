@@ -1,4 +1,4 @@
-//! The way to the client while the application still runs.
+//! [`ResponseSink`]: sends early hints, or parts of a response, before the application returns.
 
 use std::io;
 

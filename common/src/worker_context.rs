@@ -1,4 +1,5 @@
-//! What a child process knows of itself.
+//! [`WorkerContext`]: the settings, slot, generation, age, bell and shared memory of a child, for
+//! `Application::load`.
 
 use std::sync::Arc;
 

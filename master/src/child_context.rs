@@ -1,8 +1,8 @@
 //! What a forked process keeps of the master.
 //!
 //! A fork copies the whole master: its pipes, its sockets, the pid file with its lock. The child goes back up to the
-//! master's loop as a [`ForkedChild`]; the loop consumes the master, keeps a [`ChildContext`] and one [`Generation`], and
-//! drops the rest. A field that is added to the master so never stays open in a child.
+//! master's loop as a [`ForkedChild`]; the loop consumes the master, keeps a [`ChildContext`] and one [`Generation`],
+//! and drops the rest. So a new field of the master cannot leak a descriptor into children.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A whole `main` for a program that brings its own application.
+//! `run` and `run_application`: the complete `main` of a program with its own application.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

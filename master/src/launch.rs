@@ -1,4 +1,5 @@
-//! What the server was launched with. The master comes back to it for a reload and for an upgrade.
+//! [`Launch`]: the host, the source of the settings, the application resolver and the start command. The master keeps
+//! it for reloads and upgrades.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Ends processes that the application has forked when they return from it.
+//! Ends a process forked by the application as soon as it returns from the application's code to the server.
 
 use oxicorn_common::forks;
 use pyo3::prelude::*;

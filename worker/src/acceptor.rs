@@ -1,9 +1,9 @@
 //! The listeners as one worker sees them. A new connection wakes one worker alone, which goes to the end of the
 //! queue after it, so that workers take turns.
 //!
-//! A listener is in the poll's own epoll instance with EPOLLEXCLUSIVE, which mio has no word for. It cannot be
-//! behind an inner epoll: the kernel counts an exclusive waiter as woken only when a thread waits on that very
-//! instance (fs/eventpoll.c, ep_poll_callback), so nested instances would all wake up.
+//! A listener is in the poll's own epoll instance with EPOLLEXCLUSIVE, which mio does not offer. It cannot be behind
+//! an inner epoll: the kernel counts an exclusive waiter as woken only when a thread waits on that very instance
+//! (fs/eventpoll.c, ep_poll_callback), so nested instances would all wake up.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

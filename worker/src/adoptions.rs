@@ -1,7 +1,8 @@
 //! Counts the connections that request threads have taken over from siblings, until the reactor has them.
 //!
-//! A worker that drains ends when it has no connection left. So a thread counts before it takes one, and the beginning
-//! of the drain closes the count: either the drain sees the thread, or the thread sees the drain and takes nothing.
+//! A worker that drains ends when it has no connection left. A thread increments the count before it takes a
+//! connection. The drain closes the count: after that no thread takes any, and the worker ends only when the count is
+//! 0.
 
 use crate::sync::{AtomicUsize, Ordering};
 

@@ -1,6 +1,6 @@
 //! What runs in a worker: an event loop, HTTP/1.1, request threads.
 //!
-//! The rooms in the order in which a request comes through them:
+//! The modules, in the order in which a request passes through them:
 //!
 //! ```text
 //!   boot              makes what a child process needs, and says that it is ready
@@ -12,9 +12,9 @@
 //!     preface         what may come before the first request: PROXY header, TLS handshake
 //!     http            HTTP/1.1 without I/O: bytes to requests, responses to bytes
 //!   ready_queue       requests that are whole and wait for a thread
-//!     handoff         the same in the kernel, shared by all workers
+//!     handoff         passes connections to siblings, also requests that find no thread here
 //!   request_handler   runs the application for a request, on one thread
-//!     in_flight       what each thread works on and since when, for the timeout
+//!     in_flight       the request that each thread runs, and since when, for `timeout`
 //!     response        begins, sends and logs the response
 //! ```
 //!

@@ -1,8 +1,8 @@
 //! The header of the PROXY protocol, version 1 and 2, with which a proxy names the client of a connection
 //! (HAProxy's doc/proxy-protocol.txt). Bytes in, addresses out; no I/O.
 //!
-//! A connection without a header has no mark of that. But no HTTP request can begin like a header, so anything that
-//! does not look like one is the client's.
+//! Nothing marks a connection that has no header. But no HTTP request can begin like a header, so anything that does
+//! not look like one is the client's.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,9 +1,9 @@
 //! One call of the application on one thread, and who may answer its client: that thread, or the leader that has
 //! waited longer than `timeout` for it. Never both.
 //!
-//! What the application is waited for is a response, and then its next piece. A thread that waits for its client
-//! is not waited for. The thread counts pieces and the leader sees that there are more, so that a piece costs
-//! neither lock nor clock. The time of a piece is when it was seen: the leader looks once a second at least.
+//! `timeout` covers the response, and then each piece of a stream. Time in which the thread waits for its client does
+//! not count. The thread counts pieces and the leader sees that there are more, so that a piece costs neither lock
+//! nor clock. A piece is dated to the moment at which the leader notices it: at most a second late.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! For a process that hosts the server and has loggers of its own, such as Python's.
+//! Passes records to the loggers of the host process, such as Python's, instead of the log files.
 //!
 //! While a [`Redirect`] is installed, records and access entries go to it and nowhere else. It may hand them
 //! back with `write_error` and `write_access`, which write to the log files and to syslog.

@@ -1,7 +1,7 @@
 //! Masks passwords in everything that is shown: it ends up in logs, terminals and tickets.
 //!
-//! A password may contain any character, even those that end it by the grammar of URLs. Such a mistake is just what brings
-//! a URL into an error message. So this masks too much rather than too little.
+//! A password may contain any character, also `@` and `/`, which must be escaped in a URL. An unescaped one makes the
+//! URL invalid, and so it is shown in an error message. So this masks too much rather than too little.
 
 const MASK: &str = "***";
 

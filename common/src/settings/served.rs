@@ -1,5 +1,6 @@
-//! Which settings exist for the application that is served, and which environment variables set them. The environment of a
-//! Python application is its own.
+//! Which settings exist for the application that is served, and which environment variables set them. For a Python
+//! application, variables without a prefix belong to the application: as settings of the server they count only below
+//! the config file.
 
 use super::origin::Origin;
 use super::setting::Setting;

@@ -1,4 +1,5 @@
-//! What a process is started with: arguments, environment and working directory.
+//! [`Source`]: the arguments, environment and directory that settings are read from. For the source of one value see
+//! `origin`.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! Kills children that are late or silent.
+//! Kills children that exceed their boot or drain time (late), or that stop sending heartbeats (silent).
 
 use std::time::{Duration, Instant};
 

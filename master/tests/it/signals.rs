@@ -235,6 +235,8 @@ fn signals_that_are_meant_for_the_master_do_nothing_to_a_worker() {
         Signal::SIGHUP,
         Signal::SIGWINCH,
         Signal::SIGUSR2,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
         Signal::SIGUSR1,
     ] {
         pid.signal(signal);

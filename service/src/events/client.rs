@@ -1,4 +1,4 @@
-//! What each of the two clients does, and the topic that it does it with.
+//! The traits that both Kafka clients implement, and the settings of the topic.
 
 use std::time::Duration;
 

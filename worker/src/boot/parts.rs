@@ -1,4 +1,4 @@
-//! What a worker or runner is given by the master.
+//! [`Boot`]: the settings, application, listeners, pipe and shared memory of a new worker or runner.
 
 use std::sync::Arc;
 

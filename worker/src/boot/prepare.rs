@@ -8,7 +8,8 @@ use nix::sys::signal::Signal;
 use oxicorn_common::message::PROBE;
 use oxicorn_common::{Settings, SignalPipe};
 
-/// HUP, USR2 and WINCH are for the master: a child that gets them from a terminal or a careless `kill` ignores them.
+/// HUP, USR2, WINCH, TTIN and TTOU are for the master: a child that gets them from a terminal or a careless `kill`
+/// ignores them.
 /// ABRT leaves a core, unless the config file has a function for it.
 pub(super) fn install_signals(settings: &Settings) -> io::Result<SignalPipe> {
     let mut signals = vec![
@@ -19,6 +20,8 @@ pub(super) fn install_signals(settings: &Settings) -> io::Result<SignalPipe> {
         Signal::SIGUSR2,
         Signal::SIGHUP,
         Signal::SIGWINCH,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
         PROBE,
     ];
     if settings.hooks.has("worker_abort") {

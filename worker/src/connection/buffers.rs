@@ -1,4 +1,4 @@
-//! What a request is read into.
+//! The read buffer and the decoder of a request. An idle connection has none.
 
 use crate::http::RequestDecoder;
 use crate::read_buffer::ReadBuffer;

@@ -1,5 +1,5 @@
-//! Random requests, put together from what requests are made of, and spoiled a little. However they are split,
-//! the result must be the same, and a request that is accepted must be sound.
+//! A fuzz test: requests built at random from valid parts, then slightly damaged. However they are split, the result
+//! must be the same, and a request that is accepted must be sound.
 //!
 //! `OXICORN_FUZZ_ROUNDS` is how many, and `OXICORN_FUZZ_SEED` where they begin.
 

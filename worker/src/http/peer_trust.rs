@@ -1,4 +1,4 @@
-//! What is known of the other end of a connection before it has sent a request.
+//! Whether the peer of a connection is trusted to name the client, and whether it came over TLS.
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PeerTrust {

@@ -1,4 +1,4 @@
-//! What the settings say of requests, read once.
+//! The settings for request parsing: limits, permitted deviations, field policy, body storage. Read once per worker.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Ends connections: lingering, saying goodbye, closing, forgetting.
+//! Ends connections: lingers, ends the TLS session (close_notify), closes the socket, and removes the entry.
 
 use std::net::Shutdown;
 use std::time::Duration;

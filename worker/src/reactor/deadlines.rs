@@ -1,5 +1,5 @@
-//! Clients whose time is over. Whether that is their fault is read from their sockets: what is there and not read
-//! yet, and how much they have acknowledged of what was sent.
+//! Handles connections whose deadline has passed. Unread bytes, or newly acknowledged ones, show that the worker was
+//! late and not the client; such a client gets more time.
 
 use log::debug;
 

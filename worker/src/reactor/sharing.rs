@@ -1,4 +1,4 @@
-//! Gives requests to sibling workers that no thread here will run soon.
+//! Passes requests that no thread of this worker will run soon to sibling workers.
 //!
 //! Rebalancing is one case. The kernel decides which worker accepts a connection, and a client that opens several at
 //! once finds the worker that woke up first; kept-alive connections would stay so for ever. So where clients wait

@@ -1,5 +1,5 @@
-//! The connections of a worker by their tokens. One that is with a request thread keeps its place, where
-//! the events of its socket wait for it.
+//! The connections of a worker by their tokens. While a request thread has a connection, its entry stays and stores
+//! the events of its socket.
 
 use slab::Slab;
 

@@ -1,5 +1,5 @@
-//! One request and its response, as the access log has them: from the application's side to the last byte
-//! taken.
+//! The data for one access log entry, collected from the start of the response until the client has taken its last
+//! byte.
 
 use std::time::Instant;
 

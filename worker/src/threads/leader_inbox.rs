@@ -1,4 +1,4 @@
-//! What other threads have for the leader: connections, and the wake-up for them.
+//! Connections that other threads give to the leader, and the waker that interrupts its poll.
 
 use log::error;
 use mio::Waker;

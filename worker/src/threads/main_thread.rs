@@ -1,5 +1,5 @@
-//! What only the main thread can do: run the application's signal handlers, and take back the signals of the server
-//! that the application has taken meanwhile.
+//! What only the main thread can do: run the application's signal handlers, and restore the server's signal handlers
+//! if the application has replaced them.
 
 use std::os::fd::AsFd;
 

@@ -1,8 +1,9 @@
 //! What request threads give back to the leader: connections whose request is served while somebody else leads.
 //!
-//! The leader need not be woken for a client that has sent nothing yet: what it sends later wakes the leader,
-//! which takes back what is here after each turn of the reactor. Unless that turn fell between the thread's look
-//! at the socket and the giving back: so turns are counted, and one that has ended meanwhile is made up for.
+//! The leader need not be woken for a client that has sent nothing yet: what it sends later wakes the leader, which
+//! takes back what is here after each turn of the reactor. If a turn ends between the thread's check of the socket
+//! and its giving back, the leader may miss the connection. So turns are counted: when the count has changed, the
+//! thread wakes the leader.
 
 use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 

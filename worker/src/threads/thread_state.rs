@@ -1,4 +1,4 @@
-//! Whether another thread of this process waits for something, or has work to do (proc_pid_stat(5)).
+//! Reads from /proc whether another thread of this process is blocked or runnable (proc_pid_stat(5)).
 
 use std::fs;
 

@@ -1,5 +1,5 @@
-//! Requests that the application holds for longer than `timeout`: the leader answers 504 in their place, and asks
-//! the master for another worker. The thread is left to itself: when it comes back it finds its request given up.
+//! Requests that the application holds for longer than `timeout`: the leader answers 504 in their place, and asks the
+//! master for another worker. The thread is not interrupted; when the application returns, its result is discarded.
 
 use std::net::Shutdown;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Access lines that are JSON (RFC 8259), recognised by their format. Values in them are escaped as JSON
-//! asks, and a value outside of quotation marks gets some unless it is a number.
+//! Access lines that are JSON (RFC 8259), recognised by their format. Values in them are escaped as JSON asks, and a
+//! value that the format does not quote is quoted, unless it is a number.
 
 use serde_json::value::RawValue;
 

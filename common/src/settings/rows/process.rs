@@ -1,4 +1,4 @@
-//! The kind of worker and its protocols; gunicorn has several, this server one.
+//! `worker_class` and the protocols: gunicorn's choices, of which this server has one each.
 
 use crate::settings::parse;
 use crate::settings::setting::{Kind, Section, Setting, Standing};

@@ -1,6 +1,6 @@
-//! Decides whether this process uses Redis. The breaker is closed while there is a home: a Redis that recovery has
-//! found and checked, and that has all invalidations of this process. While it is open, only recovery talks to Redis,
-//! so no request waits for it.
+//! Decides whether this process uses Redis. The breaker is closed while Redis is usable: recovery has found and
+//! checked it, and it has all invalidations of this process. While it is open, only recovery talks to Redis, so no
+//! request waits for it.
 //!
 //! ```text
 //!   closed --- trip: a connection broke, several replies were late, an invalidation failed --> open

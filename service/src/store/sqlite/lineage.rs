@@ -1,8 +1,8 @@
-//! The identity of the database: which store a file is, among all copies of it and all its earlier states.
+//! The identity of the database: it distinguishes a file from its copies and from its own earlier states.
 //!
-//! The row in `store` is part of every copy; the inode distinguishes copies that are in use at the same time. A backup
-//! that is copied over the file has both. So the process that finds the database open by no other writes a new id. A file
-//! that is open is not written over; that would destroy it.
+//! The row in `store` is part of every copy; the inode distinguishes copies that are in use at the same time. A
+//! backup that is copied over the file has both. So the process that finds the database open by no other writes a new
+//! id. We assume that no one copies over a file while it is open, because that destroys it.
 
 use std::fs::File;
 use std::path::Path;

@@ -5,8 +5,8 @@
 //! ```text
 //!   thread --+                            +-- try_lock: the turn is ours
 //!   thread --+-- one of them at a time ---+
-//!   thread --+                            +-- else a helper thread waits at flock(2), which knows no
-//!                                             deadline, while the one whose turn it is here keeps its own
+//!   thread --+                            +-- else a helper thread waits at flock(2), which has no timeout;
+//!                                             the waiting thread itself waits only until its deadline
 //! ```
 
 use std::fs::{File, TryLockError};
