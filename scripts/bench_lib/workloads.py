@@ -222,6 +222,11 @@ def table():
             )
             for threads in (1, 2)
         ),
-        Guide("guide", "guide", "20 clients", Clients(20, LIST), (4, 2), servers=("oxicorn", "gunicorn", "native")),
-        Guide("guide-100", "guide", "100 clients", Wrk(connections=100, path=LIST), (4, 2), servers=("oxicorn", "gunicorn", "native")),
+        *(
+            Guide(name, "guide", f"the guide's Flask service, {clients} clients", load, (4, 2), servers=("oxicorn", "gunicorn", "native"))
+            for name, clients, load in (
+                ("guide", 20, Clients(20, LIST)),
+                ("guide-100", 100, Wrk(connections=100, path=LIST)),
+            )
+        ),
     ]
