@@ -21,7 +21,7 @@ use super::store::{self, PoolShape, Store, TaskPage};
 /// Tasks that one list may have.
 const MAX_LIMIT: u32 = 1000;
 const DEFAULT_LIMIT: u32 = 50;
-/// What a user is made of.
+/// The fields of a user.
 const USER: [&str; 3] = ["username", "email", "fullName"];
 
 type HandlerResult = Result<Response, Problem>;
@@ -117,7 +117,7 @@ impl Service {
     }
 
     fn list_tasks(&self, request: &Request) -> HandlerResult {
-        // Before the query is read: the same text is the same list.
+        // Before the query is parsed: the same text means the same list.
         let query = request.query().unwrap_or_default();
         let body = self.cache.read_list(query, &mut || {
             let names = ["status", "taskType", "userId", "limit", "offset"];
@@ -228,7 +228,7 @@ impl Service {
         one(StatusCode::OK, "session", &session)
     }
 
-    /// Shows what `find` finds in the store, unless the cache has it.
+    /// Returns the object from the cache, or else what `find` finds in the store.
     fn show<T: Serialize>(
         &self,
         kind: &str,

@@ -46,7 +46,7 @@ impl Health {
         }
     }
 
-    /// The backend did not do what it was asked to, and that is its fault.
+    /// The backend failed, and the failure is its own fault.
     pub(crate) fn failed(&self, why: &dyn Display) {
         if self.state.swap(DOWN, Ordering::AcqRel) != DOWN && self.outages.begin(self.backend) {
             let (name, meanwhile) = (&self.name, self.meanwhile);
@@ -54,7 +54,7 @@ impl Health {
         }
     }
 
-    /// The backend answers, but takes no changes.
+    /// The backend answers, but accepts no changes.
     pub(crate) fn refuses(&self, why: &dyn Display) {
         if self.state.swap(DOWN, Ordering::AcqRel) != DOWN && self.outages.begin(self.backend) {
             log!(
@@ -65,7 +65,7 @@ impl Health {
         }
     }
 
-    /// The backend did what it was asked to.
+    /// The backend has done its work.
     pub(crate) fn works(&self) {
         if self.state.load(Ordering::Relaxed) == UP {
             return;

@@ -12,10 +12,10 @@ use serde_json::value::to_raw_value;
 use super::model::{JsonFields, StoredJson, check, fields, scalar};
 use super::problem::{FieldProblem, Problem};
 
-/// What is wrong with a text that holds U+0000: PostgreSQL cannot keep it.
+/// The problem of a text with U+0000, which PostgreSQL cannot store.
 const ZERO: &str = "has the character U+0000";
 
-/// The fields of a body or a query, and what was wrong with those taken so far.
+/// The fields of a body or a query, and the errors of those read so far.
 #[derive(Debug)]
 pub(crate) struct RequestInput {
     what: &'static str,
@@ -47,7 +47,7 @@ impl RequestInput {
         Ok(input)
     }
 
-    /// These fields of the query string, of which the last of several values counts.
+    /// These fields of the query string. The last of several values counts.
     pub(crate) fn from_query(request: &Request, names: &[&str]) -> Self {
         let mut input = Self::new("the query");
         let query = request.query().unwrap_or_default().as_bytes();
@@ -74,19 +74,19 @@ impl RequestInput {
         }
     }
 
-    /// A field that must be there.
+    /// A required field.
     pub(crate) fn required<T: DeserializeOwned>(&mut self, name: &str) -> Option<T> {
         self.demand(name);
         self.optional(name)
     }
 
-    /// A field of text that must be there.
+    /// A required field of text.
     pub(crate) fn required_text(&mut self, name: &str) -> Option<String> {
         self.demand(name);
         self.text(name)
     }
 
-    /// A field that holds an integer and must be there.
+    /// A required field with an integer.
     pub(crate) fn integer(&mut self, name: &str) -> Option<i64> {
         self.demand(name);
         self.take(name, |value| value.as_i64().ok_or("must be an integer"))
@@ -137,7 +137,7 @@ impl RequestInput {
         number
     }
 
-    /// What was read, if nothing was wrong with it. `None` is a field that was refused.
+    /// The value, if no field had an error. `None` is a field that was refused.
     pub(crate) fn finish<T>(self, read: Option<T>) -> Result<T, Problem> {
         match read {
             Some(read) if self.problems.is_empty() => Ok(read),
@@ -145,7 +145,7 @@ impl RequestInput {
         }
     }
 
-    /// As [`RequestInput::finish`], for what has rules of its own.
+    /// As [`RequestInput::finish`], for a value with rules of its own.
     pub(crate) fn finish_valid<T>(mut self, read: Option<T>) -> Result<T, Problem>
     where
         T: Validate<Context = ()>,
@@ -167,7 +167,7 @@ impl RequestInput {
     /// A scalar, or for anything else a list without items.
     fn remove(&mut self, name: &str) -> Option<Value> {
         let raw = self.fields.remove(name)?;
-        // It was read before.
+        // It was parsed before.
         let value: Value = serde_json::from_str(scalar(&raw)).ok()?;
         Some(value).filter(|value| !value.is_null())
     }

@@ -17,9 +17,9 @@ use oxicorn_common::{SharedMemory, WorkerContext};
 
 use super::shared_words::KEY_VERSIONS;
 
-/// After the counters: counts the times that nobody can say what has changed.
+/// After the counters: counts the times that any key may have changed.
 const ERA: usize = KEY_VERSIONS.end - 3;
-/// Milliseconds of the monotonic clock: what changed before then has been heard. 0 is never.
+/// Milliseconds of the monotonic clock: all changes before then have been heard. 0 is never.
 const HEARD: usize = KEY_VERSIONS.end - 2;
 /// The number of the process that listens.
 const LISTENER: usize = KEY_VERSIONS.end - 1;
@@ -57,7 +57,7 @@ impl KeyVersions {
         self.0[ERA].fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Whether what other servers have changed up to `lease_millis` ago has been heard.
+    /// Whether all changes of other servers until `lease_millis` ago have been heard.
     pub(crate) fn are_current(&self, lease_millis: u64) -> bool {
         let heard = self.0[HEARD].load(Ordering::Acquire);
         monotonic_millis().saturating_sub(heard) < lease_millis
@@ -72,8 +72,8 @@ impl KeyVersions {
                 .is_ok()
     }
 
-    /// Notes that `process` has heard all that changed before `at` of [`monotonic_millis`]. False when
-    /// another listens now.
+    /// Notes that `process` has heard all changes before `at` of [`monotonic_millis`]. False if another process listens
+    /// now.
     pub(crate) fn heard(&self, process: u64, at: u64) -> bool {
         let listens = self.0[LISTENER].load(Ordering::Acquire) == process;
         if listens {
@@ -82,14 +82,14 @@ impl KeyVersions {
         listens
     }
 
-    /// Notes that `process` does not hear any more.
+    /// Notes that `process` does not listen any more.
     pub(crate) fn stop_listening(&self, process: u64) {
         if self.0[LISTENER].load(Ordering::Acquire) == process {
             self.0[HEARD].store(0, Ordering::Release);
         }
     }
 
-    /// Keys that share a counter invalidate each other's copies, which costs a question, no more.
+    /// Keys that share a counter invalidate each other's copies, which costs one read of Redis.
     fn counter(&self, key: &str) -> &AtomicU64 {
         let counters = &self.0[KEY_VERSIONS.start..ERA];
         // FNV-1a: the same in every process.
@@ -101,7 +101,7 @@ impl KeyVersions {
 
 #[cfg(test)]
 impl KeyVersions {
-    /// Of a server that has just begun.
+    /// The versions of a new server.
     pub(crate) fn new() -> Self {
         Self(SharedMemory::new(super::shared_words::WORDS).expect("memory"))
     }

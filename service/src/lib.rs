@@ -35,7 +35,7 @@ use oxicorn_common::{App, Application, LoadError, Runner, Settings, WorkerContex
 
 pub use settings::SETTINGS;
 
-/// The service as the master knows it.
+/// The service, as the master serves it.
 #[derive(Debug)]
 pub struct EventStreamMonitor;
 

@@ -23,14 +23,14 @@ use crate::settings::ServiceSettings;
 use crate::store::{self, Changes, Invalidate, StoreError, Tracker};
 
 /// Lists of tasks that are kept. They are longer than other bodies, and any change of a task
-/// spoils all of them.
+/// invalidates all of them.
 const LISTS: usize = 64;
 
 /// Entries that a list of usual length counts as.
 const UNITS_OF_A_LIST: usize = 64;
 
-/// Changes that are remembered, for who reads the store while they happen. A read that takes longer
-/// than so many changes is not kept.
+/// Recent changes that are remembered, for reads of the store that they overlap. The body of a read that spans more
+/// changes is not kept.
 const RECENT: usize = 1024;
 
 /// A state of the store; bodies made from a later one are not mixed up with it.
@@ -45,7 +45,7 @@ struct CacheEntry {
     lists: u64,
 }
 
-/// What all processes change, and what they have changed lately.
+/// Follows the changes of all processes, and remembers the recent ones.
 #[derive(Debug)]
 struct FollowedChanges {
     tracker: Box<dyn Tracker>,
@@ -65,7 +65,7 @@ impl FollowedChanges {
         }
     }
 
-    /// Whether it is known that the key is as it was.
+    /// Whether the key is known to be unchanged since that version.
     fn is_unchanged(&self, key: &str, since: StoreVersion) -> bool {
         let later = self.recent.iter().rev();
         let mut later = later.take_while(|(version, _)| *version > since);
@@ -77,18 +77,18 @@ impl FollowedChanges {
 pub(super) struct MemoryCache {
     followed: Mutex<FollowedChanges>,
     keeps_lists: bool,
-    /// Counts looks that found something.
+    /// Counts the looks that found changes.
     version: AtomicU64,
-    /// Counts those that found a task among it.
+    /// Counts the looks that found the change of a task.
     lists_since: AtomicU64,
     entries: Bounded<String, CacheEntry, EntryWeight>,
     lists: Bounded<String, CacheEntry, EntryWeight>,
-    /// Absent where nothing is kept: nobody would find what another has made.
+    /// Absent if nothing is kept: no thread would find what another has made.
     single_flight: Option<SingleFlight>,
     jitter_per_cent: u32,
 }
 
-/// What is kept of one thing, and what is kept of a list.
+/// A body is that of one object or of a list.
 #[derive(Debug, Clone, Copy)]
 enum EntryKind {
     Thing,
@@ -129,7 +129,7 @@ impl MemoryCache {
         }
     }
 
-    /// Forgets what has changed, and says which state of the store is known now.
+    /// Drops what has changed, and returns the state of the store that the cache now reflects.
     fn look(&self) -> Result<StoreVersion, StoreError> {
         let mut followed = self.follow();
         let changes = followed.tracker.follow()?;
@@ -144,7 +144,7 @@ impl MemoryCache {
         if changes == Changes::Nothing {
             return StoreVersion(self.version.load(Ordering::Relaxed));
         }
-        // Only who follows comes here, so nobody else counts meanwhile.
+        // The caller holds the lock of `followed`, so no other thread counts meanwhile.
         let version = StoreVersion(self.version.fetch_add(1, Ordering::Relaxed) + 1);
         match changes {
             Changes::Nothing => {}
@@ -183,7 +183,7 @@ impl MemoryCache {
         (fresh && kept.until > Instant::now()).then_some(kept.body)
     }
 
-    /// What is there, or else what is made of the store.
+    /// The kept body, or else one made from the store.
     fn read(&self, kind: EntryKind, key: &str, make: &mut MakeBody<'_>) -> CacheResult {
         self.look()?;
         if let Some(body) = self.find(kind, key) {
@@ -192,13 +192,13 @@ impl MemoryCache {
         let Some(single_flight) = &self.single_flight else {
             return Ok(make()?.map(|made| made.body));
         };
-        // No key of a thing begins so.
+        // No key of an object begins with `?`.
         let flight = match kind {
             EntryKind::Thing => Cow::Borrowed(key),
             EntryKind::List => Cow::Owned(format!("?{key}")),
         };
-        // Another thread may have landed, now or just before we led. What it has made will not do as
-        // such: it may have read before this request began.
+        // Another thread may have made the body, now or just before this one led. Its body has to pass the check again:
+        // it may have been read before this request began.
         let _lead = single_flight.lead(&flight);
         let version = self.look()?;
         if let Some(body) = self.find(kind, key) {
@@ -214,8 +214,8 @@ impl MemoryCache {
     /// Remembers what was made from the store as it was at `version`.
     fn keep(&self, kind: EntryKind, version: StoreVersion, key: &str, made: &FreshBody) {
         let followed = self.follow();
-        // What was seen since may have spoiled this very key before it was here to be forgotten; and any
-        // change of a task spoils a list.
+        // A change seen since may have invalidated this key before its body was here to be dropped. Any change of a
+        // task invalidates a list.
         let is_unchanged = match kind {
             EntryKind::Thing => followed.is_unchanged(key, version),
             EntryKind::List => self.version.load(Ordering::Relaxed) == version.0,
@@ -233,7 +233,7 @@ impl MemoryCache {
 }
 
 impl Invalidate for MemoryCache {
-    /// Nobody keeps what was read before the change: by then it is among the recent ones.
+    /// Nothing to do: a body read before the change is not kept, because the change is among the recent ones by then.
     fn announce(&self, _keys: &[String]) -> bool {
         true
     }

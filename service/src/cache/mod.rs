@@ -17,38 +17,38 @@ use super::store::{Invalidate, Store};
 /// A response body, shared by the cache and the responses under way.
 pub(crate) type SharedBody = Arc<[u8]>;
 
-/// A body fresh from the store, and how long it may be kept.
+/// A body just read from the store, and how long it may be kept.
 #[derive(Debug)]
 pub(crate) struct FreshBody {
     pub(crate) body: SharedBody,
     pub(crate) ttl: Duration,
 }
 
-/// Asks the store; nothing where there is no such thing, which is not remembered.
+/// Reads from the store. `None` if there is no such object; that is not remembered.
 pub(crate) type MakeBody<'a> = dyn FnMut() -> Result<Option<FreshBody>, Problem> + 'a;
 
 pub(crate) type CacheResult = Result<Option<SharedBody>, Problem>;
 
-/// Saves questions to the store. What this process has written it never shows in the old form.
+/// Saves reads of the store. It never returns the old form of what this process has written.
 pub(crate) trait Cache: Invalidate + fmt::Debug {
-    /// What is under `key`: remembered, or else made and, for its time, remembered.
+    /// The body under `key`: the kept one, or else one from `make`, which is then kept for its time.
     fn read_through(&self, key: &str, make: &mut MakeBody<'_>) -> CacheResult;
 
-    /// The list that `query` asks for. Only a cache that hears of new tasks at once can keep it.
+    /// The list that `query` asks for. Only a cache that sees new tasks at once can keep it.
     fn read_list(&self, query: &str, make: &mut MakeBody<'_>) -> CacheResult {
         let _ = query;
         Ok(make()?.map(|made| made.body))
     }
 
-    /// Names the store that the cache is of, once it is open.
+    /// Passes the store that is cached, once it is open.
     fn attach(&self, store: &Arc<dyn Store>) {
         let _ = store;
     }
 
-    /// What it is, as messages and `/ready` name it.
+    /// Its kind, as messages and `/ready` name it.
     fn kind(&self) -> &'static str;
 
-    /// Whether it works; the service does without it while it does not.
+    /// Whether it works. While it does not, the service works without it.
     fn is_up(&self) -> bool;
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn open(context: &WorkerContext) -> anyhow::Result<Arc<dyn Cache>> {
     }
 }
 
-/// Whether the settings of a Redis can be meant.
+/// Checks the settings of Redis without connecting.
 pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
     redis::check(settings)
 }
@@ -67,14 +67,13 @@ pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
 /// Bytes that count as one entry.
 const UNIT: usize = 1024;
 
-/// What an entry counts as: a long body as several, so that no client can fill the memory with a few
-/// thousand long ones. At least 1: what weighs nothing is never evicted.
+/// How many entries a body counts as: a long one as several, so that no client can fill the memory with a few thousand
+/// long ones. At least 1: an entry without weight is never evicted.
 fn units(key: &str, body: &SharedBody) -> u64 {
     ((key.len() + body.len()) / UNIT + 1) as u64
 }
 
-/// Up to so many per cent less, each time another, so that what was made together does not end
-/// together.
+/// Shorter by up to `per_cent`, at random, so that bodies made together do not expire together.
 fn shortened(ttl: Duration, per_cent: u32) -> Duration {
     if per_cent == 0 {
         return ttl;

@@ -12,9 +12,9 @@
 //!   not ?TOKEN any more         nothing                    settle
 //! ```
 //!
-//! No step waits longer than `redis_timeout`. If Redis cannot be told of a change, the breaker opens before the
-//! client gets its response: this process reads from the store until Redis has been told. The keys are also written
-//! to the store (`Store::stale_keys`), for other processes and in case this one dies.
+//! No step waits longer than `redis_timeout`. If an invalidation cannot be sent to Redis, the breaker opens before the
+//! client gets its response: this process reads from the store until Redis has the invalidation. The keys are also
+//! written to the store (`Store::stale_keys`), for other processes and in case this one dies.
 //!
 //! Each key ends with the identity of the store (`Store::identity`), so no server sees the data of another store.
 //!
@@ -59,7 +59,7 @@ use crate::outages::{Backend, Outages};
 use crate::settings::ServiceSettings;
 use crate::store::{Invalidate, Store};
 
-/// Whether there may be such a Redis: nobody is asked.
+/// Checks the settings; connects to nothing.
 pub(super) fn check(settings: &Settings) -> anyhow::Result<()> {
     RedisAddress::of(ServiceSettings::of(settings)).map(drop)
 }
@@ -78,7 +78,7 @@ pub(super) struct RedisCache {
 }
 
 impl RedisCache {
-    /// Nothing where none is configured. It is not used before [`Cache::attach`].
+    /// `None` if no Redis is configured. It is not used before [`Cache::attach`].
     pub(super) fn open(context: &WorkerContext) -> anyhow::Result<Option<Self>> {
         let settings = ServiceSettings::of(&context.settings);
         let Some(address) = RedisAddress::of(settings)? else {
@@ -109,13 +109,13 @@ impl RedisCache {
         }))
     }
 
-    /// As if nobody could be asked, Redis shuts a key.
+    /// Without a reply, treats the key as shut.
     fn look(&self, key: &str) -> KeyState {
         let answer = self.client.ask(&key_state::read(&self.client.name(key)));
         answer.map_or(KeyState::Shut, KeyState::of)
     }
 
-    /// Makes what is under `key` and lets Redis keep it, where nobody else is about to.
+    /// Makes the body of `key`, and stores it in Redis unless another process is about to.
     fn fill(&self, key: &str, make: &mut MakeBody<'_>) -> CacheResult {
         let (token, name) = (self.client.marker.token(), self.client.name(key));
         let reserved = self.client.ask(&key_state::reserve(&name, &token));
@@ -128,13 +128,13 @@ impl RedisCache {
         let made = make();
         let step = match &made {
             Ok(Some(FreshBody { body, ttl })) if *ttl > began.elapsed() => {
-                // Its time has begun when the store was asked.
+                // Its lifetime began when the store was read.
                 let left = shortened(*ttl, self.jitter_per_cent).saturating_sub(began.elapsed());
                 key_state::fill(&name, &token, body, left)
             }
             _ => key_state::release(&name, &token),
         };
-        // Without an answer the reservation ends by itself.
+        // Without a reply, the reservation expires by itself.
         let _ = self.client.ask(&step);
         Ok(made?.map(|made| made.body))
     }
@@ -158,7 +158,7 @@ impl Cache for RedisCache {
         if let Some(_lead) = self.single_flight.lead(key) {
             return self.fill(key, make);
         }
-        // Not what the other thread has made: it may have read before this request began.
+        // Do not take what the other thread has made: it may have read before this request began.
         match self.look(key) {
             KeyState::Body(body) => Ok(Some(SharedBody::from(body))),
             _ => from_store(make),
@@ -207,7 +207,7 @@ impl Invalidate for RedisCache {
             .client
             .ask(&key_state::announce(&names, &mark))
             .is_some();
-        // After the mark: what is copied from now on was not in Redis before it.
+        // After the mark: copies made from now on were not in Redis before it.
         self.near.spoil(keys);
         if !told {
             self.client.breaker.trip();

@@ -17,7 +17,7 @@ struct Flight {
     landing: Condvar,
 }
 
-/// The lead of a flight, until dropped.
+/// The right to make the body of a key, until dropped. The other threads wait.
 #[derive(Debug)]
 pub(super) struct FlightLeader<'a> {
     single_flight: &'a SingleFlight,
@@ -25,7 +25,7 @@ pub(super) struct FlightLeader<'a> {
 }
 
 impl SingleFlight {
-    /// The lead, or nothing when another thread had it: then that one is done now.
+    /// The lead. `None` if another thread had it: that one is done now, or took longer than [`WAIT_TIMEOUT`].
     pub(super) fn lead<'a>(&'a self, key: &'a str) -> Option<FlightLeader<'a>> {
         let flight = {
             let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,7 @@ pub(crate) enum EventsError {
     NoTopic(String),
     #[error("not every event was acknowledged in time")]
     Unacknowledged,
-    /// As [`EventsError::Unacknowledged`], and what the client last had to say.
+    /// As [`EventsError::Unacknowledged`], with the last error of the client.
     #[error("not every event was acknowledged in time: {0}")]
     Said(String),
     #[error(

@@ -33,7 +33,7 @@ impl EventType {
 pub(crate) struct OutboxEvent {
     pub(crate) event_id: i64,
     pub(crate) task_id: TaskId,
-    /// What listeners get: JSON.
+    /// The message that consumers get, in JSON.
     pub(crate) payload: String,
 }
 
@@ -49,7 +49,7 @@ struct Payload<'a> {
     timestamp: Timestamp,
 }
 
-/// What a runner reads of an event.
+/// The fields of an event that a runner reads.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Notice {
@@ -58,7 +58,7 @@ pub(crate) struct Notice {
     pub(crate) priority: Priority,
 }
 
-/// The event as listeners get it.
+/// The event as consumers get it.
 pub(crate) fn payload(
     event_type: EventType,
     task: &TaskSummary,
@@ -75,7 +75,7 @@ pub(crate) fn payload(
     })
 }
 
-/// The event of a task that has no id yet: what comes before the id and what after.
+/// The event of a task that has no id yet: the text before the id, and the text after it.
 pub(crate) fn payload_without_id(
     event_type: EventType,
     task: &TaskSummary,
@@ -87,7 +87,7 @@ pub(crate) fn payload_without_id(
         ..task.clone()
     };
     let whole = payload(event_type, &task, now)?;
-    // The field is the second, after one whose value is ours.
+    // `taskId` is the second field, and no client chooses the value of the first.
     let (before, after) = whole.split_once(FIELD).unwrap_or((&whole, "0"));
     let after = after.strip_prefix('0').unwrap_or(after);
     Ok((format!("{before}{FIELD}"), after.to_owned()))

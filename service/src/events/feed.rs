@@ -17,7 +17,7 @@ use super::{EventsError, KafkaMessage, Position, Topic};
 
 /// How many messages are kept ready.
 const ROOM: usize = 256;
-/// How long a message that is done waits for its commit at most.
+/// The longest time until the commit of a finished message.
 const POLL: Duration = Duration::from_millis(100);
 /// Between two attempts to reach the brokers.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ impl SharedFeed {
     }
 }
 
-/// Gets messages until it is dropped, over any outage.
+/// Receives messages until it is dropped, across outages.
 #[derive(Debug)]
 pub(crate) struct Feed {
     shared: Arc<SharedFeed>,
@@ -63,7 +63,7 @@ impl Feed {
         })
     }
 
-    /// What is ready, `most` messages at most; waits `timeout` for the first.
+    /// The messages that are ready, `most` at most; waits for the first for `timeout`.
     pub(crate) fn take(&self, most: usize, timeout: Duration) -> Vec<KafkaMessage> {
         let state = self.shared.lock();
         let (mut state, _) = self
@@ -75,7 +75,7 @@ impl Feed {
         state.ready.drain(..count).collect()
     }
 
-    /// Says that the work of these is done: they need not be delivered again.
+    /// Marks these messages as done: they need not be delivered again.
     pub(crate) fn done(&self, messages: &[KafkaMessage]) {
         let mut state = self.shared.lock();
         state.done.extend(messages.iter().map(|one| one.position));
@@ -88,7 +88,7 @@ impl Drop for Feed {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        // A client that hangs ends with its process.
+        // A client that hangs ends with the process.
         let deadline = Instant::now() + FAREWELL;
         while !thread.is_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));
@@ -98,7 +98,7 @@ impl Drop for Feed {
 
 fn keep_subscribed(topic: &Topic, group: &str, shared: &SharedFeed) {
     while !shared.lock().closed {
-        // The legacy client expects what an outage may take from it.
+        // The legacy client panics if an outage takes away what it expects.
         let followed = catch_unwind(AssertUnwindSafe(|| follow(topic, group, shared)));
         if followed.unwrap_or(Err(EventsError::Panicked)).is_err() {
             // The relay logs the outage.
@@ -110,10 +110,10 @@ fn keep_subscribed(topic: &Topic, group: &str, shared: &SharedFeed) {
     }
 }
 
-/// Gets messages until the broker fails or the feed is closed.
+/// Receives messages until the broker fails or the feed is closed.
 fn follow(topic: &Topic, group: &str, shared: &SharedFeed) -> Result<(), EventsError> {
     let mut subscriber = topic.subscriber(group)?;
-    // What an earlier subscriber brought comes again.
+    // Messages of an earlier subscriber are delivered again.
     shared.lock().done.clear();
     loop {
         let (room, done, closed) = {

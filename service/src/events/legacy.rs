@@ -19,19 +19,18 @@ use super::{
     EventsError, KafkaMessage, OutboxEvent, Position, Published, Publisher, Subscriber, Topic,
 };
 
-/// How long a new topic may take to get its leaders.
+/// How long the partitions of a new topic may take to get their leaders.
 const SETTLING: Duration = Duration::from_secs(3);
 /// How long the broker may wait for its replicas.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How much longer we wait than the broker should.
+/// How much longer than that we wait for the broker.
 const GRACE: Duration = Duration::from_secs(1);
 const CLIENT: &str = "oxicorn";
-/// A batch of the relay fits in: what is larger is never delivered.
+/// A batch of the relay fits. A larger one would never be delivered.
 const FETCH_BYTES: i32 = 1 << 20;
 const MOST_FETCH_BYTES: i32 = 64 << 20;
 
-/// Works in a thread of its own, which is left behind where the broker hangs: the crate would wait for
-/// two minutes.
+/// Works in a thread of its own, which is abandoned if the broker hangs: the crate would wait for two minutes.
 pub(crate) struct LegacyPublisher {
     batches: Sender<Vec<OutboxEvent>>,
     outcomes: Receiver<Published>,
@@ -47,7 +46,7 @@ impl LegacyPublisher {
             .name("kafka".to_owned())
             .spawn(move || match LegacyClient::connect(&topic) {
                 Ok(client) => {
-                    // Nobody waits any more: then there is nothing to send either.
+                    // If the caller has given up waiting, there will be nothing to send either.
                     let _ = connected.send(Ok(()));
                     client.serve(&theirs, &tell);
                 }
@@ -97,7 +96,7 @@ impl LegacyClient {
         })
     }
 
-    /// Sends batches until nobody has any more.
+    /// Sends batches until the channel is closed.
     fn serve(mut self, batches: &Receiver<Vec<OutboxEvent>>, outcomes: &Sender<Published>) {
         for batch in batches {
             let published = self.send(&batch).unwrap_or_else(|problem| Published {
@@ -126,7 +125,7 @@ impl LegacyClient {
         let confirms = self
             .client
             .produce_messages(RequiredAcks::All, ACK_TIMEOUT, messages)?;
-        // The broker takes or refuses the events of a partition together.
+        // The broker accepts or refuses the events of a partition together.
         let mut took = HashSet::new();
         let mut problem = None;
         for confirm in confirms.iter().flat_map(|one| &one.partition_confirms) {
@@ -208,8 +207,8 @@ impl Subscriber for LegacySubscriber {
     }
 }
 
-/// A client that knows the topic, and how many partitions that has. To ask for a topic by its name
-/// has the broker create it, where it may.
+/// A client that knows the topic, and the number of its partitions. Requesting the metadata of a topic makes the broker
+/// create it, if it is allowed to.
 fn client(topic: &Topic) -> Result<(KafkaClient, u32), EventsError> {
     let mut client = KafkaClient::new(topic.brokers.clone());
     client.set_client_id(CLIENT.to_owned());
@@ -232,7 +231,7 @@ fn client(topic: &Topic) -> Result<(KafkaClient, u32), EventsError> {
     }
 }
 
-/// A broker that has answered the probe and hangs up now wants something else first.
+/// A broker that has answered the probe and now closes the connection wants something else first, such as a login.
 fn closed(error: kafka::Error) -> EventsError {
     match &error {
         kafka::Error::Io(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -242,7 +241,7 @@ fn closed(error: kafka::Error) -> EventsError {
     }
 }
 
-/// Makes sure of a broker that another one has named; the crate would not say which it cannot reach.
+/// Checks that an advertised broker can be reached: the crate would not name the one that cannot.
 fn reach(host: &str) -> Result<(), EventsError> {
     let found = offers(host).map(|_| ());
     found.map_err(|source| EventsError::Advertised {

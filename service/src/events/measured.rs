@@ -15,7 +15,7 @@ use crate::settings::ServiceSettings;
 use crate::store::testing as stores;
 
 const EVENTS: usize = 20_000;
-/// As the relay sends them.
+/// The batch size of the relay.
 const BATCH: usize = 500;
 const ROUNDS: usize = 3;
 const SAMPLES: usize = 500;
@@ -80,7 +80,7 @@ fn tell_offers(broker: &str) {
     println!("  {} calls in all", offers.len());
 }
 
-/// Events a second, sent and had.
+/// Events per second, sent and received.
 fn round(client: &str, brokers: &[String]) -> Outcome<(f64, f64)> {
     let topic = topic("measured", brokers.to_vec());
     let mut publisher: Box<dyn Publisher> = match client {
@@ -100,7 +100,7 @@ fn round(client: &str, brokers: &[String]) -> Outcome<(f64, f64)> {
         _ => Box::new(ModernSubscriber::connect(&topic, &topic.name)?),
     };
     let (mut count, deadline) = (0, Instant::now() + LONG);
-    // To join a group takes seconds, and once.
+    // Joining a group takes seconds, but only once.
     let mut began = None;
     while count < EVENTS {
         assert!(Instant::now() < deadline, "{count} of {EVENTS} in {LONG:?}");
@@ -140,7 +140,7 @@ fn events() -> Vec<OutboxEvent> {
     others.collect()
 }
 
-/// Events a second, from a full outbox to an empty one.
+/// Events per second, from a full outbox to an empty one.
 fn relay(brokers: &[String]) -> f64 {
     let (_guard, settings) = stores::on_postgres();
     let (store, context) = (stores::open(&settings), stores::context(&settings));
@@ -173,7 +173,7 @@ fn relay(brokers: &[String]) -> f64 {
     rate
 }
 
-/// From the answer of the store to the message in a runner's hands, in order of length.
+/// From the commit until a runner has the message, sorted.
 fn latencies(brokers: &[String]) -> Vec<Duration> {
     let (_guard, settings) = stores::on_postgres();
     let (store, context) = (stores::open(&settings), stores::context(&settings));

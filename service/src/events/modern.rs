@@ -20,14 +20,14 @@ use super::{
     EventsError, KafkaMessage, OutboxEvent, Position, Published, Publisher, Subscriber, Topic,
 };
 
-/// How long an event may take from the outbox to its acknowledgement.
+/// How long an event may take until it is acknowledged.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The client gives up an event itself before; this is for one that does not.
+/// The client itself gives up earlier; this is in case it does not.
 const ACK_GRACE: Duration = Duration::from_secs(1);
-/// Longer than any wait of the client for us would be: `Feed` polls many times a second.
+/// Far longer than the time between two polls: `Feed` polls many times per second.
 const SESSION: Duration = Duration::from_secs(6);
 
-/// Takes what the producer has to tell: which events the broker acknowledged.
+/// Records which events the broker has acknowledged, and the last error.
 #[derive(Default)]
 struct Reports {
     report: Mutex<Report>,
@@ -46,7 +46,7 @@ impl ClientContext for Reports {
 
     fn error(&self, error: KafkaError, reason: &str) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
-        // It follows the reason why each of them is.
+        // It only follows the errors that are the reason.
         let is_summary = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
         if !is_summary || said.is_none() {
             *said = Some(reason.to_owned());
@@ -75,14 +75,14 @@ pub(crate) struct ModernPublisher {
 impl ModernPublisher {
     pub(crate) fn connect(topic: &Topic) -> Result<Self, EventsError> {
         let mut config = config(topic);
-        // Ordered and without doubles within one session, acks=all.
+        // In order and without duplicates within one session; acks=all.
         config.set("enable.idempotence", "true");
         config.set("partitioner", "murmur2_random");
-        // A batch is whole when it is sent: there is nothing to wait for.
+        // A batch is complete when it is sent: there is nothing to wait for.
         config.set("linger.ms", "0");
         config.set("message.timeout.ms", ACK_TIMEOUT.as_millis().to_string());
         config.set("request.timeout.ms", ACK_TIMEOUT.as_millis().to_string());
-        // A topic that the broker is to create now is there before.
+        // A topic that the broker creates now exists within that time.
         config.set(
             "topic.metadata.propagation.max.ms",
             (ACK_TIMEOUT / 2).as_millis().to_string(),
@@ -111,7 +111,7 @@ impl ModernPublisher {
         }
     }
 
-    /// Why nothing was acknowledged: what is wrong with the topic, or else what the client last said.
+    /// Why nothing was acknowledged: an error of the topic, or else the last error of the client.
     fn last_word(&self) -> EventsError {
         let asked = self
             .producer
@@ -121,7 +121,7 @@ impl ModernPublisher {
         let said = said.lock().unwrap_or_else(PoisonError::into_inner).take();
         let found = match asked {
             Ok(found) => found,
-            // The one request that is answered before a login.
+            // `ApiVersions` is the one request that a broker answers before a login.
             Err(error) if probe(&self.topic.brokers).is_ok() => {
                 return EventsError::Closed(said.unwrap_or_else(|| error.to_string()));
             }
@@ -158,7 +158,7 @@ impl Publisher for ModernPublisher {
             }
         }
         while self.report().answered < sent && Instant::now() < deadline {
-            // It waits all of this time, whatever arrives.
+            // It waits for the whole time, whatever arrives.
             self.producer.poll(Duration::from_millis(1));
         }
         let report = std::mem::take(&mut *self.report());
@@ -173,7 +173,7 @@ impl Publisher for ModernPublisher {
     }
 }
 
-/// Says nothing.
+/// Drops the client's log.
 struct Quiet;
 
 impl ClientContext for Quiet {
@@ -203,7 +203,7 @@ impl ModernSubscriber {
             "heartbeat.interval.ms",
             (SESSION.as_millis() / 4).to_string(),
         );
-        // A topic that is created after us is found so soon.
+        // How soon a topic is found that is created later.
         config.set("topic.metadata.refresh.interval.ms", "5000");
         let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet)?;
         consumer.subscribe(&[&topic.name])?;
@@ -214,7 +214,7 @@ impl ModernSubscriber {
         })
     }
 
-    /// Tells the client to bring no more, or to go on. It must be polled all the same.
+    /// Pauses or resumes fetching. A paused client must still be polled.
     fn pause(&mut self, pause: bool) -> Result<(), EventsError> {
         if pause == self.paused {
             return Ok(());
@@ -246,7 +246,7 @@ impl Subscriber for ModernSubscriber {
                 }])
             }
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(error.into()),
-            // The client goes on by itself.
+            // The client continues by itself.
             Some(Err(_)) => Ok(Vec::new()),
         }
     }

@@ -37,8 +37,7 @@ pub(crate) enum BrokerGeneration {
     Modern,
 }
 
-/// The generation that all brokers which answer belong to: a cluster in the middle of an upgrade is
-/// modern already.
+/// The generation of the brokers: legacy only if all that answer are. A cluster in the middle of an upgrade is modern.
 ///
 /// # Errors
 /// Why the last broker did not answer, when none did.
@@ -60,7 +59,7 @@ pub(crate) fn probe(brokers: &[String]) -> Result<BrokerGeneration, EventsError>
     }
 }
 
-/// Whether this broker still takes all that the legacy client sends.
+/// Whether this broker still supports every call that the legacy client sends.
 fn ask(broker: &str) -> Result<bool, EventsError> {
     let calls = offers(broker)?;
     Ok(LEGACY_CALLS.iter().all(|&(call, version)| {
@@ -70,7 +69,7 @@ fn ask(broker: &str) -> Result<bool, EventsError> {
     }))
 }
 
-/// All calls that this broker takes.
+/// All calls that this broker supports.
 pub(super) fn offers(broker: &str) -> Result<Vec<Offer>, EventsError> {
     let answer = exchange(broker).map_err(|source| EventsError::Unreachable {
         broker: broker.to_owned(),

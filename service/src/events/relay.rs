@@ -21,20 +21,20 @@ use crate::health::Health;
 use crate::outages::{Backend, Outages};
 use crate::store::{RelayTurn, Store, StoreError};
 
-/// How many events are looked at together.
+/// How many events are read from the outbox at once.
 const BATCH: usize = 500;
-/// How long a batch stays as small as the broker wanted it.
+/// How long batches stay small after the broker has refused one as too large.
 const SMALL_FOR: Duration = Duration::from_secs(60);
-/// How often the outbox is looked at when no bell rings: another process may have filled it.
+/// How often the outbox is checked if no bell rings: another server may have filled it.
 const LOOK_AFTER: Duration = Duration::from_millis(200);
-/// How often others ask for the turn.
+/// How often other processes try to get the turn.
 const TURN_AFTER: Duration = Duration::from_secs(1);
 /// Between two attempts during an outage: the first, and the longest.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 const RETRY_AT_MOST: Duration = Duration::from_secs(2);
-/// How often the brokers are asked whether they are there while nothing is sent.
+/// How often the brokers are probed while nothing is sent.
 const PROBE_AFTER: Duration = Duration::from_secs(2);
-/// How long the relay goes on after it was told to stop.
+/// How long the relay continues after it was told to stop.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Relay {
         }
     }
 
-    /// Publishes while the turn is ours.
+    /// Publishes while this process has the turn.
     fn hold(&self, mut turn: Box<dyn RelayTurn>, stop: &Stop) -> Result<(), StoreError> {
         let mut batches = BatchPublisher {
             relay: self,
@@ -133,7 +133,7 @@ impl Relay {
 pub(crate) struct Relaying(JoinHandle<()>);
 
 impl Relaying {
-    /// Waits for its end, once it was told to stop. A client that hangs ends with its process.
+    /// Waits for its end after it was told to stop. A client that hangs ends with the process.
     pub(crate) fn finish(self) {
         let deadline = Instant::now() + 2 * FAREWELL;
         while !self.0.is_finished() && Instant::now() < deadline {
@@ -148,14 +148,14 @@ struct BatchPublisher<'a> {
     publisher: Option<Box<dyn Publisher>>,
     /// When the brokers last answered.
     heard_at: Option<Instant>,
-    /// Events that are sent together.
+    /// Events per batch.
     most: usize,
-    /// When a broker last found that too many.
+    /// When a broker last refused a batch as too large.
     halved_at: Option<Instant>,
 }
 
 impl BatchPublisher<'_> {
-    /// Makes sure that the brokers are there, now and then; true: there is nothing to do.
+    /// Probes the brokers if they have not answered for a while. Always true: there is nothing to send.
     fn ask(&mut self) -> Result<bool, EventsError> {
         if self.heard_at.is_none_or(|at| at.elapsed() >= PROBE_AFTER) {
             let asked = probe(&self.relay.topic.brokers);
@@ -168,7 +168,7 @@ impl BatchPublisher<'_> {
         Ok(true)
     }
 
-    /// The ids of those events that arrived, and whether all did.
+    /// The ids of the events that arrived. `Ok(false)`: there may be more to send.
     fn publish(&mut self, batch: &[OutboxEvent]) -> (Vec<i64>, Result<bool, EventsError>) {
         if self.halved_at.is_some_and(|at| at.elapsed() >= SMALL_FOR) {
             (self.most, self.halved_at) = (BATCH, None);
@@ -205,7 +205,7 @@ impl BatchPublisher<'_> {
         (published.acknowledged, outcome)
     }
 
-    /// After an outage the brokers may be of another generation.
+    /// Drops the client: after an outage the brokers may be of another generation.
     fn forget(&mut self) {
         self.publisher = None;
         self.heard_at = None;
@@ -219,7 +219,7 @@ pub(super) fn one_a_task(mut events: Vec<OutboxEvent>) -> Vec<OutboxEvent> {
     events
 }
 
-/// Sleeps, but not through the end.
+/// Sleeps, but not beyond the stop.
 fn rest(time: Duration, stop: &Stop) {
     let until = Instant::now() + time;
     while Instant::now() < until && !stop.requested() {

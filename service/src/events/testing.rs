@@ -1,4 +1,4 @@
-//! Real brokers for tests: those that the environment names, or those of `scripts/services`.
+//! Real brokers for tests: those named by the environment, or those of `scripts/services`.
 
 use std::process::Command;
 
@@ -37,7 +37,7 @@ fn exported(variable: &str) -> Option<String> {
     Some(line.trim_matches('\'').to_owned())
 }
 
-/// A broker of one test's own, to be broken.
+/// A broker for one test, which may break it.
 pub(crate) struct Broker {
     service: String,
     folder: tempfile::TempDir,
@@ -61,7 +61,7 @@ impl Broker {
         vec![line.expect("it is up").to_owned()]
     }
 
-    /// Does to it what `scripts/services` can do.
+    /// Runs a command of `scripts/services` on it.
     pub(crate) fn fault(&self, verb: &str) {
         self.services(verb);
     }

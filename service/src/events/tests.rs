@@ -16,7 +16,7 @@ use crate::store::{Store, testing as stores};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// A store and whatever relays it.
+/// A store and its relays.
 struct RelaySource {
     _folder: stores::Guard,
     context: WorkerContext,
@@ -199,7 +199,7 @@ fn what_is_not_done_is_delivered_again() {
         source.wait_until_sent();
         let first = feed(&topic, "runners");
         assert_eq!(events(&first, 20).len(), 20);
-        // Nothing was done: the runner died before.
+        // Nothing was marked as done: the runner died before.
         drop(first);
         let second = feed(&topic, "runners");
         let mut messages = Vec::new();
@@ -222,7 +222,7 @@ fn what_is_not_done_is_delivered_again() {
     });
 }
 
-/// An outage of a broker of our own: events wait, nothing is lost, order stays.
+/// During an outage events wait, none is lost, and their order stays.
 fn outage(service: &str, fault: &str, remedy: &str) {
     let broker = Broker::start(service);
     let topic = topic("outage", broker.addresses());
@@ -247,7 +247,7 @@ fn outage(service: &str, fault: &str, remedy: &str) {
     wait("its end is noticed", || !outages.is_down(Backend::Events));
     let arrived = events(&feed(&topic, "all"), 601);
     for id in &ids {
-        // What was on its way when the broker went may come twice.
+        // Events in flight when the broker went down may arrive twice.
         let mut names = arrived[id].clone();
         names.dedup();
         assert_eq!(names[..2], ["task_created", "task_cancelled"], "{id}");

@@ -209,7 +209,7 @@ fn limits_and_offsets_have_bounds() {
     }
 }
 
-/// Each process has a cache and none may show the past.
+/// Each process has a cache, and none may return an old value.
 #[test]
 fn what_one_process_wrote_another_shows() {
     let (_folder, settings) = testing::settings();
@@ -298,7 +298,7 @@ fn who_gets_no_connection_is_told_to_come_again() {
     let elsewhere = rusqlite::Connection::open(folder.file()).expect("the file");
     elsewhere.execute_batch("BEGIN IMMEDIATE").expect("a turn");
     thread::scope(|scope| {
-        // It waits with the only connection in its hands.
+        // It waits while it has the only connection.
         let writer = scope.spawn(|| call(&service, "POST", "/tasks", json!({"userId": 1})).0);
         let deadline = Instant::now() + Duration::from_secs(4);
         let refused = loop {

@@ -124,8 +124,8 @@ fn no_entries_and_no_time_are_no_cache() {
     }
 }
 
-/// Has so many threads read `key` together, and says how often they asked the store. The first to
-/// ask waits until all others wait for it, or ask too.
+/// Has that many threads read `key` together, and returns how often they asked the store. The first to ask waits until
+/// all others wait for it, or ask too.
 fn ask_together(cache: &MemoryCache, kind: EntryKind, key: &str, ask: &(dyn Fn() + Sync)) -> usize {
     const THREADS: usize = 16;
     let asked = AtomicUsize::new(0);

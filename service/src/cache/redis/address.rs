@@ -16,14 +16,14 @@ use socket2::SockAddr;
 use crate::settings::ServiceSettings;
 use crate::trust::Trust;
 
-/// How `rediss://` is spoken, and with whom.
+/// The TLS of `rediss://`, and the name that the certificate must have.
 #[derive(Clone)]
 pub(super) struct RedisTls {
     pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
 }
 
-/// The answers to `AUTH` and `SELECT` are errors where these are wrong.
+/// If these are wrong, the replies to `AUTH` and `SELECT` are errors.
 #[derive(Clone)]
 pub(super) struct Login {
     pub(super) username: Option<String>,
@@ -39,7 +39,7 @@ pub(super) struct RedisAddress {
 }
 
 impl RedisAddress {
-    /// Nothing where no Redis is configured.
+    /// `None` if no Redis is configured.
     pub(super) fn of(settings: &ServiceSettings) -> anyhow::Result<Option<Self>> {
         if let Some(url) = &settings.redis_url {
             return Self::from_url(url).map(Some);
@@ -65,7 +65,7 @@ impl RedisAddress {
             );
         }
         let (url, tls) = split_tls(url)?;
-        // Neither the URL nor the detail of the error: there may be a password in them.
+        // Neither the URL nor the detail of the error, because they may contain a password.
         let info = url.as_str().into_connection_info().map_err(|error| {
             anyhow!(
                 "redis_url: it cannot be used: {}; it is redis[s]://[USER:PASSWORD@]HOST[:PORT][/DB] or unix:///PATH",
@@ -88,7 +88,7 @@ impl RedisAddress {
         })
     }
 
-    /// Asks for the addresses of a name, which may take as long as it takes.
+    /// Resolves the name, which has no time limit.
     pub(super) fn resolve(&self) -> io::Result<Vec<SockAddr>> {
         match &self.place {
             ConnectionAddr::Unix(path) => Ok(vec![SockAddr::unix(path)?]),

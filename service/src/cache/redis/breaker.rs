@@ -17,16 +17,16 @@ use socket2::SockAddr;
 use super::connection::{ConnectionError, RedisConnection};
 use super::pending_invalidations::{PendingInvalidation, PendingInvalidations};
 
-/// One late answer may have been anyone's fault; so many in a row were not.
+/// A single late reply may be a coincidence; this many in a row are not.
 pub(super) const LATE: u32 = 3;
 
 #[derive(Debug)]
 pub(super) struct Breaker {
     state: Mutex<State>,
-    /// Rung when the breaker opens or is given up.
+    /// Notified when the breaker opens or ends.
     bell: Condvar,
     late: AtomicU32,
-    /// How many connections are kept for the next question.
+    /// How many idle connections are kept for later commands.
     idle: usize,
 }
 
@@ -46,7 +46,7 @@ struct Home {
     idle: Vec<RedisConnection>,
 }
 
-/// A way to Redis, for one question.
+/// The permission to send one command to Redis, and a connection for it.
 #[derive(Debug)]
 pub(super) struct Permit {
     pub(super) era: u64,
@@ -56,7 +56,7 @@ pub(super) struct Permit {
 #[derive(Debug)]
 pub(super) enum ConnectionSource {
     Idle(RedisConnection),
-    /// There is no connection to spare: one may be opened, to this Redis and no other.
+    /// No connection is idle: one may be opened, to this Redis and no other.
     New {
         address: SockAddr,
         run_id: String,
@@ -77,7 +77,7 @@ impl Breaker {
         self.lock().home.is_none()
     }
 
-    /// Nothing while the breaker is open.
+    /// `None` while the breaker is open.
     pub(super) fn permit(&self) -> Option<Permit> {
         let mut state = self.lock();
         let era = state.era;
@@ -92,14 +92,14 @@ impl Breaker {
         Some(Permit { era, source })
     }
 
-    /// The Redis that is known and checked; nothing while the breaker is open.
+    /// The Redis that recovery has checked; `None` while the breaker is open.
     pub(super) fn home(&self) -> Option<(SockAddr, String)> {
         let state = self.lock();
         let home = state.home.as_ref()?;
         Some((home.address.clone(), home.run_id.clone()))
     }
 
-    /// The connection has answered, and may be used again.
+    /// Takes back a connection that has replied, for the next command.
     pub(super) fn answered(&self, era: u64, connection: RedisConnection) {
         if self.late.load(Ordering::Relaxed) != 0 {
             self.late.store(0, Ordering::Relaxed);
@@ -113,7 +113,7 @@ impl Breaker {
         }
     }
 
-    /// There was no answer.
+    /// Reports that a command got no reply.
     pub(super) fn failed(&self, era: u64, error: &ConnectionError) {
         let trips = match error {
             ConnectionError::Late(_) => self.late.fetch_add(1, Ordering::Relaxed) + 1 >= LATE,
@@ -161,18 +161,18 @@ impl Breaker {
         Some(state.era)
     }
 
-    /// Nobody uses it any more: the recovery may go.
+    /// The cache is gone: recovery may end.
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.bell.notify_all();
     }
 
-    /// Waits until the breaker is open, at most so long. False when it has been given up.
+    /// Waits until the breaker is open, for `timeout` at most. False after [`Breaker::end`].
     pub(super) fn wait_open(&self, timeout: Duration) -> bool {
         self.wait(timeout, |state| state.home.is_none())
     }
 
-    /// Waits so long, open or not. False when it has been given up.
+    /// Waits for `timeout`, open or not. False after [`Breaker::end`].
     pub(super) fn pause(&self, timeout: Duration) -> bool {
         self.wait(timeout, |_| false)
     }

@@ -18,7 +18,7 @@ pub(super) struct RedisClient {
     pub(super) timeout: Duration,
     pub(super) breaker: Breaker,
     pub(super) marker: Marker,
-    /// What tells the store from others. The breaker is open until the recovery knows it.
+    /// The identity of the store. The breaker is open until recovery knows it.
     pub(super) space: RwLock<Arc<str>>,
 }
 
@@ -27,7 +27,7 @@ impl RedisClient {
         Arc::clone(&self.space.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// While the breaker is open. False where it is what it was.
+    /// Only called while the breaker is open. False if the identity is unchanged.
     pub(super) fn set_space(&self, to: &str) -> bool {
         let mut space = self.space.write().unwrap_or_else(PoisonError::into_inner);
         let is_new = **space != *to;
@@ -37,7 +37,7 @@ impl RedisClient {
         is_new
     }
 
-    /// What `key` is called in Redis.
+    /// The name of `key` in Redis.
     pub(super) fn name(&self, key: &str) -> String {
         format!("{key}:{}", self.space())
     }
@@ -46,7 +46,7 @@ impl RedisClient {
         keys.iter().map(|key| self.name(key.as_ref())).collect()
     }
 
-    /// Nothing when there is no answer in time, or when none is waited for.
+    /// Sends a command. `None` without a reply in time, and while the breaker is open.
     pub(super) fn ask(&self, question: &Cmd) -> Option<Value> {
         let permit = self.breaker.permit()?;
         let connection = match permit.source {
@@ -57,7 +57,7 @@ impl RedisClient {
             }
         };
         let asked = connection.and_then(|mut connection| match connection.ask(question) {
-            // The question was wrong, not the connection.
+            // The key was wrong, not the connection.
             Err(ConnectionError::Foreign) => Ok((None, connection)),
             answer => answer.map(|value| (Some(value), connection)),
         });
@@ -73,7 +73,7 @@ impl RedisClient {
         }
     }
 
-    /// Has the keys forgotten, now or before anyone of this process reads from Redis again.
+    /// Removes the keys from Redis: now, or before this process reads from Redis again.
     pub(super) fn forget(&self, keys: &[String]) {
         let mark = self.marker.mark();
         let marks = vec![mark.as_str(); keys.len()];
@@ -87,7 +87,7 @@ impl RedisClient {
     }
 }
 
-/// What Redis has here was checked; another one may have come in its place.
+/// Makes sure that a new connection leads to the Redis that recovery has checked, and not to one in its place.
 fn same(mut connection: RedisConnection, run_id: &str) -> Result<RedisConnection, ConnectionError> {
     match connection.run_id()? == run_id {
         true => Ok(connection),

@@ -29,19 +29,20 @@ pub(super) enum ConnectionError {
     Gibberish,
     #[error("it is not the one it was")]
     Replaced,
-    /// The connection is as good as before.
+    /// The connection can still be used.
     #[error("a key is used by somebody else")]
     Foreign,
 }
 
-/// A handshake takes more than a question: it may take so many times as long, or so long where that is more.
+/// A TLS handshake takes longer than a command: it may take this many times the timeout, but more than a second only if
+/// the timeout itself is longer.
 const HANDSHAKE: u32 = 20;
 const HANDSHAKE_AT_MOST: Duration = Duration::from_secs(1);
 
 pub(super) struct RedisConnection {
     stream: RedisSocket,
     parser: Parser,
-    /// How long each answer is waited for.
+    /// For each reply.
     timeout: Duration,
 }
 
@@ -52,7 +53,7 @@ impl RedisConnection {
         login: &Login,
         timeout: Duration,
     ) -> Result<Self, ConnectionError> {
-        // The kernel takes no time at all for no limit.
+        // To the kernel, zero means no limit.
         let timeout = timeout.max(Duration::from_micros(1));
         let socket = connect(address, timeout).map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => ConnectionError::Late(timeout),
@@ -75,13 +76,13 @@ impl RedisConnection {
         Ok(connection)
     }
 
-    /// Has later answers waited for as long as this.
+    /// Sets the timeout of later replies.
     pub(super) fn set_timeout(&mut self, timeout: Duration) -> Result<(), ConnectionError> {
         self.timeout = timeout.max(Duration::from_micros(1));
         limit(self.stream.socket(), self.timeout).map_err(ConnectionError::Lost)
     }
 
-    /// The answer, which is never an error of Redis.
+    /// Sends a command and returns the reply; an error of Redis is an `Err`.
     pub(super) fn ask(&mut self, question: &Cmd) -> Result<Value, ConnectionError> {
         let timeout = self.timeout;
         self.send(question)?;
@@ -109,13 +110,13 @@ impl RedisConnection {
         }
     }
 
-    /// Asks without waiting for the answer.
+    /// Sends a command without waiting for the reply.
     pub(super) fn send(&mut self, question: &Cmd) -> Result<(), ConnectionError> {
         let sent = self.stream.send(&question.get_packed_command());
         sent.map_err(|error| lost(error, self.timeout))
     }
 
-    /// Whether bytes have come that were decrypted and not read: the socket does not know of them.
+    /// Whether decrypted bytes wait to be read: poll(2) on the socket does not see them.
     pub(super) fn has_more(&mut self) -> bool {
         match &mut self.stream {
             RedisSocket::Plain(_) => false,
@@ -126,7 +127,7 @@ impl RedisConnection {
         }
     }
 
-    /// What each start of a Redis gives itself, and no other has.
+    /// The id that Redis generates at each start.
     pub(super) fn run_id(&mut self) -> Result<String, ConnectionError> {
         let Value::BulkString(info) = self.ask(redis::cmd("INFO").arg("server"))? else {
             return Err(ConnectionError::Gibberish);
@@ -143,7 +144,7 @@ impl RedisConnection {
                 question.arg(username);
             }
             question.arg(password);
-            // Only the code of the error: the text of some servers repeats what they were told.
+            // Only the code of the error: the text of some servers repeats the command, with the password.
             self.ask(&question).map_err(|error| match error {
                 ConnectionError::Refused(text) => ConnectionError::Login(first_word(&text)),
                 other => other,
@@ -156,7 +157,7 @@ impl RedisConnection {
     }
 }
 
-/// For who listens to what is said without a question.
+/// For messages that Redis pushes without a command.
 impl Read for RedisConnection {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.stream.read(into)
@@ -207,7 +208,7 @@ impl Read for RedisSocket {
     }
 }
 
-/// A Redis without TLS takes a handshake for the begin of a command, and waits for the rest.
+/// A Redis without TLS takes a handshake for the beginning of a command, and waits for the rest.
 fn silent(timeout: Duration) -> ConnectionError {
     let millis = timeout.as_millis();
     ConnectionError::Tls(format!(
@@ -243,13 +244,13 @@ fn shake_hands(
     Ok(StreamOwned::new(connection, socket))
 }
 
-/// Reads one answer. The socket's own limit is for one read; an answer that comes in many parts
-/// has no more time than one that comes whole.
+/// Reads one reply. The timeout of the socket is per read; the deadline here also holds for a reply that arrives in
+/// many parts.
 struct ReplyReader<'a> {
     stream: &'a mut RedisSocket,
     deadline: Instant,
     begun: bool,
-    /// Why there is no more of it: the parser keeps that to itself.
+    /// Why reading failed: the parser does not report the cause.
     failure: Option<io::Error>,
 }
 

@@ -4,7 +4,7 @@
 //! ```text
 //!   Redis --- invalidate task:7 --> the listener of this server --> KeyVersions --> copies of all workers
 //!         <-- PING, every 100 ms --
-//!         --- PONG: all before the PING has been heard -->
+//!         --- PONG: all before the PING has arrived -->
 //! ```
 //!
 //! If the listening process or Redis dies or hangs, nothing is heard. After [`LEASE_MILLIS`] of that no copy is used,
@@ -24,26 +24,27 @@ use super::client::RedisClient;
 use super::connection::{ConnectionError, RedisConnection};
 use crate::key_versions::KeyVersions;
 
-/// How long ago the last change may have been heard. A change on another server shows here after that at the latest.
+/// If nothing has been heard for this long, no copy is used. A change on another server shows here after that at the
+/// latest.
 pub(super) const LEASE_MILLIS: u64 = 500;
-/// Between two questions whether all has been heard.
+/// Between two PINGs.
 const PING: Duration = Duration::from_millis(100);
-/// Between two looks whether somebody listens.
+/// Between two checks whether a process listens.
 const LOOK: Duration = Duration::from_millis(250);
-/// For an answer of Redis. Longer than the lease: nobody waits for it.
+/// For a reply of Redis. Longer than the lease, because no request waits for it.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// The keys of which there are copies.
+/// The keys that are copied.
 const PREFIXES: [&str; 2] = ["task:", "user:"];
 
 pub(super) struct InvalidationListener {
     pub(super) client: Arc<RedisClient>,
     pub(super) versions: KeyVersions,
-    /// No other process of this server has it.
+    /// Unique among the processes of this server.
     pub(super) process: u64,
 }
 
 impl InvalidationListener {
-    /// Until the cache is gone, or Redis says that it does not know how.
+    /// Runs until the cache is gone, or Redis refuses tracking.
     pub(super) fn run(self) {
         while self.client.breaker.pause(LOOK) {
             if !self.versions.become_listener(self.process, LEASE_MILLIS) {
@@ -63,7 +64,7 @@ impl InvalidationListener {
         }
     }
 
-    /// Until another process does; not at all while Redis is not used.
+    /// Listens until another process does. Returns at once while Redis is not used.
     fn listen(&self) -> Result<(), ConnectionError> {
         let Some((address, run_id)) = self.client.breaker.home() else {
             return Ok(());
@@ -79,7 +80,7 @@ impl InvalidationListener {
             tracking.arg("PREFIX").arg(prefix);
         }
         connection.ask(&tracking)?;
-        // What changed before now, nobody has heard.
+        // No process has heard what changed before now.
         self.versions.all_changed();
         let mut stream = PushStream::new(connection);
         let mut due = Instant::now();
@@ -98,7 +99,7 @@ impl InvalidationListener {
         }
     }
 
-    /// Passes on what Redis says without being asked.
+    /// Handles an invalidation that Redis pushes.
     fn hear(&self, value: Value) {
         let Value::Push {
             kind: PushKind::Invalidate,
@@ -127,13 +128,13 @@ impl InvalidationListener {
     }
 }
 
-/// The key that a name in Redis is made of; of another store's too, which costs a question.
+/// The key in a name in Redis. Names of other stores count too, which costs no more than a command.
 fn key_of(name: &str) -> &str {
     name.rsplit_once(':').map_or(name, |(key, _)| key)
 }
 
-/// A connection that says things of itself. Its parser is fed a byte at a time, so that it holds no value
-/// back that has come with another.
+/// A connection with pushed messages. Its parser gets one byte at a time, so that it does not hold back a value that
+/// arrived with another.
 struct PushStream {
     parser: Parser,
     bytes: BufReader<RedisConnection>,
@@ -147,7 +148,7 @@ impl PushStream {
         }
     }
 
-    /// Asks, and hears what comes before the answer.
+    /// Sends a PING, and handles the messages that come before its reply.
     fn ping(&mut self, mut hear: impl FnMut(Value)) -> Result<(), ConnectionError> {
         self.bytes.get_mut().send(&redis::cmd("PING"))?;
         loop {
@@ -159,7 +160,7 @@ impl PushStream {
         }
     }
 
-    /// Whether something comes within the time.
+    /// Whether something arrives within `timeout`.
     fn is_ready(&mut self, timeout: Duration) -> bool {
         if !self.bytes.buffer().is_empty() || self.bytes.get_mut().has_more() {
             return true;
@@ -186,7 +187,7 @@ impl PushStream {
 
 struct ByteReader<'a> {
     bytes: &'a mut BufReader<RedisConnection>,
-    /// The parser keeps to itself why there is no more.
+    /// Why reading failed: the parser does not report the cause.
     failure: &'a mut Option<std::io::Error>,
 }
 

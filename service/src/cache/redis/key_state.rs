@@ -25,14 +25,14 @@ const RESERVED: Duration = Duration::from_secs(10);
 /// How long a change may take to commit. Beyond the deadline of any request.
 const MARKED: Duration = Duration::from_secs(60);
 
-/// What was found under a key.
+/// The state of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum KeyState {
     Nothing,
     Body(Vec<u8>),
-    /// Somebody reads it from the store.
+    /// A reader has reserved it, and reads from the store.
     Reserved,
-    /// Somebody changes it, or it is none of ours.
+    /// A change has announced it, or the value is not ours.
     Shut,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn read(key: &str) -> Cmd {
     command
 }
 
-/// Answers what the key holds; nothing when it holds the token from now on.
+/// Replies with what the key holds; with nothing if it holds the token from now on.
 pub(super) fn reserve(key: &str, token: &str) -> Cmd {
     script(RESERVE, &[key], &[token, &millis(RESERVED)])
 }
@@ -75,12 +75,12 @@ pub(super) fn announce(keys: &[String], mark: &str) -> Cmd {
     script(ANNOUNCE, keys, &[mark, &millis(MARKED)])
 }
 
-/// Takes from each key its mark off, and what is under it away unless there are marks of others.
+/// Removes from each key its mark, and the whole value unless other marks remain.
 pub(super) fn forget<K: AsRef<str>>(keys: &[K], marks: &[&str]) -> Cmd {
     script(FORGET, keys, marks)
 }
 
-/// Notes that the store of this `space` is in use; answers the time, and who else has done so lately.
+/// Notes that the store of this `space` is in use. Replies with the time, and all stores noted lately.
 pub(super) fn sign(space: &str, store: &str) -> Cmd {
     script(SIGN, &["oxicorn:stores"], &[&format!("{space} {store}")])
 }
@@ -150,7 +150,7 @@ fn script<K: AsRef<str>>(text: &str, keys: &[K], arguments: &[&str]) -> Cmd {
     command
 }
 
-/// At least one: Redis takes no less.
+/// At least one: Redis refuses zero.
 fn millis(duration: Duration) -> String {
     duration.as_millis().max(1).to_string()
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Makes the names of one process.
+/// Makes the tokens and marks of one process.
 #[derive(Debug)]
 pub(super) struct Marker {
     process: u64,
@@ -30,7 +30,7 @@ impl Marker {
     }
 
     /// The mark of this thread. A change is announced and settled by one thread, which makes one
-    /// change at a time. All marks are of one length: none is a part of another.
+    /// change at a time. All marks have the same length, so that none is a part of another.
     pub(super) fn mark(&self) -> String {
         let thread = THREAD.with(|it| *it);
         format!("!{:016x}{thread:016x}", self.process)

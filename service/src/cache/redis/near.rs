@@ -61,12 +61,12 @@ impl NearCache {
         good.then_some(copy.body)
     }
 
-    /// To be taken before Redis is asked.
+    /// Must be called before the command is sent to Redis.
     pub(super) fn version(&self, key: &str) -> KeyVersion {
         self.versions.of_key(key)
     }
 
-    /// Keeps what Redis has answered. A session ends to the second, and Redis alone says when.
+    /// Keeps a body from Redis. Not that of a session: it expires to the second, and only Redis knows when.
     pub(super) fn keep(&self, key: &str, version: KeyVersion, body: &SharedBody) {
         let kept = self.is_on() && !key.starts_with("session:");
         if kept && self.versions.are_current(LEASE_MILLIS) {
@@ -79,7 +79,7 @@ impl NearCache {
         }
     }
 
-    /// Says that the keys are about to change, or have.
+    /// Invalidates the copies of keys that are about to change, or have changed.
     pub(super) fn spoil(&self, keys: &[String]) {
         keys.iter().for_each(|key| self.versions.changed(key));
     }

@@ -9,15 +9,16 @@ use redis::Value;
 use super::client::RedisClient;
 use super::key_state;
 
-/// Seconds after which a store counts as another's, and not as what this one was before its database was started again.
+/// A name that is still noted after so many seconds belongs to another store. Before, it may be this store's own name
+/// from before a restart of its database.
 const GRACE: i64 = 5;
 
 #[derive(Debug)]
 pub(super) struct Neighbours {
-    /// Another process of this server warns.
+    /// Another process of this server logs the warning.
     is_quiet: bool,
     space: String,
-    /// When this store began to be called so, by the clock of Redis.
+    /// Since when this store has this name, by the clock of Redis.
     since: i64,
     told: HashSet<String>,
 }
@@ -32,7 +33,7 @@ impl Neighbours {
         }
     }
 
-    /// Says that the store is in use, and looks who else has said so.
+    /// Notes in Redis that the store is in use, and looks for other stores.
     pub(super) fn look(&mut self, client: &RedisClient, store: &str) {
         let space = client.space();
         let Some(answer) = client.ask(&key_state::sign(&space, store)) else {
@@ -61,7 +62,7 @@ impl Neighbours {
     }
 }
 
-/// The time of Redis, and the signs with their times.
+/// The time of Redis, and the noted stores with their times.
 fn read(answer: Value) -> Option<(i64, Vec<(String, i64)>)> {
     let text = |value: &Value| match value {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),

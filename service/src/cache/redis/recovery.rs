@@ -22,11 +22,11 @@ use crate::store::{Store, StoreError};
 
 /// Between two attempts to find Redis.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Between two looks for keys that another process could not tell.
+/// Between two looks for keys that another process could not invalidate.
 const LOOK: Duration = Duration::from_secs(1);
-/// For what no request waits for.
+/// For commands that no request waits for.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Keys told in one command: Redis does nothing else meanwhile.
+/// Keys per command: Redis does nothing else meanwhile.
 const BATCH: usize = 500;
 /// The key that says which start of Redis the keys of this store were last checked for.
 const CHECKED: &str = "oxicorn:run_id";
@@ -50,7 +50,7 @@ enum RecoveryError {
 }
 
 impl Recovery {
-    /// Until the cache or the store is gone.
+    /// Runs until the cache or the store is gone.
     pub(super) fn run(mut self) {
         let client = Arc::clone(&self.client);
         let breaker = &client.breaker;
@@ -60,7 +60,7 @@ impl Recovery {
                 return;
             };
             if !breaker.is_open() {
-                // The next look will find what this one cannot.
+                // The next look tries again.
                 let _ = self.look(&*store);
                 continue;
             }
@@ -92,11 +92,11 @@ impl Recovery {
     fn recover(&self, store: &dyn Store) -> Result<(), RecoveryError> {
         let (address, mut connection) = self.find()?;
         if self.client.set_space(&store.identity()?) {
-            // Copies are called as they were.
+            // Copies carry no identity: drop them all.
             self.versions.all_changed();
         }
         let mark_of_check = self.client.name(CHECKED);
-        // As fast as a request needs it, or not at all.
+        // Redis must reply as fast as requests need it; otherwise the breaker stays open.
         connection.set_timeout(self.client.timeout)?;
         let run_id = connection.run_id()?;
         let checked = connection.ask(&key_state::read(&mark_of_check))?;
@@ -104,7 +104,7 @@ impl Recovery {
         if checked != Value::BulkString(run_id.clone().into_bytes()) {
             self.purge(&mut connection)?;
         }
-        // In any case: a Redis that takes nothing new is of no use.
+        // Always write: a Redis that accepts no writes is of no use.
         connection.ask(redis::cmd("SET").arg(&mark_of_check).arg(&run_id))?;
         self.drain(store, |keys| {
             self.tell(&mut connection, keys)?;
@@ -135,7 +135,7 @@ impl Recovery {
         )))
     }
 
-    /// Forgets all that is ours: it may be from before changes that this Redis has not seen.
+    /// Removes all keys of this store: they may be older than changes that this Redis has not seen.
     fn purge(&self, connection: &mut RedisConnection) -> Result<(), ConnectionError> {
         let mut cursor = b"0".to_vec();
         loop {
@@ -151,7 +151,7 @@ impl Recovery {
         }
     }
 
-    /// Tells what changes of this process have spoiled.
+    /// Sends the pending invalidations of this process.
     fn flush_pending(&self, connection: &mut RedisConnection) -> Result<(), ConnectionError> {
         let pending = self.client.breaker.take_pending();
         let flushed = self.flush(connection, &pending);
@@ -201,7 +201,7 @@ impl Recovery {
 
     fn look(&mut self, store: &dyn Store) -> Result<(), RecoveryError> {
         if *store.identity()? != *self.client.space() {
-            // To be known by another name before anybody reads.
+            // Recovery has to set the new identity before any request reads.
             self.client.breaker.trip();
             return Ok(());
         }
@@ -216,7 +216,7 @@ impl Recovery {
         Ok(())
     }
 
-    /// Has the keys told that processes have written down, and strikes them off.
+    /// Invalidates the keys that processes have written to the store, and removes them there.
     fn drain(
         &self,
         store: &dyn Store,
@@ -229,7 +229,7 @@ impl Recovery {
             }
             tell(&keys)?;
             store.remove_stale_keys(&keys)?;
-            // A change that found its key there did not write it down again.
+            // A change that found its key there did not write it again.
             tell(&keys)?;
         }
     }

@@ -54,7 +54,7 @@ impl Server {
         command.query(&mut connection).expect("an answer")
     }
 
-    /// Hangs it; it neither answers nor goes away.
+    /// Hangs it: it neither replies nor closes connections.
     pub(super) fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
@@ -68,7 +68,7 @@ impl Server {
         self.process.wait().expect("a process");
     }
 
-    /// With what it has saved.
+    /// Starts with the data that it has saved.
     pub(super) fn start_again(&mut self) {
         self.process = launch(&self.folder, &self.options);
         self.wait();
@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-/// Also when it asks for a password first; not while it loads what it has saved.
+/// Also if it wants a password first; not while it loads its saved data.
 fn answers(mut connection: redis::Connection) -> bool {
     let answer = redis::cmd("PING").exec(&mut connection);
     match answer {
@@ -121,7 +121,7 @@ fn launch(folder: &TempDir, options: &[String]) -> Child {
         .expect("redis-server, which scripts/install-deps gets")
 }
 
-/// What the processes of one server have in common: the database and the Redis.
+/// The database and the Redis that the processes of one server share.
 #[derive(Debug)]
 pub(super) struct Ground {
     pub(super) server: Server,
@@ -155,7 +155,7 @@ impl Ground {
         }
     }
 
-    /// What a task is called in Redis.
+    /// The name of a task in Redis.
     pub(super) fn place(&self, id: TaskId) -> String {
         self.name(&key(id))
     }
@@ -169,7 +169,7 @@ impl Ground {
         self.shared_memory = testing::shared_memory();
     }
 
-    /// The listener is somebody who hears nothing and says that there was nothing to hear.
+    /// Plays a listener that has heard everything, although nothing listens.
     pub(super) fn deafen(&self) {
         let (process, versions) = (u64::MAX, KeyVersions::of(&self.context()));
         assert!(versions.become_listener(process, 0) && versions.heard(process, u64::MAX));
@@ -215,7 +215,7 @@ impl Ground {
     }
 }
 
-/// A worker or a runner, as far as its cache is concerned.
+/// The cache of a worker or a runner.
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) cache: Arc<RedisCache>,
@@ -236,7 +236,7 @@ impl Process {
         self.status_by(id, || {})
     }
 
-    /// With something that happens after the store was asked, if it is.
+    /// Runs `meanwhile` after the store was read, if it is read.
     pub(super) fn status_by(&self, id: TaskId, then: impl Fn()) -> String {
         let body = self.cache.read_through(&key(id), &mut || {
             let made = made(&*self.store, id)?;
@@ -246,7 +246,7 @@ impl Process {
         status_in(body)
     }
 
-    /// Whether the answer comes from Redis.
+    /// Whether the body comes from Redis.
     pub(super) fn remembers(&self, id: TaskId) -> bool {
         let asked = std::cell::Cell::new(false);
         self.status_by(id, || asked.set(true));

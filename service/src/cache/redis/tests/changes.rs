@@ -11,7 +11,7 @@ use crate::model::{TaskId, Timestamp};
 use crate::store::testing;
 use crate::store::{self, PoolShape};
 
-/// Has `reader` ask the store, and `writer` change it before the answer can be kept.
+/// Has `reader` read from the store, and `writer` change it before the body can be kept.
 fn overtaken(reader: &Process, writer: &Process, id: TaskId) {
     let (asked, when_asked) = channel();
     let (changed, when_changed) = channel();
@@ -109,7 +109,7 @@ fn a_change_frees_its_keys_for_the_next_reader() {
     assert_eq!(process.status(id), "cancelled");
 }
 
-/// Whether a process that changes something ever shows it the old form, when Redis hangs.
+/// Whether a process that changes an object ever returns its old form while Redis hangs.
 fn hung_at(step: &str) {
     let mut ground = Ground::new();
     ServiceSettings::of_mut(&mut ground.settings).redis_timeout = Duration::from_millis(50);
@@ -132,7 +132,7 @@ fn hung_at(step: &str) {
             ground.server.pause();
             writer.cache.settle(&keys);
         }
-        // Announced while it hangs, committed when all seems well again.
+        // Announced while Redis hangs, committed when it works again.
         "commit" => {
             ground.server.pause();
             assert!(!writer.cache.announce(&keys) && !writer.cache.is_up());

@@ -7,7 +7,7 @@ use redis::cmd;
 use super::super::testing::{Ground, Process, key, until};
 use super::super::*;
 
-/// Redis as many workers of one server have it, with copies.
+/// Several workers of one server over one Redis, with copies.
 fn ground() -> Ground {
     let mut ground = Ground::new();
     ServiceSettings::of_mut(&mut ground.settings).near_cache_ttl = Duration::from_secs(600);
@@ -27,7 +27,7 @@ fn questions(ground: &Ground, step: impl FnOnce()) -> u64 {
     count() - before
 }
 
-/// Reads until it is answered from a copy.
+/// Reads until the body comes from a copy.
 fn wait_copied(ground: &Ground, process: &Process, id: i64) {
     until("there is a copy", || {
         questions(ground, || {
@@ -75,7 +75,7 @@ fn a_change_of_one_worker_needs_no_ear_to_be_seen_by_another() {
     one.cancel(id);
     assert_eq!(two.status(id), "cancelled");
     assert_eq!(one.status(id), "cancelled");
-    // And before it is committed: afterwards somebody could have read the copy still.
+    // Before the commit: after it, a reader could still have used the copy.
     assert!(two.cache.near.find(&key(other)).is_some());
     assert!(one.cache.announce(&[key(other)]));
     assert!(two.cache.near.find(&key(other)).is_none());
@@ -94,7 +94,7 @@ fn a_change_of_another_server_is_heard() {
         elsewhere.cancel(id);
         until("it is heard", || here.status(id) == "cancelled");
     }
-    // And whatever else takes a key away: all of them, or one.
+    // Also after anything else that removes a key: all of them, or one.
     let id = ground.add_task();
     for step in [cmd("FLUSHALL"), cmd("DEL").arg(ground.place(id)).clone()] {
         wait_copied(&ground, &here, id);

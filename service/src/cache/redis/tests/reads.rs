@@ -1,4 +1,4 @@
-//! What readers find and leave behind.
+//! What readers find in Redis, and what they leave there.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
