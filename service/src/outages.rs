@@ -7,7 +7,7 @@ use oxicorn_common::{SharedMemory, WorkerContext};
 
 use super::shared_words::OUTAGES;
 
-/// What the service may lose while it runs.
+/// The backends that may fail while the service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
     Store = 0,
@@ -45,7 +45,7 @@ impl Outages {
 
 #[cfg(test)]
 impl Outages {
-    /// Of a server that has just begun.
+    /// The outages of a new server.
     pub(crate) fn new() -> Self {
         Self(SharedMemory::new(super::shared_words::WORDS).expect("memory"))
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::model::Status;
 use super::store::StoreError;
 
-/// One thing that is wrong with a body or a query.
+/// One error in a body or a query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct FieldProblem {
     pub(crate) field: String,
@@ -54,7 +54,7 @@ struct ProblemBody<'a> {
 }
 
 impl Problem {
-    /// One thing that is wrong with the body, and that only the store could tell.
+    /// One error in the body that only the store could find.
     pub(crate) fn field(field: &str, problem: &str) -> Self {
         let problem = FieldProblem {
             field: field.to_owned(),
@@ -82,7 +82,7 @@ impl Problem {
         }
     }
 
-    /// The answer to this call. What is our fault is told in the log.
+    /// The response to this call. Faults of the service are logged.
     pub(crate) fn into_response(self, method: &str, path: &str) -> Response {
         match &self {
             Self::Internal(cause) => {
@@ -105,7 +105,7 @@ impl Problem {
             message: self.to_string(),
             problems,
         };
-        // Texts and lists of texts: there is nothing that JSON could not hold.
+        // Texts and lists of texts, which can always be written as JSON.
         let response = Response::json(status, serde_json::to_vec(&body).unwrap_or_default());
         match self {
             Self::MethodNotAllowed { allow } => response.field("Allow", allow),
@@ -133,7 +133,7 @@ impl From<StoreError> for Problem {
 }
 
 impl From<serde_json::Error> for Problem {
-    /// An answer that cannot be written down: a body that cannot be read is made by hand.
+    /// A response that cannot be written as JSON. Bodies that cannot be read do not come this way.
     fn from(error: serde_json::Error) -> Self {
         Self::Internal(error.into())
     }
@@ -154,7 +154,7 @@ mod tests {
             ),
             (StoreError::Lost(anyhow::anyhow!("closed")), 503, Some("5")),
             (StoreError::NoChanges("full".to_owned()), 503, Some("5")),
-            // To come back might do it twice.
+            // No `Retry-After`: a second attempt might do it twice.
             (StoreError::Unknown(anyhow::anyhow!("closed")), 500, None),
         ] {
             let response = Problem::from(error).into_response("GET", "/");

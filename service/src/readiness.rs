@@ -16,7 +16,7 @@ use super::outages::{Backend, Outages};
 use super::settings::ServiceSettings;
 use super::store::Store;
 
-/// Balancers give up after a few seconds: a store that hangs is to be told before.
+/// Balancers give up after a few seconds: a store that hangs has to be reported earlier.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Readiness {
     cache: Arc<dyn Cache>,
     outages: Outages,
     events: &'static str,
-    /// The store is being asked.
+    /// A check of the store is under way.
     asking: Arc<AtomicBool>,
 }
 
@@ -65,7 +65,7 @@ impl Readiness {
         }
     }
 
-    /// Asks the store; what the cache and the relay know of themselves is good enough.
+    /// Checks the store. For the cache and the events, the state that they last saw is good enough.
     pub(crate) fn answer(&self) -> serde_json::Result<Response> {
         let is_ready = self.store_answers();
         let (status, text) = match is_ready {
@@ -97,7 +97,7 @@ impl Readiness {
         let started = asker.spawn(move || {
             let answers = store.ping().is_ok();
             asking.store(false, Ordering::Release);
-            // Who asked may have given up.
+            // The request may have given up.
             let _ = tell.send(answers);
         });
         match started {
@@ -109,7 +109,7 @@ impl Readiness {
         }
     }
 
-    /// A store that has just been asked and answers soon is there.
+    /// Waits for the check of another request to end, and takes its result.
     fn wait_for_other(&self) -> bool {
         const LOOK: Duration = Duration::from_millis(10);
         let looks = TIMEOUT.as_millis() / LOOK.as_millis();

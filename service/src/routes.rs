@@ -6,7 +6,7 @@ use super::problem::Problem;
 
 const PREFIX: &str = "/api/v1/eventstreammonitor";
 
-/// What a path names.
+/// The resource that a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Resource {
     Health,
@@ -20,12 +20,12 @@ enum Resource {
     Session,
 }
 
-/// What is to be done.
+/// A call of the API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Call {
     Health,
     Ready,
-    /// `OPTIONS`: which methods there are.
+    /// `OPTIONS`: the methods of a resource.
     Options(&'static str),
     CreateTask,
     ListTasks,

@@ -61,11 +61,12 @@ pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
 /// What does the work: [`work::perform`], except under test.
 type Perform = dyn Fn(&Assignment<'_>, &mut NoteProgress<'_>) -> Result<Value, WorkError> + Send;
 
-/// Where tasks are done, one after the other.
+/// Does tasks, one after the other.
 struct TaskRunner {
     store: Arc<dyn Store>,
     perform: Box<Perform>,
-    /// Rung by who creates tasks and heard by us; with Kafka heard by the relay, and rung by us too.
+    /// Workers ring it when they create tasks, and this runner waits for it. With Kafka the relay waits for it, and
+    /// this runner rings it too.
     bell: Bell,
 }
 
@@ -91,7 +92,7 @@ impl TaskRunner {
         }
     }
 
-    /// Works until nothing is due; returns how long until something may be.
+    /// Works until no task is due; returns how long until one may be.
     fn round(&self, stop: &Stop) -> Result<Duration, StoreError> {
         while !stop.requested() {
             let Some(lease) = self.store.take_task(Now::Store, Duration::ZERO)? else {
@@ -146,7 +147,7 @@ impl TaskRunner {
                 false => Err(WorkError::Abandoned),
             }
         };
-        // The panic hook has written down where it was.
+        // The panic hook has logged the place.
         catch_unwind(AssertUnwindSafe(|| {
             (self.perform)(&assignment, &mut progress)
         }))
@@ -154,7 +155,7 @@ impl TaskRunner {
     }
 }
 
-/// Tells once that the store fails, and once that it does no more.
+/// Logs once that the store fails, and once that it works again.
 #[derive(Debug, Default)]
 struct FailureLog(bool);
 
@@ -217,7 +218,7 @@ mod tests {
         store.task(id).expect("no error").expect("a task")
     }
 
-    /// Makes every attempt there is, however long each is put off.
+    /// Makes all attempts, without the pauses between them.
     fn exhaust(task_runner: &TaskRunner) -> u32 {
         let mut attempts = 0;
         loop {

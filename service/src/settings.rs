@@ -44,13 +44,13 @@ pub(crate) struct ServiceSettings {
 }
 
 impl ServiceSettings {
-    /// Those that the server has read for the service.
+    /// The values that the server has read for the service.
     pub(crate) fn of(settings: &Settings) -> &Self {
         let own = settings.application_values.get();
         own.expect("the server reads the settings of the application that it serves")
     }
 
-    /// Those in `settings`, for a row to fill.
+    /// The values in `settings`, for a row to fill.
     pub(crate) fn of_mut(settings: &mut Settings) -> &mut Self {
         settings.application_values.get_mut()
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// How many words there are.
 pub(crate) const WORDS: usize = KEY_VERSIONS.end;
 
-/// [`crate::outages`]: a word per backend.
+/// [`crate::outages`]: one word per backend.
 pub(crate) const OUTAGES: Range<usize> = 0..3;
 
 /// [`crate::key_versions`]: its counters, and three words of its own.

@@ -14,7 +14,7 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
 };
 
-/// What a server has to prove.
+/// Which server is accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Trust {
     NoTls,
@@ -22,7 +22,7 @@ pub(crate) enum Trust {
     Anybody {
         required: bool,
     },
-    /// A certificate of an authority: one of the file, or one that the system trusts.
+    /// A server with a certificate of an authority: one of the file, or one that the system trusts.
     Authority {
         root: Option<PathBuf>,
         checks_name: bool,
@@ -33,7 +33,7 @@ impl Trust {
     pub(crate) fn new(sslmode: &str, root: Option<PathBuf>) -> Option<Self> {
         Some(match sslmode {
             "disable" => Self::NoTls,
-            // libpq would try without TLS first: to try with TLS first allows no less.
+            // libpq would try without TLS first. Trying with TLS first accepts the same servers.
             "allow" | "prefer" => Self::Anybody { required: false },
             // With an authority named, libpq verifies it (its manual, section 34.19.1).
             "require" if root.is_none() => Self::Anybody { required: true },
@@ -49,7 +49,7 @@ impl Trust {
         })
     }
 
-    /// `setting` is where it was said, for messages.
+    /// `setting` is the name of the setting, for messages.
     pub(crate) fn client_config(&self, setting: &str) -> anyhow::Result<ClientConfig> {
         let provider = Arc::new(ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match self {
@@ -111,7 +111,7 @@ fn roots(file: Option<&Path>, setting: &str) -> anyhow::Result<RootCertStore> {
     Ok(store)
 }
 
-/// Takes any certificate, or any that the authority vouches for, whatever name it is for.
+/// Accepts any certificate, or any of the authority, for any name.
 #[derive(Debug)]
 struct LenientVerifier {
     provider: Arc<CryptoProvider>,

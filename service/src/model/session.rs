@@ -15,7 +15,7 @@ pub(crate) struct Session {
     pub(crate) expires_at: Timestamp,
 }
 
-/// 128 bits from the system, in hexadecimal.
+/// 128 bits from the system's random generator, in hexadecimal.
 pub(crate) fn new_session_id() -> Result<String, getrandom::Error> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits)?;

@@ -24,12 +24,12 @@ impl StoredJson {
         serde_json::from_str(self.0.get())
     }
 
-    /// Nothing where it is no object.
+    /// `None` if it is not an object.
     pub(crate) fn object(raw: Box<RawValue>) -> Option<Self> {
         raw.get().starts_with('{').then_some(Self(raw))
     }
 
-    /// The fields of these names; nothing where it is no object.
+    /// The fields with these names; `None` if it is not an object.
     pub(crate) fn fields(&self, names: &[&str]) -> serde_json::Result<Option<JsonFields>> {
         fields(self.0.get().as_bytes(), names)
     }
@@ -48,13 +48,13 @@ impl PartialEq for StoredJson {
     }
 }
 
-/// Whether it is one JSON value, of which every part could be read: strings are text, numbers are in range, and nothing is too
+/// Whether it is one JSON value with valid parts: strings are text, numbers are in range, and nothing is nested too
 /// deep.
 pub(crate) fn check(text: &[u8]) -> serde_json::Result<()> {
     serde_json::from_slice::<Checked>(text).map(|_| ())
 }
 
-/// The fields of these names, of which the last of several counts; nothing where it is no object.
+/// The fields with these names; the last of several counts. `None` if it is not an object.
 pub(crate) fn fields(text: &[u8], names: &[&str]) -> serde_json::Result<Option<JsonFields>> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let found = Named(names).deserialize(&mut deserializer)?;
@@ -62,10 +62,10 @@ pub(crate) fn fields(text: &[u8], names: &[&str]) -> serde_json::Result<Option<J
     Ok(found)
 }
 
-/// A value without letters, digits and branches: the type of a scalar refuses it as it would a tree.
+/// Stands for a list or an object: the type of a scalar refuses it as it would refuse the whole tree.
 pub(crate) const NO_SCALAR: &str = "[]";
 
-/// The text of a field, where it may be a scalar.
+/// The text of a field, if it may be a scalar.
 pub(crate) fn scalar(raw: &RawValue) -> &str {
     match raw.get().starts_with(['[', '{']) {
         true => NO_SCALAR,

@@ -10,7 +10,7 @@ use super::{StoredJson, Timestamp};
 /// Counts from 1000.
 pub(crate) type TaskId = i64;
 
-/// What kind of work it is.
+/// The kind of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum TaskType {
@@ -22,7 +22,7 @@ pub(crate) enum TaskType {
     ImageProcessing,
 }
 
-/// Which of two waiting tasks is done first.
+/// The more urgent of two waiting tasks is done first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Priority {
@@ -33,7 +33,7 @@ pub(crate) enum Priority {
     Critical,
 }
 
-/// How far it has come. The last three are final.
+/// The state of a task. The last three are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Status {
@@ -116,7 +116,7 @@ impl<'de> Deserialize<'de> for Status {
     }
 }
 
-/// Reads a name; the error is for the client, who need not know what we call an enum.
+/// Reads a name. The error is for the client, so it does not name the enum.
 fn one_of<'de, T: Copy, D: Deserializer<'de>>(
     deserializer: D,
     all: &[T],
@@ -130,13 +130,13 @@ fn one_of<'de, T: Copy, D: Deserializer<'de>>(
     })
 }
 
-/// Whom a task is for: a number or a name, kept as the JSON scalar that the client sent.
+/// The user of a task: a number or a name, kept as the JSON scalar that the client sent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub(crate) struct UserRef(Value);
 
 impl UserRef {
-    /// As the store keeps it: `7` or `"anna"`, quotes included.
+    /// The form in the store: `7` or `"anna"`, quotes included.
     pub(crate) fn to_stored(&self) -> String {
         self.0.to_string()
     }
@@ -223,8 +223,8 @@ pub(crate) struct Task {
     pub(crate) updated_at: Timestamp,
 }
 
-/// How a task went, for reports and exports. What went in and what came out is not there: either
-/// may be megabytes, and the result of an export would hold the results of all exports before it.
+/// A task as reports and exports see it, without parameters and result: either may have megabytes, and the result of an
+/// export would contain the results of all exports before it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct TaskRecord {
@@ -238,11 +238,11 @@ pub(crate) struct TaskRecord {
     pub(crate) updated_at: Timestamp,
 }
 
-/// Which tasks a list is to have; nothing set is all.
+/// Selects the tasks of a list; by default all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct TaskFilter {
     pub(crate) status: Option<Status>,
     pub(crate) task_type: Option<TaskType>,
-    /// As [`UserRef::stored_forms`] has it.
+    /// From [`UserRef::stored_forms`].
     pub(crate) user_id: Option<[String; 2]>,
 }

@@ -34,7 +34,7 @@ impl Serialize for Timestamp {
     }
 }
 
-/// So much later.
+/// Adds a duration.
 pub(crate) fn after(moment: Timestamp, wait: Duration) -> Timestamp {
     let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
     Timestamp(moment.0.saturating_add(wait))

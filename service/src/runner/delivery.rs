@@ -12,15 +12,15 @@ use crate::model::TaskId;
 use crate::outages::{Backend, Outages};
 use crate::store::{Now, StoreError};
 
-/// How many messages are taken at once, so that the most urgent of them is done first.
+/// How many messages are taken at once. The most urgent of them is done first.
 const BATCH: usize = 16;
 const TIMEOUT: Duration = Duration::from_millis(250);
-/// How often the store is asked for what no message brings: further attempts, what dead runners left.
+/// How often the store is checked for tasks without a message: further attempts, and tasks of dead runners.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
-/// A task is looked for in the store when its message is so late.
+/// If the message of a task is this late, the task is looked for in the store.
 const LATE: Duration = Duration::from_secs(5);
 
-/// Where a runner hears of tasks.
+/// The events of a runner, and whether Kafka is down.
 #[derive(Debug)]
 pub(super) struct KafkaDelivery {
     pub(super) feed: Feed,
@@ -28,11 +28,11 @@ pub(super) struct KafkaDelivery {
 }
 
 impl TaskRunner {
-    /// Does what is delivered, and what the store has besides, until told to stop.
+    /// Does the delivered tasks, and those without a message, until told to stop.
     pub(super) fn follow(&self, delivery: &KafkaDelivery, stop: &Stop) {
         let mut trouble = FailureLog::default();
         let mut look_at = Instant::now();
-        // Messages whose work is not known to be done.
+        // Messages whose work may not be done yet.
         let mut held = Vec::new();
         while !stop.requested() {
             let down = delivery.outages.is_down(Backend::Events);
@@ -66,8 +66,7 @@ impl TaskRunner {
         }
     }
 
-    /// Does the tasks of these messages, the most urgent first. False when it was told to stop before
-    /// the last.
+    /// Does the tasks of these messages, the most urgent first. False if it was told to stop before the last.
     fn deliver(&self, messages: &[KafkaMessage], stop: &Stop) -> Result<bool, StoreError> {
         for id in most_urgent_first(messages) {
             if stop.requested() {
@@ -81,7 +80,7 @@ impl TaskRunner {
         Ok(true)
     }
 
-    /// Does what no message has brought. While Kafka is down, that is everything.
+    /// Does the tasks without a message. While Kafka is down, that is all of them.
     fn catch_up(&self, down: bool, stop: &Stop) -> Result<(), StoreError> {
         let late = if down { Duration::ZERO } else { LATE };
         while !stop.requested() {
@@ -95,7 +94,7 @@ impl TaskRunner {
     }
 }
 
-/// The tasks that these messages say were created.
+/// The tasks whose creation these messages report.
 fn most_urgent_first(messages: &[KafkaMessage]) -> Vec<TaskId> {
     let mut notices: Vec<Notice> = messages
         .iter()

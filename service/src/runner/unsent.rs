@@ -7,20 +7,20 @@ use log::{info, warn};
 
 use crate::store::{Store, StoreError};
 
-/// How long events are kept where no server has ever had a broker.
+/// How long events are kept if no server has ever had a broker.
 const KEPT: Duration = Duration::from_secs(3600);
-/// Dropped in one transaction.
+/// Events dropped per transaction.
 const BATCH: usize = 1_000;
-/// How often old events are looked for.
+/// How often the runner looks for old events.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often it is told that some were dropped.
+/// How often dropped events are logged.
 const TELL: Duration = Duration::from_secs(3600);
 
 #[derive(Debug, Default)]
 pub(super) struct UnsentEvents {
     looked: Option<Instant>,
     told: Option<Instant>,
-    /// Dropped, and not told yet.
+    /// Dropped, and not logged yet.
     dropped: usize,
 }
 

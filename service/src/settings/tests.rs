@@ -27,7 +27,7 @@ fn load(arguments: &[&str], environment: &[(&str, &str)]) -> Loaded {
     Settings::load(&source(&arguments, environment)).expect("good settings")
 }
 
-/// A text other than the default that each row reads.
+/// A text per row that it accepts and that is not its default.
 fn sample(row: &Setting) -> &'static str {
     match row.name {
         "redis_url" => "redis://cache:6380/3",

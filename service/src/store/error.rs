@@ -16,7 +16,7 @@ pub(crate) enum StoreError {
     /// The connection was lost while the change was being committed.
     #[error("the connection to the database was lost; the change may have been made or not")]
     Unknown(#[source] anyhow::Error),
-    /// Another change got in the way; the server has undone this one.
+    /// A concurrent change conflicted; the server has rolled this one back.
     #[error("another change got in the way")]
     Conflict(#[source] anyhow::Error),
     #[error("the database failed")]
@@ -24,7 +24,7 @@ pub(crate) enum StoreError {
     /// Another user has the value of this field.
     #[error("{0} is taken")]
     Taken(&'static str),
-    /// It can be read, and takes no changes for now; why.
+    /// It can be read, but accepts no changes for now; with the reason.
     #[error("the database takes no changes: {0}")]
     NoChanges(String),
     /// A text has a character that the database cannot hold.
@@ -32,7 +32,7 @@ pub(crate) enum StoreError {
     Text,
     #[error("the database failed")]
     Sqlite(#[source] rusqlite::Error),
-    /// As [`StoreError::Sqlite`], of a file that is known.
+    /// As [`StoreError::Sqlite`], with the file.
     #[error("the database in {path} failed")]
     File {
         path: String,

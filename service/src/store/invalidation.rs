@@ -15,19 +15,19 @@ use std::fmt;
 
 use super::StoreError;
 
-/// Hears of the keys that a change spoils. A cache. One thread announces a change and settles it,
-/// and makes no other in between.
+/// Implemented by caches, which are told which keys a change invalidates. One thread announces a change and settles it,
+/// and makes no other change in between.
 pub(crate) trait Invalidate: fmt::Debug + Send + Sync {
-    /// Before the commit: until [`Invalidate::settle`], nobody keeps what was read under these
-    /// keys. False when that cannot be made sure: then the change itself writes them down
-    /// (`Store::stale_keys`), for whoever reaches the cache first.
+    /// Before the commit: until [`Invalidate::settle`], no cache keeps a body read under these keys. False if that
+    /// cannot be ensured: then the change itself stores the keys (`Store::stale_keys`), and the first process that
+    /// reaches the cache invalidates them.
     fn announce(&self, keys: &[String]) -> bool;
 
-    /// After the commit, and before the client hears of it: the keys are forgotten.
+    /// After the commit, and before the response: removes the keys.
     fn settle(&self, keys: &[String]);
 }
 
-/// What has changed since the last look.
+/// The changes since the last look.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Changes {
     Nothing,
@@ -35,11 +35,11 @@ pub(crate) enum Changes {
     Everything,
 }
 
-/// Follows what all processes change.
+/// Follows the changes of all processes.
 pub(crate) trait Tracker: fmt::Debug + Send {
-    /// What has been spoiled since the last call.
+    /// The keys that changes have invalidated since the last call.
     fn follow(&mut self) -> Result<Changes, StoreError>;
 
-    /// Whether it sees new tasks too, at once, so that lists may be kept.
+    /// Whether it sees new tasks too, and at once, so that lists may be kept.
     fn sees_lists(&self) -> bool;
 }

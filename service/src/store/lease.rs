@@ -12,11 +12,11 @@ use std::time::Duration;
 use super::{Now, Store, StoreError};
 use crate::model::{Task, TaskId};
 
-/// Attempts after which a task is failed.
+/// How many attempts a task has.
 pub(super) const MAX_ATTEMPTS: u32 = 3;
-/// How long a task stays with a runner that is not heard of.
+/// How long a task stays with a runner that does not renew its lease.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
-/// A second attempt begins so much later for each attempt before.
+/// The pause before the next attempt, times the number of attempts so far.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The right to work on a task, for a while.
@@ -25,7 +25,7 @@ pub(crate) struct Lease {
     pub(crate) task: Task,
     /// This attempt's number, from 1.
     pub(crate) attempt: u32,
-    /// Told apart from every other lease, earlier ones of the same runner included.
+    /// Different in every lease, also in earlier ones of the same runner.
     pub(super) owner: String,
 }
 
@@ -34,12 +34,12 @@ impl Lease {
         self.task.summary.task_id
     }
 
-    /// A name for a lease that is to be.
+    /// The name of a new lease.
     pub(super) fn new_owner() -> Result<String, StoreError> {
         Ok(format!("{:016x}", getrandom::u64()?))
     }
 
-    /// The lease, unless its task has had all its attempts: then the task is failed.
+    /// The lease; `None` if its task has had all its attempts and is failed now.
     pub(super) fn unless_exhausted(
         self,
         store: &dyn Store,

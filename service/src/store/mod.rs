@@ -35,52 +35,52 @@ use super::model::{
 };
 use super::settings::ServiceSettings;
 
-/// A part of a list, newest first, and how long the list is.
+/// A part of a list, newest first, and the length of the whole list.
 #[derive(Debug)]
 pub(crate) struct TaskPage {
     pub(crate) tasks: Vec<TaskSummary>,
     pub(crate) total: i64,
 }
 
-/// The right to publish what is in the outbox, until dropped. One process of all has it.
+/// The right to publish the events of the outbox, until dropped. One process at a time has it.
 pub(crate) trait RelayTurn: fmt::Debug + Send {
-    /// Whether it is still ours: a connection that held it may have been lost.
+    /// Whether this process still has it: the connection that held it may have been lost.
     fn holds(&mut self) -> bool;
 }
 
-/// Tasks as clients ask for them.
+/// Tasks, for requests and for work.
 pub(crate) trait Tasks {
     fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<TaskSummary, StoreError>;
     fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
     fn tasks(&self, filter: &TaskFilter, limit: u32, offset: i64) -> Result<TaskPage, StoreError>;
-    /// How tasks went, newest first, for reports and exports.
+    /// Tasks for reports and exports, newest first.
     fn task_records(
         &self,
         filter: &TaskFilter,
         limit: usize,
     ) -> Result<Vec<TaskRecord>, StoreError>;
-    /// Cancels a task that is not final. The task as it is now, and whether this call did it;
-    /// nothing when there is none.
+    /// Cancels a task that is not final. Returns the task, and whether this call has cancelled it; `None` if there is
+    /// none.
     fn cancel_task(&self, id: TaskId, now: Timestamp) -> Result<Option<(Task, bool)>, StoreError>;
 }
 
 pub(crate) trait Users {
     fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError>;
     fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
-    /// The user as changed; nothing when there is none.
+    /// The changed user; `None` if there is none.
     fn change_user(
         &self,
         id: UserId,
         change: &UserChange,
         now: Timestamp,
     ) -> Result<Option<User>, StoreError>;
-    /// Deletes the user and their sessions; false when there is none.
+    /// Deletes the user and their sessions; false if there is none.
     fn delete_user(&self, id: UserId) -> Result<bool, StoreError>;
 }
 
-/// One that has expired does not exist, even while its row does.
+/// Sessions. An expired one does not exist, even while its row does.
 pub(crate) trait Sessions {
-    /// A new session; nothing when there is no such user.
+    /// A new session; `None` if there is no such user.
     fn create_session(
         &self,
         user: UserId,
@@ -89,7 +89,7 @@ pub(crate) trait Sessions {
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError>;
     fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError>;
-    /// Gives a session its full time again, and other data if there is some.
+    /// Gives a session its full lifetime again, and other data if `data` is given.
     fn refresh_session(
         &self,
         id: &str,
@@ -97,21 +97,21 @@ pub(crate) trait Sessions {
         ttl: Duration,
         now: Timestamp,
     ) -> Result<Option<Session>, StoreError>;
-    /// False when there is none.
+    /// False if there is none.
     fn delete_session(&self, id: &str, now: Timestamp) -> Result<bool, StoreError>;
 }
 
-/// The present, for what servers decide by it.
+/// The present time, for decisions on which all servers must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Now {
     /// By the store's own clock, which is one for all servers.
     Store,
-    /// As it was looked up before.
+    /// A time that was read before.
     At(Timestamp),
 }
 
 impl Now {
-    /// The moment, unless it is for the store to tell.
+    /// The time, unless it is the store's to tell.
     fn given(self) -> Option<i64> {
         match self {
             Self::Store => None,
@@ -119,24 +119,24 @@ impl Now {
         }
     }
 
-    /// For a store that has the clock of this machine.
+    /// For a store whose clock is that of this machine.
     fn here(self) -> Timestamp {
         self.given().map_or_else(Timestamp::now, Timestamp)
     }
 }
 
-/// Tasks as runners work them off.
+/// The queue of tasks, for runners.
 pub(crate) trait TaskQueue {
-    /// Takes the most urgent task that has waited for `late`, that is due for another attempt, or
-    /// that a dead runner has left.
+    /// Takes the most urgent task of those that have waited for `late`, are due for another attempt, or were left by a
+    /// dead runner.
     fn take_task(&self, now: Now, late: Duration) -> Result<Option<Lease>, StoreError>;
     /// Takes this task, if it may be taken.
     fn take_task_by_id(&self, id: TaskId, now: Now) -> Result<Option<Lease>, StoreError>;
-    /// Prolongs the lease; false when the task is no longer wanted of this runner.
+    /// Renews the lease; false if it is lost or the task was cancelled.
     fn renew_lease(&self, lease: &Lease, now: Now) -> Result<bool, StoreError>;
-    /// Notes how far the work has come, in per cent; false as for [`TaskQueue::renew_lease`].
+    /// Stores the progress of the work, in per cent; false as for [`TaskQueue::renew_lease`].
     fn note_progress(&self, lease: &Lease, progress: u8, now: Now) -> Result<bool, StoreError>;
-    /// False when the task was cancelled meanwhile or is another runner's.
+    /// False if the task was cancelled meanwhile or another runner has it.
     fn complete_task(
         &self,
         lease: &Lease,
@@ -144,8 +144,8 @@ pub(crate) trait TaskQueue {
         seconds: f64,
         now: Now,
     ) -> Result<bool, StoreError>;
-    /// Ends an attempt without a result. The task waits for the next one, unless this was the last
-    /// or `finally` says that another would end the same. False as for [`TaskQueue::complete_task`].
+    /// Ends an attempt without a result. The task waits for the next one, unless this was the last or `finally` is set,
+    /// because another would end in the same way. False as for [`TaskQueue::complete_task`].
     fn fail_task(
         &self,
         lease: &Lease,
@@ -154,55 +154,55 @@ pub(crate) trait TaskQueue {
         seconds: f64,
         now: Now,
     ) -> Result<bool, StoreError>;
-    /// How long until [`TaskQueue::take_task`] can find something it does not find now: an attempt
-    /// that is put off, or a lease that may run out. `None` when nothing waits at all.
+    /// How long until [`TaskQueue::take_task`] may find a task that it does not find now: one whose next attempt is due
+    /// later, or whose lease may expire. `None` if there is none.
     fn next_work(&self, now: Now) -> Result<Option<Duration>, StoreError>;
 }
 
-/// Events that nobody has published yet.
+/// Events that are not published yet.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unsent {
     pub(crate) count: usize,
-    /// A server with a broker has been here, and will be again: nobody else may drop them.
+    /// A server with a broker has used this database and will again: no other server may drop the events.
     pub(crate) are_awaited: bool,
 }
 
-/// What has happened to tasks, written in the transaction that made it happen.
+/// Events of tasks, each written in the transaction of its change.
 pub(crate) trait Outbox {
     /// The oldest events of the outbox, in the order in which they were written.
     fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>, StoreError>;
-    /// Takes events out of the outbox, by their ids: they were published.
+    /// Removes published events from the outbox, by their ids.
     fn remove_events(&self, ids: &[i64]) -> Result<(), StoreError>;
     fn unsent_events(&self) -> Result<Unsent, StoreError>;
-    /// Drops events that are so old and that nobody will publish, `most` at a time: no server of this
-    /// database has ever had a broker. Returns how many there were.
+    /// Drops up to `most` old events that will never be published, because no server of this database has ever had a
+    /// broker. Returns their number.
     fn drop_events(&self, older_than: Duration, most: usize) -> Result<usize, StoreError>;
-    /// The turn to publish, unless another process has it.
+    /// The turn to publish; `None` if another process has it.
     fn relay_turn(&self) -> Result<Option<Box<dyn RelayTurn>>, StoreError>;
 }
 
-/// Digits of [`Store::identity`], which no two stores have in common.
+/// Digits of [`Store::identity`].
 const IDENTITY_DIGITS: usize = 16;
 
-/// What the service asks of its database.
+/// A database of the service.
 pub(crate) trait Store:
     Tasks + Users + Sessions + TaskQueue + Outbox + fmt::Debug + Send + Sync
 {
-    /// Cache keys that were spoiled while the cache could not be told.
+    /// Cache keys that changes have invalidated while the cache could not be reached.
     fn stale_keys(&self, limit: usize) -> Result<Vec<String>, StoreError>;
-    /// Strikes them off, once the cache has been told.
+    /// Removes them after the cache has dropped them.
     fn remove_stale_keys(&self, keys: &[String]) -> Result<(), StoreError>;
 
-    /// Asks for nothing, and so finds out whether the database answers.
+    /// Checks whether the database answers.
     fn ping(&self) -> Result<(), StoreError>;
-    /// Whether the last that was asked of it was answered, good or bad.
+    /// Whether the last statement was answered, with a result or an error.
     fn is_up(&self) -> bool;
-    /// What it is, as `/ready` names it.
+    /// Its kind, as `/ready` names it.
     fn kind(&self) -> &'static str;
-    /// Where it is, as messages name it; without passwords.
+    /// Its address, as messages name it; without passwords.
     fn name(&self) -> String;
-    /// What tells this store from all others, also from a copy of itself, and from itself when it was put back to an
-    /// earlier state. Another one at each look where that cannot be told apart: when the database was started again.
+    /// Distinguishes this store from all others, also from its copies and from its own earlier states. It changes when
+    /// the database is restarted, because an earlier state could have been restored meanwhile.
     fn identity(&self) -> Result<String, StoreError>;
 }
 
@@ -222,7 +222,7 @@ pub(crate) fn open(
     }
 }
 
-/// What follows the changes of all processes, for a cache that is in this one.
+/// Follows the changes of all processes, for a cache in this one.
 pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker>> {
     let settings = ServiceSettings::of(&context.settings);
     match scheme(&settings.database_url) {
@@ -232,7 +232,7 @@ pub(crate) fn tracker(context: &WorkerContext) -> anyhow::Result<Box<dyn Tracker
     }
 }
 
-/// Whether the URL can be meant: what answers there is found at the start.
+/// Checks the URL without connecting.
 pub(crate) fn check(settings: &Settings) -> anyhow::Result<()> {
     let settings = ServiceSettings::of(settings);
     match scheme(&settings.database_url) {

@@ -28,7 +28,7 @@ use crate::settings::ServiceSettings;
 
 /// How long a connection beyond POOL_SIZE may idle.
 const OVERFLOW_IDLES: Duration = Duration::from_secs(60);
-/// r2d2 makes the pause after a failed attempt to connect at most half as long.
+/// r2d2 pauses for half of this at most after a failed attempt to connect.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// POOL_SIZE, MAX_OVERFLOW, POOL_RECYCLE and POOL_TIMEOUT.
@@ -52,7 +52,7 @@ impl PoolShape {
         }
     }
 
-    /// A runner does one task at a time, renews its lease, and publishes.
+    /// A runner does one task at a time, renews its lease, and publishes: three connections.
     pub(crate) fn of_runner(settings: &Settings) -> Self {
         Self {
             size: 1,
@@ -62,7 +62,7 @@ impl PoolShape {
     }
 }
 
-/// Shorter than a request may take: it is to be answered 503 rather than cut off, with its worker replaced.
+/// Shorter than `timeout`, so that a request gets 503 and is not cut off, with its worker replaced.
 fn pool_timeout(settings: &Settings) -> Duration {
     let wanted = ServiceSettings::of(settings).pool_timeout;
     match settings.timeout {
@@ -71,7 +71,7 @@ fn pool_timeout(settings: &Settings) -> Duration {
     }
 }
 
-/// A connection that knows when its time is over.
+/// A connection, and when it is to be replaced.
 #[derive(Debug)]
 pub(super) struct Aged<C> {
     connection: C,
@@ -85,7 +85,7 @@ impl<C> Aged<C> {
         self.opened.elapsed()
     }
 
-    /// Has the connection closed instead of given back.
+    /// Has the connection closed instead of returned.
     pub(super) fn doom(&mut self) {
         self.doomed = true;
     }
@@ -109,12 +109,12 @@ impl<C> DerefMut for Aged<C> {
     }
 }
 
-/// Opens connections for both of r2d2's pools, and remembers how that went.
+/// Opens connections for both of r2d2's pools, and remembers the last failure.
 #[derive(Debug)]
 pub(super) struct ConnectionOpener<M> {
     manager: M,
     recycle: Option<Duration>,
-    /// When, and why, the last attempt failed; nothing when it did not.
+    /// When and why the last attempt failed; `None` if it succeeded.
     failure: Mutex<Option<(Instant, String)>>,
 }
 
@@ -151,7 +151,7 @@ impl<M: ManageConnection> ManageConnection for SharedManager<M> {
     }
 }
 
-/// A connection that is lent, and the right to have it.
+/// A lent connection, and the permit for it.
 pub(super) struct Lent<'a, M: ManageConnection> {
     // In this order: a thread that waits for the permit finds the connection returned.
     connection: PooledConnection<SharedManager<M>>,
@@ -176,7 +176,7 @@ impl<M: ManageConnection> DerefMut for Lent<'_, M> {
 pub(super) struct Pool<M: ManageConnection> {
     opener: Arc<ConnectionOpener<M>>,
     kept: r2d2::Pool<SharedManager<M>>,
-    /// Absent where MAX_OVERFLOW is 0.
+    /// Absent if MAX_OVERFLOW is 0.
     overflow: Option<r2d2::Pool<SharedManager<M>>>,
     permits: ConnectionPermits,
     timeout: Duration,
@@ -239,7 +239,7 @@ impl<M: ManageConnection> Pool<M> {
                         _permit: permit,
                     });
                 }
-                // The database has no room for more: those that are open must do.
+                // The database accepts no more connections: the open ones have to do.
                 Err(StoreError::Unreachable(_)) if is_overflow => {
                     drop(permit);
                     self.permits.shut_overflow();
@@ -249,8 +249,8 @@ impl<M: ManageConnection> Pool<M> {
         }
     }
 
-    /// Whether an attempt to connect has failed since, and none has succeeded after it. What failed before says nothing of
-    /// now: another process may have seen the end of it.
+    /// Whether an attempt to connect has failed since `began`, and none has succeeded after it. An earlier failure does
+    /// not count: the outage may have ended since.
     pub(super) fn has_failed_since(&self, began: Instant) -> bool {
         let failure = self.opener.failure.lock();
         let failure = failure.unwrap_or_else(PoisonError::into_inner);
@@ -278,8 +278,8 @@ impl<M: ManageConnection> Pool<M> {
                 lent.doom();
                 continue;
             }
-            // Somebody may give one of these back; nobody can where there is none. What the other pool has
-            // open is of no use here.
+            // A thread may return an open connection of this pool, but only if there is one. Connections of the other
+            // pool are of no use here.
             if is_overflow || pool.state().connections == 0 {
                 let failure = self.opener.failure.lock();
                 let failure = failure.unwrap_or_else(PoisonError::into_inner);
@@ -296,7 +296,7 @@ impl<M: ManageConnection> Pool<M> {
     }
 }
 
-/// Up to a tenth less, each time another.
+/// Shorter by up to a tenth, at random.
 fn shortened(age: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or_default();
     age.mul_f64(1.0 - 0.1 * f64::from(random) / f64::from(u32::MAX))

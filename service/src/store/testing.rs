@@ -13,14 +13,14 @@ use super::{Invalidate, PoolShape, Store};
 use crate::settings::ServiceSettings;
 use crate::shared_words::WORDS;
 
-/// A database that goes with it.
+/// A database that is dropped with this value.
 #[derive(Debug)]
 pub(crate) struct Guard {
     folder: TempDir,
     database: Option<Database>,
 }
 
-/// A database of its own on the server that `scripts/services` has started.
+/// A new database on the server that `scripts/services` has started.
 #[derive(Debug)]
 struct Database {
     server: String,
@@ -56,7 +56,7 @@ impl Drop for Database {
     }
 }
 
-/// What `scripts/services env` says of a service.
+/// A variable of `scripts/services env`.
 pub(crate) fn variable(name: &str) -> String {
     static ENVIRONMENT: LazyLock<String> = LazyLock::new(|| {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/services");
@@ -90,7 +90,7 @@ impl Invalidate for Deaf {
     fn settle(&self, _keys: &[String]) {}
 }
 
-/// Settings that name an embedded database of its own.
+/// Settings with a new embedded database.
 pub(crate) fn settings() -> (Guard, Settings) {
     let folder = tempfile::tempdir().expect("a folder");
     let guard = Guard {
@@ -103,7 +103,7 @@ pub(crate) fn settings() -> (Guard, Settings) {
     (guard, settings)
 }
 
-/// What the master makes for the service.
+/// The shared memory that the master makes for the service.
 pub(crate) fn shared_memory() -> SharedMemory {
     SharedMemory::new(WORDS).expect("memory")
 }
@@ -140,7 +140,7 @@ pub(crate) fn each(test: impl Fn(&dyn Store)) {
     }
 }
 
-/// Settings that name a database of its own on the real server.
+/// Settings with a new database on the real server.
 pub(crate) fn on_postgres() -> (Guard, Settings) {
     let (mut guard, mut settings) = settings();
     let database = Database::create();

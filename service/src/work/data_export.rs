@@ -86,7 +86,7 @@ fn to_csv(tasks: &[TaskRecord]) -> anyhow::Result<String> {
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
-/// A spreadsheet takes a text that begins like this for a formula, unless a quote comes first.
+/// A spreadsheet takes a text that begins with one of these for a formula, unless a quote comes first.
 fn harmless(text: &str) -> String {
     let is_formula =
         text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();

@@ -1,7 +1,7 @@
 //! `data_processing`: statistics over `numbers`, or over the columns of `csv`.
 //!
-//! `csv` is text whose first line names the columns; `columns` chooses some, otherwise all that
-//! hold numbers only are taken. An empty cell is missing.
+//! `csv` is text whose first line names the columns; `columns` selects some; the default is all columns that contain
+//! only numbers. An empty cell counts as missing.
 
 use serde_json::{Map, Value, json};
 
@@ -33,7 +33,7 @@ const MOST_COLUMNS: usize = 10_000;
 struct Column {
     name: String,
     at: usize,
-    /// Asked for by name: a cell that is no number is then an error.
+    /// Selected by name: a cell that is no number is an error then.
     wanted: bool,
     numbers: Vec<f64>,
     missing: usize,
@@ -128,8 +128,8 @@ fn of_columns(columns: Vec<Column>) -> Result<Value, WorkError> {
     Ok(json!({ "columns": all }))
 }
 
-/// The line that a record begins on. The reader's own count leaves out blank lines and the second
-/// half of CR LF before the record.
+/// The line on which a record begins. The reader's own count leaves out blank lines before the record, and the LF of a
+/// CR LF.
 fn line_of(text: &str, position: &csv::Position) -> usize {
     let bytes = text.as_bytes();
     let before = usize::try_from(position.byte()).unwrap_or(usize::MAX);

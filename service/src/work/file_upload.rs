@@ -1,5 +1,5 @@
-//! `file_upload`: size and SHA-256 of `content`, which is base64 unless `encoding` is `text`; with
-//! `sha256`, whether that is what was expected.
+//! `file_upload`: size and SHA-256 of `content`, which is base64 unless `encoding` is `text`; with `sha256`, whether
+//! the hash is the expected one.
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
-//! `image_processing`: `image` (base64, PNG or JPEG) at another size. With `width` and `height` it
-//! fits within both and keeps its shape, or with `fit` `exact` has just that size; with one of
-//! them the other follows. `format` is `png` or `jpeg`, by default what it was.
+//! `image_processing`: `image` (base64, PNG or JPEG) at another size. With `width` and `height` it fits within both and
+//! keeps its proportions, or with `fit` `exact` has exactly that size; if one is missing, it follows from the other.
+//! `format` is `png` or `jpeg`, by default that of the image.
 
 use std::io::Cursor;
 
@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 use super::parameters::{Parameters, to_base64, wrong};
 use super::{NoteProgress, WorkError};
 
-/// Pixels each way that an image may come with, and leave with.
+/// The maximum width and height, before and after.
 const MOST_IN: u32 = 10_000;
 const MOST_OUT: u32 = 4_096;
-/// Bytes that decoding may take.
+/// The maximum memory for decoding, in bytes.
 const MEMORY: u64 = 64 * 1024 * 1024;
-/// Pixels of the picture that is between the two, which has the new height and still the old
-/// width: resizing keeps 16 bytes for each.
+/// Maximum pixels of the intermediate image, which has the new height and the old width: resizing takes 16 bytes per
+/// pixel.
 const MOST_BETWEEN: u64 = 4_096 * 4_096;
 
 pub(super) fn perform(
@@ -68,7 +68,7 @@ fn decode(bytes: Vec<u8>) -> Result<(DynamicImage, ImageFormat), WorkError> {
         .into_decoder()
         .map_err(|error| unreadable(&error.to_string()))?;
     let (width, height) = head.dimensions();
-    // Each kind takes its own number of bytes.
+    // The pixel formats differ in size.
     let most = MEMORY / u64::from(head.color_type().bytes_per_pixel());
     if width.max(height) > MOST_IN || u64::from(width) * u64::from(height) > most {
         let problem = format!(
@@ -98,7 +98,7 @@ fn encode(image: &DynamicImage, format: ImageFormat) -> anyhow::Result<Vec<u8>> 
     Ok(bytes.into_inner())
 }
 
-/// The size that is asked for.
+/// The requested size.
 #[derive(Debug, Clone, Copy)]
 enum ResizeTarget {
     Width(u32),
@@ -123,7 +123,7 @@ impl ResizeTarget {
         }
     }
 
-    /// What an image of that width and height becomes; never larger than [`MOST_OUT`] either way.
+    /// The new size of an image; neither side is larger than [`MOST_OUT`].
     fn size(self, width: u32, height: u32) -> (u32, u32) {
         let (most_width, most_height) = match self {
             Self::Exact(width, height) => return (width, height),

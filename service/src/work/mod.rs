@@ -14,10 +14,10 @@ use serde_json::Value;
 use super::model::{StoredJson, TaskFilter, TaskRecord, TaskType, UserRef};
 use parameters::Parameters;
 
-/// Looks up tasks for reports and exports: newest first, at most so many.
+/// Looks up tasks for reports and exports: newest first, with a limit.
 pub(crate) type Lookup<'a> = dyn Fn(&TaskFilter, usize) -> anyhow::Result<Vec<TaskRecord>> + 'a;
 
-/// Told how far the work has come, in per cent; an error means that nobody wants it any more.
+/// Receives the progress in per cent. An error means that the work is not wanted any more.
 pub(crate) type NoteProgress<'a> = dyn FnMut(u8) -> Result<(), WorkError> + 'a;
 
 /// One attempt at one task.
@@ -28,21 +28,21 @@ pub(crate) struct Assignment<'a> {
     pub(crate) lookup: &'a Lookup<'a>,
 }
 
-/// Why there is no result.
+/// Why an attempt has no result.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkError {
-    /// The parameters make no sense: another attempt would end the same.
+    /// The parameters are invalid: another attempt would fail in the same way.
     #[error("{0}")]
     Parameters(String),
-    /// Somebody cancelled the task, or another runner has it.
+    /// The task was cancelled, or another runner has it.
     #[error("the task is no longer wanted")]
     Abandoned,
-    /// Worth another attempt.
+    /// Another attempt may succeed.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
 }
 
-/// Does the work; its result is what the client finds in the task.
+/// Does the work, and returns the result for the task.
 pub(crate) fn perform(
     assignment: &Assignment<'_>,
     progress: &mut NoteProgress<'_>,
@@ -65,7 +65,7 @@ pub(crate) mod testing {
     use super::*;
     use crate::model::{Status, TaskSummary, Timestamp};
 
-    /// Finished tasks that the work finds: ids from 1000, one second each.
+    /// Finished tasks for the work to find: ids from 1000, one second each.
     pub(crate) fn tasks(count: i64) -> Vec<TaskRecord> {
         let task = |id: i64| TaskRecord {
             summary: TaskSummary {

@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use super::WorkError;
 use crate::model::{JsonFields, StoredJson, scalar};
 
-/// Characters of a problem that are kept.
+/// The maximum length of a problem, in characters.
 const MOST_CHARACTERS: usize = 300;
 
-/// All that any work knows; others are ignored.
+/// The parameters of all kinds of work; others are ignored.
 const NAMES: [&str; 18] = [
     "columns", "content", "csv", "encoding", "filename", "fit", "format", "from", "height",
     "image", "limit", "numbers", "sha256", "status", "taskType", "to", "userId", "width",
@@ -43,7 +43,7 @@ impl<'a> Parameters<'a> {
             .ok_or_else(|| wrong(name, "is missing"))
     }
 
-    /// As [`Parameters::optional`], of a type that neither list nor object is: they are not built up to be refused.
+    /// As [`Parameters::optional`], for scalars: a list or an object is refused before it is built in memory.
     pub(super) fn scalar<T: DeserializeOwned>(self, name: &str) -> Result<Option<T>, WorkError> {
         let Some(value) = self.value(name) else {
             return Ok(None);
@@ -83,11 +83,11 @@ impl<'a> Parameters<'a> {
     }
 
     fn value(self, name: &str) -> Option<Value> {
-        // It was read before it was stored.
+        // It was parsed before it was stored.
         serde_json::from_str(scalar(self.find(name)?)).ok()
     }
 
-    /// Bytes that came as base64.
+    /// Bytes in base64.
     pub(super) fn bytes(self, name: &str) -> Result<Vec<u8>, WorkError> {
         let text = self.required_text(name)?;
         STANDARD
@@ -96,8 +96,7 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// The problem may quote what the client sent: it is cut where it is long, as it goes to the log,
-/// to the task, and from there to exports.
+/// Cuts a long problem: it may quote what the client sent, and goes to the log, the task and exports.
 pub(super) fn wrong(name: &str, problem: &str) -> WorkError {
     let cut = problem.char_indices().nth(MOST_CHARACTERS);
     let (kept, more) = cut.map_or((problem, ""), |(at, _)| (&problem[..at], "..."));

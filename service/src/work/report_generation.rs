@@ -9,7 +9,7 @@ use super::parameters::{Parameters, wrong};
 use super::{Assignment, NoteProgress, WorkError};
 use crate::model::{Status, TaskFilter, TaskRecord, Timestamp, UserRef};
 
-/// Tasks that one report looks at.
+/// The maximum number of tasks in a report.
 const MOST: usize = 100_000;
 
 pub(super) fn perform(
@@ -67,7 +67,7 @@ fn count(
     counts
 }
 
-/// Completed ones among those that ran to an end.
+/// The share of completed tasks among those that completed or failed.
 fn success_rate(tasks: &[TaskRecord]) -> Option<f64> {
     let with = |status| {
         tasks

@@ -11,7 +11,7 @@ pub(super) struct Statistics {
     max: f64,
     mean: f64,
     median: f64,
-    /// Of a sample: divided by n - 1. Nothing for fewer than two numbers.
+    /// Of a sample: divided by n - 1. `None` for fewer than two numbers.
     standard_deviation: Option<f64>,
     p95: f64,
     p99: f64,
@@ -28,7 +28,7 @@ pub(super) enum NoStatistics {
 }
 
 impl Statistics {
-    /// Of finite numbers.
+    /// The statistics of finite numbers.
     pub(super) fn of(mut numbers: Vec<f64>) -> Result<Self, NoStatistics> {
         numbers.sort_unstable_by(f64::total_cmp);
         let (Some(&min), Some(&max)) = (numbers.first(), numbers.last()) else {

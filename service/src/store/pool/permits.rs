@@ -10,7 +10,7 @@ pub(super) enum PoolPart {
     Overflow,
 }
 
-/// Who may have a connection: first the places of POOL_SIZE, then those of MAX_OVERFLOW.
+/// The free permits: those of POOL_SIZE are given out first, then those of MAX_OVERFLOW.
 #[derive(Debug)]
 pub(super) struct ConnectionPermits {
     state: Mutex<Free>,
@@ -23,7 +23,7 @@ struct Free {
     overflow: u32,
     /// Threads that wait. A wake-up costs a system call even if none does.
     waiting: u32,
-    /// The database lately had no room for more connections.
+    /// The database has lately refused more connections.
     shut_until: Option<Instant>,
 }
 

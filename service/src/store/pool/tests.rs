@@ -1,4 +1,4 @@
-//! Over connections that only count. Real servers are in the integration tests.
+//! The pool, over connections that only count. Real servers are in the integration tests.
 
 use std::collections::HashSet;
 use std::io;
@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use super::*;
 
 const SOON: Duration = Duration::from_secs(20);
-/// POOL_TIMEOUT, where it is to pass.
+/// POOL_TIMEOUT, if the test waits for it.
 const SHORT: Duration = Duration::from_millis(300);
 
-/// A server with room for so many.
+/// A server that accepts a limited number of connections.
 #[derive(Debug, Clone)]
 struct Server(Arc<Count>);
 

@@ -40,13 +40,13 @@ impl<'a> PgChange<'a> {
         Ok(self.rows(sql, values)?.into_iter().next())
     }
 
-    /// Returns how many rows there were.
+    /// Returns the number of rows.
     pub(super) fn execute(&mut self, sql: &str, values: Values<'_>) -> Result<u64, StoreError> {
         let outcome = self.statements.execute(&mut self.transaction, sql, values);
         outcome.map_err(|error| self.sort(error))
     }
 
-    /// What is cached under `key` is no longer good.
+    /// Invalidates `key` with this change.
     pub(super) fn spoils(&mut self, key: String) {
         self.spoiled.push(key);
     }
@@ -59,7 +59,7 @@ impl<'a> PgChange<'a> {
         self.transaction.commit().map_err(error::of_commit)
     }
 
-    /// The transaction is undone where its statements have to be prepared again.
+    /// Rolls the transaction back if its statements have to be prepared again.
     fn sort(&mut self, error: postgres::Error) -> StoreError {
         match self.statements.are_stale(&error) {
             true => StoreError::Conflict(anyhow::Error::new(error)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Milliseconds of Unix time when the statement began.
 pub(super) const STORE_NOW: &str = "(extract(epoch FROM statement_timestamp()) * 1000)::int8";
 
-/// The moment that parameter `at` gives, or else the present.
+/// The time in parameter `at`, or else the present.
 pub(super) fn now(at: usize) -> String {
     format!("coalesce(${at}::int8, {STORE_NOW})")
 }

@@ -1,4 +1,4 @@
-//! A connection, its prepared statements, and how it is made.
+//! A connection, its prepared statements, and how it is opened.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ impl fmt::Debug for PgConnection {
 }
 
 impl PgConnection {
-    /// One statement, which is a transaction of its own.
+    /// Runs one statement, which is a transaction of its own.
     pub(super) fn rows(
         &mut self,
         sql: &str,
@@ -63,14 +63,14 @@ impl PgConnection {
         self.client.is_valid(within).is_ok()
     }
 
-    /// Whether the server may be written to: it is no standby, and not read-only.
+    /// Whether the server accepts changes: it is no standby, and not read-only.
     pub(super) fn takes_changes(&mut self) -> Result<bool, postgres::Error> {
         let sql =
             "SELECT NOT pg_is_in_recovery() AND current_setting('transaction_read_only') = 'off'";
         Ok(self.client.query_typed_one(sql, &[])?.get(0))
     }
 
-    /// How many connections the server gives, and how many of them it keeps for itself.
+    /// How many connections the server allows, and how many of them it reserves.
     pub(super) fn limits(&mut self) -> Result<(u64, u64), StoreError> {
         let sql = "SELECT current_setting('max_connections')::int8,
                        current_setting('superuser_reserved_connections')::int8";
@@ -79,13 +79,13 @@ impl PgConnection {
         Ok((number(0), number(1)))
     }
 
-    /// For what goes beyond statements: locks and notifications.
+    /// The client of the crate, for locks and notifications.
     pub(super) fn client(&mut self) -> &mut Client {
         &mut self.client
     }
 }
 
-/// Why there is no connection.
+/// Why no connection could be opened.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error(transparent)]
@@ -97,7 +97,7 @@ pub(super) enum ConnectError {
 }
 
 impl ConnectError {
-    /// Whether it may pass without anybody changing a setting.
+    /// Whether it may pass without a change of settings.
     pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Connect(error) => error::is_temporary(error),
@@ -106,7 +106,7 @@ impl ConnectError {
         }
     }
 
-    /// What an operator may do about it, where that is known.
+    /// What an operator can do about it, if that is known.
     pub(super) fn advice(&self) -> Option<&'static str> {
         match self {
             Self::Connect(error) => error::advice(error),
@@ -118,7 +118,7 @@ impl ConnectError {
     }
 }
 
-/// Makes connections. The first one that succeeds brings the tables up to date.
+/// Opens connections. The first one brings the tables up to date.
 pub(super) struct Manager {
     target: PgTarget,
     connector: MakeRustlsConnect,
@@ -151,9 +151,8 @@ impl Manager {
         &self.target
     }
 
-    /// Whether a pooler gives each transaction another session, which keeps no lock and hears no
-    /// notification. Looked for once: while one client is inside a transaction, does the session of
-    /// another change, or do the two have the same?
+    /// Whether a pooler gives each transaction another session. Then locks and notifications do not work. Checked once:
+    /// while one client is inside a transaction, the session of another changes, or both have the same.
     pub(super) fn is_pooled(&self, one: &mut PgConnection) -> Result<bool, ConnectError> {
         const LOOKS: usize = 6;
         if let Some(&known) = self.is_pooled.get() {
@@ -181,7 +180,7 @@ impl Manager {
         Ok(*self.is_pooled.get_or_init(|| found))
     }
 
-    /// What the first connection of a process does for all of them.
+    /// Done by the first connection of a process, for all of them.
     fn prepare(&self, client: &mut Client) -> Result<(), ConnectError> {
         let sql = "SELECT current_setting('server_encoding')";
         let row = client

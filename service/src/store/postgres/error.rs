@@ -17,7 +17,7 @@ pub(super) fn is_loss(error: &postgres::Error) -> bool {
     }
 }
 
-/// While only reading, or before a commit was sent: nothing was changed.
+/// An error while only reading, or before a commit was sent: nothing was changed.
 pub(super) fn of_read(error: postgres::Error) -> StoreError {
     if is_loss(&error) {
         return StoreError::Lost(anyhow::Error::new(error));
@@ -28,7 +28,7 @@ pub(super) fn of_read(error: postgres::Error) -> StoreError {
     }
 }
 
-/// While a commit was under way.
+/// An error during a commit.
 pub(super) fn of_commit(error: postgres::Error) -> StoreError {
     match is_loss(&error) {
         true => StoreError::Unknown(anyhow::Error::new(error)),
@@ -36,7 +36,7 @@ pub(super) fn of_commit(error: postgres::Error) -> StoreError {
     }
 }
 
-/// Whether another attempt to connect may succeed without anybody changing a setting.
+/// Whether another attempt to connect may succeed without a change of settings.
 pub(super) fn is_temporary(error: &postgres::Error) -> bool {
     if error.as_db_error().is_some() {
         return is_temporary_answer(error);
@@ -51,14 +51,14 @@ pub(super) fn is_temporary(error: &postgres::Error) -> bool {
     }
 }
 
-/// As [`is_temporary`], of what the server says: it has no room, starts, stops, or is read-only.
+/// As [`is_temporary`], for errors of the server: it has no room, starts, stops, or is read-only.
 pub(super) fn is_temporary_answer(error: &postgres::Error) -> bool {
     let Some(answer) = error.as_db_error() else {
         return false;
     };
     let code = answer.code();
     if *code == SqlState::PROTOCOL_VIOLATION {
-        // The one code that pgbouncer has for all that it says at a login.
+        // The one code of pgbouncer for all its errors at a login.
         let settings = ["no such", "unsupported startup parameter"];
         return !settings.iter().any(|it| answer.message().contains(it));
     }
@@ -68,7 +68,7 @@ pub(super) fn is_temporary_answer(error: &postgres::Error) -> bool {
         || classes.iter().any(|class| code.code().starts_with(class))
 }
 
-/// What an operator may do where no connection can be made, for errors that do not pass.
+/// What an operator can do about errors of connecting that do not pass.
 pub(super) fn advice(error: &postgres::Error) -> Option<&'static str> {
     if let Some(answer) = error.as_db_error() {
         let code = answer.code();
@@ -107,13 +107,13 @@ pub(super) fn advice(error: &postgres::Error) -> Option<&'static str> {
     }
 }
 
-/// The other side went away in the middle of a handshake.
+/// The other side closed the connection during a handshake.
 fn was_cut_off(error: &postgres::Error) -> bool {
     is_io(error) && tls_cause(error).is_none()
 }
 
 fn tls_cause(error: &postgres::Error) -> Option<&rustls::Error> {
-    // What an io::Error was made of is not its source.
+    // `source` of an io::Error skips the error that it was made of.
     let cause = error.source()?.downcast_ref::<io::Error>()?;
     cause.get_ref()?.downcast_ref()
 }

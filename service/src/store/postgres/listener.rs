@@ -17,12 +17,12 @@ use crate::settings::ServiceSettings;
 use crate::store::{Changes, StoreError, Tracker};
 
 const CHANNEL: &str = "oxicorn_spoiled";
-/// How often the thread looks whether anybody still follows.
+/// How often the thread checks whether the cache still exists.
 const TICK: Duration = Duration::from_millis(500);
-/// Keys that nobody has asked for; beyond, everything counts as spoiled.
+/// How many keys are remembered until the cache takes them. With more, everything counts as changed.
 const MOST: usize = 10_000;
 
-/// Tells the listeners of all processes, when the change is committed.
+/// Notifies the listeners of all processes when the change is committed.
 pub(super) fn notify(change: &mut PgChange<'_>, keys: &[String]) -> Result<(), StoreError> {
     change.rows(
         "SELECT pg_notify($1, key) FROM unnest($2::text[]) AS key",
@@ -33,9 +33,9 @@ pub(super) fn notify(change: &mut PgChange<'_>, keys: &[String]) -> Result<(), S
 
 #[derive(Debug)]
 enum Heard {
-    /// Nobody listens: anything may have changed.
+    /// The thread does not listen: anything may have changed.
     Deaf,
-    /// The first look after the thread began to listen.
+    /// The thread has just begun to listen: anything may have changed before.
     Everything,
     Keys(Vec<String>),
 }
@@ -90,12 +90,12 @@ impl Tracker for ChangeListener {
     }
 }
 
-/// Why nobody listens any more.
+/// Why the thread does not listen any more.
 enum ListenEnd {
-    /// Nobody follows.
+    /// The cache is gone.
     Over,
-    /// Behind a pooler that lends a session for a transaction only, notifications come to whoever has
-    /// it then.
+    /// A pooler gives each transaction another session, so notifications reach the client that has the session at that
+    /// moment.
     Pooled,
 }
 
@@ -107,7 +107,7 @@ fn tell_of_pooler(manager: &Manager) {
     );
 }
 
-/// Until the connection is lost, or nobody follows any more.
+/// Listens until the connection is lost or the cache is gone.
 fn listen(manager: &Manager, weak: &Weak<Mutex<Heard>>) -> anyhow::Result<ListenEnd> {
     let mut connection = manager.connect()?;
     if manager.is_pooled(&mut connection)? {

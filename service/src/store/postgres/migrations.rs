@@ -10,7 +10,7 @@ const VERSIONS: &[&str] = &[
     include_str!("migrations/2-store.sql"),
 ];
 
-/// Of the advisory lock: the letters `oxicorn1`.
+/// The number of the advisory lock: the letters `oxicorn1`.
 const LOCK: i64 = i64::from_be_bytes(*b"oxicorn1");
 
 pub(super) fn run(client: &mut Client) -> Result<(), postgres::Error> {
@@ -38,7 +38,7 @@ pub(super) fn run(client: &mut Client) -> Result<(), postgres::Error> {
     transaction.commit()
 }
 
-/// Notes that this database's events are for Kafka: nobody drops them from now on.
+/// Notes that the events of this database are for Kafka: no server drops them from now on.
 pub(super) fn note_publishing(client: &mut Client) -> Result<(), postgres::Error> {
     let sql = "SELECT bool_and(publishes) FROM oxicorn_store";
     let noted: Option<bool> = client.query_typed_one(sql, &[])?.get(0);
@@ -48,7 +48,7 @@ pub(super) fn note_publishing(client: &mut Client) -> Result<(), postgres::Error
     }
 }
 
-/// 0 where there are no tables yet.
+/// 0 if there are no tables yet.
 fn version(client: &mut Client) -> Result<usize, postgres::Error> {
     let sql = "SELECT to_regclass('oxicorn_migrations') IS NOT NULL";
     match client.query_typed_one(sql, &[])?.get(0) {
@@ -57,7 +57,7 @@ fn version(client: &mut Client) -> Result<usize, postgres::Error> {
     }
 }
 
-/// 0 where none was made.
+/// 0 if no table was made.
 fn applied(client: &mut impl GenericClient) -> Result<usize, postgres::Error> {
     let sql = "SELECT coalesce(max(version), 0) FROM oxicorn_migrations";
     let version: i32 = client.query_typed_one(sql, &[])?.get(0);

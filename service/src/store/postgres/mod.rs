@@ -40,17 +40,17 @@ use change::PgChange;
 use connection::{Manager, PgConnection};
 use target::PgTarget;
 
-/// How long a connection that is doubted has to answer.
+/// How long a suspect connection has for its answer.
 const CHECK: Duration = Duration::from_secs(2);
-/// Connections that may turn out dead one after the other before the server counts as gone.
+/// If so many connections in a row are dead, the server counts as down.
 const DEAD: usize = 64;
-/// How often a change is begun in all.
+/// Attempts at a change.
 const ATTEMPTS: usize = 3;
-/// A connection to a server that takes no changes is given up when it is so old: where there is
-/// another server by now, the next one leads there.
+/// A connection to a server that accepts no changes is closed at this age: if another server has taken over, the next
+/// connection leads there.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// Whether there may be such a server: nobody is asked.
+/// Checks the URL without connecting.
 pub(super) fn check(settings: &ServiceSettings) -> anyhow::Result<()> {
     Manager::new(PgTarget::parse(&settings.database_url)?, false).map(drop)
 }
@@ -60,9 +60,9 @@ pub(crate) struct Postgres {
     pool: Pool<Manager>,
     health: Arc<Health>,
     caches: Arc<dyn Invalidate>,
-    /// Other processes have caches of their own, which hear of changes by NOTIFY.
+    /// Other processes have caches of their own, which learn of changes by NOTIFY.
     notifies: bool,
-    /// The last change was refused, because the server takes none.
+    /// The last change was refused, because the server accepts none.
     refuses: AtomicBool,
 }
 
@@ -116,7 +116,7 @@ impl Postgres {
         Err(StoreError::Unreachable(why))
     }
 
-    /// Asks for something, and once more where the connection was lost.
+    /// Runs a read, and once more if the connection was lost.
     fn read<T>(
         &self,
         ask: impl Fn(&mut PgConnection) -> Result<T, postgres::Error>,
@@ -133,8 +133,8 @@ impl Postgres {
         self.note(outcome.map_err(error::of_read))
     }
 
-    /// Runs `make` in a transaction. It is run again only where the server has said that nothing
-    /// of it was done, or before it was begun.
+    /// Runs `make` in a transaction. Repeats it only if it has certainly had no effect: the server says so, or it had
+    /// not begun.
     fn write<T>(
         &self,
         make: impl Fn(&mut PgChange<'_>) -> Result<T, StoreError>,
@@ -190,21 +190,21 @@ impl Postgres {
 
     fn note<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         match &outcome {
-            // A connection that was lost is no outage while another can be had.
+            // A lost connection is no outage while another can be opened.
             Err(
                 StoreError::Lost(_)
                 | StoreError::Unknown(_)
                 | StoreError::Unreachable(_)
                 | StoreError::Busy(_),
             ) => {}
-            // That it can be read does not mean that it can be written.
+            // A successful read does not mean that changes are accepted again.
             _ if self.refuses.load(Ordering::Acquire) => {}
             _ => self.health.works(),
         }
         outcome
     }
 
-    /// As [`Postgres::note`], of what was to change something.
+    /// As [`Postgres::note`], for a change.
     fn note_change<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         match &outcome {
             Ok(_) => self.refuses.store(false, Ordering::Release),
@@ -217,7 +217,7 @@ impl Postgres {
         self.note(outcome)
     }
 
-    /// Asks whether changes are taken.
+    /// Fails if the server does not answer, or accepts no changes.
     fn ask(&self) -> Result<(), StoreError> {
         let ask = |lent: &mut Lent<'_, Manager>| lent.takes_changes();
         let mut lent = self.take()?;
@@ -265,9 +265,9 @@ impl Store for Postgres {
         self.pool.manager().target().full_name()
     }
 
-    /// The row goes with every copy and backup of the database. A database that is restored from one is another, and so
-    /// are its tables; a server that was started again may have another past than it had, as the standby has that takes
-    /// its place.
+    /// The row is part of every copy and backup of the database. A restored database, and restored tables, have other
+    /// oids. After a restart the server may have lost commits, as may a standby that takes its place: so its start time
+    /// counts.
     fn identity(&self) -> Result<String, StoreError> {
         let sql = "SELECT md5(concat_ws('/', (SELECT min(id) FROM oxicorn_store),
                 extract(epoch FROM pg_postmaster_start_time()),
@@ -281,9 +281,8 @@ impl Store for Postgres {
     }
 }
 
-/// Finds out at once what waiting would not mend, such as a wrong password. A server that is not
-/// there yet is waited for: its absence is told, and requests are answered 503 until it comes. Returns
-/// whether it is there and takes no changes.
+/// Fails at once for errors that do not pass, such as a wrong password. A server that is not up yet is logged, and
+/// requests get 503 until it is. Returns whether it is up but accepts no changes.
 fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> anyhow::Result<bool> {
     use r2d2::ManageConnection;
     match manager.connect() {
@@ -296,7 +295,7 @@ fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> an
                 return Ok(true);
             }
             health.works();
-            // Before the first statement is prepared. One that cannot be looked for now is found by its errors.
+            // Before the first statement is prepared. If this check fails, a pooler is noticed later by its errors.
             if let Err(error) = manager.is_pooled(&mut connection) {
                 debug!("no look for a pooler: {error}");
             }
@@ -315,7 +314,7 @@ fn first_look(manager: &Manager, health: &Health, context: &WorkerContext) -> an
     Ok(false)
 }
 
-/// Tells when all workers together may want more connections than the server gives.
+/// Warns if all workers together may open more connections than the server allows.
 fn warn_of_too_many(connection: &mut PgConnection, settings: &Settings) {
     let Ok((most, reserved)) = connection.limits() else {
         return;

@@ -26,8 +26,8 @@ pub(super) fn put(
 }
 
 impl Outbox for Postgres {
-    /// Ids are in the order of the changes of one task, because a later change of it waits for the
-    /// row of the earlier one before it takes an id.
+    /// Ids are in the order of the changes of one task: a later change waits for the lock of the task's row before it
+    /// takes an id.
     fn outbox(&self, limit: usize) -> Result<Vec<OutboxEvent>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "SELECT event_id, task_id, payload FROM events ORDER BY event_id LIMIT $1";

@@ -144,7 +144,7 @@ impl TaskQueue for Postgres {
                  lease_owner = NULL, lease_until = NULL
              WHERE task_id = $1 AND lease_owner = $2 RETURNING {TASK}"
         );
-        // PostgreSQL's texts have no zero octet.
+        // A text in PostgreSQL cannot contain U+0000.
         let reason = reason.replace('\0', " ");
         self.write(|change| {
             let values: Values<'_> = &[
@@ -181,7 +181,7 @@ impl TaskQueue for Postgres {
     }
 }
 
-/// Tasks that may be taken at moment `$1`, or now.
+/// Tasks that may be taken at time `$1`, or now.
 fn due() -> String {
     let present = clock::now(1);
     format!(

@@ -10,9 +10,9 @@ use super::Postgres;
 use super::connection::{ConnectError, PgConnection};
 use crate::store::{RelayTurn, StoreError};
 
-/// Of the advisory lock: the letters `oxirelay`.
+/// The number of the advisory lock: the letters `oxirelay`.
 const LOCK: i64 = i64::from_be_bytes(*b"oxirelay");
-/// How long a connection that does not answer may keep others from their turn.
+/// How long a connection that does not answer may keep the turn from others.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl RelayTurn for PgRelayLock {
 }
 
 pub(super) fn take(store: &Postgres) -> Result<Option<Box<dyn RelayTurn>>, StoreError> {
-    // Not from the pool: it is kept for as long as the process lives.
+    // Not from the pool, because it is kept as long as the process lives.
     let manager = store.pool.manager();
     let unreachable = |error: ConnectError| StoreError::Unreachable(error.to_string());
     let mut connection = manager.connect().map_err(unreachable)?;

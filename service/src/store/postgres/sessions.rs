@@ -19,7 +19,7 @@ impl Sessions for Postgres {
         let id = new_session_id()?;
         let data = serde_json::to_string(data)?;
         self.write(|change| {
-            // Those that have expired go, a few at a time; others may be at it too.
+            // Deletes expired sessions, a few at a time; other processes may do so at the same time.
             change.execute(
                 "DELETE FROM sessions WHERE session_id IN (
                      SELECT session_id FROM sessions WHERE expires_at <= $1

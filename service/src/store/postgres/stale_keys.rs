@@ -4,9 +4,8 @@ use super::change::PgChange;
 use super::connection::PgConnection;
 use crate::store::StoreError;
 
-/// A key that is there already is locked all the same, so that its removal waits for the commit of
-/// this change: the keeper, which then tells the cache once more, does so after it. In one order, so
-/// that changes and keepers do not lock each other out.
+/// A key that exists is locked too, so that its removal waits for the commit of this change, and recovery invalidates
+/// it in the cache once more after that. Sorted, so that changes and recovery cannot deadlock.
 pub(super) fn put(change: &mut PgChange<'_>, keys: &[String]) -> Result<(), StoreError> {
     let sql = "INSERT INTO stale_keys (cache_key)
         SELECT DISTINCT key FROM unnest($1::text[]) AS key ORDER BY key
@@ -70,7 +69,7 @@ mod tests {
         words.iter().map(|&it| it.to_owned()).collect()
     }
 
-    /// Whether `other` waits for a lock; false when it comes to its end instead.
+    /// Whether `other` waits for a lock; false if it ends instead.
     fn waits<T>(watcher: &mut PgConnection, other: &ScopedJoinHandle<'_, T>) -> bool {
         let sql = "SELECT 1 FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'";
@@ -95,7 +94,7 @@ mod tests {
         put(&mut second, &keys).expect("noted");
         std::thread::scope(|scope| {
             let removal = scope.spawn(|| strike(&mut keeper, &keys));
-            // Else the keeper would tell the cache for the last time before this change is made.
+            // Otherwise recovery would invalidate the key for the last time before this change is committed.
             assert!(waits(&mut watcher, &removal));
             second.commit().expect("committed");
             removal.join().expect("no panic");

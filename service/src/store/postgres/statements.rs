@@ -17,14 +17,14 @@ use postgres::error::{DbError, Severity, SqlState};
 use postgres::types::{ToSql, Type};
 use postgres::{GenericClient, Row, Statement};
 
-/// A statement of another client has the name of ours. Losses of the connection have the same code, and end it.
+/// A statement of another client has the name of ours. A lost connection has the same code, but the severity FATAL.
 fn is_of_another_statement(answer: &DbError) -> bool {
     *answer.code() == SqlState::PROTOCOL_VIOLATION
         && answer.parsed_severity() == Some(Severity::Error)
         && answer.message().starts_with("bind message")
 }
 
-/// A value of Rust that has one type in SQL.
+/// A Rust value with one type in SQL.
 pub(super) trait Typed {
     const TYPE: Type;
 }
@@ -87,12 +87,12 @@ impl<T: Typed + ToSql + Sync> Parameter for T {
 /// Parameters of a statement.
 pub(super) type Values<'a> = &'a [&'a dyn Parameter];
 
-/// Whether statements are prepared at all: one answer for all connections of a process.
+/// Whether statements are prepared, for all connections of a process.
 pub(super) struct Preparing {
-    /// As messages name the server.
+    /// The server, as messages name it.
     place: String,
     is_off: AtomicBool,
-    /// Counts the times that what was prepared before is of no use.
+    /// Counts how often all prepared statements became unusable.
     era: AtomicU64,
 }
 
@@ -117,7 +117,7 @@ impl Preparing {
     }
 }
 
-/// What one connection has prepared.
+/// The prepared statements of one connection.
 pub(super) struct Statements {
     prepared: HashMap<String, Statement>,
     era: u64,
@@ -150,7 +150,7 @@ impl Statements {
         client.query(&statement, &untyped(values))
     }
 
-    /// Returns how many rows there were.
+    /// Returns the number of rows.
     pub(super) fn execute(
         &mut self,
         client: &mut impl GenericClient,
@@ -164,8 +164,8 @@ impl Statements {
         client.execute(&statement, &untyped(values))
     }
 
-    /// Whether `error` says that what was prepared is of no use: then it is forgotten, on all
-    /// connections, and the statement may be sent again.
+    /// Whether `error` means that prepared statements are unusable. Then all connections drop theirs, and the statement
+    /// may be sent again.
     pub(super) fn are_stale(&mut self, error: &postgres::Error) -> bool {
         let Some(answer) = error.as_db_error() else {
             return false;

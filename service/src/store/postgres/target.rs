@@ -13,7 +13,7 @@ use postgres::config::{Host, SslMode};
 use crate::trust::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long sent bytes may stay unacknowledged: a server whose machine is gone is noticed then.
+/// How long sent bytes may stay unacknowledged. It takes that long to notice that the server's machine is gone.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
@@ -32,7 +32,7 @@ impl std::fmt::Debug for PgTarget {
 impl PgTarget {
     pub(super) fn parse(url: &str) -> anyhow::Result<Self> {
         let (base, query) = url.split_once('?').unwrap_or((url, ""));
-        // The rest of a password would be taken for a name of a database, and end up in messages.
+        // The rest of a password would be taken for the name of the database, and end up in messages.
         let authority = base.split_once("://").map_or("", |(_, rest)| rest);
         if let Some((before, _)) = authority.split_once('/')
             && !before.contains('@')
@@ -86,12 +86,12 @@ impl PgTarget {
         Ok(Self { config, trust })
     }
 
-    /// As messages name it: `PostgreSQL at HOST:PORT`.
+    /// The name in messages: `PostgreSQL at HOST:PORT`.
     pub(super) fn name(&self) -> String {
         let ports = self.config.get_ports();
         let places = self.config.get_hosts().iter().enumerate();
         let places = places.map(|(at, host)| {
-            // One port may serve for all hosts.
+            // One port may be given for all hosts.
             let port = ports.get(at).or(ports.first()).unwrap_or(&5432);
             match host {
                 Host::Tcp(host) => format!("{host}:{port}"),
@@ -103,7 +103,7 @@ impl PgTarget {
 }
 
 impl PgTarget {
-    /// With the database, for who may have several on one server.
+    /// The name with the database, because a server may have several.
     pub(super) fn full_name(&self) -> String {
         let database = self.config.get_dbname().or(self.config.get_user());
         format!("{}, database {}", self.name(), database.unwrap_or_default())
@@ -120,7 +120,7 @@ fn decoded(value: &str) -> PathBuf {
     )
 }
 
-/// Refuses what is no URL of PostgreSQL's.
+/// Refuses a text that is no URL of PostgreSQL.
 fn refuse(what: &str) -> anyhow::Result<PgTarget> {
     bail!("database_url: {what}; use postgres://USER:PASSWORD@HOST[:PORT]/NAME[?sslmode=MODE]")
 }

@@ -16,8 +16,8 @@ use crate::model::{
 use crate::store::{StoreError, TaskPage, Tasks};
 
 impl Tasks for Postgres {
-    /// The task and its event in one statement. It may be sent twice: the reference, which is
-    /// unique, has the second one wait for the first and then do nothing.
+    /// The task and its event in one statement. It may be sent twice: because the reference is unique, the second one
+    /// waits for the first and then does nothing.
     fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<TaskSummary, StoreError> {
         let task = TaskSummary {
             task_id: 0,
@@ -57,7 +57,7 @@ impl Tasks for Postgres {
         let created = self.note_change(outcome.map_err(error::of_commit))?;
         let task_id = match created {
             Some(row) => row.try_get(0)?,
-            // The first one had done it.
+            // The first statement has made the task.
             None => self.id_of(&task.task_reference)?,
         };
         Ok(TaskSummary { task_id, ..task })
@@ -75,7 +75,7 @@ impl Tasks for Postgres {
             Some(_) => format!("SELECT count(*)::int8 FROM tasks {wherever}"),
             None => format!("SELECT coalesce(sum(count), 0)::int8 FROM task_counts {wherever}"),
         };
-        // One statement sees one snapshot: the total belongs to the page.
+        // One statement sees one snapshot, so the total fits the page.
         let sql = format!(
             "SELECT {TASK_SUMMARY}, ({total}) AS total
              FROM (SELECT 1) AS once LEFT JOIN (
@@ -95,7 +95,7 @@ impl Tasks for Postgres {
             Some(row) => row.try_get("total")?,
             None => 0,
         };
-        // Where the page is empty there is one row of nothing.
+        // If the page is empty, there is one row of nulls.
         let tasks = rows
             .iter()
             .filter(|row| matches!(row.try_get::<_, Option<i64>>(0), Ok(Some(_))))

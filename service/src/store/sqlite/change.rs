@@ -5,7 +5,7 @@ use std::ops::Deref;
 
 use rusqlite::Transaction;
 
-/// A transaction, and the cache keys that it spoils.
+/// A transaction, and the cache keys that it invalidates.
 #[derive(Debug)]
 pub(super) struct SqliteChange<'a> {
     pub(super) transaction: Transaction<'a>,
@@ -22,12 +22,12 @@ impl<'a> SqliteChange<'a> {
         }
     }
 
-    /// What is cached under `key` is no longer good.
+    /// Invalidates `key` with this change.
     pub(super) fn spoils(&self, key: String) {
         self.spoiled.borrow_mut().push(key);
     }
 
-    /// Nothing is cached under `key` yet, but there are lists that lack it.
+    /// Invalidates the lists: nothing is cached under the new `key`, but they lack it.
     pub(super) fn adds(&self, key: String) {
         self.added.borrow_mut().push(key);
     }

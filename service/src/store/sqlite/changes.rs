@@ -11,7 +11,7 @@ use super::{connection, migrations};
 use crate::settings::ServiceSettings;
 use crate::store::{Changes, StoreError, Tracker};
 
-/// Changes that are kept for processes that follow. A process further behind drops everything.
+/// How many changes are kept for processes to follow. A process further behind drops everything.
 const KEPT: i64 = 10_000;
 /// Old changes are deleted this many at a time.
 const SWEEP: i64 = 1_000;
@@ -85,7 +85,7 @@ impl Tracker for DataVersion {
             return Ok(Changes::Nothing);
         }
         let changes = self.read()?;
-        // Only now: had reading failed, the next call must try again.
+        // Only now, so that the next call tries again if reading fails.
         self.data_version = version;
         Ok(changes)
     }
@@ -95,7 +95,7 @@ impl Tracker for DataVersion {
     }
 }
 
-/// Notes that what is cached under `key` is no longer good.
+/// Writes `key` into the table of changes.
 pub(super) fn put(change: &SqliteChange<'_>, key: &str) -> Result<(), StoreError> {
     change
         .prepare_cached("INSERT INTO changes (cache_key) VALUES (?)")?

@@ -1,4 +1,4 @@
-//! Columns to values and back.
+//! Converts columns to values and back.
 
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};

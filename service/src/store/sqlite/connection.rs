@@ -1,4 +1,4 @@
-//! A connection to the file.
+//! Opens connections to the file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +12,7 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Statements that a connection keeps prepared.
 const PREPARED: usize = 64;
 
-/// A connection outside the pool.
+/// Opens a connection outside the pool.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = Connection::open(path)?;
     prepare(&mut connection)?;
@@ -39,7 +39,7 @@ pub(super) fn path_of(database_url: &str) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-/// FULL: a change that was answered is on the disk, whatever happens to the machine.
+/// FULL: a confirmed change is on the disk and survives a power failure.
 pub(super) fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(PREPARED);

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::connection;
 
-/// Which file it is, whatever it is called.
+/// The identity of a file, independent of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,
@@ -33,7 +33,7 @@ impl std::fmt::Display for FileId {
     }
 }
 
-/// A connection, and the file that it is to.
+/// A connection, and the file that it has open.
 #[derive(Debug)]
 pub(super) struct SqliteConnection {
     connection: Connection,
@@ -41,7 +41,7 @@ pub(super) struct SqliteConnection {
 }
 
 impl SqliteConnection {
-    /// Never makes the file: where it is gone, an empty one in its place would hide that.
+    /// Never creates the file: if it is missing, an empty one in its place would hide that.
     pub(super) fn new(path: &Path) -> Result<Self, OpenError> {
         let missing = |source| OpenError::Missing {
             path: path.display().to_string(),
@@ -81,7 +81,7 @@ pub(super) enum OpenError {
     Sqlite(#[from] rusqlite::Error),
 }
 
-/// Opens connections to whatever file the path leads to at that moment.
+/// Opens connections to the file that the path leads to at that moment.
 #[derive(Debug)]
 pub(super) struct SqliteManager(pub(super) PathBuf);
 

@@ -20,7 +20,7 @@ use crate::store::{IDENTITY_DIGITS, StoreError};
 /// For a process that is writing; no request waits for this.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Says that this process has the database open, for as long as it does: a shared lock on `PATH-open`.
+/// Shows that this process has the database open: a shared lock on `PATH-open`, as long as this lives.
 #[derive(Debug)]
 pub(super) struct Presence(#[expect(dead_code, reason = "held for its lock")] File);
 
@@ -38,7 +38,7 @@ impl Presence {
     }
 }
 
-/// Notes that this database's events are for Kafka: nobody drops them from now on.
+/// Notes that the events of this database are for Kafka: no server drops them from now on.
 pub(super) fn note_publishing(path: &Path, turns: &Turns) -> anyhow::Result<()> {
     let sql = "SELECT max(publishes) FROM store";
     let noted: Option<bool> = connection::connect(path)?.query_row(sql, (), |row| row.get(0))?;

@@ -37,7 +37,7 @@ pub(super) fn run(path: &Path) -> anyhow::Result<()> {
 fn attempt(path: &Path) -> anyhow::Result<()> {
     let mut connection = connection::connect(path)?;
     let migrations = Migrations::from_slice(VERSIONS);
-    // The mode is a property of the file. Setting it needs the file for oneself.
+    // The mode is a property of the file. Setting it needs exclusive access.
     if journal_mode(&connection)? != "wal" {
         connection.pragma_update(None, "journal_mode", "wal")?;
     }

@@ -45,18 +45,18 @@ pub(crate) struct Sqlite {
     path: PathBuf,
     pool: Pool<SqliteManager>,
     turns: Turns,
-    /// How long a change waits for its turn and for writers that know of no turns, in all.
+    /// How long a change waits in total, for its turn and for writers that take no turns.
     timeout: Duration,
     caches: Arc<dyn Invalidate>,
     health: Health,
-    /// The last change was refused, because the disk or the file takes none.
+    /// The last change was refused, because the disk is full or the file is read-only.
     refuses: AtomicBool,
-    /// The file that the tables are known to be in.
+    /// The file that is known to have the tables.
     file: Mutex<FileId>,
     _presence: Presence,
 }
 
-/// Whether the file can be there: nothing is made.
+/// Checks the path without creating the file.
 pub(super) fn check(settings: &ServiceSettings) -> anyhow::Result<()> {
     let path = connection::path_of(&settings.database_url)?;
     let folder = match path.parent() {
@@ -118,7 +118,7 @@ impl Sqlite {
         }
     }
 
-    /// Makes sure of the tables where the file is another than it was.
+    /// Brings the tables up to date if the file is another one than before.
     fn settle_on(&self, file: FileId) -> Result<(), StoreError> {
         let mut known = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if *known == file {
@@ -146,8 +146,8 @@ impl Sqlite {
         self.note(ask(&lent))
     }
 
-    /// Runs `make` in a transaction that holds the writer's place from its beginning, so that it
-    /// waits for other writers instead of failing after it has read.
+    /// Runs `make` in a transaction that is the writer from its beginning, so that it waits for other writers instead
+    /// of failing after it has read.
     fn write<T>(
         &self,
         make: impl FnOnce(&SqliteChange<'_>) -> Result<T, StoreError>,
@@ -172,7 +172,7 @@ impl Sqlite {
     ) -> Result<T, StoreError> {
         let deadline = Instant::now() + self.timeout;
         let turn = self.turns.wait(deadline)?;
-        // Others may write who know nothing of turns.
+        // Other programs may write without taking turns.
         let left = deadline.saturating_duration_since(Instant::now());
         connection.busy_timeout(left.max(Duration::from_millis(1)))?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -194,7 +194,7 @@ impl Sqlite {
         Ok(outcome)
     }
 
-    /// Names the file in what the log will have, and notes that the database works.
+    /// Adds the file to an error for the log, and notes that the database works.
     fn note<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
         match outcome {
             Err(StoreError::Sqlite(source)) => Err(StoreError::File {

@@ -18,7 +18,7 @@ impl TaskQueue for Sqlite {
     fn take_task(&self, now: Now, late: Duration) -> Result<Option<Lease>, StoreError> {
         let now = now.here();
         let since = Timestamp(now.0.saturating_sub(millis(late)));
-        // Looking costs the other writers nothing; taking does.
+        // Looking does not delay other writers; taking does.
         while self.has_work(now, since)? {
             let owner = Lease::new_owner()?;
             let Some(lease) = self.write(|change| take(change, &owner, now, since))? else {
@@ -180,7 +180,7 @@ impl TaskQueue for Sqlite {
 }
 
 impl Sqlite {
-    /// Whether [`TaskQueue::take_task`] would find something.
+    /// Whether [`TaskQueue::take_task`] would find a task.
     fn has_work(&self, now: Timestamp, since: Timestamp) -> Result<bool, StoreError> {
         self.read(|connection| {
             let sql = format!("SELECT EXISTS (SELECT 1 FROM {TO_DO} WHERE {DUE} AND {OLD_ENOUGH})");
@@ -194,15 +194,15 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// The index that has only what waits, in the order in which it is taken. Left to itself, SQLite
-/// would look at all that waits and sort it.
+/// The index of the waiting tasks, in the order in which they are taken. By itself, SQLite would read all waiting tasks
+/// and sort them.
 const TO_DO: &str = "tasks INDEXED BY tasks_to_do";
 
-/// Tasks that may be taken at moment `?1`.
+/// Tasks that may be taken at time `?1`.
 const DUE: &str = "status IN ('pending', 'processing')
     AND iif(status = 'pending', available_at, lease_until) <= ?1";
 
-/// Tasks that have waited since moment `?2`, or have been attempted.
+/// Tasks that have waited since time `?2`, or have been attempted.
 const OLD_ENOUGH: &str = "(attempts > 0 OR available_at <= ?2)";
 
 fn take(

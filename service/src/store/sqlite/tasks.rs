@@ -60,7 +60,7 @@ impl Tasks for Sqlite {
         );
         let bounds: [&dyn ToSql; 2] = [&limit, &offset];
         self.read(|connection| {
-            // One snapshot, so that the total belongs to the page.
+            // One snapshot, so that the total fits the page.
             let snapshot = connection.unchecked_transaction()?;
             let total = snapshot
                 .prepare_cached(&count)?
@@ -113,8 +113,8 @@ impl Tasks for Sqlite {
     }
 }
 
-/// The WHERE clause of a filter, and its values. A user has few of all tasks, a status or a type
-/// has many, which SQLite does not know: the plus keeps it from an index on those.
+/// The WHERE clause of a filter, and its values. A user has few of all tasks, a status or a type has many. SQLite does
+/// not know that: the plus keeps it from using an index on status or type.
 fn conditions(filter: &TaskFilter) -> (String, Vec<Box<dyn ToSql>>) {
     let by_user = filter.user_id.is_some();
     let mut clauses = Vec::new();

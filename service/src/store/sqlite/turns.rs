@@ -38,7 +38,7 @@ struct State {
     helper: Helper,
 }
 
-/// What the helper thread is at.
+/// The state of the helper thread.
 #[derive(Debug, Default)]
 enum Helper {
     #[default]
@@ -103,8 +103,8 @@ impl Turns {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                // Under the same lock as the look above: what the helper gets from now on it gives back, unless another
-                // thread has come by then.
+                // Under the same lock as the check above. If the helper gets the file's lock from now on, it releases
+                // it, unless another thread has taken the turn by then.
                 state.taken = false;
                 drop(state);
                 shared.changed.notify_all();
@@ -127,7 +127,7 @@ impl Turns {
 }
 
 impl TurnQueue {
-    /// Waits for the lock, and gives it back where nobody wants it any more.
+    /// Waits for the lock, and releases it if no thread wants it any more.
     fn queue(&self) {
         let locked = self.file.lock();
         let mut state = self.lock();
@@ -166,12 +166,12 @@ impl Drop for Turn<'_> {
         self.0.unlock();
         state.taken = false;
         drop(state);
-        // One of them is enough, unless it gives up at this very moment.
+        // Waking one thread could be in vain, if that one gives up at this moment.
         self.0.changed.notify_all();
     }
 }
 
-/// A file that is there for its lock, beside the database; and what it is called.
+/// A lock file beside the database, and its path.
 pub(super) fn beside(path: &Path, suffix: &str) -> Result<(String, File), StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

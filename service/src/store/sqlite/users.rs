@@ -85,7 +85,7 @@ impl Users for Sqlite {
     }
 }
 
-/// Names the field of a broken UNIQUE constraint.
+/// The field of a violated UNIQUE constraint.
 fn taken(error: rusqlite::Error) -> StoreError {
     if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) {
         let text = error.to_string();

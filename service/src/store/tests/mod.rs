@@ -1,4 +1,4 @@
-//! What every store does. Each test runs over a new store of each kind.
+//! Tests for every store. Each runs over a new store of each kind.
 
 mod queue;
 mod sessions;
