@@ -17,7 +17,7 @@ enum Cut {
     Whole,
     Lines,
     Bytes,
-    /// With the seed of a case's name.
+    /// Seeded by the name of the case.
     Random(u64),
 }
 
@@ -28,7 +28,7 @@ const CUTS: [Cut; 5] = [
     Cut::Random(1),
     Cut::Random(2),
 ];
-/// Cases longer than this are cut into larger pieces than bytes: they are about size.
+/// Longer cases are about size, and are cut into larger pieces than bytes.
 const SHORT: usize = 2000;
 
 #[test]
@@ -51,7 +51,7 @@ fn every_case_is_answered_as_it_says() {
     );
 }
 
-/// Feeds the cases that want these flags to one server; says what went wrong.
+/// Sends the cases with these flags to one server; returns the failures.
 fn run_all(flags: &[String], cases: &[Case]) -> Vec<String> {
     let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
     let server = Server::new("corpus")
@@ -91,11 +91,11 @@ fn find(directory: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
-/// Feeds a case and compares; the error says what differs.
+/// Sends a case and compares; the error says what differs.
 fn run(server: &Server, case: &Case, cut: Cut) -> Result<(), String> {
     let mut client = server.client();
     for piece in pieces(&case.bytes, cut, &case.name) {
-        // The server may have refused and closed: the answer is what counts.
+        // The server may have refused the request and closed: only the answer counts.
         if client.send(piece).is_err() {
             break;
         }
@@ -135,7 +135,7 @@ fn run(server: &Server, case: &Case, cut: Cut) -> Result<(), String> {
     end(&mut client, case.ending)
 }
 
-/// What must become of the connection.
+/// Checks the end of the connection.
 fn end(client: &mut Client, ending: Ending) -> Result<(), String> {
     let fail = |error: io::Error| format!("at the end: {error}");
     match ending {
@@ -149,8 +149,8 @@ fn end(client: &mut Client, ending: Ending) -> Result<(), String> {
             }
         }
         Ending::Close => {}
-        // The server may have gone first, where it has closed for another reason: then there is
-        // an answer too many, which is found below.
+        // The server may have closed before, for another reason: then it has sent one answer too many, which is found
+        // below.
         Ending::Silent => drop(client.finish()),
     }
     match client.rest() {

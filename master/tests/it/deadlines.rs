@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Client, Load, Mode, Server, eventually};
 
-/// A deadline that no test reaches: without what is tested, whoever is held up waits for longer than
-/// a test has timeout.
+/// A deadline that no test reaches: if the tested mechanism fails, the test times out.
 const NEVER: &str = "600";
 
 fn request(client: &mut Client, target: &str) {
@@ -26,7 +25,7 @@ fn one_stuck_call_delays_nobody_else() {
     request(&mut stuck, &format!("/hold?until={}", gate.display()));
     let loads =
         [Mode::KeepAlive, Mode::Fresh].map(|mode| Load::start(server.address(), 4, mode, "/pid"));
-    // Connections that the stuck worker had accepted before are served all the same.
+    // Connections that the stuck worker had already accepted are served too.
     for client in &mut kept {
         assert_eq!(client.get("/pid").expect("an answer").status, 200);
     }
@@ -120,7 +119,7 @@ fn keepalive_counts_from_the_end_of_a_long_request() {
         .start();
     let mut client = server.client();
     client.get("/").expect("an answer");
-    // The time of the first answer is over before the second comes.
+    // The deadline of the first answer passes before the second comes.
     let asked = Instant::now();
     client.get("/sleep?ms=2500").expect("an answer");
     assert!(client.rest().expect("the end").is_empty());
@@ -143,7 +142,7 @@ fn a_request_over_its_time_is_answered_504_and_the_worker_is_replaced() {
     let mut server = Server::new("504")
         .lab()
         .threads(2)
-        // Naming the stack takes time on a busy machine, and the event loop has as long for it.
+        // Reading the stack takes time on a busy machine, and delays the event loop for as long.
         .args(&["--timeout", "12", "--graceful-timeout", "1"])
         .start();
     server.tolerate("");
@@ -172,7 +171,7 @@ fn the_other_threads_of_a_worker_that_is_replaced_finish() {
     let (mut stuck, mut slow) = (server.client(), server.client());
     request(&mut stuck, "/sleep?ms=60000");
     server.get("/pid");
-    // The other one has a later deadline, by what its thread may need to be told that it can go on.
+    // The other one has a later deadline, by the time that its thread may need to notice that it can continue.
     std::thread::sleep(Duration::from_secs(4));
     request(&mut slow, &format!("/hold?until={}", gate.display()));
     assert_eq!(stuck.answer().expect("an answer").status, 504);

@@ -23,7 +23,7 @@ fn a_killed_worker_is_back_and_its_sibling_loses_nothing() {
         server.log().wait_for(&format!("pid: {}", victim.0));
     }
     let tally = load.stop();
-    // What the killed worker had in hand is lost with it: at most what the clients had under way.
+    // The requests in the killed worker are lost: at most one per client.
     assert!(
         tally.failures.len() <= 5 * 4 && tally.refused == 0,
         "{tally:?}"
@@ -43,7 +43,7 @@ fn the_log_names_the_true_cause_of_death() {
     server.log().wait_for("SIGABRT");
     eventually("a worker serves again", || server.client().get("/").ok());
     let pid = server.wait_for_children(1)[0];
-    // Not SIGSEGV: the Rust runtime has a handler for it, which a signal from outside confuses.
+    // Not SIGSEGV: the Rust runtime has a handler for it, which does not expect a signal from outside.
     pid.signal(Signal::SIGILL);
     server.log().wait_for("SIGILL");
     server.wait_for_children(1);
@@ -88,7 +88,7 @@ fn a_worker_that_dies_while_it_boots_ends_the_start_with_3() {
 
 #[test]
 fn threads_that_cannot_be_made_end_the_start_with_3() {
-    // Of a stack of 64 TiB there is no second one.
+    // The address space has no room for two stacks of 64 TiB.
     let stack = format!("--stack={}:", 1_u64 << 46);
     for (threads, what) in [(1, "the thread that watches"), (3, "request thread 1 of 3")] {
         let ended = Server::new("no threads")
@@ -156,7 +156,7 @@ fn a_stopped_event_loop_is_killed_and_replaced() {
     assert_eq!(server.get("/").status, 200);
 }
 
-/// What code in one worker writes to the memory that all share.
+/// Faulty code in one worker writes to the shared memory.
 #[test]
 fn a_false_heartbeat_of_a_sibling_kills_none() {
     let server = Server::new("false heartbeats")
@@ -165,7 +165,7 @@ fn a_false_heartbeat_of_a_sibling_kills_none() {
         .args(&["--timeout", "2"])
         .start();
     let before = server.children();
-    // Until the master has looked through it, however slow the machine is.
+    // For long enough that the master sees it, even on a slow machine.
     assert_eq!(
         server.get("/scribble?what=heartbeat&ms=60000").text(),
         "begun"
@@ -206,7 +206,7 @@ fn a_false_drain_state_of_siblings_is_ignored() {
     let server = Server::new("false states").lab().workers(3).start();
     let before = server.children();
     server.get("/scribble?what=draining&ms=60000");
-    // The master looks once a second at least.
+    // The master looks at least once per second.
     for _ in 0..3 {
         server.signal(Signal::SIGUSR1);
     }
@@ -244,7 +244,7 @@ fn rubbish_on_the_handoff_socket_costs_nobody() {
         assert_eq!(server.get("/").status, 200);
     }
     server.log().wait_for_nth("what no worker sends", 20);
-    // Connections still move: a worker that drains gives its own away.
+    // Connections still move: a draining worker hands its own over.
     let load = Load::start(server.address(), 4, Mode::KeepAlive, "/pid");
     load.wait_for_more(100);
     server.signal(Signal::SIGHUP);
@@ -265,7 +265,7 @@ fn max_requests_replaces_workers_without_an_error() {
             .args(&["--max-requests", "10", "--max-requests-jitter", "3"])
             .start();
         let load = Load::start(server.address(), 4, mode, "/pid");
-        // However long a start takes: requests go on meanwhile.
+        // A start may take long. Requests go on meanwhile.
         for number in 1..=20 {
             server.log().wait_for_nth("Booting worker with pid", number);
         }
@@ -286,7 +286,7 @@ fn requests_do_not_wait_for_the_boot_of_a_replacement() {
         .start();
     std::fs::remove_file(&gate).expect("removed");
     let load = Load::start(server.address(), 2, Mode::Fresh, "/pid");
-    // The replacement boots for as long as the gate is closed, and everybody is served meanwhile.
+    // The replacement boots while the gate is closed, and all clients are served meanwhile.
     server.log().wait_for_nth("Booting worker with pid", 2);
     load.wait_for_more(200);
     assert_eq!(server.log().count("Booting worker with pid"), 2);

@@ -7,9 +7,9 @@ use nix::sys::signal::Signal;
 use crate::harness::{Builder, Process, Server, eventually_step_by_step};
 use crate::upgrade::NewMaster;
 
-/// What two processes of a server both have open: files by their names, the rest by its kind.
+/// The descriptors that two processes of a server share: files by name, others by kind.
 fn shared(one: Process, other: Process) -> Vec<String> {
-    // Whatever the tests were started with.
+    // Inherited from the process that started the tests.
     let own = Process(std::process::id().cast_signed()).open_files();
     let (one, other) = (one.open_files(), other.open_files());
     let shared = one.intersection(&other).filter(|&file| !own.contains(file));
@@ -74,7 +74,7 @@ fn children_keep_nothing_of_the_masters() {
     let server = server("descriptors").start_with_unknown_workers();
     let children = server.wait_for_children(3);
     expect_nothing_of_the_masters(server.master(), &children);
-    // One that is forked later finds more in the master.
+    // When a later child is forked, the master has more open.
     server.signal(Signal::SIGTTIN);
     let children = server.wait_for_children(4);
     server.log().wait_for_nth("Booting worker", 3);
@@ -90,7 +90,7 @@ fn a_mold_and_its_workers_keep_nothing_of_the_masters() {
     expect_nothing_of_the_masters(server.master(), &children);
 }
 
-/// The new master is a child too; what it inherits is one listener and the token of who ends last.
+/// The new master is a child too; it inherits the listener and the exit token, and nothing else.
 #[test]
 fn beside_a_new_master_children_keep_nothing_of_it() {
     let mut server = server("descriptors of two").start_with_unknown_workers();
@@ -122,7 +122,7 @@ fn beside_a_new_master_children_keep_nothing_of_it() {
     server.tolerate("The new master");
 }
 
-/// The master has the sockets of both until the new generation serves.
+/// The master has the sockets of both generations until the new one serves.
 #[test]
 fn a_new_generation_has_no_listener_of_the_old_one() {
     let builder = server("descriptors of a reload").no_bind();

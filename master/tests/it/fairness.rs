@@ -12,8 +12,8 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{Client, Process, Server, eventually};
 
-/// Chunks are more work for the server than for this client, and a Unix socket has no window: it is
-/// never empty.
+/// Chunks are more work for the server than for this client, and a Unix socket has no window: so the socket always has
+/// more to read.
 #[test]
 fn an_upload_without_a_pause_keeps_nobody_waiting() {
     const PIECES: usize = 600;
@@ -27,8 +27,7 @@ fn an_upload_without_a_pause_keeps_nobody_waiting() {
     let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
     uploader.write_all(head).expect("sent");
     let sent = AtomicUsize::new(0);
-    // How much of the upload goes on while one request is answered. Not the most: a machine that does other things
-    // has this client wait too.
+    // How much is uploaded while one request is answered. Not the maximum: a busy machine delays this client too.
     let meanwhile: Vec<usize> = thread::scope(|scope| {
         let upload = scope.spawn(|| {
             for _ in 0..PIECES {
@@ -71,8 +70,8 @@ fn with_four_workers_nobody_is_overtaken() {
     nobody_is_overtaken(4, 2, 20);
 }
 
-/// More clients than threads, each with a request under way all the time, and newcomers beside them: all
-/// get as many answers, whichever worker has them, and a newcomer waits for no more than others do.
+/// More clients than threads, each always with a request under way, and new clients beside them: all get the same
+/// number of answers, whichever worker they are at, and a new client waits no longer than the others.
 fn nobody_is_overtaken(workers: usize, threads: usize, clients: usize) {
     const NEWCOMERS: usize = 20;
     /// Answers to each client.
@@ -127,8 +126,8 @@ fn nobody_is_overtaken(workers: usize, threads: usize, clients: usize) {
     );
 }
 
-/// The queue that the workers share takes a few hundred requests. The others wait where they are, and all have their
-/// turn: in a worker that ends too.
+/// The queue that the workers share takes a few hundred requests. The others wait in their workers, and all have their
+/// turn, also in a worker that ends.
 #[test]
 fn more_requests_than_the_shared_queue_takes_are_all_answered() {
     const CLIENTS: usize = 600;
@@ -186,7 +185,7 @@ fn a_connection_wakes_one_worker_and_they_take_turns() {
         });
     }
     let woken = wake_ups(&workers) - woken_before;
-    // Each worker turns once a second by itself as well.
+    // The event loop of each worker also turns once per second by itself.
     let by_themselves = WORKERS as u64 * (1 + began.elapsed().as_secs());
     assert!(
         woken <= CONNECTIONS as u64 * 3 / 2 + by_themselves,
@@ -211,8 +210,7 @@ fn a_request_moves_with_its_body() {
     waiting_clients_move(POST);
 }
 
-/// All clients come while there is one worker. The second one has none of its own to serve, and yet
-/// they spread.
+/// All clients connect while there is one worker. They still spread to the second one.
 fn waiting_clients_move(request: &[u8]) {
     const CLIENTS: usize = 8;
     let builder = Server::new("leveling").lab().workers(1);
@@ -237,8 +235,8 @@ fn waiting_clients_move(request: &[u8]) {
     });
 }
 
-/// Each of the calls is over before the watchdog would look, and none is long enough that a wake-up
-/// would pay if it computed. The thread sleeps: the other one takes the next call meanwhile.
+/// Each call ends before the watchdog would look, and is too short to wake another thread if it computed. But it
+/// sleeps, so the other thread takes the next call meanwhile.
 #[test]
 fn short_calls_that_wait_do_so_together() {
     const CALL: &[u8] = b"GET /together?us=100 HTTP/1.1\r\nHost: test\r\n\r\n";
@@ -264,7 +262,7 @@ fn wake_ups(workers: &[Process]) -> u64 {
     workers.iter().map(|it| it.voluntary_switches()).sum()
 }
 
-/// Waits until nothing of what the start has set in motion goes on.
+/// Waits until everything that the start has begun is over.
 fn wait_until_quiet(workers: &[Process]) {
     let mut last = (0, Instant::now());
     eventually("the workers are quiet", || {

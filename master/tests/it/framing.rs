@@ -46,8 +46,8 @@ fn a_205_has_no_content() {
     }
 }
 
-/// `stream` has been sent an answer of `size` octets that nobody reads yet. Behind it, a request waits for `100 Continue`: whether
-/// that comes, and the answer after it.
+/// An answer of `size` octets is not read yet, and the next request expects `100 Continue`: checks that this arrives,
+/// and then the answer.
 pub(crate) fn is_asked_for_its_body(
     stream: &mut (impl Read + Write),
     size: usize,
@@ -76,7 +76,7 @@ fn read_until(stream: &mut impl Read, end: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Sizes of answers among which are some that fit the socket when nothing fits behind them.
+/// Sizes of answers. Some of them fit the socket's buffer, but nothing fits behind them.
 pub(crate) fn sizes_that_fill(socket: &UnixStream) -> impl Iterator<Item = usize> + use<> {
     let room = getsockopt(socket, sockopt::SndBuf).expect("a socket");
     (room * 17 / 20..room * 11 / 10).step_by(500)
@@ -95,7 +95,7 @@ fn who_waits_for_100_continue_gets_it_behind_a_full_socket() {
         .bind("unix:app.sock")
         .start();
     let socket = server.dir().join("app.sock");
-    // One thread: when another client has its answer, the request before is dealt with.
+    // One thread: when another client has its answer, the request before it has been handled.
     let settled = || {
         let mut other = Client::connect_unix(&socket).expect("the server listens");
         assert_eq!(other.get("/pid").expect("an answer").status, 200);

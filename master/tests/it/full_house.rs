@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use crate::harness::{Client, Process, Server, eventually};
 
-/// A client that has been answered so recently is left alone.
+/// A connection that was used within this time is not closed.
 const INVITED: Duration = Duration::from_millis(1100);
 
-/// Asks `count` times; a new connection is opened only where an answer has said so.
+/// Sends `count` requests; opens a new connection only if an answer has closed the old one.
 fn ask(address: SocketAddr, count: usize) -> io::Result<()> {
     let mut connection = None;
     for _ in 0..count {
@@ -59,7 +59,7 @@ fn the_longest_idle_connection_is_closed_only_when_a_client_waits() {
         .args(&["--worker-connections", "3", "--keep-alive", "60"])
         .start();
     let mut clients: Vec<Client> = (0..3).map(|_| server.client()).collect();
-    // Twice: a full house alone costs nobody the connection.
+    // Twice: no connection is closed only because the worker is full.
     for _ in 0..2 {
         for client in &mut clients {
             assert_eq!(client.get("/pid").expect("an answer").status, 200);
@@ -79,7 +79,7 @@ fn the_longest_idle_connection_is_closed_only_when_a_client_waits() {
     assert_eq!(newcomer.get("/pid").expect("an answer").status, 200);
 }
 
-/// Where silence has no end, silent clients still keep nobody out.
+/// Without a deadline for silent clients, they still keep no client out.
 #[test]
 fn silent_clients_make_room() {
     let server = Server::new("silent")
@@ -92,8 +92,7 @@ fn silent_clients_make_room() {
     drop(silent);
 }
 
-/// Neither the limit on connections nor what the server keeps in reserve helps where the application has
-/// taken the descriptors.
+/// If the application has taken the descriptors, neither the limit on connections nor the server's reserve helps.
 #[test]
 fn when_descriptors_run_out_the_longest_idle_makes_room() {
     const DESCRIPTORS: usize = 128;
@@ -109,7 +108,7 @@ fn when_descriptors_run_out_the_longest_idle_makes_room() {
     let all = hoarder.get(&format!("/hoard?files={DESCRIPTORS}"));
     let most = all.expect("an answer").number();
     assert!(most < DESCRIPTORS as i64, "some are the server's");
-    // The descriptors are gone: whoever comes takes the place of who has been idle longest.
+    // No descriptor is left: a new client takes the place of the one that has been idle longest.
     let mut clients: Vec<Client> = Vec::new();
     for _ in 0..left {
         let mut client = server.client();
@@ -123,7 +122,7 @@ fn when_descriptors_run_out_the_longest_idle_makes_room() {
     server.log().wait_for("cannot accept");
 }
 
-/// Two workers; the one that answers first has `places` clients in the middle of their bodies, and no place for more.
+/// Two workers; the one that answers first has `places` clients in the middle of their bodies, and no room for more.
 fn with_a_full_worker(server: &Server, places: usize) -> (Process, Vec<Client>) {
     let mut full = None;
     let mut uploads = Vec::new();
@@ -152,8 +151,8 @@ fn ask_and_leave(server: &Server) -> i64 {
     client.answer().expect("an answer").number()
 }
 
-/// The kernel wakes one worker for each newcomer. Where that has no place, the sibling that has one hears of them all the
-/// same; and the full worker sleeps when nobody waits any more.
+/// The kernel wakes one worker for each new client. If that one is full, its sibling learns of the client too. The full
+/// worker sleeps when no client waits any more.
 #[test]
 fn a_full_worker_keeps_no_newcomer_from_its_sibling_and_does_not_spin() {
     const PLACES: usize = 2;
@@ -166,7 +165,7 @@ fn a_full_worker_keeps_no_newcomer_from_its_sibling_and_does_not_spin() {
     for _ in 0..8 {
         assert_ne!(ask_and_leave(&server), i64::from(full.0));
     }
-    // Of the one thread that it has for its clients and its event loop.
+    // Of its only thread, which also turns the event loop.
     let sleeps = || -> u64 {
         let count = full.status("voluntary_ctxt_switches");
         count.parse().expect("a number")
@@ -181,7 +180,7 @@ fn a_full_worker_keeps_no_newcomer_from_its_sibling_and_does_not_spin() {
     }
 }
 
-/// Without a descriptor for a newcomer it cannot even give it away.
+/// Without a descriptor a worker cannot even accept a new client and hand it over.
 #[test]
 fn a_worker_without_descriptors_keeps_no_newcomer_from_its_sibling() {
     let builder = Server::new("one has none").lab().workers(2).threads(1);
@@ -201,7 +200,7 @@ fn a_worker_without_descriptors_keeps_no_newcomer_from_its_sibling() {
     server.log().wait_for("cannot accept");
 }
 
-/// What it has is all that it may have.
+/// Limits the worker to the descriptors that it has.
 fn limit_descriptors(worker: Process) {
     let limit = format!("--nofile={0}:{0}", worker.descriptors());
     let pid = worker.0.to_string();

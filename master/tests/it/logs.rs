@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 
 use crate::harness::{Builder, Client, Load, Mode, Process, Server, eventually};
 
-/// Starts the lab with that format, asks once, and returns the line.
+/// Starts the lab with that format, sends one request, and returns its line.
 fn line_for(format: &str, request: &[u8]) -> String {
     let server = Server::new("access log")
         .lab()
@@ -124,7 +124,7 @@ fn refused_requests_have_their_line() {
             "POST /chunk HTTP/1.1|POST|/chunk|400|16|-",
         ),
     ] {
-        // Whatever the buffers were used for before is another client's.
+        // The buffers still hold data of another client.
         assert_eq!(server.get("/before").status, 200);
         let mut client = server.client();
         client.send(request).expect("sent");
@@ -148,7 +148,7 @@ fn a_request_over_its_time_has_its_line() {
     assert_eq!(client.answer().expect("an answer").status, 504);
     let line = server.out().wait_for("/sleep");
     assert_eq!(line, "GET /sleep?ms=3000 HTTP/1.1|504|20|1|b");
-    // And no other, when the application comes back.
+    // And no second line when the application returns.
     server.log().wait_for("Worker exiting");
     assert_eq!(server.out().count("/sleep"), 1);
 }
@@ -260,8 +260,7 @@ fn capturing(name: &str) -> Builder {
         .bind("unix:app.sock")
 }
 
-/// Has the application print `text` until that stands in `log`, its own lines there and the line of
-/// the access log.
+/// Has the application print `text` until it is in `log`, together with the access log line of the request.
 fn print_into(log: &Path, text: &str) {
     let socket = log.with_file_name("app.sock");
     let target = format!("/print?text={text}");

@@ -33,7 +33,7 @@ fn the_pid_file_names_the_master_and_goes_with_it() {
 fn a_stale_pid_file_is_replaced_and_a_locked_one_prevents_a_start() {
     let builder = Server::new("stale pid").args(&["--pid", "server.pid"]);
     let path = builder.dir().join("server.pid");
-    // A process that lives, but has no lock on the file.
+    // A live process without a lock on the file.
     fs::write(&path, "1\n").expect("written");
     let server = builder.start();
     assert_eq!(pid_in(&path), Some(server.master()));
@@ -90,7 +90,7 @@ fn a_daemon_that_cannot_start_exits_with_an_error() {
     assert!(ended.code.is_some_and(|code| code != 0), "{ended:?}");
 }
 
-/// Kills a process that is in no group of ours, whatever the test does.
+/// Kills a process outside the group of the test, however the test ends.
 struct EndOf(Process);
 
 impl Drop for EndOf {
@@ -150,7 +150,7 @@ fn initgroups_gives_workers_the_groups_of_their_user() {
         .under(&["setpriv", "--groups", "0,4"])
         .args(&["--user", "nobody", "--group", "nogroup", "--initgroups"])
         .start();
-    // The group database gives nobody no other group than its own.
+    // The group database has no further group for the user `nobody`.
     let groups = server.children()[0].status("Groups");
     assert!(
         groups.split_whitespace().all(|it| it == "65534"),
@@ -158,7 +158,7 @@ fn initgroups_gives_workers_the_groups_of_their_user() {
     );
 }
 
-/// As the user logs in: no group of root's is left.
+/// The groups are those of a login of the user: none of root's is left.
 #[test]
 fn a_user_alone_comes_with_its_groups() {
     if !Uid::effective().is_root() {
@@ -175,7 +175,7 @@ fn a_user_alone_comes_with_its_groups() {
     let ids = format!("{} {}", worker.status("Gid"), worker.status("Groups"));
     assert!(ids.split_whitespace().all(|it| it == "65534"), "{ids}");
     drop(server);
-    // Whose group nobody knows.
+    // A uid that is not in the user database.
     let server = start("4711");
     assert_eq!(server.children()[0].status("Groups"), "0");
     server
@@ -198,7 +198,7 @@ fn workers_have_the_soft_limit_of_descriptors_that_there_was() {
     assert_eq!(limit(server.master()), "4096");
     let worker = server.children()[0];
     assert_eq!(limit(worker), "100");
-    // More clients than there are descriptors: the idle ones make room, and nobody is kept waiting.
+    // More clients than descriptors: idle ones are closed, and no client has to wait.
     let clients: Vec<Client> = (0..150).map(|_| server.client()).collect();
     assert_eq!(server.get("/").status, 200);
     assert_eq!(server.log().count("cannot accept"), 0);
@@ -245,7 +245,7 @@ fn titles_tell_master_and_workers_apart() {
     assert!(title.contains("oxicorn: worker [shop]"), "{title}");
 }
 
-/// As in a container: the master is process 1 and inherits whatever loses its parent.
+/// As in a container: the master is process 1 and inherits all orphans.
 #[test]
 fn as_process_1_it_reaps_orphans_and_stops() {
     if !Uid::effective().is_root() {

@@ -1,5 +1,5 @@
-//! What `examples/own_settings.rs` brings: a setting that is read, shown, refused and read again as the server's are,
-//! and a word of shared memory.
+//! The setting of `examples/own_settings.rs` is read, shown, refused and reloaded like those of the server; and its
+//! word of shared memory works.
 
 use std::fs;
 

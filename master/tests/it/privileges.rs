@@ -12,8 +12,8 @@ use crate::harness::{Builder, Client, Server, eventually};
 
 const NOBODY: u32 = 65534;
 
-/// A server whose workers are nobody, and a directory that is nobody's. `None`, and a word about it, where
-/// the tests do not run as root.
+/// A server whose workers run as the user `nobody`, and a directory that belongs to that user. `None`, with a message,
+/// if the tests do not run as root.
 fn scene(name: &str) -> Option<(Builder, PathBuf)> {
     if !Uid::effective().is_root() {
         eprintln!("skipped: only root can become somebody else");
@@ -41,7 +41,7 @@ fn assert_untouched(directory: &Path) {
     assert_eq!((text.as_str(), status.uid()), (PRECIOUS, 0));
 }
 
-/// A shell command of nobody's, in `directory`.
+/// Runs a shell command as the user `nobody`, in `directory`.
 fn as_nobody(directory: &Path, command: &str) -> Command {
     let mut shell = Command::new("setpriv");
     shell
@@ -58,7 +58,7 @@ fn does(directory: &Path, command: &str) {
     assert!(status.success(), "{command}: {status}");
 }
 
-/// Goes on until it is dropped.
+/// A command that runs until this is dropped.
 struct Meanwhile(Child);
 
 impl Meanwhile {
@@ -193,7 +193,7 @@ fn nobody_but_root_can_hold_the_pid_file() {
         return;
     };
     let directory = builder.dir().to_owned();
-    // One of root's that can be read, one that can be written, and one of their own, all locked.
+    // A file of root that they can read, one that they can write, and one of their own, all locked.
     fs::write(directory.join("stale"), "1\n").expect("a file");
     does(&theirs, "touch own");
     let locks = "flock -s ../stale flock own sleep 60";
@@ -219,7 +219,7 @@ fn nobody_but_root_can_hold_the_pid_file() {
     drop(holder);
 }
 
-/// Whatever the workers' user puts in the place of a file in the moment that the master looks away.
+/// The workers' user exchanges a file between the master's check and its use.
 #[test]
 fn a_race_for_a_name_changes_nothing_of_roots() {
     let Some((builder, theirs)) = scene("race") else {

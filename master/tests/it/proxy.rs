@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Authority, Client, Load, Mode, Server, eventually};
 
-/// A proxy with a configuration of the test's.
+/// A proxy with a configuration by the test.
 struct Proxy {
     child: Child,
     address: SocketAddr,
@@ -20,7 +20,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    /// Starts `program` with `config`, in which `PORT` and `DIR` stand for its own.
+    /// Starts `program` with `config`, in which `PORT` and `DIR` stand for its port and directory.
     fn start(program: &str, arguments: &[&str], config: &str) -> Self {
         let directory = TempDir::with_prefix("oxicorn-proxy-").expect("a temporary directory");
         let place = directory.path().display().to_string();
@@ -137,7 +137,7 @@ fn a_reload_under_haproxy_loses_nothing() {
         let said = proxy.client().get("/generation").expect("an answer");
         assert_eq!(said.number(), generation);
     }
-    // A connection that a sibling has taken over is still the client's.
+    // A sibling that has taken over a connection still knows the client's address.
     let said = proxy.client().get("/origin").expect("an answer").text();
     assert!(said.contains("proxied true"), "{said}");
     load.wait_for_more(100);
@@ -156,7 +156,7 @@ fn a_handed_over_connection_keeps_its_client() {
         .expect("sent");
     let before = client.get("/origin").expect("an answer").text();
     assert!(before.contains("peer [2001:db8::1]:5\nlocal [2001:db8::2]:6\nproxied true"));
-    // Another has said half of who it is.
+    // Another has sent half of its PROXY header.
     let mut half = server.client();
     half.send(b"PROXY TCP4 192.0.2.1 198.").expect("sent");
     let old = server.children();

@@ -1,4 +1,4 @@
-//! Slow clients: those that are too slow make room for others, and those that are steady get all.
+//! Slow clients: too slow ones make room for others, and steady ones get the whole response.
 
 use std::io;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use tempfile::TempDir;
 
 use crate::harness::{Authority, Client, Server, eventually};
 
-/// Between two octets of a client that dribbles: twenty a second, far below the smallest rate.
+/// Between two octets of a client that dribbles: twenty per second, far below the minimum rate.
 const DRIBBLE: Duration = Duration::from_millis(50);
 /// The connections that a worker may have in these tests.
 const PLACES: usize = 4;
-/// More than the kernel keeps of a response that nobody reads.
+/// More than the kernel buffers of a response that the client does not read.
 const MUCH: usize = 12_000_000;
 
 fn ask(client: &mut Client, target: &str) {
@@ -23,7 +23,7 @@ fn ask(client: &mut Client, target: &str) {
         .expect("sent");
 }
 
-/// Clients that begin with something, and go on with a little of it now and then.
+/// Clients that send a beginning, and then a little more now and then.
 struct Crowd {
     over: Arc<AtomicBool>,
     members: Vec<JoinHandle<()>>,
@@ -60,8 +60,8 @@ impl Crowd {
     }
 }
 
-/// As many clients as there is room for begin with `begin` and then `dribble`: who comes then is served,
-/// and they have to go.
+/// As many clients as the worker has room for send `begin` and then `dribble`: new clients are served, and the slow
+/// ones are closed.
 fn assert_gives_way(
     server: &Server,
     begin: &'static [u8],
@@ -103,7 +103,7 @@ fn readers_that_dribble_keep_nobody_out() {
             .args(&["--worker-connections", "4", "--write-timeout", "2"])
             .args(&["--write-min-rate", "100000"])
             .start();
-        // Progress in every second, and 40,000 octets of it at most.
+        // Some progress every second, 40,000 octets at most.
         assert_gives_way(&server, target, |client| client.sip(2000));
     }
 }
@@ -159,7 +159,7 @@ fn read_steadily(mut client: Client, target: &str) {
     assert_eq!(answer.body.len(), MUCH, "{target}");
 }
 
-/// What the application returns, makes piece by piece, and writes.
+/// Bodies that the application returns whole, makes piece by piece, or writes.
 const RESPONSES: [&str; 3] = [
     "/big?bytes=12000000",
     "/stream?pieces=120&bytes=100000",
@@ -232,8 +232,8 @@ fn who_takes_nothing_is_told_apart_by_the_log() {
     assert!(client.answer().is_err(), "half a response is no answer");
 }
 
-/// The kernel has all of the response, and the client goes on sending while it reads: to close the
-/// connection then would be a reset, and cut it off.
+/// The kernel has the whole response, and the client goes on sending while it reads: closing the connection now would
+/// reset it and cut the response off.
 #[test]
 fn the_end_of_a_long_response_is_waited_for() {
     const LONG: usize = 1_500_000;
@@ -246,7 +246,7 @@ fn the_end_of_a_long_response_is_waited_for() {
         ask(&mut client, &format!("{target}?bytes={LONG}"));
         let started = Instant::now();
         let mut asked = false;
-        // Longer than `keepalive`, and than a client is given to shut its side.
+        // Longer than `keepalive`, and longer than a client has to shut down its side.
         while started.elapsed() < Duration::from_secs(6) {
             client.sip(2048).expect("more");
             if started.elapsed() > Duration::from_secs(4) && !asked {

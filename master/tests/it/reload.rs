@@ -79,7 +79,7 @@ fn slow_boots_overlap_with_the_old_generation() {
     // A second reload while the first is under way.
     server.log().wait_for("Handling signal: hup");
     server.signal(Signal::SIGHUP);
-    // Nobody waits for a boot, however long that takes.
+    // No client waits for a boot, however long it takes.
     load.wait_for_more(200);
     assert!(old.iter().all(|it| server.children().contains(it)));
     std::fs::write(&gate, "").expect("written");
@@ -108,7 +108,7 @@ fn a_thousand_reloads_leak_no_descriptor() {
         "the last worker has as many descriptors as the first",
         || (old[0].descriptors() <= worker_descriptors).then_some(()),
     );
-    // The teardown compares those of the master.
+    // The teardown compares the descriptors of the master.
 }
 
 #[test]

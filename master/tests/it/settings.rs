@@ -120,7 +120,7 @@ fn check_config_binds_nothing() {
     assert_eq!(ended.code, Some(1), "{}", ended.log);
 }
 
-/// All that a start would trip over, at once, and nothing of it is done.
+/// Reports everything that would fail at a start, all at once, and changes nothing.
 #[test]
 fn check_config_finds_what_a_start_would() {
     let service = || Server::new("check").app("native:eventstreammonitor");
@@ -166,7 +166,7 @@ fn check_config_finds_what_a_start_would() {
     }
 }
 
-/// Beside the server that it is a check of.
+/// While the server with these settings runs.
 #[test]
 fn check_config_disturbs_no_server_that_runs() {
     let builder = Server::new("check beside").args(&["--pid", "pid", "--error-logfile", "-"]);
@@ -208,7 +208,7 @@ fn print_config_shows_each_value_and_its_source() {
     );
 }
 
-/// Whatever form a URL has, and whatever is wrong with it.
+/// In every form of a URL, and with every error in it.
 #[test]
 fn no_password_is_shown() {
     let secret = "hunter2";
@@ -259,7 +259,7 @@ fn no_password_is_shown() {
         .run();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
     assert_silent(&ended, "other settings");
-    // What cannot be reached is named without it.
+    // A server that cannot be reached is named without the password.
     let mut server = service()
         .env("DATABASE_URL", "postgres://me:a/hunter2@127.0.0.1:1/x")
         .spawn();
@@ -297,7 +297,7 @@ fn help_and_version_go_to_standard_output() {
     );
 }
 
-/// Each source beats the one that follows.
+/// Each source takes precedence over the next.
 #[test]
 fn precedence_is_as_documented() {
     let count = |builder: Builder, expected: usize| {

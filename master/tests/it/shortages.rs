@@ -1,4 +1,4 @@
-//! Limits of the system: an error names what there is too little of, and where its limit is.
+//! Limits of the system: an error names the resource, and where its limit is set.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -35,7 +35,7 @@ fn processes_and_threads_that_cannot_be_had_name_their_limits() {
         line.contains("RLIMIT_NPROC") && line.contains("pids.max"),
         "{line}"
     );
-    // Root forks as it likes; the worker is somebody else by the time that it needs threads.
+    // Root may fork without limit, but the worker has another user when it starts its threads.
     let ended = limited("no thread")
         .under(&["prlimit", "--nproc=1:1"])
         .args(&["--user", "nobody", "--threads", "4"])

@@ -86,7 +86,7 @@ fn term_lets_requests_end() {
             "the client learns that this was the last one"
         );
     }
-    // Clients that have been told to close do so.
+    // Clients close connections that were announced as closing.
     drop(clients);
     server.wait_for_exit();
     let tally = load.stop();
@@ -130,7 +130,7 @@ fn term_kills_what_does_not_end_in_time() {
     assert!(took >= Duration::from_secs(1), "{took:?}");
 }
 
-/// The one thread is held, and the request is too long for the way to a sibling.
+/// The only thread is held, and the request is too long to be handed to a sibling.
 #[test]
 fn a_request_that_gets_no_thread_before_the_end_is_answered_503() {
     let builder = Server::new("503").lab().threads(1);

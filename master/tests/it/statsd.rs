@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Client, Load, Mode, Receiver, Server, eventually};
 
-/// The metrics that have come, one by one.
+/// The received metrics, one by one.
 fn metrics(receiver: &Receiver) -> Vec<String> {
     let records = receiver.records();
     let lines = records.iter().flat_map(|record| record.lines());
@@ -18,7 +18,7 @@ fn host(receiver: &Receiver) -> &str {
     receiver.address().trim_start_matches("udp://")
 }
 
-/// How often each metric has come, its value left out where it is a time.
+/// How often each metric was received; without the value if that is a time.
 fn counts(receiver: &Receiver) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for metric in metrics(receiver) {
@@ -109,7 +109,7 @@ fn connections_that_wait_are_counted() {
     let server = Server::new("backlog")
         .lab()
         .args(&["--statsd-host", host(&receiver), "--enable-backlog-metric"])
-        // Who is let in does not wait at the door, busy as the worker may be.
+        // An accepted connection does not count as waiting, even if the worker is busy.
         .args(&["--worker-connections", "1"])
         .start();
     receiver.wait_for("gunicorn.backlog:0|h");

@@ -12,7 +12,7 @@ use nix::unistd::{Uid, mkfifo};
 
 use crate::harness::{Builder, Client, Server, eventually};
 
-/// Keeps the pipe open and as small as it can be.
+/// Keeps the pipe open, and as small as possible.
 fn pipe(directory: &Path) -> File {
     let path = directory.join("pipe");
     mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
@@ -24,7 +24,7 @@ fn pipe(directory: &Path) -> File {
     pipe
 }
 
-/// Both streams of the server, which runs under `more`, are the pipe.
+/// A server whose two streams are the pipe; it runs under the command `more`.
 fn server(builder: Builder, more: &str) -> Server {
     let command = format!("exec {more} \"$@\" >pipe 2>&1");
     let builder = builder
@@ -43,7 +43,7 @@ fn ask(socket: &Path, target: &str) -> Option<u16> {
     Some(answer.status)
 }
 
-/// Requests whose lines find no room are answered, and the master does what it is told.
+/// Requests are answered although their lines find no room, and the master obeys its signals.
 fn assert_serves_on(mut server: Server) {
     let socket = server.dir().join("app.sock");
     for _ in 0..60 {
@@ -67,8 +67,7 @@ fn requests_do_not_wait_for_a_stopped_log_reader() {
     assert_serves_on(server(builder, ""));
 }
 
-/// As above, where the pipe is somebody else's, whom the server may not take for granted: it cannot
-/// open it again.
+/// As above, but the pipe belongs to another user, so the server cannot open it again.
 #[test]
 fn nobody_waits_for_a_pipe_of_another() {
     if !Uid::effective().is_root() {
@@ -111,7 +110,7 @@ fn lost_lines_are_reported_when_the_reader_is_back() {
         "{lost:?}"
     );
     server.signal(Signal::SIGTERM);
-    // What the last processes say must find room.
+    // The last lines of the processes must find room.
     eventually("it ends", || {
         let _ = pipe.read(&mut [0; 4096]);
         server.children().is_empty().then_some(())

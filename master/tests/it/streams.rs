@@ -1,4 +1,4 @@
-//! Streams: one that sends pieces may last for ever, one that is stuck has `timeout`.
+//! Streams: one that keeps sending may last for ever, a stuck one is ended after `timeout`.
 
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ fn a_stream_that_is_stuck_in_a_piece_is_cut() {
             ask(&mut client, &format!("{target}?pieces=9&stuck=4"), version);
             let error = client.answer().expect_err("half a response is no answer");
             assert!(started.elapsed() >= Duration::from_secs(1), "{error}");
-            // A read that times out would be a connection that is still there.
+            // If the read timed out, the connection would still be open.
             assert_ne!(error.kind(), ErrorKind::WouldBlock, "{target} {version}");
             let line = server.log().wait_for("timed out");
             assert!(line.contains(&format!("GET {target}")), "{line}");

@@ -66,7 +66,7 @@ fn make_install_follows_its_variables_and_systemd_understands_the_units() {
         command.contains(&format!("--env-file=-{}", settings.display())),
         "{command:?}"
     );
-    // The other one is for a place that the person has to name.
+    // In the other unit, the administrator has to set the path.
     let text = fs::read_to_string(repository().join("etc/oxicorn-wsgi.service")).expect("a unit");
     let binary = prefix.join("bin/oxicorn").display().to_string();
     let second = root.path().join("oxicorn-wsgi.service");

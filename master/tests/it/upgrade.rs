@@ -11,7 +11,7 @@ use crate::harness::{Client, Load, Mode, Process, Server, eventually};
 
 const BOTH: [Mode; 2] = [Mode::KeepAlive, Mode::Fresh];
 
-/// A master that was started by another. Whatever the test does, it does not outlive it.
+/// A master that was started by another. It ends with the test, however that ends.
 pub(crate) struct NewMaster(pub(crate) Process);
 
 impl NewMaster {

@@ -10,7 +10,7 @@ use crate::harness::{Client, Server, eventually};
 const MIB: usize = 1024 * 1024;
 const GIB: u64 = 1 << 30;
 
-/// Sends `length` bytes of body after a head that announces them, as far as the server takes them.
+/// Sends a head and `length` bytes of body, as many as the server accepts.
 fn send_body(client: &mut Client, length: u64) -> io::Result<()> {
     let piece = vec![b'a'; MIB];
     let mut left = length;
@@ -53,7 +53,7 @@ fn a_chunked_body_over_the_limit_is_refused_on_the_way() {
     chunk.extend(vec![b'a'; 0x10000]);
     chunk.extend(b"\r\n");
     for _ in 0..32 {
-        // The server may have closed already: the answer is what counts.
+        // The server may have closed already: only the answer counts.
         let _ = client.send(&chunk);
     }
     assert_eq!(client.answer().expect("an answer").status, 413);
@@ -61,7 +61,7 @@ fn a_chunked_body_over_the_limit_is_refused_on_the_way() {
 
 #[test]
 fn a_gigabyte_is_spooled_with_flat_memory() {
-    // To add up so many octets takes as long as it takes.
+    // The application may take long for so many octets.
     let builder = Server::new("upload").lab().args(&["--timeout", "0"]);
     let server = builder.start();
     let worker = server.children()[0];
@@ -103,7 +103,7 @@ fn short_bodies_stay_in_memory_and_long_ones_do_not() {
     }
 }
 
-/// A client that has begun to send a body, and has said all of it but the last octet.
+/// A client that has sent a body except for its last octet.
 fn begun(server: &Server, length: usize) -> Client {
     let mut client = server.client();
     let head = format!("POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
@@ -194,7 +194,7 @@ fn more_bodies_than_the_memory_takes_wait_while_others_are_served() {
     let uploads: Vec<_> = (0..40)
         .map(|_| {
             let mut client = server.client();
-            // Each waits for all others.
+            // Each one waits for all the others.
             client.set_timeout(Duration::from_secs(600));
             std::thread::spawn(move || {
                 let body = vec![b'a'; MIB];
@@ -247,7 +247,7 @@ fn bodies_that_wait_for_memory_have_it_in_the_order_in_which_they_came() {
 fn where_no_file_can_be_made_bodies_stay_in_memory() {
     let mut server = Server::new("no file")
         .lab()
-        // What is there, and takes no file, whoever asks.
+        // A directory in which not even root can make a file.
         .args(&["--tmp-upload-dir", "/proc"])
         .args(&["--body-buffer-size", "1000"])
         .args(&["--body-buffer-total", "300000"])
@@ -313,7 +313,7 @@ fn a_directory_that_goes_is_named_with_the_reason() {
 
 #[test]
 fn a_file_that_cannot_grow_is_named_with_the_reason() {
-    // Nobody needs a full disk for this: no file may be longer than 256 KiB.
+    // In place of a full disk: no file may be longer than 256 KiB.
     let limited = "trap '' XFSZ; ulimit -f 256; exec \"$@\"";
     let mut server = Server::new("full")
         .lab()
@@ -323,7 +323,7 @@ fn a_file_that_cannot_grow_is_named_with_the_reason() {
     client
         .send(b"POST /upload HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n")
         .expect("sent");
-    // It may be refused before all of it is sent.
+    // The body may be refused before all of it is sent.
     let _ = send_body(&mut client, 5_000_000);
     server.tolerate("Request from");
     let told = server.log().wait_for("Request from");

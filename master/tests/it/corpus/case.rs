@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Debug)]
 pub(crate) struct Case {
     pub(crate) name: String,
@@ -11,7 +11,7 @@ pub(crate) struct Case {
     pub(crate) answers: Vec<Expected>,
     pub(crate) ending: Ending,
     pub(crate) says: Vec<String>,
-    /// Flags of the server, beside those that all cases have.
+    /// Flags of the server, in addition to those of all cases.
     pub(crate) settings: Vec<String>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Expected {
     pub(crate) method: &'static str,
 }
 
-/// What becomes of the connection after the last answer.
+/// The state of the connection after the last answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     Keep,
@@ -82,7 +82,7 @@ fn says(text: &str) -> String {
     String::from_utf8(unescape(text)).expect("answers of the lab are text")
 }
 
-/// Turns escapes into the bytes that they stand for.
+/// Replaces escapes by their bytes.
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text;
@@ -117,7 +117,7 @@ fn push<'a>(bytes: &mut Vec<u8>, byte: u8, rest: &'a str, length: usize) -> &'a 
     &rest[length..]
 }
 
-/// Where the bracket closes that `text` begins with.
+/// The position of the bracket that closes the first one in `text`.
 fn closing(text: &str) -> usize {
     let mut depth = 0;
     for (at, byte) in text.bytes().enumerate() {

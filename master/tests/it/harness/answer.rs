@@ -1,4 +1,4 @@
-//! A response as the test's client read it.
+//! A response as the client of the tests has read it.
 
 /// Status, fields and body; the body without its framing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// Reads the head; `None` where it is no HTTP/1.1.
+    /// Reads the head; `None` if it is not HTTP/1.1.
     pub(crate) fn from_head(head: &str) -> Option<Self> {
         let mut lines = head.split("\r\n");
         let status = lines.next()?.strip_prefix("HTTP/1.1 ")?;

@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore, SupportedCipherSuite, SupportedProtoco
 
 const ELLIPTIC: &[&str] = &["ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"];
 
-/// One who vouches for others.
+/// A certificate authority.
 #[derive(Debug)]
 pub(crate) struct Authority {
     directory: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct Identity {
 }
 
 impl Authority {
-    /// Its files are in `directory`.
+    /// Makes an authority with its files in `directory`.
     pub(crate) fn new(directory: &Path, name: &str) -> Self {
         let identity = Identity::named(directory, name);
         create(&identity, ELLIPTIC, &["-subj", &format!("/CN={name}")]);
@@ -36,12 +36,12 @@ impl Authority {
         }
     }
 
-    /// Vouches for a server called localhost, or for a client.
+    /// Issues a certificate for a server called localhost, or for a client.
     pub(crate) fn certify(&self, name: &str) -> Identity {
         self.certify_with_key(name, ELLIPTIC)
     }
 
-    /// The same for a kind of key, as openssl-req(1) has it.
+    /// The same with a kind of key, as openssl-req(1) names it.
     pub(crate) fn certify_with_key(&self, name: &str, kind: &[&str]) -> Identity {
         let identity = Identity::named(&self.directory, name);
         let authority = [&self.identity.certificate, &self.identity.key].map(|it| text(it));
@@ -56,12 +56,12 @@ impl Authority {
         identity
     }
 
-    /// How a client that believes this authority speaks TLS.
+    /// The TLS settings of a client that trusts this authority.
     pub(crate) fn client(&self) -> Arc<ClientConfig> {
         self.client_with(rustls::ALL_VERSIONS, None, &[])
     }
 
-    /// The same with a certificate of its own, certain versions, certain suites; none are all.
+    /// The same with a certificate of its own, and with these versions and suites; an empty list of suites means all.
     pub(crate) fn client_with(
         &self,
         versions: &[&'static SupportedProtocolVersion],
@@ -105,14 +105,14 @@ impl Identity {
         PrivateKeyDer::from_pem_file(&self.key).expect("a key")
     }
 
-    /// The flags of a server that has it.
+    /// The flags of a server with this certificate.
     pub(crate) fn flags(&self) -> [String; 4] {
         let [certificate, key] = [&self.certificate, &self.key].map(|it| text(it));
         ["--certfile".into(), certificate, "--keyfile".into(), key]
     }
 }
 
-/// Makes a key, and a certificate that vouches for itself unless the arguments say otherwise.
+/// Makes a key and a certificate, self-signed unless the arguments say otherwise.
 fn create(identity: &Identity, kind: &[&str], arguments: &[&str]) {
     let output = Command::new("openssl")
         .args(["req", "-x509", "-nodes", "-days", "2", "-newkey"])

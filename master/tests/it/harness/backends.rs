@@ -1,4 +1,4 @@
-//! What a task service under test stands on: a store, a cache, and somebody who hears of events.
+//! The backends of a task service under test: a store, a cache, and a broker for its events.
 
 use super::{Builder, Database, Generation, Keyspace, Server, Services, Topic};
 
@@ -20,7 +20,7 @@ pub(crate) enum EventsKind {
     Kafka(Generation),
 }
 
-/// New and empty; what is `None` is within the service.
+/// New and empty. `None` means that the service needs no server for it.
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
     pub(crate) store: Option<Database>,
@@ -33,7 +33,7 @@ impl Backends {
         Self::of(Services::shared, store, cache, events)
     }
 
-    /// As [`Backends::new`], on servers of the test's own.
+    /// As [`Backends::new`], on servers of this test only.
     pub(crate) fn on(
         services: &Services,
         store: StoreKind,
@@ -43,7 +43,7 @@ impl Backends {
         Self::of(|| services, store, cache, events)
     }
 
-    /// The servers are asked for only where one is needed.
+    /// Gets the servers only if one is needed.
     fn of<'a>(
         services: impl Fn() -> &'a Services,
         store: StoreKind,
@@ -60,7 +60,7 @@ impl Backends {
         }
     }
 
-    /// The task service over them, with few connections: many tests share one server.
+    /// The task service over them, with few connections, because many tests share one server.
     pub(crate) fn service(&self, name: &str) -> Builder {
         let store = self.store.as_ref();
         let mut builder = Server::new(name).app("native:eventstreammonitor").env(

@@ -1,4 +1,4 @@
-//! pgbouncer in front of a test's PostgreSQL, which gives each transaction another session.
+//! pgbouncer in front of the PostgreSQL of a test. It gives each transaction another session.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -60,7 +60,7 @@ impl Bouncer {
         }
     }
 
-    /// The way to a database.
+    /// The URL of a database through it.
     pub(crate) fn url(&self, database: &Database) -> String {
         assert!(self.folder.path().exists());
         format!(

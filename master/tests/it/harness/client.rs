@@ -1,5 +1,4 @@
-//! A client that speaks raw HTTP/1.1, over TLS if need be, and hides nothing: every error of the
-//! socket is an answer.
+//! A client that speaks raw HTTP/1.1, also over TLS, and hides nothing: every error of the socket is returned.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -43,7 +42,7 @@ impl Client {
         })
     }
 
-    /// Connects with so little room for what comes in that its system acknowledges in small steps.
+    /// Connects with such a small receive buffer that the kernel acknowledges in small steps.
     pub(crate) fn connect_narrow(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
         socket.set_recv_buffer_size(4096)?;
@@ -51,12 +50,12 @@ impl Client {
         Self::over(socket.into())
     }
 
-    /// Connects, and makes the handshake with the first bytes that are sent.
+    /// Connects; the handshake comes with the first bytes that are sent.
     pub(crate) fn connect_tls(address: SocketAddr, tls: &Arc<ClientConfig>) -> io::Result<Self> {
         Self::connect(address)?.over_tls(tls)
     }
 
-    /// Goes on over TLS.
+    /// Continues over TLS.
     pub(crate) fn over_tls(self, tls: &Arc<ClientConfig>) -> io::Result<Self> {
         let Stream::Tcp(socket) = self.stream else {
             return Err(io::ErrorKind::Unsupported.into());
@@ -69,7 +68,7 @@ impl Client {
         })
     }
 
-    /// Over TLS, what has been agreed upon.
+    /// The TLS connection, which knows the negotiated parameters.
     pub(crate) fn session(&self) -> &ClientConnection {
         match &self.stream {
             Stream::Tls(stream) => &stream.conn,
@@ -123,10 +122,10 @@ impl Client {
         self.answer_to("GET")
     }
 
-    /// Reads one final response to a request of that method; interim ones are skipped.
+    /// Reads the final response to a request of that method, and skips interim ones.
     ///
-    /// `UnexpectedEof` is a connection closed before the first byte, `InvalidData` one closed
-    /// later or an answer that is no HTTP.
+    /// `UnexpectedEof` means that the connection was closed before the first byte, `InvalidData` that it was closed
+    /// later or that the answer is not HTTP.
     pub(crate) fn answer_to(&mut self, method: &str) -> io::Result<Answer> {
         loop {
             let answer = self.any_answer_to(method)?;
@@ -155,7 +154,7 @@ impl Client {
             .ok()
             .and_then(Answer::from_head)
             .ok_or_else(|| broken(&format!("no head: {}", head.escape_ascii())))?;
-        // Whoever answers, and whatever (RFC 9110 section 6.6.1).
+        // Every response has a date (RFC 9110 section 6.6.1).
         let date = answer.field("Date").map(httpdate::parse_http_date);
         if answer.status >= 200 && !matches!(date, Some(Ok(_))) {
             return Err(broken(&format!("no date: {}", head.escape_ascii())));
@@ -188,7 +187,7 @@ impl Client {
         }
     }
 
-    /// Exactly `count` bytes.
+    /// Reads exactly `count` bytes.
     pub(crate) fn take(&mut self, count: usize) -> io::Result<Vec<u8>> {
         while self.unread.len() < count {
             if self.fill()? == 0 {
@@ -198,7 +197,7 @@ impl Client {
         Ok(self.unread.drain(..count).collect())
     }
 
-    /// Reads at most `count` bytes of what is there, to be used later.
+    /// Reads up to `count` bytes that have arrived, and keeps them for later.
     pub(crate) fn sip(&mut self, count: usize) -> io::Result<()> {
         match self.fill_with(count)? {
             0 => Err(broken("closed while it was read slowly")),
@@ -206,13 +205,13 @@ impl Client {
         }
     }
 
-    /// Everything up to the end of the connection.
+    /// Reads to the end of the connection.
     pub(crate) fn rest(&mut self) -> io::Result<Vec<u8>> {
         while self.fill()? > 0 {}
         Ok(std::mem::take(&mut self.unread))
     }
 
-    /// Says that no more requests follow.
+    /// Shuts down the sending side: no more requests follow.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
         match &mut self.stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),

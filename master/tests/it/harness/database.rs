@@ -1,14 +1,14 @@
-//! A PostgreSQL database of a test's own, asked through psql: another client than the service's.
+//! A PostgreSQL database for one test, queried with psql: another client than that of the service.
 
 use std::process::{Command, Output};
 
 use super::Services;
 use super::services::unique;
 
-/// Dropped with its value, whoever is still connected.
+/// Dropped with this value, even if clients are still connected.
 #[derive(Debug)]
 pub(crate) struct Database {
-    /// Of the database in which the others are made.
+    /// The URL of the database from which the others are created.
     maintenance: String,
     url: String,
     name: String,
@@ -36,12 +36,12 @@ impl Database {
         &self.name
     }
 
-    /// What psql prints: a line a row, `|` between columns.
+    /// The output of psql: one line per row, `|` between columns.
     pub(crate) fn sql(&self, statement: &str) -> String {
         ask(&self.url, statement)
     }
 
-    /// As [`Database::sql`], on a connection that is none of the database's.
+    /// As [`Database::sql`], connected to another database.
     pub(crate) fn sql_elsewhere(&self, statement: &str) -> String {
         ask(&self.maintenance, statement)
     }
@@ -49,7 +49,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        // A test may have taken its server away.
+        // The test may have stopped the server.
         let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
         let _ = run(&self.maintenance, &statement);
     }

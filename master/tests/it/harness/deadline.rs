@@ -9,12 +9,12 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Waits until `look` finds something; panics with `what` after [`TIMEOUT`].
+/// Waits until `look` returns a value; panics with `what` after [`TIMEOUT`].
 pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     eventually_within(TIMEOUT, what, look)
 }
 
-/// As [`eventually`], as long as there is progress: `Err` says how far it is, and the timeout begins again when that
+/// As [`eventually`], while there is progress: `Err` is the progress so far, and the timeout begins again when that
 /// changes.
 pub(crate) fn eventually_step_by_step<T, P: PartialEq + std::fmt::Debug>(
     what: &str,
@@ -36,7 +36,8 @@ pub(crate) fn eventually_step_by_step<T, P: PartialEq + std::fmt::Debug>(
     }
 }
 
-/// As [`eventually`], with a timeout of the caller's. It is counted in attempts too: a busy machine makes fewer of them.
+/// As [`eventually`], with another timeout. It also takes a number of attempts, because a busy machine makes fewer of
+/// them.
 pub(crate) fn eventually_within<T>(
     timeout: Duration,
     what: &str,

@@ -1,4 +1,4 @@
-//! A Redis database of a test's own, asked through redis-cli.
+//! A Redis database for one test, read with redis-cli.
 
 use std::process::Command;
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::Services;
 
-/// Databases there are; number 0 counts which are taken.
+/// How many databases there are. Number 0 counts those in use.
 const DATABASES: i64 = 4096;
 
 #[derive(Debug)]
 pub(crate) struct Keyspace {
-    /// Without the number.
+    /// The URL without the number.
     server: String,
     number: i64,
 }
@@ -38,7 +38,7 @@ impl Keyspace {
         format!("{}/{}", self.server, self.number)
     }
 
-    /// One command's answer.
+    /// The reply to one command.
     pub(crate) fn ask(&self, words: &[&str]) -> Value {
         let mut command = Command::new("redis-cli");
         command
@@ -62,7 +62,7 @@ impl Keyspace {
         keys
     }
 
-    /// What a key is called: it ends with what tells its store from others.
+    /// The name of a key, which ends with the identity of its store.
     pub(crate) fn find(&self, key: &str) -> Option<String> {
         self.keys(&format!("{key}:*")).into_iter().next()
     }
@@ -71,7 +71,7 @@ impl Keyspace {
         self.ask(&["GET", key]).as_str().map(str::to_owned)
     }
 
-    /// What is left of the key's time, in milliseconds; negative as PTTL has it.
+    /// The remaining lifetime of the key, in milliseconds; negative as of PTTL.
     pub(crate) fn time_left_ms(&self, key: &str) -> i64 {
         self.ask(&["PTTL", key]).as_i64().expect("a number")
     }

@@ -12,22 +12,22 @@ use super::{Client, eventually_step_by_step};
 /// How a client connects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// As many requests a connection as the server allows.
+    /// As many requests per connection as the server allows.
     KeepAlive,
-    /// A connection a request.
+    /// One connection per request.
     Fresh,
 }
 
-/// What became of the requests.
+/// The outcome of the requests.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) answered: u64,
     /// The listening socket was not there.
     pub(crate) refused: u64,
-    /// A kept-alive connection that ended without a byte where the next answer was due: a client
-    /// may repeat an idempotent request then (RFC 9112 section 9.3.1), but had better not need to.
+    /// A kept-alive connection ended without a byte of the next answer. A client may repeat an idempotent request then
+    /// (RFC 9112 section 9.3.1), but should not have to.
     pub(crate) retried: u64,
-    /// Everything else, in words.
+    /// All other errors, as text.
     pub(crate) failures: Vec<String>,
     pub(crate) slowest: Duration,
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::TIMEOUT;
 
-/// A growing list of lines. It ends when no process has the pipe any more.
+/// A growing list of lines. It is complete when no process has the pipe open any more.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Log(Arc<(Mutex<Content>, Condvar)>);
 
@@ -31,12 +31,12 @@ impl Log {
         log
     }
 
-    /// The first line, now or later, that `pattern` is part of.
+    /// The first line that contains `pattern`; waits for it.
     pub(crate) fn wait_for(&self, pattern: &str) -> String {
         self.wait_for_nth(pattern, 1)
     }
 
-    /// The `n`th line, counted from 1, that `pattern` is part of.
+    /// The `n`th line, counted from 1, that contains `pattern`; waits for it.
     pub(crate) fn wait_for_nth(&self, pattern: &str, n: usize) -> String {
         let found = self.wait(TIMEOUT, |it| {
             let mut matches = it.lines.iter().filter(|line| line.contains(pattern));

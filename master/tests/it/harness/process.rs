@@ -22,7 +22,7 @@ impl Process {
         self.stat().is_some_and(|stat| stat.state != 'Z')
     }
 
-    /// Its children that run, in the order of their numbers.
+    /// Its running children, in the order of their numbers.
     pub(crate) fn children(self) -> Vec<Self> {
         all()
             .into_iter()
@@ -42,7 +42,7 @@ impl Process {
         all().iter().filter(|it| is_zombie(it)).count()
     }
 
-    /// The processes of the group that it leads, or led.
+    /// The processes of the group that it leads or has led.
     pub(crate) fn group(self) -> Vec<Self> {
         all()
             .into_iter()
@@ -55,7 +55,7 @@ impl Process {
         fs::read_dir(format!("/proc/{}/fd", self.0)).map_or(0, Iterator::count)
     }
 
-    /// What its descriptors are, for messages.
+    /// Its descriptors, for messages.
     pub(crate) fn describe_descriptors(self) -> Vec<String> {
         let Ok(entries) = fs::read_dir(format!("/proc/{}/fd", self.0)) else {
             return Vec::new();
@@ -67,8 +67,8 @@ impl Process {
             .collect()
     }
 
-    /// The pipes, sockets, eventfds and files that it has open, with how they are open: two processes that have the same
-    /// one have the same text. Other descriptors, such as epoll instances, have no name and are left out.
+    /// The pipes, sockets, eventfds and files that it has open, with their access modes. Two processes that share one
+    /// have the same text for it. Other descriptors, such as epoll instances, have no name and are left out.
     pub(crate) fn open_files(self) -> BTreeSet<String> {
         let fds = fs::read_dir(format!("/proc/{}/fd", self.0)).expect("a living process");
         let fds = fds.flatten().filter_map(|entry| {
@@ -135,7 +135,7 @@ impl Process {
 
     fn stat(self) -> Option<Stat> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.0)).ok()?;
-        // The name in brackets may have spaces and brackets of its own.
+        // The name in brackets may itself contain spaces and brackets.
         let mut rest = text.rsplit_once(')')?.1.split_whitespace();
         Some(Stat {
             state: rest.next()?.chars().next()?,
@@ -151,7 +151,7 @@ struct Stat {
     group: i32,
 }
 
-/// The number in a line of `status`; 0 where there is none.
+/// The number in a line of `status`; 0 if there is none.
 fn number_in(status: &str, line: &str) -> u64 {
     status
         .lines()

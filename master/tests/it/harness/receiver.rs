@@ -61,13 +61,13 @@ impl Receiver {
         &self.address
     }
 
-    /// What has come, in its order: a datagram each, or what ends in NUL.
+    /// The received records in order: datagrams, or pieces that end in NUL.
     pub(crate) fn records(&self) -> Vec<String> {
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.clone()
     }
 
-    /// The first record, now or later, that `pattern` is part of.
+    /// The first record that contains `pattern`; waits for it.
     pub(crate) fn wait_for(&self, pattern: &str) -> String {
         eventually(&format!("a record with {pattern:?}"), || {
             let mut records = self.records().into_iter();

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{Answer, Client, Log, Process, TIMEOUT, eventually, eventually_within};
 
-/// What to start.
+/// A server to start.
 #[derive(Debug)]
 pub(crate) struct Builder {
     name: String,
@@ -28,7 +28,7 @@ pub(crate) struct Builder {
     dir: TempDir,
 }
 
-/// A server that serves. Dropping it stops it and checks what it leaves behind.
+/// A running server. Dropping it stops it and checks what it leaves behind.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(super) child: Child,
@@ -37,7 +37,7 @@ pub(crate) struct Server {
     pub(super) out: Log,
     pub(super) log: Log,
     pub(super) tolerated: Vec<String>,
-    /// Descriptors of the master that do not belong to a child, when it began to serve.
+    /// How many descriptors the master had when it began to serve, without those for children.
     pub(super) descriptors: Option<usize>,
     pub(super) exited: Option<ExitStatus>,
     /// `None` is death by a signal.
@@ -46,7 +46,7 @@ pub(crate) struct Server {
     speaks_tls: bool,
 }
 
-/// What a run that was expected to end has left.
+/// The result of a run that was expected to end.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -91,7 +91,7 @@ impl Builder {
         self
     }
 
-    /// Runs another program, which takes the arguments of the server.
+    /// Runs another program, with the arguments of the server.
     pub(crate) fn program(mut self, path: &Path) -> Self {
         self.program = path.to_owned();
         self
@@ -166,7 +166,7 @@ impl Builder {
         server
     }
 
-    /// As [`Builder::start`], for a test that says elsewhere how many workers there are to be.
+    /// As [`Builder::start`], for a test that sets the number of workers in another way.
     pub(crate) fn start_with_unknown_workers(mut self) -> Server {
         self.workers = 0;
         self.start()
@@ -194,7 +194,7 @@ impl Builder {
         }
     }
 
-    /// Runs what is expected to end by itself.
+    /// Runs a command that is expected to end by itself.
     pub(crate) fn run(self) -> Ended {
         let mut server = self.spawn();
         server.tolerated.push(String::new());
@@ -209,7 +209,7 @@ impl Builder {
     }
 
     fn command(&self) -> Command {
-        // Should the test be killed, the kernel ends the server, which ends its children.
+        // If the test is killed, the kernel ends the server, which ends its children.
         let mut command = Command::new("setpriv");
         command
             .args(["--pdeathsig", "KILL", "--"])
@@ -235,7 +235,7 @@ impl Builder {
 }
 
 impl Server {
-    /// Where it listens, for TCP.
+    /// The TCP address that it listens on.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.expect("it listens on TCP")
     }
@@ -244,7 +244,7 @@ impl Server {
         Client::connect(self.address()).expect("the server listens")
     }
 
-    /// Asks on a connection that the server has closed when this returns.
+    /// Sends a GET on a connection that the server has closed when this returns.
     fn ask_and_close(&self) -> io::Result<()> {
         let mut client = Client::connect(self.address())?;
         client.send(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")?;
@@ -279,14 +279,14 @@ impl Server {
         self.master().children()
     }
 
-    /// Waits until the master has exactly so many children.
+    /// Waits until the master has exactly `count` children.
     pub(crate) fn wait_for_children(&self, count: usize) -> Vec<Process> {
         eventually(&format!("{count} children"), || {
             Some(self.children()).filter(|children| children.len() == count)
         })
     }
 
-    /// Waits until none of `old` is left and `count` others are there.
+    /// Waits until none of `old` is left and there are `count` others.
     pub(crate) fn wait_for_others(&self, old: &[Process], count: usize) -> Vec<Process> {
         eventually(&format!("{count} children that are new"), || {
             let children = self.children();
@@ -304,7 +304,7 @@ impl Server {
         self.tolerated.push(pattern.to_owned());
     }
 
-    /// The master comes by so many descriptors more while it serves, and keeps them.
+    /// Lets the master have this many more descriptors at its end.
     pub(crate) fn expect_descriptors(&mut self, more: usize) {
         self.descriptors = self.descriptors.map(|count| count + more);
     }
@@ -331,7 +331,7 @@ impl Server {
         status
     }
 
-    /// Descriptors of the master but for those that belong to a child.
+    /// How many descriptors the master has, without those for children.
     pub(super) fn own_descriptors(&self) -> usize {
         let master = self.master();
         master.descriptors().saturating_sub(master.children().len())

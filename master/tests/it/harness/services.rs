@@ -1,5 +1,4 @@
-//! The real PostgreSQL, Redis and Kafka that tests run over: those of `make test`, or some of one's
-//! own to stop, hang and kill.
+//! The real PostgreSQL, Redis and Kafka of the tests: those of `make test`, or private ones to stop, hang and kill.
 
 use std::collections::HashMap;
 use std::os::unix::process::CommandExt;
@@ -11,14 +10,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tempfile::TempDir;
 
-/// Where the servers are, as variables that `scripts/services env` names.
+/// The addresses of the servers, as variables of `scripts/services env`.
 #[derive(Debug)]
 pub(crate) struct Services {
     variables: HashMap<String, String>,
     own: Option<Own>,
 }
 
-/// Servers that go when this does, or when the test's process does, however it ends.
+/// Servers that end when this is dropped, or when the process of the test ends in any way.
 #[derive(Debug)]
 struct Own {
     folder: TempDir,
@@ -27,11 +26,11 @@ struct Own {
 }
 
 impl Services {
-    /// The servers that all tests share. Nobody may harm them.
+    /// The servers that all tests share. No test may stop them.
     pub(crate) fn shared() -> &'static Self {
         static SHARED: OnceLock<Services> = OnceLock::new();
         SHARED.get_or_init(|| Self {
-            // What the caller has exported counts first: the servers may be anywhere.
+            // Exported variables take precedence: the servers may be anywhere.
             variables: variables(None)
                 .into_iter()
                 .chain(std::env::vars())
@@ -40,7 +39,7 @@ impl Services {
         })
     }
 
-    /// Servers for one test, which may do with them what it likes.
+    /// Servers for one test, which may do anything with them.
     pub(crate) fn private(names: &[&str]) -> Self {
         Self::private_with(names, &[])
     }
@@ -64,12 +63,12 @@ impl Services {
         })
     }
 
-    /// Ends it properly.
+    /// Ends a service cleanly.
     pub(crate) fn stop(&self, name: &str) {
         self.tell(&["stop", name]);
     }
 
-    /// Starts it where it was; returns when it answers.
+    /// Starts a service at its old address; returns when it answers.
     pub(crate) fn start(&self, name: &str) {
         self.tell(&["start", name]);
     }
@@ -83,7 +82,7 @@ impl Services {
         self.tell(&["kill", name]);
     }
 
-    /// SIGSTOP: it keeps its connections and answers nothing.
+    /// SIGSTOP: it keeps its connections but does not answer.
     pub(crate) fn pause(&self, name: &str) {
         self.tell(&["pause", name]);
     }
@@ -124,7 +123,7 @@ impl Own {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // Whoever interrupts the tests does not mean the janitor.
+            // An interrupt of the tests (SIGINT to the group) must not end the janitor.
             .process_group(0)
             .spawn();
         Self {
@@ -137,7 +136,7 @@ impl Own {
 impl Drop for Own {
     fn drop(&mut self) {
         drop(self.janitor.stdin.take());
-        // Nothing to be done about a failure: a second panic would end the whole test run.
+        // Ignore a failure: a second panic would end the whole test run.
         let _ = self.janitor.wait();
     }
 }

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 
 use super::{Process, Server, TIMEOUT};
 
-/// Longer than any graceful stop takes when nothing is under way.
+/// Longer than any graceful stop takes if no request is under way.
 const STOP: Duration = Duration::from_secs(20);
 
 impl Drop for Server {
@@ -19,7 +19,7 @@ impl Drop for Server {
             true => Vec::new(),
             false => self.stop(),
         };
-        // Only what is left of the group: a group without members cannot be signalled.
+        // Ends the rest of the group. Fails if no member is left.
         let _ = killpg(Pid::from_raw(self.master().0), Signal::SIGKILL);
         let _ = self.child.wait();
         if failing || !problems.is_empty() {
@@ -35,7 +35,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Stops the server unless it has stopped, and says what is wrong with what it left.
+    /// Stops the server unless it has stopped, and reports faults in what it leaves behind.
     fn stop(&mut self) -> Vec<String> {
         let mut problems = Vec::new();
         let group = self.master();

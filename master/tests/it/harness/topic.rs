@@ -1,5 +1,5 @@
-//! A Kafka topic and consumer group of a test's own, and a listener to the topic: the console consumer
-//! that the broker's own distribution has, another client than the service's.
+//! A Kafka topic and consumer group for one test, and a listener to the topic: the console consumer of Kafka's own
+//! distribution, another client than those of the service.
 
 use std::process::{Child, Command, Stdio};
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::services::unique;
 use super::{Log, Services};
 
-/// Which protocol: 4.0 dropped the oldest versions (KIP-896).
+/// The generation of the broker: 4.0 dropped the oldest versions of the protocol (KIP-896).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Generation {
     Kafka39,
@@ -19,11 +19,11 @@ pub(crate) enum Generation {
 pub(crate) struct Topic {
     brokers: String,
     jars: String,
-    /// Of the topic and of the runners' group.
+    /// The name of the topic and of the runners' group.
     name: String,
 }
 
-/// A message as it lies in the topic.
+/// A message of the topic.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Message {
     pub(crate) partition: u32,
@@ -41,7 +41,7 @@ pub(crate) struct Listener {
 }
 
 impl Generation {
-    /// As `scripts/services` calls it.
+    /// Its name in `scripts/services`.
     pub(crate) fn service(self) -> &'static str {
         match self {
             Self::Kafka39 => "kafka39",
@@ -76,7 +76,7 @@ impl Topic {
         &self.name
     }
 
-    /// Makes it, with settings of its own; else the broker does, with its own.
+    /// Creates it with these settings. Without this call the broker creates it, with its defaults.
     pub(crate) fn create(&self, settings: &[&str]) {
         let mut command = Command::new("java");
         command
@@ -94,7 +94,7 @@ impl Topic {
     pub(crate) fn listen(&self) -> Listener {
         let mut child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "--", "java"])
-            // A start that costs little.
+            // Makes the JVM start faster.
             .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx128m"])
             .arg("-Dorg.slf4j.simpleLogger.defaultLogLevel=error")
             .args(["-cp", &self.jars])
@@ -118,17 +118,17 @@ impl Topic {
 }
 
 impl Listener {
-    /// What has arrived so far.
+    /// The messages that have arrived so far.
     pub(crate) fn messages(&self) -> Vec<Message> {
         let lines = self.out.lines();
-        // The tool itself may have something to say.
+        // The tool itself may print other lines.
         let messages = lines.iter().filter(|it| it.starts_with("Partition:"));
         messages
             .map(|line| Message::read(line).unwrap_or_else(|| panic!("no message: {line}")))
             .collect()
     }
 
-    /// For messages about failures: what the tool complained about.
+    /// The errors of the tool, for failure messages.
     pub(crate) fn complaints(&self) -> String {
         self.log.text()
     }

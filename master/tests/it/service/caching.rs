@@ -1,4 +1,4 @@
-//! What is in Redis, as another client sees it.
+//! The contents of Redis, as another client sees them.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use serde_json::json;
 use super::*;
 use crate::harness::{Keyspace, Server};
 
-/// The guide's bounds for what is kept.
+/// The bounds of the guide for lifetimes.
 const LEAST: Duration = Duration::from_secs(5 * 60);
 const MOST: Duration = Duration::from_secs(60 * 60);
-/// What the settings have by default, and how much of it an entry may lose.
+/// The default lifetimes, and how much shorter an entry may live.
 const TASK_TTL: Duration = Duration::from_secs(600);
 const USER_TTL: Duration = Duration::from_secs(3600);
 const JITTER_PERCENT: u64 = 10;
-/// Between the writing of a key and our look at it.
+/// The time between writing a key and checking it.
 const LATE: Duration = Duration::from_secs(20);
 
-/// Every answer is under its key, as JSON, for its time; a write forgets it.
+/// Every body is under its key, as JSON, for its lifetime; a write removes it.
 pub(super) fn redis_holds_what_was_read(backends: &Backends) {
     let keyspace = backends.cache.as_ref().expect("Redis");
     let builder = backends.service("redis").args(&["--runners", "0"]);
@@ -40,7 +40,7 @@ pub(super) fn redis_holds_what_was_read(backends: &Backends) {
         ),
     ] {
         assert_eq!(holds(keyspace, &key), None, "{key} before it was read");
-        // A worker that has just begun may not use Redis yet.
+        // A new worker may not use Redis yet.
         let read = eventually(&format!("{key} is what was read"), || {
             let (_, read) = call(&server, "GET", &path, None);
             (holds(keyspace, &key).as_ref() == Some(&read)).then_some(read)
@@ -58,7 +58,7 @@ pub(super) fn redis_holds_what_was_read(backends: &Backends) {
     the_times_differ(&server, keyspace);
 }
 
-/// Entries that were made together do not end together.
+/// Entries that were made together do not expire together.
 fn the_times_differ(server: &Server, keyspace: &Keyspace) {
     let ids: Vec<i64> = (0..30)
         .map(|it| create(server, json!({"userId": it})))
@@ -72,7 +72,7 @@ fn the_times_differ(server: &Server, keyspace: &Keyspace) {
     let times: Vec<i64> = times.collect();
     let least = times.iter().min().expect("some");
     let most = times.iter().max().expect("some");
-    // Without jitter they differ by as much as the requests took.
+    // Without jitter they differ only by the time that the requests took.
     assert!(most - least > 5_000, "{times:?}");
 }
 
@@ -92,12 +92,12 @@ fn time_left_ms(keyspace: &Keyspace, key: &str) -> i64 {
     keyspace.time_left_ms(&keyspace.find(key).expect("a key"))
 }
 
-/// The answer under a key. What a reader or a writer leaves there meanwhile is no JSON.
+/// The body under a key. A reservation or a mark there is no JSON.
 pub(super) fn holds(keyspace: &Keyspace, key: &str) -> Option<Value> {
     serde_json::from_str(&keyspace.text(&keyspace.find(key)?)?).ok()
 }
 
-/// The answers under these keys.
+/// The bodies under these keys.
 pub(super) fn held(keyspace: &Keyspace, keys: &[String]) -> Vec<(String, Value)> {
     let words: Vec<&str> = ["MGET"]
         .into_iter()

@@ -1,4 +1,4 @@
-//! No read returns an old value: to the writer never, to others not for long.
+//! The writer of a change never reads an old value, and others do not for long.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::harness::{TIMEOUT, eventually_within};
 
-/// What one worker has committed, every other one lists at once.
+/// Every worker lists at once what another has committed.
 pub(super) fn no_list_is_stale(backends: &Backends) {
     let server = start(patient(backends.service("lists")), 4);
     let mut clients: Vec<Client> = (0..8).map(|_| server.client()).collect();
@@ -61,7 +61,7 @@ pub(super) fn no_thing_is_stale(backends: &Backends) {
     }
 }
 
-/// What is deleted or cancelled is so for its writer at once, however many have it in a cache.
+/// A deletion or cancellation is visible to its writer at once, however many workers have cached the object.
 pub(super) fn no_end_is_overlooked(backends: &Backends) {
     // No runner: the tasks stay where they are.
     let builder = patient(backends.service("ends").threads(4));
@@ -105,8 +105,8 @@ pub(super) fn no_end_is_overlooked(backends: &Backends) {
     }
 }
 
-/// Caches in the workers hear of PostgreSQL's changes by a message; SQLite's can be seen in the
-/// file, and Redis is the same for all.
+/// Caches in the workers learn of changes in PostgreSQL by a notification; those in SQLite can be seen in the file, and
+/// Redis is the same for all.
 fn hears_at_once(backends: &Backends) -> bool {
     backends.store.is_none() || backends.cache.is_some()
 }

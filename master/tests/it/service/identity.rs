@@ -1,4 +1,4 @@
-//! A cache shows bodies of the database that its server has now, and of no other.
+//! A cache returns bodies of the database that its server uses now, and of no other.
 
 use std::fs;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn two_servers_of_two_databases_share_a_redis_and_no_body() {
         let line = server.log().wait_for(NEIGHBOUR);
         assert!(line.contains("[WARNING]") && line.contains(other), "{line}");
     }
-    // A change of one is none of the other.
+    // A change in one does not affect the other.
     rename(&here, &path, "Anne");
     assert_eq!(
         (name(&here, &path), name(&there, &path)),
@@ -117,7 +117,7 @@ fn a_reload_with_another_database_shows_nothing_of_the_old_one() {
     }
 }
 
-/// Copies a SQLite database as an operator does, while it is in use.
+/// Copies a SQLite database while it is in use, as an operator does.
 fn back_up(from: &Path, to: &Path) {
     let script =
         "import sqlite3, sys; sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))";
@@ -134,7 +134,7 @@ fn put_back(backup: &Path, database: &Path) {
     for suffix in ["-wal", "-shm"] {
         let mut name = database.as_os_str().to_owned();
         name.push(suffix);
-        // There is none after a clean end.
+        // After a clean end there is no such file.
         let _ = fs::remove_file(name);
     }
     // Into the same file, as cp(1) does.

@@ -1,4 +1,4 @@
-//! What clients may send, and what it costs the server.
+//! Large and invalid input, and the memory that it takes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::harness::{CacheKind, EventsKind, Process, StoreKind};
 
 const MIB: usize = 1 << 20;
 
-/// A task whose parameters are so many bytes of `0,0,0`.
+/// A task whose parameters are that many bytes of `0,0,0`.
 fn zeros(bytes: usize) -> String {
     let list = "0,".repeat(bytes / 2);
     format!("{{\"userId\": 1, \"parameters\": {{\"numbers\": [{list}0]}}}}")
@@ -32,7 +32,7 @@ fn a_body_has_a_limit_by_default_that_can_be_raised() {
     let mut client = server.client();
     let fits = post(&mut client, JSON, &zeros(MIB - 1000));
     assert_eq!(fits.status, 201, "{fits:?}");
-    // The head is enough to know.
+    // The head is enough to refuse.
     let head = format!(
         "POST {BASE}/tasks HTTP/1.1\r\nHost: a\r\n{JSON}Content-Length: {}\r\n\r\n",
         MIB + 1
@@ -56,7 +56,7 @@ fn a_body_has_a_limit_by_default_that_can_be_raised() {
     }
 }
 
-/// The most that the children have had since, while `step` runs.
+/// The peak memory of the children while `step` runs.
 fn peak_kib(children: &[Process], step: impl FnOnce()) -> u64 {
     let (over, most) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
@@ -73,7 +73,7 @@ fn peak_kib(children: &[Process], step: impl FnOnce()) -> u64 {
     most.into_inner()
 }
 
-/// Built up as a tree, it would take twenty times as much.
+/// As a tree in memory, it would take twenty times as much.
 #[test]
 fn a_list_of_zeros_takes_a_few_times_its_size() {
     const SIZE: usize = 16 * MIB;
@@ -95,7 +95,7 @@ fn a_list_of_zeros_takes_a_few_times_its_size() {
     let times = (peak - before) as f64 / (SIZE / 1024) as f64;
     println!("{SIZE} bytes took {times:.1} times as much memory in worker and runner");
     assert!(times < 14.0, "{times}");
-    // Fields that nobody knows are passed over; a list in place of a number is not built up.
+    // Unknown fields are skipped; a list in place of a number is not built in memory.
     let many: String = (0..SIZE / 10).map(|it| format!("\"{it:05}\":0,")).collect();
     for body in [
         format!("{{{many}\"userId\": 1}}"),
@@ -150,7 +150,7 @@ fn a_zero_character_is_refused_by_name_over_any_store() {
             let (status, answer) = call(&server, "GET", &format!("/tasks?{query}"), None);
             assert_eq!(status, 400, "{store:?} {query}: {answer}");
         }
-        // Within JSON that is kept as it is, it is escaped.
+        // In JSON that is stored unchanged, it is escaped.
         let body = json!({"userId": 1, "parameters": {"content": "a\0b"}});
         let id = create(&server, body);
         assert_eq!(task(&server, id)["parameters"]["content"], "a\0b");

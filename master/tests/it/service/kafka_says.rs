@@ -15,7 +15,7 @@ fn over(services: &Services, generation: Generation) -> Backends {
     Backends::on(services, StoreKind::Sqlite, CacheKind::Memory, events)
 }
 
-/// A broker with these settings of its own.
+/// A private broker with these settings.
 fn broker(generation: Generation, settings: &[&str]) -> Services {
     let variables = [("OXICORN_KAFKA_SETTINGS", settings.join("\n"))];
     Services::private_with(&[generation.service()], &variables)

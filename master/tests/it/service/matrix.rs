@@ -9,7 +9,7 @@ use crate::harness::Generation::{Kafka4, Kafka39};
 use crate::harness::StoreKind::{Postgres, Sqlite};
 use crate::harness::{Backends, Server, eventually};
 
-/// A test a promise, so that a failure names both.
+/// One test per promise and combination, so that a failure names both.
 macro_rules! combinations {
     ($($name:ident: $store:expr, $cache:expr, $events:expr;)*) => {$(
         mod $name {

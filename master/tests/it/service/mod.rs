@@ -29,13 +29,13 @@ use crate::harness::{Answer, Backends, Builder, Client, Server, eventually};
 pub(super) const BASE: &str = "/api/v1/eventstreammonitor";
 pub(super) const JSON: &str = "Content-Type: application/json\r\n";
 
-/// On its embedded store, with nothing else.
+/// The service over its embedded store, without other backends.
 pub(super) fn service(name: &str) -> Builder {
     Backends::default().service(name)
 }
 
-/// With a Redis that is never late, however slow the machine is: after a late answer a process goes on without it, and others
-/// may for a moment read what it could not change there.
+/// The service with a Redis that is never late, even on a slow machine: after late replies a process works without
+/// Redis, and others may briefly read old values there.
 pub(super) fn patient(builder: Builder) -> Builder {
     builder.args(&["--redis-timeout", "10"])
 }
@@ -57,7 +57,7 @@ pub(super) fn call(server: &Server, method: &str, path: &str, body: Option<Value
     call_on(&mut server.client(), method, path, body)
 }
 
-/// As [`call`], on a connection that stays: with the worker that has it, as long as that is idle.
+/// As [`call`], on a kept connection, which stays at its worker while that is idle.
 pub(super) fn call_on(
     client: &mut Client,
     method: &str,

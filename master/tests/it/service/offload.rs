@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::harness::{CacheKind, EventsKind, Services, StoreKind};
 
-/// What is asked for, how often, and how many of a hundred requests change what they name.
+/// The number of objects and of requests, and how many of a hundred requests are changes.
 const THINGS: usize = 2000;
 const REQUESTS: u32 = 20_000;
 const CHANGES_PERCENT: u32 = 2;
@@ -15,8 +15,8 @@ const CLIENTS: usize = 8;
 /// The guide promises that caching takes 70 to 90 per cent of the load off the database.
 const PROMISED: f64 = 0.7;
 
-/// Which thing is asked for how often: the second half as often as the first, the third a third as
-/// often, and so on (Zipf's law with the exponent 1, as found for pages of the web).
+/// How often each object is requested: the second half as often as the first, the third a third as often, and so on
+/// (Zipf's law with the exponent 1, as observed for web pages).
 struct Zipf {
     cumulated: Vec<f64>,
     random: u64,
@@ -49,7 +49,7 @@ impl Zipf {
     }
 }
 
-/// Statements of all kinds that the database has executed, for whatever reason.
+/// The number of statements that the database has executed, of all kinds.
 fn statements(backends: &Backends) -> i64 {
     let database = backends.store.as_ref().expect("PostgreSQL");
     let sql = format!(
@@ -60,7 +60,7 @@ fn statements(backends: &Backends) -> i64 {
     database.sql_elsewhere(&sql).parse().expect("a number")
 }
 
-/// Puts the same load on a service with these settings; how many statements that cost.
+/// Puts the same load on a service with these settings; returns the number of statements.
 fn cost(backends: &Backends, settings: &[&str]) -> i64 {
     let builder = patient(backends.service("offload"))
         .threads(4)
@@ -86,7 +86,7 @@ fn user(server: &Server, number: usize) -> String {
     format!("/users/{}", answer["user"]["userId"])
 }
 
-/// Asks until all requests have been made. Now and then the one that is asked for is changed.
+/// Sends requests until all have been made. Some change the object instead of reading it.
 fn visit(client: &mut Client, names: &[String], seed: u64, left: &AtomicU32) {
     let mut zipf = Zipf::new(seed);
     let take = |left: u32| left.checked_sub(1);

@@ -1,11 +1,11 @@
-//! Events that no server could send yet: they wait for a server with a broker.
+//! Events that no server can send yet wait for a server with a broker.
 
 use serde_json::json;
 
 use super::*;
 use crate::harness::{CacheKind, EventsKind, Services, StoreKind};
 
-/// Nobody listens there.
+/// No broker listens there.
 const NO_BROKER: &str = "127.0.0.1:1";
 
 fn database() -> Backends {
@@ -43,7 +43,7 @@ fn a_restart_without_kafka_deletes_no_event() {
     for word in ["[WARNING]", "kafka_brokers", "2 events wait"] {
         assert!(line.contains(word), "no {word}: {line}");
     }
-    // A runner has looked by then, and what happens now waits too.
+    // By then a runner has looked for old events, and new ones wait too.
     work(&server);
     assert_eq!(events(), "task_completed|2\ntask_created|2");
     store.sql("UPDATE events SET created_at = 0");
@@ -69,7 +69,7 @@ fn a_server_without_kafka_beside_one_with_it_deletes_no_event() {
     assert_eq!(store.sql("SELECT count(*) FROM events"), "8");
 }
 
-/// Where nobody has ever had a broker nobody waits: what is old is dropped, and told.
+/// If no server has ever had a broker, old events are dropped, and that is logged.
 #[test]
 fn what_nobody_will_ever_send_is_dropped_when_it_is_old_and_told() {
     let backends = database();

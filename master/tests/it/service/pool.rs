@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::harness::{Client, Server, TIMEOUT, eventually};
 
-/// A service with one connection to its store, which a request that writes has for as long as it
-/// waits for its turn; nothing is in a cache that would do without a connection.
+/// A service with one connection to its store. A request that writes keeps it while it waits for its turn. Nothing is
+/// cached, so every request needs the connection.
 struct Busy {
     server: Server,
     /// Locked, as by a writer of another process.
@@ -39,7 +39,7 @@ impl Busy {
         }
     }
 
-    /// The writer goes on, and so does everybody.
+    /// The writer continues, and with it all requests.
     fn end(mut self) {
         drop(self.turn);
         assert_eq!(self.writer.answer().expect("an answer").status, 201);

@@ -18,7 +18,7 @@ fn backends() -> Backends {
     Backends::on(Services::shared(), store, cache, events)
 }
 
-/// Clients that do everything at once: whatever session the pooler gives a statement, it is answered.
+/// Many clients make all calls: each is answered, whichever session the pooler gives to a statement.
 fn work(server: &Server) {
     std::thread::scope(|scope| {
         for number in 0..6 {
@@ -70,7 +70,7 @@ fn a_pooler_of_transactions_is_done_without_prepared_statements_and_without_stal
     );
     assert_eq!(server.log().count(DEAF), 1);
 
-    // What one worker has changed another shows at once: nobody keeps what nobody tells them of.
+    // Another worker returns a change at once: without notifications, workers cache nothing.
     let mut clients: Vec<Client> = (0..6).map(|_| server.client()).collect();
     let user = json!({"username": "ben", "email": "ben@example.org"});
     let (_, answer) = call(&server, "POST", "/users", Some(user));

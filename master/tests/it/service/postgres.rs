@@ -17,7 +17,7 @@ fn over(services: &Services) -> Backends {
     Backends::on(services, store, cache, events)
 }
 
-/// The service under another URL than that of its backends.
+/// The service with another URL than that of its backends.
 fn at(backends: &Backends, url: &str) -> Builder {
     let builder = backends.service("postgres").env("DATABASE_URL", url);
     builder.args(&["--runners", "0"]).workers(1)
@@ -31,7 +31,7 @@ fn authority(services: &Services) -> &str {
     services.variable("DATABASE_CA_FILE")
 }
 
-/// Starts the service there, has it work, and says whether its connections are encrypted.
+/// Starts the service with that URL, uses it, and returns whether its connections are encrypted.
 fn is_encrypted(backends: &Backends, url: &str) -> bool {
     let server = at(backends, url).start();
     create(&server, json!({"userId": 1}));
@@ -47,8 +47,8 @@ fn is_encrypted(backends: &Backends, url: &str) -> bool {
     encrypted == all
 }
 
-/// The log of a service that cannot begin: it names the setting, the server, what is wrong and
-/// what to do, and never the password.
+/// The log of a service that cannot start: it names the setting, the server, the error and the remedy, and never the
+/// password.
 fn refusal(backends: &Backends, url: &str, words: &[&str]) {
     let ended = at(backends, url).run();
     assert_eq!(ended.code, Some(4), "{url}: {}", ended.log);
@@ -95,7 +95,7 @@ fn each_sslmode_does_what_it_says() {
         let found = is_encrypted(&backends, &format!("{url}?{query}"));
         assert_eq!(found, encrypts, "{query}");
     }
-    // The certificate is not for this name, and only one mode asks.
+    // The certificate is not for this name, which only one mode checks.
     let elsewhere = format!("postgresql://oxicorn@{NOWHERE}{place}?hostaddr=127.0.0.1");
     let trusting = format!("{elsewhere}&sslmode=verify-ca&sslrootcert={ca}");
     assert!(is_encrypted(&backends, &trusting));
@@ -124,14 +124,14 @@ fn whom_no_authority_vouches_for_is_not_talked_to() {
         refusal(&backends, &with(&missing), &["cannot read", "missing.crt"]);
         refusal(&backends, &with(&empty), &["no certificate", "empty.crt"]);
     }
-    // Nobody but us knows the authority of the test's server.
+    // The system does not know the authority of the test's server.
     let system = format!("{url}?sslmode=verify-full");
     refusal(&backends, &system, &["sslrootcert=PATH"]);
     let nonsense = format!("{url}?sslmode=always");
     refusal(&backends, &nonsense, &["sslmode=always", "verify-full"]);
 }
 
-/// Tells the server, which is started again, whom it lets in, and whether it speaks TLS.
+/// Restarts the server with this client authentication, with or without TLS.
 fn reconfigure(services: &Services, database: &crate::harness::Database, ssl: &str) {
     let data = Path::new(authority(services)).parent().expect("a folder");
     let rules = "host all locked 127.0.0.1/32 scram-sha-256\n\
@@ -205,7 +205,7 @@ fn who_is_not_let_in_is_told_why_and_by_whom() {
     );
 }
 
-/// It may come yet: the service begins, refuses what needs it, and says what it cannot reach.
+/// The server may come up later: the service starts, answers 503 to calls that need it, and logs what it cannot reach.
 #[test]
 fn a_server_that_cannot_be_reached_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -251,7 +251,7 @@ fn eight_workers_may_find_an_empty_database() {
     }
 }
 
-/// The server ends the connection in the middle of a commit: nobody can know what became of it.
+/// The server ends the connection during a commit, so its outcome is unknown.
 #[test]
 fn a_lost_commit_is_told_to_the_client_and_once_to_the_log() {
     let backends = over(Services::shared());
@@ -273,7 +273,7 @@ fn a_lost_commit_is_told_to_the_client_and_once_to_the_log() {
     for word in ["[ERROR]", "PUT", &path, "commit"] {
         assert!(line.contains(word), "no {word}: {line}");
     }
-    // Another connection can be had: it is no outage, and what was not done can be done.
+    // Another connection can be opened: there is no outage, and the call can be repeated.
     database.sql("DROP TRIGGER die ON tasks");
     assert_eq!(task(&server, id)["status"], "pending");
     assert_eq!(call(&server, "PUT", &path, None).0, 200);
@@ -282,7 +282,7 @@ fn a_lost_commit_is_told_to_the_client_and_once_to_the_log() {
     assert_eq!(log.count("does not answer"), 0, "{}", log.text());
 }
 
-/// What is known at the start to be too much is told then, and not when the crowd comes.
+/// If the settings allow too many connections, the log says so at the start, not only under load.
 #[test]
 fn pools_that_are_larger_than_the_server_are_told_of() {
     let backends = over(Services::shared());

@@ -19,12 +19,12 @@ fn store(backends: &Backends) -> &Database {
     backends.store.as_ref().expect("PostgreSQL")
 }
 
-/// Without runners, which would have something to say of their own.
+/// Without runners, which would log errors of their own.
 fn web(backends: &Backends, name: &str) -> Builder {
     backends.service(name).args(&["--runners", "0"]).workers(2)
 }
 
-/// For sessions that begin from now on.
+/// Applies to sessions that begin from now on.
 fn set(database: &Database, parameter: &str) {
     let name = database.name();
     database.sql_elsewhere(&format!("ALTER DATABASE {name} SET {parameter}"));
@@ -96,7 +96,7 @@ fn a_database_that_is_read_only_at_the_start_is_waited_for() {
     }
 }
 
-/// 57P05: it has the severity FATAL, and no code that says that the connection is gone.
+/// 57P05 has the severity FATAL, but its code does not say that the connection is lost.
 #[test]
 fn sessions_that_the_server_ends_are_begun_again() {
     let backends = over(Services::shared());
@@ -175,7 +175,7 @@ fn columns_may_change_their_types_under_load() {
             "tasks ALTER priority TYPE integer",
             "events ALTER payload TYPE varchar(100000)",
         ] {
-            // Each statement is in use by then.
+            // By then each statement is prepared.
             for _ in 0..5 {
                 work();
             }
@@ -214,7 +214,7 @@ fn another_encoding_than_utf_8_is_refused_at_the_start() {
     }
 }
 
-/// Connections that idle beyond POOL_SIZE are dead too then, and nobody waits for them.
+/// Idle connections beyond POOL_SIZE are dead then too, and no request waits for them.
 #[test]
 fn the_first_request_after_a_kill_is_answered_at_once() {
     const POOL_TIMEOUT: Duration = Duration::from_secs(40);
@@ -229,7 +229,7 @@ fn the_first_request_after_a_kill_is_answered_at_once() {
     let mut server = builder.workers(1).start();
     server.tolerate("PostgreSQL at");
     let id = create(&server, json!({"userId": 1}));
-    // Four at once: two connections that stay, two beyond.
+    // Four at once: two kept connections, two beyond POOL_SIZE.
     let hold = Hold::new(database, "BEGIN; LOCK TABLE tasks;");
     let name = database.name();
     let count = |condition: &str| {
@@ -245,7 +245,7 @@ fn the_first_request_after_a_kill_is_answered_at_once() {
     });
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            // Lists are not kept: each asks for itself.
+            // Lists are not cached, so each one reads from the store.
             scope.spawn(|| call(&server, "GET", "/tasks?limit=1", None));
         }
         eventually("four connections are open", || {
@@ -266,7 +266,7 @@ fn the_first_request_after_a_kill_is_answered_at_once() {
     });
 }
 
-/// A session of psql that has done something, and goes when it is dropped.
+/// A session of psql that has run a statement, and ends when this is dropped.
 struct Hold(Child);
 
 impl Hold {
@@ -290,7 +290,7 @@ impl Drop for Hold {
     }
 }
 
-/// The library that makes a process believe in another time.
+/// The library that gives a process another time.
 fn faketime() -> String {
     let folders = std::fs::read_dir("/usr/lib").expect("a folder");
     let found = folders
@@ -300,7 +300,7 @@ fn faketime() -> String {
     found.display().to_string()
 }
 
-/// By its own clock it would find every lease run out.
+/// By its own clock it would find every lease expired.
 #[test]
 fn a_server_whose_clock_is_ahead_takes_no_task_that_another_has() {
     let backends = over(Services::shared());
@@ -327,7 +327,7 @@ fn a_server_whose_clock_is_ahead_takes_no_task_that_another_has() {
         .env("FAKETIME", "+30s")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let there = start(ahead, 1);
-    // The runner there looks what there is, again and again: the one here is held.
+    // That runner keeps looking for tasks; the one here is held.
     for _ in 0..5 {
         let other = create(&there, json!({"userId": 1, "parameters": {"numbers": [1]}}));
         // Created by a clock that is ahead, and yet to be done now.

@@ -1,4 +1,4 @@
-//! The events that another client of Kafka reads from the topic.
+//! The events of the topic, as another client of Kafka reads them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -34,7 +34,7 @@ pub(super) fn every_event_is_heard(backends: &Backends) {
         wait_for_status(&server, id, status);
     }
     let mut cancelled = 0;
-    // The runner may be faster than a cancel, but not each time.
+    // The runner may be faster than a cancel, but not every time.
     for _ in 0..200 {
         let id = create(
             &server,
@@ -70,7 +70,7 @@ const COMPLETED: &[&str] = &["task_created", "task_completed"];
 const FAILED: &[&str] = &["task_created", "task_failed"];
 const CANCELLED: &[&str] = &["task_created", "task_cancelled"];
 
-/// Waits for so many different events.
+/// Waits for `count` different events.
 pub(super) fn wait_for_events(listener: &Listener, count: usize) -> Vec<Message> {
     let mut heard = 0;
     let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
@@ -101,8 +101,7 @@ pub(super) fn events_by_task(messages: &[Message]) -> HashMap<i64, Vec<&str>> {
     tasks
 }
 
-/// All messages of a task are under its key, in one partition, and none comes before one that
-/// happened earlier, unless it is there a second time.
+/// All messages of a task have its key, are in one partition and in order; only repeated ones may be out of order.
 pub(super) fn assert_in_order(messages: &[Message]) {
     let mut of_tasks: HashMap<&str, Vec<&Message>> = HashMap::new();
     for message in messages {

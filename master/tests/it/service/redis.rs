@@ -13,7 +13,7 @@ use super::*;
 const DOWN: &str = "does not answer";
 const UP: &str = "answers again";
 
-/// `redis-server` on a socket in the server's own folder.
+/// `redis-server` on a socket in the folder of the server under test.
 struct Redis {
     folder: PathBuf,
     process: Child,
@@ -46,7 +46,7 @@ impl Redis {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     }
 
-    /// What is kept under a key, of whichever store.
+    /// The value of a key, of any store.
     fn body(&self, key: &str) -> String {
         let found = self.ask(&["KEYS", &format!("{key}:*")]);
         found
@@ -55,7 +55,7 @@ impl Redis {
             .map_or(String::new(), |name| self.ask(&["GET", name]))
     }
 
-    /// How often it was asked for a key.
+    /// How many reads of a key it has executed.
     fn reads(&self) -> Option<String> {
         let stats = self.ask(&["INFO", "commandstats"]);
         let line = stats.lines().find(|it| it.starts_with("cmdstat_get:"))?;
@@ -99,7 +99,7 @@ fn begin(name: &str) -> (Redis, Server) {
     (redis, start(builder, 2))
 }
 
-/// Until a task that is read is in Redis: then the worker that read it uses it.
+/// Waits until a read puts its task into Redis: then that worker uses Redis.
 fn wait_until_used(redis: &Redis, server: &Server, id: i64) {
     let key = format!("task:{id}");
     eventually("the task is in Redis", || {
@@ -108,7 +108,7 @@ fn wait_until_used(redis: &Redis, server: &Server, id: i64) {
     });
 }
 
-/// Creates and cancels tasks, and looks at each after each step, for at least that long.
+/// Creates and cancels tasks, and reads each one after each step, for at least that long.
 fn work_for(server: &Server, time: Duration) {
     let began = Instant::now();
     while began.elapsed() < time {
@@ -117,7 +117,8 @@ fn work_for(server: &Server, time: Duration) {
         let (status, _) = call(server, "PUT", &format!("/tasks/{id}/cancel"), None);
         // The runner may have been faster.
         let last = if status == 200 { "cancelled" } else { "failed" };
-        // A process that could not tell Redis has noted what it owes; another may read Redis until it finds that.
+        // A process that cannot reach Redis writes the keys to the store. Another may read Redis until it finds them
+        // there.
         eventually("the change is seen", || {
             (task(server, id)["status"] == last).then_some(())
         });
@@ -147,7 +148,7 @@ fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
     wait_until_used(&redis, &server, id);
 
     redis.signal(Signal::SIGSTOP);
-    // It hangs for as long as the work goes on: nobody waits for it.
+    // It hangs during all of the work: no request waits for it.
     work_for(&server, Duration::from_secs(1));
     server.log().wait_for_nth(DOWN, 2);
     redis.signal(Signal::SIGCONT);
@@ -188,8 +189,8 @@ fn a_url_that_cannot_be_used_is_refused_by_name() {
     assert!(!ended.log.contains("secret"), "{}", ended.log);
 }
 
-/// Two servers over one database and one Redis. What one changes the other has copies of, which
-/// nothing but Redis can tell it.
+/// Two servers over one database and one Redis. One has copies of what the other changes, and learns of it only through
+/// Redis.
 #[test]
 fn a_change_on_one_server_is_seen_on_another() {
     let (redis, here) = begin("redis here");

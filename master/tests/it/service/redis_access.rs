@@ -7,11 +7,11 @@ use serde_json::json;
 
 use super::*;
 
-/// What docs/api.md tells an operator to allow.
+/// The permissions that docs/api.md lists.
 const RULES: &str = "user oxicorn on >s3cret ~task:* ~user:* ~session:* ~oxicorn:* resetchannels -@all +auth +hello +select \
     +ping +info +get +set +unlink +del +eval +scan +client|tracking +time +zadd +zrange +zremrangebyscore +expire";
 
-/// `redis-server` in a folder, with TLS and without on ports of its own.
+/// `redis-server` in a folder, with one port for TLS and one without.
 struct Redis {
     folder: PathBuf,
     plain: u16,
@@ -121,7 +121,7 @@ fn certify(folder: &Path) {
     );
 }
 
-/// Without runners: a task is changed by nobody.
+/// Without runners, so that no task changes.
 fn serve(name: &str, url: &str) -> Builder {
     let builder = service(name)
         .env("REDIS_URL", url)
@@ -201,7 +201,7 @@ fn whom_no_authority_vouches_for_and_who_speaks_no_tls_is_told() {
         let server = serve("no access", &url).start();
         let line = server.log().wait_for("Redis at");
         assert!(line.contains(word), "no {word}: {line}");
-        // The service does without it.
+        // The service works without it.
         let id = create(&server, json!({"userId": 1}));
         task(&server, id);
         let log = server.log().text();

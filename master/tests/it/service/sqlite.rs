@@ -1,4 +1,4 @@
-//! What may happen to the file of the embedded store.
+//! The file of the embedded store is missing, replaced, locked, or on a full disk.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::*;
 
-/// Another program that writes to the file, and knows nothing of turns.
+/// Another program that writes to the file without taking turns.
 struct Foreigner(Child);
 
 impl Foreigner {
@@ -136,7 +136,7 @@ fn messages_name_the_file() {
     assert!(ended.log.contains("tasks.db"), "{}", ended.log);
 }
 
-/// Mounts a disk of two megabytes in a folder, and then runs the server, which sees it alone.
+/// Mounts a disk of two megabytes in a folder, in a namespace of its own, and then runs the server.
 const SMALL_DISK: &str = "mount -t tmpfs -o size=2m tmpfs disk && exec \"$@\"";
 
 #[test]
@@ -151,7 +151,7 @@ fn a_disk_that_is_full_is_told_once() {
         ])
         .output();
     if !probe.is_ok_and(|it| it.status.success()) {
-        // Nobody may mount a small disk here.
+        // Mounting is not allowed here.
         return;
     }
     let builder = Server::new("full disk").app("native:eventstreammonitor");
@@ -191,6 +191,6 @@ fn a_disk_that_is_full_is_told_once() {
         "{line}"
     );
     assert_eq!(log.count("disk is full"), 1, "{}", log.text());
-    // What is there can be read.
+    // Existing rows can be read.
     assert_eq!(task(&server, 1000)["taskId"], 1000);
 }

@@ -65,8 +65,8 @@ pub(super) fn all_five_kinds_of_work_are_done(backends: &Backends) {
 }
 
 pub(super) fn a_new_task_is_taken_at_once(backends: &Backends) {
-    // A runner that is not woken looks every half a second by itself: since each task is made when the
-    // one before has just been done, it would find each of them only then. A busy machine may delay some of them.
+    // Without the bell a runner looks every half second: as each task is created just after the one before is done,
+    // each would wait for that look. A busy machine may delay some of them.
     const BY_ITSELF: Duration = Duration::from_millis(250);
     let server = start(patient(backends.service("bell")), 1);
     let mut times = (0..200).map(|_| {

@@ -53,7 +53,7 @@ fn a_reload_brings_new_certificates_and_a_bad_one_changes_nothing() {
     let old = server.children();
     let next = scene.authority.certify("next");
     let first = fs::read(&scene.identity.certificate).expect("a file");
-    // A certificate that is not the key's, then none at all.
+    // A certificate for another key, then none at all.
     fs::copy(&next.certificate, &scene.identity.certificate).expect("copied");
     server.signal(Signal::SIGHUP);
     let line = server.log().wait_for("Reload failed");
@@ -69,7 +69,7 @@ fn a_reload_brings_new_certificates_and_a_bad_one_changes_nothing() {
     let mut fresh = scene.client(&server);
     get(&mut fresh, "/pid");
     assert_eq!(shown(&fresh).expect("a certificate").as_ref(), pem(&first));
-    // And now both.
+    // Now a matching pair.
     fs::copy(&next.certificate, &scene.identity.certificate).expect("copied");
     fs::copy(&next.key, &scene.identity.key).expect("copied");
     server.signal(Signal::SIGHUP);

@@ -25,7 +25,7 @@ fn handshakes_that_stop_hold_no_thread_and_end_in_time() {
     let mut half: Vec<TcpStream> = (0..600)
         .map(|number| {
             let mut stream = TcpStream::connect(server.address()).expect("the server listens");
-            // Nothing; the beginning of a hello; all of it, and the answer is never taken.
+            // Send nothing; the beginning of a ClientHello; all of it, but never read the answer.
             let sent = [0, 1 + number % 200, hello.len()][number % 3];
             stream.write_all(&hello[..sent]).expect("sent");
             stream
@@ -37,7 +37,7 @@ fn handshakes_that_stop_hold_no_thread_and_end_in_time() {
     for stream in &mut half {
         stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
         let mut answer = Vec::new();
-        // However it ends, it ends.
+        // Any kind of end is fine.
         let _ = stream.read_to_end(&mut answer);
     }
     let took = started.elapsed();
@@ -76,7 +76,7 @@ fn many_handshakes_do_not_delay_open_connections() {
     for stream in &mut crowd {
         stream.write_all(&hello).expect("sent");
     }
-    // All of them were there before.
+    // All of them were connected before.
     get(&mut client, "/pid");
     let answered = crowd.iter().filter(|stream| {
         stream.set_nonblocking(true).expect("a socket");
@@ -127,7 +127,7 @@ fn plain_http_to_a_tls_port_is_answered() {
     assert!(client.rest().expect("the end").is_empty());
     let line = server.log().wait_for("without TLS");
     assert!(line.contains("[DEBUG]"), "{line}");
-    // What is neither is not answered.
+    // Bytes that are neither TLS nor HTTP get no answer.
     let mut stream = TcpStream::connect(server.address()).expect("the server listens");
     stream.write_all(b"\0\0\0").expect("sent");
     let mut rest = Vec::new();
@@ -159,7 +159,7 @@ fn a_proxy_names_the_client_before_the_handshake() {
     }
     let said = get(&mut scene.client(&server), "/origin").text();
     assert!(said.contains("proxied false"), "{said}");
-    // In one packet with the hello.
+    // In one packet with the ClientHello.
     let hello = client_hello(&scene.authority.client());
     let mut stream = TcpStream::connect(server.address()).expect("the server listens");
     stream

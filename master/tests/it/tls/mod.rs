@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::framing;
 use crate::harness::{Answer, Authority, Builder, Client, Identity, Server, eventually};
 
-/// An authority, and a server that it vouches for.
+/// An authority, and a server with a certificate from it.
 struct Scene {
     directory: TempDir,
     authority: Authority,
@@ -140,7 +140,7 @@ fn close_notify_tells_the_end_of_a_response_from_a_cut() {
         client.send(request.as_bytes()).expect("sent");
         client
     };
-    // rustls reports an end without goodbye as an error.
+    // rustls reports an end without close_notify as an error.
     let mut client = last("/pid", "HTTP/1.1");
     assert_eq!(client.answer().expect("an answer").status, 200);
     assert!(client.rest().expect("a goodbye").is_empty());
@@ -168,7 +168,7 @@ fn a_client_that_sends_close_notify_gets_its_responses() {
         assert_eq!(client.answer().expect("an answer").status, 200);
     }
     assert!(client.rest().expect("a goodbye").is_empty());
-    // A goodbye that nobody has read when the server closes must not become a reset.
+    // An unread close_notify must not turn the server's close into a reset.
     let mut client = scene.client(&server);
     let target = "/stream?pieces=3&ms=200&bytes=1000";
     let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -206,7 +206,7 @@ fn a_drain_finishes_running_requests_and_closes_idle_connections() {
     get(&mut asking, "/pid");
     ask(&mut busy, "/sleep?ms=1500");
     server.signal(Signal::SIGHUP);
-    // Siblings could serve a plain connection; this one has its keys where it is.
+    // A sibling could take over a plain connection, but the keys of this one are in its worker.
     server.log().wait_for("Worker draining");
     let answer = get(&mut asking, "/pid");
     assert!(
@@ -222,7 +222,7 @@ fn a_drain_finishes_running_requests_and_closes_idle_connections() {
     assert_eq!(get(&mut scene.client(&server), "/generation").number(), 2);
 }
 
-/// Ends those who go on asking, also when the test fails.
+/// Ends the clients that keep sending requests, also if the test fails.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -231,7 +231,7 @@ impl Drop for End<'_> {
     }
 }
 
-/// Many, because what can go wrong takes a connection at a certain moment of its handshake.
+/// Many, because a failure needs a connection at a certain moment of its handshake.
 const RELOADS: usize = 20;
 
 #[test]

@@ -131,7 +131,7 @@ fn both_told_to_end_at_once_leave_nothing_behind() {
     }
 }
 
-/// The new master leaves the files to the old one, which hears of that end and of its last worker's at the same time.
+/// The new master leaves the files to the old one, which learns of that end and of its last worker's at the same time.
 #[test]
 fn the_last_worker_and_the_new_master_may_end_at_once() {
     let builder = Server::new("at once").lab().bind("unix:app.sock");
@@ -168,7 +168,7 @@ fn the_pid_file_is_there_from_one_master_to_the_next() {
     let path = builder.dir().join("pid");
     let mut server = builder.start();
     let new_master = NewMaster::start(&server, 1);
-    // Long after the old master has ended the new one has not noticed: it stands still.
+    // The new master is stopped, so it has not noticed the end of the old one.
     new_master.0.signal(Signal::SIGSTOP);
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
@@ -195,7 +195,7 @@ fn raw_env_does_not_change_how_a_new_master_is_started() {
     fs::copy(env!("CARGO_BIN_EXE_oxicorn"), &program).expect("copied");
     let path = std::env::var("PATH").unwrap_or_default();
     let path = format!("{}:{path}", builder.dir().display());
-    // As from a shell that has gone to the link.
+    // As from a shell that has changed to the link.
     let start = format!("cd {} && PWD=$PWD exec \"$@\"", current.display());
     let mut server = builder
         .under(&["sh", "-c", &start, "sh"])

@@ -7,7 +7,7 @@ use super::*;
 use crate::harness::{Backends, CacheKind, EventsKind, Generation, Services, StoreKind, TIMEOUT};
 use crate::service::start;
 
-/// Two brokers of their own at a time would be too much for a small machine.
+/// Two private brokers at a time would be too much for a small machine.
 static ONE_BROKER: Mutex<()> = Mutex::new(());
 
 #[test]

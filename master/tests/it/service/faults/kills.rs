@@ -49,7 +49,7 @@ fn anybody_may_be_killed(backends: &Backends) {
     let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Deaths);
     for kill in 0..KILLS {
         let children = server.wait_for_children(WORKERS + RUNNERS);
-        // Not always at the same moment of somebody's work.
+        // Not always at the same moment of the work.
         std::thread::sleep(Duration::from_millis(20 + 7 * kill as u64));
         let victim = children[kill % children.len()];
         victim.signal(Signal::SIGKILL);

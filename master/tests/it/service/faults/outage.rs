@@ -2,7 +2,7 @@
 
 use crate::harness::{Server, eventually};
 
-/// A backend as the log names it, and the outages that are known of.
+/// A backend as the log names it, and the number of its outages so far.
 #[derive(Debug)]
 pub(super) struct Outage<'a> {
     server: &'a Server,
@@ -19,7 +19,7 @@ impl<'a> Outage<'a> {
         }
     }
 
-    /// Waits until the outage is told.
+    /// Waits until the beginning of an outage is logged.
     pub(super) fn begins(&mut self) {
         self.known += 1;
         eventually(&format!("{} is missed", self.backend), || {
@@ -27,14 +27,14 @@ impl<'a> Outage<'a> {
         });
     }
 
-    /// Waits until its end is told.
+    /// Waits until its end is logged.
     pub(super) fn ends(&self) {
         eventually(&format!("{} is back", self.backend), || {
             (self.ended() >= self.known).then_some(())
         });
     }
 
-    /// What may have been noticed or not: a backend that came back at once.
+    /// Accepts an outage that was noticed or not, because the backend came back at once.
     pub(super) fn may_have_been(&mut self) {
         eventually(&format!("{} is back", self.backend), || {
             (self.begun() == self.ended()).then_some(())
@@ -44,7 +44,7 @@ impl<'a> Outage<'a> {
         self.known = begun;
     }
 
-    /// Each outage was told once, and so was its end.
+    /// Each outage was logged once, and so was its end.
     pub(super) fn assert_told_once(&self) {
         let told = (self.begun(), self.ended());
         assert_eq!(told, (self.known, self.known), "{}", self.text());

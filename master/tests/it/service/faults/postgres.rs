@@ -11,7 +11,7 @@ use crate::harness::{
 use crate::service::matrix::ready;
 use crate::service::start;
 
-/// What the server may complain about: the store is gone, and the runner has nothing to do.
+/// Expected errors in the log: the store is down, also for the runner.
 fn serve(backends: &Backends) -> Server {
     let builder = backends.service("postgres goes").threads(4);
     let mut server = start(builder.env("POOL_TIMEOUT", "2"), 2);
@@ -35,7 +35,7 @@ fn postgres_may_stop_restart_and_hang() {
     outage.begins();
     eventually("/ready says so", || (ready(&server).0 == 503).then_some(()));
     traffic.go_on_for(A_WHILE, "stopped");
-    // It stays away until so many have been refused.
+    // It stays down until this many requests have been refused.
     traffic.wait_for_refusals(20);
     services.start("postgres");
     outage.ends();
@@ -69,17 +69,17 @@ fn postgres_may_hang_for_longer_than_requests_may_take() {
     let kinds = (StoreKind::Postgres, CacheKind::Memory, EventsKind::Outbox);
     let backends = Backends::on(&services, kinds.0, kinds.1, kinds.2);
     let builder = backends.service("postgres hangs").threads(4);
-    // The event loop has as long to name the stacks of threads that were waited for too long.
+    // The event loop needs time to log the stacks of threads that have run too long.
     let builder = builder.env("POOL_TIMEOUT", "2").args(&["--timeout", "10"]);
     let mut server = start(builder, 2);
-    // Each request that took too long is told, with the stack of its thread.
+    // Each request that took too long is logged, with the stack of its thread.
     server.tolerate("");
     let traffic = Traffic::start(&server, TIMEOUT, Tolerance::Deaths);
     let mut outage = Outage::of(&server, "PostgreSQL at");
     services.pause("postgres");
     eventually("/ready says so", || (ready(&server).0 == 503).then_some(()));
     traffic.go_on_for(Duration::from_secs(15), "hung");
-    // Nobody waits for it to come back.
+    // No request waits until it is back.
     traffic.wait_for_refusals(4);
     services.resume("postgres");
     traffic.wait_for_more(50);
@@ -110,7 +110,7 @@ fn postgres_may_throw_clients_out_and_have_no_room() {
     outage.may_have_been();
 
     let mut crowd = Crowd::new(services.variable("PGPORT"));
-    // The service has to do with the connections that it has.
+    // The service has to work with the connections that it has.
     crowd.grow();
     traffic.go_on_for(A_WHILE, "no room");
     drop(crowd);
@@ -122,7 +122,7 @@ fn postgres_may_throw_clients_out_and_have_no_room() {
     outage.assert_told_once();
 }
 
-/// Clients that connect and ask for nothing.
+/// Clients that connect and send no query.
 struct Crowd(Vec<TcpStream>, String);
 
 impl Crowd {
@@ -130,7 +130,7 @@ impl Crowd {
         Self(Vec::new(), format!("127.0.0.1:{port}"))
     }
 
-    /// Until the server lets nobody in.
+    /// Connects until the server accepts no client.
     fn grow(&mut self) {
         // StartupMessage of the protocol's version 3.0 (PostgreSQL, "Message Formats").
         let words = b"\x00\x03\x00\x00user\0oxicorn\0database\0oxicorn\0\0";

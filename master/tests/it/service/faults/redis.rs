@@ -23,7 +23,7 @@ fn redis_may_stop_and_hang() {
         begin(&services, "redis");
         outage.begins();
         traffic.go_on_for(A_WHILE, fault);
-        // It stays away until so much has been done without it.
+        // It stays down until this much has been done without it.
         traffic.wait_for_more(50);
         end(&services, "redis");
         outage.ends();

@@ -25,7 +25,7 @@ const CREATING: &str = "INSERT ON tasks, true";
 enum Moment {
     /// The change is undone.
     BeforeCommit,
-    /// The change is made, and who made it never hears of that.
+    /// The change is committed, but its runner never learns that.
     InCommit,
 }
 
@@ -126,7 +126,7 @@ fn body() -> serde_json::Value {
     json!({"userId": 1, "parameters": {"csv": "a,b\n1,2\n3,4\n"}})
 }
 
-/// Sessions that wait for the lock, or are in what comes after it.
+/// Sessions that wait for the lock.
 const HELD: &str = "SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'advisory'";
 

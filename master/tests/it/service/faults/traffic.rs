@@ -14,21 +14,21 @@ use crate::service::work::PNG;
 use crate::service::{BASE, JSON};
 
 const CLIENTS: u64 = 4;
-/// Between two requests of a client: the runner is to keep up.
+/// Between two requests of a client, so that the runner can keep up.
 const PAUSE: Duration = Duration::from_millis(15);
 
-/// What the fault excuses.
+/// The failures that a fault may cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tolerance {
-    /// Nothing: the service does without what is gone.
+    /// None: the service works without the backend.
     Nothing,
-    /// 503 that says when to come back, and 500 that says the outcome is not known.
+    /// 503 with `Retry-After`, and 500 `OUTCOME_UNKNOWN`.
     Refusals,
     /// 504, connections that end without an answer, and all of the above.
     Deaths,
 }
 
-/// What the clients saw.
+/// The results of the clients.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     /// Tasks that were answered 201.
@@ -37,9 +37,9 @@ pub(super) struct Report {
     pub(super) cancelled: Vec<i64>,
     pub(super) refused: u64,
     pub(super) unanswered: u64,
-    /// What nothing excuses.
+    /// Failures that the fault may not cause.
     pub(super) broken: Vec<String>,
-    /// How long the requests took since somebody last asked.
+    /// How long the requests took since the last report.
     times: Vec<Duration>,
 }
 
@@ -77,7 +77,7 @@ impl Traffic {
         traffic
     }
 
-    /// Waits until so many more tasks have been created.
+    /// Waits until `count` more tasks have been created.
     pub(super) fn wait_for_more(&self, tasks: usize) {
         let aim = self.report().created.len() + tasks;
         eventually_step_by_step("tasks are created", || {
@@ -88,7 +88,7 @@ impl Traffic {
         });
     }
 
-    /// Waits until so many more requests have been refused, or had no answer.
+    /// Waits until `count` more requests were refused or got no answer.
     pub(super) fn wait_for_refusals(&self, requests: u64) {
         let of = |report: &Report| report.refused + report.unanswered;
         let aim = of(&self.report()) + requests;
@@ -99,7 +99,7 @@ impl Traffic {
         });
     }
 
-    /// Lets a while go by and says in `figures` how the requests fared.
+    /// Waits for a while, and writes the times of the requests to `figures`.
     pub(super) fn go_on_for(&self, time: Duration, figures: &str) {
         self.report().times.clear();
         thread::sleep(time);
@@ -176,7 +176,7 @@ impl Visitor {
         }
     }
 
-    /// Cancels a task and reads it again on the same connection, so of the same worker.
+    /// Cancels a task and reads it on the same connection, so from the same worker.
     fn cancel(&mut self) {
         let Some(id) = self.some_task() else { return };
         let path = format!("/tasks/{id}");
@@ -198,7 +198,7 @@ impl Visitor {
         }
     }
 
-    /// One of the newest as often as any.
+    /// Half of the time one of the newest, otherwise any.
     fn some_task(&mut self) -> Option<i64> {
         let random = self.next_random();
         let report = self.report();
@@ -238,7 +238,7 @@ impl Visitor {
     }
 
     fn sort(&self, question: &str, answer: &Answer) -> Option<(u16, Value)> {
-        // What the server itself refuses is not answered in JSON.
+        // Refusals of the server itself are not in JSON.
         let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         let is_expected = matches!(answer.status, 200 | 201)
             || (answer.status == 400 && value["error"] == "TASK_NOT_CANCELLABLE");
@@ -277,7 +277,7 @@ impl Visitor {
 
     fn blame(&self, what: String) {
         let mut report = self.report();
-        // The first ones tell the story.
+        // The first few are enough.
         if report.broken.len() < 20 {
             report.broken.push(what);
         }

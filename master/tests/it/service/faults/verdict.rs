@@ -8,8 +8,8 @@ use crate::harness::{Backends, Client, Listener, Server, eventually, eventually_
 use crate::service::publishing::{assert_in_order, events_by_task, wait_for_events};
 use crate::service::{BASE, caching, call, parse};
 
-/// Every task that was answered 201 exists once and has ended; its events were heard, in order; no
-/// cache contradicts the store; nobody waited too long.
+/// Every task that was answered 201 exists once and has ended; its events have arrived in order; no cache contradicts
+/// the store; no request took too long.
 pub(super) fn judge(
     server: &Server,
     backends: &Backends,
@@ -50,8 +50,8 @@ pub(super) fn judge(
 }
 
 fn every_task_ends(server: &Server) {
-    // However many there are and however slow the machine is: it goes on. A lease that runs out and a
-    // retry that is put off take less than the timeout of one step.
+    // Any number of tasks on any machine: only progress counts. The expiry of a lease and the pause before a retry take
+    // less than the timeout of one step.
     eventually_step_by_step("every task ends", || {
         let waiting = ["pending", "processing"].map(|status| {
             let path = format!("/tasks?status={status}&limit=1");
@@ -90,7 +90,7 @@ fn truth(server: &Server, backends: &Backends) -> HashMap<i64, Value> {
     }
 }
 
-/// What the server shows, and what lies in Redis, is what the store has.
+/// The responses of the server and the bodies in Redis are the same as in the store.
 fn caches_agree(server: &Server, backends: &Backends, truth: &HashMap<i64, Value>) {
     let mut client = server.client();
     for (id, task) in truth {
@@ -118,7 +118,7 @@ fn events_are_heard(listener: &Listener, truth: &HashMap<i64, Value>) {
     }
 }
 
-/// The relay, where there is one, has taken everything out.
+/// If there is a relay, it has emptied the outbox.
 fn outbox_is_empty(backends: &Backends) {
     if let (Some(database), Some(_)) = (&backends.store, &backends.events) {
         eventually("the outbox is empty", || {
