@@ -1,6 +1,6 @@
-"""OpenTelemetry in workers: by `opentelemetry-instrument`, and by hooks. What arrives is what a collector decodes.
+"""OpenTelemetry in workers: by `opentelemetry-instrument`, and by hooks. A collector decodes the spans.
 
-Exporters wait for a whole hour before they send what they have: spans arrive because a worker sends them at its end.
+Exporters wait for an hour before they send, so spans arrive only because a worker sends them at its end.
 """
 
 import os
@@ -62,7 +62,7 @@ def application(environ, start_response):
     return [text.encode()]
 """
 
-# As docs/monitoring.md has it.
+# As in docs/monitoring.md.
 HOOKS = """
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -174,7 +174,7 @@ def test_a_span_of_the_middleware_says_the_same():
         (span,) = spans(collector, **{"http.target": "/users/ann?x=1"})
         assert (span.kind, span.trace, span.parent) == (SERVER, TRACE, PARENT)
         assert span.scope == "opentelemetry.instrumentation.wsgi" and span.attributes["http.status_code"] == 200
-        # Which worker it was.
+        # The instance id names the worker.
         assert span.resource["service.instance.id"] == str(span.attributes["test.worker"])
         (broken,) = spans(collector, **{"http.target": "/broken"})
         assert broken.status == ERROR
@@ -187,7 +187,7 @@ def test_workers_of_a_reload_and_of_a_worker_that_was_replaced_send_too(start):
             first = by_both(server, "/users/ann")
             server.signal(SIGHUP)
             until("other workers", lambda: len(server.workers()) == 2 and not set(server.workers()) & set(first))
-            # They have sent what they had.
+            # They have sent their spans.
             until("the spans of the first", lambda: workers_of(collector) == set(first))
             second = by_both(server, "/users/ann")
             killed = next(iter(second))

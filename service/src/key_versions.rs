@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Changes that other servers make come in through one process, which listens for all: see
-//! [`KeyVersions::become_listener`]. While nobody has listened lately, no copy may be used.
+//! [`KeyVersions::become_listener`]. If no process has listened lately, no copy may be used.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,7 +24,7 @@ const HEARD: usize = KEY_VERSIONS.end - 2;
 /// The number of the process that listens.
 const LISTENER: usize = KEY_VERSIONS.end - 1;
 
-/// The state of a key. Equal versions: nobody has reported a change in between.
+/// The state of a key. Equal versions: no change was reported in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyVersion {
     era: u64,
@@ -63,7 +63,7 @@ impl KeyVersions {
         monotonic_millis().saturating_sub(heard) < lease_millis
     }
 
-    /// Makes `process` the listener, if nobody has listened for `lease_millis`.
+    /// Makes `process` the listener, if no process has listened for `lease_millis`.
     pub(crate) fn become_listener(&self, process: u64, lease_millis: u64) -> bool {
         let before = self.0[LISTENER].load(Ordering::Acquire);
         !self.are_current(lease_millis)

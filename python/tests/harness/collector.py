@@ -1,4 +1,4 @@
-"""A collector of OpenTelemetry: the far end of OTLP over HTTP. It keeps the spans that it is sent.
+"""A collector of OpenTelemetry, which receives OTLP over HTTP and keeps the spans.
 
     with Collector() as collector, Server(OXICORN, "app:application", env=collector.env) as server:
         server.get("/")
@@ -20,7 +20,7 @@ class Span:
     trace: str
     parent: str
     attributes: dict
-    # Of the program that sent it: service.name and the like.
+    # Attributes of the program that sent it, such as service.name.
     resource: dict
     # The name of the instrumentation that made it.
     scope: str
@@ -38,7 +38,7 @@ class Collector:
 
     @property
     def env(self):
-        """What leads a program here, as the specification of OpenTelemetry names it."""
+        """The environment of a program that sends its spans here, with the variables of the OpenTelemetry specification."""
         return {
             "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{self.server.server_port}",
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",

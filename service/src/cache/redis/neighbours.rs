@@ -9,7 +9,7 @@ use redis::Value;
 use super::client::RedisClient;
 use super::key_state;
 
-/// A name that is still noted after so many seconds belongs to another store. Before, it may be this store's own name
+/// A name that is still noted after this many seconds belongs to another store. Before, it may be this store's own name
 /// from before a restart of its database.
 const GRACE: i64 = 5;
 

@@ -1,8 +1,7 @@
 //! Connects this process to Redis again. A thread finds Redis, removes data of an earlier snapshot, sends the pending
 //! invalidations, and only then closes the breaker.
-//!
-//! While the breaker is closed it looks, once a second, for keys that another process could not invalidate, and checks
-//! that the identity of the store is unchanged.
+//! While the breaker is closed it looks, once per second, for keys that another process could not invalidate, and
+//! checks that the identity of the store is unchanged.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

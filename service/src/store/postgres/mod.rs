@@ -42,7 +42,7 @@ use target::PgTarget;
 
 /// How long a suspect connection has for its answer.
 const CHECK: Duration = Duration::from_secs(2);
-/// If so many connections in a row are dead, the server counts as down.
+/// If this many connections in a row are dead, the server counts as down.
 const DEAD: usize = 64;
 /// Attempts at a change.
 const ATTEMPTS: usize = 3;
