@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// The work itself. It returns when [`Stop::requested`] is true, or with an error, which the master logs before
-/// it starts another runner.
+/// The work. It returns when [`Stop::requested`] is true, or with an error, which the master logs before it
+/// starts another runner.
 pub type Runner = Box<dyn FnOnce(&Stop) -> anyhow::Result<()> + Send>;
 
 /// How long a runner may sleep before it looks at [`Stop`] again.

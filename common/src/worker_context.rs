@@ -9,15 +9,15 @@ use crate::scoreboard::Scoreboard;
 use crate::settings::Settings;
 use crate::shared_memory::SharedMemory;
 
-/// What a child process knows of itself when it makes the application.
+/// The facts about a child process when it makes the application.
 #[derive(Debug, Clone)]
 pub struct WorkerContext {
     pub settings: Arc<Settings>,
     /// The scoreboard slot, 0 for the first child; a replacement may reuse it.
     pub slot: usize,
-    /// Counts reloads. Children of one generation share settings and application.
+    /// The serial number of the generation, from 1. Its children share settings and application.
     pub generation: u32,
-    /// The number of children that the master had forked, this one included: gunicorn's `worker.age`.
+    /// The child's serial number over the life of the master, as gunicorn's `worker.age`.
     pub age: u64,
     /// Rung by web workers, heard by runners.
     pub bell: Bell,

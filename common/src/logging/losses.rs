@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use crate::clock::monotonic_millis;
 use crate::shared_memory::SharedMemory;
 
-/// A receiver that is full now and then has one long trouble, not many short ones.
+/// A receiver that is full from time to time counts as one long outage, not as many short ones.
 const CALM_MILLIS: u64 = 5000;
 
 // The shared words. All zero is the state in which nothing is lost.

@@ -1,11 +1,11 @@
-//! The settings that applications bring. They are read like the server's while their application is served, and refused
-//! while it is not.
+//! The settings that applications bring. While their application is served they are read like the server's own;
+//! otherwise they are rejected.
 
 use super::error::SettingsError;
 use super::setting::Setting;
 use super::table::SETTINGS;
 
-/// Whose settings there are besides the server's.
+/// The applications that bring settings in addition to the server's.
 #[derive(Debug, Clone, Default)]
 pub struct ApplicationSettings {
     groups: Vec<Group>,
@@ -13,13 +13,13 @@ pub struct ApplicationSettings {
 
 #[derive(Debug, Clone)]
 struct Group {
-    /// The name that selects the application. `None`: the program serves no other.
+    /// The name that selects the application. `None`: the program serves no other application.
     application: Option<String>,
     rows: &'static [Setting],
 }
 
 impl ApplicationSettings {
-    /// Of a program that serves one application, which nobody has to name.
+    /// For a program that serves one application, which needs no name.
     pub fn of_program(rows: &'static [Setting]) -> Self {
         let application = None;
         Self {
@@ -27,7 +27,7 @@ impl ApplicationSettings {
         }
     }
 
-    /// Of a program that serves the application which the settings name.
+    /// For a program that serves the application which the settings name.
     pub fn by_name(groups: impl IntoIterator<Item = (String, &'static [Setting])>) -> Self {
         let groups = groups.into_iter().map(|(name, rows)| Group {
             application: Some(name),
@@ -38,7 +38,7 @@ impl ApplicationSettings {
         }
     }
 
-    /// The rows that go with the application called `name`.
+    /// The rows of the application called `name`.
     pub(super) fn of(&self, name: Option<&str>) -> &'static [Setting] {
         let mut groups = self.groups.iter();
         let group = groups.find(|it| it.application.is_none() || it.application.as_deref() == name);
@@ -56,7 +56,7 @@ impl ApplicationSettings {
         })
     }
 
-    /// The application that has a setting called `name`, where it is selected by its own name.
+    /// The application that has a setting called `name`, if it is selected by its own name.
     pub(super) fn owner(&self, name: &str) -> Option<&str> {
         let mut groups = self.groups.iter();
         let has = |group: &&Group| group.rows.iter().any(|row| row.name == name);
@@ -69,7 +69,7 @@ impl ApplicationSettings {
         groups.filter_map(|group| group.application.as_deref())
     }
 
-    /// Refuses rows that go by a name or a flag of the server's.
+    /// Rejects rows whose name or flag is one of the server's.
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         for row in self.rows() {
             let is_taken = |server: &&Setting| {

@@ -1,20 +1,20 @@
-//! The values of the settings that an application brings. [`super::values::Settings`] carries them; only the application
-//! knows their type, a plain struct.
+//! The values of the settings that an application brings. [`super::values::Settings`] carries them; only the
+//! application knows their type, a plain struct.
 
 use std::any::Any;
 use std::fmt;
 
-/// What the rows of an application have read; empty where it brings none.
+/// The values that the rows of an application have read; empty if it brings none.
 #[derive(Default)]
 pub struct ApplicationValues(Vec<Box<dyn Erased>>);
 
 impl ApplicationValues {
-    /// The struct `T`, where a row has written to it.
+    /// The struct `T`, if a row has written to it.
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.0.iter().find_map(|it| it.as_any().downcast_ref())
     }
 
-    /// The struct `T`, made by `T::default()` where no row has written to it yet.
+    /// The struct `T`, made by `T::default()` if no row has written to it yet.
     pub fn get_mut<T>(&mut self) -> &mut T
     where
         T: Any + Clone + Default + fmt::Debug + PartialEq + Send + Sync,
@@ -29,7 +29,7 @@ impl ApplicationValues {
     }
 }
 
-/// What a struct can do whose type is not known.
+/// The operations on a struct of unknown type.
 trait Erased: fmt::Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;

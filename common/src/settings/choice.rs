@@ -1,4 +1,4 @@
-//! Settings that take one of a few words.
+//! Settings that accept one of a few words.
 
 use super::parse::Parsed;
 
@@ -6,7 +6,7 @@ use super::parse::Parsed;
 pub(super) trait Choice: Copy + PartialEq + 'static {
     const WORDS: &'static [(&'static str, Self)];
 
-    /// Reads a word, whatever its case.
+    /// Reads a word, in any case.
     fn parse(text: &str) -> Parsed<Self> {
         let known = |(word, _): &&(&str, Self)| word.eq_ignore_ascii_case(text);
         match Self::WORDS.iter().find(known) {
@@ -36,7 +36,7 @@ pub(super) trait Choice: Copy + PartialEq + 'static {
     }
 }
 
-/// Which headers of the PROXY protocol a connection may begin with.
+/// The versions of the PROXY protocol whose header a connection may begin with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ProxyProtocol {
     #[default]
@@ -61,7 +61,7 @@ impl Choice for ProxyProtocol {
     ];
 }
 
-/// What becomes of a field whose name has an underscore, which environ cannot tell from a hyphen.
+/// The treatment of a field whose name has an underscore, which a WSGI environment cannot tell from a hyphen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum HeaderMap {
     #[default]
@@ -81,7 +81,7 @@ impl Choice for HeaderMap {
 /// How changes of code are noticed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ReloadEngine {
-    /// inotify, or polling where there is none.
+    /// inotify, or polling if there is none.
     #[default]
     Auto,
     Poll,
@@ -96,7 +96,7 @@ impl Choice for ReloadEngine {
     ];
 }
 
-/// What is asked of a client in the TLS handshake.
+/// Whether a client has to show a certificate in the TLS handshake.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ClientCertificate {
     #[default]

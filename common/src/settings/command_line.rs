@@ -17,7 +17,7 @@ use super::table::SETTINGS;
 /// Terminals have 80 columns, of which clap takes ten.
 const HELP_WIDTH: usize = 70;
 
-/// Flags of uvicorn, hypercorn, waitress, Flask and uWSGI, and what does the same.
+/// Flags of uvicorn, hypercorn, waitress, Flask and uWSGI, and their counterparts here.
 const OF_OTHERS: [(&str, &str); 22] = [
     ("--host", "--bind HOST:PORT"),
     ("--port", "--bind HOST:PORT"),
@@ -46,7 +46,7 @@ const OF_OTHERS: [(&str, &str); 22] = [
     ("--timeout-keep-alive", "--keep-alive SECONDS"),
 ];
 
-/// What one command line says.
+/// The contents of one command line.
 #[derive(Debug)]
 pub(super) struct CommandLine {
     matches: ArgMatches,
@@ -59,7 +59,7 @@ impl CommandLine {
         arguments: &[OsString],
         applications: &ApplicationSettings,
     ) -> Result<Self, SettingsError> {
-        // For the help, which is an answer before anything else has been read.
+        // Help is printed before any other source is read.
         let mut names = applications.names();
         let named = names.find(|name| arguments.iter().any(|it| it == name));
         let matches = command(applications, named).try_get_matches_from(arguments);
@@ -82,7 +82,7 @@ impl CommandLine {
         Self::from_matches(matches, Some(name))
     }
 
-    /// The values it has for `row`, and where they came from.
+    /// The values of `row`, and their origin.
     pub(super) fn values(&self, row: &Setting) -> Option<(Vec<String>, Origin)> {
         if row.is_hook() {
             return None;
@@ -191,7 +191,7 @@ fn help(row: &Setting) -> String {
     }
 }
 
-/// clap explains over several lines; a supervisor's log wants one.
+/// clap explains over several lines; a supervisor's log needs a single one.
 fn one_line(error: &clap::Error) -> String {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),

@@ -13,15 +13,15 @@ use super::spelling::nearest;
 use super::values::Settings;
 use crate::hooks::Hooks;
 
-/// Only what comes before the config file can name files to read.
+/// Only a source above the config file can name files to read.
 const TOO_LATE: [&str; 2] = ["config", "env_file"];
 
 /// Executes config files.
 pub trait ConfigReader: fmt::Debug + Send + Sync {
-    /// Executes what is at `place`, each time again, and returns its variables.
+    /// Executes the file or module at `place`, each time again, and returns its variables.
     fn read(&self, place: &ConfigPlace) -> Result<ConfigFile, ConfigError>;
 
-    /// Whether a Python application is served where the settings name `application`, or nothing.
+    /// Whether a Python application is served if the settings name `application`, or name none.
     fn serves_python(&self, application: Option<&str>) -> bool;
 }
 
@@ -50,17 +50,17 @@ pub enum ConfigValue {
     List(Vec<String>),
     /// A function that fits its hook, by its name.
     Function(String),
-    /// What no setting takes, described: `a dict`, `a function of 3 arguments`.
+    /// A value that no setting accepts, described: `a dict`, `a function of 3 arguments`.
     Other(String),
 }
 
-/// The functions that a config file sets for hooks, before the settings are known that the file is read for.
+/// The functions that a config file sets for hooks, before the settings of the server are known.
 pub trait HookFunctions: fmt::Debug + Send + Sync {
     /// The hooks of a server with these settings.
     fn with_settings(&self, settings: &Settings) -> Arc<dyn Hooks>;
 }
 
-/// The variables of one reading.
+/// The variables of one execution.
 #[derive(Debug, Clone)]
 pub struct ConfigFile {
     place: ConfigPlace,
@@ -82,8 +82,7 @@ impl ConfigFile {
         }
     }
 
-    /// Reads the file that `given` names, or the default one where there is one. The second is what
-    /// there is to say about it.
+    /// Reads the file that `given` names, or the default one if it exists. The second value is the warnings about it.
     pub(super) fn find(
         reader: &dyn ConfigReader,
         directory: &Path,
@@ -122,7 +121,7 @@ impl ConfigFile {
         &self.place
     }
 
-    /// The values it has for `row`, and where they came from.
+    /// The values of `row`, and their origin.
     pub(super) fn values(&self, row: &Setting) -> Option<(Vec<String>, Origin)> {
         if TOO_LATE.contains(&row.name) {
             return None;
@@ -147,7 +146,7 @@ impl ConfigFile {
         }
     }
 
-    /// Refuses values of a kind that their setting does not take.
+    /// Rejects values of a kind that their setting does not accept.
     pub(super) fn check(&self, served: Served) -> Result<(), SettingsError> {
         for (name, value) in &self.values {
             let Some(row) = served.named(name) else {
@@ -181,8 +180,8 @@ impl ConfigFile {
         Ok(())
     }
 
-    /// Names that look like settings and are none, and settings that have no effect here. Any other
-    /// variable is the file's own business.
+    /// Names that look like settings and are not, and settings that have no effect here. All other variables
+    /// are the file's own business.
     pub(super) fn strange(&self, served: Served) -> Vec<String> {
         let place = &self.place;
         let names = self.values.iter().map(|(name, _)| name.as_str());
@@ -198,9 +197,8 @@ impl ConfigFile {
             .collect()
     }
 
-    /// What a name that is no setting may have been meant for: one in lower case, one whose flag is
-    /// called so, one that is a slip away. What the file sets by its right name too, it has only
-    /// prepared by the other.
+    /// The setting that an unknown name may have been meant for: one in lower case, one with a flag of that name, or
+    /// one that differs by a typing error. A setting that the file also sets by its correct name does not count.
     fn meant(&self, name: &str, served: Served) -> Option<&'static str> {
         let flag = format!("--{}", name.replace('_', "-"));
         let by_flag = served.rows().find(|row| row.flags.contains(&flag.as_str()));
@@ -235,7 +233,7 @@ impl fmt::Display for ConfigValue {
     }
 }
 
-/// A truth as `row` reads it. Python's are numbers too, and `False` is a text that is not there.
+/// A boolean as `row` reads it. In Python a boolean is also a number, and `False` stands for an empty text.
 fn text_of(truth: bool, row: &Setting) -> String {
     match row.kind {
         Kind::Value(_) if row.is_number() => u8::from(truth).to_string(),

@@ -1,9 +1,9 @@
-//! Where a Python config file is, and why it could not be executed.
+//! The location of a Python config file, and why it could not be executed.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Looked for in the working directory where no file is named, in this order.
+/// Names that are tried in the working directory, in this order, if no file is named.
 const DEFAULT_FILES: [&str; 2] = ["gunicorn.conf.py", "oxicorn.conf.py"];
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,7 +13,7 @@ pub enum ConfigError {
          this one reads a file of variables with --env-file"
     )]
     NoInterpreter,
-    /// What Python said, maybe over several lines.
+    /// Python's message, perhaps over several lines.
     #[error("{0}")]
     Failed(String),
 }

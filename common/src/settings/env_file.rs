@@ -67,7 +67,7 @@ impl EnvFile {
         })
     }
 
-    /// The value of `variable`, the last one where there are several, unless it is empty.
+    /// The value of `variable`, the last one if there are several, unless it is empty.
     pub(super) fn value(&self, variable: &str) -> Option<(&str, Origin)> {
         let line = self.lines.iter().rfind(|line| line.name == variable)?;
         let origin = Origin::EnvFile {
@@ -78,7 +78,7 @@ impl EnvFile {
         Some((line.value.as_str(), origin)).filter(|(value, _)| !value.is_empty())
     }
 
-    /// Every variable, with where it stands.
+    /// Every variable, with its line.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, String)> {
         self.lines.iter().map(|line| {
             let place = format!("{}:{}: ", self.path.display(), line.number);

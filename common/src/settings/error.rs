@@ -1,4 +1,4 @@
-//! Why settings could not be read: one line with the source, the value and what would be right.
+//! Why settings could not be read: one line with the source, the value and a correct form.
 
 use std::io;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use crate::exit_code;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    /// No error: `--help` or `--version` was asked for, and this is the answer.
+    /// Not an error: the answer to `--help` or `--version`.
     #[error("{0}")]
     Information(String),
 
-    /// The command line, or the variable that holds more of it, is not well formed.
+    /// The command line, or the variable that extends it, is malformed.
     #[error("{}{text}", variable.map(|name| format!("variable {name}: ")).unwrap_or_default())]
     Usage {
         variable: Option<&'static str>,
@@ -62,7 +62,7 @@ pub enum SettingsError {
 }
 
 impl SettingsError {
-    /// 0 for what was asked for, 1 for bad configuration, as gunicorn's.
+    /// 0 for a requested answer, 1 for bad configuration, as in gunicorn.
     pub fn exit_code(&self) -> i32 {
         match self {
             Self::Information(_) => exit_code::SUCCESS,

@@ -7,23 +7,23 @@ use super::choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
 use super::peers::Peers;
 use crate::logging::{StatsdAddress, SyslogAddress, SyslogFacility};
 
-/// The PROXY protocol, and what a trusted reverse proxy may say.
+/// The PROXY protocol, and what a trusted reverse proxy may report.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ProxySettings {
     pub protocol: ProxyProtocol,
-    /// Who may send the header of the PROXY protocol.
+    /// Peers that may send the header of the PROXY protocol.
     pub protocol_peers: Peers,
-    /// Whose `secure_scheme_headers` and `forwarder_headers` count.
+    /// Peers whose `secure_scheme_headers` and `forwarder_headers` count.
     pub forwarded_peers: Peers,
     /// Field names in capitals, each with the value that means https.
     pub secure_scheme_headers: Vec<(String, String)>,
-    /// Field names in capitals, which go into the environ under their own name.
+    /// Field names in capitals that go into the WSGI environment under their own name.
     pub forwarder_headers: Vec<String>,
-    /// Without a slash at its end; empty is the root.
+    /// Without a final slash; empty is the root.
     pub root_path: String,
 }
 
-/// Where a request may depart from the standard.
+/// Permitted deviations of a request from the standard.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Leniency {
     pub obsolete_folding: bool,
@@ -34,7 +34,7 @@ pub struct Leniency {
     pub header_map: HeaderMap,
 }
 
-/// TLS is on when there is a certificate; a lone key or certificate is refused.
+/// TLS is on if there is a certificate; a key without one is rejected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsSettings {
     pub keyfile: Option<PathBuf>,
@@ -51,25 +51,25 @@ pub struct TlsSettings {
 pub struct SyslogSettings {
     pub enabled: bool,
     pub address: SyslogAddress,
-    /// What stands before the name of the log; not set is the name of the processes.
+    /// The prefix of the log's name; if it is not set, the name of the processes.
     pub prefix: Option<String>,
     pub facility: SyslogFacility,
-    /// Keep the access log out of it.
+    /// Do not send the access log to syslog.
     pub errors_only: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StatsdSettings {
-    /// Off when not set.
+    /// Off if not set.
     pub address: Option<StatsdAddress>,
-    /// Put before every name, with a full stop after it where it has none.
+    /// Put before every name, followed by a full stop if it does not end with one.
     pub prefix: String,
     /// As DogStatsD takes them: `name:value,name:value`.
     pub tags: String,
     pub backlog: bool,
 }
 
-/// The logging of Python, in place of the log files. The first that is set counts: `dict`, `json`, `file`.
+/// The logging of Python, which replaces the log files. The first that is set counts: `dict`, `json`, `file`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogConfig {
     /// The class that logs.
@@ -94,7 +94,7 @@ pub struct ReloadSettings {
 pub struct PythonSettings {
     /// Put at the front of `sys.path`, one by one.
     pub path: Vec<PathBuf>,
-    /// A PasteDeploy file, absolute, maybe with `#NAME` of the application in it.
+    /// A PasteDeploy file, absolute, optionally with `#NAME` of the application in it.
     pub paste: Option<String>,
     pub paste_global: Vec<(String, String)>,
 }
@@ -107,7 +107,7 @@ pub struct ControlSettings {
 }
 
 impl LogConfig {
-    /// Names of the class that there is without any of Python.
+    /// Names of gunicorn's own logger classes, which the server replaces without Python.
     const STOCK: [&str; 3] = [
         "gunicorn.glogging.Logger",
         "gunicorn.instrument.statsd.Statsd",
@@ -119,7 +119,7 @@ impl LogConfig {
     }
 }
 
-/// The values of settings that are taken and have no effect.
+/// The values of settings that are accepted and have no effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unused(BTreeMap<&'static str, String>);
 
@@ -133,7 +133,7 @@ impl Unused {
     }
 }
 
-/// The hooks that a Python config file sets, with what each is called there.
+/// The hooks that a Python config file sets, with the name of each function.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HookNames(BTreeMap<&'static str, String>);
 

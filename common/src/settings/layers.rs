@@ -21,7 +21,7 @@ use super::source::Source;
 use super::spelling::nearest;
 use super::table::SETTINGS;
 
-/// More of the command line, in the order in which they count.
+/// Further command lines, in the order in which they count.
 const MORE_ARGUMENTS: [&str; 2] = ["OXICORN_CMD_ARGS", "GUNICORN_CMD_ARGS"];
 
 /// All sources, highest first.
@@ -31,9 +31,9 @@ pub(super) struct Layers<'a> {
     source: &'a Source,
     env_file: Option<EnvFile>,
     pub(super) config_file: Option<ConfigFile>,
-    /// What there is to say about the config file.
+    /// Warnings about the config file.
     remarks: Vec<String>,
-    /// By all that has been read so far.
+    /// The application that the sources read so far name.
     pub(super) served: Served,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Layers<'a> {
             }
         }
         if let Some((name, origin)) = layers.file_name("env_file") {
-            // As systemd's EnvironmentFile= has it.
+            // In the form of systemd's EnvironmentFile=.
             let (name, is_optional) = match name.strip_prefix('-') {
                 Some(name) => (name, true),
                 None => (name.as_str(), false),
@@ -83,7 +83,7 @@ impl<'a> Layers<'a> {
         Ok(layers)
     }
 
-    /// The file that the row called `name` names so far.
+    /// The file that the row called `name` names, in the sources read so far.
     pub(super) fn file_name(&self, name: &str) -> Option<(String, Origin)> {
         let (values, origin) = self.find(self.served.named(name)?).next()?;
         let name = values.into_iter().next_back()?;
@@ -100,7 +100,7 @@ impl<'a> Layers<'a> {
         }
     }
 
-    /// Refuses flags of another application than the one that is served.
+    /// Rejects flags of an application other than the one that is served.
     fn check_flags(&self) -> Result<(), SettingsError> {
         for row in self.known().filter(|row| !self.served.has(row)) {
             let mut lines = self.command_lines.iter();
@@ -112,7 +112,7 @@ impl<'a> Layers<'a> {
         Ok(())
     }
 
-    /// The values of each source that has any.
+    /// The values of each source that sets `row`.
     pub(super) fn find(&self, row: &Setting) -> impl Iterator<Item = (Vec<String>, Origin)> {
         let (high, low) = self.served.variables(row);
         let lines = self.command_lines.iter();
@@ -171,7 +171,7 @@ impl<'a> Layers<'a> {
             .collect()
     }
 
-    /// Why the variable sets nothing.
+    /// Why the variable has no effect.
     fn not_a_setting(&self, name: &str) -> Option<String> {
         match self
             .known()
@@ -188,15 +188,15 @@ impl<'a> Layers<'a> {
         SETTINGS.iter().chain(self.source.applications.rows())
     }
 
-    /// Whose setting it is, where not every server has it.
+    /// The application that a setting belongs to, if not every server has it.
     fn owner(&self, row: &Setting) -> &str {
         let owner = self.source.applications.owner(row.name);
         owner.unwrap_or("native applications")
     }
 }
 
-/// Whether a variable is no setting, but one of Kubernetes, for a Service of our name, of
-/// `scripts/services`, or of a gunicorn that has started us on SIGUSR2.
+/// Whether a variable is not a setting, but belongs to Kubernetes, for a Service of our name, to
+/// `scripts/services`, or to a gunicorn that has started us on SIGUSR2.
 fn is_of_others(name: &str) -> bool {
     let known = ["OXICORN_SERVICES_DIR", "GUNICORN_FD", "GUNICORN_PID"];
     known.contains(&name)

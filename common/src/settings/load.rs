@@ -1,5 +1,5 @@
-//! Reads the settings: each row from its highest source (see [`super::layers`]), then the checks that take several
-//! settings.
+//! Reads the settings: each row from its highest source (see [`super::layers`]). Then it makes the checks that need
+//! several settings.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,15 +14,15 @@ use super::source::Source;
 use super::values::Settings;
 use crate::hooks::{Hooks, NoHooks};
 
-/// Settings, and what there is to say about them.
+/// Settings, and the warnings about them.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     pub settings: Settings,
-    /// One line each; nothing that stops a start.
+    /// One line per warning; none of them prevents a start.
     pub warnings: Vec<String>,
-    /// What calls the functions of the config file.
+    /// Calls the functions of the config file.
     pub hooks: Arc<dyn Hooks>,
-    /// The settings that go with the application, each with where it came from.
+    /// The settings that select the application, each with its origin.
     origins: Vec<(&'static Setting, Origin)>,
 }
 
@@ -67,7 +67,7 @@ impl Loaded {
         Ok(given.map(|(name, _)| name))
     }
 
-    /// Every setting, its value and where it came from, a line each, by name.
+    /// Every setting with its value and origin, one per line, by name.
     pub fn print_config(&self) -> String {
         let mut rows: Vec<_> = self.origins.iter().collect();
         rows.sort_by_key(|(row, _)| row.name);
@@ -80,14 +80,14 @@ impl Loaded {
         rows.iter().map(line).collect()
     }
 
-    /// Where the row called `name` came from.
+    /// The origin of the row called `name`.
     pub fn origin(&self, name: &str) -> Option<&Origin> {
         let mut rows = self.origins.iter();
         rows.find(|(row, _)| row.name == name)
             .map(|(_, origin)| origin)
     }
 
-    /// Sets `row` to what its highest source says that can be read; returns that source.
+    /// Sets `row` from its highest source with a readable value; returns that source.
     fn take(&mut self, row: &Setting, layers: &Layers<'_>) -> Result<Origin, SettingsError> {
         let mut ignored = Vec::new();
         let mut taken = Origin::Default;
@@ -110,8 +110,8 @@ impl Loaded {
         Ok(taken)
     }
 
-    /// Makes directories absolute, so that a reload means the same ones, and checks what takes more
-    /// than one setting to know.
+    /// Makes directories absolute, so that they stay the same in a reload, and makes the checks that need more than
+    /// one setting.
     fn settle(&mut self, start: &Path) -> Result<(), SettingsError> {
         let default_head = self.origin("limit_request_head") == Some(&Origin::Default);
         let settings = &mut self.settings;
@@ -134,7 +134,7 @@ impl Loaded {
         for path in &mut settings.python.path {
             *path = base.join(&path);
         }
-        // What gunicorn looks for before it goes to chdir.
+        // gunicorn also looks for these before it changes to chdir.
         let paste = settings.python.paste.take();
         settings.python.paste = paste.map(|path| start.join(path).display().to_string());
         for file in &mut settings.reload.extra_files {
@@ -164,7 +164,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Checks what has to be there.
+    /// Checks that files and directories exist.
     fn check_files(&mut self) -> Result<(), SettingsError> {
         if let Some(paste) = &self.settings.python.paste {
             let file = paste.split('#').next().unwrap_or_default();
@@ -172,7 +172,7 @@ impl Loaded {
                 let expected = "a PasteDeploy file that exists".to_owned();
                 return Err(self.refuse("paste", paste.clone(), expected));
             }
-            // A file that configures Python's logging too is meant for it, as in gunicorn.
+            // A file that also configures Python's logging is meant for it, as in gunicorn.
             let configures = has_loggers(Path::new(file)).then(|| file.into());
             let logconfig = &mut self.settings.logconfig;
             logconfig.file = logconfig.file.take().or(configures);
@@ -185,7 +185,7 @@ impl Loaded {
             return Err(self.refuse("reload_extra_files", file.clone(), expected));
         }
         match (&settings.tls.certfile, &settings.tls.keyfile) {
-            // A certificate alone may have its key in the same file.
+            // A file with a certificate alone may also hold its key.
             (None, Some(file)) => {
                 let expected = "a certfile beside the keyfile".to_owned();
                 Err(self.refuse("keyfile", file.display().to_string(), expected))
@@ -194,7 +194,7 @@ impl Loaded {
         }
     }
 
-    /// Says why what was set has no effect.
+    /// Reports why a setting has no effect.
     fn explain(&mut self) {
         for (row, origin) in &self.origins {
             if let Standing::NoEffect(reason) = row.standing

@@ -1,13 +1,13 @@
 //! Settings: names, values and sources. Reading a setting only validates it; binding, chown and fork come later.
 //!
-//! One table of rows, [`SETTINGS`], has the names, the help and the parser of each setting. Command line, environment,
-//! help and documentation come from it. An application may bring rows of its own:
+//! One table of rows, [`SETTINGS`], has the names, the help and the parser of each setting. Command line,
+//! environment, help and documentation come from it. An application may bring rows of its own:
 //! [`crate::Application::settings`].
 //!
 //! ```text
 //!   values    the typed values, a plain struct
 //!   setting   what a row is
-//!   parse     from text to values; show is the way back
+//!   parse     from text to values; `show` does the reverse
 //!   rows      the rows, by section; table joins them
 //!   layers    the sources and their order; load reads them
 //! ```

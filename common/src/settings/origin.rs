@@ -8,7 +8,7 @@ use super::setting::Setting;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The command line, or the variable that holds more of it.
+    /// The command line, or the variable that extends it.
     Argument {
         argument: &'static str,
         variable: Option<&'static str>,
@@ -32,7 +32,7 @@ impl Origin {
         Self::Argument { argument, variable }
     }
 
-    /// The variable whose value it is, of the environment or of the env file.
+    /// The variable that holds the value, from the environment or the env file.
     pub(super) fn variable(&self) -> Option<&str> {
         match self {
             Self::Variable(variable) | Self::EnvFile { variable, .. } => Some(variable),

@@ -1,4 +1,4 @@
-//! Parses values. Every error says what would be right.
+//! Parses values. Every error states a correct form.
 
 mod words;
 
@@ -21,7 +21,7 @@ pub(super) use words::{
 /// Longer spans would overflow deadlines and mean "off" anyway.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A value, or what would be right.
+/// A value, or a correct form.
 pub type Parsed<T> = Result<T, String>;
 
 /// A number within `range`.
@@ -52,7 +52,7 @@ pub fn seconds(text: &str) -> Parsed<Duration> {
         .ok_or_else(|| format!("a number of seconds from 0 to {}", LONGEST.as_secs()))
 }
 
-/// `true` or `false`, or as others write it.
+/// `true` or `false`, or another common spelling.
 pub fn switch(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "y" | "on" | "1" => Ok(true),
@@ -61,17 +61,17 @@ pub fn switch(text: &str) -> Parsed<bool> {
     }
 }
 
-/// A text that may be left out.
+/// A text that may be empty.
 pub fn optional(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 
-/// A file name that may be left out.
+/// A file name that may be empty.
 pub fn path(text: &str) -> Option<PathBuf> {
     optional(text).map(PathBuf::from)
 }
 
-/// A number of processes, or `auto` for one a processor that this process may use.
+/// A number of processes, or `auto` for one per processor that this process may use.
 ///
 /// `available_parallelism` honours the affinity mask (sched_setaffinity(2)) and the CPU quota of the
 /// control group, version 1 or 2, rounded down, but never below one.
@@ -158,7 +158,7 @@ pub(super) fn access_format(text: &str) -> Parsed<String> {
     }
 }
 
-/// Where a log goes: `-` or a file name.
+/// The destination of a log: `-` or a file name.
 pub(super) fn log_target(text: &str) -> Parsed<String> {
     optional(text).ok_or_else(|| "a file name, or - for the standard stream".to_owned())
 }

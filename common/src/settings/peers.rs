@@ -20,7 +20,7 @@ struct Network {
 }
 
 impl Peers {
-    /// Whether `address` is one of them. An IPv4 address in IPv6's clothes counts as itself.
+    /// Whether `address` is one of them. An IPv4 address mapped to IPv6 counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.everybody || self.networks.iter().any(|it| it.contains(address))

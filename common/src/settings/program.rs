@@ -1,5 +1,5 @@
-//! Settings of a Python program that embeds the server. It sets them one by one, and may read a command line by the same
-//! rows.
+//! Settings of a Python program that embeds the server. It sets them one by one, and may read a command line by
+//! the same rows.
 
 use std::ffi::OsString;
 
@@ -14,7 +14,7 @@ use super::setting::Setting;
 use super::values::Settings;
 
 impl Settings {
-    /// The defaults, and `value` for one setting of a Python program; the error says what would be right.
+    /// The defaults with `value` for one setting of a Python program; the error states a correct form.
     pub fn with(row: &Setting, value: ConfigValue) -> Result<Self, String> {
         let place = ConfigPlace::Module(String::new());
         let file = ConfigFile::new(place, vec![(row.name.to_owned(), value)], None);
@@ -34,8 +34,8 @@ impl Settings {
         }
     }
 
-    /// What `arguments`, program name first, say by themselves for a Python application: the names of
-    /// settings with their values.
+    /// The settings, by name, that `arguments` set for a Python application without any other source. The first
+    /// argument is the program name.
     pub fn on_command_line(
         arguments: &[OsString],
     ) -> Result<Vec<(&'static str, Vec<String>)>, SettingsError> {

@@ -1,11 +1,11 @@
-//! Masks passwords in everything that is shown: it ends up in logs, terminals and tickets.
+//! Masks passwords in everything that is shown, because it ends up in logs, terminals and tickets.
 //!
 //! A password may contain any character, also `@` and `/`, which must be escaped in a URL. An unescaped one makes the
 //! URL invalid, and so it is shown in an error message. So this masks too much rather than too little.
 
 const MASK: &str = "***";
 
-/// What the name of a secret has in it.
+/// Parts of the names of secrets.
 const WORDS: [&str; 8] = [
     "passw",
     "passphrase",
@@ -23,7 +23,7 @@ pub fn mask(text: &str) -> String {
     mask_userinfo(&mask_parameters(text))
 }
 
-/// From the first colon of what may be user and password to the last `@`, wherever that is.
+/// From the first colon after the scheme to the last `@`, wherever that is.
 fn mask_userinfo(text: &str) -> String {
     let start = text.find("://").map_or(0, |at| at + "://".len());
     let rest = &text[start..];
@@ -56,7 +56,7 @@ fn mask_parameters(text: &str) -> String {
     shown + rest
 }
 
-/// Whether the name that `text` ends with is that of a secret.
+/// Whether `text` ends with the name of a secret.
 fn is_secret(text: &str) -> bool {
     let text = text.trim_end().trim_end_matches(['"', '\'']);
     let is_part = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '-' | '.' | '%');
@@ -65,8 +65,8 @@ fn is_secret(text: &str) -> bool {
     WORDS.iter().any(|word| name.contains(word))
 }
 
-/// How long the value is that `text` begins with: to its closing quotation mark, as libpq and JSON have
-/// them, or to the next parameter.
+/// The length of the value that `text` begins with: to its closing quotation mark, as in libpq and JSON, or to the
+/// next parameter.
 fn length(text: &str, is_url: bool) -> usize {
     let quote = text.chars().next().filter(|it| matches!(it, '\'' | '"'));
     if let Some(quote) = quote {

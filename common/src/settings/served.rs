@@ -14,7 +14,7 @@ pub(super) enum Served {
 }
 
 impl Served {
-    /// The settings that there are: those of the server and of the application.
+    /// The settings that exist: those of the server and of the application.
     pub(super) fn rows(self) -> impl Iterator<Item = &'static Setting> {
         let server = SETTINGS.iter().filter(move |row| self.has_server_row(row));
         server.chain(self.own_rows())
@@ -41,7 +41,7 @@ impl Served {
         matches!(self, Self::Native(_))
     }
 
-    /// The variables that set `row`: those that outrank the config file, and those that it outranks.
+    /// The variables that set `row`: those with precedence over the config file, and those without.
     pub(super) fn variables(self, row: &Setting) -> (Vec<String>, Vec<String>) {
         let (prefixed, bare) = (row.prefixed(), row.bare.map(str::to_owned));
         let fallback = row.fallback().map(str::to_owned);
@@ -57,7 +57,7 @@ impl Served {
         }
     }
 
-    /// Whether what comes from `origin` may be meant for the application, by a name that says nothing of us.
+    /// Whether a value from `origin` may be meant for the application, because its name does not mention this server.
     pub(super) fn may_own(self, row: &Setting, origin: &Origin) -> bool {
         matches!(self, Self::Python) && row.bare.is_some() && origin.variable() == row.bare
     }

@@ -5,7 +5,7 @@ use super::values::Settings;
 /// One setting: its names, its meaning and its way into [`Settings`].
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// The name in config files; gunicorn's where it has the setting.
+    /// The name in config files; gunicorn's if it has the setting.
     pub name: &'static str,
     pub section: Section,
     /// Every spelling on the command line; the first long one is shown first.
@@ -18,19 +18,19 @@ pub struct Setting {
     pub standing: Standing,
     /// What it does, with units, in plain sentences.
     pub help: &'static str,
-    /// Reads a text into its field; the error says what would be right. An empty text resets the
-    /// field where it may be unset; a list takes one more item with each call.
+    /// Reads a text into its field; the error states a correct form. An empty text resets the field if it may be
+    /// unset; each call adds one item to a list.
     pub apply: fn(&mut Settings, &str) -> Result<(), String>,
     /// The field as text, in the form that `apply` reads; secrets are masked.
     pub show: fn(&Settings) -> String,
 }
 
-/// What a setting takes; the text stands for the value in help and documentation.
+/// The kind of a setting; the text stands for the value in help and documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// On or off; on the command line its mere presence turns it on.
+    /// On or off; the flag alone turns it on.
     Switch,
-    /// On or off; on the command line its mere presence turns it off.
+    /// On or off; the flag alone turns it off.
     Off,
     /// One value; the last one given counts.
     Value(&'static str),
@@ -38,19 +38,19 @@ pub enum Kind {
     List(&'static str),
     /// One value without a flag.
     Positional(&'static str),
-    /// One value, or a flag alone, which means the second text.
+    /// One value, or the flag alone, which means the second text.
     Optional(&'static str, &'static str),
-    /// A function of as many arguments, which only a Python config file can set.
+    /// A function with this number of arguments, which only a Python config file can set.
     Hook(usize),
 }
 
-/// What comes of setting it.
+/// The effect of setting it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
     Works,
-    /// Every value is accepted and does nothing; the text says why.
+    /// Every value is accepted and has no effect; the text says why.
     NoEffect(&'static str),
-    /// gunicorn has it; any value but the default is refused.
+    /// A setting of gunicorn; all values except the default are rejected.
     Refused,
 }
 
@@ -70,7 +70,7 @@ pub enum Section {
     Control,
     Hooks,
     Unserved,
-    /// What an application brings, under a title of its own.
+    /// The settings of an application, under a title of its own.
     Application(&'static str),
 }
 
@@ -114,7 +114,7 @@ impl Setting {
         }
     }
 
-    /// Its value as text, in the form that is read; secrets are masked.
+    /// Its value as text, in the form that `apply` reads; secrets are masked.
     pub fn shown(&self, settings: &Settings) -> String {
         match self.kind {
             Kind::Hook(_) => settings.hooks.show(self.name),
@@ -136,7 +136,7 @@ impl Setting {
         matches!(self.kind, Kind::Value(word) if words.contains(&word))
     }
 
-    /// The word that stands for the value, where there is one.
+    /// The word that stands for the value, if there is one.
     pub fn placeholder(&self) -> Option<&'static str> {
         match self.kind {
             Kind::Switch | Kind::Off | Kind::Hook(_) => None,

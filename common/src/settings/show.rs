@@ -1,4 +1,4 @@
-//! From values back to the text that [`super::parse`] reads.
+//! Converts values back to the text that [`super::parse`] reads.
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::logging::Level;
 
-/// Seconds with a fraction where they have one.
+/// Seconds, with a fraction if necessary.
 pub fn seconds(value: Duration) -> String {
     value.as_secs_f64().to_string()
 }
 
-/// Empty where it is not set.
+/// Empty if it is not set.
 pub fn optional<T: Display>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// A file name; empty where it is not set.
+/// A file name; empty if it is not set.
 pub fn path(value: &Option<PathBuf>) -> String {
     optional(value.as_ref().map(|path| path.display()))
 }
@@ -37,7 +37,7 @@ pub(super) fn level(value: Level) -> String {
     value.name().to_owned()
 }
 
-/// Whether a secret is set, and no more.
+/// Shows only whether a secret is set.
 pub fn secret(value: Option<&str>) -> String {
     value.map_or_else(String::new, |_| "***".to_owned())
 }

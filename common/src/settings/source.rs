@@ -11,16 +11,16 @@ use std::sync::Arc;
 use super::application_settings::ApplicationSettings;
 use super::config_file::{ConfigReader, NoInterpreter};
 
-/// Arguments, environment and working directory of one start. A reload reads the same source
-/// again: what can have changed are the files that it names.
+/// Arguments, environment and working directory of one start. A reload reads the same source again: only the
+/// files that it names can have changed.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The command line, program name first.
     pub arguments: Vec<OsString>,
     pub environment: BTreeMap<String, String>,
-    /// Relative file names count from here. By the name that the shell has for it, where that is a link.
+    /// Relative file names start from here. Where a link leads here, the shell's name for it is used.
     pub directory: PathBuf,
-    /// Who executes the config file.
+    /// Executes the config file.
     pub reader: Arc<dyn ConfigReader>,
     /// The settings that applications bring.
     pub applications: ApplicationSettings,
@@ -39,7 +39,7 @@ impl Default for Source {
 }
 
 impl Source {
-    /// What this process was started with. The error is that of getcwd(3).
+    /// The source of this process. The error is that of getcwd(3).
     pub fn process() -> io::Result<Self> {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| {
@@ -57,8 +57,8 @@ impl Source {
     }
 }
 
-/// By the name under which it was come to, so that a reload follows a link which leads to another
-/// release by then: getcwd(3) has followed it already.
+/// The directory by the name that led to it, so that a reload follows a link which may then point to another
+/// release; getcwd(3) would return the target of the link.
 fn working_directory(arguments: &[OsString]) -> io::Result<PathBuf> {
     let actual = std::env::current_dir()?;
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
@@ -66,7 +66,7 @@ fn working_directory(arguments: &[OsString]) -> io::Result<PathBuf> {
     if let Some(named) = variable("PWD").filter(|path| is_it(path)) {
         return Ok(named);
     }
-    // A service manager does not say it (systemd.exec(5)), but what it starts may be in there.
+    // A service manager does not set PWD (systemd.exec(5)), but a script that it starts may.
     let files = arguments.iter().map(PathBuf::from);
     let mut files = files.chain(variable("VIRTUAL_ENV"));
     let above = |file: PathBuf| {

@@ -2,7 +2,7 @@
 
 use super::served::Served;
 
-/// The setting whose name is one slip of the hand away: two in a long name.
+/// The setting whose name differs by one typing error; by two if the name is long.
 pub(super) fn nearest(name: &str, served: Served) -> Option<&'static str> {
     let most = if name.len() < 9 { 1 } else { 2 };
     let names = served.rows().map(|row| row.name);
@@ -11,8 +11,8 @@ pub(super) fn nearest(name: &str, served: Served) -> Option<&'static str> {
     (name.len() > 3 && slips <= most).then_some(known)
 }
 
-/// How many letters are to be put in, taken out, changed, or swapped with the next, to make one name of
-/// the other (Damerau and Levenshtein).
+/// The number of letters to insert, remove, change, or swap with the next, to turn one name into the other
+/// (Damerau and Levenshtein).
 fn distance(one: &str, other: &str) -> usize {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut before: Vec<usize> = Vec::new();

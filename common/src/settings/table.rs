@@ -1,4 +1,4 @@
-//! The table of all rows of the server, and the defaults in it.
+//! The table of all rows of the server, and their defaults.
 
 use super::rows::{
     control, debugging, hooks, limits, logging, mechanics, parsing, process, proxy, python, reload,

@@ -82,7 +82,7 @@ fn textual() -> impl Iterator<Item = &'static Setting> {
     SETTINGS.iter().filter(|row| !row.is_hook())
 }
 
-/// What `row` takes beside it on the command line.
+/// Other arguments that `row` requires on the command line.
 fn partner(row: &Setting) -> Vec<&'static str> {
     match row.name {
         "keyfile" => vec!["--certfile", "/nowhere/y.pem"],
@@ -99,7 +99,7 @@ fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
     text
 }
 
-/// What `row` shows after its sample was read.
+/// The text that `row` shows after reading its sample.
 fn expected(row: &Setting) -> String {
     let mut settings = Settings::blank();
     (row.apply)(&mut settings, sample(row)).expect("a sample");

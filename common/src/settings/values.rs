@@ -13,7 +13,7 @@ use super::groups::{
 use crate::address::Address;
 use crate::logging::Level;
 
-/// All settings of one generation. A zero duration or count means "off" where the row says so.
+/// All settings of one generation. A zero duration or count means "off" if the row says so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The positional argument: `native:NAME` or `module:callable`.
@@ -30,7 +30,7 @@ pub struct Settings {
     // Worker processes
     pub workers: usize,
     pub threads: usize,
-    /// By gunicorn's names; there is one kind, with threads.
+    /// By gunicorn's names; there is only one kind, with threads.
     pub worker_class: String,
     pub worker_connections: usize,
     pub max_requests: u64,
@@ -38,8 +38,8 @@ pub struct Settings {
     pub timeout: Duration,
     pub graceful_timeout: Duration,
     pub keepalive: Duration,
-    /// Deadlines that gunicorn does not have: a whole head, and progress on body and response. The
-    /// rates are in octets a second; 0 is none.
+    /// Time limits that gunicorn does not have: for a whole head, and for progress on body and response. The rates
+    /// are in octets per second; 0 is none.
     pub header_timeout: Duration,
     pub body_timeout: Duration,
     pub body_min_rate: u32,
@@ -51,7 +51,7 @@ pub struct Settings {
     pub limit_request_line: usize,
     pub limit_request_fields: usize,
     pub limit_request_field_size: usize,
-    /// All of a head.
+    /// The whole head.
     pub limit_request_head: usize,
     pub limit_request_body: u64,
     pub leniency: Leniency,
@@ -67,12 +67,12 @@ pub struct Settings {
     pub initgroups: bool,
     pub umask: u32,
     pub tmp_upload_dir: Option<PathBuf>,
-    /// What a request body, and all of a worker's together, may have of its memory, in bytes.
+    /// The memory for one request body, and for all bodies of a worker together, in bytes.
     pub body_buffer_size: usize,
     pub body_buffer_total: usize,
     pub preload_app: bool,
     pub sendfile: bool,
-    /// Of responses; empty is no such field.
+    /// The `Server` field of responses; empty means that there is none.
     pub server_header: String,
     pub proc_name: Option<String>,
     pub check_config: bool,
@@ -96,12 +96,12 @@ pub struct Settings {
     pub hooks: HookNames,
     pub unused: Unused,
 
-    /// Of the settings that the application brings.
+    /// The values of the application's own settings.
     pub application_values: ApplicationValues,
 }
 
 impl Settings {
-    /// What gunicorn calls the kind of worker: `sync` with more than one thread is `gthread`.
+    /// Gunicorn's name for the kind of worker: `sync` with more than one thread is `gthread`.
     pub fn worker_class(&self) -> &'static str {
         match self.threads {
             1 => "sync",
@@ -109,7 +109,7 @@ impl Settings {
         }
     }
 
-    /// Every field at nothing, for the rows to fill.
+    /// Every field empty or zero, for the rows to fill.
     pub(super) fn blank() -> Self {
         Self {
             application: None,

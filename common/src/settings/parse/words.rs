@@ -2,7 +2,7 @@
 
 use super::Parsed;
 
-/// The one value that there is; the error says what to use instead of another.
+/// The only possible value; the error says what to use instead of another.
 pub(in crate::settings) fn only(text: &str, value: &str, instead: &str) -> Parsed<()> {
     match text.trim().eq_ignore_ascii_case(value) {
         true => Ok(()),
@@ -11,13 +11,13 @@ pub(in crate::settings) fn only(text: &str, value: &str, instead: &str) -> Parse
     }
 }
 
-/// One of `words`, whatever its case.
+/// One of `words`, in any case.
 pub(in crate::settings) fn one_of(text: &str, words: &[&'static str]) -> Parsed<&'static str> {
     let found = words.iter().find(|word| word.eq_ignore_ascii_case(text));
     found.copied().ok_or_else(|| words.join(", "))
 }
 
-/// A class of worker. The module is of no account, so that gunicorn's full names are taken.
+/// A class of worker. Its module does not matter, so that gunicorn's full names are accepted.
 pub(in crate::settings) fn worker_class(text: &str) -> Parsed<String> {
     let class = text.rsplit(['.', ':', '#']).next().unwrap_or(text);
     match class {
@@ -44,7 +44,7 @@ pub(in crate::settings) fn worker_class(text: &str) -> Parsed<String> {
     Err(format!("sync or gthread: {instead}"))
 }
 
-/// A class by its module and name; `simple` is the stock one.
+/// A class by its module and name; `simple` is the default one.
 pub(in crate::settings) fn logger_class(text: &str) -> Parsed<String> {
     let mut names = text.split(['.', ':']);
     let is_name = |name: &str| {
@@ -80,7 +80,7 @@ pub(in crate::settings) fn scheme_headers(text: &str) -> Parsed<Vec<(String, Str
         .collect()
 }
 
-/// Names of header fields with commas between them, made capitals.
+/// Names of header fields with commas between them, converted to capitals.
 pub(in crate::settings) fn field_names(text: &str) -> Parsed<Vec<String>> {
     let items = text.split(',').map(str::trim).filter(|it| !it.is_empty());
     items
@@ -97,7 +97,7 @@ fn is_field_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(legal)
 }
 
-/// Nothing, or an absolute path, without a slash at its end.
+/// Nothing, or an absolute path without a final slash.
 pub(in crate::settings) fn root_path(text: &str) -> Parsed<String> {
     let path = text.trim_end_matches('/');
     match path.is_empty() || path.starts_with('/') {
@@ -131,7 +131,7 @@ pub(in crate::settings) fn paste_assignment(text: &str) -> Parsed<(String, Strin
     }
 }
 
-/// A JSON object; an empty one is none. Only Python reads what is in it.
+/// A JSON object; an empty one is none. Only Python reads its contents.
 pub(in crate::settings) fn json_object(text: &str) -> Parsed<Option<String>> {
     let text = text.trim();
     let inside = text.strip_prefix('{').and_then(|it| it.strip_suffix('}'));

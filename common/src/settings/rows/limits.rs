@@ -3,7 +3,7 @@
 use crate::settings::parse;
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 
-/// The greatest limits that gunicorn knows; it takes more for these.
+/// The upper bounds of gunicorn's limits; it lowers larger values to these.
 const MOST_LINE: usize = 8190;
 const MOST_FIELDS: usize = 32_768;
 

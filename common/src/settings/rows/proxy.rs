@@ -1,4 +1,4 @@
-//! What a reverse proxy may say about its clients.
+//! What a reverse proxy may report about its clients.
 
 use crate::settings::choice::{Choice, ProxyProtocol};
 use crate::settings::peers::Peers;

@@ -172,7 +172,7 @@ fn names_that_mean_a_setting_by_another_name_are_remarked_on() {
             )]
         );
     }
-    // What the file makes a setting of is the file's own business.
+    // What the file makes of a setting is its own business.
     let values = [
         ("PORT", text("80")),
         ("host", text("h")),

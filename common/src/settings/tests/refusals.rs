@@ -1,4 +1,4 @@
-//! What is refused, and what only causes a warning.
+//! Settings that are rejected, and settings that only cause a warning.
 
 use super::*;
 

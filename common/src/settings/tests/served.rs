@@ -5,7 +5,7 @@ use crate::logging::Level;
 
 const PYTHON: &str = "shop.wsgi:application";
 
-/// Variables that applications have for themselves, in forms that no setting takes.
+/// Variables of the application's own, in forms that no setting accepts.
 const OF_APPLICATIONS: [(&str, &str); 8] = [
     ("TILLS", "none"),
     ("RUNNERS", "local"),
