@@ -1,5 +1,5 @@
-//! The listeners as one worker sees them. A new connection wakes one worker alone, which goes to the end of the
-//! queue after it, so that workers take turns.
+//! The listeners of one worker. A new connection wakes only one worker, which then goes to the end of the kernel's
+//! queue, so that workers take turns.
 //!
 //! A listener is in the poll's own epoll instance with EPOLLEXCLUSIVE, which mio does not offer. It cannot be behind
 //! an inner epoll: the kernel counts an exclusive waiter as woken only when a thread waits on that very instance
@@ -21,16 +21,16 @@ use crate::handoff;
 use crate::socket::Socket;
 use crate::sys;
 
-/// What one worker accepts from.
+/// The sockets that one worker accepts from.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     epoll: Epoll,
     sockets: Vec<Listening>,
     /// The token of the first socket; the others follow.
     first_token: usize,
-    /// Woken by new connections.
+    /// New connections wake this worker.
     listens: bool,
-    /// Woken by what siblings have given away.
+    /// Connections that siblings give away wake this worker.
     takes_over: bool,
 }
 
@@ -39,7 +39,7 @@ enum Listening {
     /// With the address that it is bound to.
     Tcp(TcpListener, Local),
     Unix(UnixListener),
-    /// Connections that siblings gave away come like new ones: to one idle worker at a time.
+    /// Connections that siblings gave away are announced like new ones: to one idle worker at a time.
     Handoff(Handoff),
 }
 
@@ -75,14 +75,14 @@ impl Acceptor {
         })
     }
 
-    /// Whether `token` is one of the listeners; if so, which.
+    /// The index of the listener that `token` belongs to, if it is one.
     pub(crate) fn index_of(&self, token: usize) -> Option<usize> {
         token
             .checked_sub(self.first_token)
             .filter(|&index| index < self.sockets.len())
     }
 
-    /// Begins or ceases to be woken by new connections, and by those that siblings give away.
+    /// Starts or stops the wake-ups for new connections, and for those that siblings give away.
     pub(crate) fn set_open(&mut self, listens: bool, takes_over: bool) -> io::Result<()> {
         if (self.listens, self.takes_over) == (listens, takes_over) {
             return Ok(());
@@ -102,7 +102,7 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Whether socket `index` is where siblings give connections away.
+    /// Whether socket `index` is the one over which siblings give connections away.
     pub(crate) fn is_handoff(&self, index: usize) -> bool {
         matches!(self.sockets.get(index), Some(Listening::Handoff(_)))
     }
@@ -126,7 +126,7 @@ impl Acceptor {
         })
     }
 
-    /// Goes to the end of the queue of those that socket `index` wakes.
+    /// Goes to the end of the queue of workers that socket `index` wakes.
     pub(crate) fn go_last(&self, index: usize) -> io::Result<()> {
         let is_in = match self.is_handoff(index) {
             true => self.takes_over,
@@ -139,13 +139,13 @@ impl Acceptor {
         Ok(())
     }
 
-    /// Goes to the end of all queues: workers that have nothing to do are woken first.
+    /// Goes to the end of all queues, so that idle workers are woken first.
     pub(crate) fn yield_to_siblings(&self) -> io::Result<()> {
         (0..self.sockets.len()).try_for_each(|index| self.go_last(index))
     }
 
-    /// Takes what is waiting, for the last time, and lets go of the sockets. Where siblings live on they
-    /// share what was given away, but for the one that this worker may have been woken for alone.
+    /// Takes the waiting connections, for the last time, and closes the sockets. Siblings share the connections that
+    /// were given away, except for one: the kernel may have woken this worker alone for it.
     pub(crate) fn close(&mut self, siblings: bool) -> io::Result<Vec<Connection>> {
         self.set_open(false, false)?;
         let mut waiting = Vec::new();
@@ -192,7 +192,7 @@ impl Listening {
         if socket.domain()? == socket2::Domain::UNIX {
             return Ok(Self::Unix(UnixListener::from_std(fd.into())));
         }
-        // Accepted sockets inherit the option, which saves a system call a connection.
+        // Accepted sockets inherit the option, which saves one system call per connection.
         socket.set_tcp_nodelay(true)?;
         let local = socket.local_addr()?.as_socket();
         let local = local.map_or(Local::Unix, Local::Tcp);
@@ -200,7 +200,7 @@ impl Listening {
     }
 }
 
-/// Errors of accept(2) that concern one connection, not the listener; "there is none" included.
+/// Errors of accept(2) that concern one connection, not the listener; also "no connection waits".
 fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),

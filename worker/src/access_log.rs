@@ -1,4 +1,4 @@
-//! Reports responses to the access log and statsd, when they are over.
+//! Reports finished responses to the access log and statsd.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ impl AccessLog {
         Ok(Self { format })
     }
 
-    /// The response under way is over, all of it sent or not.
+    /// The current response is over, whether all of it was sent or not.
     pub(crate) fn end_response(&self, connection: &mut Connection, now: Instant) {
         if let Some((head, peer, record)) = connection.end_record() {
             self.write(head, &peer, &record, now);

@@ -1,4 +1,4 @@
-//! Counts the connections that request threads have taken over from siblings, until the reactor has them.
+//! Counts the connections that request threads have taken over from siblings and not yet passed to the reactor.
 //!
 //! A worker that drains ends when it has no connection left. A thread increments the count before it takes a
 //! connection. The drain closes the count: after that no thread takes any, and the worker ends only when the count is
@@ -6,10 +6,10 @@
 
 use crate::sync::{AtomicUsize, Ordering};
 
-/// Set once nothing may be taken over any more.
+/// Set when no more connections may be taken over.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
-// Relaxed throughout: it is one word, and operations on one word have one order that all threads agree on.
+// Relaxed throughout: it is one word, and all threads agree on the order of operations on one word.
 #[derive(Debug)]
 pub(crate) struct Adoptions(AtomicUsize);
 
@@ -18,7 +18,7 @@ impl Adoptions {
         Self(AtomicUsize::new(0))
     }
 
-    /// This thread is about to take a connection; false when it must not.
+    /// This thread is about to take a connection; false if it must not.
     pub(crate) fn begin(&self) -> bool {
         let is_open = self.0.fetch_add(1, Ordering::Relaxed) & CLOSED == 0;
         if !is_open {
@@ -32,12 +32,12 @@ impl Adoptions {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Called by the reactor, when a drain begins.
+    /// Called by the reactor when a drain begins.
     pub(crate) fn close(&self) {
         self.0.fetch_or(CLOSED, Ordering::Relaxed);
     }
 
-    /// How many there are. After `close` there will be no more.
+    /// The number of such connections. It does not grow after `close`.
     pub(crate) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed) & !CLOSED
     }

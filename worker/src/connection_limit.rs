@@ -1,14 +1,14 @@
-//! How many connections a worker may have open: as many as the settings say, or as there are descriptors for. To
-//! stay below, the worker closes idle ones, which is kinder to clients than an accept(2) that fails.
+//! The most connections that a worker may have open: as the settings say, or as many as there are descriptors for.
+//! To stay below, the worker closes idle ones: that is better for clients than an accept(2) that fails.
 
 use log::debug;
 use nix::sys::resource::{Resource, getrlimit};
 use oxicorn_common::Settings;
 
-/// Descriptors that are left to the application and to what the worker opens later.
+/// Descriptors reserved for the application and for files that the worker opens later.
 const OTHERS: usize = 32;
 
-/// For the process as it is now. The application has been loaded.
+/// For the current state of the process. The application has been loaded.
 pub(crate) fn most_connections(settings: &Settings) -> usize {
     let wanted = settings.worker_connections;
     let Ok((soft, _)) = getrlimit(Resource::RLIMIT_NOFILE) else {

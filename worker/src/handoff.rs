@@ -1,19 +1,19 @@
-//! Passes connections between workers, over a socket pair that the master made and all workers share.
+//! Passes connections between workers, over a socket pair that the master makes and all workers share.
 //!
 //! ```text
 //!   worker A --(socket, client, bytes read but not used)--> one queue in the kernel --> worker B or C ...
 //! ```
 //!
-//! - A request that is whole and finds no idle thread in its worker waits here for the first idle thread of any
-//!   worker, in order of arrival (`threads`).
-//! - A worker that drains while its siblings live gives them its connections, so that a kept-alive connection outlives
-//!   the worker that accepted it.
-//! - A worker where clients wait gives one of them to a sibling with fewer (`reactor/sharing.rs`).
+//! - A whole request that finds no idle thread in its worker waits here for the first idle thread of any worker, in
+//!   order of arrival (`threads`).
+//! - A worker that drains while its siblings live passes its connections to them, so that a kept-alive connection
+//!   outlives the worker that accepted it.
+//! - A worker where clients wait passes one of them to a sibling with fewer (`reactor/sharing.rs`).
 //!
-//! What is in the queue survives the worker that sent it. A connection over TLS stays: its keys are in its worker.
+//! The queue survives the worker that filled it. A connection over TLS stays: its keys are in its worker.
 //!
-//! Application code runs in the same processes and can write to that socket too. So a packet is believed only where the
-//! socket in it confirms it, and a packet of anybody else is dropped.
+//! Application code runs in the same processes and can write to that socket too. So a packet counts only if the
+//! socket that it carries confirms it; all other packets are dropped.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -30,36 +30,36 @@ use socket2::SockRef;
 use crate::connection::{Connection, RequestBuffers};
 use crate::socket::Socket;
 
-/// A request with more bytes than this waiting is not worth the copy, and stays.
+/// A request with more waiting bytes than this is not worth the copy, and stays.
 const MOST_BYTES: usize = 16 * 1024;
-/// Packets that are none of ours and are dropped at one look.
+/// Foreign packets that are dropped per look.
 const MOST_RUBBISH: usize = 64;
 /// Flags of the first byte of a packet.
 const OPENED: u8 = 1;
 const PROXIED: u8 = 2;
-/// The bytes are a whole request, and more perhaps.
+/// The bytes are a whole request, perhaps with more after it.
 const WHOLE: u8 = 4;
 /// A process that the application of a worker has forked has the socket too.
 const SHARED: u8 = 8;
-/// An address in a packet: IPv6, or IPv4 in its clothes; port; scope.
+/// An address in a packet: IPv6, or IPv4 mapped to IPv6; port; scope.
 const ADDRESS: usize = 16 + 2 + 4;
-/// What a packet begins with: when its request became whole, in nanoseconds of `CLOCK_MONOTONIC`; flags;
+/// The start of a packet: the time when its request became whole, in nanoseconds of `CLOCK_MONOTONIC`; flags;
 /// both ends.
 const LABEL: usize = 8 + 1 + 2 * (1 + ADDRESS);
 
-/// Gives a connection and its unused bytes to whichever sibling takes it first. False when the
-/// queue is full, or when it is bound to this process: the connection stays.
+/// Passes a connection and its unused bytes to the sibling that takes it first. False if the queue is full
+/// or if the connection is bound to this process: it stays.
 pub(crate) fn pass(handoff: &Handoff, connection: &Connection) -> bool {
     send(handoff, connection, 0, [&[], &[], connection.unread()])
 }
 
-/// Gives away a connection whose request is whole but has not begun: it goes back to bytes. False when the
-/// queue is full, or when the request does not fit in.
+/// Passes a connection whose request is whole but has not begun: the request becomes bytes again. False if the
+/// queue is full or the request does not fit.
 pub(crate) fn pass_ready(handoff: &Handoff, connection: &Connection) -> bool {
     fitting_parts(connection).is_some_and(|parts| send(handoff, connection, WHOLE, parts))
 }
 
-/// Whether a request that is whole may go to a sibling.
+/// Whether a whole request may go to a sibling.
 pub(crate) fn fits(connection: &Connection) -> bool {
     connection.can_move() && fitting_parts(connection).is_some_and(|it| !is_too_long(it))
 }
@@ -67,7 +67,7 @@ pub(crate) fn fits(connection: &Connection) -> bool {
 fn fitting_parts(connection: &Connection) -> Option<[&[u8]; 3]> {
     let buffers = connection.buffers()?;
     let decoder = &buffers.decoder;
-    // What came in chunks is not known as it was, and what was too long for the memory is for a packet.
+    // The original form of a chunked body is not known, and a body that went to a file is too long for a packet.
     match (&decoder.body, decoder.was_chunked()) {
         (Body::Memory(body), false) => Some([
             &decoder.head.bytes,
@@ -98,8 +98,7 @@ fn send(handoff: &Handoff, connection: &Connection, flags: u8, bytes: [&[u8]; 3]
     is_sent
 }
 
-/// Whether a request waits in the queue that became whole before `other` did; any will do where there is
-/// no other.
+/// Whether a request waits in the queue that became whole before `other` did; without `other`, whether any may wait.
 pub(crate) fn holds_older(handoff: &Handoff, other: Option<Instant>) -> bool {
     let (true, Some(other)) = (handoff.may_hold_any(), other) else {
         return handoff.may_hold_any();
@@ -115,7 +114,7 @@ pub(crate) fn holds_older(handoff: &Handoff, other: Option<Instant>) -> bool {
     }
 }
 
-/// Takes a connection that a sibling gave away; `None` when there is none.
+/// Takes a connection that a sibling passed; `None` if there is none.
 pub(crate) fn take(handoff: &Handoff) -> io::Result<Option<Connection>> {
     for _ in 0..MOST_RUBBISH {
         match receive(handoff)? {
@@ -130,7 +129,7 @@ pub(crate) fn take(handoff: &Handoff) -> io::Result<Option<Connection>> {
     Ok(None)
 }
 
-/// What one look at the socket has brought.
+/// The result of one look at the socket.
 enum Packet {
     None,
     Connection(Box<Connection>),
@@ -140,8 +139,8 @@ enum Packet {
 }
 
 fn receive(handoff: &Handoff) -> io::Result<Packet> {
-    // What finds no place in the descriptor table is closed by the kernel (unix(7)): a client would be
-    // lost. Here it stays in the queue, for a sibling that has one.
+    // If the descriptor table were full, the kernel would close the socket in the packet (unix(7)), and a client
+    // would be lost. This way it stays in the queue for a sibling that has room.
     drop(handoff.receiver.try_clone()?);
     let mut label = [0; LABEL];
     let mut buffers = Box::<RequestBuffers>::default();
@@ -182,7 +181,7 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
     Ok(Packet::Connection(Box::new(connection)))
 }
 
-/// A socket that is connected; nothing else would ever make an event, or would make them for ever.
+/// Accepts only a connected socket: any other would never report an event, or would report them endlessly.
 fn adopt(socket: OwnedFd) -> Option<Socket> {
     let look = SockRef::from(&socket);
     if look.r#type().ok()? != socket2::Type::STREAM || look.is_listener().ok()? {
@@ -216,7 +215,7 @@ fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
     label
 }
 
-/// What a packet says of its connection. Addresses from a PROXY header are checked by the reactor; others must be
+/// Makes the connection that a packet describes. The reactor checks addresses from a PROXY header; others must be
 /// those of the socket.
 fn read_label(label: &[u8; LABEL], socket: Socket) -> Option<Connection> {
     let (peer, local) = label[9..].split_at(1 + ADDRESS);
@@ -244,7 +243,7 @@ fn read_label(label: &[u8; LABEL], socket: Socket) -> Option<Connection> {
     Some(connection)
 }
 
-/// Whether the socket can have come by a listener at `local`, which may listen on all addresses.
+/// Whether the socket can come from a listener at `local`, which may listen on all addresses.
 fn is_end(socket: &Socket, local: Local) -> bool {
     let actual = SockRef::from(socket).local_addr().ok();
     match (local, actual.and_then(|it| it.as_socket())) {
@@ -256,7 +255,7 @@ fn is_end(socket: &Socket, local: Local) -> bool {
     }
 }
 
-/// A moment as a number that means the same in every process.
+/// A moment as a number with the same meaning in every process.
 fn nanos_of(moment: Instant) -> u64 {
     let age = u64::try_from(moment.elapsed().as_nanos()).unwrap_or(u64::MAX);
     monotonic_nanos().saturating_sub(age)
@@ -281,7 +280,7 @@ fn write_address(out: &mut [u8], address: SocketAddr) {
         SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
         SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
     };
-    // 4 and 6 are what they look like; an IPv6 address may look like a mapped one.
+    // 4 or 6 tells the family: an IPv6 address may look like a mapped one.
     out[0] = if address.is_ipv4() { 4 } else { 6 };
     out[1..17].copy_from_slice(&ip.octets());
     out[17..19].copy_from_slice(&address.port().to_be_bytes());

@@ -1,5 +1,5 @@
-//! What one request thread is working on, for the leader that answers in its place when the application takes
-//! longer than `timeout`, and for the watchdog.
+//! The current call of one request thread. The leader uses it to answer in the thread's place when the application
+//! takes longer than `timeout`. The watchdog uses it too.
 
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
@@ -12,16 +12,16 @@ use crate::transport::Transport;
 #[derive(Debug)]
 pub(crate) struct InFlight {
     call: TimedCall<CalledRequest>,
-    /// The thread's number, once it is there; 0 before.
+    /// The thread's id, once the thread runs; 0 before.
     thread: AtomicI32,
 }
 
-/// For whom the application runs.
+/// The request that the application runs for.
 #[derive(Debug, Default)]
 pub(crate) struct CalledRequest {
     /// `None` between two calls.
     pub(crate) transport: Option<Transport>,
-    /// A copy, as the application has the original, in buffers that are used again.
+    /// A copy in reused buffers, as the application has the original.
     pub(crate) head: RequestHead,
     pub(crate) peer: Peer,
     pub(crate) scheme: Scheme,
@@ -36,13 +36,13 @@ impl InFlight {
         }
     }
 
-    /// The calling thread is the one that works here.
+    /// Sets the calling thread as the owner.
     pub(crate) fn claim(&self) {
         let thread = nix::unistd::gettid().as_raw();
         self.thread.store(thread, Ordering::Relaxed);
     }
 
-    /// The thread that works here.
+    /// The owner.
     pub(crate) fn thread(&self) -> Option<libc::pid_t> {
         match self.thread.load(Ordering::Relaxed) {
             0 => None,
@@ -66,7 +66,7 @@ impl InFlight {
         });
     }
 
-    /// The application has returned; false when its time was over and the client was told so.
+    /// The application has returned; false if its time was over and the client was told so.
     pub(crate) fn end(&self) -> bool {
         self.call.end(|call| {
             call.transport = None;
@@ -74,7 +74,7 @@ impl InFlight {
         })
     }
 
-    /// The response begins to leave while the application goes on making it; false as with [`InFlight::end`].
+    /// The first part of the response is sent while the application makes the rest; false as with [`InFlight::end`].
     pub(crate) fn begin_response(&self) -> bool {
         self.call.begin_response()
     }
@@ -84,17 +84,17 @@ impl InFlight {
         self.call.note_piece();
     }
 
-    /// Runs `wait`, which waits for the client: that is not the application's time.
+    /// Runs `wait`, which waits for the client: that does not count as the application's time.
     pub(crate) fn while_waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.call.while_waiting(wait)
     }
 
-    /// Takes the request away from its thread when the application has been waited for longer than `limit`.
+    /// Takes the request from its thread if the application has taken longer than `limit`.
     pub(crate) fn check(&self, limit: Duration, now: Instant) -> CallTime<CalledRequest> {
         self.call.check(limit, now)
     }
 
-    /// Method and path of a request for which the application has been waited for longer than `limit`, once.
+    /// Method and path of a request for which the application has taken longer than `limit`; only once.
     pub(crate) fn warn(&self, limit: Duration, now: Instant) -> Option<String> {
         self.call.warn(limit, now, CalledRequest::line)
     }
@@ -133,7 +133,7 @@ mod tests {
             this
         }
 
-        /// `Ok` with the seconds that are left, or whether a response has begun.
+        /// `Ok` with the remaining seconds; an error says whether a response has begun.
         fn check_at(&self, seconds: u64) -> Option<Result<u64, bool>> {
             let now = self.start + Duration::from_secs(seconds);
             match self.in_flight.check(LIMIT, now) {

@@ -1,4 +1,4 @@
-//! What a worker says to the master, and when it asks to be replaced.
+//! The worker's messages to the master, and the conditions under which it asks to be replaced.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ pub(crate) struct MasterLink {
     sender: Arc<MessageSender>,
     asked_for_replacement: AtomicBool,
     served: AtomicU64,
-    /// After so many requests this worker asks to be replaced; 0 is never.
+    /// After this number of requests the worker asks to be replaced; 0 is never.
     serves_at_most: u64,
 }
 
@@ -39,7 +39,7 @@ impl MasterLink {
         }
     }
 
-    /// Asks the master, once, to start another worker in this one's place and then to drain this one.
+    /// Asks the master, once, to start a replacement and then to drain this worker.
     pub(crate) fn ask_for_replacement(&self, reason: &str) {
         if !self.asked_for_replacement.swap(true, Ordering::Relaxed) {
             self.send(&Message::Replace {

@@ -1,9 +1,9 @@
-//! How fast a client has to send a body, or take a response.
+//! How fast a client has to send a body or take a response.
 //!
-//! A client has `timeout` to begin with. Each octet gives it the time that one octet takes at the minimum rate,
-//! and it never has more than `timeout`. So a client that is at least that fast goes on for ever, one that stops
-//! has `timeout`, and one that is slower comes closer to its end with every octet. An average since the beginning
-//! would not do: a client that was fast once could then be as slow as it likes.
+//! A client has `timeout` at the start. Each octet adds the time that one octet takes at the minimum rate, up to
+//! `timeout` in all. So a client at that rate or above may continue for ever, one that stops has `timeout`, and one
+//! that is slower loses time with every octet. An average since the start would not work: a client that was fast once
+//! could then be as slow as it likes.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use crate::transport::Transport;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
-    /// Zero is for ever, whatever the rate.
+    /// Zero means no limit, whatever the rate.
     timeout: Duration,
-    /// Octets a second; with zero any progress will do.
+    /// Octets per second; with zero any progress is enough.
     min_rate: u32,
 }
 
@@ -34,12 +34,12 @@ impl Pace {
         }
     }
 
-    /// When the time of a client is over that begins now.
+    /// The deadline of a client whose time starts now.
     pub(crate) fn begin(self, now: Instant) -> Option<Instant> {
         (!self.timeout.is_zero()).then(|| now + self.timeout)
     }
 
-    /// When the time is over that ended at `deadline`, with so many octets more.
+    /// The deadline after `octets` more, if it was `deadline` before.
     pub(crate) fn extend(
         self,
         deadline: Option<Instant>,
@@ -51,7 +51,7 @@ impl Pace {
         if octets == 0 {
             return Some(deadline);
         }
-        // As long as the octets may take; infinity where there is no rate.
+        // The time that the octets may take; infinity if there is no rate.
         let earned = octets as f64 / f64::from(self.min_rate);
         let missing = latest.saturating_duration_since(deadline);
         Some(match earned < missing.as_secs_f64() {
@@ -61,16 +61,16 @@ impl Pace {
     }
 }
 
-/// What a client takes of its responses.
+/// How much of its responses a client has acknowledged.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct AckProgress {
-    /// As [`Transport::acknowledged`] had it at the last look.
+    /// The value of [`Transport::acknowledged`] at the last look.
     taken: i64,
 }
 
 impl AckProgress {
-    /// The octets that the client has taken since the last look, where so many were `written` in all.
-    /// The first look is to begin with.
+    /// The octets that the client has taken since the last look, if `written` octets were sent in all. The result of
+    /// the first look is meaningless: it only sets the start.
     pub(crate) fn look(&mut self, transport: &Transport, written: u64) -> u64 {
         let taken = transport.acknowledged(written);
         let more = taken.wrapping_sub(self.taken);
@@ -85,8 +85,7 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// How long a client lives that brings `octets` every `pause` seconds; `None` is longer than a
-    /// day.
+    /// How long a client lives that sends `octets` every `pause` seconds; `None` is longer than a day.
     fn life(min_rate: u32, octets: u64, pause: f64) -> Option<Duration> {
         let pace = Pace {
             timeout: TIMEOUT,
@@ -108,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_steady_client_above_the_rate_lives_for_ever_and_one_below_does_not() {
-        // Far apart, so that rounding decides nothing.
+        // Far apart, so that rounding does not matter.
         for pause in [0.1, 1.0, 20.0] {
             let enough = (250.0 * pause) as u64;
             let too_little = (200.0 * pause) as u64;
@@ -124,7 +123,7 @@ mod tests {
         assert_eq!(life(0, 1, 29.0), None);
         for rate in [0, 240] {
             assert_eq!(life(rate, 0, 1.0), Some(TIMEOUT));
-            // Much at a time is no licence to stop.
+            // A client that sends much at a time may not stop either.
             assert_eq!(life(rate, 1 << 40, 31.0), Some(TIMEOUT));
         }
     }

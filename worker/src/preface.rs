@@ -1,5 +1,5 @@
-//! What comes before the first request of a connection: the header of the PROXY protocol, then the
-//! handshake of TLS. The event loop takes a step each time the client has sent something; no thread waits.
+//! What precedes the first request of a connection: the header of the PROXY protocol, then the handshake of
+//! TLS. The event loop takes a step each time the client has sent something; no thread waits.
 //!
 //! ```text
 //!   proxy header? --> first byte --> handshake --> requests
@@ -22,7 +22,7 @@ use crate::transport::Transport;
 /// The first byte of a handshake: the type of its record (RFC 8446 section 5.1).
 const HANDSHAKE_RECORD: u8 = 22;
 
-/// What comes first on every connection, per the settings.
+/// The prefaces that the settings ask for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Preface {
     proxy: ProxyProtocol,
@@ -40,11 +40,11 @@ pub(crate) enum PrefaceOutcome {
     /// The client has left.
     Gone,
     Refused(RequestError),
-    /// The handshake has failed, and the client has been told, in the words of TLS.
+    /// The handshake has failed, and a TLS alert has told the client.
     Failed,
 }
 
-/// What one step has found.
+/// The result of one step.
 enum PrefaceStep {
     Next(Option<PrefaceState>),
     More,
@@ -60,7 +60,7 @@ impl Preface {
         }
     }
 
-    /// What comes first; `None` where nothing comes before a request.
+    /// The first part of the preface; `None` if there is no preface.
     pub(crate) fn first(&self) -> Option<PrefaceState> {
         match self.proxy {
             ProxyProtocol::Off => self.after_proxy_header(),
@@ -68,7 +68,7 @@ impl Preface {
         }
     }
 
-    /// Checks what a sibling says of the client of a connection.
+    /// Checks what a sibling reports about the client of a connection.
     pub(crate) fn verify(&self, connection: &mut Connection) {
         connection.verify_identity(|sender| {
             self.proxy != ProxyProtocol::Off && self.may_name_clients(sender)
@@ -79,8 +79,8 @@ impl Preface {
         self.tls.as_ref().map(|_| PrefaceState::FirstByte)
     }
 
-    /// Goes on with the preface of `connection`, which stands at `state`, for as long as there are bytes.
-    /// With a handshake only where it `may_shake`: otherwise the connection asks for another turn.
+    /// Continues the preface of `connection` from `state` as long as there are bytes. Takes part in a handshake
+    /// only if it `may_shake`: otherwise the connection asks for another turn.
     pub(crate) fn advance(
         &self,
         connection: &mut Connection,
@@ -117,7 +117,7 @@ impl Preface {
         }
     }
 
-    /// Finds whether there is a header, and what it says.
+    /// Reads the header, if there is one.
     fn read_proxy_header(&self, connection: &mut Connection) -> Result<PrefaceStep, RequestError> {
         let input = connection.unread();
         let beginning = begins_with(input, self.proxy);
@@ -164,8 +164,8 @@ impl Preface {
         }
     }
 
-    /// Whether `peer` may name other clients. The permissions of a socket file have admitted the peers
-    /// that use it.
+    /// Whether `peer` may name other clients. A peer on a Unix socket may: the permissions of the socket file
+    /// have admitted it.
     fn may_name_clients(&self, peer: Peer) -> bool {
         match peer {
             Peer::Unix => true,
@@ -174,7 +174,7 @@ impl Preface {
     }
 }
 
-/// Tells TLS from what else a client may speak.
+/// Tells TLS from other protocols.
 fn look_at_first_byte(connection: &Connection) -> PrefaceStep {
     match connection.unread().first() {
         None => PrefaceStep::More,
@@ -210,8 +210,8 @@ fn shake_hands(connection: &mut Connection) -> PrefaceStep {
     }
 }
 
-/// Logs why there is no TLS with a client. Only the lack of a good certificate concerns the operator, who
-/// has asked for certificates: the rest is scanners and old clients.
+/// Logs why TLS with a client failed. Only a missing or bad certificate concerns the operator, who has asked for
+/// certificates: all other causes are scanners and old clients.
 fn fail(connection: &Connection, error: &rustls::Error) -> PrefaceStep {
     let peer = connection.peer();
     match error {

@@ -1,4 +1,4 @@
-//! The header of the PROXY protocol, version 1 and 2, with which a proxy names the client of a connection
+//! The header of the PROXY protocol, versions 1 and 2, by which a proxy names the client of a connection
 //! (HAProxy's doc/proxy-protocol.txt). Bytes in, addresses out; no I/O.
 //!
 //! Nothing marks a connection that has no header. But no HTTP request can begin like a header, so anything that does
@@ -11,17 +11,17 @@ use oxicorn_common::settings::ProxyProtocol;
 
 const V1_PREFIX: &[u8] = b"PROXY ";
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The longest line of version 1, its CRLF included.
+/// The longest line of version 1, including its CRLF.
 const V1_LONGEST: usize = 107;
-/// The signature, version and command, family and transport, and the length of what follows.
+/// The signature, version and command, family and transport, and the length of the rest.
 const V2_FIXED: usize = 16;
 
-/// What a connection begins with.
+/// The first bytes of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beginning {
-    /// Too little has come to tell.
+    /// Too few bytes to decide.
     Unknown,
-    /// The bytes of the client.
+    /// The client's own bytes.
     Client,
     V1,
     V2,
@@ -30,25 +30,25 @@ pub(crate) enum Beginning {
 /// A whole header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ProxyHeader {
-    /// The octets that it takes up.
+    /// Its length in octets.
     pub(crate) length: usize,
-    /// What it says, unless it leaves the addresses to the sockets.
+    /// The addresses, unless it leaves them to the sockets.
     pub(crate) route: Option<Route>,
 }
 
-/// From where to where a client has connected.
+/// The two ends of the client's connection to the proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Route {
     pub(crate) source: SocketAddr,
     pub(crate) destination: SocketAddr,
 }
 
-/// What is wrong with a header.
+/// The error in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct Malformed(&'static str);
 
-/// Tells a header of the versions that `mode` admits from the bytes of a client.
+/// Tells a header of the versions that `mode` admits from a client's own bytes.
 pub(crate) fn begins_with(input: &[u8], mode: ProxyProtocol) -> Beginning {
     let candidates = match mode {
         ProxyProtocol::Off => &[][..],
@@ -81,7 +81,7 @@ pub(crate) fn read_v1(input: &[u8]) -> Result<Option<ProxyHeader>, Malformed> {
     let line = std::str::from_utf8(line).map_err(|_| Malformed("the line is no ASCII"))?;
     let words: Vec<&str> = line.split(' ').collect();
     let route = match words[..] {
-        // Whatever follows is to be ignored.
+        // The rest of the line must be ignored.
         [_, "UNKNOWN", ..] => None,
         [_, family @ ("TCP4" | "TCP6"), source, destination, from, to] => Some(Route {
             source: SocketAddr::new(address(family, source)?, port(from)?),
@@ -137,7 +137,7 @@ pub(crate) fn read_v2(input: &[u8]) -> Result<Option<ProxyHeader>, Malformed> {
         _ if is_local => None,
         0x11 => Some(route_v4(addresses)?),
         0x21 => Some(route_v6(addresses)?),
-        // Unspecified, or a Unix socket of the proxy's: there is no address that would say more.
+        // Unspecified, or a Unix socket of the proxy's: such an address means nothing here.
         0x00 | 0x31 => None,
         _ => return Err(Malformed("the transport is not TCP")),
     };
@@ -181,14 +181,14 @@ fn route(source: IpAddr, destination: IpAddr, [a, b, c, d]: [u8; 4]) -> Route {
 mod tests {
     use super::*;
 
-    /// What is read of `input`, which comes byte by byte, and then has more behind it.
+    /// The result for `input`, which arrives byte by byte and then has more after it.
     fn read(input: &[u8], mode: ProxyProtocol) -> Result<Option<ProxyHeader>, Malformed> {
         let followed = [input, b"GET / HTTP/1.1\r\n"].concat();
         let whole = read_at_once(&followed, mode);
         for end in 0..=input.len() {
             let part = read_at_once(&followed[..end], mode);
             match part {
-                // A mistake may show before the end, and must not go away.
+                // An error may show before the end, and must not disappear.
                 Err(_) => assert_eq!(part, whole, "cut at {end}"),
                 Ok(Some(header)) => assert!(end == input.len() && header.length == end),
                 Ok(None) => assert!(end < input.len() || whole.is_err() || whole == Ok(None)),

@@ -1,6 +1,6 @@
 //! The bytes that were read from a client and not used yet.
 
-/// How much is read from a socket at a time.
+/// The number of bytes that one read asks for.
 const PIECE: usize = 16 * 1024;
 
 /// A buffer that is filled at its end and used up from its beginning.
@@ -12,7 +12,7 @@ pub(crate) struct ReadBuffer {
 }
 
 impl ReadBuffer {
-    /// What has been read and not consumed.
+    /// The bytes that have been read and not consumed.
     pub(crate) fn filled(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -29,7 +29,7 @@ impl ReadBuffer {
         }
     }
 
-    /// Room for at least a piece more, after what is there.
+    /// Room for at least `PIECE` more bytes, after the present ones.
     pub(crate) fn space(&mut self) -> &mut [u8] {
         self.make_space(PIECE);
         &mut self.bytes[self.end..]

@@ -1,5 +1,5 @@
-//! The requests of a worker that are whole and wait for a thread, in the order in which they became whole. Streams
-//! whose next piece is due wait here too.
+//! The whole requests of a worker that wait for a thread, in the order in which they became whole. Streams whose
+//! next piece is due wait here too.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,12 +11,12 @@ use crate::connection::Connection;
 #[derive(Debug, Default)]
 pub(crate) struct ReadyQueue {
     queue: Mutex<VecDeque<Box<Connection>>>,
-    /// For a look without the lock.
+    /// The length, for a look without the lock.
     length: AtomicUsize,
 }
 
 impl ReadyQueue {
-    /// Behind all that have waited as long or longer: nearly always at the end.
+    /// Inserts behind all that have waited as long or longer: nearly always at the end.
     pub(crate) fn push(&self, connection: Box<Connection>) {
         let mut queue = self.lock();
         let mut place = queue.len();
@@ -29,17 +29,17 @@ impl ReadyQueue {
         self.length.store(queue.len(), Ordering::Release);
     }
 
-    /// The one that has waited longest.
+    /// The connection that has waited longest.
     pub(crate) fn pop(&self) -> Option<Box<Connection>> {
         self.take(VecDeque::pop_front)
     }
 
-    /// The one that has waited shortest, if it is `fit`.
+    /// The connection that has waited shortest, if it is `fit`.
     pub(crate) fn pop_last_if(&self, fit: impl Fn(&Connection) -> bool) -> Option<Box<Connection>> {
         self.take(|queue| queue.pop_back_if(|last| fit(last)))
     }
 
-    /// All that are `fit`, the longest waiting first.
+    /// All connections that are `fit`, the longest waiting first.
     pub(crate) fn take_all(&self, fit: impl Fn(&Connection) -> bool) -> VecDeque<Box<Connection>> {
         let take = |queue: &mut VecDeque<Box<Connection>>| {
             let (fitting, rest) = queue.drain(..).partition(|it| fit(it));

@@ -1,5 +1,5 @@
-//! The work of one request thread on one connection: runs the application for a request that is whole, and
-//! sends what the client takes at once.
+//! The work of one request thread on one connection: runs the application for a whole request, and sends as much as
+//! the client takes at once.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ pub(crate) struct RequestHandler<'a> {
     shared: &'a WorkerShared,
     index: usize,
     date: DateCache,
-    /// A buffer that goes from response to response, warm in the cache.
+    /// A buffer that is reused for each response, so that it stays in the processor's cache.
     spare: Vec<u8>,
 }
 
@@ -40,12 +40,12 @@ impl<'a> RequestHandler<'a> {
         self.index
     }
 
-    /// Does what a connection needs a thread for. It is `started` now, as the caller knows from the clock;
-    /// returns when it ended.
+    /// Does the thread's work for a connection. `started` is the present time, which the caller has read from the
+    /// clock. Returns the time of the end.
     pub(crate) fn serve(&mut self, connection: &mut Connection, started: Instant) -> Instant {
         let slot = self.shared.slot();
         let stats = slot.thread(self.index);
-        // The time of the last beat is near enough, and saves reading another clock.
+        // The last heartbeat is precise enough, and saves reading another clock.
         stats.begin(slot.heartbeat());
         match connection.state() {
             ConnectionState::Ready(ThreadWork::Respond) => self.respond(connection, started),
@@ -88,7 +88,7 @@ impl<'a> RequestHandler<'a> {
         let mut early = EarlyWriter::new(self.shared, in_flight, output, date, asked, started);
         let called = call(self.shared, &mut request, &mut early);
         let is_early = early.has_begun();
-        // A panic in the middle of a response ends it.
+        // A panic after the response has begun ends it.
         let is_lost = early.is_lost() || (is_early && called.is_none());
         let mut response = called.unwrap_or_else(Response::failure);
         let mut sent = early.finish(&mut response, &request);
@@ -116,7 +116,7 @@ impl<'a> RequestHandler<'a> {
         }
         let after = match (sent.keep_alive, connection.unread().is_empty()) {
             (true, _) => AfterResponse::KeepAlive,
-            // Over TLS a client may say goodbye too, which closing would answer with a reset.
+            // Over TLS the client may still send a close_notify; a closed socket would answer it with a reset.
             (false, true) if !asked.keep_alive && !connection.is_bound() => AfterResponse::Close,
             (false, _) => AfterResponse::Linger,
         };
@@ -137,7 +137,7 @@ impl<'a> RequestHandler<'a> {
         connection.writer_mut().swap_buffer(&mut self.spare);
     }
 
-    /// Goes on with a streamed response whose last piece the client has taken.
+    /// Continues a streamed response whose last piece the client has taken.
     fn resume(&mut self, connection: &mut Connection, after: AfterResponse, started: Instant) {
         let in_flight = &self.shared.in_flight[self.index];
         if let Some(head) = connection.head() {
@@ -185,7 +185,7 @@ impl<'a> RequestHandler<'a> {
                 line_of(connection)
             );
             if connection.writer().ends_with_connection() {
-                // Nothing but a reset tells this client that there should be more.
+                // Only a reset tells this client that the body is incomplete.
                 connection.transport().socket().reset();
             }
             return abandon(connection);
@@ -213,7 +213,7 @@ fn call(
         .ok()
 }
 
-/// Ends a response early: the application is let go of.
+/// Ends a response early, and closes the application's stream.
 fn abandon(connection: &mut Connection) {
     let outcome = catch_unwind(AssertUnwindSafe(|| connection.writer_mut().abandon()));
     forks::end_child(i32::from(outcome.is_err()));

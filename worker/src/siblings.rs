@@ -1,10 +1,10 @@
-//! The other workers of this server that serve the same sockets, as the scoreboard shows them.
+//! The other workers of this server, which serve the same sockets, as the scoreboard shows them.
 
 use oxicorn_common::Scoreboard;
 use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::scoreboard::{Slot, ThreadStats};
 
-/// A worker beats once a second at least; one that has not for so many milliseconds is stopped or stuck.
+/// A worker beats at least once per second; without a beat for this many milliseconds it is stopped or stuck.
 const LONGEST_SILENCE: u64 = 3000;
 
 #[derive(Debug)]
@@ -19,17 +19,17 @@ impl Siblings {
         Self { scoreboard, own }
     }
 
-    /// Whether siblings go on when this worker ends: the server as a whole does not stop.
+    /// Whether siblings continue when this worker ends, which is not so when the whole server stops.
     pub(crate) fn go_on(&self) -> bool {
         !self.scoreboard.is_deserted()
     }
 
-    /// Whether there is one, and it goes on.
+    /// Whether there is a sibling that continues.
     pub(crate) fn any(&self) -> bool {
         self.go_on() && self.ready().next().is_some()
     }
 
-    /// Whether a thread of a sibling has nothing to do.
+    /// Whether a sibling has an idle thread.
     pub(crate) fn any_idle(&self) -> bool {
         self.ready().any(|slot| has_idle_thread(&slot))
     }
@@ -40,8 +40,8 @@ impl Siblings {
         idle.map(Slot::connections).min()
     }
 
-    /// Whether a sibling would take a connection for which there is no room here: it turns its event loop, and has a
-    /// descriptor for it and fewer than `most` connections.
+    /// Whether a sibling would accept a connection for which there is no room here: its event loop turns, and it has
+    /// a free descriptor and fewer than `most` connections.
     pub(crate) fn any_with_room(&self, most: usize) -> bool {
         let now = monotonic_millis();
         self.ready().any(|slot| {

@@ -1,7 +1,7 @@
 //! A client's socket, TCP or Unix. It never blocks.
 //!
-//! The calls go straight to the kernel, by rustix: in a process with several threads the C library makes each of
-//! them a cancellation point (pthreads(7)), which costs more than it looks.
+//! System calls go straight to the kernel, by rustix: in a process with several threads the C library makes each of
+//! them a cancellation point (pthreads(7)), which has a noticeable cost.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -32,7 +32,7 @@ impl Socket {
         Ok(retry_on_intr(|| rustix::io::read(self, &mut *into))?)
     }
 
-    /// As [`Socket::read`], to the end of `into`, as much as it has the capacity for.
+    /// As [`Socket::read`], but appends to `into`, up to its capacity.
     pub(crate) fn read_onto(&self, into: &mut Vec<u8>) -> io::Result<usize> {
         let read = retry_on_intr(|| rustix::io::read(self, spare_capacity(&mut *into)));
         Ok(read?)
@@ -46,13 +46,13 @@ impl Socket {
         Ok(retry_on_intr(|| rustix::io::writev(self, parts))?)
     }
 
-    /// As [`Socket::write`], when more follows at once and is to share a packet.
+    /// As [`Socket::write`], if more follows at once and should share the packet.
     pub(crate) fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
         let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
         Ok(retry_on_intr(|| send(self, bytes, flags))?)
     }
 
-    /// Sends up to `count` bytes of `file`, by the kernel alone; 0 at its end.
+    /// Sends up to `count` bytes of `file` without copying them to this process; 0 at its end.
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         let mut at = offset;
         Ok(retry_on_intr(|| {
@@ -60,11 +60,11 @@ impl Socket {
         })?)
     }
 
-    /// Waits until the socket takes more, or until `deadline`; without one for ever.
+    /// Waits until the socket takes more, or until `deadline`; without one there is no limit.
     pub(crate) fn wait_for_room(&self, deadline: Option<Instant>) -> io::Result<()> {
         let timeout = match deadline {
             None => PollTimeout::NONE,
-            // Rounded up: a wait that ends too early would be begun again and again.
+            // Rounded up: otherwise short waits would follow each other until the deadline.
             Some(at) => {
                 let left = at.saturating_duration_since(Instant::now());
                 let left = left.saturating_add(Duration::from_millis(1));
@@ -78,19 +78,18 @@ impl Socket {
         }
     }
 
-    /// Octets that the socket has and the client's system has not acknowledged; none where the kernel does not
-    /// say.
+    /// Octets in the socket that the client's system has not acknowledged; 0 if the kernel does not report it.
     pub(crate) fn unacknowledged(&self) -> u64 {
         sys::unacknowledged(self).unwrap_or(0)
     }
 
-    /// Whether the client has sent something that has not been read.
+    /// Whether the client has sent bytes that have not been read.
     pub(crate) fn has_input(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(self, &mut [0], flags), Ok((_, 1..)))
     }
 
-    /// The other end of the socket; `None` when it has been reset.
+    /// The other end of the socket; `None` if it was reset.
     pub(crate) fn peer(&self) -> Option<Peer> {
         match self {
             Self::Tcp(socket) => socket.peer_addr().ok().map(Peer::Tcp),
@@ -98,13 +97,13 @@ impl Socket {
         }
     }
 
-    /// Ends the connection in a way that the peer takes for a failure (RFC 9293 section 3.10.5), also where
-    /// another process has the socket. Only TCP has one.
+    /// Ends the connection so that the peer sees a failure (RFC 9293 section 3.10.5), even if another process has the
+    /// socket. Works for TCP only.
     pub(crate) fn reset(&self) {
         let _ = rustix::net::connect_unspec(self);
     }
 
-    /// Ends one or both directions of the socket; a peer that is gone already is no error.
+    /// Shuts down one or both directions of the socket; it is not an error if the peer is gone.
     pub(crate) fn shutdown(&self, how: Shutdown) {
         let _ = match self {
             Self::Tcp(socket) => socket.shutdown(how),

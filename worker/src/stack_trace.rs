@@ -1,7 +1,7 @@
 //! The call stack of another thread of this process, taken by a signal to that thread.
 //!
-//! Only for a thread that has been given up: the signal may interrupt its system call, and the handler, which walks the
-//! thread's own stack, may wait for ever where the thread holds the loader's lock. The log then has no stack.
+//! Use it only for a thread that is abandoned: the signal may interrupt its system call. The handler walks the
+//! thread's own stack, and may wait for ever if the thread holds the loader's lock. The log then has no stack.
 #![allow(unsafe_code, reason = "a signal handler and the stack walk inside it")]
 
 use std::fmt::Write;
@@ -18,7 +18,7 @@ static FRAMES: [AtomicUsize; DEPTH] = [const { AtomicUsize::new(0) }; DEPTH];
 static FOUND: AtomicUsize = AtomicUsize::new(0);
 static DONE: AtomicBool = AtomicBool::new(false);
 
-/// The call stack of `thread`, one function a line, innermost first.
+/// The call stack of `thread`, one function per line, innermost first.
 pub(crate) fn of_thread(thread: libc::pid_t) -> String {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(install);
@@ -35,7 +35,7 @@ pub(crate) fn of_thread(thread: libc::pid_t) -> String {
     describe(&FRAMES[..FOUND.load(Ordering::SeqCst)])
 }
 
-/// A real-time signal that nothing else in this process uses; the same as in a Python process (signal(7)).
+/// A real-time signal that is not used otherwise; the same as in a Python process (signal(7)).
 fn signal() -> libc::c_int {
     libc::SIGRTMAX() - 2
 }
@@ -45,14 +45,14 @@ fn install() {
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = capture as *const () as usize;
     action.sa_flags = libc::SA_RESTART;
-    // SAFETY: the handler allocates nothing and touches atomics of its own only.
+    // SAFETY: the handler allocates nothing and touches only its own atomics.
     unsafe { libc::sigaction(signal(), &action, std::ptr::null_mut()) };
 }
 
 extern "C" fn capture(_: libc::c_int) {
     let errno = nix::errno::Errno::last();
     let mut count = 0;
-    // SAFETY: one thread is asked at a time, so nobody else walks a stack through this function.
+    // SAFETY: one thread is asked at a time, so no other thread walks a stack through this function.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             FRAMES[count].store(frame.ip().addr(), Ordering::SeqCst);

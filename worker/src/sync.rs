@@ -7,7 +7,7 @@ pub(crate) use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering}
 pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 pub(crate) use std::thread::{Thread, current, park};
 
-/// Locks; what a thread that panicked has left behind is whole, as no critical section here can panic half-way.
+/// Locks a mutex, even after a panic: its data is whole, as no critical section here can panic half-way.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

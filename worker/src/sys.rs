@@ -21,14 +21,14 @@ pub(crate) fn unacknowledged(socket: impl AsFd) -> io::Result<u64> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// A second handle on the epoll instance behind `poll`, for flags that mio has no word for.
+/// A second handle on the epoll instance behind `poll`, for flags that mio does not offer.
 pub(crate) fn epoll_of(poll: &Poll) -> io::Result<Epoll> {
     // SAFETY: `poll` owns the descriptor and is borrowed until after it has been duplicated.
     let fd = unsafe { BorrowedFd::borrow_raw(poll.as_raw_fd()) };
     Ok(Epoll(fd.try_clone_to_owned()?))
 }
 
-/// Gives free pages of the heap back to the kernel, wherever they are.
+/// Returns free pages of the heap to the kernel, wherever they are.
 pub(crate) fn trim_heap() {
     // SAFETY: malloc_trim(3) may be called at any time, by any thread.
     #[cfg(target_env = "gnu")]

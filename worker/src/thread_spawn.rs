@@ -1,5 +1,4 @@
-//! Starts the threads that a process cannot do without. Where one cannot be started, the error names the limit that
-//! was in the way.
+//! Starts threads that a process must have. If one cannot be started, the error names the limit that was reached.
 
 use std::fmt::Write;
 use std::io;
@@ -8,9 +7,9 @@ use std::thread::{Builder, JoinHandle};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use oxicorn_common::cgroup;
 
-/// Where RLIMIT_STACK sets no limit: what most systems have.
+/// The size if RLIMIT_STACK sets no limit: the default of most systems.
 const USUAL_STACK: usize = 8 * 1024 * 1024;
-/// The server's own code takes some of it.
+/// The server's own code needs some of it.
 const SMALLEST_STACK: usize = 256 * 1024;
 
 /// A thread could not be started.
@@ -22,7 +21,7 @@ pub(crate) struct ThreadError {
     advice: String,
 }
 
-/// Starts a thread called `name`; `what` is its name in the message of the error.
+/// Starts a thread called `name`; the message of an error calls it `what`.
 pub(crate) fn start<T: Send + 'static>(
     name: &str,
     what: impl FnOnce() -> String,
@@ -37,8 +36,8 @@ pub(crate) fn start<T: Send + 'static>(
     })
 }
 
-/// The stack of a thread that runs the application, in octets: as large as RLIMIT_STACK says, which is
-/// what the C library gives to threads of other programs (pthread_create(3)).
+/// The stack size in octets of a thread that runs the application: that of RLIMIT_STACK, which the C library
+/// also uses for threads of other programs (pthread_create(3)).
 pub(crate) fn stack_size() -> usize {
     match getrlimit(Resource::RLIMIT_STACK) {
         Ok((soft, _)) if soft != RLIM_INFINITY => usize::try_from(soft)
@@ -48,8 +47,7 @@ pub(crate) fn stack_size() -> usize {
     }
 }
 
-/// Which limits there are, and what to do. The kernel does not tell which one it was
-/// (pthread_create(3), clone(2)).
+/// Lists the limits, and advises. The kernel does not report which one was reached (pthread_create(3), clone(2)).
 fn advice(error: &io::Error, stack: usize) -> String {
     let forbidden = [libc::EPERM, libc::EACCES, libc::ENOSYS].map(Some);
     if forbidden.contains(&error.raw_os_error()) {
@@ -76,7 +74,7 @@ fn advice(error: &io::Error, stack: usize) -> String {
     text + ". Raise the limit that is too low, or set fewer `threads` or `workers`"
 }
 
-/// What the control group lets there be of processes and threads, where it says so.
+/// The control group's limit of processes and threads, if it reports one.
 fn limit_of_cgroup() -> Option<String> {
     let files = cgroup::files("pids", "pids.max", "pids.max").into_iter();
     let read = |path: &std::path::Path| std::fs::read_to_string(path).ok();

@@ -1,5 +1,5 @@
-//! One call of the application on one thread, and who may answer its client: that thread, or the leader that has
-//! waited longer than `timeout` for it. Never both.
+//! One call of the application on one thread, and the right to answer its client. Either that thread has it, or the
+//! leader, once it has waited for the call longer than `timeout`; never both.
 //!
 //! `timeout` covers the response, and then each piece of a stream. Time in which the thread waits for its client does
 //! not count. The thread counts pieces and the leader sees that there are more, so that a piece costs neither lock
@@ -9,42 +9,42 @@ use std::time::{Duration, Instant};
 
 use crate::sync::{AtomicBool, AtomicU64, Mutex, MutexGuard, Ordering, lock};
 
-/// `T` is what is known of the call; its memory is used again by the next one.
+/// `T` describes the call; its memory is reused for the next one.
 #[derive(Debug)]
 pub(crate) struct TimedCall<T> {
     state: Mutex<CallState<T>>,
-    /// Pieces of responses that the application has made on this thread, heads included.
+    /// Pieces of responses that the application has made on this thread, including heads.
     pieces: AtomicU64,
     /// The thread waits for its client.
     waits: AtomicBool,
 }
 
-/// Locked for a few instructions at the beginning and the end of a call, and by the leader's looks.
+/// Locked for a few instructions at the start and the end of a call, and when the leader looks.
 #[derive(Debug)]
 struct CallState<T> {
     call: T,
-    /// Since when the application has been waited for: the beginning, or its last piece.
+    /// The start of the application's time: the beginning of the call, or its last piece.
     since: Option<Instant>,
-    /// What `pieces` was then.
+    /// The value of `pieces` at that time.
     pieces: u64,
-    /// Bytes of a response may have left.
+    /// Bytes of a response may have been sent.
     answered: bool,
     given_up: bool,
     warned: bool,
 }
 
-/// How a leader finds the call of a thread.
+/// The state of a thread's call, as a leader sees it.
 #[derive(Debug)]
 pub(crate) enum CallTime<T> {
-    /// There is none, or it has been given up before.
+    /// There is no call, or the leader has taken it over before.
     NoCall,
-    /// The application may be waited for so much longer.
+    /// The application has this much time left.
     Left(Duration),
-    /// It has been waited for too long. The client is the leader's now.
+    /// The application has exceeded its time. The client is the leader's now.
     Over {
         call: T,
         age: Duration,
-        /// Bytes of a response may have left.
+        /// Bytes of a response may have been sent.
         answered: bool,
     },
 }
@@ -65,19 +65,19 @@ impl<T> TimedCall<T> {
         }
     }
 
-    /// The application is called; `fill` notes for whom.
+    /// The call begins; `fill` describes it.
     pub(crate) fn begin(&self, now: Instant, fill: impl FnOnce(&mut T)) {
         let mut state = lock(&self.state);
         state.since = Some(now);
-        // Relaxed: this thread alone writes it.
+        // Relaxed: only this thread writes it.
         state.pieces = self.pieces.load(Ordering::Relaxed);
         state.answered = false;
         state.warned = false;
         fill(&mut state.call);
     }
 
-    /// The application has returned; false when the leader has given the call up, and the client is not this
-    /// thread's any more.
+    /// The application has returned. False if the leader has taken the call over, and the client is no longer
+    /// this thread's.
     pub(crate) fn end(&self, clear: impl FnOnce(&mut T)) -> bool {
         let mut state = lock(&self.state);
         state.since = None;
@@ -85,7 +85,7 @@ impl<T> TimedCall<T> {
         !std::mem::take(&mut state.given_up)
     }
 
-    /// The response begins to leave while the application goes on making it; false as with [`TimedCall::end`].
+    /// The first part of the response is sent while the application makes the rest; false as with [`TimedCall::end`].
     pub(crate) fn begin_response(&self) -> bool {
         self.note_piece();
         let mut state = lock(&self.state);
@@ -93,25 +93,25 @@ impl<T> TimedCall<T> {
         !state.given_up
     }
 
-    /// The application has made a piece of the response; called by the thread that it runs on.
+    /// The application has made a piece of the response. Called by the thread that it runs on.
     pub(crate) fn note_piece(&self) {
-        // Relaxed: a leader that sees it later only gives more time.
+        // Relaxed: if a leader sees it late, it only grants more time.
         self.pieces.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Runs `wait`, which waits for the client.
     pub(crate) fn while_waiting<W>(&self, wait: impl FnOnce() -> W) -> W {
-        // Relaxed: until a leader sees it, the application is waited for a little longer.
+        // Relaxed: until a leader sees it, the wait counts as the application's.
         self.waits.store(true, Ordering::Relaxed);
         let outcome = wait();
         self.note_piece();
-        // Release: a leader that sees the end of the wait sees the piece. Else it would take the whole wait for
-        // the application's.
+        // Release: a leader that sees the end of the wait also sees the piece. Otherwise it would count the whole
+        // wait as the application's.
         self.waits.store(false, Ordering::Release);
         outcome
     }
 
-    /// Gives the call up when the application has been waited for longer than `limit`.
+    /// Takes the call over if the application has taken longer than `limit`.
     pub(crate) fn check(&self, limit: Duration, now: Instant) -> CallTime<T>
     where
         T: Default,
@@ -131,8 +131,8 @@ impl<T> TimedCall<T> {
         }
     }
 
-    /// Whether, for the first time, the application has been waited for longer than `limit`; the call goes on.
-    /// Returns what `read` says of it.
+    /// If the application has, for the first time, taken longer than `limit`, returns the result of `read`. The call
+    /// continues.
     pub(crate) fn warn<W>(
         &self,
         limit: Duration,
@@ -147,7 +147,7 @@ impl<T> TimedCall<T> {
         Some(read(&state.call))
     }
 
-    /// How long the application has been waited for, as far as can be seen `now`.
+    /// The application's time so far, as far as can be seen `now`.
     fn age(&self, state: &mut MutexGuard<'_, CallState<T>>, now: Instant) -> Option<Duration> {
         let since = state.since.filter(|_| !state.given_up)?;
         // Acquire, and before `pieces`: see `while_waiting`.
@@ -155,7 +155,7 @@ impl<T> TimedCall<T> {
         let pieces = self.pieces.load(Ordering::Relaxed);
         if waits || pieces != state.pieces {
             state.pieces = pieces;
-            // Never back, where the call began after the clock was read.
+            // Never earlier, if the call began after the clock was read.
             state.since = Some(since.max(now));
         }
         state

@@ -1,6 +1,6 @@
-//! How a client is spoken to: over its socket, or over TLS on top of that. Reads and writes never block. Clones are
-//! handles of the same socket: a connection and its request thread share it with the leader, which may have to answer
-//! for a thread that does not come back.
+//! The way to a client: its socket, or TLS on top of that. Reads and writes never block. Clones are handles of the
+//! same socket: a connection and its request thread share it with the leader, which may have to answer for a thread
+//! that does not return.
 
 use std::fs::File;
 use std::io::{self, IoSlice};
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::socket::Socket;
 use crate::tls::TlsSession;
 
-/// How much of a file is read at a time, to be encrypted.
+/// The size of the pieces of a file that are read and encrypted.
 const FILE_BLOCK: usize = 16 * 1024;
 
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Transport {
         matches!(self, Self::Tls(_))
     }
 
-    /// A read that leaves room has emptied the socket; then [`Transport::holds_more`] knows the rest.
+    /// A read that leaves room has emptied the socket; [`Transport::holds_more`] tells if there is more.
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read(into),
@@ -45,8 +45,8 @@ impl Transport {
         }
     }
 
-    /// As [`Transport::read`], to the end of `into`, as much as it has the capacity for. Not over TLS, which would have
-    /// to have all of that room filled with zeros before each read.
+    /// As [`Transport::read`], but appends to `into`, up to its capacity. Not for TLS, which would have to fill all
+    /// of that room with zeros before each read.
     pub(crate) fn read_onto(&self, into: &mut Vec<u8>) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read_onto(into),
@@ -54,7 +54,7 @@ impl Transport {
         }
     }
 
-    /// Whether something is to be read, if only the end, that the poll does not report.
+    /// Whether there is something to read, if only the end, that the poll does not report.
     pub(crate) fn holds_more(&self) -> bool {
         match self {
             Self::Plain(_) => false,
@@ -62,7 +62,7 @@ impl Transport {
         }
     }
 
-    /// What is written may be in a buffer until [`Transport::flush`] succeeds.
+    /// Written bytes may stay in a buffer until [`Transport::flush`] succeeds.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.write(bytes),
@@ -77,7 +77,7 @@ impl Transport {
         }
     }
 
-    /// As [`Transport::write`], when more follows at once and is to share a packet.
+    /// As [`Transport::write`], if more follows at once and should share the packet.
     pub(crate) fn write_more(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.write_more(bytes),
@@ -85,8 +85,8 @@ impl Transport {
         }
     }
 
-    /// Sends up to `count` bytes of `file`: by the kernel alone, where they need no encryption. The
-    /// error at the end of the file is `UnexpectedEof`: it had been longer.
+    /// Sends up to `count` bytes of `file`, without copying them to this process if they need no encryption.
+    /// At the end of the file the error is `UnexpectedEof`: the file has become shorter.
     pub(crate) fn send_file(&self, file: &File, offset: u64, count: usize) -> io::Result<usize> {
         let sent = match self {
             Self::Plain(socket) => socket.send_file(file, offset, count)?,
@@ -105,7 +105,7 @@ impl Transport {
         }
     }
 
-    /// Sends what is in a buffer. `WouldBlock` when the socket does not take all of it.
+    /// Sends buffered bytes. `WouldBlock` if the socket does not take all of them.
     pub(crate) fn flush(&self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
@@ -113,7 +113,7 @@ impl Transport {
         }
     }
 
-    /// Whether something of ours waits for room in the socket.
+    /// Whether buffered bytes wait for room in the socket.
     pub(crate) fn wants_to_write(&self) -> bool {
         match self {
             Self::Plain(_) => false,
@@ -121,15 +121,15 @@ impl Transport {
         }
     }
 
-    /// Says goodbye where the protocol has a word for it: all that was to be sent has been.
+    /// After the last byte: sends TLS's close_notify; does nothing without TLS.
     pub(crate) fn finish(&self) {
         if let Self::Tls(session) = self {
             session.finish();
         }
     }
 
-    /// How much the client has acknowledged, where so many octets were `written` here. By how much it grows
-    /// is exact; where it begins is not, as another process may have written before.
+    /// How much the client has acknowledged, if `written` octets were written here. Only differences between two
+    /// calls are exact: another process may have written before.
     pub(crate) fn acknowledged(&self, written: u64) -> i64 {
         let sent = match self {
             Self::Plain(_) => written,

@@ -1,5 +1,5 @@
-//! What all threads of a worker share, apart from the reactor: the application, the settings, the queue of requests, and
-//! how the worker ends.
+//! The data that all threads of a worker share, apart from the reactor: the application, the settings, the queue of
+//! requests, and the reason of the worker's end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -24,11 +24,11 @@ pub(crate) struct WorkerShared {
     pub(crate) app: Box<dyn App>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) rules: Rules,
-    /// Per request thread, what it is working on.
+    /// The current call of each request thread.
     pub(crate) in_flight: Vec<InFlight>,
     pub(crate) ready: ReadyQueue,
     pub(crate) adoptions: Adoptions,
-    /// So many this worker may have.
+    /// The most connections that this worker may have.
     pub(crate) most_connections: usize,
     pub(crate) access_log: AccessLog,
     pub(crate) siblings: Siblings,
@@ -37,7 +37,7 @@ pub(crate) struct WorkerShared {
     slot: usize,
     hooks: Arc<dyn Hooks>,
     age: u64,
-    /// A client waits, and this worker has no place for it: the next response is to make one.
+    /// A client waits, and this worker has no place for it: the next response must free one.
     place_wanted: AtomicBool,
     draining: AtomicBool,
     /// The whole server is stopping.
@@ -46,7 +46,7 @@ pub(crate) struct WorkerShared {
     quit_by: AtomicI32,
 }
 
-// Relaxed in all of it: each word stands for itself, and a thread that sees it one request later does nothing wrong.
+// Relaxed throughout: the words are independent, and a thread may see one of them a request late without harm.
 impl WorkerShared {
     pub(crate) fn new(
         app: Box<dyn App>,
@@ -84,15 +84,15 @@ impl WorkerShared {
         self
     }
 
-    /// Calls a function of the config file. What it raises is logged.
+    /// Calls a function of the config file. Its exception is logged.
     pub(crate) fn call_hook(&self, event: HookEvent) {
         if let Err(raised) = self.hooks.call(event) {
             error!("{raised}");
         }
     }
 
-    /// Calls the config file's `worker_abort` for a request that has outlived its timeout, on a thread of its own: the
-    /// application may hold what the function needs.
+    /// Calls the config file's `worker_abort` for a request that has exceeded its timeout. It runs on a thread of its
+    /// own, because the application may hold a lock that the function needs.
     pub(crate) fn call_abort_hook(self: &Arc<Self>) {
         if !self.settings.hooks.has("worker_abort") {
             return;
@@ -110,7 +110,7 @@ impl WorkerShared {
         self.scoreboard.slot(self.slot)
     }
 
-    /// From now on this worker takes no new connections. `closing` where the whole server stops.
+    /// From now on this worker takes no new connections. `closing` if the whole server stops.
     pub(crate) fn begin_drain(&self, closing: bool) {
         self.draining.store(true, Ordering::Relaxed);
         self.closing.store(closing, Ordering::Relaxed);
@@ -119,7 +119,7 @@ impl WorkerShared {
         self.master.send(&Message::Draining);
     }
 
-    /// The whole server stops: responses invite no client to go on.
+    /// The whole server stops: responses no longer keep connections alive.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -138,12 +138,12 @@ impl WorkerShared {
         Signal::try_from(self.quit_by.load(Ordering::Relaxed)).ok()
     }
 
-    /// Whether a client waits for a place of a connection that is to end.
+    /// Sets whether a client waits for a place, so that a connection has to end.
     pub(crate) fn set_place_wanted(&self, wanted: bool) {
         self.place_wanted.store(wanted, Ordering::Relaxed);
     }
 
-    /// Whether a response may invite its client to go on. A sibling can go on with a connection, unless its keys are
+    /// Whether a response may keep its connection alive. A sibling can continue a connection, unless its TLS keys are
     /// here.
     pub(crate) fn keeps_alive(&self, is_tls: bool) -> bool {
         let is_leaving = self.closing.load(Ordering::Relaxed) || (is_tls && self.is_draining());

@@ -1,4 +1,4 @@
-//! Why a child did not get ready, and how the master learns of it.
+//! Why a child failed to start, and how the master learns of it.
 
 use std::io;
 
@@ -36,7 +36,7 @@ impl BootError {
             exit_code: self.exit_code(),
             text: self.to_string(),
         };
-        // A master that cannot be reached sees the exit code.
+        // If the master cannot be reached, it still sees the exit code.
         let _ = sender.send(&message);
         self.exit_code()
     }

@@ -1,18 +1,18 @@
-//! Loads the application, in whichever child needs it.
+//! Loads the application, in any kind of child.
 
 use oxicorn_common::{Application, LoadError, MessageSender, Settings, forks};
 
 use super::error::BootError;
 use super::prepare::log_panics;
 
-/// Makes something of the application; the error names the application.
+/// Runs a step that makes something of the application; the error names the application.
 pub(super) fn load<T>(
     application: &dyn Application,
     make: impl FnOnce(&dyn Application) -> Result<T, LoadError>,
 ) -> Result<T, BootError> {
     let pid = std::process::id();
     let made = make(application);
-    // What the application's code has forked is not to become a second worker, or mold.
+    // A process that the application's code has forked must not become a second worker or mold.
     forks::end_copy_of(pid, i32::from(made.is_err()));
     made.map_err(|source| BootError::Load {
         name: application.name().to_owned(),

@@ -6,8 +6,8 @@
 //!   mold     application, which the workers forked from it then have                                     (load)
 //! ```
 //!
-//! `ready` is the last step, and what fails before it is reported to the master (`error`). Signals come first, so that
-//! one which arrives during a long load is not lost.
+//! `ready` is the last step; a failure before it is reported to the master (`error`). Signals come first, so that a
+//! signal that arrives during a long load is not lost.
 
 mod error;
 mod load;

@@ -17,7 +17,7 @@ pub struct Boot {
     pub listeners: Vec<Listener>,
     pub sender: Arc<MessageSender>,
     pub handoff: Handoff,
-    /// Set where clients are to speak TLS.
+    /// Set if clients are to speak TLS.
     pub tls: Option<TlsConfig>,
     /// Ends the process of a web worker whose main thread is stuck, on another thread.
     pub end: ExitProcess,

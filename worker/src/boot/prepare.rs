@@ -1,4 +1,4 @@
-//! What every child sets up before it runs code of the application: signals and the panic hook.
+//! What every child sets up before it runs the application's code: signals and the panic hook.
 
 use std::io;
 use std::thread;
@@ -30,7 +30,7 @@ pub(super) fn install_signals(settings: &Settings) -> io::Result<SignalPipe> {
     SignalPipe::install(&signals)
 }
 
-/// Makes a panic one line in the error log, whoever catches it.
+/// Reports a panic as one line in the error log, wherever it is caught.
 pub(super) fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = thread::current();

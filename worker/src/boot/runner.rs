@@ -45,7 +45,7 @@ fn run(
     let slot = context.scoreboard.slot(context.slot);
     slot.beat();
     slot.set_state(SlotState::Ready);
-    // A master that is gone takes this process with it.
+    // If the master dies, the kernel ends this process too.
     let _ = sender.send(&Message::Ready);
     Ok(supervise(work, &stop, &mut signals, context, sender))
 }
@@ -57,7 +57,7 @@ fn start(runner: Runner, stop: Stop) -> Result<JoinHandle<anyhow::Result<()>>, T
     })
 }
 
-/// Beats and obeys signals until the work ends, or for `graceful_timeout` after a SIGTERM.
+/// Writes heartbeats and obeys signals until the work ends, or for `graceful_timeout` after a SIGTERM.
 fn supervise(
     work: JoinHandle<anyhow::Result<()>>,
     stop: &Stop,
@@ -78,7 +78,7 @@ fn supervise(
                     stop.request();
                     give_up_at = Some(Instant::now() + context.settings.graceful_timeout);
                 }
-                // The next runner starts again with what is under way.
+                // The next runner starts the unfinished work again.
                 Signal::SIGINT | Signal::SIGQUIT => return 0,
                 Signal::SIGUSR1 => logging::reopen(),
                 PROBE => drop(sender.send(&Message::Alive)),
@@ -95,14 +95,14 @@ fn supervise(
             error!("Runner failed: {error:#}");
             1
         }
-        // The panic hook has logged it.
+        // The panic hook has logged it already.
         Err(_) => 1,
     }
 }
 
 fn wait_for_signals(signals: &mut SignalPipe) -> Vec<Signal> {
     let timeout = PollTimeout::try_from(RUNNER_POLL_INTERVAL).unwrap_or(PollTimeout::ZERO);
-    // An interrupted or timed-out wait is a wait that is over.
+    // An interrupted or timed-out wait counts as over.
     let _ = poll(
         &mut [PollFd::new(signals.as_fd(), PollFlags::POLLIN)],
         timeout,

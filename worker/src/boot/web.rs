@@ -1,4 +1,4 @@
-//! A worker: makes all that it needs, in an order in which each step has what it depends on, says `ready`, serves, and
+//! A worker: makes everything that it needs, each step after those it depends on, reports `ready`, serves, and
 //! returns the exit code.
 
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
     let initialized = context.hooks.call(HookEvent::PostWorkerInit { age });
     forks::end_child(i32::from(initialized.is_err()));
     initialized?;
-    // Whatever the application's code has done to them meanwhile.
+    // The application's code may have changed them meanwhile.
     signals::reclaim()?;
     shared.slot().beat();
     if context.settings.reload.enabled {
@@ -78,8 +78,8 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
     Ok(conclude(&shared, age, code))
 }
 
-/// The application. With `reload`, one that is broken at the very start becomes a page with the reason, as there is no
-/// older worker to serve on; the files are those to watch for its repair.
+/// The application. With `reload`, an application that is broken at the first start is replaced by a page with the
+/// reason, because no older worker could serve; the files are those to watch for its repair.
 fn load_app(
     application: &dyn Application,
     context: &WorkerContext,
@@ -98,7 +98,7 @@ fn load_app(
     }
 }
 
-/// The settings, with the application's own limit where they have none.
+/// The settings, with the application's own limit if they set none.
 fn limited(settings: &Arc<Settings>, body: Option<u64>) -> Arc<Settings> {
     match body {
         Some(limit) if settings.limit_request_body == 0 => Arc::new(Settings {
@@ -109,8 +109,7 @@ fn limited(settings: &Arc<Settings>, body: Option<u64>) -> Arc<Settings> {
     }
 }
 
-/// Calls the hook of a worker that a signal ends; returns the exit code, which is `code` unless that signal has
-/// another.
+/// Calls the hook of a worker that a signal ends. Returns `code`, or the exit code of that signal if it has its own.
 fn conclude(shared: &WorkerShared, age: u64, code: i32) -> i32 {
     let code = match shared.quit_signal() {
         Some(Signal::SIGABRT) => {

@@ -3,7 +3,7 @@
 use crate::http::RequestDecoder;
 use crate::read_buffer::ReadBuffer;
 
-/// The buffers of a request: a connection has them while one is in sight, and gives them back when it idles.
+/// The buffers of a request. A connection has them while a request arrives or is served, not while it idles.
 #[derive(Debug, Default)]
 pub(crate) struct RequestBuffers {
     pub(crate) input: ReadBuffer,
@@ -11,12 +11,12 @@ pub(crate) struct RequestBuffers {
 }
 
 impl RequestBuffers {
-    /// The bytes that they have, used or not.
+    /// Their capacity in bytes, used or not.
     pub(crate) fn size(&self) -> usize {
         self.input.capacity() + self.decoder.head.capacity()
     }
 
-    /// Forgets whose they were: a head that was begun must not go on with the next client's bytes.
+    /// Clears them: a head that was begun must not continue with the next client's bytes.
     pub(crate) fn clear(&mut self) {
         self.input.clear();
         self.decoder.abandon();

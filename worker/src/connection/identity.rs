@@ -1,4 +1,4 @@
-//! Who the client of a connection is, and whether it may speak for others.
+//! The identity of a connection's client, and whether it may speak for others.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -7,7 +7,7 @@ use oxicorn_common::request::{Local, Peer};
 use crate::http::{PeerTrust, Rules};
 use crate::socket::Socket;
 
-/// Addresses as the socket has them, or as a PROXY protocol header says.
+/// Addresses as the socket reports them, or as a PROXY protocol header gives them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ClientIdentity {
     peer: Peer,
@@ -48,13 +48,13 @@ impl ClientIdentity {
         (self.peer, self.local, self.proxied) = (peer, local, true);
     }
 
-    /// Keeps what a sibling says that a PROXY header said only where the sender is one that `may_name`
-    /// other clients: else the client is the other end of the socket.
+    /// Keeps the client that a sibling has read from a PROXY header only if the sender `may_name` other
+    /// clients. Otherwise the client is the other end of the socket.
     pub(super) fn verify(&mut self, socket: &Socket, may_name: impl FnOnce(Peer) -> bool) {
         if !self.proxied {
             return;
         }
-        // A connection that has been reset meanwhile has no other end.
+        // A connection that was reset meanwhile has no other end.
         let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
         let sender = socket.peer().unwrap_or(Peer::Tcp(nobody));
         if !may_name(sender) {
@@ -62,8 +62,8 @@ impl ClientIdentity {
         }
     }
 
-    /// Finds whether the other end of the socket may speak for clients. A PROXY protocol header says who
-    /// the client is, not who sent it; and a socket that was reset says neither.
+    /// Finds out whether the other end of the socket may speak for clients. A PROXY protocol header names the
+    /// client, not its sender; a socket that was reset names neither.
     pub(super) fn find_trust(&mut self, socket: &Socket, rules: &Rules) {
         let sender = match self.proxied {
             true => socket.peer(),
@@ -72,7 +72,7 @@ impl ClientIdentity {
         self.trust.trusted = sender.is_some_and(|peer| rules.fields.trusts(peer));
     }
 
-    /// The handshake is complete: what follows came over TLS.
+    /// The handshake is complete: everything that follows comes over TLS.
     pub(super) fn become_secure(&mut self) {
         self.trust.secure = true;
     }

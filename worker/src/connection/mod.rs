@@ -1,8 +1,8 @@
-//! A connection: a client's socket, what was read from it, and what is still to be sent.
+//! A connection: a client's socket, the bytes read from it, and the bytes still to be sent.
 //!
 //! The reactor owns a connection while it waits, a request thread while the application runs for it. It
-//! moves between them whole, so neither needs a lock. Where it stands is `state`, a state machine without
-//! I/O; `receive` is the one place that reads from the socket.
+//! moves between them whole, so neither needs a lock. Its state is `state`, a state machine without I/O;
+//! `receive` is the one place that reads from the socket.
 
 mod buffers;
 mod identity;
@@ -37,21 +37,21 @@ pub(crate) struct Connection {
     lifecycle: Lifecycle,
     buffers: Option<Box<RequestBuffers>>,
     writer: ResponseWriter,
-    /// The response under way, for the access log.
+    /// The current response, for the access log.
     record: Option<AccessRecord>,
-    /// What the client acknowledges of its responses.
+    /// How much of its responses the client has acknowledged.
     acknowledged: AckProgress,
-    /// The socket may have more to read: an edge was seen that no read has exhausted.
+    /// The socket may have more to read: the poll reported an edge, and no read has emptied the socket since.
     readable: bool,
-    /// The client has shut its side.
+    /// The client has shut down its side.
     hung_up: bool,
-    /// Stopped to let others have their turn, not for want of bytes or room.
+    /// Stopped to give others their turn, not for lack of bytes or room.
     yielded: bool,
-    /// Octets that the last [`Connection::receive`] has read.
+    /// Octets that the last [`Connection::receive`] read.
     arrived: u64,
     /// Its place in the reactor's table, once it has one; also its mio token.
     token: Option<usize>,
-    /// The poll watches it, and whether also for writing.
+    /// Whether the poll watches it, and whether also for writing.
     watched: Option<bool>,
     /// The earliest timer that is set for it.
     timer: Option<Instant>,
@@ -59,7 +59,7 @@ pub(crate) struct Connection {
     adopted: bool,
     /// Why the request that a sibling has read cannot be served here.
     refused: Option<RequestError>,
-    /// A sibling has given it away while another process had the socket too.
+    /// A sibling gave it away while another process had the socket too.
     was_shared: bool,
 }
 
@@ -140,28 +140,28 @@ impl Connection {
         self.transport = Transport::Plain(Arc::clone(self.transport.socket()));
     }
 
-    /// Whether its first request has not been reached yet.
+    /// Whether its first request has not begun yet.
     pub(crate) fn is_in_preface(&self) -> bool {
         matches!(self.state(), ConnectionState::Preface(_))
     }
 
-    /// Whether a process that the application has forked may have the socket: closing ours does not end
-    /// the connection then.
+    /// Whether a process that the application has forked may have the socket: then closing ours does not end
+    /// the connection.
     pub(crate) fn is_shared(&self) -> bool {
         self.was_shared || forks::has_children()
     }
 
-    /// A sibling has given it away while another process had the socket too.
+    /// A sibling gave it away while another process had the socket too.
     pub(crate) fn set_shared(&mut self) {
         self.was_shared = true;
     }
 
-    /// Whether only this process can go on with it.
+    /// Whether only this process can continue it.
     pub(crate) fn is_bound(&self) -> bool {
         self.transport.is_tls()
     }
 
-    /// Whether it waits for a thread with a whole request, whose response has not begun.
+    /// Whether it waits for a thread with a whole request whose response has not begun.
     pub(crate) fn has_request(&self) -> bool {
         self.state() == ConnectionState::Ready(ThreadWork::Respond)
     }
@@ -178,7 +178,7 @@ impl Connection {
         self.buffers.as_deref()
     }
 
-    /// Its buffers to read a request into, or else `spare` ones.
+    /// Its buffers to read a request into; `spare` ones if it has none.
     pub(crate) fn ready_buffers(
         &mut self,
         spare: impl FnOnce() -> Box<RequestBuffers>,
@@ -206,7 +206,7 @@ impl Connection {
             .map_or_else(Scheme::default, |it| it.decoder.scheme)
     }
 
-    /// What was read and not used yet.
+    /// The bytes that were read and not used yet.
     pub(crate) fn unread(&self) -> &[u8] {
         self.buffers.as_ref().map_or(&[], |it| it.input.filled())
     }
@@ -218,7 +218,7 @@ impl Connection {
         }
     }
 
-    /// Takes the request that is whole, for the application.
+    /// Takes the whole request, for the application.
     pub(crate) fn take_request(&mut self) -> Option<Request> {
         let decoder = &mut self.buffers.as_mut()?.decoder;
         let (head, body) = decoder.take();
@@ -234,7 +234,7 @@ impl Connection {
         })
     }
 
-    /// Gives back the head of a request that was taken, for the log.
+    /// Returns the head of a request that was taken, for the log.
     pub(crate) fn return_head(&mut self, head: RequestHead) {
         if let Some(buffers) = &mut self.buffers {
             buffers.decoder.return_head(head);
@@ -247,7 +247,7 @@ impl Connection {
         decoder.is_some_and(|it| it.framing.keep_alive)
     }
 
-    /// Whether a request thread has taken it over from a sibling, without the reactor; says so once.
+    /// Whether a request thread has taken it over from a sibling, without the reactor. True only once.
     pub(crate) fn take_adopted(&mut self) -> bool {
         std::mem::take(&mut self.adopted)
     }
@@ -267,13 +267,13 @@ impl Connection {
         self.token = Some(token);
     }
 
-    /// What the poll says of it.
+    /// What the poll reports of it.
     pub(crate) fn note_event(&mut self, readable: bool, hung_up: bool) {
         self.readable |= readable;
         self.hung_up |= hung_up;
     }
 
-    /// Lets others have their turn, and goes on without an event.
+    /// Gives others their turn, and continues without an event.
     pub(crate) fn yield_turn(&mut self) {
         self.yielded = true;
     }
@@ -296,10 +296,10 @@ impl Connection {
         self.watched = watched;
     }
 
-    /// The time for which a timer is to be set, so that one fires no later than the deadline.
+    /// The time for which a timer must be set, so that one fires no later than the deadline.
     pub(crate) fn timer_to_set(&mut self, now: Instant) -> Option<Instant> {
         let deadline = self.lifecycle.deadline()?;
-        // A timer that went off while a request thread had the connection is no timer any more.
+        // A timer that fired while a request thread had the connection no longer counts.
         let is_late = |timer: Instant| deadline < timer || timer <= now;
         self.timer.is_none_or(is_late).then(|| {
             self.timer = Some(deadline);
@@ -307,7 +307,7 @@ impl Connection {
         })
     }
 
-    /// The timer that was set for `at` fires; false where another one is set by now.
+    /// The timer that was set for `at` fires; false if another one has been set since.
     pub(crate) fn take_timer(&mut self, at: Instant) -> bool {
         self.timer.take_if(|timer| *timer == at).is_some()
     }

@@ -1,4 +1,4 @@
-//! Reads from the client's socket. No other file does, but for the handshake of TLS, which rustls reads.
+//! Reads from the client's socket. No other file does, except for the handshake of TLS, where rustls reads.
 
 use std::io;
 
@@ -9,30 +9,30 @@ use crate::read_buffer::ReadBuffer;
 /// Bytes that one client may send before others have their turn.
 const BUDGET: usize = 512 * 1024;
 
-/// What one read has brought.
+/// The result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Arrived {
     Octets(usize),
-    /// There is nothing now.
+    /// Nothing for now.
     Nothing,
-    /// There will never be anything: the client is gone or has shut its side.
+    /// Nothing any more: the client is gone or has shut down its side.
     End,
 }
 
-/// What has come of a request.
+/// How far a request has come.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// The socket is exhausted; the request is as far as the decoder says.
+    /// The socket is empty; the decoder says how far the request is.
     Waiting(Decoded),
     /// A request is whole.
     Request,
-    /// The client is gone or has shut its side between requests.
+    /// The client left or shut down its side between requests.
     Closed,
     Refused(RequestError),
 }
 
 impl Connection {
-    /// Reads until a request is whole or the socket has no more.
+    /// Reads until a request is whole or the socket is empty.
     pub(crate) fn receive(&mut self, rules: &Rules) -> Received {
         let mut buffers = self.buffers.take().unwrap_or_default();
         let received = self.receive_into(&mut buffers, rules);
@@ -50,14 +50,14 @@ impl Connection {
         self.arrived = 0;
         loop {
             let mut decoded = buffers.decoder.advance(&mut buffers.input, rules, trust)?;
-            // `Continue` is said once, however many reads follow it here.
+            // `Continue` is sent once, however many reads follow here.
             said_continue |= decoded == Decoded::Continue;
             if said_continue && decoded == Decoded::MoreBody {
                 decoded = Decoded::Continue;
             }
             match decoded {
                 Decoded::Request => return Ok(Received::Request),
-                // To be tried again when there is memory for it.
+                // Retried when there is memory for it.
                 Decoded::Crowded => {}
                 _ if !self.readable && !self.hung_up => {}
                 _ if budget == 0 => self.yielded = true,
@@ -76,7 +76,7 @@ impl Connection {
         }
     }
 
-    /// Reads once: into the body itself where one is on its way, else into the buffer.
+    /// Reads once: directly into the body if one is arriving, otherwise into the buffer.
     fn read_request(
         &mut self,
         buffers: &mut super::RequestBuffers,
@@ -105,8 +105,8 @@ impl Connection {
         arrived
     }
 
-    /// A read that leaves room has emptied the socket (epoll(7), question 9), but for the end of file,
-    /// which `hung_up` announces.
+    /// A read that leaves room has emptied the socket (epoll(7), question 9), except for the end of file,
+    /// which `hung_up` reports.
     fn note_read(&mut self, read: io::Result<usize>, room: usize) -> Arrived {
         match read {
             Ok(0) => Arrived::End,
@@ -122,22 +122,22 @@ impl Connection {
         }
     }
 
-    /// The socket has nothing more until the poll says so.
+    /// The socket is empty until the poll reports otherwise.
     pub(crate) fn found_empty(&mut self) {
         (self.readable, self.hung_up) = (false, false);
     }
 
-    /// Octets that the last [`Connection::receive`] has read.
+    /// Octets that the last [`Connection::receive`] read.
     pub(crate) fn arrived(&self) -> u64 {
         self.arrived
     }
 
-    /// The timer has passed: looks whether something has come of which the poll has not told yet.
+    /// The timer has fired: checks whether bytes have come that the poll has not reported yet.
     pub(crate) fn look_again(&mut self) {
         self.readable = true;
     }
 
-    /// Reads once what comes before the first request.
+    /// Reads once the bytes that precede the first request.
     pub(crate) fn read_preface(&mut self) -> Arrived {
         if !self.readable && !self.hung_up {
             return Arrived::Nothing;
@@ -148,7 +148,7 @@ impl Connection {
         arrived
     }
 
-    /// Reads the request that a sibling has found to be whole; it is, unless this worker has other limits.
+    /// Reads the request that a sibling found to be whole. It is whole here too, unless this worker has other limits.
     pub(crate) fn receive_whole(&mut self, rules: &Rules) -> bool {
         if self.buffers.is_none() {
             return false;
@@ -167,7 +167,7 @@ impl Connection {
         self.adopted
     }
 
-    /// Whether nothing is to be done for the connection before the client sends more: it waits
+    /// Whether there is nothing to do for the connection before the client sends more: it waits
     /// for a request, the poll watches it, and the socket is empty.
     pub(crate) fn is_quiet(&mut self) -> bool {
         let waits = self.lifecycle.is_receiving() && self.watched.is_some() && !self.hung_up;

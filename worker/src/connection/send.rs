@@ -1,4 +1,4 @@
-//! Sends to the client: its response, and errors in place of one; and finds how much of it the client has
+//! Sends to the client: its response, or an error in its place. Also finds out how much of it the client has
 //! acknowledged.
 
 use std::io;
@@ -14,7 +14,7 @@ use crate::response::{AccessRecord, Flushed, ResponseWriter};
 use crate::transport::Transport;
 
 impl Connection {
-    /// Where the response goes; its head is written into the buffer that is `spare`.
+    /// The writer that takes the response; its head is written into the buffer `spare`.
     pub(crate) fn begin_output(
         &mut self,
         spare: &mut Vec<u8>,
@@ -32,8 +32,8 @@ impl Connection {
         &mut self.writer
     }
 
-    /// Answers the request, or what there is of one, in place of the application. What there is to log of
-    /// it may be no more than the line that it began with.
+    /// Answers the request, or the part of it that has come, in place of the application. If it cannot be read,
+    /// the log gets no more than its first line.
     pub(crate) fn begin_error(
         &mut self,
         status: StatusCode,
@@ -52,7 +52,7 @@ impl Connection {
         self.record = Some(AccessRecord::new(sent, started, scheme, Vec::new()));
     }
 
-    /// A response has begun, of which `record` is to be logged when it is over.
+    /// A response has begun, and `record` is logged when it is over.
     pub(crate) fn begin_record(&mut self, record: AccessRecord) {
         self.record = Some(record);
     }
@@ -61,14 +61,14 @@ impl Connection {
         self.record.as_ref()
     }
 
-    /// Adds to the octets of the response under way.
+    /// Adds to the octets of the current response.
     pub(crate) fn count_body(&mut self, octets: u64) {
         if let Some(record) = &mut self.record {
             record.body_bytes += octets;
         }
     }
 
-    /// The response is over, all of it sent or not: what the access log has to say of it.
+    /// The response is over, all of it sent or not: returns its record for the access log.
     pub(crate) fn end_record(&mut self) -> Option<(&RequestHead, Peer, AccessRecord)> {
         let mut record = self.record.take()?;
         let head = &self.buffers.as_ref()?.decoder.head;
@@ -76,7 +76,7 @@ impl Connection {
         Some((head, self.identity.peer(), record))
     }
 
-    /// Sends what the socket takes of a response. `after` follows when that is all of it.
+    /// Sends as much of a response as the socket takes. `after` follows when all of it is sent.
     pub(crate) fn flush(&mut self, after: AfterResponse) -> io::Result<Flushed> {
         let flushed = self.writer.flush(&self.transport);
         match flushed {
@@ -92,8 +92,8 @@ impl Connection {
         flushed
     }
 
-    /// Tells a client that waits for it to send its body. The response before may have filled the socket:
-    /// what this one does not take at once is sent as responses are, before anything else is.
+    /// Tells a waiting client to send its body. The previous response may have filled the socket: bytes that
+    /// the socket does not take now are kept, and sent before anything else.
     pub(crate) fn send_continue(&mut self) {
         self.writer.add_bytes(CONTINUE);
         match self.writer.flush(&self.transport) {
@@ -109,19 +109,19 @@ impl Connection {
         self.look_at_acknowledged();
     }
 
-    /// The client has to acknowledge the rest of its response; false where it has no time for that.
+    /// The client has to acknowledge the rest of its response; false if no time limit applies.
     pub(crate) fn await_acknowledgement(&mut self, now: Instant, pace: Pace) -> bool {
         self.look_at_acknowledged();
         self.lifecycle.await_acknowledgement(now, pace)
     }
 
-    /// Gives the client more time for what it has acknowledged since the last look.
+    /// Gives the client more time for the octets that it has acknowledged since the last look.
     pub(crate) fn extend_for_acknowledged(&mut self, now: Instant, pace: Pace) {
         let more = self.look_at_acknowledged();
         self.lifecycle.extend(now, pace, more);
     }
 
-    /// Whether the client's system has all that was sent so far.
+    /// Whether the client's system has acknowledged all that was sent so far.
     pub(crate) fn is_acknowledged(&self) -> bool {
         self.transport.socket().unacknowledged() == 0
     }

@@ -1,5 +1,5 @@
-//! The states of a connection, and until when its client is waited for: a state machine without I/O.
-//! Each transition is a method, so that no file can bring a connection into a state that it does not know.
+//! The states of a connection, and how long it waits for its client in each: a state machine without I/O.
+//! Each transition is a method, so that no file can bring a connection into a state that is not known here.
 //!
 //! ```text
 //!   Preface --> Head --> Body --> Ready --> Sending --> Idle --> Head ..
@@ -13,11 +13,11 @@ use crate::pace::Pace;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ConnectionState {
-    /// What comes before the first request is incomplete.
+    /// The bytes before the first request are incomplete.
     Preface(PrefaceState),
     /// Waits for the next request of a kept-alive connection.
     Idle,
-    /// Waits for a head: from its first byte on, or from the beginning of the connection.
+    /// Waits for a head: from its first byte on, or from the start of the connection.
     Head,
     /// Waits for a body.
     Body,
@@ -25,8 +25,8 @@ pub(crate) enum ConnectionState {
     Ready(ThreadWork),
     /// The client takes the response slowly.
     Sending(AfterResponse),
-    /// Our side is shut; what the client still sends is read and dropped, so that it can read the answer
-    /// (RFC 9112 section 9.6).
+    /// Our side is shut down; bytes that still arrive are read and dropped, so that the client can read the
+    /// answer (RFC 9112 section 9.6).
     Lingering(Linger),
     /// To be closed and forgotten.
     Closed,
@@ -41,25 +41,25 @@ pub(crate) enum PrefaceState {
     New,
     /// It may begin with a header of the PROXY protocol.
     ProxyHeader,
-    /// Nothing has come that would tell TLS from anything else.
+    /// No byte has come that would tell TLS from other protocols.
     FirstByte,
-    /// A handshake has come, and is not looked at yet.
+    /// A handshake has come, and has not been read yet.
     Hello,
     Handshake,
 }
 
-/// What a request thread is needed for.
+/// Why a request thread is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ThreadWork {
     /// A request is whole.
     Respond,
-    /// The client has taken all that a streamed response has made so far.
+    /// The client has taken all the pieces that a streamed response has made so far.
     NextPiece(AfterResponse),
-    /// A streamed response ends early: the application is let go of where it runs.
+    /// A streamed response ends early: the application's iterator is closed on a request thread.
     Abandon,
 }
 
-/// What follows a response.
+/// The step after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum AfterResponse {
     KeepAlive,
@@ -69,11 +69,11 @@ pub(crate) enum AfterResponse {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Linger {
-    /// Our side is to be shut.
+    /// Shut down our side.
     Begin,
-    /// The client has to shut its side.
+    /// Wait until the client shuts down its side.
     End,
-    /// It has to acknowledge the rest of a long response first.
+    /// First the client must acknowledge the rest of a long response.
     Acknowledgement,
 }
 
@@ -85,16 +85,16 @@ pub(crate) struct Lifecycle {
     since: Instant,
     /// When the client's time is over; `None` is never.
     deadline: Option<Instant>,
-    /// `deadline` is this state's, not left over from the one before.
+    /// `deadline` belongs to this state, not to the one before.
     is_timed: bool,
-    /// When the request became whole, or the stream was to go on.
+    /// When the request became whole, or when the next piece of the stream became due.
     ready_at: Instant,
-    /// `ready_at` is from the sibling that has read the request.
+    /// `ready_at` comes from the sibling that has read the request.
     keeps_place: bool,
 }
 
 impl Lifecycle {
-    /// A new connection, whose preface has not been looked at.
+    /// A new connection whose preface has not been read yet.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             state: ConnectionState::Preface(PrefaceState::New),
@@ -114,7 +114,7 @@ impl Lifecycle {
         self.state == ConnectionState::Preface(PrefaceState::New)
     }
 
-    /// Whether the client's next bytes are waited for, of a request or of what comes before it.
+    /// Whether it waits for the client's next bytes, of a request or of what precedes it.
     pub(crate) fn is_receiving(&self) -> bool {
         use ConnectionState::{Body, Head, Idle, Preface};
         matches!(self.state, Preface(_) | Idle | Head | Body)
@@ -133,7 +133,7 @@ impl Lifecycle {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// When its request became whole, or its stream was to go on: requests are run in this order.
+    /// When its request became whole, or its next piece became due: requests run in this order.
     pub(crate) fn ready_at(&self) -> Instant {
         self.ready_at
     }
@@ -143,18 +143,18 @@ impl Lifecycle {
         self.keeps_place
     }
 
-    /// A sibling has handed it over, between two requests.
+    /// A sibling handed it over between two requests.
     pub(crate) fn resume(&mut self) {
         self.state = ConnectionState::Idle;
     }
 
-    /// A sibling has handed it over with a request that became whole at `ready_at`.
+    /// A sibling handed it over with a request that became whole at `ready_at`.
     pub(crate) fn keep_place(&mut self, ready_at: Instant) {
         self.ready_at = ready_at;
         self.keeps_place = true;
     }
 
-    /// The worker takes it in: `first` comes before a request, if anything does.
+    /// The worker takes it in. `first` is the part of a preface to expect, if any.
     pub(crate) fn admit(&mut self, first: Option<PrefaceState>, now: Instant, timeout: Duration) {
         match (self.is_new(), first) {
             (true, Some(first)) => self.wait(ConnectionState::Preface(first), now, timeout),
@@ -164,31 +164,31 @@ impl Lifecycle {
         }
     }
 
-    /// The preface goes on with `next`, in the same time.
+    /// The preface continues with `next`, within the same time.
     pub(crate) fn advance_preface(&mut self, next: PrefaceState) {
         self.state = ConnectionState::Preface(next);
     }
 
-    /// The preface is complete: a head is due.
+    /// The preface is complete: a head comes next.
     pub(crate) fn end_preface(&mut self, now: Instant, timeout: Duration) {
         self.wait(ConnectionState::Head, now, timeout);
     }
 
-    /// Nothing of the next request has come. A new connection keeps the time of a head.
+    /// No byte of the next request has come. A new connection keeps the time for its head.
     pub(crate) fn await_request(&mut self, now: Instant, timeout: Duration) {
         if self.state != ConnectionState::Head {
             self.wait(ConnectionState::Idle, now, timeout);
         }
     }
 
-    /// A head is incomplete; it has one time in all.
+    /// A head is incomplete; its time does not grow.
     pub(crate) fn await_head(&mut self, now: Instant, timeout: Duration) {
         if self.state != ConnectionState::Head {
             self.wait(ConnectionState::Head, now, timeout);
         }
     }
 
-    /// A body is incomplete: begins its time, or goes on with it for the octets that have `arrived`.
+    /// A body is incomplete: starts its time, or extends it for the octets that have `arrived`.
     pub(crate) fn await_body(&mut self, now: Instant, pace: Pace, arrived: u64) {
         match self.state {
             ConnectionState::Body => self.extend(now, pace, arrived),
@@ -196,7 +196,7 @@ impl Lifecycle {
         }
     }
 
-    /// The server does not read the body now: all the client's time is before it.
+    /// The server does not read the body now, so the client's time starts again.
     pub(crate) fn restart_body(&mut self, now: Instant, pace: Pace) {
         self.time(ConnectionState::Body, pace.begin(now));
     }
@@ -222,7 +222,7 @@ impl Lifecycle {
         matches!(self.state, ConnectionState::Sending(_)) && !self.is_timed
     }
 
-    /// The client has a time to take its response in; it begins now.
+    /// The client has a limited time to take its response; it begins now.
     pub(crate) fn await_room(&mut self, now: Instant, pace: Pace) {
         self.time(self.state, pace.begin(now));
     }
@@ -241,24 +241,24 @@ impl Lifecycle {
         self.state = ConnectionState::Lingering(Linger::Begin);
     }
 
-    /// Our side is shut: the client has `timeout` to shut its own.
+    /// Our side is shut down: the client has `timeout` to shut down its own.
     pub(crate) fn await_end(&mut self, now: Instant, timeout: Duration) {
         self.wait(ConnectionState::Lingering(Linger::End), now, timeout);
     }
 
-    /// The client has not acknowledged all of a response yet; false where it has no time for that.
+    /// The client has not acknowledged all of a response yet; false if no time limit applies.
     pub(crate) fn await_acknowledgement(&mut self, now: Instant, pace: Pace) -> bool {
         let state = ConnectionState::Lingering(Linger::Acknowledgement);
         self.time(state, pace.begin(now));
         self.deadline.is_some()
     }
 
-    /// The client gets more time, for so many `octets` that it has sent or taken.
+    /// The client gets more time, for the `octets` that it has sent or taken.
     pub(crate) fn extend(&mut self, now: Instant, pace: Pace, octets: u64) {
         self.deadline = pace.extend(self.deadline, octets, now);
     }
 
-    /// The same state ends at `deadline`, whatever it was.
+    /// Sets the deadline of the current state.
     pub(crate) fn end_at(&mut self, deadline: Instant) {
         self.deadline = Some(deadline);
     }
@@ -272,7 +272,7 @@ impl Lifecycle {
         self.state = ConnectionState::TimedOut;
     }
 
-    /// Zero is for ever.
+    /// Zero means no limit.
     fn wait(&mut self, state: ConnectionState, now: Instant, timeout: Duration) {
         self.since = now;
         self.time(state, (!timeout.is_zero()).then(|| now + timeout));

@@ -1,8 +1,8 @@
-//! Which server a request means: `uri-host [":" port]` (RFC 9110 section 7.2), from the target where that has an
-//! authority, from the field `Host` otherwise (RFC 9112 section 3.3).
+//! The server that a request is for: `uri-host [":" port]` (RFC 9110 section 7.2), from the target if that has an
+//! authority, otherwise from the field `Host` (RFC 9112 section 3.3).
 //!
-//! Two readers that disagree on the server serve one tenant's page for another's. So anything that is no host is
-//! rejected, and afterwards `Host` always agrees with the target.
+//! If two readers disagree on the server, one tenant gets another's page. So anything that is not a host is rejected,
+//! and afterwards `Host` always agrees with the target.
 
 use std::net::Ipv6Addr;
 
@@ -14,8 +14,8 @@ use super::target::{Absolute, are_uri_bytes};
 
 const HOST: &[u8] = b"host";
 
-/// Refuses a request that does not say which server it means, or says it badly. An absolute-form
-/// target replaces what `Host` says (RFC 9112 section 3.2.2).
+/// Rejects a request that does not name its server, or names it incorrectly. The authority of an absolute-form
+/// target replaces the value of `Host` (RFC 9112 section 3.2.2).
 pub(crate) fn settle(head: &mut RequestHead, trust: PeerTrust) -> Result<(), RequestError> {
     let RequestHead { bytes, fields, .. } = &*head;
     let is_host = |&(name, _): &(Span, Span)| {
@@ -39,8 +39,8 @@ pub(crate) fn settle(head: &mut RequestHead, trust: PeerTrust) -> Result<(), Req
     match value {
         None if head.version == Version::Http10 => {}
         None => return Err(RequestError::Host),
-        // A server that is named by neither target nor field has no `http` URI (RFC 9110 section
-        // 4.2.1). HTTP/1.0 did without, and `*` is no URI.
+        // Without a server in target or field there is no `http` URI (RFC 9110 section 4.2.1). HTTP/1.0 did not
+        // ask for one, and `*` is not a URI.
         Some(b"") if absolute.is_none() && (head.version == Version::Http10 || target == "*") => {}
         Some(value) if is_authority(value) => {}
         Some(_) => return Err(RequestError::Host),
@@ -59,7 +59,7 @@ fn replace(head: &mut RequestHead, at: Option<usize>, authority: Span) {
         head.fields[at].1 = authority;
         return;
     }
-    // The head stays one that can be read again: a sibling may have to.
+    // The head must stay readable: a sibling may have to parse it again.
     let value = slice(&head.bytes, authority).to_vec();
     head.bytes.truncate(head.bytes.len().saturating_sub(2));
     let start = head.bytes.len();
@@ -80,8 +80,7 @@ fn slice(bytes: &[u8], span: Span) -> &[u8] {
     &bytes[span.start as usize..span.end as usize]
 }
 
-/// `uri-host [":" port]`, where the host has something in it and the port is one (RFC 3986
-/// section 3.2.3: it may be empty).
+/// `uri-host [":" port]`: the host is not empty, and the port is a number or empty (RFC 3986 section 3.2.3).
 pub(crate) fn is_authority(text: &[u8]) -> bool {
     let (is_host, rest) = match text {
         [b'[', literal @ ..] => {
@@ -115,7 +114,7 @@ fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(is_allowed) && are_uri_bytes(name)
 }
 
-/// What stands in brackets: an IPv6 address without a zone (RFC 9844), or one of the future.
+/// The text in brackets: an IPv6 address without a zone (RFC 9844), or an address of a future version.
 fn is_literal(literal: &[u8]) -> bool {
     match literal {
         [b'v' | b'V', rest @ ..] => {
@@ -228,7 +227,7 @@ mod tests {
         scan.parse(input.as_bytes(), end, &rules, &mut head)
             .map_err(status)?;
         settle(&mut head, trust).map_err(status)?;
-        // What is left can be read again, and says the same.
+        // The remaining head can be read again, with the same meaning.
         let (mut scan, mut again) = (Scan::default(), RequestHead::default());
         let end = scan.find_end(&head.bytes, &rules).map_err(status)?;
         assert_eq!(end, Some(head.bytes.len()));

@@ -8,10 +8,10 @@ use memchr::memchr;
 use super::RequestError;
 use super::token::{is_forbidden_in_value, is_token_byte};
 
-/// Octets that all chunk extensions of one body, and its trailer section, may have.
+/// The most octets of all chunk extensions of one body, and of its trailer section.
 const EXTRAS: usize = 16 * 1024;
-/// Fields that frame or route the message: in a trailer section they come too late to do either
-/// (RFC 9110 section 6.5.1), and whoever takes them all the same disagrees with everybody else.
+/// Fields that frame or route the message. In a trailer section they come too late for that (RFC 9110 section
+/// 6.5.1), and a server that used them would disagree with all others.
 const NOT_IN_TRAILERS: [&[u8]; 3] = [b"content-length", b"transfer-encoding", b"host"];
 /// The longest name of those.
 const LONGEST: usize = 17;
@@ -23,7 +23,7 @@ pub(crate) struct Chunked {
     /// Octets left of the chunk, or its size so far while the size line is read.
     remaining: u64,
     extras: usize,
-    /// The name of the trailer field that is being read, or what suffices of it.
+    /// The start of the name of the current trailer field: as much as `NOT_IN_TRAILERS` needs.
     name: Vec<u8>,
 }
 
@@ -59,12 +59,12 @@ enum ChunkState {
 }
 
 impl Chunked {
-    /// Whether the body, its trailer section included, has been read.
+    /// Whether the whole body has been read, including its trailer section.
     pub(crate) fn is_complete(&self) -> bool {
         self.state == ChunkState::End
     }
 
-    /// Takes what it can of `input`, hands data to `sink`, and returns how much it took.
+    /// Reads as much of `input` as it can, passes data to `sink`, and returns the number of bytes that it used.
     pub(crate) fn decode(
         &mut self,
         input: &[u8],
@@ -128,7 +128,7 @@ impl Chunked {
             }
             (ChunkState::SizeLf, b'\n') if self.remaining == 0 => ChunkState::TrailerStart,
             (ChunkState::SizeLf, b'\n') => {
-                // The digits of an honest size line are few: only extensions add up.
+                // A valid size line has few digits: only extensions add up.
                 self.extras = self.extras.saturating_sub(16);
                 ChunkState::Data
             }
@@ -199,7 +199,7 @@ impl Chunked {
 mod tests {
     use super::*;
 
-    /// Decodes `input` in pieces of `size`; the data, or `None` where it is refused or incomplete.
+    /// Decodes `input` in pieces of `size`; the data, or `None` if it is rejected or incomplete.
     fn decode(input: &[u8], size: usize) -> Option<Vec<u8>> {
         let mut decoder = Chunked::default();
         let mut data = Vec::new();

@@ -1,8 +1,8 @@
-//! The `Date` field (RFC 9110 section 6.6.1), formatted once a second.
+//! The `Date` field (RFC 9110 section 6.6.1), formatted once per second.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// The current date as IMF-fixdate, with the time at which it must be made again.
+/// The current date as IMF-fixdate, with the time at which it expires.
 #[derive(Debug)]
 pub(crate) struct DateCache {
     text: String,
@@ -17,9 +17,9 @@ impl DateCache {
         }
     }
 
-    /// The date at `now`, a moment the caller has just read from the clock.
+    /// The date at `now`, which the caller has just read from the clock.
     pub(crate) fn at(&mut self, now: Instant) -> &str {
-        // A caller may have looked at the clock before this cache was made.
+        // A caller may have read the clock before this cache was made.
         if self.text.is_empty() || now >= self.stale_at {
             let wall = SystemTime::now();
             let fraction = wall

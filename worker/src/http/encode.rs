@@ -7,7 +7,7 @@ use oxicorn_common::response::{Fields, Response, ResponseBody};
 use super::server_field;
 use super::token::{is_forbidden_in_value, is_token};
 
-/// What the response must know of its request.
+/// The properties of a request that decide how its response is framed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ResponseContext {
     pub(crate) version: Version,
@@ -18,14 +18,14 @@ pub(crate) struct ResponseContext {
 /// How the body goes over the wire.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BodyFraming {
-    /// There is none, whatever the application gave.
+    /// There is no body, whatever the application returned.
     Bodiless,
     Sized,
     Chunked,
     UntilClose,
 }
 
-/// What an application must not answer; the client gets a 500 instead.
+/// A response that an application must not give; the client gets a 500 instead.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum ResponseError {
     #[error("the response field name {0:?} is not a token")]
@@ -38,7 +38,7 @@ pub(crate) enum ResponseError {
     Interim(StatusCode),
 }
 
-/// Appends the head of `response` to `out` and says how its body is to follow.
+/// Appends the head of `response` to `out` and returns the framing of its body.
 pub(crate) fn encode_head(
     out: &mut Vec<u8>,
     response: &Response,
@@ -161,13 +161,13 @@ fn frame(response: &Response, asked: ResponseContext) -> BodyFraming {
     }
 }
 
-/// Statuses that end with the head (RFC 9110 section 6.4.1); 205 is one with an empty content.
+/// Statuses whose response ends with the head (RFC 9110 section 6.4.1); a 205 has an empty content.
 fn has_no_content(status: StatusCode) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED
 }
 
-/// Fields that only the server may set, as they frame the message or concern this connection alone
-/// (RFC 9110 section 7.6.1). 426 keeps `Upgrade`: it must say what to upgrade to (section 15.5.22).
+/// Fields that only the server may set, because they frame the message or concern this connection alone
+/// (RFC 9110 section 7.6.1). 426 keeps `Upgrade`, which it must have (section 15.5.22).
 fn is_ours(name: &str) -> bool {
     let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
     match name.len() {
@@ -181,7 +181,7 @@ fn is_ours(name: &str) -> bool {
     }
 }
 
-/// The application's own words, or the usual ones (RFC 9112 section 4: it may be empty).
+/// The application's own reason phrase, or the usual one (RFC 9112 section 4: it may be empty).
 fn reason_of(response: &Response) -> &[u8] {
     match &response.reason {
         Some(own) => own,
@@ -193,7 +193,7 @@ fn reason_of(response: &Response) -> &[u8] {
     }
 }
 
-/// What the application said of fields that the server sets otherwise.
+/// What the application's fields say about fields that the server sets itself.
 #[derive(Default)]
 struct OwnFields {
     server: bool,

@@ -1,12 +1,12 @@
-//! What can be wrong with a request, and the one place that maps it to a status.
+//! The errors of a request, and the one place that maps them to a status.
 
 use http::StatusCode;
 
 use super::storage::StorageError;
 use crate::proxy_header::Malformed;
 
-/// The client's fault, but for the last two. The connection is closed after the answer, because
-/// where the next request begins is no longer certain.
+/// All but the last two are the client's fault. The connection is closed after the answer, because it is no
+/// longer certain where the next request begins.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
     #[error("the request line is malformed")]
@@ -82,7 +82,7 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
-    /// A line for the person at the other end, where one would help.
+    /// A line for the person who uses the client, if one would help.
     pub(crate) fn advice(&self) -> &'static str {
         match self {
             Self::WithoutTls => "This port speaks TLS: ask again with https.\n",
@@ -90,7 +90,7 @@ impl RequestError {
         }
     }
 
-    /// Whether it is ours to mend, rather than the client's.
+    /// Whether the server is at fault, not the client.
     pub(crate) fn is_ours(&self) -> bool {
         matches!(self, Self::NoThread | Self::Storage(_))
     }

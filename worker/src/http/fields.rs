@@ -1,8 +1,7 @@
-//! Which fields of a request reach the application, and which of them say that the client speaks TLS to a proxy.
+//! Decides which fields of a request reach the application, and finds those by which a proxy reports TLS.
 //!
 //! An application that maps names to variables, as WSGI does, cannot tell `X_A` from `X-A`. A client could use
-//! that to forge a field that a proxy sets or removes. Such fields are taken away here, before anything else looks
-//! at them.
+//! that to forge a field that a proxy sets or removes. So such fields are removed here, before other code sees them.
 
 use std::net::IpAddr;
 
@@ -18,9 +17,9 @@ use super::peer_trust::PeerTrust;
 pub(crate) struct FieldPolicy {
     /// Peers that may speak for clients.
     believed: Peers,
-    /// Names, and the value with which each says that the client speaks TLS.
+    /// Names, each with the value that means: the client speaks TLS.
     secure_scheme: Vec<(String, String)>,
-    /// Names with an underscore that a believed peer may send; `*` is any.
+    /// Names with an underscore that a trusted peer may send; `*` is any.
     forwarder: Vec<String>,
     map: HeaderMap,
 }
@@ -37,8 +36,8 @@ impl From<&Settings> for FieldPolicy {
 }
 
 impl FieldPolicy {
-    /// Whether that peer, at the other end of our own socket, may speak for clients. Who has come by
-    /// a Unix socket may: the permissions of its file have let it in.
+    /// Whether that peer, the other end of our own socket, may speak for clients. A peer on a Unix socket
+    /// may: the permissions of the socket file have admitted it.
     pub(crate) fn trusts(&self, peer: Peer) -> bool {
         match peer {
             Peer::Unix => true,
@@ -50,13 +49,13 @@ impl FieldPolicy {
         self.believed.contains(address)
     }
 
-    /// Takes away what the application must not see, and says how the client came.
+    /// Removes the fields that the application must not see, and returns the scheme of the client.
     pub(crate) fn apply(
         &self,
         head: &mut RequestHead,
         trust: PeerTrust,
     ) -> Result<Scheme, RequestError> {
-        // One look at all of the head spares nearly every request a look at each name.
+        // One search of the whole head saves nearly every request the check of each name.
         if self.map != HeaderMap::Dangerous && memchr(b'_', &head.bytes).is_some() {
             self.map_names(head, trust)?;
         }
@@ -90,7 +89,7 @@ impl FieldPolicy {
         allowed.any(|it| it == "*" || it.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    /// What the proxy says, if it says anything; it must say the same wherever it does.
+    /// The scheme that the proxy reports, if any; all its fields must agree.
     fn forwarded_scheme(&self, head: &RequestHead) -> Result<Option<Scheme>, RequestError> {
         let mut said = None;
         for (name, value) in head.fields() {
@@ -131,7 +130,7 @@ mod tests {
         FieldPolicy::from(&Settings::default())
     }
 
-    /// The names that are left, and the scheme.
+    /// The remaining names, and the scheme.
     fn seen(
         policy: &FieldPolicy,
         trust: PeerTrust,

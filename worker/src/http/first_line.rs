@@ -1,14 +1,14 @@
-//! What the log can say of a request that cannot be read.
+//! The part of an unreadable request that the log can show.
 
 use oxicorn_common::request::{RequestHead, Span};
 
 use super::head::span_within;
 
-/// The log says no more of a line that is no request line.
+/// The log shows no more of a line that is not a request line.
 const LINE_IN_LOG: usize = 1024;
 
-/// Makes a head of a request that cannot be read: its first line, and the method if that is one. It
-/// has no target, which tells it from others.
+/// Makes a head of an unreadable request: its first line, and the method if that is valid. It has no
+/// target; all other heads have one.
 pub(crate) fn put_line(input: &[u8], head: &mut RequestHead) {
     let start = input.iter().position(|byte| !b"\r\n".contains(byte));
     let line = &input[start.unwrap_or(input.len())..];

@@ -1,5 +1,5 @@
-//! How long the body is, and whether the connection is kept: the fields that frame a message (RFC 9112 sections 6
-//! and 9), read in one pass.
+//! Reads the fields that frame a message (RFC 9112 sections 6 and 9) in one pass: the length of the body, and whether
+//! the connection is kept.
 
 use oxicorn_common::request::{RequestHead, Version};
 
@@ -15,7 +15,7 @@ pub(crate) enum Length {
     Chunked,
 }
 
-/// What the framing fields say, taken together.
+/// The framing fields together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Framing {
     pub(crate) length: Length,
@@ -56,7 +56,7 @@ impl FramingFields {
                 self.expects_continue = true;
             }
             10 if is("connection") => self.note_connection(value),
-            // It has one value (RFC 9110 section 8.3), and two readers may take different ones.
+            // A field with one value (RFC 9110 section 8.3): with several, two readers may use different ones.
             12 if is("content-type") => {
                 self.content_types += 1;
                 if self.content_types > 1 {
@@ -90,7 +90,7 @@ impl FramingFields {
                 return Err(RequestError::TransferEncoding);
             }
             if !coding.eq_ignore_ascii_case(b"chunked") {
-                // No coding has parameters any more (RFC 9112 section 7).
+                // Codings have no parameters any more (RFC 9112 section 7).
                 return match coding.iter().copied().all(is_token_byte) {
                     true => Err(RequestError::TransferCoding),
                     false => Err(RequestError::TransferEncoding),
@@ -124,7 +124,7 @@ impl FramingFields {
     }
 }
 
-/// Digits only: no sign, no list, no white space, and no more than can be counted.
+/// Digits only: no sign, no list, no white space, and no overflow.
 fn parse_length(value: &[u8]) -> Result<u64, RequestError> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(RequestError::ContentLength);

@@ -1,7 +1,7 @@
 //! A fuzz test: requests built at random from valid parts, then slightly damaged. However they are split, the result
 //! must be the same, and a request that is accepted must be sound.
 //!
-//! `OXICORN_FUZZ_ROUNDS` is how many, and `OXICORN_FUZZ_SEED` where they begin.
+//! `OXICORN_FUZZ_ROUNDS` is the number of requests, and `OXICORN_FUZZ_SEED` the first seed.
 
 use std::io::Read;
 
@@ -94,7 +94,7 @@ const CHUNKS: &[&str] = &[
     "fffffffffffffffff\r\n",
     "1\r\nxy\r\n",
 ];
-/// What a request is spoiled with.
+/// Bytes that damage a request.
 const SPOILS: &[u8] = b"\0\t\n\r \"%,/:;=?[]@\\{\x7f\x80\xffaA0-_*#";
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers on every machine.
@@ -112,7 +112,7 @@ impl Random {
         usize::try_from(self.next() % most.max(1) as u64).unwrap_or(0)
     }
 
-    /// One of them; mostly the first, so that most of a request is as it should be.
+    /// One of them; mostly the first, so that most of a request stays valid.
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         match self.below(6) {
             0 => from[self.below(from.len())],
@@ -147,7 +147,7 @@ fn input(random: &mut Random) -> Vec<u8> {
             _ => text += "\r\n",
         }
     }
-    // Latin-1, so that there are bytes that are no UTF-8.
+    // Latin-1, so that some bytes are not UTF-8.
     let mut bytes: Vec<u8> = text
         .chars()
         .map(|c| u8::try_from(c).unwrap_or(b'?'))
@@ -168,7 +168,7 @@ fn input(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// What came of an input.
+/// The result of an input.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
     Request {
@@ -180,7 +180,7 @@ enum Told {
     Refused(u16),
 }
 
-/// Feeds `input` in pieces, the next of which `size` makes.
+/// Feeds `input` in pieces; `size` returns the size of the next.
 fn feed(
     input: &[u8],
     rules: &Rules,
@@ -223,7 +223,7 @@ fn feed(
     told
 }
 
-/// What is taken is sound, and can be taken again: a sibling may have to.
+/// An accepted request is sound, and can be read again: a sibling may have to.
 fn check(head: &oxicorn_common::request::RequestHead, rules: &Rules, trust: PeerTrust) {
     assert!(is_token(head.method()));
     assert!(head.target().bytes().all(|byte| byte.is_ascii_graphic()));
@@ -301,7 +301,7 @@ fn the_same_comes_of_a_request_however_it_is_cut() {
             }
         }
     }
-    // Otherwise there would be nothing that is tested.
+    // Otherwise the test would prove nothing.
     assert!(
         taken > rounds / 10 && refused > rounds / 10,
         "{taken} {refused}"

@@ -1,5 +1,5 @@
-//! The head of a request. Finds its end line by line, so that every limit holds before a line is complete; then
-//! httparse reads it, and what RFC 9112 asks of a server beyond that is checked here.
+//! The head of a request. Finds its end line by line, so that every limit applies before a line is complete. Then
+//! httparse reads it, and the further requirements of RFC 9112 for a server are checked here.
 
 use std::mem::MaybeUninit;
 
@@ -11,12 +11,12 @@ use super::{RequestError, target};
 
 /// Empty lines before a request line that are skipped (RFC 9112 section 2.2).
 const LEADING_EMPTY_LINES: usize = 4;
-/// What gunicorn lets a method have at most.
+/// The longest method that gunicorn accepts.
 const LONGEST_METHOD: usize = 20;
 /// Field lines that are parsed without a heap allocation.
 const FIELDS_ON_STACK: usize = 64;
 
-/// How far the search for the end of the head has come; a byte is looked at once.
+/// The progress of the search for the end of the head; it looks at each byte once.
 #[derive(Debug, Default)]
 pub(crate) struct Scan {
     start: usize,
@@ -27,7 +27,7 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// The length of the head, once all of it is in `input`, with its empty line.
+    /// The length of the head including its empty line, once all of it is in `input`.
     pub(crate) fn find_end(
         &mut self,
         input: &[u8],
@@ -38,7 +38,7 @@ impl Scan {
             self.check_head(lf + 1, rules)?;
             let ended = &input[self.line..lf];
             let Some(line) = ended.strip_suffix(b"\r") else {
-                // What had been known before the LF came goes first, however the bytes came.
+                // An error that was certain before the LF came is reported first, however the bytes were split.
                 let known = &ended[..ended.len().saturating_sub(1)];
                 self.check_line(known, self.begins_field(known, rules), rules)?;
                 return Err(RequestError::BareLf);
@@ -65,22 +65,22 @@ impl Scan {
             && !first.is_ascii_graphic()
             && first != b'\r'
         {
-            // Not HTTP at all: a TLS handshake, say. Waiting for more would be waiting for ever.
+            // This is not HTTP, but for example a TLS handshake: waiting for more would never end.
             return Err(RequestError::RequestLine);
         }
-        // The CR may be here already while its LF is not.
+        // The CR may have come already, but not its LF.
         let line = &input[self.line..input.len().saturating_sub(1).max(self.line)];
         self.check_line(line, self.begins_field(line, rules), rules)?;
         self.check_head(input.len(), rules)?;
         Ok(None)
     }
 
-    /// `length` is what has come of the head, at least.
+    /// `length` is the length of the head so far.
     fn check_head(&self, length: usize, rules: &Rules) -> Result<(), RequestError> {
         let length = length - self.start;
         match self.lines {
             _ if length <= rules.limits.head => Ok(()),
-            // The narrower limit is the one to name.
+            // The narrower limit is the one to report.
             0 if rules.limits.request_line.saturating_add(2) <= rules.limits.head => {
                 Err(RequestError::LineTooLong)
             }
@@ -89,7 +89,7 @@ impl Scan {
         }
     }
 
-    /// Whether `line` is one of its own: not, where it may go on with the field line before it.
+    /// Whether `line` is a line of its own and does not continue the field line before it.
     fn begins_field(&self, line: &[u8], rules: &Rules) -> bool {
         self.lines < 2 || !rules.leniency.continues(line)
     }
@@ -103,7 +103,7 @@ impl Scan {
             if length <= limits.request_line && length <= LONGEST_METHOD {
                 return Ok(());
             }
-            // The limit that is exceeded is the one of the method, if that has no end within it.
+            // If the method has no end within its limit, that limit is the one that is exceeded.
             let most = match rules.leniency.any_method {
                 true => limits.request_line,
                 false => LONGEST_METHOD,
@@ -120,7 +120,7 @@ impl Scan {
         Ok(())
     }
 
-    /// Reads the head that ends at `end` of `input` into `head`, whose buffers are used again.
+    /// Reads the head that ends at `end` of `input` into `head`, whose buffers are reused.
     pub(crate) fn parse(
         &self,
         input: &[u8],
@@ -205,7 +205,7 @@ fn read<'a>(
     Ok(())
 }
 
-/// Where `part` lies in `whole`, a slice of which it is.
+/// The position of `part` in `whole`, of which it must be a slice.
 pub(super) fn span_within(whole: &[u8], part: &[u8]) -> Span {
     if part.is_empty() {
         return Span::default();
@@ -218,8 +218,8 @@ pub(super) fn span_within(whole: &[u8], part: &[u8]) -> Span {
     }
 }
 
-/// What gunicorn lets through unless told otherwise: 3 to 20 characters, none of them lower case.
-/// The parser has seen to it that the method is a token.
+/// The methods that gunicorn accepts by default: 3 to 20 characters, none of them lower case.
+/// The parser has already checked that the method is a token.
 fn is_conventional(method: &str) -> bool {
     (3..=LONGEST_METHOD).contains(&method.len())
         && !method
@@ -227,7 +227,7 @@ fn is_conventional(method: &str) -> bool {
             .any(|byte| byte.is_ascii_lowercase() || byte == b'#')
 }
 
-/// Tells an unsupported version, `HTTP/` and two digits, from a line that makes no sense.
+/// Tells an unsupported version, `HTTP/` and two digits, from an invalid line.
 fn blame_request_line(input: &[u8]) -> RequestError {
     let line = memchr(b'\r', input).map_or(input, |end| &input[..end]);
     let version = memrchr(b' ', line).map_or(line, |space| &line[space + 1..]);
@@ -261,7 +261,7 @@ mod tests {
         }
     }
 
-    /// The head, or the status it is refused with; the same by the byte as whole.
+    /// The head, or the status of its rejection; byte by byte the result is the same.
     fn head(input: &[u8]) -> Result<Option<RequestHead>, u16> {
         head_by(&rules(), input)
     }

@@ -1,21 +1,21 @@
-//! Heads that a strict reader rejects and that the settings permit. They are rewritten as strict heads, so that
-//! there is one reader, and one idea of where a request ends.
+//! Heads that a strict reader rejects but the settings permit. They are rewritten as strict heads, so that one reader
+//! alone decides where a request ends.
 
 use oxicorn_common::Settings;
 
 use super::{Limits, RequestError};
 
-/// What is permitted beyond RFC 9112 and the customs of HTTP. Nothing, by default.
+/// Permitted deviations from RFC 9112 and common practice. None by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct HeadLeniency {
-    /// Field lines that go on in the next line (RFC 9112 section 5.2).
+    /// Field lines that continue in the next line (RFC 9112 section 5.2).
     pub(crate) folding: bool,
     /// White space before the colon (RFC 9112 section 5.1).
     pub(crate) field_spaces: bool,
     pub(crate) any_method: bool,
-    /// Methods count in upper case.
+    /// Methods are converted to upper case.
     pub(crate) casefold: bool,
-    /// Any version of one digit and one, served as the nearest that there is.
+    /// Any version of two digits, served as the nearest that the server supports.
     pub(crate) any_version: bool,
 }
 
@@ -38,7 +38,7 @@ impl HeadLeniency {
         self.folding || self.field_spaces || self.casefold || self.any_version
     }
 
-    /// Whether `line` only goes on with the field line before it.
+    /// Whether `line` continues the field line before it.
     pub(crate) fn continues(self, line: &[u8]) -> bool {
         self.folding && matches!(line.first(), Some(b' ' | b'\t'))
     }
@@ -50,7 +50,7 @@ impl HeadLeniency {
             .split_inclusive(|&byte| byte == b'\n')
             .map(|line| line.strip_suffix(b"\r\n").unwrap_or(line));
         self.put_request_line(&mut out, lines.next().unwrap_or_default());
-        // Octets of the field line so far; none before the first, which cannot go on with anything.
+        // Octets of the field line so far; none before the first, which cannot continue another line.
         let mut field = None;
         for line in lines {
             match field {
@@ -63,7 +63,7 @@ impl HeadLeniency {
                     let before = out.strip_suffix(b"\r\n").unwrap_or(&out);
                     out.truncate(trim_end(before).len());
                     out.push(b' ');
-                    // White space at its end is the reader's business, as in any line.
+                    // The reader removes white space at its end, as in any line.
                     out.extend_from_slice(trim_start(line));
                 }
                 _ => {
@@ -78,7 +78,7 @@ impl HeadLeniency {
 
     fn put_request_line(self, out: &mut Vec<u8>, line: &[u8]) {
         out.extend_from_slice(line);
-        // A method that is not permitted is to be refused, not to become one that is.
+        // A method that is not permitted must be rejected, not turned into one that is.
         if self.casefold && self.any_method {
             let end = line.iter().position(|&byte| byte == b' ');
             out[..end.unwrap_or(0)].make_ascii_uppercase();
@@ -88,7 +88,7 @@ impl HeadLeniency {
             && major.is_ascii_digit()
             && minor.is_ascii_digit()
         {
-            // RFC 9110 section 2.5: the highest minor version that we have.
+            // RFC 9110 section 2.5: the highest minor version that we support.
             *minor = match (*major, *minor) >= (b'1', b'1') {
                 true => b'1',
                 false => b'0',
@@ -109,7 +109,7 @@ impl HeadLeniency {
     }
 }
 
-/// Not `trim_ascii`: a bare CR is no white space, and to be refused.
+/// Not `trim_ascii`: a bare CR is not white space, and must be rejected.
 fn trim_start(mut text: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = text {
         text = rest;

@@ -8,13 +8,13 @@ pub(crate) struct Limits {
     pub(crate) request_line: usize,
     pub(crate) fields: usize,
     pub(crate) field_size: usize,
-    /// Of all of a head, its empty line included.
+    /// The whole head, including its empty line.
     pub(crate) head: usize,
     pub(crate) body: u64,
 }
 
 impl Default for Limits {
-    /// No limit to anything.
+    /// No limits.
     fn default() -> Self {
         Self {
             request_line: usize::MAX,

@@ -1,6 +1,6 @@
 //! HTTP/1.1 per RFC 9110 and RFC 9112, without I/O: bytes to requests, responses to bytes. httparse reads the
-//! head. Framing is our own and strict: two parsers that disagree on where a request ends make request smuggling
-//! possible.
+//! head. Framing is our own and strict: request smuggling is possible when two parsers disagree on where a request
+//! ends.
 
 mod authority;
 pub(crate) mod chunked;

@@ -1,5 +1,5 @@
-//! Makes requests of the bytes of one connection: a state machine without I/O, but for long bodies, which it
-//! writes to files.
+//! Turns the bytes of one connection into requests: a state machine without I/O, except that it writes long bodies
+//! to files.
 //!
 //! ```text
 //!   Head --whole head--> Body --whole body--> Decoded::Request, and Head again
@@ -15,7 +15,7 @@ use super::spool::Spool;
 use super::{PeerTrust, RequestError, Rules, authority};
 use crate::read_buffer::ReadBuffer;
 
-/// What the caller is to do next.
+/// What the caller must do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decoded {
     /// Nothing of a request has arrived.
@@ -26,25 +26,24 @@ pub(crate) enum Decoded {
     MoreBody,
     /// A body is incomplete, and the client waits for `100 Continue` before it sends it.
     Continue,
-    /// A body is to come later, and none of it is taken: to be tried again when requests that are whole
-    /// have been served.
+    /// A body may come later, and none of it has been read: try again when waiting requests have been served.
     Crowded,
     /// The request in `head` and `body` is whole.
     Request,
 }
 
-/// The request that is being read, or was read last.
+/// The current request, or the last one.
 #[derive(Debug, Default)]
 pub(crate) struct RequestDecoder {
     pub(crate) head: RequestHead,
     pub(crate) body: Body,
     pub(crate) framing: Framing,
     pub(crate) scheme: Scheme,
-    /// Requests that are whole are run soon, so that a body may wait for the memory of theirs.
+    /// Other whole requests run soon and free their memory, so that this body may wait for it.
     may_wait: bool,
-    /// Bodies of other clients wait for that memory already.
+    /// Bodies of other clients already wait for that memory.
     others_ahead: bool,
-    /// `head` belongs to the request that is being read, not to the one before.
+    /// `head` belongs to the current request, not to the one before.
     has_head: bool,
     stage: DecoderStage,
 }
@@ -63,7 +62,7 @@ impl Default for DecoderStage {
 }
 
 impl RequestDecoder {
-    /// Takes what it can use from `buffer`.
+    /// Uses as much of `buffer` as it can.
     pub(crate) fn advance(
         &mut self,
         buffer: &mut ReadBuffer,
@@ -89,8 +88,7 @@ impl RequestDecoder {
         self.read_body(buffer, rules)
     }
 
-    /// What more of the body may be read into, up to its capacity and without a detour by the buffer;
-    /// `None` where that is not known.
+    /// Room for more of the body, up to its capacity, so that reads bypass the buffer; `None` if there is none.
     pub(crate) fn room(&mut self, rules: &Rules) -> Result<Option<&mut Vec<u8>>, RequestError> {
         match &mut self.stage {
             DecoderStage::Length { spool, .. } => {
@@ -103,7 +101,7 @@ impl RequestDecoder {
         }
     }
 
-    /// The client is waited for.
+    /// The caller is about to wait for the client.
     pub(crate) fn pause(&mut self, rules: &Rules) -> Result<(), RequestError> {
         match &mut self.stage {
             DecoderStage::Length { spool, .. } | DecoderStage::Chunked { spool, .. } => {
@@ -113,12 +111,12 @@ impl RequestDecoder {
         }
     }
 
-    /// Whether a body `may_wait` for the memory of requests that are run soon, and has `others_ahead` that wait for it.
+    /// Sets whether a body `may_wait` for the memory of requests that run soon, and whether `others_ahead` do.
     pub(crate) fn set_order(&mut self, may_wait: bool, others_ahead: bool) {
         (self.may_wait, self.others_ahead) = (may_wait, others_ahead);
     }
 
-    /// Takes the request that is whole.
+    /// Takes the whole request.
     pub(crate) fn take(&mut self) -> (RequestHead, Body) {
         (
             std::mem::take(&mut self.head),
@@ -126,13 +124,13 @@ impl RequestDecoder {
         )
     }
 
-    /// Gives back the head of a request that was taken, for the log.
+    /// Returns the head of a request that was taken, for the log.
     pub(crate) fn return_head(&mut self, head: RequestHead) {
         self.head = head;
     }
 
-    /// The request is refused: `head` becomes what there is to log of it, which may be no more than
-    /// the line that it began with. Whether it is a whole one.
+    /// The request is rejected. Returns whether `head` is whole; if it is not, it becomes the first line of the
+    /// request, for the log.
     pub(crate) fn refuse(&mut self, buffer: &ReadBuffer) -> bool {
         if !self.has_head {
             put_line(buffer.filled(), &mut self.head);
@@ -141,14 +139,14 @@ impl RequestDecoder {
         self.has_head
     }
 
-    /// Gives up the request that is being read, so that another client's can be.
+    /// Abandons the current request, so that another client's can be read.
     pub(crate) fn abandon(&mut self) {
         self.stage = DecoderStage::default();
-        // Whole, perhaps, and nobody will run it: it shall not count as one that waits.
+        // It may be whole, but no thread will run it: it must not count as waiting.
         self.body = Body::default();
     }
 
-    /// Whether the last request came in chunks, so that its bytes cannot be put together again.
+    /// Whether the last request was chunked, so that its original bytes cannot be restored.
     pub(crate) fn was_chunked(&self) -> bool {
         self.framing.length == Length::Chunked
     }
@@ -246,7 +244,7 @@ mod tests {
         }
     }
 
-    /// The bodies of the requests in `input`, which comes in pieces of `size`.
+    /// The bodies of the requests in `input`, which arrives in pieces of `size`.
     fn bodies(input: &[u8], size: usize) -> Result<Vec<Vec<u8>>, u16> {
         let (mut buffer, mut decoder) = (ReadBuffer::default(), RequestDecoder::default());
         let settings = Settings {

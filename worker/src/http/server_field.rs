@@ -1,11 +1,12 @@
-//! The `Server` field of every response. It is chosen once per process, because a process has one generation of settings.
+//! The `Server` field of every response. It is chosen once per process, because a process has one generation of
+//! settings.
 
 use std::sync::OnceLock;
 
 /// The whole line, or nothing.
 static LINE: OnceLock<Vec<u8>> = OnceLock::new();
 
-/// To be called once, before anything is served.
+/// Must be called once, before the first request.
 pub(crate) fn choose(value: &str) {
     let line = match value {
         "" => String::new(),

@@ -1,9 +1,9 @@
-//! Keeps a body while it arrives: in memory at first, in an unlinked temporary file when it is too long for that,
-//! or when the memory for all bodies is used up.
+//! Keeps a body while it arrives: first in memory, then in an unlinked temporary file if it is too long for that, or
+//! if the memory for all bodies is used up.
 //!
 //! ```text
-//!   socket --> buffer of the body, as long as the body will be             (memory)
-//!   socket --> scratch buffer, one for all that arrive --> file            (file)
+//!   socket --> the body's own buffer, as long as the body will be          (memory)
+//!   socket --> scratch buffer, shared by all that arrive --> file          (file)
 //! ```
 
 use std::fs::File;
@@ -14,14 +14,14 @@ use oxicorn_common::request::Body;
 
 use super::storage::{BodyStorage, StorageError};
 
-/// How many bytes of bodies are read before their turn, where they can come later too.
+/// Bytes of bodies that are read ahead of their turn, if they may also come later.
 const READ_AHEAD: usize = 2 * 1024 * 1024;
 
 /// A body that is still arriving.
 #[derive(Debug)]
 pub(crate) struct Spool {
     place: SpoolPlace,
-    /// The length that the client has announced; 0 where it has not.
+    /// The length that the client has announced; 0 if it has not.
     announced: u64,
 }
 
@@ -30,9 +30,9 @@ enum SpoolPlace {
     Memory(BodyBuffer),
     File {
         file: File,
-        /// Of what is in the file.
+        /// Octets in the file.
         written: u64,
-        /// What is to be written next: nothing while the client is waited for.
+        /// Octets to be written next: none while the connection waits for its client.
         scratch: Vec<u8>,
     },
 }
@@ -54,9 +54,9 @@ impl Spool {
         }
     }
 
-    /// Whether a body of known length should come later: enough others are whole and wait for their
-    /// turn, and will give back their memory, which is then still warm in the processor's cache; or
-    /// others are `ahead` that wait for that memory. Nothing of it has come yet.
+    /// Whether a body of known length, of which nothing has come, should come later. It should if enough whole
+    /// requests wait for their turn, because their memory is soon free and still warm in the processor's
+    /// cache; or if others are `ahead` that wait for that memory.
     pub(crate) fn can_wait(&mut self, ahead: bool, storage: &BodyStorage) -> bool {
         let (missing, waiting) = (self.missing(), storage.memory.waiting());
         match &mut self.place {
@@ -73,9 +73,8 @@ impl Spool {
         }
     }
 
-    /// What the next bytes of a body of known length may be read into, up to its capacity. There is
-    /// room for one byte more than are missing: a read that fills it does not say whether the socket
-    /// is empty.
+    /// Room for the next bytes of a body of known length, up to its capacity. It has one byte more than are
+    /// missing, because a read that fills its room does not show whether the socket is empty.
     pub(crate) fn room(&mut self, storage: &BodyStorage) -> Result<&mut Vec<u8>, StorageError> {
         self.reserve(self.announced, self.missing(), storage)?;
         Ok(match &mut self.place {
@@ -84,7 +83,7 @@ impl Spool {
         })
     }
 
-    /// Takes back what [`Spool::room`] was given beyond the end of the body.
+    /// Takes back the bytes that were read into [`Spool::room`] beyond the end of the body.
     pub(crate) fn cut_excess(&mut self, take: impl FnOnce(&[u8])) {
         let excess = self.length().saturating_sub(self.announced);
         let bytes = match &mut self.place {
@@ -113,7 +112,7 @@ impl Spool {
                 scratch.extend_from_slice(data);
             }
             SpoolPlace::File { file, written, .. } => {
-                // It has been emptied for this.
+                // The scratch buffer was emptied before.
                 file.write_all(data)
                     .map_err(|error| storage.file_error(error))?;
                 *written += data.len() as u64;
@@ -122,7 +121,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The client is waited for: nothing but the file has what goes there.
+    /// The caller is about to wait for the client: the scratch buffer is written to the file and returned.
     pub(crate) fn pause(&mut self, storage: &BodyStorage) -> Result<(), StorageError> {
         if let SpoolPlace::File { scratch, .. } = &self.place
             && scratch.capacity() > 0
@@ -135,7 +134,7 @@ impl Spool {
         Ok(())
     }
 
-    /// The whole body, to be read from its beginning.
+    /// The whole body, positioned at its start.
     pub(crate) fn finish(mut self, storage: &BodyStorage) -> Result<Body, StorageError> {
         self.pause(storage)?;
         Ok(match self.place {
@@ -155,14 +154,14 @@ impl Spool {
         })
     }
 
-    /// How many bytes of a body of known length are to come, and one.
+    /// The number of bytes still to come of a body of known length, plus one.
     fn missing(&self) -> usize {
         let missing = self.announced.saturating_sub(self.length());
         usize::try_from(missing).map_or(usize::MAX, |it| it.saturating_add(1))
     }
 
-    /// Makes room for `count` bytes of a body that will have `whole` at least, or in the scratch
-    /// buffer for as many as there is room for.
+    /// Makes room for `count` bytes of a body of at least `whole` bytes; in the scratch buffer for as many as it
+    /// can hold.
     fn reserve(
         &mut self,
         whole: u64,
@@ -247,7 +246,7 @@ mod tests {
         (matches!(body, Body::Memory(_)), bytes)
     }
 
-    /// A body of `length` that comes in pieces of `size`, some of them directly.
+    /// A body of `length` that arrives in pieces of `size`, some of them directly.
     fn spooled(
         storage: &BodyStorage,
         announced: bool,

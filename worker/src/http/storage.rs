@@ -10,7 +10,7 @@ use log::warn;
 use oxicorn_common::Settings;
 use oxicorn_common::body_memory::BodyMemory;
 
-/// A directory that can be listed but not written to shows when something is written.
+/// Some directories can be listed but not written to; only a write shows it.
 const TRIAL: [u8; 4096] = [0; 4096];
 
 #[derive(Debug)]
@@ -19,11 +19,11 @@ pub(crate) struct BodyStorage {
     /// Longer bodies go to a file, in bytes.
     pub(crate) most_in_memory: u64,
     directory: SpoolDirectory,
-    /// No file could be made last time.
+    /// The last attempt to make a file failed.
     fails: AtomicBool,
 }
 
-/// Why a body could not be kept.
+/// Why a body cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StorageError {
     #[error(
@@ -53,7 +53,7 @@ impl std::fmt::Display for SpoolDirectory {
 }
 
 impl SpoolDirectory {
-    /// The first of the places for temporary files that can be written to, unless one is chosen.
+    /// The first writable place for temporary files, unless a setting names one.
     fn find(chosen: Option<&Path>) -> (Self, io::Result<()>) {
         if let Some(path) = chosen {
             let outcome = try_out(path);
@@ -84,7 +84,7 @@ impl SpoolDirectory {
 }
 
 impl Default for BodyStorage {
-    /// All the memory there is.
+    /// Without a memory limit.
     fn default() -> Self {
         Self {
             memory: BodyMemory::new(usize::MAX),
@@ -99,7 +99,7 @@ impl Default for BodyStorage {
 }
 
 impl From<&Settings> for BodyStorage {
-    /// Warns at once when long bodies will find no place.
+    /// Warns at once if long bodies cannot be stored.
     fn from(settings: &Settings) -> Self {
         let most_in_memory = settings.body_buffer_size.min(settings.body_buffer_total) as u64;
         let (directory, outcome) = SpoolDirectory::find(settings.tmp_upload_dir.as_deref());
@@ -120,7 +120,7 @@ impl From<&Settings> for BodyStorage {
 }
 
 impl BodyStorage {
-    /// A file without a name, so that a crash leaves nothing behind.
+    /// A file without a name, so that a crash leaves none behind.
     pub(crate) fn create_file(&self) -> io::Result<File> {
         let made = tempfile::tempfile_in(&self.directory.path);
         match &made {
@@ -138,7 +138,7 @@ impl BodyStorage {
         StorageError::File(self.directory.clone(), error)
     }
 
-    /// Says once that no file can be made, and again when one could be made in between.
+    /// Reports once that no file can be made, and again if one could be made in between.
     fn warn(&self, error: &io::Error) {
         if !self.fails.swap(true, Ordering::Relaxed) {
             warn!(

@@ -3,7 +3,7 @@
 use super::RequestError;
 use super::authority::is_authority;
 
-/// Refuses a target that no URI has, or whose form does not fit the method.
+/// Rejects a target that is not valid in a URI, or whose form does not fit the method.
 pub(crate) fn check(method: &str, target: &str) -> Result<(), RequestError> {
     if !are_uri_bytes(target.as_bytes()) {
         return Err(RequestError::TargetCharacter);
@@ -22,7 +22,7 @@ pub(crate) fn check(method: &str, target: &str) -> Result<(), RequestError> {
     }
 }
 
-/// The authority of an absolute-form target, `http://host...`, by its place in the target.
+/// The authority of an absolute-form target, `http://host...`, by its position in the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Absolute {
     /// The scheme is `https`.
@@ -55,9 +55,8 @@ impl Absolute {
     }
 }
 
-/// Whether there is nothing in `bytes` that the path and the query of a URI cannot have: no fragment
-/// (RFC 9112 section 3.2.1), and a percent sign only before two digits. Square brackets pass, which
-/// RFC 3986 wants encoded and browsers send as they are.
+/// Whether `bytes` are valid in the path and query of a URI: no fragment (RFC 9112 section 3.2.1), and a percent
+/// sign only before two digits. Square brackets pass, which RFC 3986 wants encoded but browsers send as they are.
 pub(super) fn are_uri_bytes(bytes: &[u8]) -> bool {
     let is_allowed = |byte: u8| {
         byte.is_ascii_graphic()

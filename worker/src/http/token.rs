@@ -1,4 +1,4 @@
-//! Tokens (RFC 9110 section 5.6.2): what methods and field names are made of.
+//! Tokens (RFC 9110 section 5.6.2): the syntax of methods and field names.
 
 pub(crate) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

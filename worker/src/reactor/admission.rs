@@ -1,4 +1,4 @@
-//! Which connections get in, and which idle ones are closed for them when the worker is full.
+//! Decides which connections a worker accepts, and which idle ones it closes for them when it is full.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,25 +9,25 @@ use super::Reactor;
 use crate::connection::{Connection, ConnectionState};
 use crate::handoff;
 
-/// How long a client that has just had a response, or has just come, counts as about to send something.
+/// For this time after its arrival or after a response, a client is assumed to send something soon.
 const INVITED: Duration = Duration::from_secs(1);
-/// Between two looks at the listeners without being woken for one.
+/// The interval between two looks at the listeners without a wake-up.
 const LOOK_AT_LISTENERS: Duration = Duration::from_secs(1);
-/// When to look again whether a client waits at the listener of a full worker.
+/// The time until a full worker looks again whether a client waits at a listener.
 const FULL: Duration = Duration::from_millis(50);
-/// The same where siblings have places.
+/// The same if siblings have places.
 const LEAVE_IT_TO_SIBLINGS: Duration = Duration::from_millis(10);
-/// The same where the process has no descriptors left.
+/// The same if the process has no descriptors left.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
 /// When a worker that was full accepts again.
 #[derive(Debug)]
 pub(super) struct Pause {
-    /// Not before then, unless a place gets free.
+    /// Not before then, unless a place becomes free.
     until: Option<Instant>,
-    /// The clients that wait were left to siblings a moment ago.
+    /// The waiting clients were left to siblings a moment ago.
     left_to_siblings: bool,
-    /// When to look at the listeners without being woken for one.
+    /// When to look at the listeners without a wake-up.
     look_at: Instant,
     /// No warning before then.
     warn_after: Instant,
@@ -54,13 +54,13 @@ impl Pause {
 }
 
 impl Reactor {
-    /// Listens, unless the worker drains or pauses. What siblings have given away is taken only when a
-    /// thread is `free` for it.
+    /// Listens, unless the worker drains or pauses. Takes connections that siblings have given away only when a
+    /// thread is `free` for them.
     pub(super) fn open_listeners(&mut self, free: bool) -> io::Result<()> {
         let is_over = |until| self.now >= until;
         let accepts = self.drain.is_none() && self.accepting.until.is_none_or(is_over);
         if accepts {
-            // A time that is past would have the poll never wait.
+            // With a time in the past the poll would never wait.
             self.accepting.end();
         }
         let takes_over = accepts && free && self.has_place();
@@ -81,12 +81,12 @@ impl Reactor {
         }
     }
 
-    /// Takes up to `most` of the connections that wait at a listener, or one that a sibling gave away.
+    /// Accepts up to `most` of the connections that wait at a listener, or one that a sibling gave away.
     pub(super) fn accept(&mut self, index: usize, most: usize) {
         let is_handoff = self.acceptor.is_handoff(index);
         let most = if is_handoff { 1 } else { most };
         for _ in 0..most {
-            // What a sibling gave away is not in the way of others: it may wait where it is.
+            // A connection from a sibling blocks no other: it may stay in the queue.
             if !self.has_place() && (is_handoff || !self.can_make_room()) {
                 if self.accepting.left_to_siblings && !is_handoff {
                     self.give_to_sibling(index);
@@ -102,7 +102,7 @@ impl Reactor {
                     self.admit(Box::new(connection));
                 }
                 Ok(None) => break,
-                // accept(2) wants a descriptor before it looks whether anybody waits.
+                // accept(2) fails without a free descriptor even if no client waits.
                 Err(error)
                     if is_out_of_descriptors(&error) && !self.acceptor.has_waiting(index) =>
                 {
@@ -128,7 +128,7 @@ impl Reactor {
     }
 
     /// Gives the client that waits at a listener to a sibling that has a place: the kernel may have woken this worker
-    /// alone for it, and wakes no other for a client that waits already.
+    /// alone, and does not wake another for a client that already waits.
     fn give_to_sibling(&mut self, index: usize) {
         let Ok(Some(connection)) = self.acceptor.accept(index) else {
             return;
@@ -136,13 +136,13 @@ impl Reactor {
         if handoff::pass(&self.handoff, &connection) {
             self.accepting.left_to_siblings = false;
         } else {
-            // The queue is full: then there is one more than there are places for.
+            // The queue is full: the worker then has one connection more than places.
             self.admit(Box::new(connection));
         }
     }
 
-    /// Looks once a second whether a client waits at a listener, by joining its queue again. The kernel wakes one process
-    /// per connection: that one may have been killed at that moment, be stopped, or have no descriptor for it.
+    /// Looks once per second whether a client waits at a listener, by joining its queue again. The kernel wakes one
+    /// process per connection, and that process may have just been killed, be stopped, or have no descriptor left.
     pub(super) fn look_at_listeners(&mut self) -> io::Result<()> {
         if self.now < self.accepting.look_at {
             return Ok(());
@@ -151,18 +151,18 @@ impl Reactor {
         self.acceptor.yield_to_siblings()
     }
 
-    /// Whether one more connection fits.
+    /// Whether there is a place for one more connection.
     pub(super) fn has_place(&self) -> bool {
         let adopted = self.shared.adoptions.count();
         self.table.len() + adopted < self.shared.most_connections
     }
 
-    /// Accepts nothing for so long, or until a place gets free.
+    /// Accepts nothing for `duration`, or until a place becomes free.
     fn pause(&mut self, duration: Duration) {
         self.accepting.until = Some(self.now + duration);
     }
 
-    /// Siblings that have no room look here for some.
+    /// Siblings without room read this.
     pub(super) fn note_lack_of_descriptors(&self, lacks: bool) {
         self.shared.slot().set_lacks_descriptors(lacks);
     }
@@ -177,10 +177,10 @@ impl Reactor {
         }
     }
 
-    /// A client waits for a place: whether one can be had for it. Where none can, the next response makes
-    /// one, unless a sibling has one.
+    /// A client waits for a place: whether this worker can make one. If it cannot, the next response makes one,
+    /// unless a sibling has one.
     fn can_make_room(&mut self) -> bool {
-        // Once: a client that still waits then has found no place there.
+        // Only once: a client that still waits afterwards has found no place there.
         if !self.accepting.left_to_siblings
             && self
                 .shared
@@ -209,8 +209,8 @@ impl Reactor {
         }
     }
 
-    /// The connection that has been idle longest, or else the slowest head or preface. A client that was
-    /// answered a moment ago, or has come a moment ago, is about to send something.
+    /// The connection that has been idle longest, otherwise the slowest head or preface. A client that has just
+    /// arrived or got a response is about to send something.
     fn idlest(&self) -> Option<usize> {
         let idle = self.table.iter().filter_map(|(token, it)| {
             let rank = match it.state() {

@@ -1,5 +1,5 @@
-//! Buffers that requests are read into: kept from one request to the next, and freed where a large head
-//! has made them larger than most requests need.
+//! Buffers that requests are read into. They are kept from one request to the next, and freed if a large head has
+//! made them larger than most requests need.
 
 use std::time::{Duration, Instant};
 
@@ -10,16 +10,16 @@ use crate::sys;
 const KEPT: usize = 64;
 /// Larger ones, in bytes, are freed.
 const USUAL: usize = 48 * 1024;
-/// So many bytes of freed buffers are worth a look at the whole heap.
+/// After this many bytes of freed buffers a search of the whole heap is worthwhile.
 const WORTH_A_TRIM: usize = 4 * 1024 * 1024;
-/// The heap is not looked at more often.
+/// The least time between two searches of the heap.
 const TRIMS_APART: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct BufferPool {
     #[allow(clippy::vec_box, reason = "boxes move on as they are")]
     kept: Vec<Box<RequestBuffers>>,
-    /// Bytes that have been freed and that the allocator may still have.
+    /// Freed bytes that the allocator may still hold.
     freed: usize,
     trim_after: Instant,
 }
@@ -47,7 +47,7 @@ impl BufferPool {
         }
     }
 
-    /// After a burst of large heads: gives the kernel back what the allocator keeps.
+    /// After a burst of large heads: returns to the kernel what the allocator holds.
     pub(super) fn tend(&mut self, now: Instant) {
         if self.freed > WORTH_A_TRIM && now >= self.trim_after {
             self.freed = 0;

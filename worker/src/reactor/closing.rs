@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::Reactor;
 use crate::connection::{Connection, ConnectionState, Linger};
 
-/// How long a client may go on sending after its connection was refused more.
+/// How long a client may still send after we have shut down our side.
 const LINGER: Duration = Duration::from_secs(2);
 
 impl Reactor {
-    /// Shuts our side, and drops what the client still sends until it shuts its own.
+    /// Shuts down our side, and drops what the client still sends until it shuts down its own.
     pub(super) fn linger(&mut self, mut connection: Box<Connection>, stage: Linger) {
         if stage == Linger::Begin {
             connection.transport().finish();
@@ -23,7 +23,7 @@ impl Reactor {
         }
     }
 
-    /// Says goodbye, where the protocol has a word for it, to a client that waits for nothing.
+    /// Closes a connection whose client waits for nothing; over TLS it sends a close_notify first.
     pub(super) fn say_goodbye(&mut self, connection: Box<Connection>) {
         connection.transport().finish();
         self.close(connection);
@@ -31,7 +31,7 @@ impl Reactor {
 
     /// Ends a connection and forgets it.
     pub(super) fn close(&mut self, mut connection: Box<Connection>) {
-        // Closing would neither tell the client nor the poll, where another process has the socket.
+        // If another process has the socket, closing ours would inform neither the client nor the poll.
         if connection.is_shared() {
             self.poller.unwatch(&mut connection);
             connection.transport().socket().shutdown(Shutdown::Both);
@@ -39,7 +39,7 @@ impl Reactor {
         self.forget(connection);
     }
 
-    /// Forgets a connection, which may live on in a sibling. The socket is closed with its last handle.
+    /// Forgets a connection, which may continue in a sibling. The socket is closed with its last handle.
     pub(super) fn forget(&mut self, mut connection: Box<Connection>) {
         if connection.state() == ConnectionState::TimedOut {
             self.timed_out -= 1;
@@ -47,7 +47,7 @@ impl Reactor {
         if connection.take_adopted() {
             self.shared.adoptions.end();
         }
-        // The client may have gone in the middle of a response, or take nothing of it any more.
+        // The client may have left in the middle of a response, or stopped reading it.
         self.shared
             .access_log
             .end_response(&mut connection, self.now);
@@ -62,7 +62,7 @@ impl Reactor {
         }
     }
 
-    /// Ends the connections that would else live on in processes that the application has forked, because
+    /// Ends the connections that would otherwise live on in processes that the application has forked, because
     /// this process is about to end.
     pub(crate) fn end_shared(&self) {
         for (_, connection) in self.table.iter().filter(|(_, it)| it.is_shared()) {
@@ -70,7 +70,7 @@ impl Reactor {
         }
     }
 
-    /// The scoreboard shows how many there are.
+    /// Writes the number of connections to the scoreboard.
     pub(super) fn count_connections(&self) {
         self.shared.slot().set_connections(self.table.len());
     }

@@ -8,7 +8,7 @@ use crate::connection::{Connection, ConnectionState, Linger};
 use crate::http::RequestError;
 
 impl Reactor {
-    /// Deals with the connections whose deadline has passed.
+    /// Handles the connections whose deadline has passed.
     pub(super) fn expire(&mut self) {
         while let Some((at, token)) = self.timers.pop_due(self.now) {
             let Some(connection) = self.table.take_if(token, |it| it.take_timer(at)) else {
@@ -23,7 +23,7 @@ impl Reactor {
 
     fn time_out(&mut self, mut connection: Box<Connection>) {
         match connection.state() {
-            // It waits for its turn to shake hands, not for its client.
+            // It waits for its turn in a handshake, not for its client.
             ConnectionState::Preface(_) if connection.has_yielded() => {
                 let next_turn = self.now + LONGEST_TURN;
                 connection.lifecycle_mut().end_at(next_turn);
@@ -43,15 +43,15 @@ impl Reactor {
         }
     }
 
-    /// Reads what may be there and unread, however long the worker took to come to it.
+    /// Reads bytes that may have come in time, even if the worker was too busy to read them.
     fn receive_last(&mut self, mut connection: Box<Connection>) {
         connection.look_again();
         self.receive(connection, true);
     }
 
-    /// Whether the client is on its way with a response that the kernel has all of. To close the
-    /// connection would cut it off, should the client say anything more: the kernel answers that with
-    /// a reset (RFC 9112 section 9.6).
+    /// Whether the client is still receiving a response that the kernel already has in full. Closing the
+    /// connection would cut the response off if the client sends more: the kernel answers that with a reset
+    /// (RFC 9112 section 9.6).
     fn still_takes(&self, connection: &mut Connection) -> bool {
         if self.drain.is_some() || connection.is_acknowledged() {
             return false;
@@ -60,11 +60,11 @@ impl Reactor {
         !connection.lifecycle().is_overdue(self.now)
     }
 
-    /// Whether a client that has not shut its side gets more time for the rest of its response.
+    /// Whether a client that has not shut down its side gets more time for the rest of its response.
     fn may_linger(&self, connection: &mut Connection, stage: Linger) -> bool {
         match stage {
             Linger::Acknowledgement => self.still_takes(connection),
-            // Without a limit for it the kernel has to see to the rest.
+            // If no time limit applies, the kernel delivers the rest.
             _ => {
                 self.drain.is_none()
                     && !connection.is_acknowledged()

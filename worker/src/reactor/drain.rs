@@ -1,9 +1,9 @@
-//! The end of a worker: what it does with the connections it has.
+//! The end of a worker: the fate of its connections.
 //!
-//! When siblings live on, connections between requests go to them over the handoff socket, with their bytes, and no
-//! client notices. When the whole server stops, a client that was active a moment ago gets one more answer with
-//! `Connection: close`; the others are closed. The same holds for connections that are bound to this process, even
-//! where siblings live on.
+//! If siblings live on, connections between requests go to them over the handoff socket, with their unread bytes, and
+//! clients notice nothing. If the whole server stops, a client that was active a moment ago gets one more response
+//! with `Connection: close`; the other connections are closed. The same always holds for connections that are bound
+//! to this process.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -18,21 +18,21 @@ use crate::connection::{Connection, ConnectionState};
 use crate::handoff;
 use crate::http::RequestError;
 
-/// A client that was active so recently may have a request on its way.
+/// A client that was active within this time may have a request on its way.
 const RECENTLY: Duration = Duration::from_secs(1);
 
-/// A drain under way.
+/// A drain in progress.
 #[derive(Debug)]
 pub(super) struct Drain {
-    /// When what is left is abandoned.
+    /// When the remaining connections are abandoned.
     deadline: Instant,
     siblings: bool,
-    /// Tokens of idle connections for which the queue to the siblings had no room.
+    /// Tokens of idle connections that found no room in the queue to the siblings.
     kept: Vec<usize>,
 }
 
 impl Drain {
-    /// Whether other workers go on serving.
+    /// Whether other workers continue to serve.
     pub(super) fn has_siblings(&self) -> bool {
         self.siblings
     }
@@ -57,7 +57,7 @@ impl Reactor {
         self.quit || idle
     }
 
-    /// Answers the requests that still wait for a thread: all of them are held by the application.
+    /// Answers the requests that still wait for a thread: the application holds all threads.
     fn refuse_waiting(&mut self) {
         for connection in self.shared.ready.take_all(Connection::has_request) {
             self.refuse(connection, &RequestError::NoThread);
@@ -80,7 +80,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Accepts no more, but for what is waiting already, and lets go of idle connections.
+    /// Accepts no more than the clients that already wait, and lets go of idle connections.
     fn begin_drain(&mut self) -> io::Result<()> {
         if self.drain.is_some() {
             return Ok(());
@@ -92,7 +92,7 @@ impl Reactor {
             siblings,
             kept: Vec::new(),
         });
-        // The wake-up for a waiting connection may have come to this worker alone.
+        // The kernel may have woken this worker alone for a waiting connection.
         let waiting = self.acceptor.close(siblings)?;
         info!(
             "Worker draining: {} connections{}",
@@ -119,7 +119,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Lets go of a connection on which no request is under way, unless its client was active a moment ago.
+    /// Lets go of a connection without a current request, unless its client was active a moment ago.
     pub(super) fn rest_in_drain(&mut self, mut connection: Box<Connection>, has_siblings: bool) {
         let timeout = match connection.state() {
             ConnectionState::Body => return self.hold(connection, false),
@@ -130,12 +130,12 @@ impl Reactor {
             if self.shared.siblings.go_on() {
                 return self.pass_on(connection);
             }
-            // They have been told to end too.
+            // The siblings have been told to end too.
             self.shared.close();
         }
         let deadline = connection.lifecycle().deadline();
         if deadline.is_some_and(|at| at <= self.now + RECENTLY) {
-            // Its time has been cut already: it has been here before, and has not come far since.
+            // Its time was cut before, and it has made little progress since.
             return self.hold(connection, false);
         }
         let active = deadline.and_then(|at| at.checked_sub(timeout));
@@ -146,7 +146,7 @@ impl Reactor {
         connection.lifecycle_mut().end_at(until.max(self.now));
         self.hold(connection, false);
     }
-    /// Gives a connection between two requests to a sibling, or keeps it for a while when the queue is full.
+    /// Gives a connection between two requests to a sibling, or keeps it for a while if the queue is full.
     fn pass_on(&mut self, mut connection: Box<Connection>) {
         self.poller.unwatch(&mut connection);
         if handoff::pass(&self.handoff, &connection) {
@@ -165,7 +165,7 @@ impl Reactor {
         matches!(&self.drain, Some(drain) if !drain.kept.is_empty())
     }
 
-    /// Gives connections away that the queue had no room for, until it has none again.
+    /// Gives away connections that had to wait for room in the queue, until it is full again.
     pub(super) fn pass_on_kept(&mut self) {
         let Some(drain) = &mut self.drain else { return };
         let mut kept = std::mem::take(&mut drain.kept);

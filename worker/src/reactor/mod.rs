@@ -1,6 +1,6 @@
-//! The event loop of a worker: it owns every connection that no request thread works on, reads heads and
-//! bodies, sends what clients take slowly, and keeps the deadlines of clients. It never runs the
-//! application, and waits nowhere but in its poll.
+//! The event loop of a worker. It owns every connection that no request thread works on, reads heads and
+//! bodies, sends responses that clients take slowly, and keeps the deadlines of clients. It never runs the
+//! application, and waits only in its poll.
 //!
 //! ```text
 //!   admission --> receive --> ready queue --> (request thread) --> settle
@@ -9,7 +9,7 @@
 //!                    +-----------------------------------------------+
 //! ```
 //!
-//! It has no thread of its own: the thread that leads (see `threads`) turns it.
+//! It has no thread of its own: the leader turns it (see `threads`).
 
 mod admission;
 mod buffer_pool;
@@ -45,19 +45,19 @@ use poller::{FIRST_LISTENER, Poller, SIGNALS, WAKER};
 use table::ConnectionTable;
 use timers::Timers;
 
-/// While requests wait, the poll is looked at again after this: what has come meanwhile gets its place
-/// behind them, and before what comes later.
+/// While requests wait, the loop polls again after this time, so that new requests are queued in the order
+/// of their arrival.
 const LONGEST_ABSENCE: Duration = Duration::from_millis(1);
-/// An idle worker turns at least so often, for its heartbeat.
+/// An idle worker turns at least this often, for its heartbeat.
 const LONGEST_TURN: Duration = Duration::from_secs(1);
 /// The same while log lines wait for their receiver.
 const LOG_TURN: Duration = Duration::from_millis(100);
 /// The same while connections wait for room in the queue to the siblings.
 const QUEUE_TURN: Duration = Duration::from_millis(10);
-/// Connections that one turn between two requests accepts from one listener.
+/// The most connections that one turn between two requests accepts from one listener.
 const ACCEPTS: usize = 8;
-/// Handshakes that one turn goes on with. A signature takes up to a few milliseconds, and other clients
-/// shall not wait for a crowd that has just come.
+/// The most handshakes that one turn continues. A signature takes up to a few milliseconds, and other
+/// clients must not wait for many that have just arrived.
 const HANDSHAKES: usize = 4;
 
 pub(crate) struct Reactor {
@@ -76,19 +76,19 @@ pub(crate) struct Reactor {
     yielded: Vec<usize>,
     /// Tokens of connections whose bodies wait for the memory of others, the longest waiting first.
     crowded: VecDeque<usize>,
-    /// Handshakes that this turn may go on with.
+    /// Handshakes that this turn may still continue.
     handshakes_left: usize,
-    /// The thread that leads also runs requests.
+    /// The leader also runs requests.
     runs_requests: bool,
     date: DateCache,
     handoff: Handoff,
-    /// No client moves to a sibling before then.
+    /// No connection moves to a sibling before then.
     rebalance_after: Instant,
     signals: SignalPipe,
-    /// When signals are to be looked after without an interruption.
+    /// When to check for signals even without an interruption.
     signals_due: Instant,
     drain: Option<drain::Drain>,
-    /// To be left at once, whatever is under way.
+    /// The worker must end at once, without waiting for requests.
     quit: bool,
     /// Requests that were answered 504 while their threads are still in the application.
     timed_out: usize,
@@ -152,7 +152,7 @@ impl Reactor {
         self.now
     }
 
-    /// The thread that leads has looked at the clock.
+    /// The leader has read the clock.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.now = now;
     }
@@ -162,8 +162,8 @@ impl Reactor {
         self.timed_out += 1;
     }
 
-    /// Whether a signal may have come to the thread that leads, or the time is over after which one is
-    /// looked for anyway; the next one is then `pause` later.
+    /// Whether a signal may have come to the leader, or the time to check for one has come; the next check
+    /// is due after `pause`.
     pub(crate) fn take_signals_due(&mut self, pause: Duration) -> bool {
         let is_due = self.poller.take_interrupted() || self.now >= self.signals_due;
         if is_due {
@@ -172,20 +172,19 @@ impl Reactor {
         is_due
     }
 
-    /// Siblings that have nothing to do are woken first.
+    /// Lets the kernel wake idle siblings first.
     pub(crate) fn yield_to_siblings(&self) {
         if let Err(error) = self.acceptor.yield_to_siblings() {
             warn!("cannot watch a listener: {error}");
         }
     }
 
-    /// Waits for something to happen, for at most `timeout`, and deals with all of it. Requests that are
-    /// whole get into the ready queue. What siblings have given away is taken only when a thread is
-    /// `free` for it.
+    /// Waits for events, for at most `timeout`, and handles them. Whole requests go into the ready queue.
+    /// Takes connections that siblings have given away only when a thread is `free` for them.
     pub(crate) fn turn(&mut self, timeout: Duration, free: bool) -> io::Result<()> {
         self.runs_requests = free;
         self.open_listeners(free)?;
-        // Workers take turns; one that is busy may not come back for a while.
+        // Workers take turns, one connection each; a busy one may take long to return here.
         let most_accepts = if timeout.is_zero() { ACCEPTS } else { 1 };
         self.look_at_listeners()?;
         self.now = self.poller.wait(self.poll_timeout(timeout), self.now)?;
@@ -226,7 +225,7 @@ impl Reactor {
         Ok(())
     }
 
-    /// Whether events may have waited for a millisecond: other requests were run meanwhile.
+    /// Whether events may have waited for a millisecond, because other requests were run.
     pub(crate) fn is_due(&self) -> bool {
         self.now.saturating_duration_since(self.last_turn) >= LONGEST_ABSENCE
     }
@@ -251,7 +250,7 @@ impl Reactor {
         lefts.fold(most.min(longest), Duration::min)
     }
 
-    /// The poll has something to say of a connection, or its turn has come again.
+    /// The poll reports an event of a connection, or its turn has come again.
     fn wake(&mut self, token: usize, readable: bool, closed: bool) {
         if let Some(mut connection) = self.table.wake(token, readable, closed) {
             connection.begin_turn();
@@ -262,7 +261,7 @@ impl Reactor {
         }
     }
 
-    /// Takes back a connection that a request thread is done with.
+    /// Takes back a connection from a request thread.
     pub(crate) fn settle(&mut self, mut connection: Box<Connection>) {
         match connection.token() {
             Some(token) => self.table.catch_up(token, &mut connection),
@@ -276,7 +275,7 @@ impl Reactor {
         self.place(connection);
     }
 
-    /// Puts a connection where its state belongs.
+    /// Passes a connection to the step that its state asks for.
     fn place(&mut self, connection: Box<Connection>) {
         match connection.state() {
             ConnectionState::Preface(state) => self.go_on_with_preface(connection, state),
@@ -286,8 +285,7 @@ impl Reactor {
             ConnectionState::Ready(work) => self.await_thread(connection, work),
             ConnectionState::Sending(_) => self.await_room(connection),
             ConnectionState::Lingering(stage) => self.linger(connection, stage),
-            // The application's stream is let go of by a request thread, as the application runs nowhere
-            // else.
+            // A request thread closes the application's stream: the application's code runs nowhere else.
             ConnectionState::Closed if connection.writer().has_pieces() => {
                 self.await_thread(connection, ThreadWork::Abandon);
             }
@@ -295,13 +293,13 @@ impl Reactor {
         }
     }
 
-    /// A request thread is needed for a connection: the first that is free takes it.
+    /// A connection needs a request thread: the first free one takes it.
     fn await_thread(&mut self, mut connection: Box<Connection>, work: ThreadWork) {
         connection.lifecycle_mut().await_thread(work, self.now);
         self.shared.ready.push(connection);
     }
 
-    /// Keeps a connection until the poll or a timer names it.
+    /// Keeps a connection until the poll or a timer reports it.
     fn hold(&mut self, mut connection: Box<Connection>, for_writing: bool) {
         let Some(token) = connection.token() else {
             return self.close(connection);
@@ -312,7 +310,7 @@ impl Reactor {
             warn!("cannot watch a client: {error}");
             return self.close(connection);
         }
-        // An event may come for one that waits for its turn already: two turns would soon be many.
+        // An event may come for a connection that already waits for its turn: it must not get two.
         if connection.has_yielded() && !self.yielded.contains(&token) {
             self.yielded.push(token);
         }

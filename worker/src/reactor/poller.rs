@@ -1,4 +1,4 @@
-//! The poll: how long it waits, and which sockets it watches.
+//! Wraps the poll: decides how long it waits, and which sockets it watches.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -9,33 +9,33 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use crate::connection::Connection;
 
-/// Tokens that no connection has.
+/// Tokens that are never a connection's.
 pub(super) const WAKER: usize = usize::MAX - 1;
 pub(super) const SIGNALS: usize = usize::MAX - 2;
 pub(super) const FIRST_LISTENER: usize = usize::MAX / 2;
 
-/// Events that one turn deals with. As many requests wait then with their buffers, which had better be
-/// fewer than the cache has room for; the kernel reports the earliest first.
+/// Events per turn. This many requests may then wait with their buffers, and should fit into the processor's
+/// cache; the kernel reports the earliest first.
 const EVENTS: usize = 32;
-/// Events that are no further apart come thick and fast.
+/// Events at most this far apart count as dense.
 const BRISK: Duration = Duration::from_micros(50);
-/// How often to look for the next one then, before going to sleep.
+/// The most polls without waiting, before the thread sleeps, while events are dense.
 const LOOKS: usize = 48;
 
 #[derive(Debug)]
 pub(super) struct Poller {
     poll: Poll,
     events: Events,
-    /// The last event came within moments.
+    /// The last event came within `BRISK`.
     brisk: bool,
-    /// There is a processor for each worker.
+    /// There is a processor per worker.
     has_processor: bool,
     /// A signal may have come to the thread that waited.
     interrupted: bool,
 }
 
 impl Poller {
-    /// With the waker of the thread that waits.
+    /// Also returns the waker of the thread that waits.
     pub(super) fn new(workers: usize, signals: BorrowedFd<'_>) -> io::Result<(Self, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), Token(WAKER))?;
@@ -56,10 +56,9 @@ impl Poller {
         &self.poll
     }
 
-    /// Waits for events, and returns the time; `before` is when the last turn ended. Under load the next
-    /// event is often so near that going to sleep, and being woken by the client's processor, costs both
-    /// sides more than looking again a few times. Not where workers share processors: others could use the
-    /// time.
+    /// Waits for events, and returns the time; `before` is the end of the last turn. Under load the next event is
+    /// often so near that sleeping, and being woken by the client's processor, costs both sides more than a few
+    /// more polls. If workers share processors the thread sleeps at once, so that others can use the time.
     pub(super) fn wait(&mut self, timeout: Duration, before: Instant) -> io::Result<Instant> {
         let looks = if self.brisk && self.has_processor && !timeout.is_zero() {
             LOOKS
@@ -74,7 +73,7 @@ impl Poller {
         }
         if looks == 0 || self.events.is_empty() {
             self.poll_once(timeout)?;
-            // A wait that a signal has cut short, or the whole of one: a signal may have come before it.
+            // Either a signal has cut the wait short, or it was a full wait and a signal may have come before it.
             self.interrupted = self.events.is_empty() && !timeout.is_zero();
         }
         let now = Instant::now();
@@ -89,7 +88,7 @@ impl Poller {
         }
     }
 
-    /// The events of the last wait, until they are put back.
+    /// The events of the last wait; the caller puts them back.
     pub(super) fn take_events(&mut self) -> Events {
         std::mem::replace(&mut self.events, Events::with_capacity(0))
     }
@@ -98,12 +97,12 @@ impl Poller {
         self.events = events;
     }
 
-    /// Whether a signal may have come to the thread that waited; says so once.
+    /// Whether a signal may have come to the thread that waited. True only once.
     pub(super) fn take_interrupted(&mut self) -> bool {
         std::mem::take(&mut self.interrupted)
     }
 
-    /// Watches a connection, and its room to write too where that is wanted. What is watched stays so.
+    /// Watches a connection for reading, and `for_writing` on request. Once watched for writing, it stays so.
     pub(super) fn watch(
         &self,
         connection: &mut Connection,
@@ -129,8 +128,8 @@ impl Poller {
         Ok(())
     }
 
-    /// Watches a connection no longer. Closing it would not do where another process has it: epoll
-    /// watches the open file, not the descriptor (epoll(7), question 6).
+    /// Stops watching a connection. Closing it is not enough if another process has it: epoll watches the open
+    /// file, not the descriptor (epoll(7), question 6).
     pub(super) fn unwatch(&self, connection: &mut Connection) {
         if connection.watched().is_some() {
             connection.set_watched(None);
@@ -140,8 +139,7 @@ impl Poller {
     }
 }
 
-/// Whether there is a processor for each of `workers`: looking into the poll again and again then costs
-/// no other process anything.
+/// Whether there is a processor per worker: then repeated polls take no time from other processes.
 fn has_processor(workers: usize) -> bool {
     std::thread::available_parallelism().is_ok_and(|count| workers <= count.get())
 }

@@ -1,5 +1,4 @@
-//! Connections whose clients are to send something: what comes before the first request, a request, or the next
-//! one.
+//! Connections whose clients are to send something: a preface or a request.
 
 use super::Reactor;
 use crate::connection::{Connection, ConnectionState, PrefaceState, Received, ThreadWork};
@@ -8,7 +7,7 @@ use crate::pace::Pace;
 use crate::preface::PrefaceOutcome;
 
 impl Reactor {
-    /// Goes on with what comes before the first request, which follows.
+    /// Continues a preface; the first request follows it.
     pub(super) fn go_on_with_preface(
         &mut self,
         mut connection: Box<Connection>,
@@ -42,8 +41,8 @@ impl Reactor {
         }
     }
 
-    /// Reads what there is of the next request. It is the `last` chance when the deadline has passed: what
-    /// the socket does not have is overdue.
+    /// Reads as much of the next request as there is. With `last` the deadline has passed: anything that is not
+    /// in the socket yet is late.
     pub(super) fn receive(&mut self, mut connection: Box<Connection>, last: bool) {
         let decoder = &mut connection.ready_buffers(|| self.buffers.take()).decoder;
         decoder.set_order(self.runs_requests, !self.crowded.is_empty());
@@ -92,8 +91,8 @@ impl Reactor {
         }
     }
 
-    /// Reads bodies that have waited for the memory of others, in the order in which they came, as far as
-    /// there is some: later ones would be read first again and again otherwise.
+    /// Reads bodies that have waited for the memory of others, in the order in which they came, until one has to
+    /// wait again. Otherwise later ones could always get the memory first.
     pub(super) fn read_crowded(&mut self) {
         let mut waiting = std::mem::take(&mut self.crowded);
         while let Some(token) = waiting.pop_front() {
@@ -105,7 +104,7 @@ impl Reactor {
         self.crowded.append(&mut waiting);
     }
 
-    /// Keeps a connection on which no request is under way.
+    /// Keeps a connection that has no current request.
     pub(super) fn rest(&mut self, connection: Box<Connection>) {
         match &self.drain {
             Some(drain) => self.rest_in_drain(connection, drain.has_siblings()),
@@ -113,7 +112,7 @@ impl Reactor {
         }
     }
 
-    /// The buffers of a connection are for others while it waits.
+    /// Returns the buffers of a connection to the pool while it waits.
     fn keep_buffers(&mut self, connection: &mut Connection) {
         if let Some(buffers) = connection.take_buffers() {
             self.buffers.keep(buffers);

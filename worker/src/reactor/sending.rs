@@ -1,4 +1,4 @@
-//! Connections whose clients have yet to take a response, and requests that are rejected.
+//! Connections whose clients have yet to take a response; also rejects requests.
 
 use log::{debug, error, info, warn};
 use oxicorn_common::request::Peer;
@@ -10,7 +10,7 @@ use crate::pace::Pace;
 use crate::response::Flushed;
 
 impl Reactor {
-    /// Sends more of a response that the client takes slowly; `after` follows when that is all of it.
+    /// Sends more of a response that the client takes slowly; `after` follows when all of it is sent.
     pub(super) fn send(&mut self, mut connection: Box<Connection>, after: AfterResponse) {
         match connection.flush(after) {
             Ok(Flushed::Done) => self
@@ -33,14 +33,14 @@ impl Reactor {
         self.hold(connection, true);
     }
 
-    /// A client that takes its response has been quiet: looks at what it has acknowledged. The poll
-    /// reports room in the socket only when a good part of its buffer is free, and that buffer may have
+    /// No event has come from a client that takes its response: looks at how much it has acknowledged. The poll
+    /// reports room in the socket only when a large part of its buffer is free, and that buffer may hold
     /// megabytes.
     pub(super) fn look_for_room(&mut self, mut connection: Box<Connection>, after: AfterResponse) {
         let pace = self.response_pace();
         connection.extend_for_acknowledged(self.now, pace);
         if connection.is_acknowledged() {
-            // It has all that it could have: what is missing is ours to send.
+            // The client has acknowledged all that was sent: the delay is ours.
             connection.await_room(self.now, pace);
             return self.send(connection, after);
         }
@@ -56,17 +56,17 @@ impl Reactor {
         self.place(connection);
     }
 
-    /// How fast a client has to take its response.
+    /// The minimum rate at which a client has to take its response.
     pub(super) fn response_pace(&self) -> Pace {
         Pace::of_response(&self.shared.settings)
     }
 
-    /// Rejects a malformed request, or one that is late, and closes.
+    /// Rejects a malformed or late request, and closes the connection.
     pub(super) fn refuse(&mut self, mut connection: Box<Connection>, error: &RequestError) {
         match (error, connection.peer()) {
-            // Typing http for https is an everyday mistake.
+            // People often type http instead of https.
             (RequestError::WithoutTls, peer) => debug!("Invalid request from {peer}: {error}"),
-            // Nothing is wrong with the request.
+            // The request is valid.
             (_, peer) if error.is_ours() => error!("Request from {peer}: {error}"),
             (_, Peer::Tcp(address)) => warn!("Invalid request from ip={}: {error}", address.ip()),
             (_, Peer::Unix) => warn!("Invalid request from a local client: {error}"),
@@ -74,7 +74,7 @@ impl Reactor {
         let started = self.now;
         let date = self.date.at(started);
         connection.begin_error(error.status(), error.advice(), started, date);
-        // A refusal is far shorter than what a turn allows.
+        // An error response is far shorter than what one turn may send.
         let _ = connection.flush(AfterResponse::Linger);
         if !matches!(connection.state(), ConnectionState::Sending(_)) {
             self.shared

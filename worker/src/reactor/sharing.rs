@@ -1,8 +1,8 @@
 //! Passes requests that no thread of this worker will run soon to sibling workers.
 //!
 //! Rebalancing is one case. The kernel decides which worker accepts a connection, and a client that opens several at
-//! once finds the worker that woke up first; kept-alive connections would stay so for ever. So where clients wait
-//! here for a thread while a sibling with fewer clients has an idle one, a client moves over.
+//! once reaches the worker that woke up first. Kept-alive connections would then stay unbalanced for ever. So if
+//! clients wait here for a thread while a sibling with fewer clients has an idle one, a client moves there.
 
 use std::time::Duration;
 
@@ -10,13 +10,12 @@ use super::Reactor;
 use crate::connection::Connection;
 use crate::handoff;
 
-/// Between two that move: the sibling has taken the first one by then, and the counts are true
-/// again.
+/// The time between two moves: by then the sibling has taken the first one, and the counts are right again.
 const PAUSE: Duration = Duration::from_millis(1);
 
 impl Reactor {
-    /// Gives the client that would wait longest to a sibling that has the time for it. Only where
-    /// that leaves neither with more than the other had.
+    /// Gives the client that would wait longest to a sibling with an idle thread, but only if the sibling then
+    /// has no more clients than this worker.
     pub(super) fn rebalance(&mut self) {
         let crowded =
             self.shared.ready.len() > 1 && self.now >= self.rebalance_after && self.drain.is_none();
@@ -33,12 +32,12 @@ impl Reactor {
         }
     }
 
-    /// Gives the requests that wait here for a thread to whichever worker has one first.
+    /// Gives the requests that wait here for a thread to the first worker that has one.
     pub(crate) fn share_requests(&mut self) {
         if self.shared.ready.is_empty() || !self.shared.siblings.any() {
             return;
         }
-        // One attempt shows that the queue is full: as many as wait here would be as many system calls per turn.
+        // One attempt shows that the queue is full: one per request would cost as many system calls per turn.
         let mut has_room = true;
         for connection in self.shared.ready.take_all(handoff::fits) {
             if has_room {
@@ -49,11 +48,11 @@ impl Reactor {
         }
     }
 
-    /// Gives away a request that is whole, or keeps it when the queue is full.
+    /// Gives away a whole request, or keeps it if the queue is full.
     fn pass_on_request(&mut self, mut connection: Box<Connection>) -> bool {
         let passed = handoff::pass_ready(&self.handoff, &connection);
         if passed {
-            // The poll would go on watching a socket that a sibling has.
+            // The poll would otherwise keep watching a socket that a sibling has.
             self.poller.unwatch(&mut connection);
             self.forget(connection);
         } else {

@@ -13,7 +13,7 @@ pub(super) struct ConnectionTable {
 #[derive(Debug)]
 enum TableEntry {
     Here(Box<Connection>),
-    /// With a request thread, or on its way there; what the poll has said of it meanwhile.
+    /// A request thread has it, or it waits for one; the flags collect events of the poll.
     Away {
         readable: bool,
         hung_up: bool,
@@ -30,29 +30,29 @@ impl ConnectionTable {
         self.entries.len()
     }
 
-    /// Gives a connection a place, but does not put it there yet.
+    /// Makes an entry for a connection, and leaves it empty for now.
     pub(super) fn add(&mut self, connection: &mut Connection) {
         connection.set_token(self.entries.insert(AWAY));
     }
 
-    /// Puts a connection into its place.
+    /// Puts a connection into its entry.
     pub(super) fn put(&mut self, token: usize, connection: Box<Connection>) {
         self.entries[token] = TableEntry::Here(connection);
     }
 
-    /// Takes a connection out of its place, which stays its own.
+    /// Takes a connection out of its entry, which remains reserved.
     pub(super) fn take(&mut self, token: usize) -> Option<Box<Connection>> {
         self.take_if(token, |_| true)
     }
 
-    /// As [`ConnectionTable::take`], where the connection is `fit`.
+    /// As [`ConnectionTable::take`], if the connection is `fit`.
     pub(super) fn take_if(
         &mut self,
         token: usize,
         fit: impl FnOnce(&mut Connection) -> bool,
     ) -> Option<Box<Connection>> {
         let entry = self.entries.get_mut(token)?;
-        // What waits for one that is away has to stay.
+        // Events collected for an absent connection must stay.
         let TableEntry::Here(connection) = entry else {
             return None;
         };
@@ -65,8 +65,8 @@ impl ConnectionTable {
         }
     }
 
-    /// Takes a connection of which the poll says something, or keeps that until it comes back. One that an
-    /// earlier event of the same batch has closed has no place any more.
+    /// Takes a connection for which the poll has an event, or keeps the event until it returns. A connection that
+    /// an earlier event of the same batch has closed has no entry any more.
     pub(super) fn wake(
         &mut self,
         token: usize,
@@ -83,7 +83,7 @@ impl ConnectionTable {
         Some(connection)
     }
 
-    /// Tells a connection that comes back what the poll has said of it.
+    /// Passes the collected events to a connection that returns.
     pub(super) fn catch_up(&mut self, token: usize, connection: &mut Connection) {
         if let Some(entry @ TableEntry::Away { .. }) = self.entries.get_mut(token)
             && let TableEntry::Away { readable, hung_up } = std::mem::replace(entry, AWAY)
@@ -92,12 +92,12 @@ impl ConnectionTable {
         }
     }
 
-    /// Frees the place; false where there is none.
+    /// Frees the entry; false if there is none.
     pub(super) fn remove(&mut self, token: usize) -> bool {
         self.entries.try_remove(token).is_some()
     }
 
-    /// The connections that are in their places.
+    /// The connections that are not with a request thread.
     pub(super) fn iter(&self) -> impl Iterator<Item = (usize, &Connection)> {
         self.entries
             .iter()

@@ -1,5 +1,5 @@
-//! Deadlines of connections, kept lazily: a deadline that moves later costs nothing until its old
-//! timer fires and is set again.
+//! Deadlines of connections, kept lazily: moving a deadline to a later time costs nothing until its old timer
+//! fires and is set again.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,12 +11,12 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Fires for `token` at that time.
+    /// Sets a timer for `token`.
     pub(crate) fn set(&mut self, at: Instant, token: usize) {
         self.heap.push(Reverse((at, token)));
     }
 
-    /// The token of a timer that is due. It may be stale: the connection knows which one is its own.
+    /// The token of a timer that is due. The timer may be stale: the connection knows which one is its own.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Instant, usize)> {
         match self.heap.peek() {
             Some(&Reverse((at, token))) if at <= now => {

@@ -1,5 +1,5 @@
-//! Waits for changes with inotify(7), in the directories of the watched files. So the files themselves are looked at
-//! only when something has happened there.
+//! Waits for changes with inotify(7) in the directories of the watched files. So the files themselves are read only
+//! when something has happened there.
 
 use std::collections::HashSet;
 use std::io;
@@ -14,7 +14,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 pub(super) struct Directories {
     inotify: Inotify,
     watched: HashSet<PathBuf>,
-    /// There is a directory that the kernel does not watch for us.
+    /// The kernel does not watch one of the directories for us.
     blind: bool,
 }
 
@@ -28,7 +28,7 @@ impl Directories {
         })
     }
 
-    /// Watches the directories of `files`, and of what they are links to.
+    /// Watches the directories of `files`, and those of the targets of links.
     pub(super) fn add(&mut self, files: &[PathBuf]) {
         for file in files {
             let target = file
@@ -51,7 +51,7 @@ impl Directories {
         let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
         let mut fds = [PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
         let happened = poll(&mut fds, timeout).unwrap_or(0) > 0;
-        // What it was does not matter, nor that some of it was lost.
+        // The kind of event does not matter, nor that some events were lost.
         while self.inotify.read_events().is_ok_and(|it| !it.is_empty()) {}
         happened || self.blind
     }

@@ -1,11 +1,11 @@
-//! Times and sizes of the watched files when they were last seen, to find those that have changed since.
+//! Times and sizes of the watched files as they were last seen, to find those that have changed since.
 
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Differs when the content does: an editor may replace a file, an archive may bring an old time with it.
+/// Shows that the content differs: an editor may replace a file, an archive may restore an old time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct FileTime {
     modified: (i64, i64),
@@ -20,13 +20,13 @@ pub(super) struct FileTimes(HashMap<PathBuf, Option<FileTime>>);
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CodeChange {
     pub(super) path: PathBuf,
-    /// When the last of all changed files was written, by the file system, in nanoseconds: the same
+    /// The time in nanoseconds at which the last of all changed files was written, by the file system: the same
     /// for all workers that see the same change, and never less for a later one.
     pub(super) stamp: u64,
 }
 
 impl FileTimes {
-    /// Takes files that were not known as they are now.
+    /// Adds the files that were not known yet, in their present state.
     pub(super) fn add(&mut self, paths: Vec<PathBuf>) {
         for path in paths {
             self.0
@@ -35,8 +35,8 @@ impl FileTimes {
         }
     }
 
-    /// Whether a file is not what it was: the one that was written last. A file that has gone is
-    /// about to come back, or nobody can load it any more.
+    /// The file that was written last, if any file has changed. Missing files do not count: they are about to
+    /// come back, or nobody can load them any more.
     pub(super) fn changed(&mut self) -> Option<CodeChange> {
         let mut latest: Option<CodeChange> = None;
         for (path, known) in &mut self.0 {
@@ -57,7 +57,7 @@ impl FileTimes {
     }
 }
 
-/// The stamp, and when the file was last written in any way (inode(7), `st_ctim`).
+/// The file's state, and the time of its last change of any kind (inode(7), `st_ctim`).
 fn look(path: &Path) -> Option<(FileTime, u64)> {
     let it = fs::metadata(path).ok().filter(|it| it.is_file())?;
     let stamp = FileTime {

@@ -1,6 +1,6 @@
-//! The application that takes the place of one that does not load: it answers every request with the reason.
+//! Replaces an application that does not load: answers every request with the reason.
 //!
-//! Only with `reload`, and only at the very start, when no older worker could go on serving.
+//! Used only with `reload`, and only at the first start, when no older worker could continue to serve.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use oxicorn_common::{App, Request, Response, ResponseSink};
 #[derive(Debug)]
 pub(crate) struct LoadErrorApp {
     reason: String,
-    /// Where it may be mended: the files that a Python traceback names.
+    /// The files where the error may be fixed: those that a Python traceback names.
     pub(crate) files: Vec<PathBuf>,
 }
 

@@ -6,8 +6,8 @@
 //!                         inotify, or a second -'
 //! ```
 //!
-//! This is a thread of each worker. It decides nothing: the master loads the change as the next generation. If that
-//! fails, this worker goes on serving, and reports the next change too.
+//! This is a thread in each worker. It decides nothing: the master loads the change as the next generation. If that
+//! fails, this worker continues to serve, and reports the next change too.
 
 mod directories;
 mod file_times;
@@ -29,15 +29,15 @@ use directories::Directories;
 use file_times::{CodeChange, FileTimes};
 use watch_list::WatchList;
 
-/// How often files are looked at, or, with inotify, new ones are looked for.
+/// The interval between two looks at the files; with inotify, between two searches for new ones.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// A program that writes one file may be about to write the next.
+/// A program that has written one file may be about to write the next.
 const QUIET: Duration = Duration::from_millis(50);
-/// Rounds of [`QUIET`] before a change is reported, however busy the writer is.
+/// The most rounds of [`QUIET`] before a change is reported, even if the writer is not done.
 const MOST_ROUNDS: u32 = 20;
 
-/// Begins to watch, from the state of the files as they are now. What is in `also` is watched
-/// besides the files of the application.
+/// Starts to watch, from the present state of the files. Watches the files in `also` in addition to those of
+/// the application.
 pub(crate) fn start(
     application: Arc<dyn Application>,
     also: Vec<std::path::PathBuf>,
@@ -88,7 +88,7 @@ impl Watcher {
                     true
                 }
             };
-            // A file that is new to us is taken as it is.
+            // A new file counts as unchanged in its present state.
             self.refresh();
             if events && let Some(change) = self.settled_change() {
                 info!("Worker reloading: {} modified", change.path.display());
@@ -103,7 +103,7 @@ impl Watcher {
         }
     }
 
-    /// Learns of files that the application has come by.
+    /// Adds files that the application has loaded since.
     fn refresh(&mut self) {
         let paths = self.watch_list.paths();
         if let Some(directories) = &mut self.directories {
@@ -112,7 +112,7 @@ impl Watcher {
         self.file_times.add(paths);
     }
 
-    /// What has changed, once the writer is done.
+    /// The change, once the writer is done.
     fn settled_change(&mut self) -> Option<CodeChange> {
         let mut change = self.file_times.changed()?;
         for _ in 0..MOST_ROUNDS {

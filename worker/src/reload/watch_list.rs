@@ -13,7 +13,7 @@ pub(super) struct WatchList {
     application: Arc<dyn Application>,
     also: Vec<PathBuf>,
     extra: Vec<String>,
-    /// What is below it is being worked on.
+    /// The directory in which the sources are edited.
     project: Option<PathBuf>,
 }
 
@@ -31,7 +31,7 @@ impl WatchList {
         }
     }
 
-    /// All of them, now.
+    /// All files to watch now.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let mut paths: BTreeSet<PathBuf> = self.application.source_files().into_iter().collect();
         paths.extend(self.also.iter().cloned());
@@ -47,8 +47,8 @@ impl WatchList {
         paths.into_iter().collect()
     }
 
-    /// Other sources in the project's directories: the next generation may need one, and fail over
-    /// it, before anybody here has loaded it.
+    /// Other sources in the project's directories: the next generation may need one, and fail because of it,
+    /// before any worker here has loaded it.
     fn siblings(&self, paths: &BTreeSet<PathBuf>) -> Vec<PathBuf> {
         let Some(project) = &self.project else {
             return Vec::new();
@@ -69,7 +69,7 @@ impl WatchList {
     }
 }
 
-/// In a virtual environment, which may be inside the project.
+/// Whether it is in a virtual environment, which may be inside the project.
 fn is_installed(path: &Path) -> bool {
     path.iter()
         .any(|it| it == "site-packages" || it == "dist-packages")
@@ -79,8 +79,7 @@ fn is_pattern(name: &str) -> bool {
     name.contains(['*', '?', '['])
 }
 
-/// As Python's glob: `**` is any number of directories, and a dot at the beginning of a name is to
-/// be spelled out.
+/// As Python's glob: `**` is any number of directories, and a leading dot of a name must be written out.
 fn matches(pattern: &str) -> Vec<PathBuf> {
     let options = glob::MatchOptions {
         case_sensitive: true,

@@ -24,7 +24,7 @@ fn shared(app: impl App) -> WorkerShared {
     WorkerShared::new(Box::new(app), settings, board, 0, Arc::new(sender)).expect("a format")
 }
 
-/// What the client gets for `requests` when it reads only while the server cannot write.
+/// The client's bytes for `requests` if it reads only while the server cannot write.
 fn converse(app: impl App, requests: &[u8]) -> Vec<u8> {
     let shared = shared(app);
     let rules = Rules::from(&*shared.settings);
@@ -79,7 +79,7 @@ fn a_long_body_reaches_a_slow_reader_whole_time_and_again() {
     let got = converse(app, &[GET, GET, LAST].concat());
     let heads = got.windows(9).filter(|it| it == b"HTTP/1.1 ").count();
     let octets = got.iter().filter(|&&byte| byte == b'x').count();
-    // One more in each `Server: oxicorn`.
+    // One more byte in each `Server: oxicorn`.
     assert_eq!((heads, octets), (3, 3 * (LONG + 1)));
 }
 

@@ -8,12 +8,12 @@ use oxicorn_common::request::Scheme;
 
 use super::sent_head::SentHead;
 
-/// What the access log says of a response when the client has all of it.
+/// The data that the access log shows when a response is over.
 #[derive(Debug)]
 pub(crate) struct AccessRecord {
     pub(crate) started: Instant,
     pub(crate) scheme: Scheme,
-    /// What the application says of its environment.
+    /// Variables that the application adds to its environment.
     pub(crate) variables: Vec<(String, String)>,
     pub(crate) status: u16,
     pub(crate) fields: Fields,

@@ -1,5 +1,5 @@
-//! What an application sends before it has returned: early hints, and a response that it writes instead of
-//! returning it (`write` of PEP 3333).
+//! Sends output before the application has returned: early hints, and a response that it writes instead of returning
+//! it (`write` of PEP 3333).
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -18,15 +18,15 @@ use crate::pace::{AckProgress, Pace};
 use crate::transport::Transport;
 use crate::worker_shared::WorkerShared;
 
-/// Bytes that wait for a client until the application waits too.
+/// The most bytes that wait for a client before the application has to wait too.
 const MOST_WAITING: usize = 256 * 1024;
-/// Long writes are taken in parts, so that a client's slowness is felt within one.
+/// Long writes are sent in parts of this size, so that a slow client is noticed within one.
 const PART: usize = 64 * 1024;
 
-/// Why a response that the application writes has come to an end.
+/// Logged when a client takes a written response too slowly.
 const TOO_SLOW: &str = "it takes its response too slowly (write_timeout, write_min_rate)";
 
-/// What one request sends around its return value.
+/// The output of one request before and after its return value.
 pub(crate) struct EarlyWriter<'a> {
     shared: &'a WorkerShared,
     in_flight: &'a InFlight,
@@ -37,15 +37,15 @@ pub(crate) struct EarlyWriter<'a> {
     started: Instant,
     sent_head: Option<SentHead>,
     acknowledged: AckProgress,
-    /// Of the client's time, after a wait for it. That runs out over all of them: each may end with
-    /// the little room that a slow client has made.
+    /// The client's remaining time after a wait for it. All waits share it: otherwise a slow client could make a
+    /// little room within each of them, and go on for ever.
     left: Option<Duration>,
-    /// The client is gone, or its request's time is over.
+    /// The client is gone, or the time of its request is over.
     lost: bool,
 }
 
 impl<'a> EarlyWriter<'a> {
-    /// For a request that has `started`; `asked` is what it says of its response.
+    /// For a request that has `started`; `asked` holds its properties that decide the framing of the response.
     pub(crate) fn new(
         shared: &'a WorkerShared,
         in_flight: &'a InFlight,
@@ -69,7 +69,7 @@ impl<'a> EarlyWriter<'a> {
         }
     }
 
-    /// Whether nothing more can reach the client.
+    /// Whether no more output can reach the client.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost
     }
@@ -78,7 +78,7 @@ impl<'a> EarlyWriter<'a> {
         self.sent_head.is_some()
     }
 
-    /// Begins the response that the application has returned, where none has begun. One that must not be
+    /// Begins the response that the application has returned, unless one has begun. A response that must not be
     /// sent becomes a 500.
     pub(crate) fn finish(mut self, response: &mut Response, request: &Request) -> SentHead {
         if let Some(sent) = self.sent_head.take() {
@@ -95,7 +95,7 @@ impl<'a> EarlyWriter<'a> {
     }
 
     fn begin(&mut self, response: &Response) -> Result<SentHead, ResponseError> {
-        // Not before: the server may have begun to stop while the application ran.
+        // Checked only now: the server may have begun to stop while the application ran.
         let keep_alive = self.asked.keep_alive && self.shared.keeps_alive(self.transport.is_tls());
         let context = ResponseContext {
             keep_alive,
@@ -106,7 +106,7 @@ impl<'a> EarlyWriter<'a> {
     }
 
     pub(crate) fn send(&mut self, early: EarlyOutput<'_>) -> io::Result<()> {
-        // The client is the worker's, not that of a process which the application has forked.
+        // The client belongs to the worker, not to a process that the application has forked.
         if self.lost || forks::is_child() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -159,7 +159,7 @@ impl<'a> EarlyWriter<'a> {
         Ok(())
     }
 
-    /// Sends until no more than `most` bytes wait.
+    /// Sends until at most `most` bytes wait.
     fn flush(&mut self, most: usize) -> io::Result<()> {
         if self.flush_once(most)? {
             return Ok(());
@@ -168,13 +168,13 @@ impl<'a> EarlyWriter<'a> {
         in_flight.while_waiting(|| self.wait_for_client(most))
     }
 
-    /// Sends what the socket takes; whether no more than `most` bytes wait then.
+    /// Sends as much as the socket takes; true if at most `most` bytes wait then.
     fn flush_once(&mut self, most: usize) -> io::Result<bool> {
         let flushed = self.writer.flush(self.transport)?;
         Ok(flushed == Flushed::Done || self.writer.waiting() <= most)
     }
 
-    /// As [`EarlyWriter::flush`], for a client that has to take something first.
+    /// As [`EarlyWriter::flush`], but first the client has to take something.
     fn wait_for_client(&mut self, most: usize) -> io::Result<()> {
         let pace = Pace::of_response(&self.shared.settings);
         let now = Instant::now();
@@ -202,7 +202,7 @@ impl<'a> EarlyWriter<'a> {
         }
     }
 
-    /// Gives the client more time for what it has taken since the last look.
+    /// Gives the client more time for the octets that it has acknowledged since the last look.
     fn look_at_acknowledged(
         &mut self,
         deadline: Option<Instant>,
@@ -211,14 +211,14 @@ impl<'a> EarlyWriter<'a> {
     ) -> Option<Instant> {
         let more = self.acknowledged.look(self.transport, self.writer.total());
         match self.transport.socket().unacknowledged() {
-            // It has all that it could have.
+            // The client has acknowledged all that was sent.
             0 => pace.begin(now),
             _ => pace.extend(deadline, more, now),
         }
     }
 }
 
-/// The application's mistake, not the client's absence.
+/// An error of the application, as opposed to a lost client.
 fn refused<E>(reason: E) -> io::Error
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -3,8 +3,8 @@
 //! ```text
 //!   sent_head      begins a response: the one place where a head is written
 //!   writer         head, body and pieces that the client has yet to take
-//!   early_writer   what leaves before the application has returned
-//!   access_record  what the access log says of it
+//!   early_writer   output before the application has returned
+//!   access_record  the data that the access log shows of a response
 //! ```
 
 mod access_record;

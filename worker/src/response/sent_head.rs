@@ -1,5 +1,5 @@
-//! Begins responses, whether the application has made them or the server: the one place where a head is
-//! written for a client.
+//! Begins responses, both the application's and the server's own: the one place where a head is written for a
+//! client.
 
 use http::StatusCode;
 use oxicorn_common::request::RequestHead;
@@ -8,20 +8,20 @@ use oxicorn_common::response::{Fields, Response, ResponseBody};
 use super::writer::ResponseWriter;
 use crate::http::encode::{BodyFraming, ResponseContext, ResponseError, encode_head};
 
-/// A response whose head is written.
+/// A response whose head has been written.
 #[derive(Debug)]
 pub(crate) struct SentHead {
     pub(crate) framing: BodyFraming,
     pub(crate) keep_alive: bool,
     pub(crate) status: StatusCode,
-    /// As the application gave them, for the log.
+    /// As the application set them, for the log.
     pub(crate) fields: Fields,
     /// Octets of the body so far.
     pub(crate) body_bytes: u64,
 }
 
 impl ResponseWriter {
-    /// Begins a response with its head; nothing is written of one that must not be sent.
+    /// Begins a response with its head. Writes nothing if the response must not be sent.
     pub(crate) fn begin(
         &mut self,
         response: &Response,
@@ -43,9 +43,9 @@ impl ResponseWriter {
         })
     }
 
-    /// Begins, and ends, a response of the server's own, after which the connection ends: the status with
-    /// its reason phrase, and `advice` for the person at the other end. `head` is that of the request, if
-    /// it has one: what answers HEAD has no content (RFC 9110 section 9.3.2).
+    /// Writes a whole response of the server's own, after which the connection ends: the status with its reason
+    /// phrase, and `advice` for the person who uses the client. `head` is that of the request, if it has one: a
+    /// response to HEAD has no content (RFC 9110 section 9.3.2).
     pub(crate) fn begin_error(
         &mut self,
         status: StatusCode,
@@ -59,7 +59,7 @@ impl ResponseWriter {
             .field("Content-Type", "text/plain")
             .body(ResponseBody::Bytes(text.into_bytes()));
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            // Another worker may have room by then (RFC 9110 section 10.2.3).
+            // By then another worker may have room (RFC 9110 section 10.2.3).
             response = response.field("Retry-After", "1");
         }
         let context = ResponseContext {
@@ -76,7 +76,7 @@ impl ResponseWriter {
 }
 
 impl SentHead {
-    /// With the fields that the application gave.
+    /// Sets the fields that the application gave.
     pub(crate) fn with_fields(self, fields: Fields) -> Self {
         Self { fields, ..self }
     }
@@ -86,7 +86,7 @@ impl SentHead {
         self.body_bytes += octets;
     }
 
-    /// Where not even an error can be written.
+    /// For the case that not even an error response can be written.
     pub(crate) fn empty(status: StatusCode) -> Self {
         Self {
             framing: BodyFraming::Bodiless,

@@ -8,27 +8,27 @@ use oxicorn_common::response::{FileRange, Piece, Pieces, ResponseBody};
 use crate::http::encode::{BodyFraming, LAST_CHUNK, put_chunk, sized};
 use crate::transport::Transport;
 
-/// Bodies up to this size are copied behind their head, to leave in one piece.
+/// Bodies up to this size are copied behind their head, so that both leave in one packet.
 const COPIED: usize = 8 * 1024;
 /// Buffers larger than this are not kept for the next response.
 const KEPT: usize = 64 * 1024;
 /// Bytes that one client may take before others have their turn.
 const BUDGET: usize = 1024 * 1024;
 
-/// How far a flush has come.
+/// The result of a flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flushed {
     /// Everything is sent.
     Done,
     /// The socket takes no more now.
     Blocked,
-    /// The socket takes more, but others shall have their turn.
+    /// The socket takes more, but it is the turn of others.
     Yielded,
-    /// All that was made is sent; a request thread is to make the next piece.
+    /// All pieces so far are sent; a request thread must make the next one.
     NeedsPiece,
 }
 
-/// What an application did not keep of what it declared.
+/// How a body differs from its declared length.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum LengthError {
     #[error("the body is {0} octets shorter than its Content-Length")]
@@ -37,14 +37,14 @@ pub(crate) enum LengthError {
     Long,
 }
 
-/// What has become of the demand for a piece.
+/// The result of asking for a piece.
 #[derive(Debug)]
 pub(crate) enum PieceMade {
-    /// So many octets of the body.
+    /// This many octets of the body.
     Piece(u64),
-    /// The body is whole.
+    /// The body is complete.
     End,
-    /// The body is whole, and the application had more.
+    /// The body is complete, and the application had more.
     TooMuch,
 }
 
@@ -56,18 +56,18 @@ pub(crate) struct ResponseWriter {
     body: ResponseBody,
     /// A part of a file; follows `bytes`.
     file: Option<FileRange>,
-    /// Of `bytes` and what follows them.
+    /// Octets of `bytes` and the parts that follow.
     sent: usize,
-    /// Octets that were sent of all responses so far.
+    /// Octets sent of all responses so far.
     total: u64,
     pieces: Option<Pieces>,
     chunked: bool,
     until_close: bool,
-    /// The pieces are of no interest.
+    /// The pieces are not sent: the response has no body.
     discards: bool,
-    /// A piece had more than there was room for.
+    /// A piece was longer than the declared length allowed.
     cut: bool,
-    /// Octets that are missing of a stream whose length is known.
+    /// Missing octets of a stream whose length is known.
     left: Option<u64>,
 }
 
@@ -83,7 +83,7 @@ impl std::fmt::Debug for ResponseWriter {
 }
 
 impl ResponseWriter {
-    /// Where a head goes.
+    /// The buffer that a head is written to.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
@@ -93,21 +93,21 @@ impl ResponseWriter {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Exchanges the buffer, where it is empty, with one that is warm in the cache.
+    /// Swaps an empty buffer for one that is still in the processor's cache.
     pub(crate) fn swap_buffer(&mut self, spare: &mut Vec<u8>) {
         if self.bytes.is_empty() {
             std::mem::swap(&mut self.bytes, spare);
         }
     }
 
-    /// A head is written: what follows is framing so, and has that `length` where it is known.
+    /// The head is written: the body has this framing, and this `length` if it is known.
     pub(super) fn begin_body(&mut self, framing: BodyFraming, length: Option<u64>) {
         self.chunked = framing == BodyFraming::Chunked;
         self.until_close = framing == BodyFraming::UntilClose;
         self.left = length.filter(|_| framing == BodyFraming::Sized);
     }
 
-    /// Adds the body to the head that it follows; returns the octets of it that are known.
+    /// Adds the body after its head; returns the octets that are already known.
     pub(crate) fn add_body(&mut self, body: ResponseBody, framing: BodyFraming) -> u64 {
         match (framing, body) {
             (BodyFraming::Bodiless, ResponseBody::Stream(stream)) => {
@@ -124,7 +124,7 @@ impl ResponseWriter {
         }
     }
 
-    /// As [`ResponseWriter::add_body`], for a response whose head and more has been sent already.
+    /// As [`ResponseWriter::add_body`], for a response of which the head and more has been sent already.
     pub(crate) fn add_rest(&mut self, body: ResponseBody, framing: BodyFraming) -> u64 {
         match body {
             ResponseBody::Stream(_) => self.add_body(body, framing),
@@ -136,20 +136,20 @@ impl ResponseWriter {
         }
     }
 
-    /// The body goes on with `first`, and then what `rest` makes.
+    /// The body continues with `first`, and then with the pieces of `rest`.
     fn add_pieces(&mut self, first: Option<Piece>, rest: Pieces) -> u64 {
         self.pieces = Some(rest);
         first.map_or(0, |piece| self.add(piece))
     }
 
-    /// A body that is not sent is let go of after the head, as others are.
+    /// A body that is not sent is closed after the head, as others are.
     fn discard(&mut self, pieces: Pieces) {
         self.pieces = Some(pieces);
         self.discards = true;
         (self.chunked, self.until_close, self.left) = (false, false, None);
     }
 
-    /// Whether the client takes the end of the connection for the end of the body.
+    /// Whether the body ends with the connection.
     pub(crate) fn ends_with_connection(&self) -> bool {
         self.until_close
     }
@@ -158,13 +158,13 @@ impl ResponseWriter {
         self.pieces.is_some()
     }
 
-    /// Lets go of the application's stream, wherever it is.
+    /// Closes the application's stream, wherever it is.
     pub(crate) fn abandon(&mut self) {
         (self.discards, self.cut) = (false, false);
         self.pieces = None;
     }
 
-    /// Runs the application for one more piece. An error is the end of the connection.
+    /// Asks the application for one more piece. An error ends the connection.
     pub(crate) fn make_piece(&mut self) -> io::Result<PieceMade> {
         self.reset();
         if std::mem::take(&mut self.discards) {
@@ -196,7 +196,7 @@ impl ResponseWriter {
         }
     }
 
-    /// The body is over: what frames its end follows.
+    /// The body is over: writes the end of its framing.
     fn finish(&mut self) -> io::Result<PieceMade> {
         if let Some(short) = self.left.take().filter(|&left| left > 0) {
             return Err(io::Error::other(LengthError::Short(short)));
@@ -207,7 +207,7 @@ impl ResponseWriter {
         Ok(PieceMade::End)
     }
 
-    /// Adds a piece, or as much of it as the declared length has room for; returns its octets.
+    /// Adds a piece, cut to the declared length; returns its octets.
     fn add(&mut self, piece: Piece) -> u64 {
         let octets = piece.length().min(self.left.unwrap_or(u64::MAX));
         self.cut = octets < piece.length();
@@ -242,9 +242,9 @@ impl ResponseWriter {
         }
     }
 
-    /// Adds to a stream what the application sends by itself; returns its octets.
+    /// Adds output to a stream that the application writes itself; returns its octets.
     pub(crate) fn push(&mut self, data: &[u8]) -> u64 {
-        // What is sent already need not be kept until all is.
+        // Bytes that were sent need not be kept until all are.
         if self.sent > COPIED {
             self.bytes.drain(..self.sent);
             self.sent = 0;
@@ -259,17 +259,17 @@ impl ResponseWriter {
         data.len() as u64
     }
 
-    /// How many bytes wait to be sent.
+    /// The number of bytes that wait to be sent.
     pub(crate) fn waiting(&self) -> usize {
         self.length() - self.sent
     }
 
-    /// Octets that were sent so far, of this response and those before it.
+    /// Octets sent so far, of this response and those before it.
     pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
-    /// Sends what the socket takes.
+    /// Sends as much as the socket takes.
     pub(crate) fn flush(&mut self, transport: &Transport) -> io::Result<Flushed> {
         let pause_at = self.sent.saturating_add(BUDGET);
         while self.sent < self.length() {
@@ -299,7 +299,7 @@ impl ResponseWriter {
         Ok(Flushed::Done)
     }
 
-    /// One system call's worth.
+    /// Makes one system call.
     fn send(&self, transport: &Transport) -> io::Result<usize> {
         let body = sized(&self.body);
         match (self.sent.checked_sub(self.bytes.len()), &self.file) {
@@ -316,7 +316,7 @@ impl ResponseWriter {
         }
     }
 
-    /// Forgets what was sent, and keeps the buffer.
+    /// Drops the bytes, and keeps the buffer.
     pub(crate) fn reset(&mut self) {
         self.bytes.clear();
         if self.bytes.capacity() > KEPT {
@@ -327,7 +327,7 @@ impl ResponseWriter {
         self.sent = 0;
     }
 
-    /// Octets that are made and not sent.
+    /// Octets that are ready and not sent.
     pub(crate) fn unsent(&self) -> u64 {
         self.length().saturating_sub(self.sent) as u64
     }
@@ -354,7 +354,7 @@ mod tests {
         let stream = listener.accept().expect("a connection").0;
         stream.set_nonblocking(true).expect("a socket");
         let stream = Transport::new(Socket::Tcp(mio::net::TcpStream::from_std(stream)));
-        // Nobody reads yet, and the kernel keeps more than one turn's worth, but not all of it.
+        // The client does not read yet, and the kernel buffers more than one turn sends, but not everything.
         let length = 64 * BUDGET;
         let mut writer = ResponseWriter::default();
         writer.add_body(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);

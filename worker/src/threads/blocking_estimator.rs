@@ -1,7 +1,7 @@
-//! Predicts, per kind of request, whether the application will block: from how long requests of that kind have taken
-//! lately, and how much of that they have waited.
+//! Predicts, per kind of request, whether the application will block: from the recent durations of such requests, and
+//! the share of waiting in them.
 //!
-//! Waiting and computing are told apart. While one thread waits for a database the processor is free, and a second
+//! Waiting and computing are distinguished. While one thread waits for a database the processor is free, and a second
 //! request can run. While one thread computes, a second one that computes only takes the processor from it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,24 +12,24 @@ use nix::sys::time::TimeVal;
 
 use crate::connection::Connection;
 
-/// Kinds of request that are told apart; those that share a place share an estimate.
+/// The number of kinds of request; kinds that share an entry share an estimate.
 const KINDS: usize = 64;
-/// From here on a wake-up costs less than the wait that it saves another request.
+/// Above this, a wake-up costs less than the wait that it saves another request.
 const BLOCKS_FROM_MICROS: u32 = 300;
-/// From here on it pays even where no other request waits yet: one may come meanwhile.
+/// Above this, it pays even if no other request waits yet: one may come meanwhile.
 const BLOCKS_LONG_FROM_MICROS: u32 = 800;
-/// The same for time in which the thread had no processor. It is less than a commit takes on a fast
-/// disk: one at a time they would stay as fast, and nothing would ever tell that they block.
+/// The same for time in which the thread had no processor. It is less than a commit takes on a fast disk:
+/// requests that commit would stay as fast one at a time, and would never be found to block.
 const WAITS_FROM_MICROS: u32 = 120;
-/// From here on it is looked at whether a request waits, which costs two system calls.
+/// Above this, the thread checks whether a request waits, which costs two system calls.
 const LOOK_FROM_MICROS: u32 = 80;
-/// After so many requests whose waits have an unknown cause, their kind is taken for one that does not wait.
+/// After this many requests whose waits have an unknown cause, their kind counts as one that does not wait.
 const MOST_UNKNOWN: u32 = 512;
 
-/// A sample counts for no more than this.
+/// The upper limit of a sample.
 const MOST_MICROS: u32 = 1_000;
-/// Nor for more than so many times the average before, and this: a thread that lost the processor once was
-/// slow once, and its kind of request does not block. A kind that does is known after some 15 requests.
+/// Another upper limit: this many times the average before, plus this. A thread that lost the processor once was
+/// slow once, which does not mean that its requests block. A kind that does block is known after some 15 requests.
 const MOST_TIMES: u32 = 8;
 const MOST_BEYOND_MICROS: u32 = 50;
 
@@ -41,11 +41,11 @@ pub(crate) struct BlockingEstimator([Estimate; KINDS]);
 struct Estimate {
     took: AtomicU32,
     waited: AtomicU32,
-    /// Requests since the last whose wait is known.
+    /// Requests since the last one whose wait is known.
     unknown: AtomicU32,
 }
 
-/// How long requests of one kind have taken lately, and how long they waited meanwhile, in microseconds.
+/// Recent durations of requests of one kind, and the waits within them, in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Forecast {
     took: u32,
@@ -57,24 +57,24 @@ pub(super) struct Forecast {
 pub(crate) struct Sample {
     slot: usize,
     started: Instant,
-    /// The thread's by then, where they are of interest.
+    /// The thread's usage at that time, if it matters.
     usage: Option<Usage>,
     alone: bool,
 }
 
-/// What a thread has had of the processor, and how often it has left it to wait for something.
+/// A thread's use of the processor, and how often it has left the processor to wait.
 #[derive(Debug, Clone, Copy)]
 struct Usage {
     computed: Duration,
     waits: i64,
 }
 
-/// What is known of one request.
+/// The measured wait of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Finding {
-    /// It has waited for so long, or not at all.
+    /// It has waited this long, or not at all.
     Waited(Duration),
-    /// It has waited, maybe for another request of this worker.
+    /// It has waited, perhaps for another request of this worker.
     Unknown,
     NotLooked,
 }
@@ -91,8 +91,8 @@ impl Default for BlockingEstimator {
 }
 
 impl BlockingEstimator {
-    /// The place of a request's kind: its method and its path up to the last slash, so that
-    /// `/users/1` and `/users/2` are of one kind.
+    /// The entry for a request's kind: its method, and its path up to the last slash, so that `/users/1` and
+    /// `/users/2` are of one kind.
     pub(crate) fn slot_for(&self, connection: &Connection) -> usize {
         let Some(head) = connection.head() else {
             return 0;
@@ -106,7 +106,7 @@ impl BlockingEstimator {
             .iter()
             .rposition(|&byte| byte == b'/')
             .map_or(path, |at| &path[..at]);
-        // FNV-1a: short keys, and nothing depends on a client not finding collisions.
+        // FNV-1a: keys are short, and a client gains nothing by collisions.
         let mix = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
         let hash = head
             .method()
@@ -117,7 +117,7 @@ impl BlockingEstimator {
         (hash ^ (hash >> 16)) as usize % KINDS
     }
 
-    /// What is expected of a request of this kind.
+    /// The prediction for a request of this kind.
     pub(super) fn forecast(&self, slot: usize) -> Forecast {
         let estimate = &self.0[slot];
         Forecast {
@@ -126,11 +126,11 @@ impl BlockingEstimator {
         }
     }
 
-    /// A request begins on this thread. Only one that is `alone` waits for nobody but itself: threads
-    /// that run Python wait for each other too, and more of them would wait longer.
+    /// A request begins on this thread. Only if it is `alone` does a wait mean that it blocks: threads that
+    /// run Python also wait for each other, and with more threads they would wait longer.
     pub(crate) fn begin(&self, slot: usize, started: Instant, alone: bool) -> Sample {
         let took = self.0[slot].took.load(Ordering::Relaxed);
-        // What takes longer blocks anyway.
+        // Longer requests count as blocking anyway.
         let in_doubt = (LOOK_FROM_MICROS..BLOCKS_LONG_FROM_MICROS).contains(&took);
         Sample {
             slot,
@@ -140,7 +140,7 @@ impl BlockingEstimator {
         }
     }
 
-    /// It has ended, on the same thread.
+    /// The request has ended, on the same thread.
     pub(crate) fn learn(&self, sample: &Sample, ended: Instant) {
         let took = ended.saturating_duration_since(sample.started);
         self.0[sample.slot].learn(took, sample.finding(took));
@@ -148,7 +148,7 @@ impl BlockingEstimator {
 }
 
 impl Forecast {
-    /// Whether somebody else should lead meanwhile.
+    /// Whether another thread should lead meanwhile.
     pub(super) fn blocks(self, others_wait: bool) -> bool {
         let from = match others_wait {
             true => BLOCKS_FROM_MICROS,
@@ -157,7 +157,7 @@ impl Forecast {
         self.took >= from || self.waited >= WAITS_FROM_MICROS
     }
 
-    /// Whether others should look for a thread elsewhere.
+    /// Whether waiting requests should look for a thread in another worker.
     pub(super) fn is_long(self) -> bool {
         self.took >= BLOCKS_LONG_FROM_MICROS
     }
@@ -174,7 +174,7 @@ impl Sample {
         else {
             return Finding::NotLooked;
         };
-        // A thread that lost the processor to another one has not left it.
+        // A thread that lost the processor to another one did not wait.
         if now.waits == before.waits {
             return Finding::Waited(Duration::ZERO);
         }
@@ -225,7 +225,7 @@ impl Estimate {
     }
 }
 
-/// Takes one more sample in, with a weight of an eighth.
+/// Includes one more sample, with a weight of one eighth.
 fn take_in(average: &AtomicU32, sample: Duration) {
     let micros = u32::try_from(sample.as_micros()).unwrap_or(u32::MAX);
     let before = average.load(Ordering::Relaxed);

@@ -1,14 +1,14 @@
-//! Starts the threads of a worker, all before it says `ready`, and ends the process.
+//! Starts the threads of a worker, all before it reports `ready`, and ends the process.
 //!
 //! ```text
 //!   threads = 1   main thread: request thread 0          a thread: the watchdog
 //!   threads > 1   main thread: waits for the end         a thread: the watchdog, and the request threads
 //! ```
 //!
-//! A host may have things that are bound to the thread that loaded the application, which is the main thread. With one
-//! request thread the application is called there too.
+//! A host may have objects that are bound to the thread that loaded the application, which is the main thread. With
+//! one request thread, the application is therefore called there too.
 //!
-//! The main thread ends the process, unless the application holds it: then the watchdog does.
+//! The main thread ends the process. If the application holds it, the watchdog does.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -27,10 +27,10 @@ use crate::sync::lock;
 use crate::thread_spawn::{self, ThreadError};
 use crate::worker_shared::WorkerShared;
 
-/// How often the watchdog looks whether the main thread, which is to end the process, has got stuck.
+/// The interval at which the watchdog checks whether the main thread, which should end the process, is stuck.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Ends the process with an exit code, on whichever thread.
+/// Ends the process with an exit code, on any thread.
 pub type ExitProcess = Box<dyn FnOnce(i32) + Send>;
 
 /// Why the threads of a worker could not be started.
@@ -42,8 +42,8 @@ pub(crate) enum LaunchError {
     EventFd(#[source] io::Error),
 }
 
-/// Starts the threads, calls `ready` when all of them are there, and serves until the worker's end. Returns the exit
-/// code, on the main thread; where that is stuck, the watchdog calls `end` instead.
+/// Starts the threads, calls `ready` when all of them run, and serves until the worker's end. Returns the exit code
+/// on the main thread; if that is stuck, the watchdog calls `end` instead.
 pub(crate) fn run(
     shared: Arc<WorkerShared>,
     reactor: Reactor,
@@ -99,8 +99,8 @@ fn eventfd() -> io::Result<EventFd> {
     Ok(EventFd::from_value_and_flags(0, flags)?)
 }
 
-/// Panics of the application end in its handler: one that comes as far as this is the server's, and the event loop
-/// cannot be trusted any more. The master replaces the process.
+/// Panics of the application are caught in its handler. A panic that arrives here is the server's own, and the event
+/// loop can no longer be trusted. The master replaces the process.
 fn guarded(life: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(life)).is_err() {
         std::process::abort();

@@ -6,12 +6,12 @@ use mio::Waker;
 use super::returned::Returned;
 use crate::connection::Connection;
 
-/// A connection that another thread is done with.
+/// A connection that another thread no longer needs.
 #[derive(Debug)]
 pub(super) enum ForLeader {
     /// Its request is served.
     Served(Box<Connection>),
-    /// It was taken over from a sibling, and has no request for a thread. Counted in `adoptions`.
+    /// It was taken over from a sibling, and needs no thread. Counted in `adoptions`.
     TakenOver(Box<Connection>),
 }
 
@@ -30,7 +30,7 @@ impl LeaderInbox {
         }
     }
 
-    /// Gives the leader a connection, for which it is woken unless that `may_wait` for the next event.
+    /// Passes a connection to the leader, and wakes it unless the connection `may_wait` for the next event.
     pub(super) fn give(&self, connection: ForLeader, may_wait: bool) {
         let is_quiet = |connection: &mut ForLeader| match connection {
             ForLeader::Served(connection) => may_wait && connection.is_quiet(),

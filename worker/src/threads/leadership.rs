@@ -10,18 +10,18 @@
 //!      `--------- promote ------------------------------------ watchdog: promote, or stand_in
 //! ```
 //!
-//! Two rules keep the worker served. A leader lets go before it promotes: a follower that finds somebody
-//! leading goes back to sleep. And a thread that goes to sleep announces it first and then
-//! looks once more, both in one atomic operation or under one lock: nothing can happen in between unseen.
+//! Two rules keep the worker served. First, a leader lets go before it promotes: a follower that finds another
+//! leader goes back to sleep. Second, a thread announces that it will sleep and then checks once more, both in
+//! one atomic operation or under one lock, so that it misses no change in between.
 //!
-//! Waking a leader that waits in the poll is left to the caller.
+//! The caller has to wake a leader that waits in the poll.
 
 use crate::sync::{
     AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, Thread,
     TryLockError, current, lock, park,
 };
 
-/// In `calls`: the watchdog sleeps until the next one.
+/// A bit in `calls`: the watchdog sleeps until the next call.
 const ASLEEP: u64 = 1;
 /// One call in `calls`.
 const CALL: u64 = 2;
@@ -30,25 +30,25 @@ const CALL: u64 = 2;
 pub(crate) struct Leadership<R> {
     /// The thread that has it locked leads.
     reactor: Mutex<R>,
-    /// Somebody has it. Not to be relied upon: for the watchdog, which then looks again.
+    /// Some thread has the reactor. Only a hint for the watchdog, which then checks again.
     led: AtomicBool,
     /// How many calls of the application have begun, in steps of `CALL`, and `ASLEEP`.
     calls: AtomicU64,
     bench: Mutex<Bench>,
     promoted: Condvar,
-    /// `bench.idle`, for a look without the lock.
+    /// `bench.idle`, to be read without the lock.
     idle: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Bench {
-    /// Followers that sleep, and those that have been woken and are on their way.
+    /// Followers that sleep, or have been woken and have not run yet.
     idle: usize,
     /// How many of them may wake up.
     promotions: usize,
     watchdog_leads: bool,
     watchdog: Option<Thread>,
-    /// The exit code of the process, once the threads are to end.
+    /// The exit code of the process, set when the threads are to end.
     dismissed: Option<i32>,
 }
 
@@ -56,7 +56,7 @@ struct Bench {
 pub(crate) type Lead<'a, R> = MutexGuard<'a, R>;
 
 impl<R> Leadership<R> {
-    /// All threads are followers, one of which is promoted as soon as it is there.
+    /// All threads are followers; one is promoted as soon as it is there.
     pub(crate) fn new(reactor: R) -> Self {
         Self {
             reactor: Mutex::new(reactor),
@@ -68,7 +68,7 @@ impl<R> Leadership<R> {
         }
     }
 
-    /// Promotes the first follower, who may not be there yet.
+    /// Promotes the first follower, which may not be there yet.
     pub(crate) fn open(&self) {
         lock(&self.bench).promotions = 1;
         self.promoted.notify_one();
@@ -80,18 +80,18 @@ impl<R> Leadership<R> {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        // Relaxed: leaders write it with the lock held, so that no older value comes after a newer one.
+        // Relaxed: leaders write it with the lock held, so that an older value never follows a newer one.
         self.led.store(true, Ordering::Relaxed);
         Some(lead)
     }
 
-    /// Nobody leads any more, or a follower does where one is to be `promoted`. `note_call` then makes the watchdog
-    /// see it.
+    /// Nobody leads any more, unless a follower is to be `promoted`. `note_call` then makes this visible to the
+    /// watchdog.
     pub(crate) fn let_go(&self, lead: Lead<'_, R>, promoted: bool) {
         // Relaxed: as above.
         self.led.store(false, Ordering::Relaxed);
         drop(lead);
-        // Not before: see the rules above.
+        // Only now: see the rules above.
         if promoted {
             self.promote();
         }
@@ -99,33 +99,33 @@ impl<R> Leadership<R> {
 
     /// A call of the application begins on this thread.
     pub(crate) fn note_call(&self) {
-        // Release: a watchdog that sees this call sees `led` as `let_go` has left it. One operation counts
-        // the call and asks for the watchdog's sleep: had it fallen asleep in between, nobody would wake it.
+        // Release: a watchdog that sees this call sees `led` as `let_go` has left it. One operation counts the call
+        // and reads whether the watchdog sleeps: if it fell asleep in between, no thread would wake it.
         if self.calls.fetch_add(CALL, Ordering::Release) & ASLEEP != 0 {
             self.wake_watchdog();
         }
     }
 
-    /// How many calls have begun.
+    /// The number of calls that have begun.
     pub(crate) fn calls(&self) -> u64 {
         // Acquire: pairs with `note_call`.
         self.calls.load(Ordering::Acquire) / CALL
     }
 
-    /// Whether somebody leads: right when read after `calls`, unless it has changed since then.
+    /// Whether a thread leads: correct if read after `calls`, unless it has changed since then.
     pub(crate) fn is_led(&self) -> bool {
-        // Relaxed: `calls` has brought the value.
+        // Relaxed: the read of `calls` has made the value visible.
         self.led.load(Ordering::Relaxed)
     }
 
-    /// How many followers sleep, as a hint.
+    /// The number of sleeping followers, as a hint.
     pub(crate) fn idle(&self) -> usize {
-        // Relaxed: who decides by it, and has to be right, is woken after the change (`follow`).
+        // Relaxed: a thread whose decision must be right is woken after the change (`follow`).
         self.idle.load(Ordering::Relaxed)
     }
 
-    /// Sleeps until this thread is promoted; false when it is to end. `wake` interrupts the poll of a
-    /// watchdog that leads: it has a follower now.
+    /// Sleeps until this thread is promoted; false if it is to end. `wake` interrupts the poll of a watchdog that
+    /// leads, because it has a follower now.
     pub(crate) fn follow(&self, wake: impl FnOnce()) -> bool {
         let mut bench = lock(&self.bench);
         bench.idle += 1;
@@ -145,12 +145,12 @@ impl<R> Leadership<R> {
         bench.dismissed.is_none()
     }
 
-    /// Wakes a follower to lead; false when there is none. One that was woken and has not come yet will do.
+    /// Wakes a follower to lead; false if there is none. One that was woken and has not run yet is enough.
     pub(crate) fn promote(&self) -> bool {
         let mut bench = lock(&self.bench);
         let (any, wake) = (bench.idle > 0, bench.idle > bench.promotions);
         bench.promotions += usize::from(wake);
-        // The follower wants it first of all.
+        // The follower needs the lock first.
         drop(bench);
         if wake {
             self.promoted.notify_one();
@@ -158,26 +158,26 @@ impl<R> Leadership<R> {
         any
     }
 
-    /// Ends all threads that come back from the application, and the watchdog. The first exit code counts.
+    /// Ends all threads that return from the application, and the watchdog. The first exit code counts.
     pub(crate) fn dismiss(&self, code: i32) {
         lock(&self.bench).dismissed.get_or_insert(code);
         self.promoted.notify_all();
         self.wake_watchdog();
     }
 
-    /// The exit code, once the threads are to end.
+    /// The exit code, set when the threads are to end.
     pub(crate) fn dismissed(&self) -> Option<i32> {
         lock(&self.bench).dismissed
     }
 
-    /// Called by the watchdog before anything else. A call that begins earlier is seen when it looks.
+    /// Called by the watchdog before anything else. It sees calls that begin earlier when it looks.
     pub(crate) fn register_watchdog(&self) {
         lock(&self.bench).watchdog = Some(current());
     }
 
-    /// Sleeps until a call begins after the first `seen` ones. Not while nobody leads: a call lasts.
+    /// Sleeps until a call begins after the first `seen` ones. Does not sleep while nobody leads: a call lasts then.
     pub(crate) fn sleep_until_call(&self, seen: u64) {
-        // One operation looks and falls asleep, see `note_call`. Relaxed: the next look is at `calls`.
+        // One operation checks and falls asleep, see `note_call`. Relaxed: `calls` is read next.
         let mut calls = self.calls.fetch_or(ASLEEP, Ordering::Relaxed);
         while calls / CALL == seen && self.is_led() && self.dismissed().is_none() {
             park();
@@ -187,10 +187,10 @@ impl<R> Leadership<R> {
         self.calls.fetch_and(!ASLEEP, Ordering::Relaxed);
     }
 
-    /// The watchdog leads, unless somebody does: `lead` gets the reactor and a function that says whether there
-    /// is still no follower. Then promotes one.
+    /// The watchdog leads, unless another thread does: `lead` gets the reactor and a function that tells whether
+    /// there is still no follower. Then promotes one.
     pub(crate) fn stand_in(&self, lead: impl FnOnce(&mut R, &dyn Fn() -> bool)) {
-        // Before the first look at `idle`: a follower that comes later wakes the poll.
+        // Before the first look at `idle`: a follower that comes later interrupts the poll.
         lock(&self.bench).watchdog_leads = true;
         if let Some(mut reactor) = self.try_lead() {
             lead(&mut reactor, &|| self.idle() == 0);
@@ -200,7 +200,7 @@ impl<R> Leadership<R> {
         self.promote();
     }
 
-    /// One that has not registered yet looks before it sleeps.
+    /// A follower that has not registered yet checks before it sleeps.
     fn wake_watchdog(&self) {
         let watchdog = lock(&self.bench).watchdog.clone();
         if let Some(watchdog) = watchdog {

@@ -13,7 +13,7 @@ use super::TURN;
 use crate::reactor::Reactor;
 use crate::worker_shared::WorkerShared;
 
-/// The life of a main thread that serves no requests, until `over` is readable.
+/// The loop of a main thread that serves no requests, until `over` is readable.
 pub(super) fn wait(shared: &WorkerShared, over: &EventFd) -> nix::Result<()> {
     let timeout = PollTimeout::try_from(TURN).unwrap_or(PollTimeout::ZERO);
     let mut fds = [PollFd::new(over.as_fd(), PollFlags::POLLIN)];
@@ -30,7 +30,7 @@ pub(super) fn wait(shared: &WorkerShared, over: &EventFd) -> nix::Result<()> {
     }
 }
 
-/// The same for a main thread that is the one request thread and leads, after a turn of the reactor.
+/// The same for a main thread that is the only request thread and leads, after a turn of the reactor.
 pub(super) fn attend_to_signals(shared: &WorkerShared, reactor: &mut Reactor) {
     if shared.settings.threads > 1 || !reactor.take_signals_due(TURN) {
         return;

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!   launch       starts the threads, and ends the process
-//!   pool         the life of a request thread: turns the reactor, runs requests
+//!   pool         the loop of a request thread: turns the reactor, runs requests
 //!   leadership   who leads: the hand-over of the reactor from thread to thread
 //!   watchdog     the thread that promotes a follower, or leads itself, while the leader is in the application
-//!   rules        when that is due: decisions of pool and watchdog, without threads
+//!   rules        decisions of pool and watchdog, without threads
 //!   timeouts     answers for threads that the application holds too long
 //! ```
 //!
-//! The leader turns the reactor. When a request is whole, it lets go of the reactor and runs the application itself,
-//! and leads again afterwards unless somebody else does. So a short request costs no hand-over and wakes nobody.
+//! The leader turns the reactor. When a request is whole, it lets go of the reactor and runs the application itself.
+//! It leads again afterwards unless another thread does. So a short request costs no hand-over and wakes no thread.
 //! Followers sleep until they are promoted.
 //!
 //! Requests are run in the order in which they became whole. Between two of them the leader looks for new events, at
@@ -34,5 +34,5 @@ use std::time::Duration;
 pub use launch::ExitProcess;
 pub(crate) use launch::{LaunchError, run};
 
-/// A turn of the reactor ends after this at the latest.
+/// The longest turn of the reactor.
 const TURN: Duration = Duration::from_secs(1);

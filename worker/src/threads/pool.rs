@@ -1,4 +1,4 @@
-//! The life of a request thread: follows, leads, and runs the application for requests that are whole.
+//! The loop of a request thread: follows, leads, and runs the application for whole requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,7 +28,7 @@ pub(super) struct ThreadPool {
     /// The thread on which the last call began, and the kind of its request.
     last_thread: AtomicUsize,
     last_kind: AtomicUsize,
-    /// Readable once the threads are to end, for a main thread that waits.
+    /// Becomes readable when the threads are to end, for a main thread that waits.
     pub(super) over: EventFd,
 }
 
@@ -51,7 +51,7 @@ impl ThreadPool {
         }
     }
 
-    /// The life of request thread `index`.
+    /// The loop of request thread `index`.
     pub(super) fn work(&self, index: usize) {
         let mut handler = RequestHandler::new(&self.shared, index);
         while self.leadership.follow(|| self.leader.wake()) {
@@ -61,7 +61,7 @@ impl ThreadPool {
         }
     }
 
-    /// Turns the reactor and runs what it brings, until somebody else leads and nothing waits.
+    /// Turns the reactor and runs its requests, until another thread leads and nothing waits.
     fn lead<'a>(&'a self, mut reactor: Lead<'a, Reactor>, handler: &mut RequestHandler<'_>) {
         reactor.set_now(Instant::now());
         loop {
@@ -92,7 +92,7 @@ impl ThreadPool {
         }
     }
 
-    /// Runs a request, and as long as others lead then, the next ones; leads again when nobody does.
+    /// Runs a request, and further ones while another thread leads; leads again when none does.
     fn run<'a>(
         &'a self,
         mut reactor: Lead<'a, Reactor>,
@@ -106,7 +106,7 @@ impl ThreadPool {
         if before == BeforeCall::ShareReady {
             reactor.share_requests();
         }
-        // One look at the clock between two requests is enough for both.
+        // One reading of the clock between two requests is enough for both.
         let mut started = reactor.now();
         self.leadership
             .let_go(reactor, before == BeforeCall::Promote);
@@ -133,7 +133,7 @@ impl ThreadPool {
         handler: &mut RequestHandler<'_>,
     ) -> Instant {
         let alone = self.leadership.idle() + 1 == self.shared.settings.threads;
-        // Relaxed: `note_call` publishes them. Of two calls that begin at once the watchdog may see either.
+        // Relaxed: `note_call` publishes them. If two calls begin at once, the watchdog may see either.
         self.last_thread.store(handler.index(), Ordering::Relaxed);
         self.last_kind.store(kind, Ordering::Relaxed);
         self.leadership.note_call();
@@ -154,7 +154,7 @@ impl ThreadPool {
         self.estimator.forecast(kind).is_long()
     }
 
-    /// One turn of the reactor, after which requests are run where a thread is `free`; false when it was the last.
+    /// One turn of the reactor; requests are run afterwards if a thread is `free`. False if it was the last turn.
     pub(super) fn turn(&self, reactor: &mut Reactor, timeout: Duration, free: bool) -> bool {
         let timeout = timeouts::check(&self.shared, reactor).min(timeout);
         let outcome = reactor.turn(timeout, free);
@@ -171,7 +171,7 @@ impl ThreadPool {
         outcome.is_ok()
     }
 
-    /// Takes the connections that other threads are done with.
+    /// Takes the connections that other threads no longer need.
     pub(super) fn take_back(&self, reactor: &mut Reactor) {
         for given in self.leader.take() {
             match given {
@@ -184,7 +184,7 @@ impl ThreadPool {
         }
     }
 
-    /// Whether the worker's life is over: then the threads end.
+    /// Whether the worker's life is over; then ends the threads.
     pub(super) fn is_over(&self, reactor: &mut Reactor) -> bool {
         let over = reactor.is_finished() || self.leadership.dismissed().is_some();
         if over {
@@ -197,7 +197,7 @@ impl ThreadPool {
     /// Ends all threads that are not stuck.
     pub(super) fn dismiss(&self, code: i32) {
         self.leadership.dismiss(code);
-        // Full it is readable all the more.
+        // A full counter is readable too.
         let _ = self.over.write(1);
     }
 

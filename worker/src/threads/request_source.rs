@@ -1,5 +1,5 @@
-//! Which request a thread runs next: the one that became whole first, be it in this worker's queue or in the one that
-//! all workers share.
+//! Chooses the request that a thread runs next: the one that became whole first, in this worker's queue or in the one
+//! that all workers share.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,14 +14,14 @@ use crate::handoff;
 use crate::preface::Preface;
 use crate::worker_shared::WorkerShared;
 
-/// How long nothing is taken over after that has failed, in milliseconds.
+/// After a failed attempt, nothing is taken over for this time, in milliseconds.
 const PAUSE: u64 = 1000;
 
 #[derive(Debug)]
 pub(super) struct RequestSource {
     handoff: Handoff,
     preface: Arc<Preface>,
-    /// In milliseconds of [`monotonic_millis`]: nothing is taken over before, as that has failed.
+    /// In milliseconds of [`monotonic_millis`]: nothing is taken over before, because an attempt has failed.
     takes_over_from: AtomicU64,
 }
 
@@ -34,7 +34,7 @@ impl RequestSource {
         }
     }
 
-    /// The request that has waited longest, here or on its way between workers.
+    /// The request that has waited longest, here or in the queue between workers.
     pub(super) fn next(
         &self,
         shared: &WorkerShared,
@@ -55,7 +55,7 @@ impl RequestSource {
         shared.ready.pop()
     }
 
-    /// Whether [`RequestSource::next`] may have one.
+    /// Whether [`RequestSource::next`] may return one.
     pub(super) fn may_have_any(&self, shared: &WorkerShared) -> bool {
         !shared.ready.is_empty() || (self.handoff.may_hold_any() && self.may_take_over(shared))
     }
@@ -67,7 +67,7 @@ impl RequestSource {
             && monotonic_millis() >= self.takes_over_from.load(Ordering::Relaxed)
     }
 
-    /// Takes a request that no thread of its worker had the time for.
+    /// Takes a request that no thread of its worker had time for.
     fn take_over(&self, shared: &WorkerShared, leader: &LeaderInbox) -> Option<Box<Connection>> {
         if !self.may_take_over(shared) || !shared.adoptions.begin() {
             return None;
@@ -90,7 +90,7 @@ impl RequestSource {
         if connection.lifecycle().keeps_place() && connection.receive_whole(&shared.rules) {
             return Some(connection);
         }
-        // It idles, or waits for the rest of a request: that is the reactor's business.
+        // It idles, or waits for the rest of a request: the reactor handles that.
         leader.give(ForLeader::TakenOver(connection), false);
         None
     }

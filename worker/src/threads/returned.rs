@@ -1,4 +1,4 @@
-//! What request threads give back to the leader: connections whose request is served while somebody else leads.
+//! Connections that request threads return to the leader after their requests, while another thread leads.
 //!
 //! The leader need not be woken for a client that has sent nothing yet: what it sends later wakes the leader, which
 //! takes back what is here after each turn of the reactor. If a turn ends between the thread's check of the socket
@@ -10,7 +10,7 @@ use crate::sync::{AtomicU64, Mutex, Ordering, lock};
 #[derive(Debug)]
 pub(crate) struct Returned<T> {
     items: Mutex<Vec<T>>,
-    /// Turns of the reactor that have ended.
+    /// Finished turns of the reactor.
     turns: AtomicU64,
 }
 
@@ -22,19 +22,19 @@ impl<T> Returned<T> {
         }
     }
 
-    /// Gives `item` back. True when the leader has to be woken for it: it is not `quiet`, or may not have been
+    /// Returns `item`. True if the leader has to be woken for it: it is not `quiet`, or may not have been quiet
     /// since.
     pub(crate) fn give(&self, mut item: T, is_quiet: impl FnOnce(&mut T) -> bool) -> bool {
         // Acquire: the look at the socket comes after it.
         let turns = self.turns.load(Ordering::Acquire);
         let quiet = is_quiet(&mut item);
         lock(&self.items).push(item);
-        // Relaxed: a leader that has looked here before the item came has ended its turn before, and the lock
-        // has brought that.
+        // Relaxed: if the leader looked here before the item came, it had ended its turn before, and the lock has
+        // made that visible.
         !quiet || self.turns.load(Ordering::Relaxed) != turns
     }
 
-    /// A turn has ended. To be called by the leader, before `take`.
+    /// A turn has ended. Must be called by the leader before `take`.
     pub(crate) fn end_turn(&self) {
         // Release: a thread that sees it sees the client's bytes too, which this turn was about.
         self.turns.fetch_add(1, Ordering::Release);

@@ -1,36 +1,36 @@
-//! When a thread is promoted, when the watchdog leads, and when it sleeps: decisions from counters and the clock,
-//! without a thread.
+//! Decides from counters and the clock when a thread is promoted, when the watchdog leads, and when it sleeps. It has
+//! no thread of its own.
 //!
-//! A leader that waits for something inside the application is relieved at the next tick. One that computes is given
-//! more time: on a busy machine it may only have lost the processor, and another thread that wants it too would make
-//! things worse.
+//! If the leader waits for something inside the application, another thread leads from the next tick on. If it
+//! computes, it gets more time: on a busy machine it may only have lost the processor, and another thread that needs
+//! it would make things worse.
 
 use std::time::{Duration, Instant};
 
 use super::blocking_estimator::Forecast;
 
-/// How often the watchdog looks while requests run and the application has blocked lately.
+/// The interval between the watchdog's looks while requests run and the application has blocked lately.
 const TICK: Duration = Duration::from_millis(1);
-/// The same when it has not: a wake-up costs as much as a request, and they would add up.
+/// The same if it has not blocked: a wake-up costs as much as a request, and the costs would add up.
 const CALM_TICK: Duration = Duration::from_millis(3);
-/// Ticks without a surprise after which the application counts as calm.
+/// After this many ticks without a change of leader the application counts as calm.
 const TICKS_UNTIL_CALM: u32 = 1000;
-/// Ticks without a request after which the watchdog sleeps until there is one.
+/// After this many ticks without a request the watchdog sleeps until the next one.
 const TICKS_UNTIL_DORMANT: u32 = 20;
-/// How long the leader may compute before it is relieved.
+/// How long the leader may compute before another thread leads.
 const COMPUTES: Duration = Duration::from_millis(15);
 
-/// What a leader does before it runs the application.
+/// The leader's action before it runs the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BeforeCall {
     Nothing,
-    /// The call will last: a follower leads meanwhile.
+    /// The call will take long: a follower leads meanwhile.
     Promote,
-    /// No thread here will come soon for the requests that wait: any worker may have them.
+    /// No thread here will soon be free for the waiting requests: any worker may take them.
     ShareReady,
 }
 
-/// `idle` followers sleep; `others_wait` where more requests are whole.
+/// `idle` followers sleep; `others_wait` if more requests are whole.
 pub(super) fn before_call(idle: usize, others_wait: bool, forecast: Forecast) -> BeforeCall {
     match idle {
         0 if others_wait && forecast.is_long() => BeforeCall::ShareReady,
@@ -40,24 +40,24 @@ pub(super) fn before_call(idle: usize, others_wait: bool, forecast: Forecast) ->
     }
 }
 
-/// What the watchdog sees at a tick.
+/// The state that the watchdog sees at a tick.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tick {
     pub(super) now: Instant,
-    /// Calls of the application that have begun.
+    /// Calls of the application so far.
     pub(super) calls: u64,
-    /// Somebody turns the reactor.
+    /// A thread turns the reactor.
     pub(super) led: bool,
     /// Followers that sleep.
     pub(super) idle: usize,
 }
 
-/// What the thread does that is inside the application since the last tick.
+/// The activity since the last tick of the thread that is inside the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caller {
     Waits,
     Computes {
-        /// For long, by experience, while a sibling has a thread for the requests that wait here.
+        /// The call takes long, by experience, while a sibling has a thread for the requests that wait here.
         elsewhere: bool,
     },
 }
@@ -68,22 +68,22 @@ pub(super) enum WatchdogAction {
     Wait,
     /// Until a call begins.
     Sleep,
-    /// Wake a follower to lead.
+    /// Wake a follower, which then leads.
     Promote,
-    /// Lead, as all request threads are inside the application.
+    /// Lead, because all request threads are inside the application.
     Lead,
 }
 
-/// The watchdog's memory.
+/// The watchdog's state between ticks.
 #[derive(Debug)]
 pub(super) struct WatchdogRules {
-    /// Calls that had begun at the last tick.
+    /// Calls so far at the last tick.
     calls: u64,
     /// Ticks in a row without a new call.
     quiet: u32,
-    /// Ticks since the last relief.
+    /// Ticks since the last change of leader.
     calm: u32,
-    /// Since when one call has kept everybody waiting.
+    /// The time since which one call has blocked the worker.
     stalled_since: Option<Instant>,
 }
 
@@ -97,7 +97,7 @@ impl WatchdogRules {
         }
     }
 
-    /// How long to wait for the next tick.
+    /// The time until the next tick.
     pub(super) fn pause(&self) -> Duration {
         match self.calm >= TICKS_UNTIL_CALM {
             true => CALM_TICK,
@@ -105,7 +105,7 @@ impl WatchdogRules {
         }
     }
 
-    /// What to do now. `look` costs system calls, and is used only where one call seems to last.
+    /// Decides what to do now. `look` costs system calls, and is used only if one call seems to last.
     pub(super) fn tick(&mut self, tick: Tick, look: impl FnOnce() -> Caller) -> WatchdogAction {
         self.calm = self.calm.saturating_add(1);
         let is_new = std::mem::replace(&mut self.calls, tick.calls) != tick.calls;

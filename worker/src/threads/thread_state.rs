@@ -2,13 +2,13 @@
 
 use std::fs;
 
-/// False while the thread runs or wants a processor. Where the kernel does not tell, it waits.
+/// False while the thread runs or waits for a processor. If the kernel does not report it, true.
 pub(crate) fn is_waiting(thread: libc::pid_t) -> bool {
     let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat"));
     stat.ok().and_then(|stat| state(&stat)) != Some('R')
 }
 
-/// The state follows the name, which is in parentheses and may have some itself.
+/// The state follows the name, which is in parentheses and may contain parentheses itself.
 fn state(stat: &str) -> Option<char> {
     let (_, rest) = stat.rsplit_once(") ")?;
     rest.chars().next()

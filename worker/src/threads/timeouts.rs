@@ -17,8 +17,8 @@ use crate::stack_trace;
 use crate::timed_call::CallTime;
 use crate::worker_shared::WorkerShared;
 
-/// Answers for threads whose application has been waited for longer than `timeout`, and returns how long
-/// until the next one will have been.
+/// Answers for threads whose application has exceeded `timeout`, and returns the time until the next one will
+/// exceed it.
 pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Duration {
     let limit = shared.settings.timeout;
     if limit.is_zero() {
@@ -27,7 +27,7 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
     let now = reactor.now();
     let mut next = TURN;
     for in_flight in &shared.in_flight {
-        // Somebody may be in a debugger.
+        // Someone may be debugging.
         if shared.settings.reload.enabled {
             warn_of_late(shared, in_flight, limit, now);
             continue;
@@ -74,20 +74,20 @@ fn warn_of_late(shared: &WorkerShared, in_flight: &InFlight, limit: Duration, no
     }
 }
 
-/// Ends the connection of a request that was given up, with 504 where the response has not begun.
+/// Ends the connection of a request that timed out, with 504 if the response has not begun.
 fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Instant) {
     let Some(transport) = call.transport else {
         return;
     };
     if answered {
-        // Where the end of the connection is the end of the body, the client is not to take this for it.
+        // If the body ends with the connection, only a reset shows the client that it is incomplete.
         transport.socket().reset();
     } else {
         let status = StatusCode::GATEWAY_TIMEOUT;
         let mut date = DateCache::new();
         let mut writer = ResponseWriter::default();
         let sent = writer.begin_error(status, "", Some(&call.head), date.at(now));
-        // A socket that takes no hundred bytes belongs to a client that reads nothing.
+        // If the socket has no room for a hundred bytes, the client reads nothing anyway.
         let _ = writer.flush(&transport);
         transport.finish();
         let started = call.started.unwrap_or(now);

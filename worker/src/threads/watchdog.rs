@@ -1,5 +1,5 @@
-//! The watchdog: a thread that sees to it that somebody leads while the leader is inside the application. `rules` says
-//! when; this file waits and acts.
+//! The watchdog: a thread that ensures that the worker has a leader while the leader is inside the application.
+//! `rules` decides when; this file waits and acts.
 
 use std::thread;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use super::rules::{Caller, Tick, WatchdogAction, WatchdogRules};
 use super::thread_state;
 use crate::reactor::Reactor;
 
-/// The life of the watchdog; returns the exit code of the process.
+/// The loop of the watchdog; returns the exit code of the process.
 pub(super) fn watch(pool: &ThreadPool) -> i32 {
     let leadership = &pool.leadership;
     leadership.register_watchdog();
@@ -38,7 +38,7 @@ pub(super) fn watch(pool: &ThreadPool) -> i32 {
     }
 }
 
-/// What the thread does on which the last call began.
+/// The activity of the thread on which the last call began.
 fn look_at_caller(pool: &ThreadPool) -> Caller {
     let in_flight = pool.shared.in_flight.get(pool.last_thread());
     let thread = in_flight.and_then(|it| it.thread());
@@ -50,8 +50,8 @@ fn look_at_caller(pool: &ThreadPool) -> Caller {
     }
 }
 
-/// Turns the reactor in place of the request threads, which are all inside the application: accepts, reads, sends,
-/// keeps deadlines. Requests that are whole wait for the first thread of any worker.
+/// Turns the reactor while all request threads are inside the application: accepts, reads, sends, keeps deadlines.
+/// Whole requests wait for the first free thread of any worker.
 fn lead(pool: &ThreadPool, reactor: &mut Reactor, needed: &dyn Fn() -> bool) {
     reactor.set_now(Instant::now());
     reactor.yield_to_siblings();

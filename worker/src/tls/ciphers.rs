@@ -1,5 +1,5 @@
-//! The setting `ciphers`: a list in OpenSSL's language (openssl-ciphers(1)), for the suites that rustls has. Those
-//! have forward secrecy and authenticated encryption; anything else that OpenSSL knows selects nothing.
+//! The setting `ciphers`: a list in OpenSSL's language (openssl-ciphers(1)), for the suites of rustls. All of those
+//! have forward secrecy and authenticated encryption; other names that OpenSSL knows select nothing.
 
 use log::warn;
 use rustls::SupportedCipherSuite;
@@ -46,12 +46,12 @@ static TLS13: [Suite; 3] = [
     ("TLS_AES_128_GCM_SHA256", suites::TLS13_AES_128_GCM_SHA256),
 ];
 
-/// Keywords that select all of ours.
+/// Keywords that select all suites of rustls.
 const EVERY: &[&str] = &[
     "ALL", "DEFAULT", "HIGH", "ECDHE", "EECDH", "kECDHE", "kEECDH", "TLSv1.2",
 ];
 
-/// Keywords that select none of ours.
+/// Keywords that select none of them.
 const NONE: &[&str] = &[
     "COMPLEMENTOFALL",
     "COMPLEMENTOFDEFAULT",
@@ -120,7 +120,7 @@ const NONE: &[&str] = &[
     "CBC",
 ];
 
-/// What the names of OpenSSL's other suites consist of.
+/// The parts of the names of OpenSSL's other suites.
 const PARTS: &[&str] = &[
     "ECDHE",
     "ECDH",
@@ -166,7 +166,7 @@ const PARTS: &[&str] = &[
     "MD5",
 ];
 
-/// The suites that `list` selects, those of TLS 1.3 first. All of these stay unless some are named.
+/// The suites that `list` selects, those of TLS 1.3 first. All of these stay unless the list names some.
 pub(super) fn select(list: &str) -> Result<Vec<SupportedCipherSuite>, TlsError> {
     let mut selection = Selection::default();
     for item in list.split([':', ',', ' ', ';']).filter(|it| !it.is_empty()) {
@@ -197,9 +197,9 @@ fn names() -> Vec<&'static str> {
 struct Selection {
     newer: Vec<&'static Suite>,
     chosen: Vec<&'static Suite>,
-    /// Never to be chosen again.
+    /// Suites that must not be selected again.
     barred: Vec<&'static str>,
-    /// Suites that OpenSSL has and rustls has not.
+    /// Suites that OpenSSL has and rustls does not.
     absent: Vec<String>,
 }
 
@@ -208,7 +208,7 @@ impl Selection {
         if let Some(command) = item.strip_prefix('@') {
             match command {
                 "STRENGTH" => self.chosen.sort_by_key(|(name, _)| name.contains("AES128")),
-                // Weaker keys than the second level admits are refused by rustls anyway.
+                // Rustls rejects weaker keys than the second level admits anyway.
                 _ if command.starts_with("SECLEVEL=") => {}
                 _ => return Err(TlsError::UnknownCipher(item.to_owned())),
             }

@@ -1,4 +1,4 @@
-//! Why TLS cannot be offered: which setting, which file, and what to do.
+//! Why TLS is not possible: names the setting, the file, and a remedy.
 
 use std::io;
 use std::path::PathBuf;
@@ -75,7 +75,7 @@ pub enum TlsError {
     Rustls(#[source] rustls::Error),
 }
 
-/// A flaw of a PEM file.
+/// An error in a PEM file.
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?}")]
 pub struct PemError(pub pem::Error);

@@ -9,7 +9,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use super::TlsError;
 use super::error::PemError;
 
-/// The certificates of `path`, in their order: the server's own first, in a chain.
+/// The certificates of `path`, in their order: the server's own first, then its chain.
 pub(super) fn certificates(
     setting: &'static str,
     path: &Path,
@@ -38,7 +38,7 @@ pub(super) fn key(setting: &'static str, path: &Path) -> Result<PrivateKeyDer<'s
     let text = read(setting, path)?;
     let path = path.to_owned();
     let has = |mark: &[u8]| text.windows(mark.len()).any(|it| it == mark);
-    // The two ways in which OpenSSL marks a key that has a passphrase.
+    // The two marks of OpenSSL for a key with a passphrase.
     if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
         return Err(TlsError::Encrypted { setting, path });
     }
@@ -56,7 +56,7 @@ pub(super) fn key(setting: &'static str, path: &Path) -> Result<PrivateKeyDer<'s
     })
 }
 
-/// The certificates of `path`, as roots of trust.
+/// The certificates of `path`, as trusted roots.
 pub(super) fn roots(setting: &'static str, path: &Path) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(setting, path)? {

@@ -1,4 +1,4 @@
-//! TLS 1.2 and 1.3 by rustls: what the master reads from files, and the sessions of a worker.
+//! TLS 1.2 and 1.3 by rustls: the files that the master reads, and the sessions of a worker.
 //!
 //! ```text
 //!   master   identity   certificate and key, read with the master's rights at start and on SIGHUP
@@ -6,8 +6,8 @@
 //!   worker   session    a connection's keys and buffers
 //! ```
 //!
-//! No thread waits in here: bytes that are there are read, decrypted, encrypted, and written as far as the socket
-//! takes them. The event loop makes the handshakes.
+//! No thread waits in here: available bytes are read, decrypted, encrypted, and written as far as the socket takes
+//! them. The event loop makes the handshakes.
 
 mod ciphers;
 mod error;
@@ -27,13 +27,13 @@ pub(crate) use session::{Handshake, TlsSession};
 
 const LONGEST_TICKET: usize = 16 * 1024;
 
-/// All that a worker must know to speak TLS. Made by the master: children need not be able to read
+/// All that a worker needs to speak TLS. The master makes it, because children may not be allowed to read
 /// the files.
 #[derive(Debug, Clone)]
 pub struct TlsConfig(Arc<ServerConfig>);
 
 impl TlsConfig {
-    /// Reads the files that `settings` name; `None` where they ask for no TLS.
+    /// Reads the files that `settings` name; `None` if they do not ask for TLS.
     pub fn load(settings: &Settings) -> Result<Option<Self>, TlsError> {
         let tls = &settings.tls;
         let Some(certfile) = &tls.certfile else {
@@ -77,7 +77,7 @@ impl TlsConfig {
                     keyfile: keyfile.unwrap_or(certfile).clone(),
                     source,
                 })?;
-        // With a list of our own, ours is the order that counts, as in Python's ssl.
+        // If the settings have a list, its order counts, as in Python's ssl.
         config.ignore_client_order = tls.ciphers.is_some();
         config.ticketer = ticketer()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -89,13 +89,13 @@ impl TlsConfig {
     }
 }
 
-/// Seals sessions into tickets with keys that all workers inherit: clients resume with whichever
-/// worker they meet, where a cache would know only the sessions of its own. After six hours each
-/// worker makes new keys, and a client that comes to another one makes a handshake in full.
+/// Seals sessions into tickets with keys that all workers inherit, so that clients can resume with any
+/// worker; a cache would know only its own worker's sessions. After six hours each worker makes new keys,
+/// and a client that comes to another one makes a full handshake.
 fn ticketer() -> Result<Arc<dyn ProducesTickets>, TlsError> {
     let ticketer = ring::Ticketer::new().map_err(TlsError::Rustls)?;
-    // It takes no ticket that is longer than the longest it has made, so that a worker would refuse
-    // those of its siblings until it has made one. This is longer than one with certificates.
+    // It accepts no ticket that is longer than the longest it has made, so a worker would reject its siblings'
+    // tickets until it has made one. This one is longer than a ticket with certificates.
     let _ = ticketer.encrypt(&[0; LONGEST_TICKET]);
     Ok(ticketer)
 }

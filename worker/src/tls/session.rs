@@ -1,8 +1,8 @@
-//! One connection over TLS: a socket, and the keys and buffers on top of it. To the rest of the worker it reads
-//! and writes as a non-blocking socket does.
+//! One connection over TLS: a socket, and the keys and buffers on top of it. Other code reads and writes it like a
+//! non-blocking socket.
 //!
-//! The lock is for the one case in which two threads use a connection: the leader answers 504 for a request thread
-//! that does not come back.
+//! The lock is for the only case in which two threads use a connection: the leader answers 504 for a request thread
+//! that does not return.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,26 +21,26 @@ pub(crate) struct TlsSession {
 #[derive(Debug)]
 struct TlsState {
     tls: ServerConnection,
-    /// Nothing more will come: the end, or bytes that are no TLS.
+    /// No more input: the end has come, or bytes that are not TLS.
     over: bool,
-    /// The socket was found empty in this read: asking again would cost a system call.
+    /// This read has emptied the socket: another attempt would only cost a system call.
     emptied: bool,
-    /// Octets that the socket has taken so far, encrypted as they were.
+    /// Encrypted octets that the socket has taken so far.
     sent: u64,
 }
 
-/// How a handshake stands.
+/// The progress of a handshake.
 #[derive(Debug)]
 pub(crate) enum Handshake {
     Done,
-    /// The client has to send something, or to take something.
+    /// The client has to send or take something.
     Waiting,
     Gone,
     Failed(rustls::Error),
 }
 
 impl TlsSession {
-    /// Begins a session on `socket`, from which `read` has been read already.
+    /// Begins a session on `socket`; the bytes `read` were read from it before.
     pub(crate) fn new(
         tls: &TlsConfig,
         socket: Arc<Socket>,
@@ -53,7 +53,7 @@ impl TlsSession {
             sent: 0,
         };
         while !read.is_empty() {
-            // Memory never fails, and the buffer takes what one handshake may send.
+            // A slice cannot fail, and the buffer holds what one handshake may send.
             if !matches!(state.tls.read_tls(&mut read), Ok(1..)) {
                 break;
             }
@@ -73,7 +73,7 @@ impl TlsSession {
         &self.socket
     }
 
-    /// Goes on with the handshake as far as it gets.
+    /// Continues the handshake as far as possible.
     pub(crate) fn shake_hands(&self) -> Handshake {
         let mut state = self.lock();
         loop {
@@ -93,15 +93,15 @@ impl TlsSession {
                 Err(_) => return Handshake::Gone,
             }
             if let Err(error) = state.tls.process_new_packets() {
-                // What is left to send is the alert that says why.
+                // The output that is left is the alert with the reason.
                 let _ = state.flush(&self.socket);
                 return Handshake::Failed(error);
             }
         }
     }
 
-    /// Fills `into` as far as the client has sent something. Leaves room only when the socket is
-    /// empty, as a read of the socket itself does; see also [`TlsSession::holds_more`].
+    /// Fills `into` as far as the client has sent bytes. Leaves room only if the socket is empty, as a read of the
+    /// socket itself does; see also [`TlsSession::holds_more`].
     pub(crate) fn read(&self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.lock();
         state.emptied = false;
@@ -117,38 +117,38 @@ impl TlsSession {
         Ok(got)
     }
 
-    /// Whether there is something to be read that the socket does not have any more: the end.
+    /// Whether a read would report the end, which the socket does not announce any more.
     pub(crate) fn holds_more(&self) -> bool {
         self.lock().over
     }
 
-    /// Takes what fits the buffer, as long as the socket takes what was in it before. [`TlsSession::flush`] sends it.
+    /// Buffers as much as fits, once the socket has taken the previous content. [`TlsSession::flush`] sends it.
     pub(crate) fn write(&self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.lock();
         state.flush(&self.socket)?;
         state.tls.writer().write_vectored(parts)
     }
 
-    /// Sends what is in the buffer. `WouldBlock` when the socket does not take all of it.
+    /// Sends the buffer. `WouldBlock` if the socket does not take all of it.
     pub(crate) fn flush(&self) -> io::Result<()> {
         self.lock().flush(&self.socket)
     }
 
-    /// Whether there is something to be sent.
+    /// Whether the buffer has bytes to send.
     pub(crate) fn wants_to_write(&self) -> bool {
         self.lock().tls.wants_write()
     }
 
-    /// Octets that the socket has taken so far, encrypted as they were.
+    /// Encrypted octets that the socket has taken so far.
     pub(crate) fn sent(&self) -> u64 {
         self.lock().sent
     }
 
-    /// Tells the client that nothing more follows, so that it can tell the end from a cut.
+    /// Sends a close_notify, so that the client can tell the end from a truncation.
     pub(crate) fn finish(&self) {
         let mut state = self.lock();
         state.tls.send_close_notify();
-        // A client that takes no thirty bytes does not care.
+        // A client with no room for thirty bytes does not care.
         let _ = state.flush(&self.socket);
     }
 
@@ -158,11 +158,11 @@ impl TlsSession {
 }
 
 impl TlsState {
-    /// What has been decrypted, or else what the next bytes of the socket bring.
+    /// Decrypted bytes; if there are none, those that the socket's next bytes contain.
     fn read_some(&mut self, socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.tls.reader().read(into) {
-                // The end without TLS's word for it. HTTP has words of its own for what is whole.
+                // The end without a close_notify. HTTP itself shows whether a message is whole.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                     self.over = true;
                     return Ok(0);
@@ -184,13 +184,13 @@ impl TlsState {
             self.tls.read_tls(&mut wire)?;
             self.emptied = wire.emptied;
             if self.tls.process_new_packets().is_err() {
-                // What was good is still to be read, and the alert that says why to be sent.
+                // Valid bytes before the error are still to be read, and the alert with the reason to be sent.
                 self.over = true;
                 let _ = self.flush(socket);
                 continue;
             }
-            // New keys are answered with new keys (RFC 8446 section 4.6.3); what the socket does not
-            // take now goes before the response.
+            // A key update is answered with a key update (RFC 8446 section 4.6.3); bytes that the socket does not
+            // take now are sent before the response.
             match self.flush(socket) {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
                 _ => {}
@@ -209,7 +209,7 @@ impl TlsState {
     }
 }
 
-/// The socket as rustls wants it.
+/// The socket in the form that rustls needs.
 struct TlsWire<'a> {
     socket: &'a Socket,
     /// The last read has left room (epoll(7), question 9).

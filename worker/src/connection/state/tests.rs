@@ -6,7 +6,7 @@ const HEADER: Duration = Duration::from_secs(30);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const SECOND: Duration = Duration::from_secs(1);
 
-/// No rate: any progress begins the time again.
+/// No minimum rate: any progress starts the time again.
 fn pace() -> Pace {
     Pace::of_body(&oxicorn_common::Settings {
         body_timeout: Duration::from_secs(10),
@@ -34,7 +34,7 @@ fn a_plain_connection_has_no_preface_and_the_time_of_a_head_to_say_something() {
     lifecycle.await_request(now + SECOND, KEEPALIVE);
     assert_eq!(lifecycle.state(), ConnectionState::Head);
     assert_eq!(left(&lifecycle, now), Some(HEADER));
-    // The first byte gives it no more.
+    // The first byte brings no more time.
     lifecycle.await_head(now + SECOND, HEADER);
     assert_eq!(left(&lifecycle, now), Some(HEADER));
     assert!(lifecycle.is_overdue(now + HEADER) && !lifecycle.is_overdue(now));

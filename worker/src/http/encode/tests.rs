@@ -1,4 +1,4 @@
-//! Heads and bodies as they leave.
+//! Heads and bodies as they are sent.
 
 use super::*;
 

@@ -68,7 +68,7 @@ fn client_of(certificate: &Path) -> ClientConnection {
     ClientConnection::new(Arc::new(config), name).expect("a client")
 }
 
-/// Takes what has come; the octets of plain text, and whether the end has come.
+/// Reads what has come: the octets of plain text, and whether the end has come.
 fn take(client: &mut ClientConnection, far: &mut UnixStream) -> (usize, bool) {
     let mut octets = 0;
     let mut piece = vec![0; 1 << 16];
@@ -87,7 +87,7 @@ fn take(client: &mut ClientConnection, far: &mut UnixStream) -> (usize, bool) {
 #[test]
 fn nothing_is_over_before_it_is_sent() {
     let (stream, mut client, mut far) = pair();
-    // Somewhere on the way the socket is full just when the last piece is in the session's buffer.
+    // At some point the socket is full just when the last piece is in the session's buffer.
     for length in (64 * 1024..512 * 1024).step_by(12 * 1024) {
         let mut writer = ResponseWriter::default();
         writer.add_body(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);
@@ -122,7 +122,7 @@ fn a_read_leaves_room_when_there_is_no_more() {
         assert!(count == rest.min(small.len()) && !stream.holds_more());
         rest -= count;
     }
-    // The end comes along with bytes, and the socket has nothing to tell of it any more.
+    // The end comes along with bytes, and the socket does not announce it any more.
     client.writer().write_all(b"last").expect("memory");
     client.send_close_notify();
     client.write_tls(&mut far).expect("sent");
