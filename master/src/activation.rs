@@ -8,7 +8,7 @@ use crate::sys;
 
 const FIRST: RawFd = 3;
 
-/// The descriptors that were meant for this process. Children do not inherit the variables.
+/// The descriptors that systemd meant for this process. Children do not inherit the variables.
 pub(crate) fn descriptors(environment: &BTreeMap<String, String>) -> Range<RawFd> {
     let meant = count(environment, std::process::id());
     for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {

@@ -27,15 +27,15 @@ pub(crate) struct BindError {
     advice: &'static str,
 }
 
-/// One socket of the master's.
+/// One socket of the master.
 #[derive(Debug)]
 pub(crate) struct BoundSocket {
     pub(crate) fd: OwnedFd,
-    /// As the settings name it.
+    /// As the settings spell it.
     pub(crate) asked: Address,
-    /// As the kernel has it.
+    /// As the kernel reports it.
     pub(crate) actual: Address,
-    /// The socket file, which is removed in the end.
+    /// The socket file, which is removed at the end.
     pub(crate) file: Option<DirectoryEntry>,
 }
 
@@ -137,7 +137,7 @@ impl BoundSocket {
         let bound = Self::take(address, Ok(fd))?;
         Ok(Self {
             file: match address {
-                // One that cannot be found any more need not be removed.
+                // A file that cannot be found any more need not be removed.
                 Address::Unix(path) => DirectoryEntry::find(path, settings.user).ok(),
                 _ => None,
             },
@@ -145,16 +145,16 @@ impl BoundSocket {
         })
     }
 
-    /// Removes the socket file, where it is one still.
+    /// Removes the socket file, if the name still belongs to a socket.
     pub(crate) fn remove_file(&self) {
         let is_socket = |file: &&DirectoryEntry| file.status().is_ok_and(|it| is_socket(&it));
         if let Some(file) = self.file.as_ref().filter(is_socket) {
-            // The next start finds that nobody answers, and removes it.
+            // The next start finds that no process answers, and removes it.
             let _ = file.remove();
         }
     }
 
-    /// Listens on, with the backlog that the settings now say (listen(2)).
+    /// Listens again, with the backlog of the present settings (listen(2)).
     pub(crate) fn listen_again(&self, settings: &Settings) -> Result<(), BindError> {
         SockRef::from(&self.fd)
             .listen(backlog(settings))
@@ -193,7 +193,7 @@ fn bind_tcp(host: &str, port: u16, settings: &Settings) -> io::Result<Socket> {
     listen(socket, settings)
 }
 
-/// IPv4 comes first where a name has both, as gunicorn opens an IPv6 socket for IPv6 literals only.
+/// If a name has addresses of both versions, IPv4 comes first: gunicorn opens an IPv6 socket for IPv6 literals only.
 fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
     if host.is_empty() {
         return Ok(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into());
@@ -219,7 +219,7 @@ fn bind_unix(path: &Path, settings: &Settings) -> io::Result<(Socket, DirectoryE
     Ok((listen(socket, settings)?, file))
 }
 
-/// Removes a socket file that nobody answers on. Anything else in its place stays.
+/// Removes a socket file on which no process answers. Any other file in its place stays.
 fn clear_the_way(file: &DirectoryEntry, path: &Path) -> io::Result<()> {
     let there = match file.status() {
         Ok(there) => there,
@@ -230,7 +230,7 @@ fn clear_the_way(file: &DirectoryEntry, path: &Path) -> io::Result<()> {
         return Err(no_socket());
     }
     let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // A listener with a full backlog would make us wait.
+    // With a blocking socket, a listener with a full backlog would make us wait.
     probe.set_nonblocking(true)?;
     match probe.connect(&SockAddr::unix(path)?) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => file.remove(),

@@ -1,4 +1,4 @@
-//! What a forked process keeps of the master.
+//! The parts of the master that a forked process keeps.
 //!
 //! A fork copies the whole master: its pipes, its sockets, the pid file with its lock. The child goes back up to the
 //! master's loop as a [`ForkedChild`]; the loop consumes the master, keeps a [`ChildContext`] and one [`Generation`],
@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::sys;
 use crate::title::Title;
 
-/// What the master gives to each child, of whichever generation.
+/// What the master gives to each child of any generation.
 pub(crate) struct ChildContext {
     pub(crate) host: Arc<dyn Host>,
     pub(crate) shared: SharedResources,
@@ -24,7 +24,7 @@ pub(crate) struct ChildContext {
     pub(crate) descriptor_limit: DescriptorLimit,
 }
 
-/// What all children use together.
+/// Shared by all children.
 #[derive(Debug)]
 pub(crate) struct SharedResources {
     pub(crate) scoreboard: Scoreboard,
@@ -32,16 +32,16 @@ pub(crate) struct SharedResources {
     pub(crate) bell: Bell,
 }
 
-/// In which process a fork has returned.
+/// The process in which a fork has returned.
 pub(crate) enum Forked<T> {
     Parent(T),
     Child(ForkedChild),
 }
 
-/// What a forked process does instead of being the master. The result is its exit code.
+/// The work of a forked process. The result is its exit code.
 type ChildMain = Box<dyn FnOnce(ChildContext, Generation) -> i32>;
 
-/// A process that was just forked, and still is a copy of the master.
+/// A process that was just forked, and is still a copy of the master.
 pub(crate) struct ForkedChild {
     generation: Generation,
     main: ChildMain,

@@ -1,7 +1,7 @@
 //! The workers and runners of the master: their processes, pipes and slots on the scoreboard.
 //!
-//! It forks, signals and reads; the supervisor decides. Workers that a mold has forked join here once their process is
-//! there.
+//! It forks, signals and reads; the supervisor decides. Workers that a mold has forked join here as soon as their
+//! process exists.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -87,7 +87,7 @@ impl Children {
         self.scoreboard.fold(slot);
     }
 
-    /// Adds a child that has its process.
+    /// Adds a child whose process exists.
     pub(crate) fn register(
         &mut self,
         request: SpawnRequest,
@@ -108,7 +108,7 @@ impl Children {
         self.processes.insert(request.id, process);
     }
 
-    /// Sends a signal. False when there is no such child.
+    /// Sends a signal. False if there is no such child.
     pub(crate) fn signal(&self, id: ChildId, signal: Signal) -> bool {
         let Some(child) = self.processes.get(&id) else {
             return false;
@@ -118,7 +118,7 @@ impl Children {
         true
     }
 
-    /// What the master has to poll.
+    /// The pipes that the master has to poll.
     pub(crate) fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let receivers = self.processes.values().map(|child| &child.receiver);
         receivers
@@ -126,7 +126,7 @@ impl Children {
             .map(AsFd::as_fd)
     }
 
-    /// What the children have written since the last call.
+    /// The messages of the children since the last call.
     pub(crate) fn read(&mut self) -> Vec<Event> {
         let mut events = Vec::new();
         for (&id, child) in &mut self.processes {
@@ -142,7 +142,7 @@ impl Children {
         self.processes.values().map(|child| child.pid)
     }
 
-    /// Removes a child that was reaped. Its last messages come before its end.
+    /// Removes a child that was reaped. Its last messages come before the report of its end.
     pub(crate) fn on_exit(&mut self, pid: i32, death: Death, hooks: &HookCaller) -> Vec<Event> {
         let mut processes = self.processes.iter();
         let found = processes.find(|(_, child)| child.pid == pid);
@@ -163,7 +163,7 @@ impl Children {
     }
 }
 
-/// Calls `pre_fork` for a worker. What it raises is the reason why that worker will not boot.
+/// Calls `pre_fork` for a worker. If that raises an exception, the worker will not boot and reports it as the reason.
 pub(crate) fn call_pre_fork(hooks: &HookCaller, request: SpawnRequest) -> Option<HookError> {
     let age = request.id;
     match request.kind {
@@ -172,7 +172,7 @@ pub(crate) fn call_pre_fork(hooks: &HookCaller, request: SpawnRequest) -> Option
     }
 }
 
-/// Says which limit was hit: fork(2) has few errors, and they do not tell.
+/// Names the limit that was reached: fork(2) has few errors, and they do not tell.
 pub(crate) fn explain_spawn_error(error: &io::Error) -> String {
     let of = match error.raw_os_error() {
         Some(libc::EAGAIN) => {

@@ -1,7 +1,7 @@
 //! `--check-config`: reports everything that would fail at a start, all at once.
 //!
-//! It creates, locks and binds nothing, so it may run beside a server that serves. What only a start can find, such as a
-//! database that does not answer, it does not find.
+//! It creates, locks and binds nothing, so it may run beside a serving server. It does not find problems that only a
+//! start can find, such as a database that does not answer.
 
 use std::fs::File;
 use std::path::Path;
@@ -59,7 +59,7 @@ pub(crate) fn find_problems(
     problems
 }
 
-/// Files that the master makes or opens, by their settings.
+/// Files that the master makes or opens, with their settings.
 fn files(settings: &Settings) -> Vec<(&'static str, &str)> {
     let mut files = vec![("errorlog", settings.errorlog.as_str())];
     files.extend(settings.accesslog.as_deref().map(|it| ("accesslog", it)));

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::sys;
 
-/// Their pids. One that has been waited for is removed when the list is next used.
+/// Their pids. A process that was waited for is removed when the list is next used.
 static PIDS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 
 fn pids() -> MutexGuard<'static, BTreeSet<i32>> {
@@ -17,7 +17,7 @@ fn pids() -> MutexGuard<'static, BTreeSet<i32>> {
 pub(crate) fn note_children_of<T>(code: impl FnOnce() -> T) -> T {
     let before = sys::children().unwrap_or_default();
     let result = code();
-    // Twice: a list that is read while threads end may have gaps.
+    // Twice: a list that is read while threads end may be incomplete.
     for _ in 0..2 {
         let after = sys::children().unwrap_or_default();
         pids().extend(after.difference(&before));
@@ -30,8 +30,8 @@ pub(crate) fn note_all() {
     pids().extend(sys::children().unwrap_or_default());
 }
 
-/// The children that have ended, apart from those of the config file. Where the kernel does not list children there
-/// are none: a zombie is better than a status that the config file waits for in vain.
+/// The children that have ended, apart from those of the config file. Empty if the kernel does not list children: a
+/// zombie is better than a status for which the config file waits in vain.
 pub(crate) fn ended_others() -> Vec<i32> {
     let children = sys::children().unwrap_or_default();
     let mut pids = pids();

@@ -1,4 +1,4 @@
-//! `--daemon`: the server goes on in the background, and the command that started it returns when it serves.
+//! `--daemon`: the server continues in the background, and the command that started it returns once it serves.
 //!
 //! ```text
 //!   command --fork--> session leader --fork--> master --fork--> workers
@@ -18,10 +18,10 @@ use crate::host::{Host, fork};
 use crate::ready_pipe::{ReadyReceiver, ReadySender, ready_pipe};
 use crate::sys;
 
-/// In which process [`daemonize`] has returned.
+/// The process in which [`daemonize`] has returned.
 #[derive(Debug)]
 pub(crate) enum Side {
-    /// The command that was started; the server is up, or is not.
+    /// The command that was started; the start has succeeded or failed.
     Command(i32),
     Master(ReadySender),
 }

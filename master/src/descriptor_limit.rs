@@ -1,12 +1,12 @@
-//! The limit of open files: the master raises its own, and children get back what it was.
+//! The limit of open files: the master raises its own, and children get the original one back.
 //!
-//! The soft limit is often a thousand, because select(2) cannot handle higher descriptors and an application may use it.
-//! The master has one pipe per child, and uses poll(2).
+//! The soft limit is often a thousand, because select(2) cannot handle higher descriptors and an application may use
+//! it. The master has one pipe per child, and uses poll(2).
 
 use log::warn;
 use nix::sys::resource::{Resource, getrlimit, rlim_t, setrlimit};
 
-/// The soft limit of before.
+/// The original soft limit.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DescriptorLimit(Option<rlim_t>);
 
@@ -23,7 +23,7 @@ impl DescriptorLimit {
         Self(raised.ok())
     }
 
-    /// Gives this process, and what it executes, the soft limit of before.
+    /// Restores the original soft limit for this process and the programs that it executes.
     pub(crate) fn restore(self) {
         let Some(soft) = self.0 else { return };
         let lowered = getrlimit(Resource::RLIMIT_NOFILE)

@@ -13,15 +13,14 @@ use crate::run::{UsageError, serve};
 /// Serves the application that `load` makes. `load` runs once in each worker, after the fork; what
 /// it returns is shared by the worker's request threads.
 ///
-/// The program has the command line, environment and exit codes of the `oxicorn` command, except
-/// that it takes no positional argument. To be called first in `main`, before any thread is
-/// started.
+/// The program has the command line, environment and exit codes of the `oxicorn` command, except that it takes no
+/// positional argument. Must be called first in `main`, before any thread is started.
 pub fn run<A, L>(load: L) -> ExitCode
 where
     A: App,
     L: Fn(&WorkerContext) -> anyhow::Result<A> + Send + Sync + 'static,
 {
-    // The program has no better name than that of its file.
+    // The file name is the only name of the program.
     let program = std::env::args_os().next().map(PathBuf::from);
     let name = program.as_deref().and_then(Path::file_name);
     let name = name.map_or_else(|| "application".into(), OsStr::to_string_lossy);

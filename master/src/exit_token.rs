@@ -1,7 +1,7 @@
-//! Decides which of two masters that end at the same time is the last one, which removes what both have used.
+//! Decides which of two masters that end at the same time is the last one, which removes the files of both.
 //!
-//! They share one token, in an eventfd. A master that ends takes it and leaves the clean-up to the other; a master that
-//! finds it taken is the last. A master that is killed takes nothing, but then the other knows that it is alone.
+//! They share one token, in an eventfd. A master that ends takes it and leaves the clean-up to the other; a master
+//! that finds it taken is the last. A master that is killed takes nothing, but then the other knows that it is alone.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -19,7 +19,7 @@ impl ExitToken {
         Ok(Self(EventFd::from_value_and_flags(1, flags)?.into()))
     }
 
-    /// The one that the other master has made.
+    /// The token that the other master has made.
     pub(crate) fn inherited(eventfd: OwnedFd) -> Self {
         Self(eventfd)
     }
@@ -29,7 +29,7 @@ impl ExitToken {
         sys::keep_across_exec(&self.0)
     }
 
-    /// Whether the other master stays. To be called once, at the end.
+    /// Whether the other master stays. Must be called once, at the end.
     pub(crate) fn is_first(&self) -> bool {
         nix::unistd::read(&self.0, &mut [0; 8]).is_ok()
     }

@@ -6,19 +6,19 @@ use oxicorn_common::logging;
 
 use crate::generation::Generation;
 
-/// As often as gunicorn's master measures it.
+/// The interval of gunicorn's master.
 const BACKLOG_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(crate) struct Gauges {
-    /// What was sent last.
+    /// The values that were sent last.
     workers: Option<usize>,
-    /// When the backlog is sent next; `None` is at once.
+    /// When the backlog is sent next; `None` means at once.
     backlog_at: Option<Instant>,
 }
 
 impl Gauges {
-    /// Sends what has changed or is due.
+    /// Sends values that have changed or are due.
     pub(crate) fn report(&mut self, workers: usize, newest: Option<&Generation>, now: Instant) {
         if self.workers.replace(workers) != Some(workers) {
             logging::note_workers(workers);
@@ -38,7 +38,7 @@ impl Gauges {
         }
     }
 
-    /// When [`Gauges::report`] is to be called next; `None` is when something happens.
+    /// When [`Gauges::report`] must be called next; `None` means after the next event.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.backlog_at
     }

@@ -1,4 +1,4 @@
-//! What all children of one generation are started with.
+//! The settings, sockets and memory that all children of one generation are started with.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(crate) struct Generation {
     /// The words that the application asks for.
     pub(crate) shared_memory: SharedMemory,
     pub(crate) listeners: Listeners,
-    /// Read from files that the children may not be able to read.
+    /// Read from files that children may not be allowed to read.
     pub(crate) tls: Option<TlsConfig>,
     pub(crate) hooks: Arc<dyn Hooks>,
 }
@@ -41,8 +41,7 @@ impl Generation {
         }
     }
 
-    /// Whether its workers are forked from a mold. With `reload` they are not: a mold would keep the code from before
-    /// the change.
+    /// Whether its workers are forked from a mold. Not with `reload`: a mold would keep the old code.
     pub(crate) fn preloads(&self) -> bool {
         let settings = &self.settings;
         settings.preload_app && !settings.reload.enabled && self.application.can_preload()
@@ -88,7 +87,7 @@ impl Generation {
         }
     }
 
-    /// The same words where the same application asks for as many: its processes of both generations share them.
+    /// The same words if the application stays and asks for the same number: both generations then share them.
     fn shared_memory_for(&self, application: &dyn Application) -> io::Result<SharedMemory> {
         let before = &*self.application;
         let is_same = before.name() == application.name()
@@ -99,20 +98,20 @@ impl Generation {
         }
     }
 
-    /// Opens what the settings may name by relative paths.
+    /// Opens files that the settings may name by relative paths.
     fn acquire(&self, settings: &Settings) -> anyhow::Result<(Listeners, Option<TlsConfig>)> {
         let tls = TlsConfig::load(settings)?;
         let listeners = self.listeners.rebind(settings)?;
         Ok((listeners, tls))
     }
 
-    /// Where it listens, as gunicorn's start line has it.
+    /// The addresses, in the form of gunicorn's start line.
     pub(crate) fn describe(&self) -> String {
         self.listeners.describe(self.tls.is_some())
     }
 }
 
-/// Memory for all processes of `application`. A word that it has not asked for takes no memory until it is used.
+/// Memory for all processes of `application`. Unused words take no memory.
 pub(crate) fn shared_memory_of(application: &dyn Application) -> io::Result<SharedMemory> {
     SharedMemory::new(application.shared_words().max(1))
 }
@@ -130,7 +129,7 @@ pub(crate) fn log_warnings(loaded: &Loaded) {
     }
 }
 
-/// The directory that code is loaded from, and where that is a link, what it leads to.
+/// The directory that code is loaded from; if that is a link, also its target.
 pub(crate) fn describe_directory(settings: &Settings, source: &Source) -> String {
     let named = settings.chdir.as_ref().unwrap_or(&source.directory);
     match std::env::current_dir() {
@@ -139,15 +138,14 @@ pub(crate) fn describe_directory(settings: &Settings, source: &Source) -> String
     }
 }
 
-/// Changes to the directory that relative paths start from. It may be a link, which may lead to another release by
-/// now.
+/// Changes to the directory that relative paths start from. It may be a link that points to another release by now.
 pub(crate) fn change_directory(settings: &Settings, source: &Source) -> anyhow::Result<()> {
     let directory = settings.chdir.as_ref().unwrap_or(&source.directory);
     std::env::set_current_dir(directory)
         .with_context(|| format!("cannot change to {}", directory.display()))
 }
 
-/// Sets the variables of `raw_env`, and removes those that it no longer has.
+/// Sets the variables of `raw_env`, and removes earlier ones that it does not have any more.
 pub(crate) fn change_environment(before: &Settings, after: &Settings) {
     for (name, _) in &before.raw_env {
         sys::remove_variable(name);

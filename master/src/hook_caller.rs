@@ -1,4 +1,4 @@
-//! Calls the functions of the config file, with the settings that were read with them.
+//! Calls the functions of the config file, with the settings that were read together with them.
 
 use std::sync::Arc;
 
@@ -16,19 +16,19 @@ pub(crate) struct HookCaller {
 }
 
 impl HookCaller {
-    /// Calls the function for `event`. The error is what it raised.
+    /// Calls the function for `event`. The error is the exception that it raised.
     pub(crate) fn call(&self, event: HookEvent) -> Result<(), HookError> {
         config_children::note_children_of(|| self.hooks.call(event))
     }
 
-    /// Calls the function for `event`, and only logs what it raises.
+    /// Calls the function for `event`, and only logs an exception.
     pub(crate) fn call_or_log(&self, event: HookEvent) {
         if let Err(raised) = self.call(event) {
             error!("{raised}");
         }
     }
 
-    /// Calls what is called when the server starts, in the process that will be the master.
+    /// Calls the hooks of the server's start, in the process that will be the master.
     pub(crate) fn call_starting(&self) -> Result<(), HookError> {
         self.call(HookEvent::WorkersChanged {
             new: self.settings.workers,

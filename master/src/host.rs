@@ -1,4 +1,4 @@
-//! The runtime that a server process is embedded in: none, or an interpreter that has to take part in each fork.
+//! The runtime that embeds a server process: none, or an interpreter that has to take part in each fork.
 
 use std::ffi::OsString;
 use std::io;
@@ -10,12 +10,12 @@ use crate::sys;
 
 /// The runtime that the master and its children live in.
 pub trait Host: Send + Sync {
-    /// Calls `fork`, which forks, and returns in both processes what it has returned: `None` is the
-    /// child. What the host needs around a fork happens here, in both.
+    /// Calls `fork`, and returns its result in both processes: `None` is the child. The host does its own
+    /// preparations and repairs around a fork here, in both.
     fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>>;
 
-    /// Opens the logs again by other settings, after the server has opened its own: the host may redirect what is
-    /// logged. On an error everything stays as it was.
+    /// Opens the logs again by other settings, after the server has opened its own: the host may redirect log
+    /// records. On an error everything stays as it was.
     fn open_logs(&self, settings: &Settings) -> anyhow::Result<()> {
         let _ = settings;
         Ok(())
@@ -27,21 +27,20 @@ pub trait Host: Send + Sync {
         false
     }
 
-    /// The command line that starts this program again, where it is not the process's own.
+    /// The command line that starts this program again, if it is not that of the process.
     fn command(&self) -> Option<Vec<OsString>> {
         None
     }
 
-    /// Shows the title of the process, where the host has a way of its own: two of them would write to the same
-    /// memory.
+    /// Shows the title of the process, if the host can do it itself: two mechanisms would write to the same memory.
     fn title(&self) -> Option<ShowTitle> {
         None
     }
 
-    /// Makes, before the first fork, what all children may share.
+    /// Prepares, before the first fork, objects that all children may share.
     fn share(&self) {}
 
-    /// What the host does at the end of a process. It is called last in a child whose work is done.
+    /// The host's work at the end of a process. Called last in a child that ends regularly.
     fn leave(&self);
 }
 
@@ -78,8 +77,8 @@ pub(crate) fn fork(host: &dyn Host) -> io::Result<Option<Pid>> {
     host.around_fork(&mut sys::fork)
 }
 
-/// Forks by `fork`, with all signals blocked meanwhile. They stay blocked in the child, which still has the handlers of
-/// its parent.
+/// Forks by `fork`, with all signals blocked meanwhile. They stay blocked in the child, which still has the handlers
+/// of its parent.
 pub(crate) fn fork_blocking_signals(host: &dyn Host, fork: Fork<'_>) -> io::Result<Option<Pid>> {
     signals::block_all()?;
     let forked = host.around_fork(fork);

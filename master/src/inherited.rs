@@ -19,23 +19,23 @@ use crate::sys;
 const OLD_MASTER: &str = "OXICORN_PID";
 /// Two descriptors: the ready pipe and the exit token.
 const HANDOVER: &str = "OXICORN_HANDOVER";
-/// Variables that are meant for one process, and not for those that it starts.
+/// Variables that are meant for this process, and not for those that it starts.
 pub(crate) const VARIABLES: [&str; 4] = [SOCKETS, OLD_MASTER, HANDOVER, "LISTEN_PID"];
 
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
     /// SIGUSR2 to another master has started this process.
     pub(crate) is_new_master: bool,
-    /// As it is now: the old master may be gone.
+    /// The present parent: the old master may be gone.
     pub(crate) upgrade: UpgradeState,
     pub(crate) sockets: Vec<(OwnedFd, Address)>,
-    /// To the old master.
+    /// The pipe to the old master.
     pub(crate) ready_sender: ReadySender,
     pub(crate) exit_token: Option<ExitToken>,
 }
 
 impl Inherited {
-    /// Takes the variables out of the environment: neither children nor a reload shall see them.
+    /// Removes the variables from the environment: neither children nor a reload may see them.
     pub(crate) fn take(environment: &mut BTreeMap<String, String>) -> anyhow::Result<Self> {
         let mut take = |name| {
             sys::remove_variable(name);
@@ -50,12 +50,12 @@ impl Inherited {
         let Some(old_master) = old_master.and_then(|pid| pid.parse::<i32>().ok()) else {
             return Ok(Self::default());
         };
-        // Harmless, and wakes the master's loop.
+        // Harmless: it only wakes the master's loop.
         prctl::set_pdeathsig(Signal::SIGCHLD)?;
         let lives = getppid().as_raw() == old_master;
         let sockets = sockets.unwrap_or_default();
         let sockets = sockets.lines().map(|line| {
-            // At once, so that no program that a config file executes inherits it too.
+            // At once, so that no program that a config file executes inherits them too.
             let socket = line.split_once(' ').and_then(|(fd, address)| {
                 let fd = sys::adopt(fd.parse().ok()?).ok()?;
                 Some((fd, address.parse().ok()?))

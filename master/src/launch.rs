@@ -9,12 +9,12 @@ use oxicorn_common::{Application, Settings};
 use crate::host::Host;
 use crate::start_command::StartCommand;
 
-/// Finds the application that the settings name. An error is exit code 4.
+/// Finds the application that the settings name. An error leads to exit code 4.
 pub(crate) type Resolve = Box<dyn Fn(&Settings) -> anyhow::Result<Arc<dyn Application>>>;
 
 pub(crate) struct Launch {
     pub(crate) host: Arc<dyn Host>,
-    /// Where the settings come from.
+    /// The sources of the settings.
     pub(crate) source: Source,
     pub(crate) resolve: Resolve,
     pub(crate) command: StartCommand,

@@ -1,6 +1,6 @@
-//! oxicorn is a pre-forking application server. A master process binds the sockets and forks workers; each worker runs
-//! the application with ordinary blocking code on a few threads. It mirrors gunicorn: the same settings, signals and
-//! exit codes, for applications in Rust.
+//! oxicorn is a pre-forking application server. A master process binds the sockets and forks workers; each worker
+//! runs the application with ordinary blocking code on a few threads. It mirrors gunicorn: the same settings, signals
+//! and exit codes, for applications in Rust.
 //!
 //! # A server in three lines
 //!
@@ -19,8 +19,8 @@
 //!
 //! # An application with state
 //!
-//! A type of its own implements [`App`]. What it needs, such as a pool of connections, is made once per worker: nothing
-//! with a thread or a connection can be shared over a fork.
+//! A type of its own implements [`App`]. Each worker makes its resources, such as a pool of connections, for itself:
+//! threads and connections do not survive a fork.
 //!
 //! ```no_run
 //! use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +47,7 @@
 //! }
 //! ```
 //!
-//! [`run_application`] serves an [`Application`], which has more: a name, settings of its own, a check of its
+//! [`run_application`] serves an [`Application`], which can have more: a name, settings of its own, a check of its
 //! configuration, background work in processes of its own ([`Runner`]).
 //!
 //! # The processes
@@ -58,16 +58,16 @@
 //!     `-- runner x `runners`      background work, where the application has any
 //! ```
 //!
-//! The master has one thread, so [`run`] must be called before the program starts any. A worker that crashes or stands
-//! still is replaced. SIGHUP replaces all workers by new ones, SIGUSR2 the master itself; neither loses a request.
+//! The master has one thread, so [`run`] must be called before the program starts any. A worker that crashes or hangs
+//! is replaced. SIGHUP replaces all workers by new ones, SIGUSR2 the master itself; neither loses a request.
 //!
 //! # The source
 //!
 //! ```text
-//!   run         the command line, and all that can fail before the first fork
-//!   master      the loop: events of the outside to the supervisor, its actions carried out
-//!   supervisor  which children there should be; a state machine without I/O
-//!   children    workers and runners as the master knows them; `new_child` is their first steps
+//!   run         the command line, and everything that can fail before the first fork
+//!   master      the loop: passes events to the supervisor, and carries out its actions
+//!   supervisor  decides which children there should be; a state machine without I/O
+//!   children    workers and runners as the master knows them; `new_child` has their first steps
 //!   mold        the processes that preloaded applications are forked from
 //!   reload      SIGHUP: the next generation
 //!   upgrade     SIGUSR2: a new master beside the old one
@@ -122,7 +122,7 @@ pub use oxicorn_common::{
 };
 pub use run::{UsageError, by_name, serve, serve_in};
 
-/// The `oxicorn` command: serves what its positional argument names.
+/// The `oxicorn` command: serves the application that its positional argument names.
 pub fn command() -> std::process::ExitCode {
     serve(native_settings(), by_name)
 }

@@ -1,9 +1,8 @@
 //! The listening sockets of one generation: bound by the master before it forks, shared by all
 //! children.
 //!
-//! A reload keeps the sockets whose address stays, binds the new ones before it closes any,
-//! and closes the rest when no generation needs them. Each socket belongs to the master; a child
-//! duplicates what its generation listens on.
+//! A reload keeps the sockets whose address stays, binds the new ones before it closes any, and closes the rest
+//! when no generation needs them. Each socket belongs to the master; a child duplicates those of its generation.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -23,13 +22,13 @@ pub(crate) const SOCKETS: &str = "OXICORN_FD";
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listeners {
     sockets: Vec<Rc<BoundSocket>>,
-    /// Opened by systemd, in place of `bind`: a reload does not change them.
+    /// Opened by systemd, and used in place of `bind`: a reload does not change them.
     given: bool,
 }
 
 impl Listeners {
-    /// The sockets of a start: those that are `inherited` and wanted, and new ones. Tries for a while where an address
-    /// is in use.
+    /// The sockets of a start: `inherited` ones that the settings still ask for, and new ones. Retries for a while if
+    /// an address is in use.
     pub(crate) fn bind(
         inherited: Vec<(OwnedFd, Address)>,
         settings: &Settings,
@@ -41,8 +40,8 @@ impl Listeners {
         Self::bind_with(settings, &inherited, BoundSocket::bind_with_retries)
     }
 
-    /// The sockets of a reload: those of `self` whose address stays, and new ones. Does not wait:
-    /// the master has children to look after.
+    /// The sockets of a reload: those of `self` whose address stays, and new ones. Does not wait, because the master
+    /// must watch its children.
     pub(crate) fn rebind(&self, settings: &Settings) -> Result<Self, BindError> {
         Self::bind_with(settings, self, BoundSocket::bind)
     }
@@ -68,7 +67,7 @@ impl Listeners {
                 None => match bind(address, settings) {
                     Ok(socket) => Rc::new(socket),
                     Err(error) => {
-                        // The socket files of those that were bound would be left behind.
+                        // Otherwise the socket files of the sockets that were bound would be left behind.
                         Self::of(bound).retire([before].into_iter());
                         return Err(error);
                     }
@@ -86,7 +85,7 @@ impl Listeners {
         }
     }
 
-    /// The sockets that systemd has opened for us, which then count instead of `bind`.
+    /// The sockets that systemd has opened for us, which are used instead of `bind`.
     pub(crate) fn adopt(descriptors: impl Iterator<Item = RawFd>) -> Result<Self, BindError> {
         let sockets = descriptors
             .map(|fd| BoundSocket::adopt(&Address::Fd(fd), fd).map(Rc::new))
@@ -97,7 +96,7 @@ impl Listeners {
         })
     }
 
-    /// What a child listens on. Fails when it has no descriptors left.
+    /// The sockets of a child. Fails if no descriptors are left.
     pub(crate) fn for_child(&self) -> io::Result<Vec<Listener>> {
         let duplicate = |bound: &Rc<BoundSocket>| {
             Ok(Listener {
@@ -108,8 +107,8 @@ impl Listeners {
         self.sockets.iter().map(duplicate).collect()
     }
 
-    /// Keeps the sockets open over exec. Returns the variables that name them for a new master: [`SOCKETS`], or what
-    /// systemd uses where they are its own.
+    /// Keeps the sockets open over exec. Returns the variables that name them for a new master: [`SOCKETS`], or those
+    /// of systemd if systemd has opened them.
     pub(crate) fn keep_across_exec(&self) -> io::Result<Vec<(&'static str, String)>> {
         let mut lines = String::new();
         for bound in &self.sockets {
@@ -117,14 +116,14 @@ impl Listeners {
             lines.push_str(&format!("{fd} {}\n", bound.asked));
         }
         Ok(vec![match self.given {
-            // The descriptors are those that we were given, and LISTEN_FDS is in the environment.
+            // The descriptors have their original numbers, and LISTEN_FDS is in the environment.
             true => ("LISTEN_PID", std::process::id().to_string()),
             false => (SOCKETS, lines),
         }])
     }
 
-    /// How many connections wait to be accepted, over all TCP sockets: of others the kernel does not
-    /// tell. `None` where there is no TCP socket.
+    /// The number of connections that wait to be accepted, over all TCP sockets: the kernel does not report it
+    /// for others. `None` without a TCP socket.
     pub(crate) fn waiting(&self) -> Option<u64> {
         let counts = self
             .sockets
@@ -136,7 +135,7 @@ impl Listeners {
             .reduce(|sum, count| sum + count)
     }
 
-    /// Where this listens, as gunicorn's start line has it.
+    /// The addresses, in the form of gunicorn's start line.
     pub(crate) fn describe(&self, is_secure: bool) -> String {
         let scheme = if is_secure { "https" } else { "http" };
         let urls = self.sockets.iter().map(|bound| match &bound.actual {
@@ -162,7 +161,7 @@ impl Listeners {
         }
     }
 
-    /// Lets no more clients in, for good. Sockets that other processes have opened may still be used by them.
+    /// Admits no more clients, for good. Sockets that other processes opened stay: others may use them.
     pub(crate) fn reject_handshakes(&self) {
         for bound in &self.sockets {
             if matches!(bound.asked, Address::Tcp { .. })

@@ -7,8 +7,8 @@
 //!                                 '------- outcomes --------'
 //! ```
 //!
-//! One thread, for ever. It decides nothing by itself, and does not ask the supervisor while it acts: an action that fails
-//! is another event.
+//! One thread, for ever. It decides nothing itself, and does not ask the supervisor while it acts: an action that
+//! fails is another event.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -38,16 +38,16 @@ use crate::supervisor::{Action, ChildKind, Event, Pulse, SpawnRequest, Superviso
 use crate::upgrade::Upgrade;
 use crate::{config_children, master_signals};
 
-/// How often the master looks after log lines that wait for their receiver.
+/// The interval at which the master looks after log lines that wait for their receiver.
 const LOGS_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) struct Master {
-    /// What children inherit. They keep nothing else of the master but their generation.
+    /// Children inherit it. Of the rest of the master they keep only their generation.
     pub(crate) context: ChildContext,
     pub(crate) launch: Launch,
-    /// The generations that children may still be started of; the last is the newest.
+    /// The generations that may still start children; the last is the newest.
     pub(crate) generations: BTreeMap<u32, Generation>,
-    /// Of the newest generation.
+    /// Those of the newest generation.
     pub(crate) hooks: HookCaller,
     pub(crate) children: Children,
     pub(crate) molds: Molds,
@@ -76,7 +76,7 @@ impl Master {
         let Some(first) = self.generations.values().next() else {
             return exit_code::CONFIGURATION_ERROR;
         };
-        // None of them is ours: the config file was executed before the first fork.
+        // The config file was executed before the first fork, so none of these children is ours.
         config_children::note_all();
         let state = self.upgrade.state();
         let (mut supervisor, actions) = Supervisor::new(first.plan(), state, Instant::now());
@@ -90,7 +90,7 @@ impl Master {
         }
     }
 
-    /// What a child keeps. The rest is dropped, with all its descriptors.
+    /// The part that a child keeps. The rest is dropped, with all its descriptors.
     fn into_child_context(self) -> ChildContext {
         self.context
     }
@@ -112,7 +112,7 @@ impl Master {
         }
     }
 
-    /// The end of the server: no child is left.
+    /// The end of the server, when no child is left.
     fn finish(mut self, code: i32) -> i32 {
         let reason = self.molds.last_error().or(self.last_error.as_deref());
         self.ready_sender
@@ -123,7 +123,7 @@ impl Master {
         self.close_listeners();
         self.molds.end_all(&mut self.children, &self.hooks);
         let pidfile = self.pidfile.take();
-        // A new master puts its own in the place.
+        // A new master puts its own files in their place.
         if let Some(pidfile) = pidfile.filter(|_| self.upgrade.state().new_master.is_none()) {
             pidfile.remove();
         }
@@ -131,12 +131,12 @@ impl Master {
         code
     }
 
-    /// Sleeps until something happens or `deadline` comes.
+    /// Sleeps until an event comes or until `deadline`.
     fn wait(&self, deadline: Option<Instant>) {
         let later = logging::tend().then(|| Instant::now() + LOGS_EVERY);
         let deadlines = [deadline, later, self.gauges.deadline()];
         let timeout = match deadlines.into_iter().flatten().min() {
-            // Rounded up: a wait that ends too early would only be begun again.
+            // Rounded up: otherwise short waits would follow each other until the deadline.
             Some(at) => {
                 let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
                 PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
@@ -149,11 +149,11 @@ impl Master {
             .chain(self.molds.pipes())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
-        // Interrupted is a wait that is over: whatever is ready is found without it.
+        // An interrupted wait is over: the reads below find whatever is ready.
         let _ = poll(&mut fds, timeout);
     }
 
-    /// Handles all that has happened.
+    /// Handles all events since the last call.
     fn turn(&mut self, supervisor: &mut Supervisor) -> ControlFlow<Leave> {
         let signals = self.signals.take();
         let mut events = self.molds.read(&mut self.children, &self.hooks);
@@ -226,7 +226,7 @@ impl Master {
         Continue(())
     }
 
-    /// Carries out one action. The event is its outcome, where the supervisor waits for one.
+    /// Carries out one action. Returns the outcome if the supervisor waits for one.
     fn act(&mut self, action: Action) -> ControlFlow<Leave, Option<Event>> {
         match action {
             Action::Fork(request) => return self.fork(request),
@@ -332,7 +332,7 @@ impl Master {
         }
     }
 
-    /// Takes the place of the old master, which is gone.
+    /// Takes the place of the old master, which has ended.
     fn promote(&mut self) {
         let Some(newest) = self.generations.values().next_back() else {
             return;
@@ -357,9 +357,9 @@ impl Master {
         self.context.shared.scoreboard.set_deserted(deserted);
     }
 
-    /// Lets no more clients in, unless another master does: then the sockets stay as they are, as long as that one may
-    /// end first. Else they are open until the last child has taken what waits in their backlogs and closed them too;
-    /// from then on clients are refused.
+    /// Admits no more clients, unless another master does: the sockets then stay as they are, as long as that master
+    /// may end first. Otherwise they stay open until the last child has accepted the connections in their backlogs
+    /// and closed them; from then on clients are refused.
     fn close_listeners(&mut self) {
         if !self.upgrade.state().is_alone() {
             return;
@@ -371,7 +371,7 @@ impl Master {
     }
 }
 
-/// How long ago a heartbeat was. One that is yet to come is none.
+/// The age of a heartbeat. A heartbeat in the future counts as new.
 fn silence(now: u64, beat: u64) -> Duration {
     match beat > now + 1000 {
         true => Duration::MAX,

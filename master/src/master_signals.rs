@@ -21,7 +21,7 @@ pub(crate) const HANDLED: [Signal; 10] = [
     Signal::SIGCHLD,
 ];
 
-/// What the supervisor hears of a signal. SIGCHLD only wakes the loop, which then reaps.
+/// The supervisor's event for a signal. SIGCHLD only wakes the loop, which then reaps.
 pub(crate) fn event_of(signal: Signal) -> Option<Event> {
     if signal == Signal::SIGCHLD {
         return None;

@@ -8,9 +8,9 @@
 //!     '----- reaps, as the subreaper of its orphans ----------------------'
 //! ```
 //!
-//! The master itself loads nothing, so a reload makes a new mold and loads everything again. A mold that is gone is made
-//! again for the next worker that its generation needs. The supervisor does not know about molds: a fork only takes
-//! longer.
+//! The master itself loads nothing, so a reload makes a new mold and loads everything again. If a mold has ended, a
+//! new one is made for the next worker that its generation needs. The supervisor does not know about molds: a fork
+//! only takes longer.
 //!
 //! This is the master's side; `process` is the mold's.
 
@@ -46,7 +46,7 @@ struct Mold {
     pid: i32,
     receiver: MessageReceiver,
     requests: OwnedFd,
-    /// Of its generation.
+    /// Those of its generation.
     hooks: HookCaller,
     /// The application is loaded.
     ready: bool,
@@ -56,11 +56,11 @@ struct Mold {
     pending: BTreeMap<ChildId, PendingWorker>,
 }
 
-/// A worker that the supervisor was promised.
+/// A worker that the supervisor waits for.
 #[derive(Debug)]
 struct PendingWorker {
     request: SpawnRequest,
-    /// Set once the mold has the request.
+    /// Set when the mold has the request.
     receiver: Option<MessageReceiver>,
 }
 
@@ -108,7 +108,7 @@ impl Mold {
             .map(AsFd::as_fd)
     }
 
-    /// Sends the request for a worker to the mold, which is ready.
+    /// Sends the request for a worker to a mold that is ready.
     fn send(&mut self, id: ChildId) -> io::Result<()> {
         let Some(pending) = self.pending.get_mut(&id) else {
             return Ok(());
@@ -120,7 +120,7 @@ impl Mold {
         Ok(())
     }
 
-    /// Kills the process, whatever its application does.
+    /// Kills the process, whatever its application is doing.
     fn end(&mut self) {
         self.retired = true;
         // It is not reaped yet, so the pid is still its own.
@@ -132,12 +132,12 @@ impl Mold {
 #[derive(Debug, Default)]
 pub(crate) struct Molds {
     by_generation: BTreeMap<u32, Mold>,
-    /// Why the last one that failed could not boot.
+    /// Why the last mold that failed could not boot.
     last_error: Option<String>,
 }
 
 impl Molds {
-    /// Asks the mold of `generation` for a worker, and makes the mold where there is none. [`Molds::read`] returns the
+    /// Asks the mold of `generation` for a worker, and makes the mold if there is none. [`Molds::read`] returns the
     /// outcome, unless it fails at once.
     pub(crate) fn spawn(
         &mut self,
@@ -185,12 +185,12 @@ impl Molds {
         Ok(Forked::Parent(()))
     }
 
-    /// What the master has to poll.
+    /// The pipes that the master has to poll.
     pub(crate) fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.by_generation.values().flat_map(Mold::pipes)
     }
 
-    /// What molds and their workers have written since the last call. A worker that has its process joins `children`.
+    /// The messages of molds and their workers since the last call. A worker whose process exists joins `children`.
     pub(crate) fn read(&mut self, children: &mut Children, hooks: &HookCaller) -> Vec<Event> {
         let numbers: Vec<u32> = self.by_generation.keys().copied().collect();
         let read = |number| self.read_mold(number, children, hooks);
@@ -250,8 +250,8 @@ impl Molds {
         molds.find_map(|mold| mold.pending.remove(&id))
     }
 
-    /// Signals a worker that has no process yet, which cancels it. The event is its end; `None` where there is no such
-    /// worker.
+    /// Signals a worker that has no process yet, which cancels it. Returns its end as an event; `None` if there is no
+    /// such worker.
     pub(crate) fn signal(
         &mut self,
         id: ChildId,
@@ -259,14 +259,14 @@ impl Molds {
         children: &Children,
     ) -> Option<Event> {
         if signal == Signal::SIGUSR1 {
-            // It opens the logs again by itself.
+            // A new worker opens the logs anyway.
             return None;
         }
         let SpawnRequest {
             slot, generation, ..
         } = self.take_pending(id)?.request;
         children.release_slot(slot);
-        // A worker that is ended by force was not ready in time, because its mold is not.
+        // A worker that is killed was not ready in time, because its mold is not.
         if matches!(signal, Signal::SIGABRT | Signal::SIGKILL)
             && let Some(mold) = self.by_generation.get_mut(&generation)
             && !mold.ready
@@ -286,7 +286,7 @@ impl Molds {
         self.by_generation.values().map(|mold| mold.pid)
     }
 
-    /// Removes a mold that was reaped, and with it the workers that it should have forked.
+    /// Removes a mold that was reaped, and with it the workers that it was asked for.
     pub(crate) fn on_exit(
         &mut self,
         pid: i32,
@@ -332,7 +332,7 @@ impl Molds {
         self.by_generation.values_mut().for_each(Mold::end);
     }
 
-    /// Ends all molds and waits for them, for a second at most, so that the config file hears of their ends.
+    /// Ends all molds and waits for them, for a second at most, so that the config file is told of their ends.
     pub(crate) fn end_all(&mut self, children: &mut Children, hooks: &HookCaller) {
         self.retire_all();
         let until = Instant::now() + Duration::from_secs(1);
@@ -352,8 +352,8 @@ impl Molds {
     }
 }
 
-/// A worker's first message says that it has its process, and it joins `children`. Without that the mold could not fork
-/// it.
+/// A worker's first message reports that it has a process, and the worker joins `children`. Otherwise the mold could
+/// not fork it.
 fn deliver(
     pending: PendingWorker,
     messages: Vec<Message>,

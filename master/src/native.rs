@@ -27,13 +27,13 @@ pub(crate) fn find(name: &str) -> Option<Arc<dyn Application>> {
         .find(|application| application.name() == name)
 }
 
-/// The settings that they bring.
+/// The settings that these applications bring.
 pub fn native_settings() -> ApplicationSettings {
     let all = all().into_iter();
     ApplicationSettings::by_name(all.map(|it| (it.name().to_owned(), it.settings())))
 }
 
-/// The names of all, for messages.
+/// The names of all native applications, for messages.
 pub(crate) fn names() -> String {
     let all = all();
     let names: Vec<_> = all.iter().map(|application| application.name()).collect();

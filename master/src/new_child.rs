@@ -1,7 +1,7 @@
 //! The first steps of a worker or runner in its own process, and the hand-over to the worker crate.
 //!
-//! The order matters. Signals are blocked until the handlers of the master are gone. `post_fork` runs with the rights of the
-//! master, as in gunicorn. The death signal is set after the change of user, which clears it.
+//! The order matters. Signals are blocked until the handlers of the master are gone. `post_fork` runs with the rights
+//! of the master, as in gunicorn. The death signal is set after the change of user, which clears it.
 
 use std::sync::Arc;
 
@@ -19,20 +19,20 @@ use crate::generation::Generation;
 use crate::privileges;
 use crate::supervisor::{ChildKind, SpawnRequest};
 
-/// What a child is given besides its context.
+/// The parts of a child besides its context.
 #[derive(Debug)]
 pub(crate) struct NewChild {
     pub(crate) request: SpawnRequest,
-    /// To the master.
+    /// The messages to the master.
     pub(crate) sender: MessageSender,
-    /// The master.
+    /// The master's pid.
     pub(crate) parent: Pid,
     /// Why it must not boot.
     pub(crate) pre_fork_error: Option<HookError>,
 }
 
 impl NewChild {
-    /// The life of the child; returns its exit code.
+    /// The work of the child; returns its exit code.
     pub(crate) fn run(self, context: ChildContext, generation: Generation) -> i32 {
         let hooks = generation.hook_caller();
         let SpawnRequest { id, kind, .. } = self.request;
@@ -76,7 +76,7 @@ impl NewChild {
             tls: generation.tls,
             end,
         };
-        // These were the last of the master's: `boot` has duplicates.
+        // The last handles of the master: `boot` has duplicates.
         drop(generation.listeners);
         match self.request.kind {
             ChildKind::Web => run_web(boot),
@@ -109,7 +109,7 @@ impl NewChild {
         context.descriptor_limit.restore();
         privileges::drop_to(&generation.settings)?;
         prctl::set_pdeathsig(Signal::SIGKILL)?;
-        // A master that died before that has left this process to another parent.
+        // If the master died before that, this process already has another parent.
         if getppid() != self.parent {
             bail!("the master is gone");
         }
@@ -120,7 +120,7 @@ impl NewChild {
         let text = format!("{} failed to boot: {reason:#}", self.request.kind);
         error!("{text}");
         let exit_code = exit_code::BOOT_ERROR;
-        // A master that cannot be told sees the exit code.
+        // If the master cannot be told, it still sees the exit code.
         let _ = self.sender.send(&Message::Failed { exit_code, text });
         exit_code
     }

@@ -1,5 +1,5 @@
-//! Notifies systemd of the state of the server (`Type=notify`, sd_notify(3)): a datagram to the socket that NOTIFY_SOCKET
-//! names. Without that variable nothing is sent.
+//! Notifies systemd of the state of the server (`Type=notify`, sd_notify(3)): a datagram to the socket that
+//! NOTIFY_SOCKET names. Without that variable nothing is sent.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,13 +13,13 @@ use crate::sys;
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     address: Option<SocketAddr>,
-    /// The old master is the main process so far.
+    /// The old master is still the main process.
     waits: bool,
 }
 
 impl Notifier {
-    /// Takes the variable out of the environment, so that only the master notifies. One that `waits` for the end of the
-    /// old master sends nothing before that.
+    /// Removes the variable from the environment, so that only the master notifies. A master that `waits` for the end
+    /// of the old one sends nothing before that.
     pub(crate) fn take(environment: &BTreeMap<String, String>, waits: bool) -> Self {
         sys::remove_variable("NOTIFY_SOCKET");
         let notifier = environment.get("NOTIFY_SOCKET").map(|name| Self::to(name));
@@ -47,7 +47,7 @@ impl Notifier {
         }
     }
 
-    /// The server serves, or does so again after a reload.
+    /// The server serves, for the first time or after a reload.
     pub(crate) fn ready(&self) {
         self.send(&format!("READY=1\nMAINPID={}\n", std::process::id()));
     }
@@ -58,7 +58,7 @@ impl Notifier {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 
-    /// This process ends, and the server goes on in another.
+    /// This process ends, and the server continues in another one.
     pub(crate) fn handed_over_to(&self, pid: i32) {
         self.send(&format!("MAINPID={pid}\n"));
     }
@@ -78,7 +78,7 @@ impl Notifier {
 
 fn send_to(address: &SocketAddr, text: &str) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
-    // The master waits for nobody.
+    // The master never waits for the receiver.
     socket.set_nonblocking(true)?;
     socket.send_to_addr(text.as_bytes(), address).map(drop)
 }

@@ -1,8 +1,8 @@
 //! Detects kills by the kernel's out-of-memory killer, from the `oom_kill` counter of the memory cgroup.
 //!
-//! A process that was killed for want of memory looks like one that was sent SIGKILL. The kernel counts before it kills, so
-//! a counter that has grown by the time of the reaping tells them apart. Without a cgroup there is the counter of the whole
-//! machine.
+//! A process that was killed for lack of memory looks like one that was sent SIGKILL. The kernel counts before it
+//! kills, so a counter that has grown by the time of the reaping tells them apart. Without a cgroup the counter of
+//! the whole machine is used.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,7 +34,7 @@ impl OomWatch {
         grown
     }
 
-    /// Forgets kills that concern none of our children.
+    /// Forgets kills of other processes.
     pub(crate) fn skip(&mut self) {
         if let Some(count) = self.counter.as_deref().and_then(read_counter) {
             self.seen = count;

@@ -1,9 +1,9 @@
 //! The pid file, locked as long as the master lives, so that a stale one prevents no start.
 //!
-//! The lock is an open file description lock (fcntl(2)): it belongs to the open file, which the daemon inherits from the
-//! process that started it, and ends with the last descriptor. It is a write lock, so a process that may only read the file
-//! cannot hold it; anybody could hold a flock(2). The file is written and locked under another name first, so that a reader
-//! always finds the whole pid.
+//! The lock is an open file description lock (fcntl(2)): it belongs to the open file, which the daemon inherits from
+//! the process that started it, and ends with the last descriptor. It is a write lock, so a process that may only
+//! read the file cannot hold it; anybody could hold a flock(2). The file is written and locked under another name
+//! first, so that a reader always finds the whole pid.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -48,11 +48,11 @@ pub(crate) struct Pidfile {
     entry: DirectoryEntry,
     file: File,
     workers: Option<Uid>,
-    /// The process that has made the file, until the pid is in it.
+    /// The process that has made the file, until its pid is in it.
     empty_by: Option<u32>,
 }
 
-/// Where the pid file is to be: beside that of the old master, while there is one.
+/// The path of the pid file: beside that of the old master, while there is one.
 pub(crate) fn path_of(settings: &Settings, upgrade: UpgradeState) -> Option<PathBuf> {
     let mut path = settings.pidfile.clone()?.into_os_string();
     path.push(upgrade.suffix());
@@ -60,7 +60,7 @@ pub(crate) fn path_of(settings: &Settings, upgrade: UpgradeState) -> Option<Path
 }
 
 impl Pidfile {
-    /// Locks the file at `path`, if there is to be one, and writes the pid of this process.
+    /// Locks the file at `path`, if one is wanted, and writes the pid of this process.
     pub(crate) fn create(
         path: Option<&Path>,
         workers: Option<Uid>,
@@ -128,7 +128,7 @@ impl Pidfile {
         name.push(self.entry.name());
         name.push(format!(".{pid}"));
         let draft = self.entry.sibling(&name)?;
-        // What another process of this number has left there.
+        // An earlier process with this number may have left it there.
         let _ = draft.remove();
         let (mut file, is_new) = draft.open(OFlag::O_RDWR, PRIVATE)?;
         let outcome = match is_new {
@@ -144,7 +144,7 @@ impl Pidfile {
         outcome.map(|()| file)
     }
 
-    /// Moves the file, over whatever is there.
+    /// Moves the file, and replaces any file at the new path.
     pub(crate) fn rename(&mut self, path: &Path) -> Result<(), PidfileError> {
         let entry = DirectoryEntry::find(path, self.workers);
         let moved = entry.and_then(|entry| entry.replace_by(&self.entry).map(|()| entry));
@@ -156,18 +156,18 @@ impl Pidfile {
         Ok(())
     }
 
-    /// Removes the file, unless another has taken its place.
+    /// Removes the file, unless another file has taken its place.
     pub(crate) fn remove(mut self) {
         self.empty_by = None;
         if self.entry.is(&self.file) {
-            // A file that cannot be removed is stale, and blocks nobody.
+            // A file that cannot be removed is stale, and prevents no start.
             let _ = self.entry.remove();
         }
     }
 }
 
 impl Drop for Pidfile {
-    /// A start that has failed leaves no empty file.
+    /// After a failed start, no empty file stays behind.
     fn drop(&mut self) {
         if self.empty_by == Some(std::process::id()) && self.entry.is(&self.file) {
             let _ = self.entry.remove();
@@ -175,12 +175,12 @@ impl Drop for Pidfile {
     }
 }
 
-/// Until it is locked: nobody else shall hold a lock that keeps us from ours.
+/// The mode until the file is locked: no other process may hold a lock that keeps us from ours.
 const PRIVATE: Mode = Mode::S_IRUSR.union(Mode::S_IWUSR);
 const READABLE: Mode = PRIVATE.union(Mode::S_IRGRP).union(Mode::S_IROTH);
 
 /// Locks the file, unless another process holds a write lock. A process that may only read the file can hold a read
-/// lock, which prevents ours and means nothing.
+/// lock, which would prevent ours; it is ignored.
 fn is_held(file: &File) -> io::Result<bool> {
     let lock = |kind| libc::flock {
         l_type: kind,

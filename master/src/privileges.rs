@@ -1,5 +1,4 @@
-//! The user and the groups of the children. The master keeps those that it was started with, so that it can bind again on a
-//! reload.
+//! The user and the groups of the children. The master keeps its own, so that it can bind again on a reload.
 
 use std::ffi::CString;
 
@@ -33,10 +32,9 @@ pub(crate) fn check(settings: &Settings) -> Result<(), PrivilegesError> {
     Err(PrivilegesError::NotRoot { what, uid })
 }
 
-/// Takes on user, groups and umask of the settings, for good. For a child, after the fork.
+/// Takes on user, groups and umask of the settings, permanently. For a child, after the fork.
 pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
-    // Zero, the default, leaves the mask of the environment: files open to everybody would be a
-    // surprise.
+    // Zero, the default, keeps the mask of the environment: files open to everybody would be a surprise.
     if settings.umask != 0 {
         umask(Mode::from_bits_truncate(settings.umask));
     }
@@ -47,7 +45,7 @@ pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
         return Ok(());
     }
     let gid = group.unwrap_or_else(getegid);
-    // Without a group the user has all of its own, as after a login.
+    // Without a group, the child gets all groups of the user, as after a login.
     let with_groups = settings.initgroups || settings.group.is_none();
     if let Some(user) = settings.user.filter(|_| with_groups).and_then(account)
         && let Ok(name) = CString::new(user.name)
@@ -66,7 +64,7 @@ pub(crate) fn drop_to(settings: &Settings) -> Result<(), PrivilegesError> {
     Ok(())
 }
 
-/// The group of the children: by the settings, or the one that the user logs in with.
+/// The group of the children: that of the settings, or the login group of the user.
 fn group(settings: &Settings) -> Option<Gid> {
     let of_user = || {
         let user = settings.user.filter(|&user| user != geteuid())?;

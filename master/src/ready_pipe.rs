@@ -1,5 +1,5 @@
-//! Reports the outcome of a start to the process that waits for it: the command that starts a daemon, or the old master of
-//! an upgrade. One pipe, written to once: exit code and error message.
+//! Reports the outcome of a start to the process that waits for it: the command that starts a daemon, or the old
+//! master of an upgrade. One pipe, written to once: exit code and error message.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,13 +10,13 @@ use nix::unistd::pipe2;
 
 use crate::sys;
 
-/// The end of the process that starts. It sends nothing where no process waits.
+/// The writing end, for the process that starts. It sends nothing if no process waits.
 #[derive(Debug, Default)]
 pub(crate) struct ReadySender {
     pipe: Option<File>,
 }
 
-/// The end of the process that waits.
+/// The reading end, for the process that waits.
 #[derive(Debug)]
 pub(crate) struct ReadyReceiver(File);
 
@@ -35,7 +35,7 @@ impl ReadySender {
         }
     }
 
-    /// Keeps it open over exec; returns its number.
+    /// Keeps the end open over exec; returns its number.
     pub(crate) fn keep_across_exec(&self) -> io::Result<RawFd> {
         let pipe = self.pipe.as_ref().ok_or(io::ErrorKind::BrokenPipe)?;
         sys::keep_across_exec(pipe)
@@ -46,14 +46,14 @@ impl ReadySender {
         self.send(0, "");
     }
 
-    /// Reports that the server ends with `code` and has never served.
+    /// Reports that the server ends with `code` and never served.
     pub(crate) fn failed(&mut self, code: i32, reason: &str) {
         self.send(u8::try_from(code).unwrap_or(1), reason);
     }
 
     fn send(&mut self, code: u8, reason: &str) {
         if let Some(mut pipe) = self.pipe.take() {
-            // A process that has stopped waiting wants no report.
+            // A process that no longer waits needs no report.
             let _ = pipe.write_all(&[code]);
             let _ = pipe.write_all(reason.as_bytes());
         }
@@ -64,7 +64,7 @@ impl ReadyReceiver {
     /// Waits until the other end is closed. `None`: the process has ended without a report.
     pub(crate) fn wait(mut self) -> Option<(u8, String)> {
         let mut report = Vec::new();
-        // An error is a pipe that brings nothing.
+        // After an error no report will come.
         let _ = self.0.read_to_end(&mut report);
         let (&code, reason) = report.split_first()?;
         Some((code, String::from_utf8_lossy(reason).trim_end().to_owned()))

@@ -1,7 +1,7 @@
 //! Collects the exit status of children that have ended, and finds out how they died.
 //!
-//! The master inherits orphans as pid 1 of a container, and as the subreaper of what molds fork. Those that it does not
-//! know are reaped without a word.
+//! The master inherits orphans if it is pid 1 of a container, and as the subreaper of the processes that molds fork.
+//! It reaps unknown ones silently.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::oom::OomWatch;
 use crate::supervisor::{Death, ExitKind};
 use crate::{config_children, sys};
 
-/// Reaps children, and lays each out-of-memory kill to one death.
+/// Reaps children, and attributes each out-of-memory kill to one death.
 #[derive(Debug)]
 pub(crate) struct Reaper {
     oom: OomWatch,
@@ -24,8 +24,8 @@ impl Reaper {
         }
     }
 
-    /// Takes the status of each of the `known` and of the `orphans` that has ended. Never waits. Returns the deaths of
-    /// the known.
+    /// Takes the status of each of the `known` and of the `orphans` that has ended. Never waits. Returns the deaths
+    /// of the known ones.
     pub(crate) fn reap(&mut self, known: &BTreeSet<i32>, orphans: &[i32]) -> Vec<(i32, Death)> {
         let mut deaths = Vec::new();
         let unknown = orphans.iter().filter(|pid| !known.contains(pid));
@@ -49,8 +49,8 @@ impl Reaper {
     }
 }
 
-/// Children that other processes have started, and that have ended. The list must be made before the pipes of molds
-/// are read: a worker that was forked by then is known after that.
+/// Children of this process that others have forked, and that have ended. The list must be made before the pipes of
+/// molds are read: after that, every worker in the list is known.
 pub(crate) fn ended_orphans() -> Vec<i32> {
     match std::process::id() == 1 || prctl::get_child_subreaper().unwrap_or(false) {
         true => config_children::ended_others(),

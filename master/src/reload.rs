@@ -1,5 +1,5 @@
-//! SIGHUP: settings, application, sockets and logs are read and opened again. If one of them fails, everything stays as
-//! it was.
+//! SIGHUP: reads the settings and the application again, and opens sockets and logs. If one of these fails,
+//! everything stays as it was.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::launch::Launch;
 use crate::pidfile::{self, Pidfile};
 use crate::supervisor::UpgradeState;
 
-/// Makes the next generation, and lets its settings hold for the master itself. What can fail comes first.
+/// Makes the next generation, and applies its settings to the master itself. Steps that can fail come first.
 pub(crate) fn reload(
     launch: &Launch,
     generations: &BTreeMap<u32, Generation>,
@@ -68,7 +68,7 @@ pub(crate) fn reload(
     Ok(next)
 }
 
-/// Opens the logs by the settings of before, and those of `host` where it has opened its own by the new ones.
+/// Opens the logs by the previous settings, and those of `host` if it has opened its own by the new ones.
 fn restore_logs(before: &Settings, host: Option<&dyn Host>) {
     let outcome = logging::init(&before.logging_options()).map_err(anyhow::Error::from);
     let outcome = outcome.and_then(|()| host.map_or(Ok(()), |host| host.open_logs(before)));

@@ -41,12 +41,12 @@ use crate::title::Title;
 use crate::upgrade::Upgrade;
 use crate::{activation, master_signals, native, privileges, sys};
 
-/// The positional argument is missing, or not wanted.
+/// The positional argument is missing, or must not be given.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// An error and the exit code that goes with it.
+/// An error and its exit code.
 struct Failure {
     code: i32,
     reason: anyhow::Error,
@@ -94,7 +94,7 @@ fn to_u8(code: i32) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// Prints why there is no server, or what was asked for instead of one; returns the exit code.
+/// Prints why there is no server, or the requested answer; returns the exit code.
 fn report(failure: &Failure) -> i32 {
     if let Some(SettingsError::Information(text)) = failure.reason.downcast_ref() {
         print!("{text}");
@@ -104,7 +104,7 @@ fn report(failure: &Failure) -> i32 {
     failure.code
 }
 
-/// Prints what would fail at a start, or `ok`; returns the exit code.
+/// Prints the problems that a start would have, or `ok`; returns the exit code.
 fn report_check(loaded: &Loaded, source: &Source, application: &dyn Application) -> i32 {
     let rights = privileges::warning(&loaded.settings);
     for warning in loaded.warnings.iter().chain(&rights) {
@@ -141,14 +141,14 @@ fn start(host: Arc<dyn Host>, mut source: Source, resolve: Resolve) -> Result<i3
     }
 }
 
-/// How a start goes on in this process.
+/// How a start continues in this process.
 enum Start {
-    /// There is nothing more to do: this is the exit code.
+    /// The start is over: this is the exit code.
     Exit(i32),
     Serve(Box<Master>),
 }
 
-/// Checks all that can be checked before anything is opened, or prints what was asked for instead of a server.
+/// Checks everything that can be checked before files are opened, or prints a requested answer instead.
 fn check(launch: Launch, inherited: &mut Inherited) -> Result<Start, Failure> {
     let loaded = Settings::load(&launch.source)?;
     if loaded.settings.print_config {
@@ -185,7 +185,7 @@ fn find(resolve: &Resolve, settings: &Settings) -> Result<Arc<dyn Application>, 
     })
 }
 
-/// Opens and binds all that the master needs. In the command that starts a daemon it returns when the daemon serves.
+/// Opens and binds everything that the master needs. The command that starts a daemon returns when that serves.
 fn become_master(
     launch: Launch,
     inherited: &mut Inherited,
@@ -209,7 +209,7 @@ fn become_master(
         hooks: Arc::clone(&loaded.hooks),
         settings: Arc::clone(&settings),
     };
-    // A new master is in the background already.
+    // A new master already runs in the background.
     let detaches = settings.daemon && !inherited.is_new_master;
     hooks.report_upgrade(state);
     if !detaches {
@@ -230,10 +230,10 @@ fn become_master(
             Side::Master(ready_sender) => inherited.ready_sender = ready_sender,
         }
         logging::attach().context("cannot open the log")?;
-        // The host may keep by process what it logs to.
+        // The host's log destinations may depend on the process.
         host.open_logs(&settings)?;
     }
-    // Before the pid file: a reader of the pid may send a signal at once.
+    // Before the pid file: a process that reads the pid may send a signal at once.
     let signals = SignalPipe::install(&master_signals::HANDLED).context("cannot catch signals")?;
     if let Some(pidfile) = &mut pidfile {
         pidfile.write()?;
@@ -256,7 +256,7 @@ fn become_master(
         "Loading from: {}",
         describe_directory(&generation.settings, source)
     );
-    // A single worker would share with the master alone, which needs none of it.
+    // A single worker would share them with the master alone, which does not use them.
     if generation.settings.workers > 1 {
         host.share();
     }
@@ -292,7 +292,7 @@ fn become_master(
     Ok(Start::Serve(Box::new(master)))
 }
 
-/// Finds what the positional argument of the `oxicorn` command names.
+/// Finds the application that the positional argument of the `oxicorn` command names.
 pub fn by_name(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
     let Some(name) = settings.application.as_deref() else {
         let names = native::names();

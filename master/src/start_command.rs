@@ -1,4 +1,4 @@
-//! How this process was started: the command line, environment and directory that a new master is executed with.
+//! The command line, environment and directory of the start, with which a new master is executed.
 
 use std::convert::Infallible;
 use std::ffi::{CString, OsString};
@@ -20,8 +20,7 @@ pub(crate) struct StartCommand {
 }
 
 impl StartCommand {
-    /// To be called before anything has changed the environment. Variables that are meant for this process alone are
-    /// left out.
+    /// Must be called before the environment is changed. Leaves out variables that are meant for this process alone.
     pub(crate) fn new(host: &dyn Host, source: &Source) -> Self {
         let arguments = host.command().unwrap_or_else(|| source.arguments.clone());
         let environment = std::env::vars_os();
@@ -34,7 +33,7 @@ impl StartCommand {
         }
     }
 
-    /// Becomes the command, with `variables` added to its environment.
+    /// Executes the command in place of this process, with `variables` added to its environment.
     pub(crate) fn execute(&self, variables: Vec<(&str, String)>) -> anyhow::Result<Infallible> {
         std::env::set_current_dir(&self.directory)
             .with_context(|| format!("cannot change to {}", self.directory.display()))?;
@@ -55,7 +54,7 @@ impl StartCommand {
             .with_context(|| format!("cannot execute {}", program.display()))
     }
 
-    /// Found by the PATH of the start: `raw_env` may have set another.
+    /// Found by the PATH of the start: `raw_env` may have changed it.
     fn program(&self) -> anyhow::Result<PathBuf> {
         let name = self.arguments.first().context("there is no command line")?;
         if name.as_bytes().contains(&b'/') {

@@ -1,16 +1,17 @@
-//! Stops TCP handshakes at a listener before the last worker closes it. Otherwise connections would wait in a backlog that
-//! nobody empties, only to be reset.
+//! Stops TCP handshakes at a listener before the last worker closes it. Otherwise connections would wait in a backlog
+//! that no process empties, only to be reset.
 //!
 //! A socket filter drops segments that would begin a connection. Their clients try again a second later and are then
-//! refused, as they should be. Everything else passes, because the sockets that come out of the backlog inherit the filter.
+//! refused, as they should be. Everything else passes, because the sockets that come out of the backlog inherit the
+//! filter.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use socket2::{SockFilter, SockRef};
 
-/// Lets no new connection into the backlog of a TCP listener. For good: only for a socket that
-/// nobody else will listen on.
+/// Lets no new connection into the backlog of a TCP listener. This is permanent: use it only for a socket that no
+/// other process will listen on.
 pub(crate) fn reject_handshakes(listener: &impl AsFd) -> io::Result<()> {
     let socket = SockRef::from(listener);
     if socket.domain()? == socket2::Domain::UNIX {
@@ -44,7 +45,7 @@ fn skip_unless_equal(value: u32, skipped: u8) -> SockFilter {
     instruction(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, skipped, value)
 }
 
-/// How many octets of the segment to keep; none is to drop it.
+/// The number of octets of the segment to keep; with none it is dropped.
 fn verdict(octets: u32) -> SockFilter {
     instruction(libc::BPF_RET | libc::BPF_K, 0, octets)
 }

@@ -16,7 +16,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use crate::supervisor::ExitKind;
 
-/// How many threads this process has. What `/proc` does not say counts as one.
+/// The number of threads of this process. If `/proc` does not tell, it is one.
 pub(crate) fn thread_count() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
 }
@@ -59,7 +59,7 @@ pub(crate) fn fork_orphan() -> io::Result<Option<Pid>> {
     }
 }
 
-/// Ends the process without destructors: the threads that may still run would see their statics go.
+/// Ends the process without destructors, because threads that still run must not lose their statics.
 pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: _exit(2) does not return and touches no memory of the process.
     unsafe { libc::_exit(code) }
@@ -90,7 +90,7 @@ pub(crate) fn is_child(pid: i32) -> bool {
     waitid(Id::Pid(Pid::from_raw(pid)), flags) != Err(Errno::ECHILD)
 }
 
-/// Whether a child has ended, and waits to be reaped.
+/// Whether a child has ended and waits to be reaped.
 pub(crate) fn has_ended(pid: i32) -> bool {
     let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     let found = waitid(Id::Pid(Pid::from_raw(pid)), flags);
@@ -121,8 +121,8 @@ pub(crate) fn reap(pid: i32) -> Option<ExitKind> {
     Some(end)
 }
 
-/// How many connections wait at a TCP socket that listens: for such a socket the kernel's
-/// `tcpi_unacked` is the length of the queue (tcp(7)). `None` for other sockets.
+/// The number of connections that wait at a listening TCP socket, for which the kernel's `tcpi_unacked` is
+/// the length of the queue (tcp(7)). `None` for other sockets.
 pub(crate) fn accept_queue(socket: impl AsFd) -> Option<u32> {
     // SAFETY: a struct of integers, of which all bits zero is a valid value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
@@ -152,8 +152,8 @@ pub(crate) fn remove_variable(name: impl AsRef<OsStr>) {
     unsafe { std::env::remove_var(name) }
 }
 
-/// Takes over a descriptor that this process was given by number, as by systemd. Fails when there
-/// is no such descriptor. The caller takes each number once.
+/// Takes over a descriptor that this process was given by number, as by systemd. Fails if there is no such
+/// descriptor. The caller takes each number once.
 pub(crate) fn adopt(fd: RawFd) -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(Errno::EBADF.into());
@@ -173,7 +173,7 @@ pub(crate) fn keep_across_exec(fd: impl AsFd) -> io::Result<RawFd> {
     Ok(fd.as_raw_fd())
 }
 
-/// The memory that `/proc/PID/cmdline` shows: where the kernel has put arguments and environment.
+/// The memory that `/proc/PID/cmdline` shows, where the kernel has put arguments and environment.
 #[derive(Debug)]
 pub(crate) struct ArgumentArea {
     start: *mut u8,
@@ -181,8 +181,8 @@ pub(crate) struct ArgumentArea {
 }
 
 impl ArgumentArea {
-    /// Moves the environment elsewhere and takes the memory of both. To be called once, after the
-    /// arguments have been copied: std reads them from there.
+    /// Moves the environment elsewhere and takes the memory of both. Must be called once, after the arguments
+    /// have been copied: std reads them from there.
     pub(crate) fn take() -> Option<Self> {
         let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
         // Fields 48 to 51 of proc_pid_stat(5), counted after the name in parentheses.
@@ -207,7 +207,7 @@ impl ArgumentArea {
         })
     }
 
-    /// Shows `title` instead of the arguments, cut to what there is room for.
+    /// Shows `title` instead of the arguments, cut to the available room.
     pub(crate) fn write(&mut self, title: &str) {
         let cut = title.floor_char_boundary(self.length.saturating_sub(1));
         // SAFETY: the kernel says that the area is this long and ours, it is on the writable stack,

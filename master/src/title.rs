@@ -1,4 +1,4 @@
-//! What ps and top show for a process: `oxicorn: master [NAME]`.
+//! The title of a process in ps and top: `oxicorn: master [NAME]`.
 
 use std::ffi::CString;
 
@@ -14,7 +14,7 @@ pub(crate) struct Title {
 }
 
 impl Title {
-    /// To be made once, after the arguments have been copied.
+    /// Must be made once, after the arguments have been copied.
     pub(crate) fn new(name: &str, host: &dyn Host) -> Self {
         Self {
             show: host.title().or_else(of_arguments),
@@ -26,8 +26,7 @@ impl Title {
         name.clone_into(&mut self.name);
     }
 
-    /// Shows this process as a `role`: master, worker or runner. Where that cannot be done, the
-    /// command line stays.
+    /// Shows this process as a `role`: master, worker or runner. If that is not possible, the command line stays.
     pub(crate) fn show(&mut self, role: &str) {
         if let Some(show) = &mut self.show {
             show(&format!("oxicorn: {role} [{}]", self.name));
@@ -39,7 +38,7 @@ impl Title {
     }
 }
 
-/// In the place of the arguments.
+/// Written over the arguments.
 fn of_arguments() -> Option<ShowTitle> {
     let mut area = ArgumentArea::take()?;
     Some(Box::new(move |title| area.write(title)))

@@ -1,4 +1,4 @@
-//! SIGUSR2: a second master, of the program as it is on the disk now, beside this one.
+//! SIGUSR2: a second master beside this one, of the program that is on the disk now.
 //!
 //! ```text
 //!   old master --fork--> pre_exec --exec, sockets open--> new master
@@ -25,7 +25,7 @@ use crate::start_command::StartCommand;
 use crate::supervisor::{Death, Event, UpgradeState};
 use crate::sys;
 
-/// The other master, as far as this process has to do with it.
+/// This process's part in an upgrade: the other master.
 #[derive(Debug)]
 pub(crate) struct Upgrade {
     state: UpgradeState,
@@ -94,7 +94,7 @@ impl Upgrade {
         Event::NewMasterExited { death, reason }
     }
 
-    /// Whether the old master is gone. It counts as there until this one is promoted.
+    /// Whether the old master is gone. It counts as present until this one is promoted.
     pub(crate) fn check_old_master(&self) -> Option<Event> {
         let old_master = self.state.old_master?;
         (getppid().as_raw() != old_master).then_some(Event::OldMasterExited)
@@ -106,8 +106,8 @@ impl Upgrade {
         self.exit_token = None;
     }
 
-    /// The last look at the other master, before this one removes what only one of the two may remove. True when the
-    /// old master is gone, or ends first, and this one takes its place for what is left to do.
+    /// The last check of the other master, before this one removes what only one of the two may remove. True if the
+    /// old master is gone, or ends first, so that this one takes its place.
     pub(crate) fn conclude(&mut self) -> bool {
         let exit_token = self.exit_token.take();
         let was_new_master = self.state.old_master.is_some();

@@ -1,4 +1,4 @@
-//! The mold's side: its life, and the packet that asks it for a worker.
+//! The mold's side: its loop, and the packet that asks it for a worker.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,18 +22,18 @@ use crate::sys;
 
 /// Longer tracebacks are cut.
 const MOST_TEXT: usize = 16 * 1024;
-/// Age and slot of the worker; the rest is why it must not boot, where that is so.
+/// Age and slot of the worker, followed by the reason why it must not boot, if there is one.
 const HEADER: usize = 2 * size_of::<u64>();
 
 /// A mold in its own process.
 #[derive(Debug)]
 pub(super) struct MoldProcess {
-    /// To the master.
+    /// The messages to the master.
     pub(super) sender: MessageSender,
     pub(super) requests: OwnedFd,
-    /// The master.
+    /// The master's pid.
     pub(super) parent: Pid,
-    /// Of its generation.
+    /// Those of its generation.
     pub(super) number: u32,
 }
 
@@ -59,16 +59,16 @@ impl MoldProcess {
             Ok(worker) => {
                 let pid = getpid().as_raw();
                 if worker.sender.send(&Message::Born { pid }).is_err() {
-                    // Cancelled meanwhile.
+                    // The request was cancelled meanwhile.
                     return exit_code::SUCCESS;
                 }
-                // Those of the mold may have been renamed since it was forked.
+                // The mold's log files may have been renamed since it was forked.
                 logging::reopen();
                 worker.run(context, generation)
             }
             Err(code) => {
                 log::logger().flush();
-                // What the application wants done at its end is done at the end of each worker.
+                // The application's exit functions run at the end of each worker.
                 sys::exit_now(code)
             }
         }
@@ -88,8 +88,8 @@ impl MoldProcess {
         if getppid() != self.parent {
             anyhow::bail!("the master is gone");
         }
-        // A terminal or a careless `kill` means the master. Nobody reads the pipe; signals that were ignored instead
-        // would be so in the programs that the application starts.
+        // A terminal or a careless `kill` means the master. The pipe is never read. Ignored signals would stay
+        // ignored in the programs that the application starts.
         let caught = master_signals::HANDLED.into_iter();
         let caught = caught.filter(|&it| it != Signal::SIGCHLD);
         let signals = SignalPipe::install(&caught.collect::<Vec<_>>())?;
@@ -151,7 +151,7 @@ pub(super) fn send_request(
 
 type ReceivedRequest = (u64, usize, Option<HookError>, MessageSender);
 
-/// Waits for a request; `None` when the master is gone.
+/// Waits for a request; `None` if the master is gone.
 fn receive_request(requests: impl AsFd) -> io::Result<Option<ReceivedRequest>> {
     let mut packet = [0; HEADER + MOST_TEXT];
     let received = descriptor_passing::receive(requests, &mut [IoSliceMut::new(&mut packet)])?;

@@ -1,4 +1,4 @@
-//! `native:hello`: answers `Hello, World!` to everything, to measure the server itself.
+//! `native:hello`: answers every request with `Hello, World!`, to measure the server itself.
 
 use oxicorn_common::{App, Application, LoadError, Request, Response, WorkerContext};
 

@@ -1,4 +1,4 @@
-//! How long to wait before the next attempt after children that failed early.
+//! The wait before the next attempt after children that failed early.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Notes a failure; returns how long to wait from now.
+    /// Notes a failure; returns the wait from now.
     pub(crate) fn fail(&mut self, now: Instant) -> Duration {
         // Children that were started together and fail together are one attempt.
         if self.not_before.is_none_or(|at| at <= now) {
@@ -28,7 +28,7 @@ impl Backoff {
         *self = Self::default();
     }
 
-    /// How long the next attempt has to wait.
+    /// The wait that is left before the next attempt.
     pub(crate) fn wait(&self, now: Instant) -> Duration {
         self.not_before
             .map_or(Duration::ZERO, |at| at.saturating_duration_since(now))

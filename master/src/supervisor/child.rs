@@ -1,12 +1,12 @@
-//! What the supervisor knows of one child.
+//! The supervisor's record of one child.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::plan::Plan;
 
-/// Counts children over the life of the master, as gunicorn's `worker.age`; never used again, as
-/// a pid may be.
+/// The serial number of a child over the life of the master, as gunicorn's `worker.age`. Never used twice, as a pid
+/// may be.
 pub(crate) type ChildId = u64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub(crate) enum ChildKind {
 impl ChildKind {
     pub(crate) const ALL: [Self; 2] = [Self::Web, Self::Runner];
 
-    /// As in the middle of a sentence.
+    /// In the form for the middle of a sentence.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Web => "worker",
@@ -26,7 +26,7 @@ impl ChildKind {
         }
     }
 
-    /// What the scoreboard stores.
+    /// The number on the scoreboard.
     pub(crate) fn number(self) -> u32 {
         match self {
             Self::Web => 0,
@@ -55,7 +55,7 @@ pub(crate) enum ChildState {
     Ready,
     /// Told to end.
     Draining,
-    /// Sent a signal that it does not survive, for the reason given.
+    /// Sent a signal that it cannot survive, for the reason given.
     Killed(&'static str),
 }
 
@@ -69,15 +69,15 @@ pub(crate) struct Child {
     pub(crate) generation: u32,
     pub(crate) state: ChildState,
     pub(crate) ready_at: Option<Instant>,
-    /// When its state has lasted too long.
+    /// When its state will have lasted too long.
     pub(crate) deadline: Option<Instant>,
-    /// When it was asked whether it lives, because its heartbeat was old.
+    /// When it was probed, because its heartbeat was old.
     pub(crate) asked_at: Option<Instant>,
-    /// When it last answered.
+    /// When it last answered a probe.
     pub(crate) answered_at: Option<Instant>,
-    /// That its heartbeat is wrong has been logged.
+    /// A wrong heartbeat has been logged.
     pub(crate) doubted: bool,
-    /// It has reported that it takes nothing new.
+    /// It has reported that it accepts nothing new.
     pub(crate) drains: bool,
     /// Why it has asked to be replaced.
     pub(crate) wants_replacement: Option<String>,
@@ -123,7 +123,7 @@ impl Child {
         }
     }
 
-    /// Serves, or is about to, and has not been told to end.
+    /// Whether it serves, or is about to, and has not been told to end.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, ChildState::Booting | ChildState::Ready)
     }
@@ -132,7 +132,7 @@ impl Child {
         self.state == ChildState::Ready
     }
 
-    /// How long its event loop may be silent; `None` is for ever.
+    /// The longest silence of its event loop; `None` means no limit.
     pub(crate) fn silence_limit(&self) -> Option<Duration> {
         let watched = self.ready_at.is_some() && !matches!(self.state, ChildState::Killed(_));
         (watched && !self.timeout.is_zero()).then(|| self.timeout.max(SHORTEST_SILENCE))

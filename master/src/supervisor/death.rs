@@ -1,4 +1,4 @@
-//! How a child ended, and what that tells about the cause.
+//! The end of a child, and its likely cause.
 
 use std::fmt;
 
@@ -11,14 +11,14 @@ pub(crate) enum ExitKind {
     Signalled { signal: i32, core_dumped: bool },
 }
 
-/// An end, and whether the kernel has killed for want of memory meanwhile.
+/// An end, and whether the kernel has killed for lack of memory meanwhile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Death {
     pub(crate) kind: ExitKind,
     pub(crate) out_of_memory: bool,
 }
 
-/// What ended a child that the master did not end.
+/// The cause of an end that the master did not ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cause {
     Exit,
@@ -70,7 +70,7 @@ impl fmt::Display for Death {
     }
 }
 
-/// The signals that a fault of the process itself raises.
+/// The signals that the process's own faults raise.
 fn is_crash(signal: i32) -> bool {
     matches!(
         signal,

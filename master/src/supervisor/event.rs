@@ -1,4 +1,4 @@
-//! What the supervisor is told, and what it wants done.
+//! The supervisor's input and output.
 
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
@@ -7,7 +7,7 @@ use super::child::{ChildId, ChildKind};
 use super::death::Death;
 use super::plan::Plan;
 
-/// A child to be forked.
+/// A child to fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SpawnRequest {
     pub(crate) id: ChildId,
@@ -16,7 +16,7 @@ pub(crate) struct SpawnRequest {
     pub(crate) generation: u32,
 }
 
-/// Something that has happened.
+/// An event of the master.
 #[derive(Debug)]
 pub(crate) enum Event {
     /// [`Action::Fork`] was carried out.
@@ -27,7 +27,7 @@ pub(crate) enum Event {
     Message { id: ChildId, message: Message },
     /// A child was reaped.
     Exited { id: ChildId, death: Death },
-    /// The master was sent a signal.
+    /// The master has received a signal.
     Signal(Signal),
     /// [`Action::Reload`] read good settings.
     Reloaded(Plan),
@@ -47,7 +47,7 @@ pub(crate) enum Event {
     OldMasterExited,
 }
 
-/// Something to do, in the order given.
+/// An action for the master; actions are carried out in the given order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Action {
     Fork(SpawnRequest),
@@ -55,7 +55,7 @@ pub(crate) enum Action {
         id: ChildId,
         signal: Signal,
     },
-    /// Read the settings again as those of this generation, and bind what is new: [`Event::Reloaded`]. If that fails,
+    /// Read the settings again as those of this generation, and bind new sockets: [`Event::Reloaded`]. If that fails,
     /// leave everything as it is: [`Event::ReloadFailed`].
     Reload {
         generation: u32,
@@ -64,18 +64,18 @@ pub(crate) enum Action {
     StartNewMaster,
     /// Take the place of the old master, which is gone.
     Promote,
-    /// No child of this generation will be started any more.
+    /// This generation will start no more children.
     Forget {
         generation: u32,
     },
     ReopenLogs,
-    /// Tell all children whether those that drain leave siblings behind.
+    /// Tell all children whether siblings remain when one drains.
     MarkDeserted(bool),
     /// Tell all children that the whole server stops, before any is told to drain.
     MarkStopping,
-    /// Let no more clients in, unless another master does.
+    /// Admit no more clients, unless another master does.
     CloseListeners,
-    /// There should be another number of workers, or a reload says again how many.
+    /// The number of workers has changed, or a reload reports it again.
     WorkersChanged {
         new: usize,
         old: usize,

@@ -6,8 +6,8 @@
 //!                             `------- none ready, all dead: given up, 1 serves on
 //! ```
 //!
-//! Until a generation is proven the one before is kept up whole, so a bad release costs nothing.
-//! The very first generation has none before it: given up, it ends the server.
+//! Until a generation is proven the one before is kept up whole, so a bad release costs nothing. The very first
+//! generation has none before it: if it fails, the server ends.
 
 use std::time::Instant;
 
@@ -22,18 +22,18 @@ use super::plan::Plan;
 
 #[derive(Debug, Default)]
 pub(super) struct Generations {
-    /// The last that was proven: its number of children is kept up, older ones make room for it.
+    /// The last proven generation: its number of children is kept up, and older ones make room for it.
     current: Option<(u32, Plan)>,
-    /// On its way, and not proven.
+    /// Started, and not proven.
     incoming: Option<Incoming>,
     newest: u32,
     /// None before this one has children or resources.
     alone: u32,
-    /// SIGHUP has come, and its settings are not here yet.
+    /// SIGHUP has come, and its settings have not been read yet.
     reloading: bool,
-    /// SIGHUP has come while a generation was on its way.
+    /// SIGHUP has come while another generation was starting.
     again: bool,
-    /// The last change of code that a reload was begun for.
+    /// The last change of code for which a reload was begun.
     changed: u64,
 }
 
@@ -41,19 +41,19 @@ pub(super) struct Generations {
 struct Incoming {
     generation: u32,
     plan: Plan,
-    /// How many workers there are to be once it is proven, where that is another number than before.
+    /// The number of workers once it is proven, if that changes.
     workers: Option<usize>,
     load_error: bool,
 }
 
 impl Generations {
-    /// The generation whose number of children is kept up, and how.
+    /// The generation whose number of children is kept up, and its plan.
     pub(super) fn serving(&self) -> Option<(u32, &Plan)> {
         let (generation, plan) = self.current.as_ref()?;
         Some((*generation, plan))
     }
 
-    /// How many workers the generation on its way brings, where that is another number than before.
+    /// The number of workers that the starting generation brings, if that changes.
     pub(super) fn workers_to_come(&self) -> Option<usize> {
         self.incoming.as_ref()?.workers
     }
@@ -84,9 +84,9 @@ impl Supervisor {
         }
     }
 
-    /// A worker has found that code has changed. All of them will; one reload is enough.
+    /// A worker has found that code has changed. All of them will, but one reload is enough.
     ///
-    /// Those of the newest generation are right even if the clock of their file system is behind.
+    /// Reports of the newest generation are right even if the clock of their file system is behind.
     pub(super) fn on_code_changed(&mut self, generation: u32, file: &str, stamp: u64) {
         let known = self.generations.changed;
         let is_new = match generation == self.newest() {
@@ -105,7 +105,7 @@ impl Supervisor {
         let text = format!("Reload failed, everything stays as it is: {reason}");
         self.log(Level::Error, text);
         self.generations.reloading = false;
-        // As far as anybody who waits for the reload is concerned.
+        // For a process that waits for the reload, it is over.
         self.actions.push(Action::Serving);
         self.reload_again();
     }
@@ -168,7 +168,7 @@ impl Supervisor {
         self.reload_again();
     }
 
-    /// Gives up a generation when the last of its workers has failed to boot.
+    /// Abandons a generation when the last of its workers has failed to boot.
     pub(super) fn judge_generation(
         &mut self,
         kind: ChildKind,
@@ -211,13 +211,13 @@ impl Supervisor {
             self.drain(id, now);
         }
         self.actions.push(Action::Forget { generation });
-        // As far as anybody who waits for the reload is concerned.
+        // For a process that waits for the reload, it is over.
         self.actions.push(Action::Serving);
         self.web.backoff.succeed();
         self.reload_again();
     }
 
-    /// Ends a reload when nothing of the older generations serves any more.
+    /// Ends a reload when no child of the older generations serves any more.
     pub(super) fn conclude_reload(&mut self) {
         let Some((generation, _)) = self.generations.serving() else {
             return;

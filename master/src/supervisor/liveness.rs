@@ -10,28 +10,28 @@ use super::child::{ChildId, ChildKind, ChildState};
 use super::event::Action;
 use super::{Child, Supervisor};
 
-/// How long after its own deadline a child is left to end by itself.
+/// After its own deadline, a child has this long to end by itself.
 pub(super) const MARGIN: Duration = Duration::from_millis(500);
-/// Between SIGABRT, which leaves a core where cores are wanted, and SIGKILL.
+/// The time between SIGABRT, which may leave a core, and SIGKILL.
 const CORE_TIME: Duration = Duration::from_secs(2);
-/// How often heartbeats are checked.
+/// The interval between checks of the heartbeats.
 const ROUND: Duration = Duration::from_secs(1);
-/// How long a child that seems silent has to answer that it is not: the scoreboard is memory that
-/// other children can write to.
+/// A child that seems silent has this long to answer a probe, because other children may have written to its
+/// slot on the scoreboard.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(2);
 
-/// What the scoreboard has about one child.
+/// The scoreboard's view of one child.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Pulse {
-    /// Since its last heartbeat.
+    /// The time since its last heartbeat.
     pub(crate) silence: Duration,
 }
 
 impl Supervisor {
-    /// Does what is due. `pulse` reads the slot of a child.
+    /// Does the work that is due. `pulse` reads the slot of a child.
     pub(crate) fn on_tick(&mut self, now: Instant, pulse: impl Fn(usize) -> Pulse) -> Vec<Action> {
-        // A master that was stopped itself, with the machine or its container, finds heartbeats
-        // old that could not have been younger.
+        // If the master itself was stopped, with the machine or its container, all heartbeats are old, whatever the
+        // state of the children.
         if now.saturating_duration_since(self.last_tick) > 3 * ROUND {
             self.awake_since = now;
         }
@@ -80,7 +80,7 @@ impl Supervisor {
         }
     }
 
-    /// Warns where the scoreboard is wrong about a child: each turn of an event loop that answers is a heartbeat too.
+    /// Warns if the scoreboard is wrong about a child: each turn of an event loop that answers is a heartbeat too.
     fn check_heartbeats(&mut self, now: Instant, silence: impl Fn(usize) -> Duration) {
         let is_wrong = |child: &Child| {
             let said = child
@@ -101,7 +101,7 @@ impl Supervisor {
         }
     }
 
-    /// When [`Supervisor::on_tick`] is next worth a call.
+    /// When [`Supervisor::on_tick`] should be called next.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let watched = self
             .children
@@ -119,7 +119,7 @@ impl Supervisor {
             .min()
     }
 
-    /// Another process has told a child to end: its replacement need not wait for that.
+    /// Another process has told a child to end: its replacement may start at once.
     fn on_foreign_drain(&mut self, id: ChildId, now: Instant) {
         let text = format!("{} drains without being told to", self.name(id));
         self.log(Level::Warn, text);
@@ -160,7 +160,7 @@ impl Supervisor {
     }
 }
 
-/// Whether a child has been silent for too long: by its heartbeat, and by what it has said itself.
+/// Whether a child has been silent for too long, by its heartbeat and by its own answers.
 fn is_silent(child: &Child, silence: Duration, now: Instant) -> bool {
     let said = child
         .answered_at

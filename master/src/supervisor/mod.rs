@@ -1,8 +1,8 @@
-//! The supervisor decides which children there should be, and what to do about it.
+//! The supervisor decides which children there should be, and how to get there.
 //!
-//! A state machine without I/O: an [`Event`] goes in, [`Action`]s come out, time is an argument. The loop in `master.rs`
-//! carries the actions out. The supervisor never forks, signals, reads a clock or writes a log itself, so every rule of a
-//! child's life is tested without a process.
+//! A state machine without I/O: an [`Event`] goes in, [`Action`]s come out, time is an argument. The loop in
+//! `master.rs` carries the actions out. The supervisor never forks, signals, reads a clock or writes a log itself, so
+//! every rule of a child's life is tested without a process.
 //!
 //! ```text
 //!   signals, messages, deaths --> Supervisor --> fork, signal, reload, log, exit
@@ -10,8 +10,9 @@
 //!                     children by age, target counts, generations
 //! ```
 //!
-//! Each file has the rules for one thing: `reconcile` keeps the number of children right, `generations` replaces all of
-//! them, `liveness` kills those that are late or silent, `shutdown` ends the server, `upgrade` tolerates a second master.
+//! Each file has the rules for one thing: `reconcile` keeps the number of children right, `generations` replaces all
+//! of them, `liveness` kills those that are late or silent, `shutdown` ends the server, `upgrade` tolerates a second
+//! master.
 
 mod backoff;
 mod child;
@@ -45,7 +46,7 @@ pub(crate) use liveness::Pulse;
 pub(crate) use plan::Plan;
 pub(crate) use upgrade::UpgradeState;
 
-/// A worker that ends by itself this soon after it was ready counts as one that failed to boot.
+/// A worker that ends by itself within this time after it was ready counts as one that failed to boot.
 const EARLY_EXIT: std::time::Duration = std::time::Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -61,14 +62,14 @@ pub(crate) struct Supervisor {
     upgrade: UpgradeState,
     /// The exit code to end with, once the server stops.
     stopping: Option<i32>,
-    /// There was no slot for a child that should be there, and this has been logged.
+    /// The lack of a slot for a missing child has been logged.
     is_full: bool,
     /// When the last tick came, and since when ticks have come without a gap.
     last_tick: Instant,
     awake_since: Instant,
-    /// How many workers there should be, as last reported.
+    /// The target number of workers, as last reported.
     workers_reported: usize,
-    /// Collected during one call.
+    /// The actions of the current call.
     actions: Vec<Action>,
 }
 
@@ -102,7 +103,7 @@ impl Supervisor {
         (supervisor, actions)
     }
 
-    /// Notes what has happened; returns what to do about it.
+    /// Handles an event; returns the actions that follow from it.
     pub(crate) fn handle(&mut self, event: Event, now: Instant) -> Vec<Action> {
         match event {
             Event::Forked { id, pid } => {
@@ -208,7 +209,7 @@ impl Supervisor {
         }
     }
 
-    /// Logs how a child ended, and what follows.
+    /// Logs how a child ended, and the consequence.
     fn report(&mut self, child: &Child, death: Death, wait: Option<std::time::Duration>) {
         let follows = match wait {
             _ if self.stopping.is_some() => String::new(),
@@ -281,14 +282,14 @@ impl Supervisor {
         }
     }
 
-    /// Workers are to be started again after SIGWINCH, if that has come.
+    /// Ends the effect of SIGWINCH, if that has come: workers are started again.
     fn wind_up(&mut self) {
         if self.wound_down == self.newest() {
             self.actions.push(Action::MarkDeserted(false));
         }
     }
 
-    /// Tells a child to finish what it has and end.
+    /// Tells a child to finish its requests and end.
     fn drain(&mut self, id: ChildId, now: Instant) {
         if let Some(child) = self.children.get_mut(&id)
             && child.is_live()

@@ -1,14 +1,14 @@
-//! How many children a generation has, and how long they may take.
+//! The number of children of a generation, and their time limits.
 
 use std::time::Duration;
 
-/// What the supervisor needs of the settings of one generation.
+/// The supervisor's part of the settings of one generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) runners: usize,
-    /// A child whose event loop is silent for longer is killed; zero is never.
+    /// A child whose event loop is silent for longer is killed; zero means never.
     pub(crate) timeout: Duration,
-    /// How long a child may drain.
+    /// The longest drain of a child.
     pub(crate) graceful_timeout: Duration,
 }

@@ -21,7 +21,7 @@ impl Supervisor {
         self.conclude_reload();
     }
 
-    /// How many workers there should be, SIGWINCH aside.
+    /// The target number of workers, without SIGWINCH.
     pub(super) fn workers_wanted(&self) -> usize {
         let to_come = self.generations.workers_to_come();
         to_come.unwrap_or(self.web.target)
@@ -33,7 +33,7 @@ impl Supervisor {
         self.children.values().filter(serves).count()
     }
 
-    /// How many children of `kind` there should be of the generation that serves.
+    /// The target number of children of `kind` in the generation that serves.
     pub(super) fn target(&self, kind: ChildKind) -> usize {
         match self.generations.serving() {
             Some((generation, _)) if generation <= self.wound_down => 0,
@@ -48,7 +48,7 @@ impl Supervisor {
         })
     }
 
-    /// Whether a child is missing that only waits for its time.
+    /// Whether a missing child only waits for its back-off.
     pub(super) fn is_short(&self, kind: ChildKind) -> bool {
         let Some((generation, _)) = self.generations.serving() else {
             return false;
@@ -66,7 +66,7 @@ impl Supervisor {
             .count()
     }
 
-    /// In a reload, each ready child sends away an older one.
+    /// In a reload, each child that becomes ready replaces an older one.
     fn make_room(&mut self, kind: ChildKind, now: Instant) {
         let Some((generation, _)) = self.generations.serving() else {
             return;
@@ -81,7 +81,7 @@ impl Supervisor {
             .filter(|child| child.is_live() && child.kind == kind)
             .filter(|child| child.generation < generation)
             .collect();
-        // What is not ready yet serves nobody and goes first.
+        // A child that is not ready serves no client and ends first.
         older.sort_by_key(|child| (child.is_ready(), child.id));
         let surplus = (ready + older.len()).saturating_sub(self.target(kind));
         let leaving: Vec<ChildId> = older.iter().take(surplus).map(|child| child.id).collect();
@@ -107,7 +107,7 @@ impl Supervisor {
             .collect();
         for id in leaving {
             self.drain(id, now);
-            // Its replacement has nobody to replace, and is the next to go if it is too many.
+            // Its replacement now replaces none, and is the first to end if it is too many.
             for other in self.children.values_mut() {
                 if other.replaces == Some(id) {
                     other.replaces = None;
@@ -135,8 +135,8 @@ impl Supervisor {
         }
     }
 
-    /// Starts a replacement for a child that has asked for one, if none is on its way: one at a
-    /// time over the whole server, so that replacing never costs more than one child's memory.
+    /// Starts a replacement for a child that has asked for one, if none is starting: one at a time over the whole
+    /// server, so that replacing never costs more than one child's memory.
     fn replace_one(&mut self, kind: ChildKind, now: Instant) {
         let Some((generation, plan)) = self.generations.serving() else {
             return;
@@ -145,7 +145,7 @@ impl Supervisor {
         if busy || !self.set(kind).backoff.wait(now).is_zero() {
             return;
         }
-        // Children that take long to drain pile up no higher than those that serve.
+        // At most as many children drain slowly as there are children that serve.
         let draining = self
             .children
             .values()
@@ -174,7 +174,7 @@ impl Supervisor {
         now: Instant,
     ) {
         let Some(slot) = self.free_slot() else {
-            // The next death frees one.
+            // The next death frees a slot.
             if !std::mem::replace(&mut self.is_full, true) {
                 let text = format!("All {MAX_SLOTS} slots of the scoreboard are taken");
                 self.log(Level::Warn, text);

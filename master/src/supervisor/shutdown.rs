@@ -9,7 +9,7 @@ use super::Supervisor;
 use super::child::ChildState;
 use super::event::Action;
 
-/// How long a child may take to end at once.
+/// The time for a child to end at once.
 const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Supervisor {

@@ -4,8 +4,8 @@
 //!   old master --SIGUSR2: fork, exec--> new master      both serve, until one of them is told to end
 //! ```
 //!
-//! Neither touches what the other needs: the sockets' files, their backlogs, its pid file. When one of them has ended,
-//! the other is a master like any other, and can be upgraded again.
+//! Neither touches files or backlogs of the shared sockets, or the other's pid file. When one of them has ended, the
+//! other is a master like any other, and can be upgraded again.
 
 use log::Level;
 use oxicorn_common::exit_code;
@@ -17,19 +17,19 @@ use super::event::Action;
 /// The other master of an upgrade, if there is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct UpgradeState {
-    /// The pid of the master that has started this one, and lives.
+    /// The pid of the master that started this one, while it lives.
     pub(crate) old_master: Option<i32>,
-    /// The pid of the master that this one has started, and that lives.
+    /// The pid of the master that this one started, while it lives.
     pub(crate) new_master: Option<i32>,
 }
 
 impl UpgradeState {
-    /// Whether nobody else listens on the sockets.
+    /// Whether no other master listens on the sockets.
     pub(crate) fn is_alone(&self) -> bool {
         self.old_master.is_none() && self.new_master.is_none()
     }
 
-    /// What the log calls this master.
+    /// The name of this master in the log.
     pub(crate) fn name(&self) -> &'static str {
         match self.old_master {
             Some(_) => "Master.2",
@@ -37,7 +37,7 @@ impl UpgradeState {
         }
     }
 
-    /// What tells title and pid file of a new master from those of the old one.
+    /// The suffix that distinguishes title and pid file of a new master from those of the old one.
     pub(crate) fn suffix(&self) -> &'static str {
         match self.old_master {
             Some(_) => ".2",
@@ -94,7 +94,7 @@ impl Supervisor {
         }
     }
 
-    /// A server that stops has left its listeners open for the other master.
+    /// A server that stopped has left its listeners open for the other master.
     fn close_if_stopping(&mut self) {
         if self.stopping.is_some() {
             self.actions.push(Action::CloseListeners);

@@ -1,4 +1,4 @@
-//! Children come up, or do not.
+//! Children boot, or fail to.
 
 use std::time::Duration;
 

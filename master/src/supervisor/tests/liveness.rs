@@ -59,7 +59,7 @@ fn one_that_answers_lives_whatever_its_heartbeat_says() {
     }
     assert!(sim.sent(Signal::SIGABRT).is_empty());
     assert!(sim.logged(Level::Warn, "though the scoreboard says"));
-    // And is watched on: the last answer counts as a heartbeat.
+    // The child stays under watch: its last answer counts as a heartbeat.
     sim.advance_with(seconds(40), |_| seconds(1000));
     assert_eq!(sim.sent(Signal::SIGABRT), [1]);
 }

@@ -19,7 +19,7 @@ impl Random {
     }
 }
 
-/// Ends what was told to end, with luck.
+/// Ends the children that were told to end, with some probability.
 fn end_those_told_to(sim: &mut Simulation) {
     for signal in [Signal::SIGTERM, Signal::SIGABRT, Signal::SIGKILL] {
         for id in sim.sent(signal) {

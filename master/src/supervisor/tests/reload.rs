@@ -45,7 +45,7 @@ fn a_generation_that_cannot_boot_is_given_up_and_the_old_serves_on() {
     sim.advance(Duration::from_secs(60));
     assert_eq!(sim.of_generation(1), [1, 2, 3]);
     assert_eq!(sim.alive.len(), 3);
-    // And the next reload may succeed.
+    // The next reload may succeed.
     sim.reload(plan(2, 1));
     sim.all_ready();
     assert_eq!(sim.sent(Signal::SIGTERM), [1, 2, 3]);

@@ -1,4 +1,4 @@
-//! A supervisor under test: forks succeed, time passes when the test says so, and every action is recorded.
+//! A supervisor under test: forks succeed, the test advances the clock, and every action is recorded.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ pub(super) struct Simulation {
     pub(super) now: Instant,
     /// Everything but forks, in order.
     pub(super) done: Vec<Action>,
-    /// The children forked and not dead, with their slots and generations.
+    /// The children that were forked and are alive, with their slots and generations.
     pub(super) alive: BTreeMap<ChildId, (ChildKind, usize, u32)>,
     pub(super) forks_fail: bool,
 }
@@ -153,13 +153,13 @@ impl Simulation {
         self.handle(Event::Reloaded(plan));
     }
 
-    /// How many reloads are to be carried out.
+    /// The number of recorded reloads.
     pub(super) fn reloads(&self) -> usize {
         let is_reload = |action: &&Action| matches!(action, Action::Reload { .. });
         self.done.iter().filter(is_reload).count()
     }
 
-    /// Whether there was a reload to be carried out; it is taken off the record.
+    /// Whether a reload was recorded; removes it from the record.
     pub(super) fn take_reload(&mut self) -> bool {
         let is_due = self.reloads() > 0;
         let is_reload = |action: &Action| matches!(action, Action::Reload { .. });
@@ -167,7 +167,7 @@ impl Simulation {
         is_due
     }
 
-    /// Lets time pass, and looks as often as the supervisor wants; all hearts beat.
+    /// Lets time pass, and calls the tick when the supervisor asks for it; all children beat.
     pub(super) fn advance(&mut self, time: Duration) {
         self.advance_with(time, |_| Duration::ZERO);
     }
@@ -184,7 +184,7 @@ impl Simulation {
         }
     }
 
-    /// The ids that live, of one generation.
+    /// The ids of the live children of one generation.
     pub(super) fn of_generation(&self, generation: u32) -> Vec<ChildId> {
         let ids = self.alive.iter();
         ids.filter(|(_, child)| child.2 == generation)
@@ -192,7 +192,7 @@ impl Simulation {
             .collect()
     }
 
-    /// Who was sent `signal` since the last call; the rest of the record is left.
+    /// The children that were sent `signal` since the last call; the rest of the record stays.
     pub(super) fn sent(&mut self, signal: Signal) -> Vec<ChildId> {
         let mut ids = Vec::new();
         self.done.retain(|action| match action {
