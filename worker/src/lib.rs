@@ -42,6 +42,7 @@ mod request_handler;
 mod response;
 mod siblings;
 mod socket;
+mod stack_log;
 mod stack_trace;
 mod sync;
 mod sys;

@@ -18,8 +18,8 @@ static FRAMES: [AtomicUsize; DEPTH] = [const { AtomicUsize::new(0) }; DEPTH];
 static FOUND: AtomicUsize = AtomicUsize::new(0);
 static DONE: AtomicBool = AtomicBool::new(false);
 
-/// The call stack of `thread`, one function per line, innermost first.
-pub(crate) fn of_thread(thread: libc::pid_t) -> String {
+/// The addresses of the functions that `thread` is in, innermost first. `None` when it does not answer in a moment.
+pub(crate) fn of_thread(thread: libc::pid_t) -> Option<Vec<usize>> {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(install);
     DONE.store(false, Ordering::SeqCst);
@@ -30,9 +30,10 @@ pub(crate) fn of_thread(thread: libc::pid_t) -> String {
         sleep(Duration::from_millis(1));
     }
     if !DONE.load(Ordering::SeqCst) {
-        return "  (no answer from the thread)".to_owned();
+        return None;
     }
-    describe(&FRAMES[..FOUND.load(Ordering::SeqCst)])
+    let found = FRAMES[..FOUND.load(Ordering::SeqCst)].iter();
+    Some(found.map(|frame| frame.load(Ordering::SeqCst)).collect())
 }
 
 /// A real-time signal that is not used otherwise; the same as in a Python process (signal(7)).
@@ -65,12 +66,12 @@ extern "C" fn capture(_: libc::c_int) {
     errno.set();
 }
 
-/// Names the functions, without the frames of the handler itself.
-fn describe(frames: &[AtomicUsize]) -> String {
+/// Names the functions, one per line, without the frames of the handler itself. May take seconds.
+pub(crate) fn name(frames: &[usize]) -> String {
     let mut text = String::new();
     let mut inside_handler = true;
-    for frame in frames {
-        let address = std::ptr::with_exposed_provenance_mut(frame.load(Ordering::SeqCst));
+    for &frame in frames {
+        let address = std::ptr::with_exposed_provenance_mut(frame);
         backtrace::resolve(address, |symbol| {
             let name = symbol
                 .name()
@@ -111,7 +112,8 @@ mod tests {
         static END: AtomicBool = AtomicBool::new(false);
         let (tell, told) = channel();
         let stuck = std::thread::spawn(move || wait_here_for(&END, &tell));
-        let stack = of_thread(told.recv().expect("a thread id"));
+        let frames = of_thread(told.recv().expect("a thread id")).expect("an answer");
+        let stack = name(&frames);
         END.store(true, Ordering::SeqCst);
         stuck.join().expect("no panic");
         assert!(stack.contains("wait_here_for"), "{stack}");

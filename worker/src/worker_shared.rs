@@ -19,6 +19,7 @@ use crate::in_flight::InFlight;
 use crate::master_link::MasterLink;
 use crate::ready_queue::ReadyQueue;
 use crate::siblings::Siblings;
+use crate::stack_log::StackLog;
 
 pub(crate) struct WorkerShared {
     pub(crate) app: Box<dyn App>,
@@ -31,6 +32,7 @@ pub(crate) struct WorkerShared {
     /// The most connections that this worker may have.
     pub(crate) most_connections: usize,
     pub(crate) access_log: AccessLog,
+    pub(crate) stack_log: StackLog,
     pub(crate) siblings: Siblings,
     pub(crate) master: MasterLink,
     scoreboard: Scoreboard,
@@ -63,6 +65,7 @@ impl WorkerShared {
             adoptions: Adoptions::new(),
             most_connections: most_connections(&settings),
             access_log: AccessLog::new(&settings)?,
+            stack_log: StackLog::new(),
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),
             settings,

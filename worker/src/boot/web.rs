@@ -122,6 +122,7 @@ fn conclude(shared: &WorkerShared, age: u64, code: i32) -> i32 {
         }
         None => code,
     };
+    shared.stack_log.finish();
     info!("Worker exiting (pid: {})", std::process::id());
     code
 }

@@ -54,7 +54,8 @@ impl Reactor {
             self.refuse_waiting();
             return true;
         }
-        self.quit || idle
+        let logs_done = self.shared.stack_log.is_idle() || self.now >= drain.deadline;
+        self.quit || (idle && logs_done)
     }
 
     /// Answers the requests that still wait for a thread: the application holds all threads.

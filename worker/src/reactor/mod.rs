@@ -237,7 +237,7 @@ impl Reactor {
         }
         let longest = if self.keeps_any() {
             QUEUE_TURN
-        } else if self.logs_wait {
+        } else if self.logs_wait || (self.drain.is_some() && !self.shared.stack_log.is_idle()) {
             LOG_TURN
         } else {
             LONGEST_TURN

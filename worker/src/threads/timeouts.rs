@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use log::{error, warn};
+use log::{Level, log};
 
 use super::TURN;
 use crate::http::date::DateCache;
@@ -44,15 +44,13 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
                 let line = call.line();
                 answer(shared, call, answered, now);
                 let thread = in_flight.thread().unwrap_or(0);
-                error!(
-                    "{} after {:.1} s (timeout): {line}; thread {thread} is at:\n{}",
-                    match answered {
-                        true => "response timed out, without another piece",
-                        false => "request timed out",
-                    },
-                    age.as_secs_f64(),
-                    stack_of(shared, thread)
-                );
+                let what = match answered {
+                    true => "response timed out, without another piece",
+                    false => "request timed out",
+                };
+                let age = age.as_secs_f64();
+                let text = format!("{what} after {age:.1} s (timeout): {line}");
+                log_with_stack(shared, Level::Error, text, thread);
                 shared
                     .master
                     .ask_for_replacement("a request took longer than timeout");
@@ -66,11 +64,11 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
 fn warn_of_late(shared: &WorkerShared, in_flight: &InFlight, limit: Duration, now: Instant) {
     if let Some(line) = in_flight.warn(limit, now) {
         let thread = in_flight.thread().unwrap_or(0);
-        warn!(
-            "{line} takes longer than timeout ({} s), and is left alone because of reload; thread {thread} is at:\n{}",
-            limit.as_secs_f64(),
-            stack_of(shared, thread)
+        let text = format!(
+            "{line} takes longer than timeout ({} s), and is left alone because of reload",
+            limit.as_secs_f64()
         );
+        log_with_stack(shared, Level::Warn, text, thread);
     }
 }
 
@@ -99,7 +97,14 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
     transport.socket().shutdown(Shutdown::Both);
 }
 
-fn stack_of(shared: &WorkerShared, thread: libc::pid_t) -> String {
-    let known = shared.app.stack_of(thread);
-    known.unwrap_or_else(|| stack_trace::of_thread(thread))
+/// Logs `text` and the stack of `thread`: at once where the application says it, else when its functions are named.
+fn log_with_stack(shared: &WorkerShared, level: Level, text: String, thread: libc::pid_t) {
+    let text = format!("{text}; thread {thread} is at:");
+    if let Some(stack) = shared.app.stack_of(thread) {
+        log!(level, "{text}\n{stack}");
+    } else if let Some(frames) = stack_trace::of_thread(thread) {
+        shared.stack_log.add(level, text, &frames);
+    } else {
+        log!(level, "{text}\n  (no answer from the thread)");
+    }
 }
