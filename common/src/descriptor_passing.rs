@@ -39,11 +39,25 @@ pub fn send(socket: impl AsFd, parts: &[IoSlice<'_>], descriptor: impl AsFd) -> 
 /// Receives one packet into `parts`. Waits if the socket is a blocking one; a length of 0 is the end. The
 /// descriptors are closed on exec.
 pub fn receive(socket: impl AsFd, parts: &mut [IoSliceMut<'_>]) -> io::Result<ReceivedPacket> {
+    receive_with(socket, parts, RecvFlags::empty())
+}
+
+/// As [`receive`], but never waits, even if somebody has made the socket a blocking one: processes that share it
+/// share that too. No packet is [`io::ErrorKind::WouldBlock`].
+pub fn try_receive(socket: impl AsFd, parts: &mut [IoSliceMut<'_>]) -> io::Result<ReceivedPacket> {
+    receive_with(socket, parts, RecvFlags::DONTWAIT)
+}
+
+fn receive_with(
+    socket: impl AsFd,
+    parts: &mut [IoSliceMut<'_>],
+    flags: RecvFlags,
+) -> io::Result<ReceivedPacket> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
-    let message = rustix::io::retry_on_intr(|| {
-        recvmsg(socket.as_fd(), parts, &mut control, RecvFlags::CMSG_CLOEXEC)
-    })?;
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let message =
+        rustix::io::retry_on_intr(|| recvmsg(socket.as_fd(), parts, &mut control, flags))?;
     let descriptors = control.drain().filter_map(|it| match it {
         RecvAncillaryMessage::ScmRights(descriptors) => Some(descriptors),
         _ => None,
@@ -83,5 +97,15 @@ mod tests {
         far.read_exact(&mut [0]).expect("read");
         let end = receive(&receiver, &mut [IoSliceMut::new(&mut first)]).expect("the end");
         assert_eq!(end.length, 0);
+    }
+
+    #[test]
+    fn a_socket_that_somebody_has_made_blocking_keeps_nobody() {
+        let flags = SockFlag::SOCK_CLOEXEC;
+        let pair = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags);
+        let (_sender, receiver) = pair.expect("a pair");
+        let nothing = try_receive(&receiver, &mut [IoSliceMut::new(&mut [0; 4])]);
+        let error = nothing.expect_err("nothing was sent");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 }

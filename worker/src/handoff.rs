@@ -148,7 +148,7 @@ fn receive(handoff: &Handoff) -> io::Result<Packet> {
         IoSliceMut::new(&mut label),
         IoSliceMut::new(buffers.input.space()),
     ];
-    let mut packet = match descriptor_passing::receive(&*handoff.receiver, &mut parts) {
+    let mut packet = match descriptor_passing::try_receive(&*handoff.receiver, &mut parts) {
         Ok(packet) => packet,
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             handoff.note_empty();
