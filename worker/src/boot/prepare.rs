@@ -9,8 +9,7 @@ use oxicorn_common::message::PROBE;
 use oxicorn_common::{Settings, SignalPipe};
 
 /// HUP, USR2, WINCH, TTIN and TTOU are for the master: a child that gets them from a terminal or a careless `kill`
-/// ignores them.
-/// ABRT leaves a core, unless the config file has a function for it.
+/// ignores them. ABRT leaves a core, unless the config file has a function for it.
 pub(super) fn install_signals(settings: &Settings) -> io::Result<SignalPipe> {
     let mut signals = vec![
         Signal::SIGTERM,

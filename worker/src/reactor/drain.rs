@@ -32,6 +32,10 @@ pub(super) struct Drain {
 }
 
 impl Drain {
+    pub(super) fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
     /// Whether other workers continue to serve.
     pub(super) fn has_siblings(&self) -> bool {
         self.siblings

@@ -242,7 +242,8 @@ impl Reactor {
         } else {
             LONGEST_TURN
         };
-        let next = [self.timers.next(), self.accepting.until()];
+        let drain = self.drain.as_ref().map(drain::Drain::deadline);
+        let next = [self.timers.next(), self.accepting.until(), drain];
         let lefts = next
             .iter()
             .flatten()
