@@ -122,7 +122,8 @@ def max_requests(server):
     seen = []
     until("a third worker", lambda: seen.append(server.get("/pid").text) or len(set(seen)) == 3)
     lengths = [seen.count(pid) for pid in dict.fromkeys(seen)]
-    return {"requests of the second": lengths[1]}
+    # oxicorn's worker goes on serving until its replacement is ready, so it may serve a few more.
+    return {"the second serves its five": lengths[1] >= 5}
 
 
 @settings("--worker-class", "sync", "--timeout", "1", "--workers", "1", expects=[r""])
