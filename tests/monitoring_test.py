@@ -2,6 +2,8 @@
 """Our rules and our dashboard on a real Prometheus that scrapes a real server under load.
 
     cargo build --workspace --examples --bins && python3 -B tests/monitoring_test.py
+
+`make test` does not run it yet: the server has no /metrics, so it fails. It joins `make test` with the metrics.
 """
 
 import contextlib
