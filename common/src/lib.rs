@@ -25,6 +25,7 @@
 //!   what is chosen       settings
 //!   logs and metrics     logging
 //!   what is exchanged    request  response  body  body_memory  hooks  message  exit_code
+//!   what is known        status
 //!   what is shared       scoreboard  handoff  bell  shared_memory  descriptor_passing
 //!   the process          signals  forks  clock  listener  address  directory_entry  cgroup
 //!   system calls         sys
@@ -56,6 +57,7 @@ pub mod scoreboard;
 pub mod settings;
 pub mod shared_memory;
 pub mod signals;
+pub mod status;
 mod sys;
 pub mod worker_context;
 

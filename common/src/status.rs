@@ -1,0 +1,184 @@
+//! [`Status`]: everything that can be known about the running server at one moment, as plain values.
+//!
+//! The admin process and the control socket answer with it; it serializes to the JSON of `/status`. Times are seconds,
+//! sizes octets, points in time Unix time. Counters never fall while the server lives.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Status {
+    pub server: ServerStatus,
+    pub reloads: ReloadStatus,
+    /// Replaced workers by reason: `max_requests`, `timeout`, `memory`, `oom`, `signal`, `crash`, `exit`, `boot`. All are
+    /// there, also at 0.
+    pub restarts: BTreeMap<&'static str, u64>,
+    pub requests: RequestStatus,
+    /// All living children, in the order of their age.
+    pub workers: Vec<ChildStatus>,
+    /// What the application counts itself, by the name of the metric.
+    pub application: Vec<ApplicationMetric>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServerStatus {
+    pub version: String,
+    pub pid: i32,
+    pub application: String,
+    pub started_at: f64,
+    pub uptime_seconds: f64,
+    pub generation: u32,
+    /// `serving`, `draining` (readiness says no, everything is served) or `stopping`.
+    pub state: &'static str,
+    pub workers_target: usize,
+    /// The settings `threads` and `timeout`; a timeout of 0 is none.
+    pub threads_per_worker: usize,
+    pub timeout_seconds: f64,
+    pub listeners: Vec<ListenerStatus>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ListenerStatus {
+    /// As in the log: `127.0.0.1:8000`, `unix:/run/app.sock`.
+    pub address: String,
+    /// Connections that wait to be accepted; `None` where the kernel does not tell.
+    pub backlog: Option<u64>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ReloadStatus {
+    pub succeeded: u64,
+    pub failed: u64,
+    /// The latest few, the last one at the end.
+    pub history: Vec<Reload>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Reload {
+    pub at: f64,
+    pub generation: u32,
+    /// `None` if it succeeded.
+    pub failure: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RequestStatus {
+    /// Requests inside the application.
+    pub active: u64,
+    pub total: u64,
+    /// Responses with a 5xx status.
+    pub errors: u64,
+    pub by_method_and_code: Vec<ResponseCount>,
+    pub received_bytes: u64,
+    pub sent_bytes: u64,
+    /// From the whole request to the last octet of the response, in buckets of OpenTelemetry.
+    pub duration: Histogram,
+    /// The same in buckets of a quarter of a power of two, for percentiles.
+    pub latency: Histogram,
+    /// How long a whole request waited for a thread.
+    pub queue: Histogram,
+    /// How long it was at a trusted proxy before.
+    pub proxy_queue: Histogram,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ResponseCount {
+    /// `other` if no RFC knows it.
+    pub method: &'static str,
+    /// 0 if no RFC knows it.
+    pub code: u16,
+    pub count: u64,
+}
+
+/// Counts by size. Not cumulative: each bucket has what is above the bound of the one before it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Histogram {
+    pub count: u64,
+    /// In seconds; the middle of its bucket stands for a value where no sum was kept.
+    pub sum: f64,
+    /// Upper bound in seconds and count, in order. Values above the last bound are in `count` only. Buckets at 0 may be left
+    /// out of `latency`.
+    pub buckets: Vec<(f64, u64)>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ChildStatus {
+    pub slot: usize,
+    pub pid: i32,
+    /// `worker`, `runner` or `admin`.
+    pub kind: &'static str,
+    /// The serial number over the life of the master, as gunicorn's `worker.age`.
+    pub age: u64,
+    pub generation: u32,
+    /// `booting`, `ready` or `draining`.
+    pub state: &'static str,
+    pub uptime_seconds: f64,
+    /// Since the event loop last turned.
+    pub heartbeat_seconds: f64,
+    pub requests: u64,
+    pub errors: u64,
+    /// How long the oldest running request has run; 0 if none runs.
+    pub longest_request_seconds: f64,
+    pub connections: ConnectionCounts,
+    pub latency: Histogram,
+    pub cpu_seconds: f64,
+    pub rss_bytes: u64,
+    /// `None` where it was not measured: it is expensive.
+    pub pss_bytes: Option<u64>,
+    pub threads: Vec<ThreadStatus>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ConnectionCounts {
+    /// Between two requests.
+    pub idle: u64,
+    /// A request has begun to come.
+    pub reading: u64,
+    /// A whole request waits for a thread.
+    pub queued: u64,
+    pub running: u64,
+    /// The client has to take the rest of a response.
+    pub writing: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ThreadStatus {
+    pub index: usize,
+    /// `idle`, `running`, or `stuck`: held by the application beyond `timeout`.
+    pub state: &'static str,
+    pub requests: u64,
+    /// The request that runs, if any. The path is cut where it is long.
+    pub request: Option<RunningRequest>,
+}
+
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RunningRequest {
+    pub method: String,
+    pub path: String,
+    pub request_id: String,
+    pub seconds: f64,
+}
+
+/// One metric of the application, summed over its processes, the dead included where it is a counter.
+#[derive(Debug, Clone, Serialize)]
+pub struct ApplicationMetric {
+    pub name: &'static str,
+    pub help: &'static str,
+    pub samples: Vec<ApplicationSample>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub struct ApplicationSample {
+    /// Name and value of its label, if it has one.
+    pub label: Option<(&'static str, &'static str)>,
+    pub value: ApplicationValue,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationValue {
+    Counter(f64),
+    Gauge(f64),
+    Histogram(Histogram),
+}
