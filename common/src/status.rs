@@ -1,4 +1,4 @@
-//! [`Status`]: everything that can be known about the running server at one moment, as plain values.
+//! [`StatusReport`]: everything that can be known about the running server at one moment, as plain values.
 //!
 //! The admin process and the control socket answer with it; it serializes to the JSON of `/status`. Times are seconds,
 //! sizes octets, points in time Unix time. Counters never fall while the server lives.
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Status {
+pub struct StatusReport {
     pub server: ServerStatus,
     pub reloads: ReloadStatus,
     /// Replaced workers by reason: `max_requests`, `timeout`, `memory`, `oom`, `signal`, `crash`, `exit`, `boot`. All are
