@@ -5,6 +5,8 @@
 //!   master   SharedMemory::new(n)      n words, all 0
 //!     |
 //!     +--fork--> child, child, ..      the same words at the same address
+//!     |
+//!     +--exec--> another master        SharedMemory::inherited, where the memory is `inheritable`
 //! ```
 //!
 //! The scoreboard, the count of handed-over connections and the lost log lines live here; each names its
@@ -16,13 +18,18 @@ use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::ops::{Deref, Range};
+use std::os::fd::{AsFd, OwnedFd};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use nix::errno::Errno;
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::fstat;
+use nix::unistd::ftruncate;
 
 /// The words of one mapping. Clones and forked copies are the same memory, which is unmapped with the last
 /// clone of each process.
@@ -42,17 +49,38 @@ unsafe impl Sync for Mapping {}
 impl SharedMemory {
     /// Maps `count` words, all 0. Pages that nobody touches take no memory; reading counts as touching.
     pub fn new(count: usize) -> io::Result<Self> {
-        let length = count.checked_mul(size_of::<AtomicU64>());
-        let length = length.and_then(NonZeroUsize::new).ok_or(Errno::EINVAL)?;
-        let count = NonZeroUsize::new(count).ok_or(Errno::EINVAL)?;
-        let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
-        let flags = MapFlags::MAP_SHARED | MapFlags::MAP_NORESERVE;
+        let (count, length) = size_of_words(count)?;
         // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing.
-        let first = unsafe { mmap_anonymous(None, length, protection, flags) }?;
-        Ok(Self(Arc::new(Mapping {
-            first: first.cast(),
-            count,
-        })))
+        let first = unsafe { mmap_anonymous(None, length, PROTECTION, FLAGS) }?;
+        Ok(Self::of(first.cast(), count))
+    }
+
+    /// As [`SharedMemory::new`], with a descriptor by which another program can map the same words. The descriptor is
+    /// closed on exec, as any other. `None`: this system makes no such file, so nobody can inherit the words.
+    pub fn inheritable(count: usize) -> io::Result<(Self, Option<OwnedFd>)> {
+        let (_, length) = size_of_words(count)?;
+        match file_in_memory(length) {
+            Some(file) => Ok((Self::inherited(&file, count)?, Some(file))),
+            None => Ok((Self::new(count)?, None)),
+        }
+    }
+
+    /// Maps the words of another process, by the descriptor of [`SharedMemory::inheritable`]. Fails if there are not
+    /// exactly `count`.
+    pub fn inherited(file: impl AsFd, count: usize) -> io::Result<Self> {
+        let (count, length) = size_of_words(count)?;
+        let found = fstat(&file)?.st_size;
+        if usize::try_from(found) != Ok(length.get()) {
+            return Err(Errno::EINVAL.into());
+        }
+        // SAFETY: a new mapping at an address that the kernel chooses overlaps nothing. The file is as long as the
+        // mapping.
+        let first = unsafe { mmap(None, length, PROTECTION, FLAGS, file, 0) }?;
+        Ok(Self::of(first.cast(), count))
+    }
+
+    fn of(first: NonNull<AtomicU64>, count: NonZeroUsize) -> Self {
+        Self(Arc::new(Mapping { first, count }))
     }
 
     /// Makes all words read-only for this process, except a range that begins and ends with a page. Writing
@@ -99,6 +127,29 @@ impl Drop for Mapping {
     }
 }
 
+const PROTECTION: ProtFlags = ProtFlags::PROT_READ.union(ProtFlags::PROT_WRITE);
+const FLAGS: MapFlags = MapFlags::MAP_SHARED.union(MapFlags::MAP_NORESERVE);
+
+/// The number of words, and of their bytes.
+fn size_of_words(count: usize) -> io::Result<(NonZeroUsize, NonZeroUsize)> {
+    let length = count.checked_mul(size_of::<AtomicU64>());
+    let length = length.and_then(NonZeroUsize::new).ok_or(Errno::EINVAL)?;
+    Ok((NonZeroUsize::new(count).ok_or(Errno::EINVAL)?, length))
+}
+
+/// A file without a name, full of zeros (memfd_create(2)).
+fn file_in_memory(length: NonZeroUsize) -> Option<OwnedFd> {
+    let length = libc::off_t::try_from(length.get()).ok()?;
+    // Making a file longer than RLIMIT_FSIZE would kill the process.
+    let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).ok()?;
+    if u64::try_from(length).ok()? > limit {
+        return None;
+    }
+    let file = memfd_create(c"oxicorn-shared", MFdFlags::MFD_CLOEXEC).ok()?;
+    ftruncate(&file, length).ok()?;
+    Some(file)
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
@@ -141,6 +192,20 @@ mod tests {
         drop(memory.clone());
         clone[0].store(7, Ordering::Relaxed);
         assert_eq!(memory[0].load(Ordering::Relaxed), 7);
+    }
+
+    #[test]
+    fn who_has_the_descriptor_has_the_same_words() {
+        let (memory, file) = SharedMemory::inheritable(PAGE).expect("a mapping");
+        let file = file.expect("memfd_create(2)");
+        let other = SharedMemory::inherited(&file, PAGE).expect("a mapping");
+        memory[PAGE - 1].store(7, Ordering::Relaxed);
+        assert_eq!(other[PAGE - 1].load(Ordering::Relaxed), 7);
+        drop(memory);
+        assert_eq!(other[PAGE - 1].load(Ordering::Relaxed), 7);
+        for count in [PAGE - 1, PAGE + 1] {
+            assert!(SharedMemory::inherited(&file, count).is_err(), "{count}");
+        }
     }
 
     #[test]

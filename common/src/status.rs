@@ -163,15 +163,15 @@ pub struct RunningRequest {
 /// One metric of the application, summed over its processes, the dead included where it is a counter.
 #[derive(Debug, Clone, Serialize)]
 pub struct ApplicationMetric {
-    pub name: &'static str,
-    pub help: &'static str,
+    pub name: String,
+    pub help: String,
     pub samples: Vec<ApplicationSample>,
 }
 
 #[derive(Debug, Clone, Serialize)]
 pub struct ApplicationSample {
     /// Name and value of its label, if it has one.
-    pub label: Option<(&'static str, &'static str)>,
+    pub label: Option<(String, String)>,
     pub value: ApplicationValue,
 }
 
