@@ -16,7 +16,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use log::{error, info, log};
+use log::{debug, error, info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::hooks::HookEvent;
@@ -261,6 +261,15 @@ impl Master {
                 self.notifier.ready();
             }
             Action::Log { level, text } => log!(level, "{text}"),
+            Action::ReloadEnded {
+                generation,
+                failure,
+            } => match failure {
+                None => debug!("The reload to generation {generation} has succeeded"),
+                Some(reason) => {
+                    debug!("The reload to generation {generation} has failed: {reason}")
+                }
+            },
             Action::Promote => {
                 self.upgrade.on_promotion();
                 self.promote();

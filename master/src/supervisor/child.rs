@@ -81,6 +81,8 @@ pub(crate) struct Child {
     pub(crate) drains: bool,
     /// Why it has asked to be replaced.
     pub(crate) wants_replacement: Option<String>,
+    /// Why it could not boot, as it has reported.
+    pub(crate) failure: Option<String>,
     /// The child that drains when this one is ready.
     pub(crate) replaces: Option<ChildId>,
     pub(crate) timeout: Duration,
@@ -117,6 +119,7 @@ impl Child {
             doubted: false,
             drains: false,
             wants_replacement: None,
+            failure: None,
             replaces: None,
             timeout: plan.timeout,
             graceful_timeout: plan.graceful_timeout,

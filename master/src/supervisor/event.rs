@@ -82,6 +82,11 @@ pub(crate) enum Action {
     },
     /// A generation is proven: the server serves, for the first time or after a reload.
     Serving,
+    /// The reload that began this generation has succeeded, or has failed for this reason.
+    ReloadEnded {
+        generation: u32,
+        failure: Option<String>,
+    },
     Log {
         level: log::Level,
         text: String,

@@ -44,6 +44,8 @@ struct Incoming {
     /// The number of workers once it is proven, if that changes.
     workers: Option<usize>,
     load_error: bool,
+    /// Why a worker of it could not boot.
+    failure: Option<String>,
 }
 
 impl Generations {
@@ -56,6 +58,19 @@ impl Generations {
     /// The number of workers that the starting generation brings, if that changes.
     pub(super) fn workers_to_come(&self) -> Option<usize> {
         self.incoming.as_ref()?.workers
+    }
+
+    /// Whether no child or resource is left of the generations before it.
+    pub(super) fn is_alone(&self, generation: u32) -> bool {
+        self.alone == generation
+    }
+
+    /// A worker of `generation` could not boot.
+    pub(super) fn note_failure(&mut self, generation: u32, text: String) {
+        let incoming = self.incoming.as_mut();
+        if let Some(incoming) = incoming.filter(|it| it.generation == generation) {
+            incoming.failure = Some(text);
+        }
     }
 
     pub(super) fn is_serving(&self, generation: u32) -> bool {
@@ -104,6 +119,7 @@ impl Supervisor {
     pub(super) fn on_reload_failed(&mut self, reason: &str) {
         let text = format!("Reload failed, everything stays as it is: {reason}");
         self.log(Level::Error, text);
+        self.report_reload(self.newest() + 1, Some(reason.to_owned()));
         self.generations.reloading = false;
         // For a process that waits for the reload, it is over.
         self.actions.push(Action::Serving);
@@ -136,6 +152,7 @@ impl Supervisor {
             plan: plan.clone(),
             workers,
             load_error: false,
+            failure: None,
         });
         if generation > 1 {
             // After each reload, as in gunicorn, whether it has changed or not.
@@ -164,6 +181,7 @@ impl Supervisor {
         self.web.target = proven.workers.unwrap_or(self.web.target);
         self.runners.target = proven.plan.runners;
         self.generations.current = Some((generation, proven.plan));
+        self.settling.restart();
         self.actions.push(Action::Serving);
         self.reload_again();
     }
@@ -188,6 +206,7 @@ impl Supervisor {
             return;
         }
         let load_error = incoming.load_error;
+        let failure = incoming.failure.take();
         self.generations.incoming = None;
         let reason = if load_error {
             "the application could not be loaded"
@@ -207,6 +226,11 @@ impl Supervisor {
             Level::Error,
             format!("Reload given up: {reason}; the workers of before serve on"),
         );
+        let failure = match failure {
+            Some(text) => format!("{reason}: {text}"),
+            None => reason.to_owned(),
+        };
+        self.report_reload(generation, Some(failure));
         for id in self.ids(|child| child.generation == generation) {
             self.drain(id, now);
         }

@@ -116,6 +116,7 @@ impl Supervisor {
             .filter_map(|child| child.deadline)
             .chain(watched.then(|| now + ROUND))
             .chain(retries)
+            .chain(self.settling_deadline())
             .min()
     }
 

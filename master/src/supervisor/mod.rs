@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Each file has the rules for one thing: `reconcile` keeps the number of children right, `generations` replaces all
-//! of them, `liveness` kills those that are late or silent, `shutdown` ends the server, `upgrade` tolerates a second
-//! master.
+//! of them, `outcome` reports whether that has succeeded, `liveness` kills those that are late or silent, `shutdown` ends
+//! the server, `upgrade` tolerates a second master.
 
 mod backoff;
 mod child;
@@ -20,8 +20,10 @@ mod death;
 mod event;
 mod generations;
 mod liveness;
+mod outcome;
 mod plan;
 mod reconcile;
+mod settling;
 mod shutdown;
 #[cfg(test)]
 mod tests;
@@ -38,6 +40,7 @@ use oxicorn_common::{Message, exit_code};
 use backoff::Backoff;
 use child::{Child, ChildState};
 use generations::Generations;
+use settling::{EARLY_EXIT, Settling};
 
 pub(crate) use child::{ChildId, ChildKind};
 pub(crate) use death::{Death, ExitKind};
@@ -46,15 +49,13 @@ pub(crate) use liveness::Pulse;
 pub(crate) use plan::Plan;
 pub(crate) use upgrade::UpgradeState;
 
-/// A worker that ends by itself within this time after it was ready counts as one that failed to boot.
-const EARLY_EXIT: std::time::Duration = std::time::Duration::from_secs(1);
-
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     /// In the order of their age.
     children: BTreeMap<ChildId, Child>,
     next_id: ChildId,
     generations: Generations,
+    settling: Settling,
     web: ChildSet,
     runners: ChildSet,
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
@@ -88,6 +89,7 @@ impl Supervisor {
             children: BTreeMap::new(),
             next_id: 1,
             generations: Generations::default(),
+            settling: Settling::default(),
             web: ChildSet::default(),
             runners: ChildSet::default(),
             wound_down: 0,
@@ -130,6 +132,7 @@ impl Supervisor {
     fn settle(&mut self, now: Instant) -> Vec<Action> {
         if self.stopping.is_none() {
             self.reconcile(now);
+            self.check_settling(now);
         }
         let workers = self.workers_wanted();
         if workers != self.workers_reported {
@@ -157,8 +160,10 @@ impl Supervisor {
                 self.on_code_changed(generation, &file, stamp);
             }
             Message::Replace { reason } => child.wants_replacement = Some(reason),
-            // [`Event::Forked`] and [`Event::Exited`] follow. The child has logged the reason of a failure itself.
-            Message::Born { .. } | Message::Failed { .. } => {}
+            // The child has logged it itself. [`Event::Exited`] follows.
+            Message::Failed { text, .. } => child.failure = Some(text),
+            // [`Event::Forked`] follows.
+            Message::Born { .. } => {}
         }
     }
 
@@ -202,6 +207,9 @@ impl Supervisor {
             wait = Some(self.set_mut(child.kind).backoff.fail(now));
         }
         self.report(&child, death, wait);
+        if failed_to_boot || exited_early {
+            self.note_failed_boot(&child, death);
+        }
         if self.stopping.is_some() {
             self.exit_when_alone();
         } else if failed_to_boot {
@@ -251,6 +259,7 @@ impl Supervisor {
                 wait.as_secs_f64()
             ),
         );
+        self.note_failed_fork(&child, reason);
         self.judge_generation(child.kind, child.generation, None, now);
     }
 

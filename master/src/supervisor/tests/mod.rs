@@ -5,6 +5,7 @@ mod liveness;
 mod random_events;
 mod recycle;
 mod reload;
+mod settling;
 mod signals;
 mod simulation;
 mod upgrade;

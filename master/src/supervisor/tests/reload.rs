@@ -120,6 +120,7 @@ fn bad_settings_change_nothing() {
     let reason = "no such setting".to_owned();
     sim.handle(Event::ReloadFailed { reason });
     assert!(sim.logged(Level::Error, "everything stays as it is: no such setting"));
+    assert_eq!(sim.outcomes().len(), 1);
     assert_eq!(sim.done[1..], [Action::Serving], "to whoever waits for it");
     sim.signal(Signal::SIGHUP);
     assert_eq!(sim.reloads(), 1, "the next may be good");

@@ -213,6 +213,22 @@ impl Simulation {
         })
     }
 
+    /// The outcomes of reloads since the last call: generation, and why it has failed.
+    pub(super) fn outcomes(&mut self) -> Vec<(u32, Option<String>)> {
+        let mut outcomes = Vec::new();
+        self.done.retain(|action| match action {
+            Action::ReloadEnded {
+                generation,
+                failure,
+            } => {
+                outcomes.push((*generation, failure.clone()));
+                false
+            }
+            _ => true,
+        });
+        outcomes
+    }
+
     pub(super) fn exit_code(&self) -> Option<i32> {
         self.done.iter().find_map(|action| match action {
             Action::Exit { code } => Some(*code),

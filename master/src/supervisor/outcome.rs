@@ -1,0 +1,86 @@
+//! The outcome of a reload, for those who wait for it.
+//!
+//! ```text
+//!   settings cannot be read ------------------------------------> failed
+//!   no worker boots: given up ----------------------------------> failed
+//!   first worker ready: proven -- all are ready, quiet for 1 s -> succeeded
+//!                               `- more failures than workers --> failed; the server goes on trying
+//! ```
+//!
+//! Each generation but the first is reported once. One that the next overtakes before all of its workers were ready is
+//! reported only if the next fails: whoever waits for it takes the success of any later one.
+
+use std::time::Instant;
+
+use super::Supervisor;
+use super::child::{Child, ChildKind, ChildState};
+use super::death::Death;
+use super::event::Action;
+
+impl Supervisor {
+    /// Reports the outcome of the reload that began `generation`.
+    pub(super) fn report_reload(&mut self, generation: u32, failure: Option<String>) {
+        self.actions.push(Action::ReloadEnded {
+            generation,
+            failure,
+        });
+    }
+
+    /// A child could not be forked.
+    pub(super) fn note_failed_fork(&mut self, child: &Child, reason: &str) {
+        self.note_failure(child, format!("cannot fork: {reason}"));
+    }
+
+    /// A child has ended by itself before it was ready, or right after.
+    pub(super) fn note_failed_boot(&mut self, child: &Child, death: Death) {
+        let text = match (&child.failure, child.state) {
+            (Some(text), _) => text.clone(),
+            (None, ChildState::Killed(why)) => format!("{child} was killed: {why}"),
+            (None, ChildState::Ready) => format!("{child} {death} right after it was ready"),
+            (None, _) => format!("{child} {death} before it was ready"),
+        };
+        self.note_failure(child, text);
+    }
+
+    fn note_failure(&mut self, child: &Child, text: String) {
+        if child.kind != ChildKind::Web {
+            return;
+        }
+        if self.unsettled() != Some(child.generation) {
+            return self.generations.note_failure(child.generation, text);
+        }
+        if self.settling.count_failure() > self.target(ChildKind::Web) {
+            self.settling.set_reported(child.generation);
+            let text = format!("workers keep failing, and the server goes on trying: {text}");
+            self.report_reload(child.generation, Some(text));
+        }
+    }
+
+    /// Reports the serving generation when it has settled.
+    pub(super) fn check_settling(&mut self, now: Instant) {
+        let Some(generation) = self.unsettled() else {
+            return;
+        };
+        let serving = self.live(ChildKind::Web, generation);
+        let ready = serving.filter(|child| child.is_ready()).count();
+        let is_complete =
+            self.generations.is_alone(generation) && ready >= self.target(ChildKind::Web);
+        if self.settling.check(is_complete, now) {
+            self.settling.set_reported(generation);
+            self.report_reload(generation, None);
+        }
+    }
+
+    /// When [`Supervisor::check_settling`] is due.
+    pub(super) fn settling_deadline(&self) -> Option<Instant> {
+        self.unsettled()?;
+        self.settling.deadline()
+    }
+
+    /// The serving generation, if its reload has not been reported.
+    fn unsettled(&self) -> Option<u32> {
+        let (generation, _) = self.generations.serving()?;
+        let is_due = !self.settling.is_reported(generation) && self.stopping.is_none();
+        is_due.then_some(generation)
+    }
+}
