@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::app::App;
+use crate::metrics::{Metric, MetricError};
 use crate::runner::Runner;
 use crate::settings::{Setting, Settings};
 use crate::worker_context::WorkerContext;
@@ -36,6 +37,45 @@ pub trait Application: Send + Sync {
     ///
     /// Each row reads its text into a struct of the application's in [`Settings::application_values`].
     fn settings(&self) -> &'static [Setting] {
+        &[]
+    }
+
+    /// What it counts itself. The figures are those of all its processes together; they are in the server's `/metrics`
+    /// and `/status`. A process counts with handles from [`WorkerContext::metrics`]:
+    ///
+    /// ```
+    /// use oxicorn_common::{App, Application, LoadError, Metric, Request, Response, WorkerContext};
+    ///
+    /// struct Shop;
+    ///
+    /// static METRICS: [Metric; 2] = [
+    ///     Metric::counter("shop_orders_total", "Orders.").by("payment", &["card", "cash"]),
+    ///     Metric::histogram("shop_order_euros", "Prices of orders.", &[10.0, 100.0]),
+    /// ];
+    ///
+    /// impl Application for Shop {
+    ///     fn name(&self) -> &str {
+    ///         "shop"
+    ///     }
+    ///
+    ///     fn metrics(&self) -> &'static [Metric] {
+    ///         &METRICS
+    ///     }
+    ///
+    ///     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
+    ///         let by_card = context.metrics.counter(("shop_orders_total", "card"))?;
+    ///         let prices = context.metrics.histogram("shop_order_euros")?;
+    ///         Ok(Box::new(move |_: &mut Request| {
+    ///             by_card.inc();
+    ///             prices.observe(12.5);
+    ///             Response::text("thank you")
+    ///         }))
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// Names are checked at the start ([`Metric`]). A reload may bring others: each is known by its name.
+    fn metrics(&self) -> &'static [Metric] {
         &[]
     }
 
@@ -100,5 +140,11 @@ pub enum LoadError {
 impl From<anyhow::Error> for LoadError {
     fn from(reason: anyhow::Error) -> Self {
         Self::Unusable(reason)
+    }
+}
+
+impl From<MetricError> for LoadError {
+    fn from(reason: MetricError) -> Self {
+        Self::Unusable(reason.into())
     }
 }

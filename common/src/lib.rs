@@ -25,7 +25,7 @@
 //!   what is chosen       settings
 //!   logs and metrics     logging
 //!   what is exchanged    request  response  body  body_memory  hooks  message  exit_code
-//!   what is known        status
+//!   what is known        status  metrics
 //!   what is shared       scoreboard  handoff  bell  shared_memory  descriptor_passing
 //!   the process          signals  forks  clock  listener  address  directory_entry  cgroup
 //!   system calls         sys
@@ -49,6 +49,7 @@ mod identity;
 pub mod listener;
 pub mod logging;
 pub mod message;
+pub mod metrics;
 pub mod request;
 pub mod response;
 pub mod response_sink;
@@ -69,6 +70,7 @@ pub use handoff::Handoff;
 pub use identity::SERVER_SOFTWARE;
 pub use listener::Listener;
 pub use message::{Message, MessageReceiver, MessageSender};
+pub use metrics::{Metric, Metrics};
 pub use request::{Local, Peer, Request, RequestHead, Scheme, Version};
 pub use response::{Fields, Piece, Response, ResponseBody};
 pub use response_sink::{EarlyOutput, ResponseSink};

@@ -1,10 +1,11 @@
-//! [`WorkerContext`]: the settings, slot, generation, age, bell and shared memory of a child, for
+//! [`WorkerContext`]: the settings, slot, generation, age, bell, shared memory and metrics of a child, for
 //! `Application::load`.
 
 use std::sync::Arc;
 
 use crate::bell::Bell;
 use crate::hooks::Hooks;
+use crate::metrics::Metrics;
 use crate::scoreboard::Scoreboard;
 use crate::settings::Settings;
 use crate::shared_memory::SharedMemory;
@@ -23,6 +24,8 @@ pub struct WorkerContext {
     pub bell: Bell,
     /// The words that [`crate::Application::shared_words`] asks for.
     pub shared_memory: SharedMemory,
+    /// Counts what [`crate::Application::metrics`] lists.
+    pub metrics: Metrics,
     pub hooks: Arc<dyn Hooks>,
     pub scoreboard: Scoreboard,
 }

@@ -2,9 +2,11 @@
 //! able to live with.
 //!
 //! `LAB_BOOT` makes it fail to load (`error`), die while loading (`exit`, `abort`), or take
-//! `LAB_BOOT_MS` milliseconds, or until the file `LAB_BOOT_GATE` is there; with `LAB_RUNNER` it has background work. Not an
-//! example to follow.
+//! `LAB_BOOT_MS` milliseconds, or until the file `LAB_BOOT_GATE` is there; with `LAB_RUNNER` it has background work;
+//! `LAB_METRICS` chooses what it counts. Not an example to follow.
 
+#[path = "lab/figures.rs"]
+mod figures;
 #[path = "lab/scribble.rs"]
 mod scribble;
 
@@ -21,7 +23,7 @@ use http::StatusCode;
 use oxicorn_common::request::{Body, Local};
 use oxicorn_common::response::ResponseBody;
 use oxicorn_common::{
-    App, Application, EarlyOutput, LoadError, Request, Response, ResponseSink, Runner,
+    App, Application, EarlyOutput, LoadError, Metric, Request, Response, ResponseSink, Runner,
     WorkerContext,
 };
 
@@ -34,6 +36,10 @@ struct LabApplication;
 impl Application for LabApplication {
     fn name(&self) -> &str {
         "lab"
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        figures::metrics()
     }
 
     fn can_preload(&self) -> bool {
@@ -144,6 +150,8 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
         "/close" => text("x").field("Connection", "close"),
         "/panic" => panic!("on purpose"),
         "/orphan" => orphan(),
+        "/count" => text(figures::write(&query, &context.metrics)),
+        "/figures" => text(figures::read(&context.metrics)),
         "/scribble" => text(scribble::begin(&query, context.slot)),
         "/rubbish" => text(scribble::send_rubbish()),
         "/exit" => std::process::exit(value(&query, "code", 0)),

@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use oxicorn_common::bell::Bell;
+use oxicorn_common::metrics::MetricMemory;
 use oxicorn_common::{Handoff, Scoreboard, exit_code};
 
 use crate::descriptor_limit::DescriptorLimit;
@@ -30,6 +31,7 @@ pub(crate) struct SharedResources {
     pub(crate) scoreboard: Scoreboard,
     pub(crate) handoff: Handoff,
     pub(crate) bell: Bell,
+    pub(crate) metric_memory: MetricMemory,
 }
 
 /// The process in which a fork has returned.

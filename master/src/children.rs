@@ -11,6 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use oxicorn_common::hooks::{HookError, HookEvent};
 use oxicorn_common::message::channel;
+use oxicorn_common::metrics::MetricMemory;
 use oxicorn_common::{MessageReceiver, Scoreboard};
 
 use crate::child_context::{ChildContext, Forked, ForkedChild};
@@ -33,13 +34,15 @@ struct ChildProcess {
 pub(crate) struct Children {
     processes: BTreeMap<ChildId, ChildProcess>,
     scoreboard: Scoreboard,
+    metric_memory: MetricMemory,
 }
 
 impl Children {
-    pub(crate) fn new(scoreboard: Scoreboard) -> Self {
+    pub(crate) fn new(scoreboard: Scoreboard, metric_memory: MetricMemory) -> Self {
         Self {
             processes: BTreeMap::new(),
             scoreboard,
+            metric_memory,
         }
     }
 
@@ -81,10 +84,12 @@ impl Children {
         let threads = generation.settings.threads;
         self.scoreboard
             .claim(request.slot, request.kind.number(), threads);
+        self.metric_memory.claim(request.slot);
     }
 
     pub(crate) fn release_slot(&self, slot: usize) {
         self.scoreboard.fold(slot);
+        self.metric_memory.fold(slot);
     }
 
     /// Adds a child whose process exists.

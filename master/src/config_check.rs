@@ -8,13 +8,14 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use nix::unistd::Uid;
+use oxicorn_common::metrics;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, DirectoryEntry, Settings, logging};
 use oxicorn_worker::TlsConfig;
 
 use crate::bound_socket::BoundSocket;
 use crate::generation::change_directory;
-use crate::privileges;
+use crate::{native, privileges};
 
 /// One text per problem.
 pub(crate) fn find_problems(
@@ -55,6 +56,8 @@ pub(crate) fn find_problems(
         note(BoundSocket::check(address, settings).map_err(Into::into));
     }
     note(TlsConfig::load(settings).map(drop).map_err(Into::into));
+    let is_built_in = native::find(application.name()).is_some();
+    note(metrics::check(application.metrics(), is_built_in).map_err(Into::into));
     note(application.check(settings).map_err(Into::into));
     problems
 }

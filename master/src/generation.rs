@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use oxicorn_common::hooks::Hooks;
+use oxicorn_common::metrics::{MetricError, MetricMemory, MetricPlaces};
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings, SharedMemory};
 use oxicorn_worker::TlsConfig;
@@ -13,7 +14,7 @@ use crate::hook_caller::HookCaller;
 use crate::launch::Resolve;
 use crate::listeners::Listeners;
 use crate::supervisor::Plan;
-use crate::{privileges, sys};
+use crate::{native, privileges, sys};
 
 #[derive(Clone)]
 pub(crate) struct Generation {
@@ -21,6 +22,8 @@ pub(crate) struct Generation {
     pub(crate) application: Arc<dyn Application>,
     /// The words that the application asks for.
     pub(crate) shared_memory: SharedMemory,
+    /// The words of the metrics that the application lists.
+    pub(crate) metric_places: MetricPlaces,
     pub(crate) listeners: Listeners,
     /// Read from files that children may not be allowed to read.
     pub(crate) tls: Option<TlsConfig>,
@@ -61,7 +64,12 @@ impl Generation {
     }
 
     /// The next generation, for a reload: reads and binds everything, and changes nothing of this one.
-    pub(crate) fn next(&self, source: &Source, resolve: &Resolve) -> anyhow::Result<Self> {
+    pub(crate) fn next(
+        &self,
+        source: &Source,
+        resolve: &Resolve,
+        metric_memory: &MetricMemory,
+    ) -> anyhow::Result<Self> {
         let loaded = Settings::load(source)?;
         log_warnings(&loaded);
         let Loaded {
@@ -70,12 +78,14 @@ impl Generation {
         privileges::check(&settings)?;
         let application = resolve(&settings)?;
         let shared_memory = self.shared_memory_for(&*application)?;
+        let metric_places = place_metrics(metric_memory, &*application)?;
         change_directory(&settings, source)?;
         match self.acquire(&settings) {
             Ok((listeners, tls)) => Ok(Self {
                 settings: Arc::new(settings),
                 application,
                 shared_memory,
+                metric_places,
                 listeners,
                 tls,
                 hooks,
@@ -114,6 +124,16 @@ impl Generation {
 /// Memory for all processes of `application`. Unused words take no memory.
 pub(crate) fn shared_memory_of(application: &dyn Application) -> io::Result<SharedMemory> {
     SharedMemory::new(application.shared_words().max(1))
+}
+
+/// Checks the metrics of `application` and gives them their words. The names of the server's own metrics are for
+/// applications that come with it.
+pub(crate) fn place_metrics(
+    memory: &MetricMemory,
+    application: &dyn Application,
+) -> Result<MetricPlaces, MetricError> {
+    let is_built_in = native::find(application.name()).is_some();
+    memory.place(application.metrics(), is_built_in)
 }
 
 pub(crate) fn log_warnings(loaded: &Loaded) {

@@ -17,7 +17,7 @@ use crate::sys;
 
 /// The pid of the old master.
 const OLD_MASTER: &str = "OXICORN_PID";
-/// Two descriptors: the ready pipe and the exit token.
+/// The descriptors of the ready pipe, of the exit token, and of the memory of the metrics.
 const HANDOVER: &str = "OXICORN_HANDOVER";
 /// Variables that are meant for this process, and not for those that it starts.
 pub(crate) const VARIABLES: [&str; 4] = [SOCKETS, OLD_MASTER, HANDOVER, "LISTEN_PID"];
@@ -32,6 +32,8 @@ pub(crate) struct Inherited {
     /// The pipe to the old master.
     pub(crate) ready_sender: ReadySender,
     pub(crate) exit_token: Option<ExitToken>,
+    /// The memory of the metrics, and the pid of the master that has made or inherited it.
+    pub(crate) metric_file: Option<(OwnedFd, i32)>,
 }
 
 impl Inherited {
@@ -46,7 +48,8 @@ impl Inherited {
         let mut handover = handover
             .split(',')
             .map(|fd| sys::adopt(fd.parse().ok()?).ok());
-        let (pipe, eventfd) = (handover.next().flatten(), handover.next().flatten());
+        let mut next = || handover.next().flatten();
+        let (pipe, eventfd, metric_file) = (next(), next(), next());
         let Some(old_master) = old_master.and_then(|pid| pid.parse::<i32>().ok()) else {
             return Ok(Self::default());
         };
@@ -71,6 +74,7 @@ impl Inherited {
             sockets: sockets.collect::<anyhow::Result<_>>()?,
             ready_sender: pipe.map_or_else(ReadySender::default, ReadySender::inherited),
             exit_token: eventfd.map(ExitToken::inherited),
+            metric_file: metric_file.map(|file| (file, old_master)),
         })
     }
 }
@@ -81,6 +85,7 @@ pub(crate) fn leave_to_new_master(
     listeners: &Listeners,
     ready_sender: &ReadySender,
     exit_token: &ExitToken,
+    metric_file: Option<&OwnedFd>,
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut variables = listeners.keep_across_exec()?;
     variables.push((OLD_MASTER, old_master.to_string()));
@@ -88,6 +93,8 @@ pub(crate) fn leave_to_new_master(
         ready_sender.keep_across_exec()?,
         exit_token.keep_across_exec()?,
     );
-    variables.push((HANDOVER, format!("{pipe},{eventfd}")));
+    let metric_file = metric_file.map(sys::keep_across_exec).transpose()?;
+    let metric_file = metric_file.map_or_else(String::new, |file| file.to_string());
+    variables.push((HANDOVER, format!("{pipe},{eventfd},{metric_file}")));
     Ok(variables)
 }

@@ -118,7 +118,8 @@ pub use oxicorn_common::request::{Body, Local, Peer, Request, RequestHead, Schem
 pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody, StatusCode};
 pub use oxicorn_common::settings::{self, Settings, Source};
 pub use oxicorn_common::{
-    App, Application, EarlyOutput, LoadError, ResponseSink, Runner, Stop, WorkerContext,
+    App, Application, EarlyOutput, LoadError, Metric, Metrics, ResponseSink, Runner, Stop,
+    WorkerContext,
 };
 pub use run::{UsageError, by_name, serve, serve_in};
 

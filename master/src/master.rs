@@ -198,6 +198,7 @@ impl Master {
         for (pid, death) in self.reaper.reap(&known, &orphans) {
             if Some(pid) == new_master {
                 events.push(self.upgrade.on_new_master_exit(death));
+                self.fold_other_master();
             } else {
                 let (children, hooks) = (&mut self.children, &self.hooks);
                 events.extend(self.molds.on_exit(pid, death, children, hooks));
@@ -272,6 +273,7 @@ impl Master {
             },
             Action::Promote => {
                 self.upgrade.on_promotion();
+                self.fold_other_master();
                 self.promote();
             }
         }
@@ -315,7 +317,8 @@ impl Master {
     fn reload(&mut self, number: u32) -> Event {
         self.notifier.reloading();
         let state = self.upgrade.state();
-        match reload(&self.launch, &self.generations, &mut self.pidfile, state) {
+        let (pidfile, memory) = (&mut self.pidfile, &self.context.shared.metric_memory);
+        match reload(&self.launch, &self.generations, pidfile, state, memory) {
             Ok(next) => {
                 info!("Hang up: {}", state.name());
                 self.hooks = next.hook_caller();
@@ -354,6 +357,11 @@ impl Master {
             error!("{:#}", anyhow::Error::from(reason));
         }
         self.notifier.promoted();
+    }
+
+    /// Keeps what the children of the other master have counted, which is gone.
+    fn fold_other_master(&self) {
+        self.context.shared.metric_memory.fold_other();
     }
 
     fn show_title(&mut self, name: &str) {

@@ -11,6 +11,7 @@ use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 use oxicorn_common::hooks::{HookError, HookEvent};
+use oxicorn_common::metrics::Metrics;
 use oxicorn_common::{Message, MessageSender, WorkerContext, exit_code, signals};
 use oxicorn_worker::{Boot, ExitProcess, run_runner, run_web};
 
@@ -58,6 +59,11 @@ impl NewChild {
             Ok(listeners) => listeners,
             Err(reason) => return self.fail(&reason),
         };
+        let metrics = Metrics::new(
+            context.shared.metric_memory,
+            self.request.slot,
+            generation.metric_places,
+        );
         let boot = Boot {
             context: WorkerContext {
                 settings: generation.settings,
@@ -66,6 +72,7 @@ impl NewChild {
                 age: self.request.id,
                 bell: context.shared.bell,
                 shared_memory: generation.shared_memory,
+                metrics,
                 hooks: generation.hooks,
                 scoreboard: context.shared.scoreboard,
             },
@@ -96,6 +103,10 @@ impl NewChild {
         scoreboard
             .confine(slot)
             .context("cannot protect the scoreboard")?;
+        let metric_memory = &context.shared.metric_memory;
+        metric_memory
+            .confine(slot)
+            .context("cannot protect the metrics")?;
         let pid = getpid();
         info!("Booting {} with pid: {pid}", kind.noun());
         context.title.show(kind.noun());

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use log::{error, info};
 use oxicorn_common::hooks::HookEvent;
+use oxicorn_common::metrics::MetricMemory;
 use oxicorn_common::{Settings, logging};
 
 use crate::config_children;
@@ -21,10 +22,11 @@ pub(crate) fn reload(
     generations: &BTreeMap<u32, Generation>,
     pidfile: &mut Option<Pidfile>,
     upgrade: UpgradeState,
+    metric_memory: &MetricMemory,
 ) -> anyhow::Result<Generation> {
     let before = generations.values().next_back();
     let before = before.context("there is nothing to reload")?;
-    let read = || before.next(&launch.source, &launch.resolve);
+    let read = || before.next(&launch.source, &launch.resolve, metric_memory);
     let next = config_children::note_children_of(read)?;
     let settings = &next.settings;
     let path = pidfile::path_of(settings, upgrade);

@@ -5,13 +5,16 @@
 //! code.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use log::{error, info};
+use log::{error, info, warn};
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::HookEvent;
+use oxicorn_common::metrics::MetricMemory;
 use oxicorn_common::settings::{ApplicationSettings, Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, exit_code, logging};
 use oxicorn_worker::TlsConfig;
@@ -24,7 +27,7 @@ use crate::descriptor_limit::DescriptorLimit;
 use crate::gauges::Gauges;
 use crate::generation::{
     Generation, change_directory, change_environment, describe_directory, log_warnings,
-    shared_memory_of,
+    place_metrics, shared_memory_of,
 };
 use crate::hook_caller::HookCaller;
 use crate::host::{Host, Native};
@@ -241,9 +244,11 @@ fn become_master(
     if detaches {
         hooks.call_starting()?;
     }
+    let (metric_memory, metric_file) = metric_memory(inherited).context("no shared memory")?;
     let generation = Generation {
         settings,
         shared_memory: shared_memory_of(&*application).context("no shared memory")?,
+        metric_places: place_metrics(&metric_memory, &*application)?,
         application,
         listeners,
         hooks: loaded.hooks,
@@ -269,18 +274,19 @@ fn become_master(
             scoreboard: Scoreboard::new().context("no shared memory")?,
             handoff: Handoff::new().context("no socket pair")?,
             bell: Bell::new().context("no eventfd")?,
+            metric_memory: metric_memory.clone(),
         },
         title,
         descriptor_limit,
     };
     let master = Master {
-        children: Children::new(context.shared.scoreboard.clone()),
+        children: Children::new(context.shared.scoreboard.clone(), metric_memory),
         context,
         launch,
         generations: BTreeMap::from([(1, generation)]),
         hooks,
         molds: Molds::default(),
-        upgrade: Upgrade::new(state, inherited.exit_token.take()),
+        upgrade: Upgrade::new(state, inherited.exit_token.take(), metric_file),
         reaper: Reaper::new(),
         signals,
         pidfile,
@@ -290,6 +296,27 @@ fn become_master(
         last_error: None,
     };
     Ok(Start::Serve(Box::new(master)))
+}
+
+/// The memory of the metrics: the old master's, or new. With the descriptor for the next master.
+fn metric_memory(inherited: &mut Inherited) -> io::Result<(MetricMemory, Option<OwnedFd>)> {
+    let Some((file, old_master)) = inherited.metric_file.take() else {
+        return MetricMemory::new();
+    };
+    match MetricMemory::inherited(&file, old_master) {
+        Ok(memory) => {
+            if inherited.upgrade.old_master.is_none() {
+                memory.fold_other();
+            }
+            Ok((memory, Some(file)))
+        }
+        Err(reason) => {
+            warn!(
+                "The application's metrics begin at 0: the old master keeps them in another form: {reason}"
+            );
+            MetricMemory::new()
+        }
+    }
 }
 
 /// Finds the application that the positional argument of the `oxicorn` command names.

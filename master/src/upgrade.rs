@@ -10,6 +10,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::os::fd::OwnedFd;
 
 use nix::unistd::{getpid, getppid};
 use oxicorn_common::hooks::HookEvent;
@@ -33,14 +34,21 @@ pub(crate) struct Upgrade {
     ready_receiver: Option<ReadyReceiver>,
     /// Shared with the other master, while there is one.
     exit_token: Option<ExitToken>,
+    /// The memory of the metrics, which the next master shares.
+    metric_file: Option<OwnedFd>,
 }
 
 impl Upgrade {
-    pub(crate) fn new(state: UpgradeState, exit_token: Option<ExitToken>) -> Self {
+    pub(crate) fn new(
+        state: UpgradeState,
+        exit_token: Option<ExitToken>,
+        metric_file: Option<OwnedFd>,
+    ) -> Self {
         Self {
             state,
             ready_receiver: None,
             exit_token,
+            metric_file,
         }
     }
 
@@ -58,6 +66,8 @@ impl Upgrade {
         let (ready_receiver, ready_sender) = ready_pipe()?;
         let exit_token = ExitToken::new()?;
         let old_master = getpid().as_raw();
+        let metric_file = self.metric_file.as_ref().map(OwnedFd::try_clone);
+        let metric_file = metric_file.transpose()?;
         match fork_blocking_signals(&*context.host, &mut sys::fork)? {
             None => {
                 let command = command.clone();
@@ -69,6 +79,7 @@ impl Upgrade {
                             command,
                             ready_sender,
                             exit_token,
+                            metric_file,
                         };
                         new_master.run(&context, &newest)
                     },
@@ -130,6 +141,7 @@ struct NewMaster {
     command: StartCommand,
     ready_sender: ReadySender,
     exit_token: ExitToken,
+    metric_file: Option<OwnedFd>,
 }
 
 impl NewMaster {
@@ -147,6 +159,7 @@ impl NewMaster {
             &newest.listeners,
             &self.ready_sender,
             &self.exit_token,
+            self.metric_file.as_ref(),
         )?;
         signals::unblock_all()?;
         context.descriptor_limit.restore();

@@ -90,7 +90,7 @@ fn a_mold_and_its_workers_keep_nothing_of_the_masters() {
     expect_nothing_of_the_masters(server.master(), &children);
 }
 
-/// The new master is a child too; it inherits the listener and the exit token, and nothing else.
+/// The new master is a child too; it inherits the listener, the exit token and the memory of the metrics, and nothing else.
 #[test]
 fn beside_a_new_master_children_keep_nothing_of_it() {
     let mut server = server("descriptors of two").start_with_unknown_workers();
@@ -108,6 +108,7 @@ fn beside_a_new_master_children_keep_nothing_of_it() {
     let inherited = [
         "access.log w",
         "eventfd",
+        "memfd:oxicorn-shared (deleted) rw",
         &directory,
         "pipe",
         "pipe",

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::NoHooks;
-use oxicorn_common::{Scoreboard, Settings, SharedMemory, WorkerContext};
+use oxicorn_common::{Metrics, Scoreboard, Settings, SharedMemory, WorkerContext};
 use tempfile::TempDir;
 
 use super::{Invalidate, PoolShape, Store};
@@ -117,6 +117,7 @@ pub(crate) fn context(settings: &Settings) -> WorkerContext {
         age: 1,
         bell: Bell::new().expect("an eventfd"),
         shared_memory: shared_memory(),
+        metrics: Metrics::unshared(&[]).expect("memory"),
         scoreboard: Scoreboard::new().expect("memory"),
     }
 }
