@@ -71,7 +71,7 @@ pub use identity::SERVER_SOFTWARE;
 pub use listener::Listener;
 pub use message::{Message, MessageReceiver, MessageSender};
 pub use metrics::{Metric, Metrics};
-pub use request::{Local, Peer, Request, RequestHead, Scheme, Version};
+pub use request::{Local, Peer, Request, RequestHead, RequestId, Scheme, TraceContext, Version};
 pub use response::{Fields, Piece, Response, ResponseBody};
 pub use response_sink::{EarlyOutput, ResponseSink};
 pub use runner::{Runner, Stop};

@@ -135,6 +135,12 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
         "/echo" => echo(request),
         "/head" => text(describe(request)),
         "/origin" => text(origin(request)),
+        "/id" => text(identity(request)),
+        "/own-id" => text("x").field("x-request-id", "my own"),
+        "/log" => {
+            log(&query);
+            text("logged")
+        }
         "/upload" => upload(request),
         "/stream" => stream(&query),
         "/big" => bytes(vec![b'x'; value(&query, "bytes", 0)]),
@@ -248,6 +254,23 @@ fn origin(request: &Request) -> String {
         "scheme {}\npeer {}\nlocal {local}\nproxied {}\ntrusted {}",
         request.scheme, request.peer, request.proxied, request.trusted
     )
+}
+
+/// The id of the request, and its trace.
+fn identity(request: &Request) -> String {
+    let id = request.id.map_or_else(String::new, |id| id.to_string());
+    match request.trace_context() {
+        Some(trace) => format!("{id} {} {}", trace.trace_id(), trace.span_id()),
+        None => id,
+    }
+}
+
+/// Logs `text` on this thread, and on another one.
+fn log(query: &str) {
+    let said = word(query, "text").to_owned();
+    log::warn!("front {said}");
+    let other = std::thread::spawn(move || log::warn!("back {said}"));
+    let _ = other.join();
 }
 
 /// Reads a body piece by piece: where it was kept, its length, the sum of its bytes.

@@ -68,6 +68,14 @@ class SafeAtoms(dict):
         return self.escape(str(self.said[name])[:int(most)]) if most.isdecimal() and name in self.said else "-"
 
 
+class RequestRecord(logging.LogRecord):
+    """A record that names the request that its thread works for, whichever logger made it."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.request_id, self.trace_id, self.span_id = (value or "-" for value in _logs.request())
+
+
 class Stream:
     """A log of the server as a file object."""
 
@@ -145,6 +153,9 @@ class Logger:
         self.cfg = cfg
         self._access_format, SafeAtoms.json = _logs.access_format(cfg.access_log_format)
         self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
+        # Another factory is the application's own.
+        if cfg.request_id != "off" and logging.getLogRecordFactory() is logging.LogRecord:
+            logging.setLogRecordFactory(RequestRecord)
         self.error_log.setLevel(self.loglevel)
         self.access_log.setLevel(logging.INFO)
         self._set_handler(self.error_log, cfg.errorlog, logging.Formatter(self.error_fmt, self.datefmt))

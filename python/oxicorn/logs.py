@@ -63,7 +63,7 @@ def state():
         and log.access_log.level == logging.INFO
         and all(map(_is_plain, (log.error_log, log.access_log)))
         and logging.root.manager.disable == 0
-        and logging.getLogRecordFactory() is logging.LogRecord
+        and logging.getLogRecordFactory() in (logging.LogRecord, glogging.RequestRecord)
     )
     facts = [("item", vars(logging.root.manager), "_disable"), ("item", vars(logging), "_logRecordFactory")]
     for logger in (log.error_log, log.access_log):

@@ -113,6 +113,8 @@ pub(crate) struct Filler {
     peer: Option<(Peer, AddressStrings)>,
     local: Option<(Local, AddressStrings)>,
     path: Vec<u8>,
+    /// The variable of the field that has the id of a request.
+    id_key: Option<Py<PyString>>,
 }
 
 /// The name of a field as the client sent it, and its key.
@@ -125,19 +127,19 @@ struct AddressStrings {
     port: Option<Py<PyString>>,
 }
 
-impl Default for Filler {
-    fn default() -> Self {
+impl Filler {
+    pub(crate) fn new(py: Python<'_>, settings: &Settings) -> Self {
+        let id_field = settings.request_id.as_deref();
         Self {
             keys: (0..CACHED_KEYS).map(|_| None).collect(),
             long_names: Vec::new(),
             peer: None,
             local: None,
             path: Vec::new(),
+            id_key: id_field.map(|name| interned(py, &fields::key_of(name))),
         }
     }
-}
 
-impl Filler {
     /// Adds the entries of `request`, and takes its body.
     pub(crate) fn fill(
         &mut self,
@@ -154,6 +156,10 @@ impl Filler {
         }
         self.put_addresses(environ, request, strings)?;
         self.put_fields(environ, head, strings)?;
+        if let (Some(key), Some(id)) = (&self.id_key, &request.id) {
+            // In place of what a peer has sent that is not trusted.
+            environ.set_item(key, from_latin1(py, id.as_str().as_bytes()))?;
+        }
         if request.body.length() > 0 {
             let input = WsgiInput::new(std::mem::take(&mut request.body));
             environ.set_item(&strings.input, Py::new(py, input)?)?;

@@ -123,7 +123,7 @@ fn access_format(settings: &Settings) -> String {
 /// The functions that the server's own handlers call.
 #[pymodule]
 pub(crate) mod _logs {
-    use oxicorn_common::logging::{self, AccessFormat, Escape, Level};
+    use oxicorn_common::logging::{self, AccessFormat, Escape, Level, RequestTag};
     use pyo3::prelude::*;
     use pyo3::types::PyString;
 
@@ -152,6 +152,23 @@ pub(crate) mod _logs {
             None => logging::write_error(level, &text),
         });
         Ok(())
+    }
+
+    /// Id, trace and span of the request that this thread works for; a missing one is empty.
+    #[pyfunction]
+    fn request() -> (String, String, String) {
+        let RequestTag { id, trace } = RequestTag::current();
+        let id = id.map_or_else(String::new, |it| it.to_string());
+        trace.map_or_else(
+            || (id.clone(), String::new(), String::new()),
+            |it| {
+                (
+                    id.clone(),
+                    it.trace_id().to_owned(),
+                    it.span_id().to_owned(),
+                )
+            },
+        )
     }
 
     /// Escapes characters that break a line, control a terminal or close quotation marks.

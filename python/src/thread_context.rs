@@ -42,7 +42,7 @@ impl ThreadContext {
         Ok(Self {
             callables,
             base,
-            filler: Filler::default(),
+            filler: Filler::new(py, settings),
             state,
         })
     }

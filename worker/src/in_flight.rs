@@ -4,8 +4,10 @@
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use oxicorn_common::request::{Peer, RequestHead, Scheme};
+use oxicorn_common::logging::RequestTag;
+use oxicorn_common::request::{Peer, Request, RequestHead, RequestId, Scheme};
 
+use crate::response::AccessRecord;
 use crate::timed_call::{CallTime, TimedCall};
 use crate::transport::Transport;
 
@@ -25,6 +27,7 @@ pub(crate) struct CalledRequest {
     pub(crate) head: RequestHead,
     pub(crate) peer: Peer,
     pub(crate) scheme: Scheme,
+    pub(crate) id: Option<RequestId>,
     pub(crate) started: Option<Instant>,
 }
 
@@ -51,18 +54,29 @@ impl InFlight {
     }
 
     /// The application begins to run for a client.
-    pub(crate) fn begin(
+    pub(crate) fn begin(&self, transport: &Transport, now: Instant, request: &Request) {
+        self.call.begin(now, |call| {
+            call.transport = Some(transport.clone());
+            call.head.copy_from(&request.head);
+            (call.peer, call.scheme) = (request.peer, request.scheme);
+            (call.id, call.started) = (request.id, Some(now));
+        });
+    }
+
+    /// The application begins to make the next piece of a response; `record` is that of the response so far.
+    pub(crate) fn resume(
         &self,
         transport: &Transport,
         now: Instant,
         head: &RequestHead,
         peer: Peer,
-        scheme: Scheme,
+        record: &AccessRecord,
     ) {
         self.call.begin(now, |call| {
             call.transport = Some(transport.clone());
             call.head.copy_from(head);
-            (call.peer, call.scheme, call.started) = (peer, scheme, Some(now));
+            (call.peer, call.scheme) = (peer, record.scheme);
+            (call.id, call.started) = (record.id, Some(now));
         });
     }
 
@@ -94,9 +108,10 @@ impl InFlight {
         self.call.check(limit, now)
     }
 
-    /// Method and path of a request for which the application has taken longer than `limit`; only once.
-    pub(crate) fn warn(&self, limit: Duration, now: Instant) -> Option<String> {
-        self.call.warn(limit, now, CalledRequest::line)
+    /// Method and path of a request for which the application has taken longer than `limit`, and its tag; only once.
+    pub(crate) fn warn(&self, limit: Duration, now: Instant) -> Option<(String, RequestTag)> {
+        let read = |call: &CalledRequest| (call.line(), call.tag());
+        self.call.warn(limit, now, read)
     }
 }
 
@@ -104,6 +119,11 @@ impl CalledRequest {
     /// Method and path, for the log.
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.head.method(), self.head.path())
+    }
+
+    /// What lines about it say of the request.
+    pub(crate) fn tag(&self) -> RequestTag {
+        RequestTag::of(self.id, &self.head)
     }
 }
 
@@ -127,9 +147,8 @@ mod tests {
                 start: Instant::now(),
             };
             let transport = Transport::new(crate::socket::Socket::Unix(socket));
-            let (head, scheme) = (RequestHead::default(), Scheme::default());
             this.in_flight
-                .begin(&transport, this.start, &head, Peer::Unix, scheme);
+                .begin(&transport, this.start, &Request::default());
             this
         }
 

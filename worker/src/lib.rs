@@ -14,6 +14,7 @@
 //!   ready_queue       requests that are whole and wait for a thread
 //!     handoff         passes connections to siblings, also requests that find no thread here
 //!   request_handler   runs the application for a request, on one thread
+//!     request_ids     gives the request its id
 //!     in_flight       the request that each thread runs, and since when, for `timeout`
 //!     response        begins, sends and logs the response
 //! ```
@@ -39,6 +40,7 @@ mod read_buffer;
 mod ready_queue;
 mod reload;
 mod request_handler;
+mod request_ids;
 mod response;
 mod siblings;
 mod socket;

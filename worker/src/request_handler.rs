@@ -6,14 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use log::{debug, error, warn};
-use oxicorn_common::logging::EXCEPTION;
-use oxicorn_common::request::{Request, RequestHead};
+use oxicorn_common::logging::{EXCEPTION, RequestScope, RequestTag};
+use oxicorn_common::request::{Request, RequestHead, RequestId};
 use oxicorn_common::response::{Response, ResponseBody};
 use oxicorn_common::{EarlyOutput, ResponseSink, forks};
 
 use crate::connection::{AfterResponse, Connection, ConnectionState, ThreadWork};
 use crate::http::date::DateCache;
 use crate::http::encode::ResponseContext;
+use crate::request_ids::RequestIds;
 use crate::response::{AccessRecord, EarlyWriter, Flushed, LengthError, PieceMade};
 use crate::worker_shared::WorkerShared;
 
@@ -21,6 +22,7 @@ pub(crate) struct RequestHandler<'a> {
     shared: &'a WorkerShared,
     index: usize,
     date: DateCache,
+    ids: RequestIds,
     /// A buffer that is reused for each response, so that it stays in the processor's cache.
     spare: Vec<u8>,
 }
@@ -32,6 +34,7 @@ impl<'a> RequestHandler<'a> {
             shared,
             index,
             date: DateCache::new(),
+            ids: RequestIds::new(&shared.settings),
             spare: Vec::new(),
         }
     }
@@ -52,7 +55,10 @@ impl<'a> RequestHandler<'a> {
             ConnectionState::Ready(ThreadWork::NextPiece(after)) => {
                 self.resume(connection, after, started);
             }
-            _ => abandon(connection),
+            _ => {
+                let _scope = self.enter_again(connection);
+                abandon(connection);
+            }
         }
         stats.end();
         let ended = Instant::now();
@@ -68,17 +74,32 @@ impl<'a> RequestHandler<'a> {
         ended
     }
 
+    /// From now on the lines of this thread are about a request.
+    fn enter(&self, id: Option<RequestId>, head: &RequestHead) -> Option<RequestScope> {
+        let tags_lines = self.shared.tags_lines;
+        tags_lines.then(|| RequestTag::of(id, head).enter())
+    }
+
+    /// As [`RequestHandler::enter`], for the request whose response has begun.
+    fn enter_again(&self, connection: &Connection) -> Option<RequestScope> {
+        let record = connection.record()?;
+        self.enter(record.id, connection.head()?)
+    }
+
     /// Runs the application for a request, and sends what it returns.
     fn respond(&mut self, connection: &mut Connection, started: Instant) {
         let Some(mut request) = connection.take_request() else {
             return connection.lifecycle_mut().close();
         };
         request.body.begin();
+        request.id = self.ids.of(Some(&request.head), request.trusted);
+        let _scope = self.enter(request.id, &request.head);
         let in_flight = &self.shared.in_flight[self.index];
         let head = &request.head;
         let transport = connection.transport();
-        in_flight.begin(transport, started, head, request.peer, request.scheme);
+        in_flight.begin(transport, started, &request);
         let asked = ResponseContext {
+            id: self.ids.field_of(request.id),
             version: head.version,
             head_only: head.method() == "HEAD",
             keep_alive: connection.wants_keep_alive(),
@@ -127,7 +148,7 @@ impl<'a> RequestHandler<'a> {
         });
         connection.return_head(request.head);
         let record = AccessRecord::new(sent, started, request.scheme, request.logged);
-        connection.begin_record(record);
+        connection.begin_record(record.with_id(request.id));
         self.shared.master.count_request();
         self.send(connection, after);
         if streams && !in_flight.end() {
@@ -139,10 +160,11 @@ impl<'a> RequestHandler<'a> {
 
     /// Continues a streamed response whose last piece the client has taken.
     fn resume(&mut self, connection: &mut Connection, after: AfterResponse, started: Instant) {
+        let _scope = self.enter_again(connection);
         let in_flight = &self.shared.in_flight[self.index];
-        if let Some(head) = connection.head() {
-            let (transport, scheme) = (connection.transport(), connection.scheme());
-            in_flight.begin(transport, started, head, connection.peer(), scheme);
+        if let (Some(head), Some(record)) = (connection.head(), connection.record()) {
+            let (transport, peer) = (connection.transport(), connection.peer());
+            in_flight.resume(transport, started, head, peer, record);
             in_flight.begin_response();
         }
         self.send(connection, after);

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::Builder;
 
 use log::Level;
+use oxicorn_common::logging::RequestTag;
 
 use crate::stack_trace;
 use crate::sync::lock;
@@ -46,6 +47,8 @@ struct StackQueue {
 struct StackLine {
     level: Level,
     text: String,
+    /// The request that the line is about.
+    tag: RequestTag,
     frames: Arc<[usize]>,
 }
 
@@ -73,6 +76,7 @@ impl StackLog {
         queue.waiting.push_back(StackLine {
             level,
             text,
+            tag: RequestTag::current(),
             frames: frames.into(),
         });
         if !queue.has_thread {
@@ -127,6 +131,7 @@ impl StackLines {
     /// Writes under the lock, so that `finish` returns after a line that is just being written.
     fn write_first(&self, queue: &mut StackQueue, stack: &str) {
         if let Some(line) = queue.waiting.pop_front() {
+            let _scope = line.tag.enter();
             (self.write)(line.level, &format!("{}\n{stack}", line.text));
             self.count.fetch_sub(1, Ordering::Relaxed);
         }

@@ -32,6 +32,8 @@ pub(crate) struct WorkerShared {
     /// The most connections that this worker may have.
     pub(crate) most_connections: usize,
     pub(crate) access_log: AccessLog,
+    /// Whether lines about a request name it.
+    pub(crate) tags_lines: bool,
     pub(crate) stack_log: StackLog,
     pub(crate) siblings: Siblings,
     pub(crate) master: MasterLink,
@@ -65,6 +67,7 @@ impl WorkerShared {
             adoptions: Adoptions::new(),
             most_connections: most_connections(&settings),
             access_log: AccessLog::new(&settings)?,
+            tags_lines: settings.request_id.is_some(),
             stack_log: StackLog::new(),
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),

@@ -3,6 +3,8 @@
 //! ```text
 //!   [2026-11-23 10:00:00 +0000] [4711] [INFO] text
 //! ```
+//!
+//! A line about a request that has an id begins its text with it, in brackets.
 
 use std::io::Write;
 use std::sync::{PoisonError, RwLock};
@@ -14,6 +16,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 use super::level::{CRITICAL, EXCEPTION, Level};
 use super::receivers::Receivers;
 use super::redirect::LogEntry;
+use super::request_tag::RequestTag;
 use super::{date, files};
 
 /// A library that logs whole SQL scripts at level debug.
@@ -76,7 +79,10 @@ pub fn write_error(level: Level, text: &str) {
 pub fn write_error_line(level: Level, text: &str, line: &[u8]) {
     files::error_text(line);
     if let Some(syslog) = Receivers::current().and_then(|it| it.syslog) {
-        syslog.error(level, text);
+        match RequestTag::current().id {
+            Some(id) => syslog.error(level, &format!("[{id}] {text}")),
+            None => syslog.error(level, text),
+        }
     }
 }
 
@@ -129,6 +135,7 @@ fn deliver(level: Level, exception: bool, text: &str) {
             level,
             exception,
             text,
+            tag: RequestTag::current(),
         }),
         None => write_error(level, text),
     }
@@ -140,7 +147,12 @@ fn line(level: Level, text: &str) -> Vec<u8> {
     let mut line = Vec::with_capacity(text.len() + 64);
     let (date, pid) = (date::error_date(), std::process::id());
     // Writing into memory cannot fail.
-    let _ = writeln!(line, "[{date}] [{pid}] [{level}] {text}");
+    let _ = write!(line, "[{date}] [{pid}] [{level}] ");
+    if let Some(id) = RequestTag::current().id {
+        let _ = write!(line, "[{id}] ");
+    }
+    line.extend_from_slice(text.as_bytes());
+    line.push(b'\n');
     line
 }
 

@@ -21,7 +21,7 @@
 //!   access_log    error_log         one line for all of its destinations
 //!   files         receivers         the destinations that are in use now
 //!   output        syslog  statsd  redirect
-//!   line_writer  log_file  senders  losses  access  date  level
+//!   line_writer  log_file  senders  losses  access  date  level  request_tag
 //! ```
 
 mod access;
@@ -38,6 +38,7 @@ mod options;
 mod output;
 mod receivers;
 mod redirect;
+mod request_tag;
 mod senders;
 mod statsd;
 mod syslog;
@@ -56,6 +57,7 @@ pub use level::{CRITICAL, EXCEPTION, Level};
 pub use log_file::FileOwner;
 pub use options::LoggingOptions;
 pub use redirect::{LogEntry, Redirect};
+pub use request_tag::{RequestScope, RequestTag};
 pub use statsd::{StatsdAddress, StatsdOptions};
 pub use syslog::{SyslogAddress, SyslogFacility, SyslogOptions, UnixSocketKind};
 

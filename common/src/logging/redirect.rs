@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::access::{AccessEntry, AccessFormat};
 use super::level::Level;
+use super::request_tag::RequestTag;
 
 /// Takes what would be logged. Any thread may call it; none does while it holds a lock of this module.
 pub type Redirect = Box<dyn Fn(LogEntry<'_>) + Send + Sync>;
@@ -20,6 +21,8 @@ pub enum LogEntry<'a> {
         /// Whether the text is about an exception of the application.
         exception: bool,
         text: &'a str,
+        /// The request that it is about.
+        tag: RequestTag,
     },
     Access {
         format: &'a AccessFormat,

@@ -3,10 +3,14 @@
 
 mod endpoints;
 mod head;
+mod request_id;
+mod trace_context;
 
 pub use crate::body::Body;
 pub use endpoints::{Local, Peer, Scheme};
 pub use head::{RequestHead, Span, Version};
+pub use request_id::RequestId;
+pub use trace_context::TraceContext;
 
 /// One request, with its whole body.
 ///
@@ -40,12 +44,14 @@ pub struct Request {
     /// Whether the other end of the server's socket may speak for clients: it is one of
     /// `forwarded_allow_ips`, or uses a Unix socket.
     pub trusted: bool,
+    /// That of a trusted peer, or a new one. `None` unless the setting `request_id` is on.
+    pub id: Option<RequestId>,
     /// Variables of the WSGI environment for the access log, which the application adds. Names are in lower
     /// case.
     pub logged: Vec<(String, String)>,
 }
 
-/// Shorthands for the same methods of the head.
+/// Shorthands for the head.
 impl Request {
     pub fn method(&self) -> &str {
         self.head.method()
@@ -61,5 +67,10 @@ impl Request {
 
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.head.field(name)
+    }
+
+    /// The trace that the request belongs to, if its field `traceparent` is valid.
+    pub fn trace_context(&self) -> Option<TraceContext> {
+        TraceContext::of(&self.head)
     }
 }

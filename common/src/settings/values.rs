@@ -84,6 +84,8 @@ pub struct Settings {
     pub access_log_format: String,
     pub errorlog: String,
     pub loglevel: Level,
+    /// The field that has the id of a request; without it requests have none.
+    pub request_id: Option<String>,
     pub capture_output: bool,
     pub enable_stdio_inheritance: bool,
     pub logconfig: LogConfig,
@@ -162,6 +164,7 @@ impl Settings {
             access_log_format: String::new(),
             errorlog: String::new(),
             loglevel: Level::Info,
+            request_id: None,
             capture_output: false,
             enable_stdio_inheritance: false,
             logconfig: LogConfig::default(),

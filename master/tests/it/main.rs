@@ -23,6 +23,7 @@ mod privileges;
 mod proxy;
 mod rates;
 mod reload;
+mod request_ids;
 mod service;
 mod settings;
 mod shortages;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AtomValue, Level, LogEntry};
+use oxicorn_common::logging::{
+    self, AccessEntry, AccessFormat, AtomValue, Level, LogEntry, RequestTag,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -15,6 +17,7 @@ pub(crate) enum Record {
     Error {
         level: Level,
         text: String,
+        tag: RequestTag,
     },
     Access {
         /// The access log format, in Python's form.
@@ -28,9 +31,12 @@ pub(crate) enum Record {
 impl Record {
     pub(super) fn of(entry: LogEntry<'_>, form: &Arc<str>, wants_objects: bool) -> Self {
         match entry {
-            LogEntry::Error { level, text, .. } => Self::Error {
+            LogEntry::Error {
+                level, text, tag, ..
+            } => Self::Error {
                 level,
                 text: text.to_owned(),
+                tag,
             },
             LogEntry::Access { entry, .. } if wants_objects => {
                 Self::Request(Box::new(SeenRequest::of(entry)))
@@ -46,7 +52,10 @@ impl Record {
     /// Calls the logger. If it raises, the traceback goes to the file of the error log.
     pub(super) fn hand_over(self, py: Python<'_>, module: &Bound<'_, PyAny>) {
         let outcome = match self {
-            Self::Error { level, text } => module.call_method1("error", (level.name(), text)),
+            Self::Error { level, text, tag } => {
+                let _scope = tag.enter();
+                module.call_method1("error", (level.name(), text))
+            }
             Self::Access { form, atoms } => dictionary(py, atoms)
                 .and_then(|atoms| module.call_method1("atoms", (&*form, atoms))),
             Self::Request(request) => request

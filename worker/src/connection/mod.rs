@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use oxicorn_common::forks;
-use oxicorn_common::request::{Local, Peer, Request, RequestHead, Scheme};
+use oxicorn_common::request::{Local, Peer, Request, RequestHead};
 
 use crate::http::{RequestError, Rules};
 use crate::pace::AckProgress;
@@ -200,12 +200,6 @@ impl Connection {
         self.buffers.as_ref().map(|it| &it.decoder.head)
     }
 
-    pub(crate) fn scheme(&self) -> Scheme {
-        self.buffers
-            .as_ref()
-            .map_or_else(Scheme::default, |it| it.decoder.scheme)
-    }
-
     /// The bytes that were read and not used yet.
     pub(crate) fn unread(&self) -> &[u8] {
         self.buffers.as_ref().map_or(&[], |it| it.input.filled())
@@ -230,6 +224,7 @@ impl Connection {
             scheme: decoder.scheme,
             proxied: self.identity.is_proxied(),
             trusted: self.identity.trust().trusted,
+            id: None,
             logged: Vec::new(),
         })
     }

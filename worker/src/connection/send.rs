@@ -5,11 +5,13 @@ use std::io;
 use std::time::Instant;
 
 use http::StatusCode;
+use oxicorn_common::logging::RequestTag;
 use oxicorn_common::request::{Peer, RequestHead, Scheme};
 
 use super::{AfterResponse, Connection, RequestBuffers};
 use crate::http::encode::CONTINUE;
 use crate::pace::Pace;
+use crate::request_ids::RequestIds;
 use crate::response::{AccessRecord, Flushed, ResponseWriter};
 use crate::transport::Transport;
 
@@ -33,14 +35,15 @@ impl Connection {
     }
 
     /// Answers the request, or the part of it that has come, in place of the application. If it cannot be read,
-    /// the log gets no more than its first line.
+    /// the log gets no more than its first line. Returns what lines about the request say of it.
     pub(crate) fn begin_error(
         &mut self,
         status: StatusCode,
         advice: &str,
         started: Instant,
         date: &str,
-    ) {
+        ids: &mut RequestIds,
+    ) -> RequestTag {
         let (mut scheme, mut head) = (Scheme::default(), None);
         if let Some(RequestBuffers { input, decoder }) = self.buffers.as_deref_mut() {
             let has_head = decoder.refuse(input);
@@ -48,8 +51,15 @@ impl Connection {
             head = has_head.then_some(&decoder.head);
         }
         self.writer.reset();
-        let sent = self.writer.begin_error(status, advice, head, date);
-        self.record = Some(AccessRecord::new(sent, started, scheme, Vec::new()));
+        let id = ids.of(head, self.identity.trust().trusted);
+        let id_field = ids.field_of(id);
+        let sent = self
+            .writer
+            .begin_error(status, advice, head, id_field, date);
+        self.record = Some(AccessRecord::new(sent, started, scheme, Vec::new()).with_id(id));
+        head.map_or(RequestTag { id, trace: None }, |head| {
+            RequestTag::of(id, head)
+        })
     }
 
     /// A response has begun, and `record` is logged when it is over.

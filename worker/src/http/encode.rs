@@ -6,13 +6,16 @@ use oxicorn_common::response::{Fields, Response, ResponseBody};
 
 use super::server_field;
 use super::token::{is_forbidden_in_value, is_token};
+use crate::request_ids::IdField;
 
-/// The properties of a request that decide how its response is framed.
+/// The properties of a request that its response depends on.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ResponseContext {
+pub(crate) struct ResponseContext<'a> {
     pub(crate) version: Version,
     pub(crate) head_only: bool,
     pub(crate) keep_alive: bool,
+    /// Returned in the response, unless the application sets the same field.
+    pub(crate) id: Option<IdField<'a>>,
 }
 
 /// How the body goes over the wire.
@@ -42,14 +45,14 @@ pub(crate) enum ResponseError {
 pub(crate) fn encode_head(
     out: &mut Vec<u8>,
     response: &Response,
-    asked: ResponseContext,
+    asked: ResponseContext<'_>,
     date: &str,
 ) -> Result<(BodyFraming, bool), ResponseError> {
     let status = response.status;
     if status.is_informational() {
         return Err(ResponseError::Interim(status));
     }
-    let own = OwnFields::check(response)?;
+    let own = OwnFields::check(response, asked.id)?;
     let framed = frame(response, asked);
     let keep_alive = asked.keep_alive && !own.close && framed != BodyFraming::UntilClose;
 
@@ -72,6 +75,9 @@ pub(crate) fn encode_head(
         (false, true) => b"close, upgrade",
     };
     put_field(out, "Connection", options);
+    if let Some(IdField { name, id }) = asked.id.filter(|_| !own.id) {
+        put_field(out, name, id.as_str().as_bytes());
+    }
     for (name, value) in &response.fields {
         if !is_ours(name) || (upgrades && name.eq_ignore_ascii_case("upgrade")) {
             put_field(out, name, value);
@@ -148,7 +154,7 @@ fn put_chunk_size(out: &mut Vec<u8>, mut size: usize) {
 /// The chunk that ends a body.
 pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-fn frame(response: &Response, asked: ResponseContext) -> BodyFraming {
+fn frame(response: &Response, asked: ResponseContext<'_>) -> BodyFraming {
     let is_reset = response.status == StatusCode::RESET_CONTENT;
     if asked.head_only || has_no_content(response.status) || is_reset {
         return BodyFraming::Bodiless;
@@ -200,10 +206,11 @@ struct OwnFields {
     date: bool,
     close: bool,
     upgrade: bool,
+    id: bool,
 }
 
 impl OwnFields {
-    fn check(response: &Response) -> Result<Self, ResponseError> {
+    fn check(response: &Response, id: Option<IdField<'_>>) -> Result<Self, ResponseError> {
         let reason = response.reason.as_deref().unwrap_or_default();
         if reason.iter().copied().any(is_forbidden_in_value) {
             return Err(ResponseError::Reason);
@@ -214,6 +221,7 @@ impl OwnFields {
             own.server |= name.eq_ignore_ascii_case("server");
             own.date |= name.eq_ignore_ascii_case("date");
             own.upgrade |= name.eq_ignore_ascii_case("upgrade");
+            own.id |= id.is_some_and(|it| name.eq_ignore_ascii_case(it.name));
             own.close |= name.eq_ignore_ascii_case("connection") && has_option(value, b"close");
         }
         Ok(own)

@@ -37,6 +37,7 @@ use crate::acceptor::Acceptor;
 use crate::connection::{Connection, ConnectionState, ThreadWork};
 use crate::http::date::DateCache;
 use crate::preface::Preface;
+use crate::request_ids::RequestIds;
 use crate::tls::TlsConfig;
 use crate::worker_shared::WorkerShared;
 
@@ -81,6 +82,7 @@ pub(crate) struct Reactor {
     /// The leader also runs requests.
     runs_requests: bool,
     date: DateCache,
+    request_ids: RequestIds,
     handoff: Handoff,
     /// No connection moves to a sibling before then.
     rebalance_after: Instant,
@@ -111,6 +113,7 @@ impl Reactor {
         let mut acceptor =
             Acceptor::new(poller.poll(), listeners, handoff.clone(), FIRST_LISTENER)?;
         acceptor.set_open(true, true)?;
+        let request_ids = RequestIds::new(&shared.settings);
         let reactor = Self {
             preface: Arc::new(Preface::new(&shared.settings, tls)),
             shared,
@@ -127,6 +130,7 @@ impl Reactor {
             handshakes_left: 0,
             runs_requests: true,
             date: DateCache::new(),
+            request_ids,
             handoff,
             rebalance_after: now,
             signals,

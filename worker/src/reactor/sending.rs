@@ -63,6 +63,11 @@ impl Reactor {
 
     /// Rejects a malformed or late request, and closes the connection.
     pub(super) fn refuse(&mut self, mut connection: Box<Connection>, error: &RequestError) {
+        let started = self.now;
+        let date = self.date.at(started);
+        let ids = &mut self.request_ids;
+        let tag = connection.begin_error(error.status(), error.advice(), started, date, ids);
+        let _scope = tag.enter();
         match (error, connection.peer()) {
             // People often type http instead of https.
             (RequestError::WithoutTls, peer) => debug!("Invalid request from {peer}: {error}"),
@@ -71,9 +76,6 @@ impl Reactor {
             (_, Peer::Tcp(address)) => warn!("Invalid request from ip={}: {error}", address.ip()),
             (_, Peer::Unix) => warn!("Invalid request from a local client: {error}"),
         }
-        let started = self.now;
-        let date = self.date.at(started);
-        connection.begin_error(error.status(), error.advice(), started, date);
         // An error response is far shorter than what one turn may send.
         let _ = connection.flush(AfterResponse::Linger);
         if !matches!(connection.state(), ConnectionState::Sending(_)) {

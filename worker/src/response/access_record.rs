@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use oxicorn_common::Fields;
-use oxicorn_common::request::Scheme;
+use oxicorn_common::request::{RequestId, Scheme};
 
 use super::sent_head::SentHead;
 
@@ -18,6 +18,7 @@ pub(crate) struct AccessRecord {
     pub(crate) status: u16,
     pub(crate) fields: Fields,
     pub(crate) body_bytes: u64,
+    pub(crate) id: Option<RequestId>,
 }
 
 impl AccessRecord {
@@ -34,6 +35,12 @@ impl AccessRecord {
             status: head.status.as_u16(),
             fields: head.fields,
             body_bytes: head.body_bytes,
+            id: None,
         }
+    }
+
+    /// With the id of the request.
+    pub(crate) fn with_id(self, id: Option<RequestId>) -> Self {
+        Self { id, ..self }
     }
 }

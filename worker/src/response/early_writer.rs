@@ -33,7 +33,7 @@ pub(crate) struct EarlyWriter<'a> {
     transport: &'a Transport,
     writer: &'a mut ResponseWriter,
     date: &'a mut DateCache,
-    asked: ResponseContext,
+    asked: ResponseContext<'a>,
     started: Instant,
     sent_head: Option<SentHead>,
     acknowledged: AckProgress,
@@ -51,7 +51,7 @@ impl<'a> EarlyWriter<'a> {
         in_flight: &'a InFlight,
         (transport, writer): (&'a Transport, &'a mut ResponseWriter),
         date: &'a mut DateCache,
-        asked: ResponseContext,
+        asked: ResponseContext<'a>,
         started: Instant,
     ) -> Self {
         Self {

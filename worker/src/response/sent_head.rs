@@ -7,6 +7,7 @@ use oxicorn_common::response::{Fields, Response, ResponseBody};
 
 use super::writer::ResponseWriter;
 use crate::http::encode::{BodyFraming, ResponseContext, ResponseError, encode_head};
+use crate::request_ids::IdField;
 
 /// A response whose head has been written.
 #[derive(Debug)]
@@ -25,7 +26,7 @@ impl ResponseWriter {
     pub(crate) fn begin(
         &mut self,
         response: &Response,
-        context: ResponseContext,
+        context: ResponseContext<'_>,
         date: &str,
     ) -> Result<SentHead, ResponseError> {
         let (framing, keep_alive) = encode_head(self.buffer(), response, context, date)?;
@@ -51,6 +52,7 @@ impl ResponseWriter {
         status: StatusCode,
         advice: &str,
         head: Option<&RequestHead>,
+        id: Option<IdField<'_>>,
         date: &str,
     ) -> SentHead {
         let (code, reason) = (status.as_str(), status.canonical_reason());
@@ -66,6 +68,7 @@ impl ResponseWriter {
             version: Default::default(),
             head_only: head.is_some_and(|head| head.method() == "HEAD"),
             keep_alive: false,
+            id,
         };
         let mut sent = self
             .begin(&response, context, date)

@@ -12,6 +12,7 @@ use super::TURN;
 use crate::http::date::DateCache;
 use crate::in_flight::{CalledRequest, InFlight};
 use crate::reactor::Reactor;
+use crate::request_ids::IdField;
 use crate::response::{AccessRecord, ResponseWriter};
 use crate::stack_trace;
 use crate::timed_call::CallTime;
@@ -42,6 +43,7 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
             } => {
                 reactor.count_timeout();
                 let line = call.line();
+                let _scope = call.tag().enter();
                 answer(shared, call, answered, now);
                 let thread = in_flight.thread().unwrap_or(0);
                 let what = match answered {
@@ -62,7 +64,8 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
 }
 
 fn warn_of_late(shared: &WorkerShared, in_flight: &InFlight, limit: Duration, now: Instant) {
-    if let Some(line) = in_flight.warn(limit, now) {
+    if let Some((line, tag)) = in_flight.warn(limit, now) {
+        let _scope = tag.enter();
         let thread = in_flight.thread().unwrap_or(0);
         let text = format!(
             "{line} takes longer than timeout ({} s), and is left alone because of reload",
@@ -84,12 +87,13 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
         let status = StatusCode::GATEWAY_TIMEOUT;
         let mut date = DateCache::new();
         let mut writer = ResponseWriter::default();
-        let sent = writer.begin_error(status, "", Some(&call.head), date.at(now));
+        let id = IdField::of(shared.settings.request_id.as_deref(), call.id);
+        let sent = writer.begin_error(status, "", Some(&call.head), id, date.at(now));
         // If the socket has no room for a hundred bytes, the client reads nothing anyway.
         let _ = writer.flush(&transport);
         transport.finish();
         let started = call.started.unwrap_or(now);
-        let record = AccessRecord::new(sent, started, call.scheme, Vec::new());
+        let record = AccessRecord::new(sent, started, call.scheme, Vec::new()).with_id(call.id);
         shared
             .access_log
             .write(&call.head, &call.peer, &record, now);

@@ -91,6 +91,43 @@ pub(in crate::settings) fn field_names(text: &str) -> Parsed<Vec<String>> {
         .collect()
 }
 
+/// Fields that frame a message or have another meaning already.
+const TAKEN: [&str; 18] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "server",
+    "set-cookie",
+    "te",
+    "trailer",
+    "traceparent",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+];
+
+/// The field of a request's id: a name, `on` for the usual one, or `off`.
+pub(in crate::settings) fn request_id_field(text: &str) -> Parsed<Option<String>> {
+    let name = text.trim();
+    match super::switch(name) {
+        Ok(true) => Ok(Some("X-Request-ID".to_owned())),
+        Ok(false) => Ok(None),
+        Err(_) if TAKEN.iter().any(|it| it.eq_ignore_ascii_case(name)) => Err(format!(
+            "off, on, or a field of its own: {name} has another meaning"
+        )),
+        // Fields with an underscore do not reach the application: see `header_map`.
+        Err(_) if is_field_name(name) && !name.contains('_') => Ok(Some(name.to_owned())),
+        Err(_) => Err("off, on, or the name of a header field such as X-Request-ID".to_owned()),
+    }
+}
+
 /// The token of RFC 9110 section 5.6.2.
 fn is_field_name(text: &str) -> bool {
     let legal = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
@@ -190,6 +227,24 @@ mod tests {
             Ok("AB_C".into())
         );
         assert!(field_names("a b").is_err());
+    }
+
+    #[test]
+    fn the_field_of_the_request_id_has_no_other_meaning() {
+        let field = |text| request_id_field(text).map(Option::unwrap_or_default);
+        assert_eq!(field("on"), Ok("X-Request-ID".to_owned()));
+        assert_eq!(field("off"), Ok(String::new()));
+        assert_eq!(field("X-Correlation-Id"), Ok("X-Correlation-Id".to_owned()));
+        for text in [
+            "",
+            "Content-Length",
+            "host",
+            "X_Request_Id",
+            "X-Request-Id:",
+            "a b",
+        ] {
+            assert!(field(text).is_err(), "{text}");
+        }
     }
 
     #[test]

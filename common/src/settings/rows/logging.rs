@@ -3,7 +3,7 @@
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 4] = [
+pub(in crate::settings) const ROWS: [Setting; 5] = [
     Setting {
         name: "accesslog",
         section: Section::Logging,
@@ -60,5 +60,29 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
                levels for parts of the server.",
         apply: |settings, text| parse::level(text).map(|value| settings.loglevel = value),
         show: |settings| show::level(settings.loglevel),
+    },
+    Setting {
+        name: "request_id",
+        section: Section::Logging,
+        flags: &["--request-id"],
+        kind: Kind::Value("FIELD"),
+        default: "off",
+        bare: None,
+        standing: Standing::Works,
+        help: "Whether each request has an id: off, on, or the name of the header field that has \
+               it instead of X-Request-ID. The id is the one that the peer has sent, if \
+               forwarded_allow_ips trusts it and it has 1 to 128 letters, digits and characters of \
+               -._~:/+=@; otherwise it is a new one. It is returned in that field, unless the \
+               application sets the field itself. The application finds it in its environ under the \
+               name of the field, and the logs have it in each line about the request.",
+        apply: |settings, text| {
+            parse::request_id_field(text).map(|value| settings.request_id = value)
+        },
+        show: |settings| {
+            settings
+                .request_id
+                .clone()
+                .unwrap_or_else(|| "off".to_owned())
+        },
     },
 ];

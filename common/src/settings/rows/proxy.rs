@@ -45,7 +45,7 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         default: "127.0.0.1,::1",
         bare: None,
         standing: Standing::Works,
-        help: "Whose secure_scheme_headers and forwarder_headers are trusted: addresses and \
+        help: "Whose secure_scheme_headers, forwarder_headers and request_id are trusted: addresses and \
                networks such as 10.0.0.0/8, separated by commas, or * for everybody. Clients of a \
                Unix socket are always trusted: the permissions of its file say who can connect, \
                mode 0777 less umask, of user and group. The variable FORWARDED_ALLOW_IPS replaces \

@@ -3,7 +3,8 @@
 use super::*;
 
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
-const ASKED: ResponseContext = ResponseContext {
+const ASKED: ResponseContext<'_> = ResponseContext {
+    id: None,
     version: Version::Http11,
     head_only: false,
     keep_alive: true,
