@@ -1,7 +1,9 @@
 //! The settings, sockets and memory that all children of one generation are started with.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use oxicorn_common::hooks::Hooks;
@@ -41,6 +43,7 @@ impl Generation {
             },
             timeout: settings.timeout,
             graceful_timeout: settings.graceful_timeout,
+            drain_delay: settings.drain_delay,
         }
     }
 
@@ -119,6 +122,14 @@ impl Generation {
     pub(crate) fn describe(&self) -> String {
         self.listeners.describe(self.tls.is_some())
     }
+}
+
+/// How long health checks may fail before the server drains, and how long its children may drain then.
+pub(crate) fn longest_end(generations: &BTreeMap<u32, Generation>) -> (Duration, Duration) {
+    let settings = || generations.values().map(|generation| &generation.settings);
+    let delay = settings().map(|it| it.drain_delay).max();
+    let drain = settings().map(|it| it.graceful_timeout).max();
+    (delay.unwrap_or_default(), drain.unwrap_or_default())
 }
 
 /// Memory for all processes of `application`. Unused words take no memory.

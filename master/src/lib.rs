@@ -104,6 +104,7 @@ mod ready_pipe;
 mod reap;
 mod reload;
 mod run;
+mod service_watchdog;
 mod start_command;
 mod supervisor;
 mod syn_filter;

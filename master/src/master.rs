@@ -10,13 +10,15 @@
 //! One thread, for ever. It decides nothing itself, and does not ask the supervisor while it acts: an action that
 //! fails is another event.
 
+mod ending;
+
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use log::{debug, error, info, log};
+use log::{debug, info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::hooks::HookEvent;
@@ -25,7 +27,7 @@ use oxicorn_common::{Message, SignalPipe, exit_code, logging};
 use crate::child_context::{ChildContext, Forked, ForkedChild};
 use crate::children::{Children, explain_spawn_error};
 use crate::gauges::Gauges;
-use crate::generation::Generation;
+use crate::generation::{Generation, longest_end};
 use crate::hook_caller::HookCaller;
 use crate::launch::Launch;
 use crate::mold::Molds;
@@ -102,6 +104,7 @@ impl Master {
     ) -> ControlFlow<Leave, Infallible> {
         self.carry_out(supervisor, actions)?;
         loop {
+            self.notifier.keep_alive(Instant::now());
             self.wait(supervisor.deadline(Instant::now()));
             let before = self.upgrade.state();
             self.turn(supervisor)?;
@@ -112,29 +115,15 @@ impl Master {
         }
     }
 
-    /// The end of the server, when no child is left.
-    fn finish(mut self, code: i32) -> i32 {
-        let reason = self.molds.last_error().or(self.last_error.as_deref());
-        self.ready_sender
-            .failed(code, reason.unwrap_or("no worker could boot"));
-        if self.upgrade.conclude() {
-            self.promote();
-        }
-        self.close_listeners();
-        self.molds.end_all(&mut self.children, &self.hooks);
-        let pidfile = self.pidfile.take();
-        // A new master puts its own files in their place.
-        if let Some(pidfile) = pidfile.filter(|_| self.upgrade.state().new_master.is_none()) {
-            pidfile.remove();
-        }
-        self.hooks.call_or_log(HookEvent::Exit);
-        code
-    }
-
     /// Sleeps until an event comes or until `deadline`.
     fn wait(&self, deadline: Option<Instant>) {
         let later = logging::tend().then(|| Instant::now() + LOGS_EVERY);
-        let deadlines = [deadline, later, self.gauges.deadline()];
+        let deadlines = [
+            deadline,
+            later,
+            self.gauges.deadline(),
+            self.notifier.deadline(),
+        ];
         let timeout = match deadlines.into_iter().flatten().min() {
             // Rounded up: otherwise short waits would follow each other until the deadline.
             Some(at) => {
@@ -185,6 +174,9 @@ impl Master {
         let newest = self.generations.values().next_back();
         self.gauges
             .report(supervisor.workers(), newest, Instant::now());
+        if self.notifier.is_on() {
+            self.notifier.show(&supervisor.summary());
+        }
         Continue(())
     }
 
@@ -215,8 +207,12 @@ impl Master {
         mut actions: Vec<Action>,
     ) -> ControlFlow<Leave> {
         while !actions.is_empty() {
+            let board = &self.context.shared.scoreboard;
+            // First: whoever is told to end has to see it.
+            board.set_server_state(supervisor.server_state());
             let mut outcomes = Vec::new();
             for action in actions {
+                self.notifier.keep(&supervisor.summary());
                 outcomes.extend(self.act(action)?);
             }
             let outcomes = outcomes.into_iter();
@@ -247,11 +243,16 @@ impl Master {
                 self.hooks
                     .call_or_log(HookEvent::WorkersChanged { new, old });
             }
+            Action::MarkDraining => {
+                let (delay, drain) = longest_end(&self.generations);
+                self.notifier.stopping(delay + drain);
+            }
             Action::MarkStopping => {
                 self.mark_deserted(true);
+                let (_, longest) = longest_end(&self.generations);
                 match self.upgrade.state().new_master {
-                    Some(new_master) => self.notifier.handed_over_to(new_master),
-                    None => self.notifier.stopping(),
+                    Some(new_master) => self.notifier.handed_over_to(new_master, longest),
+                    None => self.notifier.stopping(longest),
                 }
                 self.molds.retire_all();
                 self.close_listeners();
@@ -344,26 +345,6 @@ impl Master {
         }
     }
 
-    /// Takes the place of the old master, which has ended.
-    fn promote(&mut self) {
-        let Some(newest) = self.generations.values().next_back() else {
-            return;
-        };
-        let (name, path) = (newest.name(), newest.settings.pidfile.clone());
-        self.show_title(&name);
-        if let (Some(pidfile), Some(path)) = (&mut self.pidfile, path)
-            && let Err(reason) = pidfile.rename(&path)
-        {
-            error!("{:#}", anyhow::Error::from(reason));
-        }
-        self.notifier.promoted();
-    }
-
-    /// Keeps what the children of the other master have counted, which is gone.
-    fn fold_other_master(&self) {
-        self.context.shared.metric_memory.fold_other();
-    }
-
     fn show_title(&mut self, name: &str) {
         let suffix = self.upgrade.state().suffix();
         self.context.title.rename(&format!("{name}{suffix}"));
@@ -372,19 +353,6 @@ impl Master {
 
     fn mark_deserted(&self, deserted: bool) {
         self.context.shared.scoreboard.set_deserted(deserted);
-    }
-
-    /// Admits no more clients, unless another master does: the sockets then stay as they are, as long as that master
-    /// may end first. Otherwise they stay open until the last child has accepted the connections in their backlogs
-    /// and closed them; from then on clients are refused.
-    fn close_listeners(&mut self) {
-        if !self.upgrade.state().is_alone() {
-            return;
-        }
-        for (_, generation) in std::mem::take(&mut self.generations) {
-            generation.listeners.reject_handshakes();
-            generation.listeners.retire(std::iter::empty());
-        }
     }
 }
 

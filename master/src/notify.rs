@@ -1,38 +1,49 @@
-//! Notifies systemd of the state of the server (`Type=notify`, sd_notify(3)): a datagram to the socket that
+//! Notifies systemd of the state of the server (`Type=notify-reload`, sd_notify(3)): datagrams to the socket that
 //! NOTIFY_SOCKET names. Without that variable nothing is sent.
+//!
+//! Only the main process may send. During an upgrade that is the old master; it names the new one when it begins to end.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::{Duration, Instant};
 
-use oxicorn_common::clock::monotonic_millis;
+use nix::time::{ClockId, clock_gettime};
 
+use crate::service_watchdog::{self, ServiceWatchdog};
 use crate::sys;
+
+/// Added to the time that the server needs at most, so that a busy machine is no reason to kill it.
+const MARGIN: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     address: Option<SocketAddr>,
+    watchdog: Option<ServiceWatchdog>,
     /// The old master is still the main process.
     waits: bool,
+    /// What `systemctl status` is to show.
+    status: String,
+    /// What it shows.
+    shown: String,
 }
 
 impl Notifier {
-    /// Removes the variable from the environment, so that only the master notifies. A master that `waits` for the end
+    /// Removes the variables from the environment, so that only the master notifies. A master that `waits` for the end
     /// of the old one sends nothing before that.
     pub(crate) fn take(environment: &BTreeMap<String, String>, waits: bool) -> Self {
         sys::remove_variable("NOTIFY_SOCKET");
         let notifier = environment.get("NOTIFY_SOCKET").map(|name| Self::to(name));
+        let watchdog = ServiceWatchdog::of(environment, std::process::id(), Instant::now());
+        service_watchdog::VARIABLES
+            .into_iter()
+            .for_each(sys::remove_variable);
         Self {
             waits,
+            watchdog,
             ..notifier.unwrap_or_default()
         }
-    }
-
-    /// This is the main process from now on.
-    pub(crate) fn promoted(&mut self) {
-        self.waits = false;
-        self.ready();
     }
 
     /// A path, or `@` and a name in the abstract namespace (unix(7)).
@@ -43,28 +54,84 @@ impl Notifier {
         };
         Self {
             address: address.ok(),
-            waits: false,
+            ..Self::default()
         }
     }
 
-    /// The server serves, for the first time or after a reload.
-    pub(crate) fn ready(&self) {
-        self.send(&format!("READY=1\nMAINPID={}\n", std::process::id()));
+    /// Whether anybody listens.
+    pub(crate) fn is_on(&self) -> bool {
+        self.address.is_some() && !self.waits
     }
 
-    /// A reload begins; `Type=notify-reload` needs to know when.
+    /// This is the main process from now on.
+    pub(crate) fn promoted(&mut self) {
+        self.waits = false;
+        self.ready();
+        if let Some(watchdog) = &mut self.watchdog {
+            watchdog.begin(Instant::now());
+        }
+    }
+
+    /// The server serves, for the first time or after a reload, whether that has changed anything or failed.
+    pub(crate) fn ready(&mut self) {
+        let pid = std::process::id();
+        self.send_with_status(&format!("READY=1\nMAINPID={pid}\n"));
+    }
+
+    /// Sends the status if it has changed.
+    pub(crate) fn show(&mut self, status: &str) {
+        self.keep(status);
+        if self.status != self.shown {
+            self.send_with_status("");
+        }
+    }
+
+    /// Keeps a status for the next message.
+    pub(crate) fn keep(&mut self, status: &str) {
+        // A line is an assignment.
+        self.status = status.replace(['\n', '\r'], " ");
+    }
+
+    /// A reload begins. systemd takes the message for the reload that it asked for only if the time is later.
     pub(crate) fn reloading(&self) {
-        let micros = monotonic_millis() * 1000;
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
+        let micros = now.unwrap_or_default().as_micros();
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 
-    /// This process ends, and the server continues in another one.
-    pub(crate) fn handed_over_to(&self, pid: i32) {
-        self.send(&format!("MAINPID={pid}\n"));
+    /// This process ends within `longest`, and the server continues in another one, which cannot send before.
+    pub(crate) fn handed_over_to(&self, pid: i32, longest: Duration) {
+        let extension = extension(longest);
+        self.send(&format!("MAINPID={pid}\n{extension}"));
     }
 
-    pub(crate) fn stopping(&self) {
-        self.send("STOPPING=1\n");
+    /// The server ends, within `longest` whatever `TimeoutStopSec=` says.
+    pub(crate) fn stopping(&mut self, longest: Duration) {
+        let extension = extension(longest);
+        self.send_with_status(&format!("STOPPING=1\n{extension}"));
+    }
+
+    /// Says that the master's loop turns, if that is due.
+    pub(crate) fn keep_alive(&mut self, now: Instant) {
+        if !self.is_on() {
+            return;
+        }
+        if let Some(watchdog) = &mut self.watchdog
+            && watchdog.is_due(now)
+        {
+            self.send("WATCHDOG=1\n");
+        }
+    }
+
+    /// When [`Notifier::keep_alive`] must be called next.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let watchdog = self.watchdog.as_ref().filter(|_| self.is_on());
+        watchdog.map(ServiceWatchdog::deadline)
+    }
+
+    fn send_with_status(&mut self, text: &str) {
+        self.send(&format!("{text}STATUS={}\n", self.status));
+        self.shown.clone_from(&self.status);
     }
 
     fn send(&self, text: &str) {
@@ -74,6 +141,12 @@ impl Notifier {
             log::debug!("cannot notify systemd: {error}");
         }
     }
+}
+
+/// The assignment that gives the service more time in its present state, the watchdog's included.
+fn extension(longest: Duration) -> String {
+    let micros = (longest + MARGIN).as_micros();
+    format!("EXTEND_TIMEOUT_USEC={micros}\n")
 }
 
 fn send_to(address: &SocketAddr, text: &str) -> io::Result<()> {
@@ -87,6 +160,12 @@ fn send_to(address: &SocketAddr, text: &str) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    fn hear(socket: &UnixDatagram) -> String {
+        let mut text = [0; 300];
+        let length = socket.recv(&mut text).expect("a datagram");
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    }
+
     #[test]
     fn both_kinds_of_socket_are_notified() {
         let name = format!("oxicorn-notify-{}", std::process::id());
@@ -96,12 +175,19 @@ mod tests {
         let hidden = UnixDatagram::bind_addr(&hidden).expect("a socket");
         let spellings = [path.display().to_string(), format!("@{name}")];
         for (spelling, socket) in spellings.into_iter().zip([file, hidden]) {
-            Notifier::to(&spelling).ready();
-            let mut text = [0; 100];
-            let length = socket.recv(&mut text).expect("a datagram");
-            assert!(text[..length].starts_with(b"READY=1\n"));
+            let mut notifier = Notifier::to(&spelling);
+            notifier.show("a\nb");
+            assert_eq!(hear(&socket), "STATUS=a b\n");
+            notifier.show("a b");
+            notifier.ready();
+            let pid = std::process::id();
+            let ready = format!("READY=1\nMAINPID={pid}\nSTATUS=a b\n");
+            assert_eq!(hear(&socket), ready, "the same status is not sent again");
+            notifier.stopping(Duration::from_millis(1500));
+            let stopping = "STOPPING=1\nEXTEND_TIMEOUT_USEC=11500000\nSTATUS=a b\n";
+            assert_eq!(hear(&socket), stopping);
         }
         std::fs::remove_file(&path).expect("removed");
-        Notifier::default().stopping();
+        Notifier::default().ready();
     }
 }

@@ -10,7 +10,7 @@ use nix::unistd::{AccessFlags, access, execve};
 use oxicorn_common::settings::Source;
 
 use crate::host::Host;
-use crate::inherited;
+use crate::{inherited, service_watchdog};
 
 #[derive(Debug, Clone)]
 pub(crate) struct StartCommand {
@@ -23,11 +23,20 @@ impl StartCommand {
     /// Must be called before the environment is changed. Leaves out variables that are meant for this process alone.
     pub(crate) fn new(host: &dyn Host, source: &Source) -> Self {
         let arguments = host.command().unwrap_or_else(|| source.arguments.clone());
+        let watchdog = std::env::var_os(service_watchdog::PID);
+        let is_ours = watchdog.is_none_or(|pid| pid == *std::process::id().to_string());
+        let hidden = inherited::VARIABLES.iter();
+        // Another master has another pid; without one, systemd's watchdog is for whoever gets the variables.
+        let hidden = hidden.chain(match is_ours {
+            true => &service_watchdog::VARIABLES[1..],
+            false => &service_watchdog::VARIABLES[..],
+        });
+        let hidden: Vec<&str> = hidden.copied().collect();
         let environment = std::env::vars_os();
         Self {
             arguments,
             environment: environment
-                .filter(|(name, _)| !inherited::VARIABLES.iter().any(|own| name == own))
+                .filter(|(name, _)| !hidden.iter().any(|own| name == own))
                 .collect(),
             directory: source.directory.clone(),
         }

@@ -175,7 +175,7 @@ fn show_signals(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Variables of the master. They are already gone from the process, but not from `os.environ`.
-const MASTER_VARIABLES: [&str; 7] = [
+const MASTER_VARIABLES: [&str; 9] = [
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
     "LISTEN_PID",
@@ -183,6 +183,8 @@ const MASTER_VARIABLES: [&str; 7] = [
     "OXICORN_FD",
     "OXICORN_HANDOVER",
     "OXICORN_PID",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
 ];
 
 /// Brings `os.environ`, which Python read at its start, up to date with `raw_env` and without the

@@ -13,7 +13,7 @@ use crate::config_file::{file, hook_arities};
 use crate::trace;
 
 /// Variables that are read even if the program has its own settings.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 10] = [
     "FORWARDED_ALLOW_IPS",
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
@@ -21,6 +21,8 @@ const KEPT: [&str; 8] = [
     "NOTIFY_SOCKET",
     "PORT",
     "SENDFILE",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
     "WEB_CONCURRENCY",
 ];
 

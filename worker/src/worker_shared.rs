@@ -8,7 +8,7 @@ use log::error;
 use nix::sys::signal::Signal;
 use oxicorn_common::hooks::{HookEvent, Hooks, NoHooks};
 use oxicorn_common::logging::AccessFormatError;
-use oxicorn_common::scoreboard::{Slot, SlotState};
+use oxicorn_common::scoreboard::{ServerState, Slot, SlotState};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
 use crate::access_log::AccessLog;
@@ -114,6 +114,10 @@ impl WorkerShared {
     /// The slot of this worker on the scoreboard.
     pub(crate) fn slot(&self) -> Slot<'_> {
         self.scoreboard.slot(self.slot)
+    }
+
+    pub(crate) fn server_state(&self) -> ServerState {
+        self.scoreboard.server_state()
     }
 
     /// From now on this worker takes no new connections. `closing` if the whole server stops.

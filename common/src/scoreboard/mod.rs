@@ -19,6 +19,7 @@
 //! All accesses are relaxed, because each figure stands for itself: nobody concludes from one word what
 //! another one holds. The two exceptions say so.
 
+mod server_state;
 mod slot;
 mod thread_stats;
 mod totals;
@@ -29,6 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 use crate::shared_memory::SharedMemory;
 use thread_stats::STATS_WORDS;
 
+pub use server_state::ServerState;
 pub use slot::{SLOT_WORDS, Slot, SlotState};
 pub use thread_stats::{BUCKETS, ThreadStats, bucket_of, bucket_upper_bound};
 pub use totals::Totals;
@@ -49,6 +51,8 @@ const DESERTED: usize = 0;
 const USED_SLOTS: usize = 1;
 /// Odd while [`Scoreboard::fold`] moves figures, so that a reader does not count them twice.
 const FOLDING: usize = 2;
+/// A [`ServerState`].
+const STATE: usize = 3;
 /// The sum of all children that are dead, on cache lines of its own.
 const FOLDED: usize = 8;
 
@@ -82,6 +86,15 @@ impl Scoreboard {
     /// Whether all workers drain, so that no sibling will take over a connection.
     pub fn is_deserted(&self) -> bool {
         self.0[DESERTED].load(Ordering::Acquire) != 0
+    }
+
+    /// For the master.
+    pub fn set_server_state(&self, state: ServerState) {
+        self.0[STATE].store(state as u64, Ordering::Relaxed);
+    }
+
+    pub fn server_state(&self) -> ServerState {
+        ServerState::of(self.0[STATE].load(Ordering::Relaxed))
     }
 
     /// Prepares slot `index` for a child about to be forked. `kind` is the supervisor's number for its
@@ -162,5 +175,14 @@ mod tests {
         let board = Scoreboard::new().expect("a mapping");
         board.clone().set_deserted(true);
         assert!(board.is_deserted());
+        for state in [
+            ServerState::Serving,
+            ServerState::Draining,
+            ServerState::Stopping,
+            ServerState::HandingOver,
+        ] {
+            board.clone().set_server_state(state);
+            assert_eq!(board.server_state(), state);
+        }
     }
 }

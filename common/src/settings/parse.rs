@@ -14,8 +14,8 @@ use crate::address::Address;
 use crate::logging::{AccessFormat, Level};
 
 pub(super) use words::{
-    field_names, json_object, logger_class, one_of, only, paste_assignment, request_id_field,
-    root_path, scheme_headers, server_header, tls_version, worker_class,
+    field_names, health_path, json_object, logger_class, one_of, only, paste_assignment,
+    request_id_field, root_path, scheme_headers, server_header, tls_version, worker_class,
 };
 
 /// Longer spans would overflow deadlines and mean "off" anyway.

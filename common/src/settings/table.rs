@@ -1,13 +1,13 @@
 //! The table of all rows of the server, and their defaults.
 
 use super::rows::{
-    control, debugging, hooks, limits, logging, mechanics, parsing, process, proxy, python, reload,
-    socket, sources, telemetry, tls, unserved, workers,
+    balancer, control, debugging, hooks, limits, logging, mechanics, parsing, process, proxy,
+    python, reload, socket, sources, telemetry, tls, unserved, workers,
 };
 use super::setting::Setting;
 use super::values::Settings;
 
-const GROUPS: [&[Setting]; 17] = [
+const GROUPS: [&[Setting]; 18] = [
     &sources::ROWS,
     &python::ROWS,
     &socket::ROWS,
@@ -21,6 +21,7 @@ const GROUPS: [&[Setting]; 17] = [
     &debugging::ROWS,
     &reload::ROWS,
     &proxy::ROWS,
+    &balancer::ROWS,
     &tls::ROWS,
     &control::ROWS,
     &hooks::ROWS,

@@ -25,6 +25,8 @@ pub struct Settings {
     // Server socket
     pub bind: Vec<Address>,
     pub backlog: u32,
+    /// The path that the server itself answers health checks on; `None` is off.
+    pub health_path: Option<String>,
     pub reuse_port: bool,
 
     // Worker processes
@@ -37,6 +39,7 @@ pub struct Settings {
     pub max_requests_jitter: u64,
     pub timeout: Duration,
     pub graceful_timeout: Duration,
+    pub drain_delay: Duration,
     pub keepalive: Duration,
     /// Time limits that gunicorn does not have: for a whole head, and for progress on body and response. The rates
     /// are in octets per second; 0 is none.
@@ -119,6 +122,7 @@ impl Settings {
             python: PythonSettings::default(),
             bind: Vec::new(),
             backlog: 0,
+            health_path: None,
             reuse_port: false,
             workers: 0,
             threads: 0,
@@ -128,6 +132,7 @@ impl Settings {
             max_requests_jitter: 0,
             timeout: Duration::ZERO,
             graceful_timeout: Duration::ZERO,
+            drain_delay: Duration::ZERO,
             keepalive: Duration::ZERO,
             header_timeout: Duration::ZERO,
             body_timeout: Duration::ZERO,

@@ -71,6 +71,8 @@ pub(crate) enum Action {
     ReopenLogs,
     /// Tell all children whether siblings remain when one drains.
     MarkDeserted(bool),
+    /// Tell health checks to fail, and service managers that the server is about to end.
+    MarkDraining,
     /// Tell all children that the whole server stops, before any is told to drain.
     MarkStopping,
     /// Admit no more clients, unless another master does.

@@ -73,6 +73,15 @@ impl Generations {
         }
     }
 
+    /// A reload that waits for the end of another one does not begin any more.
+    pub(super) fn refuse_next(&mut self) {
+        self.again = false;
+    }
+
+    pub(super) fn is_incoming(&self) -> bool {
+        self.incoming.is_some()
+    }
+
     pub(super) fn is_serving(&self, generation: u32) -> bool {
         self.serving()
             .is_some_and(|(serving, _)| serving == generation)
@@ -108,7 +117,7 @@ impl Supervisor {
             true => stamp != known,
             false => stamp > known,
         };
-        if self.stopping.is_none() && is_new {
+        if !self.is_ending() && is_new {
             self.generations.changed = stamp;
             self.log(Level::Info, format!("Reloading because {file} has changed"));
             self.ask_for_reload();
@@ -182,6 +191,7 @@ impl Supervisor {
         self.runners.target = proven.plan.runners;
         self.generations.current = Some((generation, proven.plan));
         self.settling.restart();
+        self.reload_failure = None;
         self.actions.push(Action::Serving);
         self.reload_again();
     }

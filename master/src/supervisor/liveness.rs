@@ -52,6 +52,7 @@ impl Supervisor {
         for id in self.ids(|child| child.deadline.is_some_and(|deadline| deadline <= now)) {
             self.enforce(id, now);
         }
+        self.check_delay(now);
         self.settle(now)
     }
 
@@ -117,6 +118,7 @@ impl Supervisor {
             .chain(watched.then(|| now + ROUND))
             .chain(retries)
             .chain(self.settling_deadline())
+            .chain(self.drains_at)
             .min()
     }
 

@@ -11,12 +11,13 @@
 //! ```
 //!
 //! Each file has the rules for one thing: `reconcile` keeps the number of children right, `generations` replaces all
-//! of them, `outcome` reports whether that has succeeded, `liveness` kills those that are late or silent, `shutdown` ends
-//! the server, `upgrade` tolerates a second master.
+//! of them, `outcome` reports whether that has succeeded, `liveness` kills those that are late or silent, `delay` gives load
+//! balancers time before `shutdown` ends the server, `upgrade` tolerates a second master.
 
 mod backoff;
 mod child;
 mod death;
+mod delay;
 mod event;
 mod generations;
 mod liveness;
@@ -25,6 +26,7 @@ mod plan;
 mod reconcile;
 mod settling;
 mod shutdown;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod upgrade;
@@ -61,6 +63,10 @@ pub(crate) struct Supervisor {
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
     wound_down: u32,
     upgrade: UpgradeState,
+    /// Why the last reload failed, if it did.
+    reload_failure: Option<String>,
+    /// SIGTERM has come, and the server drains at this time.
+    drains_at: Option<Instant>,
     /// The exit code to end with, once the server stops.
     stopping: Option<i32>,
     /// The lack of a slot for a missing child has been logged.
@@ -94,6 +100,8 @@ impl Supervisor {
             runners: ChildSet::default(),
             wound_down: 0,
             upgrade,
+            reload_failure: None,
+            drains_at: None,
             stopping: None,
             is_full: false,
             last_tick: now,
@@ -265,7 +273,7 @@ impl Supervisor {
 
     fn on_signal(&mut self, signal: Signal, now: Instant) {
         match signal {
-            Signal::SIGTERM => self.shut_down(None, 0, now),
+            Signal::SIGTERM => self.on_term(now),
             Signal::SIGINT | Signal::SIGQUIT => self.shut_down(Some(signal), 0, now),
             Signal::SIGUSR1 => {
                 self.actions.push(Action::ReopenLogs);
@@ -273,7 +281,7 @@ impl Supervisor {
                     self.signal(id, signal);
                 }
             }
-            _ if self.stopping.is_some() => {}
+            _ if self.is_ending() => self.ignore(signal),
             Signal::SIGHUP => self.ask_for_reload(),
             Signal::SIGTTIN => {
                 let most = MAX_SLOTS.saturating_sub(self.runners.target);

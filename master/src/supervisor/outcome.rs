@@ -20,6 +20,7 @@ use super::event::Action;
 impl Supervisor {
     /// Reports the outcome of the reload that began `generation`.
     pub(super) fn report_reload(&mut self, generation: u32, failure: Option<String>) {
+        self.reload_failure.clone_from(&failure);
         self.actions.push(Action::ReloadEnded {
             generation,
             failure,

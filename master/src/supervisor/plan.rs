@@ -11,4 +11,5 @@ pub(crate) struct Plan {
     pub(crate) timeout: Duration,
     /// The longest drain of a child.
     pub(crate) graceful_timeout: Duration,
+    pub(crate) drain_delay: Duration,
 }

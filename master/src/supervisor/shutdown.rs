@@ -17,6 +17,7 @@ impl Supervisor {
     pub(super) fn shut_down(&mut self, quick: Option<Signal>, code: i32, now: Instant) {
         if self.stopping.is_none() {
             self.stopping = Some(code);
+            self.drains_at = None;
             self.actions.push(Action::MarkStopping);
         }
         match quick {

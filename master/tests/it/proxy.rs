@@ -1,85 +1,12 @@
 //! Behind real proxies: HAProxy with the PROXY protocol, nginx with forwarded fields.
 
-use std::fs;
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::harness::{Authority, Client, Load, Mode, Server, eventually};
-
-/// A proxy with a configuration by the test.
-struct Proxy {
-    child: Child,
-    address: SocketAddr,
-    _directory: TempDir,
-}
-
-impl Proxy {
-    /// Starts `program` with `config`, in which `PORT` and `DIR` stand for its port and directory.
-    fn start(program: &str, arguments: &[&str], config: &str) -> Self {
-        let directory = TempDir::with_prefix("oxicorn-proxy-").expect("a temporary directory");
-        let place = directory.path().display().to_string();
-        let address = free_address();
-        let config = config
-            .replace("PORT", &address.port().to_string())
-            .replace("DIR", &place);
-        let file = directory.path().join("proxy.conf");
-        fs::write(&file, config).expect("written");
-        let child = Command::new(program)
-            .args(arguments)
-            .arg(&file)
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{program}: {error}: scripts/install-deps test"));
-        let proxy = Self {
-            child,
-            address,
-            _directory: directory,
-        };
-        eventually("the proxy listens", || Client::connect(address).ok());
-        proxy
-    }
-
-    fn haproxy(config: &str) -> Self {
-        let timeouts = "timeout client 20s\n timeout server 20s\n timeout connect 5s\n";
-        let config = format!("defaults\n {timeouts}{config}");
-        Self::start("/usr/sbin/haproxy", &["-db", "-q", "-f"], &config)
-    }
-
-    fn nginx(config: &str) -> Self {
-        let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|it| format!("{it}_temp_path DIR/{it};\n"));
-        let config = format!(
-            "daemon off; master_process off; pid DIR/pid; error_log stderr crit;\n\
-             events {{}}\nhttp {{ access_log off; {} {config} }}",
-            paths.concat()
-        );
-        Self::start("/usr/sbin/nginx", &["-c"], &config)
-    }
-
-    fn client(&self) -> Client {
-        Client::connect(self.address).expect("the proxy listens")
-    }
-}
-
-impl Drop for Proxy {
-    fn drop(&mut self) {
-        let pid = i32::try_from(self.child.id()).expect("a pid");
-        let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        let _ = self.child.wait();
-    }
-}
-
-/// An address that was free a moment ago.
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
-    listener.local_addr().expect("an address")
-}
+use crate::harness::{Authority, Client, Load, Mode, Proxy, Server, eventually};
 
 fn behind(server: &Server, flags: &str) -> String {
     format!(

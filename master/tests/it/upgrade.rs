@@ -53,7 +53,7 @@ impl NewMaster {
         workers.iter().any(|worker| i64::from(worker.0) == pid)
     }
 
-    fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.signal(Signal::SIGTERM);
         eventually("the new master ends", || (!self.0.is_alive()).then_some(()));
     }

@@ -5,11 +5,12 @@ use std::io;
 use std::time::Instant;
 
 use http::StatusCode;
+use oxicorn_common::Response;
 use oxicorn_common::logging::RequestTag;
 use oxicorn_common::request::{Peer, RequestHead, Scheme};
 
 use super::{AfterResponse, Connection, RequestBuffers};
-use crate::http::encode::CONTINUE;
+use crate::http::encode::{CONTINUE, ResponseContext};
 use crate::pace::Pace;
 use crate::request_ids::RequestIds;
 use crate::response::{AccessRecord, Flushed, ResponseWriter};
@@ -60,6 +61,35 @@ impl Connection {
         head.map_or(RequestTag { id, trace: None }, |head| {
             RequestTag::of(id, head)
         })
+    }
+
+    /// Answers a whole request in place of the application, without a trace in the logs. Returns the step after the
+    /// response.
+    pub(crate) fn begin_own(
+        &mut self,
+        response: Response,
+        may_stay: bool,
+        date: &str,
+    ) -> AfterResponse {
+        let Some(request) = self.take_request() else {
+            return AfterResponse::Close;
+        };
+        let context = ResponseContext {
+            version: request.head.version,
+            head_only: request.head.method() == "HEAD",
+            keep_alive: may_stay && self.wants_keep_alive(),
+            id: None,
+        };
+        self.return_head(request.head);
+        self.writer.reset();
+        let Ok(sent) = self.writer.begin(&response, context, date) else {
+            return AfterResponse::Close;
+        };
+        self.writer.add_body(response.body, sent.framing);
+        match sent.keep_alive {
+            true => AfterResponse::KeepAlive,
+            false => AfterResponse::Linger,
+        }
     }
 
     /// A response has begun, and `record` is logged when it is over.

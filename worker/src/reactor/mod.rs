@@ -16,6 +16,7 @@ mod buffer_pool;
 mod closing;
 mod deadlines;
 mod drain;
+mod health;
 mod poller;
 mod receive;
 mod sending;

@@ -47,6 +47,9 @@ impl Reactor {
         let decoder = &mut connection.ready_buffers(|| self.buffers.take()).decoder;
         decoder.set_order(self.runs_requests, !self.crowded.is_empty());
         let decoded = match connection.receive(&self.shared.rules) {
+            Received::Request if self.is_health_check(&connection) => {
+                return self.answer_health_check(connection);
+            }
             Received::Request => return self.await_thread(connection, ThreadWork::Respond),
             Received::Waiting(decoded) => decoded,
             Received::Closed => return self.say_goodbye(connection),

@@ -143,6 +143,16 @@ pub(in crate::settings) fn root_path(text: &str) -> Parsed<String> {
     }
 }
 
+/// A path as clients send it: whatever a target may have (RFC 3986) up to its query.
+pub(in crate::settings) fn health_path(text: &str) -> Parsed<Option<String>> {
+    let is_path_byte = |byte: u8| byte.is_ascii_graphic() && !b"?#\"<>\\^`{|}".contains(&byte);
+    match text {
+        "" => Ok(None),
+        _ if text.starts_with('/') && text.bytes().all(is_path_byte) => Ok(Some(text.to_owned())),
+        _ => Err("a path such as /health, without a query and percent-encoded".to_owned()),
+    }
+}
+
 /// The value of a field (RFC 9110 section 5.5); nothing is no field.
 pub(in crate::settings) fn server_header(text: &str) -> Parsed<String> {
     let text = text.trim();
@@ -256,6 +266,11 @@ mod tests {
         assert_eq!(server_header(" a/1 (b) "), Ok("a/1 (b)".to_owned()));
         assert!(server_header("a\r\nb: c").is_err());
         assert!(root_path("shop").is_err());
+        assert_eq!(health_path(""), Ok(None));
+        assert_eq!(health_path("/-/up"), Ok(Some("/-/up".to_owned())));
+        for bad in ["up", "/up?a", "/a b", "/a#b", "/\u{e4}"] {
+            assert!(health_path(bad).is_err(), "{bad}");
+        }
         assert_eq!(
             paste_assignment(r"a\=b=c\=d=e"),
             Ok(("a=b".into(), "c=d=e".into()))

@@ -1,5 +1,6 @@
 //! The rows of the table, one file per group.
 
+pub(super) mod balancer;
 pub(super) mod control;
 pub(super) mod debugging;
 pub(super) mod hooks;

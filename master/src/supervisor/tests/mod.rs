@@ -1,6 +1,7 @@
 //! Every rule of a child's life, without a process.
 
 mod boot;
+mod delay;
 mod liveness;
 mod random_events;
 mod recycle;

@@ -28,6 +28,7 @@ pub(super) fn plan(workers: usize, runners: usize) -> Plan {
         runners,
         timeout: Duration::from_secs(30),
         graceful_timeout: Duration::from_secs(10),
+        drain_delay: Duration::ZERO,
     }
 }
 

@@ -2,9 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -216,30 +214,4 @@ fn raw_env_does_not_change_how_a_new_master_is_started() {
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
     new_master.end();
-}
-
-#[test]
-fn systemd_hears_who_the_main_process_is() {
-    let builder = Server::new("systemd").lab().workers(1);
-    let place = builder.dir().join("notify");
-    let socket = UnixDatagram::bind(&place).expect("a socket");
-    socket
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .expect("a timeout");
-    let hear = || {
-        let mut text = [0; 200];
-        let length = socket.recv(&mut text).expect("a datagram");
-        String::from_utf8_lossy(&text[..length]).into_owned()
-    };
-    let mut server = builder
-        .env("NOTIFY_SOCKET", &place.display().to_string())
-        .start();
-    assert_eq!(hear(), format!("READY=1\nMAINPID={}\n", server.master().0));
-    let new_master = NewMaster::start(&server, 1);
-    server.signal(Signal::SIGTERM);
-    assert_eq!(hear(), format!("MAINPID={}\n", new_master.0.0));
-    server.wait_for_exit();
-    assert_eq!(hear(), format!("READY=1\nMAINPID={}\n", new_master.0.0));
-    new_master.end();
-    assert_eq!(hear(), "STOPPING=1\n");
 }

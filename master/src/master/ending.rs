@@ -1,0 +1,60 @@
+//! The end of a master, and what it leaves to another one.
+
+use log::error;
+use oxicorn_common::hooks::HookEvent;
+
+use super::Master;
+
+impl Master {
+    /// The end of the server, when no child is left.
+    pub(super) fn finish(mut self, code: i32) -> i32 {
+        let reason = self.molds.last_error().or(self.last_error.as_deref());
+        self.ready_sender
+            .failed(code, reason.unwrap_or("no worker could boot"));
+        if self.upgrade.conclude() {
+            self.promote();
+        }
+        self.close_listeners();
+        self.molds.end_all(&mut self.children, &self.hooks);
+        let pidfile = self.pidfile.take();
+        // A new master puts its own files in their place.
+        if let Some(pidfile) = pidfile.filter(|_| self.upgrade.state().new_master.is_none()) {
+            pidfile.remove();
+        }
+        self.hooks.call_or_log(HookEvent::Exit);
+        code
+    }
+
+    /// Takes the place of the old master, which has ended.
+    pub(super) fn promote(&mut self) {
+        let Some(newest) = self.generations.values().next_back() else {
+            return;
+        };
+        let (name, path) = (newest.name(), newest.settings.pidfile.clone());
+        self.show_title(&name);
+        if let (Some(pidfile), Some(path)) = (&mut self.pidfile, path)
+            && let Err(reason) = pidfile.rename(&path)
+        {
+            error!("{:#}", anyhow::Error::from(reason));
+        }
+        self.notifier.promoted();
+    }
+
+    /// Keeps what the children of the other master have counted, which is gone.
+    pub(super) fn fold_other_master(&self) {
+        self.context.shared.metric_memory.fold_other();
+    }
+
+    /// Admits no more clients, unless another master does: the sockets then stay as they are, as long as that master
+    /// may end first. Otherwise they stay open until the last child has accepted the connections in their backlogs
+    /// and closed them; from then on clients are refused.
+    pub(super) fn close_listeners(&mut self) {
+        if !self.upgrade.state().is_alone() {
+            return;
+        }
+        for (_, generation) in std::mem::take(&mut self.generations) {
+            generation.listeners.reject_handshakes();
+            generation.listeners.retire(std::iter::empty());
+        }
+    }
+}
