@@ -39,6 +39,11 @@ impl Handoff {
         self.count().load(Ordering::SeqCst) > 0
     }
 
+    /// How many packets there probably are.
+    pub fn queued(&self) -> u64 {
+        self.count().load(Ordering::Relaxed)
+    }
+
     /// To be called before a packet is sent.
     pub fn note_sent(&self) {
         self.count().fetch_add(1, Ordering::SeqCst);

@@ -3,9 +3,16 @@
 //! The admin process and the control socket answer with it; it serializes to the JSON of `/status`. Times are seconds,
 //! sizes octets, points in time Unix time. Counters never fall while the server lives.
 
+mod listener_backlog;
+mod process_usage;
+mod read;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+
+pub use listener_backlog::listen_backlog;
+pub use read::StatusContext;
 
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct StatusReport {
@@ -15,6 +22,8 @@ pub struct StatusReport {
     /// there, also at 0.
     pub restarts: BTreeMap<&'static str, u64>,
     pub requests: RequestStatus,
+    /// Those of all workers, and those that wait between workers.
+    pub connections: ConnectionCounts,
     /// All living children, in the order of their age.
     pub workers: Vec<ChildStatus>,
     /// What the application counts itself, by the name of the metric.
@@ -70,9 +79,11 @@ pub struct RequestStatus {
     /// Responses with a 5xx status.
     pub errors: u64,
     pub by_method_and_code: Vec<ResponseCount>,
+    /// Octets of requests and responses, heads included, without TLS.
     pub received_bytes: u64,
     pub sent_bytes: u64,
-    /// From the whole request to the last octet of the response, in buckets of OpenTelemetry.
+    /// From the whole request to the last octet of the response, in buckets of OpenTelemetry. A request that never
+    /// became whole is in no histogram.
     pub duration: Histogram,
     /// The same in buckets of a quarter of a power of two, for percentiles.
     pub latency: Histogram,
@@ -114,7 +125,7 @@ pub struct ChildStatus {
     /// `booting`, `ready` or `draining`.
     pub state: &'static str,
     pub uptime_seconds: f64,
-    /// Since the event loop last turned.
+    /// Since the event loop last turned, or since the child was started.
     pub heartbeat_seconds: f64,
     pub requests: u64,
     pub errors: u64,
@@ -147,6 +158,7 @@ pub struct ThreadStatus {
     pub index: usize,
     /// `idle`, `running`, or `stuck`: held by the application beyond `timeout`.
     pub state: &'static str,
+    /// Responses that it has ended. The event loop ends those that clients take slowly.
     pub requests: u64,
     /// The request that runs, if any. The path is cut where it is long.
     pub request: Option<RunningRequest>,

@@ -1,16 +1,16 @@
 //! The system calls of this crate that have no safe interface elsewhere: signal handlers, fork handlers,
-//! descriptors that change their file, and the C library's local time.
+//! descriptors that change their file, the queue of a listener, and the C library's local time.
 //!
 //! Each function is safe to call with any arguments; nobody outside of this file needs to know more than its
 //! signature says. Shared memory has its unsafe code in `shared_memory.rs`.
 #![allow(
     unsafe_code,
-    reason = "sigaction, pthread_atfork, dup3, pwritev2 and localtime_r have no safe interface"
+    reason = "sigaction, pthread_atfork, dup3, pwritev2, getsockopt, sysconf and localtime_r have no safe interface"
 )]
 
 use std::ffi::c_int;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use nix::errno::Errno;
@@ -121,4 +121,38 @@ pub(crate) fn local_time(unix_seconds: i64) -> libc::tm {
     // call reads the environment, which the master makes before there is another thread.
     unsafe { libc::localtime_r(&raw const unix_seconds, &raw mut time) };
     time
+}
+
+/// The number of connections that wait at a listening TCP socket, for which the kernel's `tcpi_unacked` is
+/// the length of the queue (tcp(7)). `None` for other sockets.
+pub(crate) fn accept_queue(socket: impl AsFd) -> Option<u32> {
+    // SAFETY: a struct of integers, of which all bits zero is a valid value.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes at most `length` bytes to `info`; both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            fd,
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            (&raw mut info).cast(),
+            &raw mut length,
+        )
+    };
+    (result == 0).then_some(info.tcpi_unacked)
+}
+
+/// Ticks per second of the times in `/proc`.
+pub(crate) fn clock_ticks() -> u64 {
+    // SAFETY: a number in, a number out (sysconf(3)).
+    let ticks = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    u64::try_from(ticks).unwrap_or(100).max(1)
+}
+
+/// Bytes per page.
+pub(crate) fn page_size() -> u64 {
+    // SAFETY: as in `clock_ticks`.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u64::try_from(size).unwrap_or(4096)
 }

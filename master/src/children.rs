@@ -12,6 +12,7 @@ use nix::unistd::{Pid, getpid};
 use oxicorn_common::hooks::{HookError, HookEvent};
 use oxicorn_common::message::channel;
 use oxicorn_common::metrics::MetricMemory;
+use oxicorn_common::scoreboard::Claimant;
 use oxicorn_common::{MessageReceiver, Scoreboard};
 
 use crate::child_context::{ChildContext, Forked, ForkedChild};
@@ -81,9 +82,16 @@ impl Children {
 
     /// Takes the slot of a child that is about to be forked.
     pub(crate) fn claim_slot(&self, request: SpawnRequest, generation: &Generation) {
-        let threads = generation.settings.threads;
-        self.scoreboard
-            .claim(request.slot, request.kind.number(), threads);
+        let claimant = Claimant {
+            kind: request.kind.slot_kind(),
+            age: request.id,
+            generation: request.generation,
+            threads: match request.kind {
+                ChildKind::Web => generation.settings.threads,
+                ChildKind::Runner => 0,
+            },
+        };
+        self.scoreboard.claim(request.slot, claimant);
         self.metric_memory.claim(request.slot);
     }
 
@@ -104,6 +112,7 @@ impl Children {
             let age = request.id;
             hooks.call_or_log(HookEvent::Forked { age, pid });
         }
+        self.scoreboard.set_pid(request.slot, pid);
         let process = ChildProcess {
             pid,
             kind: request.kind,

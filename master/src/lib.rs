@@ -84,6 +84,7 @@ mod daemon;
 mod descriptor_limit;
 mod embed;
 mod exit_token;
+mod figures;
 mod gauges;
 mod generation;
 mod hook_caller;

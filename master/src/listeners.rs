@@ -9,6 +9,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::rc::Rc;
 
 use oxicorn_common::address::Address;
+use oxicorn_common::status::listen_backlog;
 use oxicorn_common::{Listener, Settings};
 
 use crate::bound_socket::{BindError, BoundSocket};
@@ -125,14 +126,8 @@ impl Listeners {
     /// The number of connections that wait to be accepted, over all TCP sockets: the kernel does not report it
     /// for others. `None` without a TCP socket.
     pub(crate) fn waiting(&self) -> Option<u64> {
-        let counts = self
-            .sockets
-            .iter()
-            .map(|bound| sys::accept_queue(&bound.fd));
-        counts
-            .flatten()
-            .map(u64::from)
-            .reduce(|sum, count| sum + count)
+        let counts = self.sockets.iter().map(|bound| listen_backlog(&bound.fd));
+        counts.flatten().reduce(|sum, count| sum + count)
     }
 
     /// The addresses, in the form of gunicorn's start line.

@@ -18,7 +18,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use log::{debug, info, log};
+use log::{info, log};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::hooks::HookEvent;
@@ -102,6 +102,7 @@ impl Master {
         supervisor: &mut Supervisor,
         actions: Vec<Action>,
     ) -> ControlFlow<Leave, Infallible> {
+        self.begin_figures(supervisor);
         self.carry_out(supervisor, actions)?;
         loop {
             self.notifier.keep_alive(Instant::now());
@@ -177,6 +178,7 @@ impl Master {
         if self.notifier.is_on() {
             self.notifier.show(&supervisor.summary());
         }
+        self.show(supervisor);
         Continue(())
     }
 
@@ -266,12 +268,7 @@ impl Master {
             Action::ReloadEnded {
                 generation,
                 failure,
-            } => match failure {
-                None => debug!("The reload to generation {generation} has succeeded"),
-                Some(reason) => {
-                    debug!("The reload to generation {generation} has failed: {reason}")
-                }
-            },
+            } => self.note_reload(generation, failure.as_deref()),
             Action::Promote => {
                 self.upgrade.on_promotion();
                 self.fold_other_master();

@@ -121,26 +121,6 @@ pub(crate) fn reap(pid: i32) -> Option<ExitKind> {
     Some(end)
 }
 
-/// The number of connections that wait at a listening TCP socket, for which the kernel's `tcpi_unacked` is
-/// the length of the queue (tcp(7)). `None` for other sockets.
-pub(crate) fn accept_queue(socket: impl AsFd) -> Option<u32> {
-    // SAFETY: a struct of integers, of which all bits zero is a valid value.
-    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
-    let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
-    let fd = socket.as_fd().as_raw_fd();
-    // SAFETY: the kernel writes at most `length` bytes to `info`; both outlive the call.
-    let result = unsafe {
-        libc::getsockopt(
-            fd,
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            (&raw mut info).cast(),
-            &raw mut length,
-        )
-    };
-    (result == 0).then_some(info.tcpi_unacked)
-}
-
 /// Sets a variable of this process.
 pub(crate) fn set_variable(name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
     // SAFETY: the master has one thread, so nobody reads the environment meanwhile.

@@ -1,10 +1,11 @@
-//! Reports finished responses to the access log and statsd.
+//! Reports finished responses: to the scoreboard, the access log and statsd. Each response comes here once.
 
 use std::time::Instant;
 
 use oxicorn_common::Settings;
 use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
 use oxicorn_common::request::{Peer, RequestHead};
+use oxicorn_common::scoreboard::ThreadStats;
 
 use crate::connection::Connection;
 use crate::response::AccessRecord;
@@ -20,10 +21,15 @@ impl AccessLog {
         Ok(Self { format })
     }
 
-    /// The current response is over, whether all of it was sent or not.
-    pub(crate) fn end_response(&self, connection: &mut Connection, now: Instant) {
+    /// The current response is over, whether all of it was sent or not. `stats` are those of the thread that ends it.
+    pub(crate) fn end_response(
+        &self,
+        connection: &mut Connection,
+        now: Instant,
+        stats: ThreadStats<'_>,
+    ) {
         if let Some((head, peer, record)) = connection.end_record() {
-            self.write(head, &peer, &record, now);
+            self.write(head, &peer, &record, now, stats);
         }
     }
 
@@ -33,7 +39,9 @@ impl AccessLog {
         peer: &Peer,
         record: &AccessRecord,
         now: Instant,
+        stats: ThreadStats<'_>,
     ) {
+        stats.record(record.figures(head, now));
         if !logging::access_enabled() {
             return;
         }

@@ -29,6 +29,16 @@ pub(crate) struct CalledRequest {
     pub(crate) scheme: Scheme,
     pub(crate) id: Option<RequestId>,
     pub(crate) started: Option<Instant>,
+    pub(crate) shown: ShownCall,
+}
+
+/// A call on the scoreboard.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ShownCall {
+    /// The number of the request on its thread.
+    pub(crate) number: u64,
+    /// When the request became whole.
+    pub(crate) whole_at: Option<Instant>,
 }
 
 impl InFlight {
@@ -54,12 +64,19 @@ impl InFlight {
     }
 
     /// The application begins to run for a client.
-    pub(crate) fn begin(&self, transport: &Transport, now: Instant, request: &Request) {
+    pub(crate) fn begin(
+        &self,
+        transport: &Transport,
+        now: Instant,
+        shown: ShownCall,
+        request: &Request,
+    ) {
         self.call.begin(now, |call| {
             call.transport = Some(transport.clone());
             call.head.copy_from(&request.head);
             (call.peer, call.scheme) = (request.peer, request.scheme);
             (call.id, call.started) = (request.id, Some(now));
+            call.shown = shown;
         });
     }
 
@@ -68,6 +85,7 @@ impl InFlight {
         &self,
         transport: &Transport,
         now: Instant,
+        shown: ShownCall,
         head: &RequestHead,
         peer: Peer,
         record: &AccessRecord,
@@ -77,6 +95,7 @@ impl InFlight {
             call.head.copy_from(head);
             (call.peer, call.scheme) = (peer, record.scheme);
             (call.id, call.started) = (record.id, Some(now));
+            call.shown = shown;
         });
     }
 
@@ -147,8 +166,9 @@ mod tests {
                 start: Instant::now(),
             };
             let transport = Transport::new(crate::socket::Socket::Unix(socket));
+            let shown = ShownCall::default();
             this.in_flight
-                .begin(&transport, this.start, &Request::default());
+                .begin(&transport, this.start, shown, &Request::default());
             this
         }
 

@@ -9,11 +9,13 @@ use log::{debug, error, warn};
 use oxicorn_common::logging::{EXCEPTION, RequestScope, RequestTag};
 use oxicorn_common::request::{Request, RequestHead, RequestId};
 use oxicorn_common::response::{Response, ResponseBody};
+use oxicorn_common::scoreboard::ThreadStats;
 use oxicorn_common::{EarlyOutput, ResponseSink, forks};
 
 use crate::connection::{AfterResponse, Connection, ConnectionState, ThreadWork};
 use crate::http::date::DateCache;
 use crate::http::encode::ResponseContext;
+use crate::in_flight::ShownCall;
 use crate::request_ids::RequestIds;
 use crate::response::{AccessRecord, EarlyWriter, Flushed, LengthError, PieceMade};
 use crate::worker_shared::WorkerShared;
@@ -46,10 +48,7 @@ impl<'a> RequestHandler<'a> {
     /// Does the thread's work for a connection. `started` is the present time, which the caller has read from the
     /// clock. Returns the time of the end.
     pub(crate) fn serve(&mut self, connection: &mut Connection, started: Instant) -> Instant {
-        let slot = self.shared.slot();
-        let stats = slot.thread(self.index);
-        // The last heartbeat is precise enough, and saves reading another clock.
-        stats.begin(slot.heartbeat());
+        let stats = self.stats();
         match connection.state() {
             ConnectionState::Ready(ThreadWork::Respond) => self.respond(connection, started),
             ConnectionState::Ready(ThreadWork::NextPiece(after)) => {
@@ -57,20 +56,20 @@ impl<'a> RequestHandler<'a> {
             }
             _ => {
                 let _scope = self.enter_again(connection);
+                self.show(connection.head(), None, started);
                 abandon(connection);
             }
         }
         stats.end();
         let ended = Instant::now();
-        if let Some(record) = connection.record()
+        if connection.record().is_some()
             && !connection.writer().has_pieces()
+            && !matches!(connection.state(), ConnectionState::Sending(_))
         {
-            let latency = ended.saturating_duration_since(record.started);
-            stats.record(record.status, record.body_bytes, latency);
-            if !matches!(connection.state(), ConnectionState::Sending(_)) {
-                self.shared.access_log.end_response(connection, ended);
-            }
+            let log = &self.shared.access_log;
+            log.end_response(connection, ended, stats);
         }
+        connection.count_octets(stats);
         ended
     }
 
@@ -86,6 +85,18 @@ impl<'a> RequestHandler<'a> {
         self.enter(record.id, connection.head()?)
     }
 
+    fn stats(&self) -> ThreadStats<'a> {
+        self.shared.slot().thread(self.index)
+    }
+
+    /// Shows the request of this thread on the scoreboard; returns its number there.
+    fn show(&self, head: Option<&RequestHead>, id: Option<RequestId>, started: Instant) -> u64 {
+        let (method, path) = head.map_or(("", ""), |head| (head.method(), head.path()));
+        let millis = self.shared.millis.at(started);
+        let id = id.as_ref().map_or("", RequestId::as_str);
+        self.stats().begin(millis, method, path, id)
+    }
+
     /// Runs the application for a request, and sends what it returns.
     fn respond(&mut self, connection: &mut Connection, started: Instant) {
         let Some(mut request) = connection.take_request() else {
@@ -96,8 +107,13 @@ impl<'a> RequestHandler<'a> {
         let _scope = self.enter(request.id, &request.head);
         let in_flight = &self.shared.in_flight[self.index];
         let head = &request.head;
+        let whole_at = connection.lifecycle().ready_at();
+        let shown = ShownCall {
+            number: self.show(Some(head), request.id, started),
+            whole_at: Some(whole_at),
+        };
         let transport = connection.transport();
-        in_flight.begin(transport, started, &request);
+        in_flight.begin(transport, started, shown, &request);
         let asked = ResponseContext {
             id: self.ids.field_of(request.id),
             version: head.version,
@@ -148,7 +164,8 @@ impl<'a> RequestHandler<'a> {
         });
         connection.return_head(request.head);
         let record = AccessRecord::new(sent, started, request.scheme, request.logged);
-        connection.begin_record(record.with_id(request.id));
+        let record = record.with_id(request.id).of_whole(Some(whole_at));
+        connection.begin_record(record);
         self.shared.master.count_request();
         self.send(connection, after);
         if streams && !in_flight.end() {
@@ -163,8 +180,13 @@ impl<'a> RequestHandler<'a> {
         let _scope = self.enter_again(connection);
         let in_flight = &self.shared.in_flight[self.index];
         if let (Some(head), Some(record)) = (connection.head(), connection.record()) {
+            let shown = ShownCall {
+                number: self.show(Some(head), record.id, started),
+                // No response of the server's own can follow.
+                whole_at: None,
+            };
             let (transport, peer) = (connection.transport(), connection.peer());
-            in_flight.resume(transport, started, head, peer, record);
+            in_flight.resume(transport, started, shown, head, peer, record);
             in_flight.begin_response();
         }
         self.send(connection, after);

@@ -51,10 +51,10 @@ impl Siblings {
     }
 
     fn ready(&self) -> impl Iterator<Item = Slot<'_>> {
-        let kind = self.scoreboard.slot(self.own).kind();
-        let slots = self.scoreboard.slots().enumerate();
-        slots.filter_map(move |(index, slot)| {
-            (index != self.own && slot.is_ready() && slot.kind() == kind).then_some(slot)
+        let kind = self.scoreboard.claim_of(self.own).kind();
+        let claimed = self.scoreboard.claimed();
+        claimed.filter_map(move |(index, claim, slot)| {
+            (index != self.own && slot.is_ready() && claim.kind() == kind).then_some(slot)
         })
     }
 }

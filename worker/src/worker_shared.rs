@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 use log::error;
 use nix::sys::signal::Signal;
+use oxicorn_common::clock::InstantMillis;
 use oxicorn_common::hooks::{HookEvent, Hooks, NoHooks};
 use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::scoreboard::{ServerState, Slot, SlotState};
@@ -37,6 +38,8 @@ pub(crate) struct WorkerShared {
     pub(crate) stack_log: StackLog,
     pub(crate) siblings: Siblings,
     pub(crate) master: MasterLink,
+    /// For times on the scoreboard.
+    pub(crate) millis: InstantMillis,
     scoreboard: Scoreboard,
     slot: usize,
     hooks: Arc<dyn Hooks>,
@@ -71,6 +74,7 @@ impl WorkerShared {
             stack_log: StackLog::new(),
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),
+            millis: InstantMillis::new(),
             settings,
             scoreboard,
             slot,

@@ -1,23 +1,25 @@
-//! A slot: one child's part of the scoreboard.
+//! A slot: the part of the scoreboard that one child writes.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::limits::{MAX_THREADS, PAGE};
 use super::thread_stats::{STATS_WORDS, ThreadStats};
-use super::{MAX_THREADS, PAGE};
 use crate::clock::monotonic_millis;
 
-/// Words per slot: those of the child, then those of each thread, up to the end of the page.
-pub const SLOT_WORDS: usize = (THREADS_START + MAX_THREADS * STATS_WORDS).next_multiple_of(PAGE);
+/// Words per slot: those of the child, then those of its event loop and of each thread, up to the end of the page.
+pub const SLOT_WORDS: usize =
+    (STATS_START + (1 + MAX_THREADS) * STATS_WORDS).next_multiple_of(PAGE);
 
-const KIND: usize = 0;
-const STATE: usize = 1;
-const HEARTBEAT: usize = 2;
-const CONNECTIONS: usize = 3;
-const LACKS_DESCRIPTORS: usize = 4;
-const THREADS: usize = 5;
+// Siblings read these.
+const STATE: usize = 0;
+const HEARTBEAT: usize = 1;
+const CONNECTIONS: usize = 2;
+const LACKS_DESCRIPTORS: usize = 3;
 /// The next cache line.
-const THREADS_START: usize = 8;
+const CONNECTION_STATES: usize = 8;
+/// The next cache line.
+const STATS_START: usize = 16;
 
 /// Where a child is in its life, as its siblings see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,32 +31,62 @@ pub enum SlotState {
     Draining = 3,
 }
 
-/// A child's figures. Written by the child, except that the master claims and frees the slot.
+impl SlotState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Free | Self::Booting => "booting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// Where the connections of a worker are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionStates {
+    /// Between two requests.
+    pub idle: u64,
+    /// A request has begun to come.
+    pub reading: u64,
+    /// The client has to take the rest of a response, or the end of the connection.
+    pub writing: u64,
+    /// With a request thread, or waiting for one.
+    pub away: u64,
+}
+
+/// A child's figures. The child writes them; the master only prepares them for the next child.
 #[derive(Clone, Copy)]
-pub struct Slot<'a>(&'a [AtomicU64; SLOT_WORDS]);
+pub struct Slot<'a> {
+    words: &'a [AtomicU64; SLOT_WORDS],
+    threads: usize,
+}
 
 impl<'a> Slot<'a> {
-    /// The slot that is made of `words`.
-    pub fn new(words: &'a [AtomicU64; SLOT_WORDS]) -> Self {
-        Self(words)
-    }
-
-    /// The child's kind, as the number that the supervisor gives it.
-    pub fn kind(self) -> u32 {
-        self.0[KIND].load(Ordering::Relaxed) as u32
+    /// The slot that is made of `words`, of a child with that many request threads.
+    pub fn new(words: &'a [AtomicU64; SLOT_WORDS], threads: usize) -> Self {
+        Self { words, threads }
     }
 
     pub fn set_state(self, state: SlotState) {
-        self.0[STATE].store(state as u64, Ordering::Relaxed);
+        self.put(STATE, state as u64);
+    }
+
+    pub fn state(self) -> SlotState {
+        match self.get(STATE) {
+            0 => SlotState::Free,
+            1 => SlotState::Booting,
+            2 => SlotState::Ready,
+            _ => SlotState::Draining,
+        }
     }
 
     pub fn is_free(self) -> bool {
-        self.0[STATE].load(Ordering::Relaxed) == SlotState::Free as u64
+        self.state() == SlotState::Free
     }
 
     /// Whether the child serves and does not drain.
     pub fn is_ready(self) -> bool {
-        self.0[STATE].load(Ordering::Relaxed) == SlotState::Ready as u64
+        self.state() == SlotState::Ready
     }
 
     /// Says that the child's event loop turns. To be called at least once per second.
@@ -64,61 +96,101 @@ impl<'a> Slot<'a> {
 
     /// When the child's event loop last turned, in [`monotonic_millis`]; 0 is never.
     pub fn heartbeat(self) -> u64 {
-        self.0[HEARTBEAT].load(Ordering::Relaxed)
+        self.get(HEARTBEAT)
     }
 
     pub fn set_heartbeat(self, millis: u64) {
-        self.0[HEARTBEAT].store(millis, Ordering::Relaxed);
+        self.put(HEARTBEAT, millis);
     }
 
     /// Open client connections.
     pub fn connections(self) -> usize {
-        self.0[CONNECTIONS].load(Ordering::Relaxed) as usize
+        self.get(CONNECTIONS) as usize
     }
 
     pub fn set_connections(self, count: usize) {
-        self.0[CONNECTIONS].store(count as u64, Ordering::Relaxed);
+        self.put(CONNECTIONS, count as u64);
+    }
+
+    /// As of the last turn of the event loop.
+    pub fn connection_states(self) -> ConnectionStates {
+        let [idle, reading, writing, away] =
+            [0, 1, 2, 3].map(|index| self.get(CONNECTION_STATES + index));
+        ConnectionStates {
+            idle,
+            reading,
+            writing,
+            away,
+        }
+    }
+
+    pub fn set_connection_states(self, states: ConnectionStates) {
+        let ConnectionStates {
+            idle,
+            reading,
+            writing,
+            away,
+        } = states;
+        for (index, count) in [idle, reading, writing, away].into_iter().enumerate() {
+            self.put(CONNECTION_STATES + index, count);
+        }
     }
 
     /// Whether the child cannot accept because it has no descriptors left.
     pub fn lacks_descriptors(self) -> bool {
-        self.0[LACKS_DESCRIPTORS].load(Ordering::Relaxed) != 0
+        self.get(LACKS_DESCRIPTORS) != 0
     }
 
     pub fn set_lacks_descriptors(self, lacks: bool) {
-        self.0[LACKS_DESCRIPTORS].store(lacks.into(), Ordering::Relaxed);
+        self.put(LACKS_DESCRIPTORS, lacks.into());
+    }
+
+    /// The figures of the event loop: the responses that it ends, and the octets that it reads and sends. Only for the
+    /// thread that leads.
+    pub fn event_loop(self) -> ThreadStats<'a> {
+        self.stats(0)
     }
 
     /// The figures of request thread `index`, which is less than [`MAX_THREADS`].
     pub fn thread(self, index: usize) -> ThreadStats<'a> {
-        let words = self.0[THREADS_START + index * STATS_WORDS..].first_chunk();
-        ThreadStats::new(words.expect("an index below MAX_THREADS"))
+        self.stats(1 + index)
     }
 
     /// The figures of all request threads that the child has.
     pub fn threads(self) -> impl Iterator<Item = ThreadStats<'a>> {
-        let count = self.0[THREADS].load(Ordering::Relaxed) as usize;
-        (0..count.min(MAX_THREADS)).map(move |index| self.thread(index))
+        (0..self.threads).map(move |index| self.thread(index))
     }
 
-    pub(super) fn claim(self, kind: u32, threads: usize) {
-        self.0[KIND].store(kind.into(), Ordering::Relaxed);
-        self.0[THREADS].store(threads as u64, Ordering::Relaxed);
-        self.set_state(SlotState::Booting);
+    /// Those of the event loop, and then of all threads.
+    pub(super) fn all_stats(self) -> impl Iterator<Item = ThreadStats<'a>> {
+        std::iter::once(self.event_loop()).chain(self.threads())
     }
 
     /// Forgets the child.
     pub(super) fn reset(self) {
-        self.threads().for_each(ThreadStats::reset);
-        let child = &self.0[..THREADS_START];
+        self.all_stats().for_each(ThreadStats::reset);
+        let child = &self.words[..STATS_START];
         child
             .iter()
             .for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
+    fn stats(self, index: usize) -> ThreadStats<'a> {
+        let words = self.words[STATS_START + index * STATS_WORDS..].first_chunk();
+        ThreadStats::new(words.expect("an index below MAX_THREADS"))
+    }
+
+    fn get(self, index: usize) -> u64 {
+        self.words[index].load(Ordering::Relaxed)
+    }
+
+    fn put(self, index: usize, value: u64) {
+        self.words[index].store(value, Ordering::Relaxed);
     }
 }
 
 impl fmt::Debug for Slot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Slot({:?})", &self.0[..THREADS_START])
+        write!(f, "Slot({:?})", &self.words[..STATS_START])
     }
 }

@@ -1,85 +1,144 @@
-//! The figures of one request thread, and the scale of its latency histogram.
+//! The figures of one request thread, or of the event loop: what it does now, and its counters.
 //!
-//! Only the thread itself writes them, so an addition is a load and a store without a lock prefix. A reader
-//! sees each counter whole, but not all of them at one instant.
+//! Only the thread itself writes them, so an addition is a load and a store without a lock prefix. Those of the event
+//! loop are written by the thread that leads. A reader sees each counter whole, but not all of them at one instant.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Buckets of the latency histogram: four per power of two of microseconds, the last from 29 s up.
-pub const BUCKETS: usize = 96;
+use super::counters::{
+    COUNTERS, LATENCY, RECEIVED, RESPONSES, SENT, Timed, bucket_of, duration_bucket_of, micros_of,
+};
+use super::response_class::{CLASSES, class_of};
+use super::text_cell::{TextCell, text_words};
+
+/// When its request began, in milliseconds; 0 is none.
+const STARTED: usize = 0;
+/// The number of the request that the application has held beyond `timeout`.
+const STUCK: usize = 1;
+const TEXT: usize = 2;
+/// Words for method, path and id of a request.
+const TEXT_ROOMS: [usize; 3] = [2, 16, 16];
+/// On a cache line of its own.
+const COUNTERS_START: usize = (TEXT + text_words(TEXT_ROOMS)).next_multiple_of(8);
 
 /// Words per thread: whole cache lines, so that no two threads write to the same one.
-pub(super) const STATS_WORDS: usize = (LATENCY + BUCKETS).next_multiple_of(64 / size_of::<u64>());
+pub(super) const STATS_WORDS: usize = COUNTERS_START + COUNTERS;
 
-const STARTED: usize = 0;
-const REQUESTS: usize = 1;
-const BYTES_SENT: usize = 2;
-const STATUS_CLASSES: usize = 3;
-const LATENCY: usize = STATUS_CLASSES + 6;
-
-/// One request thread's figures.
+/// One thread's figures.
 #[derive(Clone, Copy)]
 pub struct ThreadStats<'a>(&'a [AtomicU64; STATS_WORDS]);
+
+/// A response that is over, whether all of it was sent or not.
+#[derive(Debug, Clone, Copy)]
+pub struct ResponseFigures<'a> {
+    /// As the client has sent it.
+    pub method: &'a str,
+    pub status: u16,
+    /// The times of a request that became whole.
+    pub times: Option<RequestTimes>,
+    pub proxy_queue: Option<Duration>,
+}
+
+/// The times of a request since it became whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestTimes {
+    /// Until a thread took it.
+    pub queue: Duration,
+    /// Until its response was over.
+    pub total: Duration,
+}
+
+/// The text of the request that a thread runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RequestText {
+    pub method: String,
+    /// Cut at 128 octets.
+    pub path: String,
+    pub id: String,
+}
 
 impl<'a> ThreadStats<'a> {
     pub(super) fn new(words: &'a [AtomicU64; STATS_WORDS]) -> Self {
         Self(words)
     }
 
-    /// The thread takes up a request, at `millis` of [`crate::clock::monotonic_millis`].
-    pub fn begin(self, millis: u64) {
-        self.0[STARTED].store(millis, Ordering::Relaxed);
+    /// The thread takes up a request, at `millis` of [`crate::clock::monotonic_millis`]. Returns its number, for
+    /// [`ThreadStats::set_stuck`].
+    pub fn begin(self, millis: u64, method: &str, path: &str, id: &str) -> u64 {
+        let text = [method.as_bytes(), path.as_bytes(), id.as_bytes()];
+        let number = self.text().write(text);
+        self.0[STARTED].store(millis.max(1), Ordering::Relaxed);
+        number
     }
 
     /// The thread is idle again.
     pub fn end(self) {
-        self.begin(0);
+        self.0[STARTED].store(0, Ordering::Relaxed);
     }
 
     pub fn is_idle(self) -> bool {
-        self.0[STARTED].load(Ordering::Relaxed) == 0
+        self.started().is_none()
     }
 
-    /// Counts one response. Only for the thread itself.
-    pub fn record(self, status: u16, bytes: u64, latency: Duration) {
-        let class = match status / 100 {
-            class @ 1..=5 => class as usize,
-            _ => 0,
-        };
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.add(REQUESTS, 1);
-        self.add(BYTES_SENT, bytes);
-        self.add(STATUS_CLASSES + class, 1);
-        self.add(LATENCY + bucket_of(micros), 1);
-    }
-
-    pub fn requests(self) -> u64 {
-        self.0[REQUESTS].load(Ordering::Relaxed)
-    }
-
-    pub fn bytes_sent(self) -> u64 {
-        self.0[BYTES_SENT].load(Ordering::Relaxed)
-    }
-
-    /// Responses by the first digit of their status; 0 is for a status that HTTP does not define.
-    pub fn status_classes(self) -> impl Iterator<Item = u64> {
-        let words = self.0[STATUS_CLASSES..LATENCY].iter();
-        words.map(|word| word.load(Ordering::Relaxed))
-    }
-
-    /// Requests by [`bucket_of`] their latency.
-    pub fn latency(self) -> impl Iterator<Item = u64> {
-        let words = self.0[LATENCY..LATENCY + BUCKETS].iter();
-        words.map(|word| word.load(Ordering::Relaxed))
-    }
-
-    /// Adds the counters of `other`. The caller is the only one who writes to these.
-    pub(super) fn absorb(self, other: ThreadStats<'_>) {
-        for index in REQUESTS..STATS_WORDS {
-            self.add(index, other.0[index].load(Ordering::Relaxed));
+    /// When its request began, if it has one.
+    pub fn started(self) -> Option<u64> {
+        match self.0[STARTED].load(Ordering::Relaxed) {
+            0 => None,
+            millis => Some(millis),
         }
+    }
+
+    /// The application holds the thread beyond `timeout`, with request `number`. Called by another thread of its
+    /// process. Nobody has to take that back: the next request has another number.
+    pub fn set_stuck(self, number: u64) {
+        self.0[STUCK].store(number, Ordering::Relaxed);
+    }
+
+    pub fn is_stuck(self) -> bool {
+        !self.is_idle() && self.0[STUCK].load(Ordering::Relaxed) == self.text().sequence()
+    }
+
+    /// The request that the thread runs, or ran last; `None` if it changes all the time.
+    pub fn request(self) -> Option<RequestText> {
+        let text = |octets: Vec<u8>| String::from_utf8_lossy(&octets).into_owned();
+        let [method, path, id] = self.text().read()?.map(text);
+        Some(RequestText { method, path, id })
+    }
+
+    /// Counts a response that is over. Only for the thread itself.
+    pub fn record(self, response: ResponseFigures<'_>) {
+        self.add(RESPONSES + class_of(response.method, response.status), 1);
+        if let Some(times) = response.times {
+            self.add(LATENCY + bucket_of(micros_of(times.total)), 1);
+            self.add_time(Timed::Duration, times.total);
+            self.add_time(Timed::Queue, times.queue);
+        }
+        if let Some(time) = response.proxy_queue {
+            self.add_time(Timed::ProxyQueue, time);
+        }
+    }
+
+    /// All that were counted.
+    pub fn responses(self) -> u64 {
+        let counts = &self.counters()[RESPONSES..RESPONSES + CLASSES];
+        let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
+        counts.fold(0, u64::saturating_add)
+    }
+
+    /// Counts octets from and to clients. Only for the thread itself.
+    pub fn count_octets(self, received: u64, sent: u64) {
+        if received > 0 {
+            self.add(RECEIVED, received);
+        }
+        if sent > 0 {
+            self.add(SENT, sent);
+        }
+    }
+
+    pub(super) fn counters(self) -> &'a [AtomicU64] {
+        &self.0[COUNTERS_START..]
     }
 
     pub(super) fn reset(self) {
@@ -88,8 +147,18 @@ impl<'a> ThreadStats<'a> {
             .for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
-    fn add(self, index: usize, amount: u64) {
-        let word = &self.0[index];
+    fn text(self) -> TextCell<'a, 3> {
+        TextCell::new(&self.0[TEXT..COUNTERS_START], TEXT_ROOMS)
+    }
+
+    fn add_time(self, timed: Timed, time: Duration) {
+        let micros = micros_of(time);
+        self.add(timed.sum(), micros);
+        self.add(timed.buckets() + duration_bucket_of(micros), 1);
+    }
+
+    fn add(self, counter: usize, amount: u64) {
+        let word = &self.0[COUNTERS_START + counter];
         let value = word.load(Ordering::Relaxed).wrapping_add(amount);
         word.store(value, Ordering::Relaxed);
     }
@@ -97,29 +166,8 @@ impl<'a> ThreadStats<'a> {
 
 impl fmt::Debug for ThreadStats<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ThreadStats({} requests)", self.requests())
+        write!(f, "ThreadStats({:?}, {:?})", self.started(), self.request())
     }
-}
-
-/// The bucket that `micros` falls into: exact below four, then four equal parts per power of two.
-pub fn bucket_of(micros: u64) -> usize {
-    if micros < 4 {
-        return micros as usize;
-    }
-    let power = micros.ilog2();
-    let quarter = (micros >> (power - 2)) & 3;
-    let bucket = (power as usize - 1) * 4 + quarter as usize;
-    bucket.min(BUCKETS - 1)
-}
-
-/// The first number of microseconds above bucket `bucket`. The last bucket has no bound of its own:
-/// its nominal one is given.
-pub fn bucket_upper_bound(bucket: usize) -> u64 {
-    let next = bucket.min(BUCKETS - 1) as u64 + 1;
-    if next < 4 {
-        return next;
-    }
-    (4 + next % 4) << (next / 4 - 1)
 }
 
 #[cfg(test)]
@@ -127,23 +175,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_latency_falls_below_the_bound_of_its_bucket_and_not_below_the_one_before() {
-        let samples = (0..5000)
-            .chain((5..25).map(|power| (1 << power) - 1))
-            .chain([30_000_000]);
-        for micros in samples {
-            let bucket = bucket_of(micros);
-            assert!(micros < bucket_upper_bound(bucket), "{micros}");
-            assert!(
-                bucket == 0 || micros >= bucket_upper_bound(bucket - 1),
-                "{micros}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_last_bucket_takes_everything_that_is_slower() {
-        assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
-        assert_eq!(bucket_upper_bound(BUCKETS - 2), 29_360_128);
+    fn a_stuck_thread_is_free_with_its_next_request() {
+        let words = Box::new([const { AtomicU64::new(0) }; STATS_WORDS]);
+        let thread = ThreadStats::new(&words);
+        assert!(thread.is_idle() && !thread.is_stuck());
+        let number = thread.begin(7, "GET", &"/a".repeat(100), "id");
+        assert_eq!((thread.started(), thread.is_stuck()), (Some(7), false));
+        let request = thread.request().expect("a text");
+        assert_eq!((&*request.method, &*request.id), ("GET", "id"));
+        assert_eq!(request.path, "/a".repeat(64));
+        thread.set_stuck(number);
+        assert!(thread.is_stuck());
+        thread.end();
+        assert!(!thread.is_stuck());
+        let next = thread.begin(8, "GET", "/", "");
+        assert!(!thread.is_stuck());
+        // The event loop may come late.
+        thread.set_stuck(number);
+        assert!(!thread.is_stuck() && next != number);
     }
 }

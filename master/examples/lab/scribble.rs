@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::mman::{ProtFlags, mprotect};
 use nix::sys::socket::{ControlMessage, MsgFlags, SockType, getsockopt, sendmsg, sockopt};
-use oxicorn_common::scoreboard::{SLOT_WORDS, Slot, SlotState};
+use oxicorn_common::scoreboard::{FIRST_SLOT, SLOT_WORDS, Slot, SlotState};
 
 /// Writes to the slots of the siblings, `what` and for `ms`; `what=plain` without lifting their
 /// protection first.
@@ -23,6 +23,7 @@ pub(crate) fn begin(query: &str, own: usize) -> String {
     let what = super::word(query, "what").to_owned();
     let end = Instant::now() + Duration::from_millis(super::value(query, "ms", 0));
     let (start, length) = scoreboard();
+    let first = start + FIRST_SLOT * size_of::<AtomicU64>();
     if what != "plain" {
         let address = NonNull::new(start as *mut c_void).expect("a mapping");
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
@@ -30,14 +31,12 @@ pub(crate) fn begin(query: &str, own: usize) -> String {
         unsafe { mprotect(address, length, protection) }.expect("it was writable once");
     }
     type Words = [AtomicU64; SLOT_WORDS];
-    // What is no slot is the header, in front of them.
-    let first = start + length % size_of::<Words>();
     thread::spawn(move || {
         while Instant::now() < end {
             for index in (0..8).filter(|&index| index != own) {
                 let address = first + index * size_of::<Words>();
                 // SAFETY: the mapping has that many slots, each of atomics only.
-                let slot = Slot::new(unsafe { &*(address as *const Words) });
+                let slot = Slot::new(unsafe { &*(address as *const Words) }, 0);
                 match what.as_str() {
                     "future" => slot.set_heartbeat(1 << 63),
                     "draining" => slot.set_state(SlotState::Draining),

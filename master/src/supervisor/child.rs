@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use oxicorn_common::scoreboard::SlotKind;
+
 use super::plan::Plan;
 
 /// The serial number of a child over the life of the master, as gunicorn's `worker.age`. Never used twice, as a pid
@@ -26,11 +28,11 @@ impl ChildKind {
         }
     }
 
-    /// The number on the scoreboard.
-    pub(crate) fn number(self) -> u32 {
+    /// Its name on the scoreboard.
+    pub(crate) fn slot_kind(self) -> SlotKind {
         match self {
-            Self::Web => 0,
-            Self::Runner => 1,
+            Self::Web => SlotKind::Worker,
+            Self::Runner => SlotKind::Runner,
         }
     }
 }

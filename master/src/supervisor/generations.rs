@@ -94,6 +94,11 @@ impl Supervisor {
         self.generations.newest
     }
 
+    /// The number of the generation that serves; 0 before the first.
+    pub(crate) fn serving_generation(&self) -> u32 {
+        self.generations.serving().map_or(0, |(serving, _)| serving)
+    }
+
     pub(super) fn ask_for_reload(&mut self) {
         if self.generations.reloading || self.generations.incoming.is_some() {
             self.generations.again = true;

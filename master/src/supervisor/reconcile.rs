@@ -34,7 +34,7 @@ impl Supervisor {
     }
 
     /// The target number of children of `kind` in the generation that serves.
-    pub(super) fn target(&self, kind: ChildKind) -> usize {
+    pub(crate) fn target(&self, kind: ChildKind) -> usize {
         match self.generations.serving() {
             Some((generation, _)) if generation <= self.wound_down => 0,
             _ => self.set(kind).target,

@@ -49,6 +49,9 @@ pub(crate) struct Connection {
     yielded: bool,
     /// Octets that the last [`Connection::receive`] read.
     arrived: u64,
+    /// Octets that were read and not counted yet, and sent ones that were counted.
+    received: u64,
+    counted: u64,
     /// Its place in the reactor's table, once it has one; also its mio token.
     token: Option<usize>,
     /// Whether the poll watches it, and whether also for writing.
@@ -77,6 +80,8 @@ impl Connection {
             hung_up: false,
             yielded: false,
             arrived: 0,
+            received: 0,
+            counted: 0,
             token: None,
             watched: None,
             timer: None,

@@ -112,6 +112,7 @@ impl Connection {
             Ok(0) => Arrived::End,
             Ok(count) => {
                 self.readable = count == room || self.transport.holds_more();
+                self.received += count as u64;
                 Arrived::Octets(count)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -8,6 +8,7 @@ use http::StatusCode;
 use oxicorn_common::Response;
 use oxicorn_common::logging::RequestTag;
 use oxicorn_common::request::{Peer, RequestHead, Scheme};
+use oxicorn_common::scoreboard::ThreadStats;
 
 use super::{AfterResponse, Connection, RequestBuffers};
 use crate::http::encode::{CONTINUE, ResponseContext};
@@ -45,6 +46,7 @@ impl Connection {
         date: &str,
         ids: &mut RequestIds,
     ) -> RequestTag {
+        let whole_at = self.has_request().then(|| self.lifecycle.ready_at());
         let (mut scheme, mut head) = (Scheme::default(), None);
         if let Some(RequestBuffers { input, decoder }) = self.buffers.as_deref_mut() {
             let has_head = decoder.refuse(input);
@@ -57,7 +59,8 @@ impl Connection {
         let sent = self
             .writer
             .begin_error(status, advice, head, id_field, date);
-        self.record = Some(AccessRecord::new(sent, started, scheme, Vec::new()).with_id(id));
+        let record = AccessRecord::new(sent, started, scheme, Vec::new());
+        self.record = Some(record.with_id(id).of_whole(whole_at));
         head.map_or(RequestTag { id, trace: None }, |head| {
             RequestTag::of(id, head)
         })
@@ -99,6 +102,13 @@ impl Connection {
 
     pub(crate) fn record(&self) -> Option<&AccessRecord> {
         self.record.as_ref()
+    }
+
+    /// Counts the octets that have come and gone since the last call. `stats` are those of the thread that has the
+    /// connection.
+    pub(crate) fn count_octets(&mut self, stats: ThreadStats<'_>) {
+        let (received, sent) = (std::mem::take(&mut self.received), self.writer.total());
+        stats.count_octets(received, sent - std::mem::replace(&mut self.counted, sent));
     }
 
     /// Adds to the octets of the current response.

@@ -48,9 +48,8 @@ impl Reactor {
             self.shared.adoptions.end();
         }
         // The client may have left in the middle of a response, or stopped reading it.
-        self.shared
-            .access_log
-            .end_response(&mut connection, self.now);
+        self.end_response(&mut connection);
+        connection.count_octets(self.shared.slot().event_loop());
         if let Some(buffers) = connection.take_buffers() {
             self.buffers.keep(buffers);
         }
@@ -70,8 +69,22 @@ impl Reactor {
         }
     }
 
+    /// The current response is over, whether all of it was sent or not.
+    pub(super) fn end_response(&self, connection: &mut Connection) {
+        let stats = self.shared.slot().event_loop();
+        let log = &self.shared.access_log;
+        log.end_response(connection, self.now, stats);
+    }
+
     /// Writes the number of connections to the scoreboard.
     pub(super) fn count_connections(&self) {
         self.shared.slot().set_connections(self.table.len());
+    }
+
+    /// Writes to the scoreboard where the connections are.
+    pub(super) fn show_connections(&self) {
+        let mut states = self.table.states();
+        states.away += self.shared.adoptions.count() as u64;
+        self.shared.slot().set_connection_states(states);
     }
 }

@@ -192,9 +192,11 @@ impl Reactor {
         // Workers take turns, one connection each; a busy one may take long to return here.
         let most_accepts = if timeout.is_zero() { ACCEPTS } else { 1 };
         self.look_at_listeners()?;
+        self.show_connections();
         self.now = self.poller.wait(self.poll_timeout(timeout), self.now)?;
         self.last_turn = self.now;
-        self.shared.slot().beat();
+        let heartbeat = self.shared.millis.at(self.now);
+        self.shared.slot().set_heartbeat(heartbeat);
         self.handshakes_left = HANDSHAKES;
         let mut signalled = false;
         self.read_crowded();
@@ -227,6 +229,7 @@ impl Reactor {
         if signalled {
             self.obey_signals()?;
         }
+        self.show_connections();
         Ok(())
     }
 
@@ -301,6 +304,7 @@ impl Reactor {
 
     /// A connection needs a request thread: the first free one takes it.
     fn await_thread(&mut self, mut connection: Box<Connection>, work: ThreadWork) {
+        connection.count_octets(self.shared.slot().event_loop());
         connection.lifecycle_mut().await_thread(work, self.now);
         self.shared.ready.push(connection);
     }
@@ -320,6 +324,7 @@ impl Reactor {
         if connection.has_yielded() && !self.yielded.contains(&token) {
             self.yielded.push(token);
         }
+        connection.count_octets(self.shared.slot().event_loop());
         if let Some(at) = connection.timer_to_set(self.now) {
             self.timers.set(at, token);
         }

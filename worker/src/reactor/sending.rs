@@ -13,10 +13,7 @@ impl Reactor {
     /// Sends more of a response that the client takes slowly; `after` follows when all of it is sent.
     pub(super) fn send(&mut self, mut connection: Box<Connection>, after: AfterResponse) {
         match connection.flush(after) {
-            Ok(Flushed::Done) => self
-                .shared
-                .access_log
-                .end_response(&mut connection, self.now),
+            Ok(Flushed::Done) => self.end_response(&mut connection),
             Ok(Flushed::NeedsPiece) => {
                 return self.await_thread(connection, ThreadWork::NextPiece(after));
             }
@@ -79,9 +76,7 @@ impl Reactor {
         // An error response is far shorter than what one turn may send.
         let _ = connection.flush(AfterResponse::Linger);
         if !matches!(connection.state(), ConnectionState::Sending(_)) {
-            self.shared
-                .access_log
-                .end_response(&mut connection, started);
+            self.end_response(&mut connection);
         }
         self.place(connection);
     }

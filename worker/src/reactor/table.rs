@@ -3,11 +3,39 @@
 
 use slab::Slab;
 
-use crate::connection::Connection;
+use oxicorn_common::scoreboard::ConnectionStates;
+
+use crate::connection::{Connection, ConnectionState};
 
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTable {
     entries: Slab<TableEntry>,
+    /// Those that are here, by [`Place`].
+    counts: [usize; 3],
+}
+
+/// Where a connection is that the table has.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Idle = 0,
+    Reading = 1,
+    Writing = 2,
+}
+
+impl Place {
+    /// The same as long as the table has the connection.
+    fn of(connection: &Connection) -> Self {
+        match connection.state() {
+            ConnectionState::Body => Self::Reading,
+            ConnectionState::Head | ConnectionState::Preface(_)
+                if connection.buffers().is_some() =>
+            {
+                Self::Reading
+            }
+            ConnectionState::Sending(_) | ConnectionState::Lingering(_) => Self::Writing,
+            _ => Self::Idle,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -30,6 +58,17 @@ impl ConnectionTable {
         self.entries.len()
     }
 
+    /// How many connections are where.
+    pub(super) fn states(&self) -> ConnectionStates {
+        let [idle, reading, writing] = self.counts.map(|count| count as u64);
+        ConnectionStates {
+            idle,
+            reading,
+            writing,
+            away: (self.len() as u64).saturating_sub(idle + reading + writing),
+        }
+    }
+
     /// Makes an entry for a connection, and leaves it empty for now.
     pub(super) fn add(&mut self, connection: &mut Connection) {
         connection.set_token(self.entries.insert(AWAY));
@@ -37,6 +76,7 @@ impl ConnectionTable {
 
     /// Puts a connection into its entry.
     pub(super) fn put(&mut self, token: usize, connection: Box<Connection>) {
+        self.counts[Place::of(&connection) as usize] += 1;
         self.entries[token] = TableEntry::Here(connection);
     }
 
@@ -60,7 +100,10 @@ impl ConnectionTable {
             return None;
         }
         match std::mem::replace(entry, AWAY) {
-            TableEntry::Here(connection) => Some(connection),
+            TableEntry::Here(connection) => {
+                self.counts[Place::of(&connection) as usize] -= 1;
+                Some(connection)
+            }
             TableEntry::Away { .. } => None,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use mio::net::UnixStream;
 use oxicorn_common::request::{Local, Peer};
+use oxicorn_common::scoreboard::{Claimant, SlotKind};
 use oxicorn_common::{App, Scoreboard, Settings, message};
 
 use http::StatusCode;
@@ -20,7 +21,15 @@ fn shared(app: impl App) -> WorkerShared {
     let settings = Arc::new(Settings::default());
     let (sender, _receiver) = message::channel().expect("a pipe");
     let board = Scoreboard::new().expect("a mapping");
-    board.claim(0, 0, 1);
+    board.claim(
+        0,
+        Claimant {
+            kind: SlotKind::Worker,
+            age: 1,
+            generation: 1,
+            threads: 1,
+        },
+    );
     WorkerShared::new(Box::new(app), settings, board, 0, Arc::new(sender)).expect("a format")
 }
 

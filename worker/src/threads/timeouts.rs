@@ -27,7 +27,7 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
     }
     let now = reactor.now();
     let mut next = TURN;
-    for in_flight in &shared.in_flight {
+    for (index, in_flight) in shared.in_flight.iter().enumerate() {
         // Someone may be debugging.
         if shared.settings.reload.enabled {
             warn_of_late(shared, in_flight, limit, now);
@@ -42,6 +42,8 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
                 answered,
             } => {
                 reactor.count_timeout();
+                let stats = shared.slot().thread(index);
+                stats.set_stuck(call.shown.number);
                 let line = call.line();
                 let _scope = call.tag().enter();
                 answer(shared, call, answered, now);
@@ -91,12 +93,15 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
         let sent = writer.begin_error(status, "", Some(&call.head), id, date.at(now));
         // If the socket has no room for a hundred bytes, the client reads nothing anyway.
         let _ = writer.flush(&transport);
+        let stats = shared.slot().event_loop();
+        stats.count_octets(0, writer.total());
         transport.finish();
         let started = call.started.unwrap_or(now);
-        let record = AccessRecord::new(sent, started, call.scheme, Vec::new()).with_id(call.id);
+        let record = AccessRecord::new(sent, started, call.scheme, Vec::new());
+        let record = record.with_id(call.id).of_whole(call.shown.whole_at);
         shared
             .access_log
-            .write(&call.head, &call.peer, &record, now);
+            .write(&call.head, &call.peer, &record, now, stats);
     }
     transport.socket().shutdown(Shutdown::Both);
 }
