@@ -16,7 +16,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CRATES = ("common", "worker", "service", "master", "python")
+CRATES = ("common", "worker", "service", "admin", "master", "python")
 MOST_LINES = 400
 MOST_FILES_IN_A_CIRCLE = 2
 # Names that several types may have, each seen by its own file or folder alone.

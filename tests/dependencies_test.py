@@ -17,12 +17,13 @@ OF_THE_SERVICE = {
     "csv", "image", "kafka", "libsqlite3-sys", "oxicorn-service", "postgres", "r2d2", "rdkafka", "rdkafka-sys", "redis", "rusqlite",
     "tokio", "tokio-postgres",
 }  # fmt: skip
-# common <- worker <- master <- python, and common <- service <- master.
+# common <- worker <- master <- python, common <- service <- master, and common <- admin <- master.
 MAY_DEPEND_ON = {
     "oxicorn-common": set(),
     "oxicorn-worker": {"oxicorn-common"},
     "oxicorn-service": {"oxicorn-common"},
-    "oxicorn": {"oxicorn-common", "oxicorn-worker", "oxicorn-service"},
+    "oxicorn-admin": {"oxicorn-common"},
+    "oxicorn": {"oxicorn-common", "oxicorn-worker", "oxicorn-service", "oxicorn-admin"},
     "oxicorn-python": {"oxicorn-common", "oxicorn"},
 }
 

@@ -165,7 +165,7 @@ impl BoundSocket {
 impl BindError {
     fn new(address: &Address, source: io::Error) -> Self {
         let advice = match source.kind() {
-            io::ErrorKind::AddrInUse => " (stop what listens there, or choose another --bind)",
+            io::ErrorKind::AddrInUse => " (stop what listens there, or choose another address)",
             io::ErrorKind::AddrNotAvailable => " (choose an address of this machine)",
             io::ErrorKind::PermissionDenied => {
                 " (ports below 1024 take root or CAP_NET_BIND_SERVICE, a socket file takes a \
@@ -303,6 +303,6 @@ mod tests {
         let error = BindError::new(&address, io::Error::from_raw_os_error(libc::EADDRINUSE));
         let text = error.to_string();
         assert!(text.starts_with("cannot listen at 127.0.0.1:0 (stop"));
-        assert!(text.ends_with("choose another --bind)"));
+        assert!(text.ends_with("choose another address)"));
     }
 }

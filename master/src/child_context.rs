@@ -13,7 +13,7 @@ use oxicorn_common::{Handoff, Scoreboard, exit_code};
 
 use crate::descriptor_limit::DescriptorLimit;
 use crate::generation::Generation;
-use crate::host::Host;
+use crate::host::{Host, Native};
 use crate::sys;
 use crate::title::Title;
 
@@ -47,6 +47,8 @@ type ChildMain = Box<dyn FnOnce(ChildContext, Generation) -> i32>;
 pub(crate) struct ForkedChild {
     generation: Generation,
     main: ChildMain,
+    /// It runs no code of the host, not even at its end.
+    without_host: bool,
 }
 
 impl ForkedChild {
@@ -57,12 +59,24 @@ impl ForkedChild {
         Self {
             generation: generation.clone(),
             main: Box::new(main),
+            without_host: false,
+        }
+    }
+
+    /// The same for a child that never runs code of the host.
+    pub(crate) fn without_host(self) -> Self {
+        Self {
+            without_host: true,
+            ..self
         }
     }
 
     /// Runs the child until its process ends.
     pub(crate) fn run(self, context: ChildContext) -> ! {
-        let host = Arc::clone(&context.host);
+        let host: Arc<dyn Host> = match self.without_host {
+            true => Arc::new(Native),
+            false => Arc::clone(&context.host),
+        };
         let main = AssertUnwindSafe(|| (self.main)(context, self.generation));
         let code = catch_unwind(main).unwrap_or(exit_code::BOOT_ERROR);
         end_process(&*host, code)

@@ -1,4 +1,4 @@
-//! The workers and runners of the master: their processes, pipes and slots on the scoreboard.
+//! The workers, runners and admin processes of the master: their processes, pipes and slots on the scoreboard.
 //!
 //! It forks, signals and reads; the supervisor decides. Workers that a mold has forked join here as soon as their
 //! process exists.
@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
+use oxicorn_admin::ADMIN_THREADS;
 use oxicorn_common::hooks::{HookError, HookEvent};
 use oxicorn_common::message::channel;
 use oxicorn_common::metrics::MetricMemory;
@@ -64,10 +65,14 @@ impl Children {
             pre_fork_error: call_pre_fork(&generation.hook_caller(), request),
         };
         match fork_blocking_signals(&*context.host, &mut sys::fork) {
-            Ok(None) => Ok(Forked::Child(ForkedChild::new(
-                generation,
-                move |context, generation| child.run(context, generation),
-            ))),
+            Ok(None) => {
+                let work = move |context, generation| child.run(context, generation);
+                let forked = ForkedChild::new(generation, work);
+                Ok(Forked::Child(match request.kind {
+                    ChildKind::Admin => forked.without_host(),
+                    ChildKind::Web | ChildKind::Runner => forked,
+                }))
+            }
             Ok(Some(pid)) => {
                 let pid = pid.as_raw();
                 self.register(request, pid, receiver, hooks);
@@ -89,6 +94,7 @@ impl Children {
             threads: match request.kind {
                 ChildKind::Web => generation.settings.threads,
                 ChildKind::Runner => 0,
+                ChildKind::Admin => ADMIN_THREADS,
             },
         };
         self.scoreboard.claim(request.slot, claimant);
@@ -182,7 +188,7 @@ pub(crate) fn call_pre_fork(hooks: &HookCaller, request: SpawnRequest) -> Option
     let age = request.id;
     match request.kind {
         ChildKind::Web => hooks.call(HookEvent::PreFork { age }).err(),
-        ChildKind::Runner => None,
+        ChildKind::Runner | ChildKind::Admin => None,
     }
 }
 

@@ -13,6 +13,7 @@ use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, DirectoryEntry, Settings, logging};
 use oxicorn_worker::TlsConfig;
 
+use crate::admin_resources::AdminResources;
 use crate::bound_socket::BoundSocket;
 use crate::generation::change_directory;
 use crate::{native, privileges};
@@ -55,6 +56,10 @@ pub(crate) fn find_problems(
     for address in &settings.bind {
         note(BoundSocket::check(address, settings).map_err(Into::into));
     }
+    for address in &settings.admin.bind {
+        note(BoundSocket::check(address, settings).context("admin_bind"));
+    }
+    note(AdminResources::check(settings));
     note(TlsConfig::load(settings).map(drop).map_err(Into::into));
     let is_built_in = native::find(application.name()).is_some();
     note(metrics::check(application.metrics(), is_built_in).map_err(Into::into));

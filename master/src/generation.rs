@@ -12,6 +12,7 @@ use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings, SharedMemory};
 use oxicorn_worker::TlsConfig;
 
+use crate::admin_resources::AdminResources;
 use crate::hook_caller::HookCaller;
 use crate::launch::Resolve;
 use crate::listeners::Listeners;
@@ -29,6 +30,7 @@ pub(crate) struct Generation {
     pub(crate) listeners: Listeners,
     /// Read from files that children may not be allowed to read.
     pub(crate) tls: Option<TlsConfig>,
+    pub(crate) admin: AdminResources,
     pub(crate) hooks: Arc<dyn Hooks>,
 }
 
@@ -41,6 +43,7 @@ impl Generation {
                 true => settings.runners,
                 false => 0,
             },
+            admin: self.admin.exist(),
             timeout: settings.timeout,
             graceful_timeout: settings.graceful_timeout,
             drain_delay: settings.drain_delay,
@@ -84,13 +87,14 @@ impl Generation {
         let metric_places = place_metrics(metric_memory, &*application)?;
         change_directory(&settings, source)?;
         match self.acquire(&settings) {
-            Ok((listeners, tls)) => Ok(Self {
+            Ok((listeners, tls, admin)) => Ok(Self {
                 settings: Arc::new(settings),
                 application,
                 shared_memory,
                 metric_places,
                 listeners,
                 tls,
+                admin,
                 hooks,
             }),
             Err(error) => {
@@ -112,10 +116,27 @@ impl Generation {
     }
 
     /// Opens files that the settings may name by relative paths.
-    fn acquire(&self, settings: &Settings) -> anyhow::Result<(Listeners, Option<TlsConfig>)> {
+    fn acquire(
+        &self,
+        settings: &Settings,
+    ) -> anyhow::Result<(Listeners, Option<TlsConfig>, AdminResources)> {
         let tls = TlsConfig::load(settings)?;
-        let listeners = self.listeners.rebind(settings)?;
-        Ok((listeners, tls))
+        let listeners = self.listeners.rebind(&settings.bind, settings)?;
+        match self.admin.next(settings) {
+            Ok(admin) => Ok((listeners, tls, admin)),
+            Err(error) => {
+                listeners.retire([&self.listeners].into_iter());
+                Err(error)
+            }
+        }
+    }
+
+    /// Removes the socket files that none of `remaining` listens on.
+    pub(crate) fn retire<'a>(self, remaining: impl Iterator<Item = &'a Self> + Clone) {
+        self.listeners
+            .retire(remaining.clone().map(|other| &other.listeners));
+        let others = remaining.map(|other| &other.admin.listeners);
+        self.admin.listeners.retire(others);
     }
 
     /// The addresses, in the form of gunicorn's start line.

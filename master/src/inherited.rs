@@ -10,7 +10,7 @@ use nix::unistd::getppid;
 use oxicorn_common::address::Address;
 
 use crate::exit_token::ExitToken;
-use crate::listeners::{Listeners, SOCKETS};
+use crate::listeners::{ADMIN_SOCKETS, Listeners, SOCKETS};
 use crate::ready_pipe::ReadySender;
 use crate::supervisor::UpgradeState;
 use crate::sys;
@@ -20,7 +20,8 @@ const OLD_MASTER: &str = "OXICORN_PID";
 /// The descriptors of the ready pipe, of the exit token, and of the memory of the metrics.
 const HANDOVER: &str = "OXICORN_HANDOVER";
 /// Variables that are meant for this process, and not for those that it starts.
-pub(crate) const VARIABLES: [&str; 4] = [SOCKETS, OLD_MASTER, HANDOVER, "LISTEN_PID"];
+pub(crate) const VARIABLES: [&str; 5] =
+    [SOCKETS, ADMIN_SOCKETS, OLD_MASTER, HANDOVER, "LISTEN_PID"];
 
 #[derive(Debug, Default)]
 pub(crate) struct Inherited {
@@ -29,6 +30,7 @@ pub(crate) struct Inherited {
     /// The present parent: the old master may be gone.
     pub(crate) upgrade: UpgradeState,
     pub(crate) sockets: Vec<(OwnedFd, Address)>,
+    pub(crate) admin_sockets: Vec<(OwnedFd, Address)>,
     /// The pipe to the old master.
     pub(crate) ready_sender: ReadySender,
     pub(crate) exit_token: Option<ExitToken>,
@@ -43,7 +45,8 @@ impl Inherited {
             sys::remove_variable(name);
             environment.remove(name)
         };
-        let (sockets, old_master) = (take(SOCKETS), take(OLD_MASTER));
+        let (sockets, admin_sockets) = (take(SOCKETS), take(ADMIN_SOCKETS));
+        let old_master = take(OLD_MASTER);
         let handover = take(HANDOVER).unwrap_or_default();
         let mut handover = handover
             .split(',')
@@ -56,22 +59,14 @@ impl Inherited {
         // Harmless: it only wakes the master's loop.
         prctl::set_pdeathsig(Signal::SIGCHLD)?;
         let lives = getppid().as_raw() == old_master;
-        let sockets = sockets.unwrap_or_default();
-        let sockets = sockets.lines().map(|line| {
-            // At once, so that no program that a config file executes inherits them too.
-            let socket = line.split_once(' ').and_then(|(fd, address)| {
-                let fd = sys::adopt(fd.parse().ok()?).ok()?;
-                Some((fd, address.parse().ok()?))
-            });
-            socket.with_context(|| format!("{SOCKETS}: {line:?} is no socket"))
-        });
         Ok(Self {
             is_new_master: true,
             upgrade: UpgradeState {
                 old_master: lives.then_some(old_master),
                 new_master: None,
             },
-            sockets: sockets.collect::<anyhow::Result<_>>()?,
+            sockets: adopt_sockets(SOCKETS, sockets)?,
+            admin_sockets: adopt_sockets(ADMIN_SOCKETS, admin_sockets)?,
             ready_sender: pipe.map_or_else(ReadySender::default, ReadySender::inherited),
             exit_token: eventfd.map(ExitToken::inherited),
             metric_file: metric_file.map(|file| (file, old_master)),
@@ -79,15 +74,31 @@ impl Inherited {
     }
 }
 
+/// At once, so that no program that a config file executes inherits them too.
+fn adopt_sockets(variable: &str, lines: Option<String>) -> anyhow::Result<Vec<(OwnedFd, Address)>> {
+    let lines = lines.unwrap_or_default();
+    let sockets = lines.lines().map(|line| {
+        let socket = line.split_once(' ').and_then(|(fd, address)| {
+            let fd = sys::adopt(fd.parse().ok()?).ok()?;
+            Some((fd, address.parse().ok()?))
+        });
+        socket.with_context(|| format!("{variable}: {line:?} is no socket"))
+    });
+    sockets.collect()
+}
+
 /// Keeps open what a new master will inherit; returns the variables that name it.
 pub(crate) fn leave_to_new_master(
     old_master: i32,
-    listeners: &Listeners,
+    [public, admin]: [&Listeners; 2],
     ready_sender: &ReadySender,
     exit_token: &ExitToken,
     metric_file: Option<&OwnedFd>,
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
-    let mut variables = listeners.keep_across_exec()?;
+    let mut variables = vec![
+        public.keep_across_exec(SOCKETS)?,
+        admin.keep_across_exec(ADMIN_SOCKETS)?,
+    ];
     variables.push((OLD_MASTER, old_master.to_string()));
     let (pipe, eventfd) = (
         ready_sender.keep_across_exec()?,

@@ -55,7 +55,8 @@
 //! ```text
 //!   master     binds, forks, reaps; reads no byte of a client and runs no application
 //!     |-- worker x `workers`      an event loop and `threads` request threads
-//!     `-- runner x `runners`      background work, where the application has any
+//!     |-- runner x `runners`      background work, where the application has any
+//!     `-- admin                   metrics and status, where `admin_bind` is set
 //! ```
 //!
 //! The master has one thread, so [`run`] must be called before the program starts any. A worker that crashes or hangs
@@ -75,6 +76,7 @@
 //! ```
 
 mod activation;
+mod admin_resources;
 mod bound_socket;
 mod child_context;
 mod children;

@@ -1,4 +1,4 @@
-//! The listening sockets of one generation: bound by the master before it forks, shared by all
+//! The listening sockets of one generation, those of `bind` or those of `admin_bind`: bound by the master before it forks, shared by all
 //! children.
 //!
 //! A reload keeps the sockets whose address stays, binds the new ones before it closes any, and closes the rest
@@ -16,8 +16,9 @@ use crate::bound_socket::{BindError, BoundSocket};
 use crate::syn_filter::reject_handshakes;
 use crate::sys;
 
-/// The variable that names them for a new master, one per line: descriptor, space, the address that it was bound for.
+/// The variables that name them for a new master, one per line: descriptor, space, the address that it was bound for.
 pub(crate) const SOCKETS: &str = "OXICORN_FD";
+pub(crate) const ADMIN_SOCKETS: &str = "OXICORN_ADMIN_FD";
 
 /// All sockets of one generation.
 #[derive(Debug, Clone, Default)]
@@ -32,22 +33,33 @@ impl Listeners {
     /// an address is in use.
     pub(crate) fn bind(
         inherited: Vec<(OwnedFd, Address)>,
+        addresses: &[Address],
         settings: &Settings,
     ) -> Result<Self, BindError> {
         let inherited = inherited
             .into_iter()
             .map(|(fd, address)| BoundSocket::inherit(&address, fd, settings).map(Rc::new));
         let inherited = Self::of(inherited.collect::<Result<_, _>>()?);
-        Self::bind_with(settings, &inherited, BoundSocket::bind_with_retries)
+        Self::bind_with(
+            addresses,
+            settings,
+            &inherited,
+            BoundSocket::bind_with_retries,
+        )
     }
 
     /// The sockets of a reload: those of `self` whose address stays, and new ones. Does not wait, because the master
     /// must watch its children.
-    pub(crate) fn rebind(&self, settings: &Settings) -> Result<Self, BindError> {
-        Self::bind_with(settings, self, BoundSocket::bind)
+    pub(crate) fn rebind(
+        &self,
+        addresses: &[Address],
+        settings: &Settings,
+    ) -> Result<Self, BindError> {
+        Self::bind_with(addresses, settings, self, BoundSocket::bind)
     }
 
     fn bind_with(
+        addresses: &[Address],
         settings: &Settings,
         before: &Self,
         bind: impl Fn(&Address, &Settings) -> Result<BoundSocket, BindError>,
@@ -56,7 +68,7 @@ impl Listeners {
             return Ok(before.clone());
         }
         let mut bound: Vec<Rc<BoundSocket>> = Vec::new();
-        for address in &settings.bind {
+        for address in addresses {
             if bound.iter().any(|other| other.asked == *address) {
                 continue;
             }
@@ -108,19 +120,22 @@ impl Listeners {
         self.sockets.iter().map(duplicate).collect()
     }
 
-    /// Keeps the sockets open over exec. Returns the variables that name them for a new master: [`SOCKETS`], or those
-    /// of systemd if systemd has opened them.
-    pub(crate) fn keep_across_exec(&self) -> io::Result<Vec<(&'static str, String)>> {
+    /// Keeps the sockets open over exec. Returns the variable that names them for a new master: `variable`, or that of
+    /// systemd if systemd has opened them.
+    pub(crate) fn keep_across_exec(
+        &self,
+        variable: &'static str,
+    ) -> io::Result<(&'static str, String)> {
         let mut lines = String::new();
         for bound in &self.sockets {
             let fd = sys::keep_across_exec(&bound.fd)?;
             lines.push_str(&format!("{fd} {}\n", bound.asked));
         }
-        Ok(vec![match self.given {
+        Ok(match self.given {
             // The descriptors have their original numbers, and LISTEN_FDS is in the environment.
             true => ("LISTEN_PID", std::process::id().to_string()),
-            false => (SOCKETS, lines),
-        }])
+            false => (variable, lines),
+        })
     }
 
     /// The number of connections that wait to be accepted, over all TCP sockets: the kernel does not report it
@@ -138,6 +153,15 @@ impl Listeners {
             other => other.to_string(),
         });
         urls.collect::<Vec<_>>().join(",")
+    }
+
+    /// The addresses that they are bound to.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
+        self.sockets.iter().map(|bound| &bound.actual)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sockets.is_empty()
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -185,6 +209,11 @@ mod tests {
         }
     }
 
+    fn bind(addresses: Vec<Address>) -> Result<Listeners, BindError> {
+        let settings = settings(addresses);
+        Listeners::bind(Vec::new(), &settings.bind, &settings)
+    }
+
     fn any_port() -> Address {
         Address::Tcp {
             host: "127.0.0.1".to_owned(),
@@ -198,12 +227,12 @@ mod tests {
 
     #[test]
     fn the_real_port_is_shown_and_kept_over_a_reload() {
-        let first = Listeners::bind(Vec::new(), &settings(vec![any_port()])).expect("bound");
+        let first = bind(vec![any_port()]).expect("bound");
         assert!(first.describe(false).starts_with("http://127.0.0.1:"));
         assert!(!first.describe(false).ends_with(":0"));
         let file = path("kept");
         let both = settings(vec![any_port(), Address::Unix(file.clone())]);
-        let second = first.rebind(&both).expect("bound");
+        let second = first.rebind(&both.bind, &both).expect("bound");
         assert!(second.describe(false).starts_with(&first.describe(false)));
         assert!(
             second
@@ -220,7 +249,7 @@ mod tests {
         let file = path("partial");
         let bad = Address::Unix("/nonexistent/socket".into());
         let both = settings(vec![Address::Unix(file.clone()), bad]);
-        Listeners::bind(Vec::new(), &both).expect_err("no such directory");
+        bind(both.bind).expect_err("no such directory");
         assert!(!file.exists());
     }
 }

@@ -30,6 +30,7 @@ use crate::gauges::Gauges;
 use crate::generation::{Generation, longest_end};
 use crate::hook_caller::HookCaller;
 use crate::launch::Launch;
+use crate::listeners::Listeners;
 use crate::mold::Molds;
 use crate::notify::Notifier;
 use crate::pidfile::Pidfile;
@@ -60,6 +61,8 @@ pub(crate) struct Master {
     pub(crate) ready_sender: ReadySender,
     pub(crate) notifier: Notifier,
     pub(crate) gauges: Gauges,
+    /// Those of generations that are over: while the server stops, the admin process answers to the end.
+    pub(crate) admin_listeners: Vec<Listeners>,
     /// Why the last child that failed could not boot.
     pub(crate) last_error: Option<String>,
 }
@@ -328,17 +331,6 @@ impl Master {
             Err(reason) => Event::ReloadFailed {
                 reason: format!("{reason:#}"),
             },
-        }
-    }
-
-    /// No more children of this generation will be started.
-    fn forget(&mut self, generation: u32) {
-        self.molds.retire(generation);
-        if let Some(old) = self.generations.remove(&generation)
-            && self.upgrade.state().is_alone()
-        {
-            let remaining = self.generations.values().map(|other| &other.listeners);
-            old.listeners.retire(remaining);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The first steps of a worker or runner in its own process, and the hand-over to the worker crate.
+//! The first steps of a worker, runner or admin process in its own process, and the hand-over to the worker crate.
 //!
 //! The order matters. Signals are blocked until the handlers of the master are gone. `post_fork` runs with the rights
 //! of the master, as in gunicorn. The death signal is set after the change of user, which clears it.
@@ -10,13 +10,15 @@ use log::{error, info};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
-use oxicorn_common::hooks::{HookError, HookEvent};
+use oxicorn_admin::{AdminApplication, admin_settings};
+use oxicorn_common::hooks::{HookError, HookEvent, NoHooks};
 use oxicorn_common::metrics::Metrics;
-use oxicorn_common::{Message, MessageSender, WorkerContext, exit_code, signals};
-use oxicorn_worker::{Boot, ExitProcess, run_runner, run_web};
+use oxicorn_common::{Handoff, Message, MessageSender, WorkerContext, exit_code, logging, signals};
+use oxicorn_worker::{Boot, ExitProcess, WorkerRole, run_runner, run_web};
 
 use crate::child_context::{ChildContext, end_process};
 use crate::generation::Generation;
+use crate::host::Native;
 use crate::privileges;
 use crate::supervisor::{ChildKind, SpawnRequest};
 
@@ -53,6 +55,9 @@ impl NewChild {
     }
 
     fn serve(mut self, mut context: ChildContext, generation: Generation, end: ExitProcess) -> i32 {
+        if self.request.kind == ChildKind::Admin {
+            return self.serve_admin(context, generation);
+        }
         let prepared = self.prepare(&mut context, &generation);
         let listeners = prepared.and_then(|()| Ok(generation.listeners.for_child()?));
         let listeners = match listeners {
@@ -65,6 +70,7 @@ impl NewChild {
             generation.metric_places,
         );
         let boot = Boot {
+            role: WorkerRole::Public,
             context: WorkerContext {
                 settings: generation.settings,
                 slot: self.request.slot,
@@ -84,11 +90,55 @@ impl NewChild {
             end,
         };
         // The last handles of the master: `boot` has duplicates.
-        drop(generation.listeners);
+        drop((generation.listeners, generation.admin));
         match self.request.kind {
-            ChildKind::Web => run_web(boot),
             ChildKind::Runner => run_runner(boot),
+            ChildKind::Web | ChildKind::Admin => run_web(boot),
         }
+    }
+
+    /// Serves the admin process: with the worker's code, but without hooks, and without code of the host once the title is
+    /// shown.
+    fn serve_admin(mut self, mut context: ChildContext, generation: Generation) -> i32 {
+        logging::log_records_only(generation.settings.loglevel);
+        let prepared = self.prepare(&mut context, &generation);
+        let sockets = prepared.and_then(|()| {
+            // A handoff of its own: what waits in that of the workers is theirs.
+            let handoff = Handoff::new().context("no socket pair")?;
+            Ok((generation.admin.listeners.for_child()?, handoff))
+        });
+        let (listeners, handoff) = match sockets {
+            Ok(sockets) => sockets,
+            Err(reason) => return self.fail(&reason),
+        };
+        let facts = generation.admin.facts(self.parent);
+        let metrics = Metrics::new(
+            context.shared.metric_memory,
+            self.request.slot,
+            generation.metric_places,
+        );
+        let boot = Boot {
+            role: WorkerRole::Admin,
+            context: WorkerContext {
+                settings: Arc::new(admin_settings(&generation.settings)),
+                slot: self.request.slot,
+                generation: self.request.generation,
+                age: self.request.id,
+                bell: context.shared.bell,
+                shared_memory: generation.shared_memory,
+                metrics,
+                hooks: Arc::new(NoHooks),
+                scoreboard: context.shared.scoreboard,
+            },
+            application: Arc::new(AdminApplication::new(facts)),
+            listeners,
+            sender: Arc::new(self.sender),
+            handoff,
+            tls: generation.admin.tls.clone(),
+            end: Box::new(|code| end_process(&Native, code)),
+        };
+        drop((generation.listeners, generation.admin));
+        run_web(boot)
     }
 
     /// Makes the copy of the master a process of its own.
@@ -109,7 +159,7 @@ impl NewChild {
             .context("cannot protect the metrics")?;
         let pid = getpid();
         info!("Booting {} with pid: {pid}", kind.noun());
-        context.title.show(kind.noun());
+        context.title.show(kind.role());
         if let Some(error) = self.pre_fork_error.take() {
             return Err(error.into());
         }

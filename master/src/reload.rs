@@ -51,8 +51,7 @@ pub(crate) fn reload(
         Err(reason) => {
             let host = Some(&*launch.host).filter(|_| has_host_logs);
             restore_logs(&before.settings, host);
-            let ours = generations.values().map(|other| &other.listeners);
-            next.listeners.retire(ours);
+            next.retire(generations.values());
             return Err(reason);
         }
     }
@@ -62,6 +61,9 @@ pub(crate) fn reload(
     if !is_same {
         let pid = std::process::id();
         info!("Listening at: {} ({pid})", next.describe());
+    }
+    if next.admin.exist() && !before.admin.listeners.is_same(&next.admin.listeners) {
+        info!("Admin process listens at: {}", next.admin.describe());
     }
     info!(
         "Loading from: {}",

@@ -19,6 +19,7 @@ use oxicorn_common::settings::{ApplicationSettings, Loaded, SettingsError, Sourc
 use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, exit_code, logging};
 use oxicorn_worker::TlsConfig;
 
+use crate::admin_resources::AdminResources;
 use crate::child_context::{ChildContext, SharedResources};
 use crate::children::Children;
 use crate::config_check::find_problems;
@@ -221,8 +222,23 @@ fn become_master(
     let tls = TlsConfig::load(&settings)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
-        true => Listeners::bind(std::mem::take(&mut inherited.sockets), &settings)?,
+        true => Listeners::bind(
+            std::mem::take(&mut inherited.sockets),
+            &settings.bind,
+            &settings,
+        )?,
         false => Listeners::adopt(given)?,
+    };
+    let admin = AdminResources::start(std::mem::take(&mut inherited.admin_sockets), &settings);
+    let admin = match admin {
+        Ok(admin) => admin,
+        Err(reason) => {
+            // A socket file would be left behind. The old master still needs its own.
+            if !inherited.is_new_master {
+                listeners.retire(std::iter::empty());
+            }
+            return Err(reason.into());
+        }
     };
     let notifier = Notifier::take(&source.environment, state.old_master.is_some());
     if detaches {
@@ -253,9 +269,13 @@ fn become_master(
         listeners,
         hooks: loaded.hooks,
         tls,
+        admin,
     };
     let pid = std::process::id();
     info!("Listening at: {} ({pid})", generation.describe());
+    if generation.admin.exist() {
+        info!("Admin process listens at: {}", generation.admin.describe());
+    }
     info!("Using worker: {}", generation.settings.worker_class());
     info!(
         "Loading from: {}",
@@ -293,6 +313,7 @@ fn become_master(
         ready_sender: std::mem::take(&mut inherited.ready_sender),
         notifier,
         gauges: Gauges::default(),
+        admin_listeners: Vec::new(),
         last_error: None,
     };
     Ok(Start::Serve(Box::new(master)))

@@ -156,7 +156,7 @@ impl NewMaster {
         newest.hook_caller().call(HookEvent::PreExec)?;
         let variables = leave_to_new_master(
             self.old_master,
-            &newest.listeners,
+            [&newest.listeners, &newest.admin.listeners],
             &self.ready_sender,
             &self.exit_token,
             self.metric_file.as_ref(),

@@ -175,11 +175,12 @@ fn show_signals(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Variables of the master. They are already gone from the process, but not from `os.environ`.
-const MASTER_VARIABLES: [&str; 9] = [
+const MASTER_VARIABLES: [&str; 10] = [
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
     "LISTEN_PID",
     "NOTIFY_SOCKET",
+    "OXICORN_ADMIN_FD",
     "OXICORN_FD",
     "OXICORN_HANDOVER",
     "OXICORN_PID",

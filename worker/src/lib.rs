@@ -19,6 +19,8 @@
 //!     response        begins, sends and logs the response
 //! ```
 //!
+//! `role` says whether all this serves the clients of the server, or those of the admin process.
+//!
 //! Beside that way: `worker_shared` is what all threads of a worker share (`siblings`, `adoptions`, `access_log`,
 //! `master_link`), `reload` watches the code of the application.
 
@@ -42,6 +44,7 @@ mod reload;
 mod request_handler;
 mod request_ids;
 mod response;
+mod role;
 mod siblings;
 mod socket;
 mod stack_log;
@@ -56,5 +59,6 @@ mod transport;
 mod worker_shared;
 
 pub use boot::{Boot, preload, run_runner, run_web};
+pub use role::WorkerRole;
 pub use threads::ExitProcess;
 pub use tls::{TlsConfig, TlsError};

@@ -12,16 +12,27 @@ pub(crate) struct Siblings {
     scoreboard: Scoreboard,
     /// The slot of this worker.
     own: usize,
+    /// This process shares its clients with nobody.
+    alone: bool,
 }
 
 impl Siblings {
     pub(crate) fn new(scoreboard: Scoreboard, own: usize) -> Self {
-        Self { scoreboard, own }
+        Self {
+            scoreboard,
+            own,
+            alone: false,
+        }
+    }
+
+    /// From now on there are none.
+    pub(crate) fn leave(&mut self) {
+        self.alone = true;
     }
 
     /// Whether siblings continue when this worker ends, which is not so when the whole server stops.
     pub(crate) fn go_on(&self) -> bool {
-        !self.scoreboard.is_deserted()
+        !self.alone && !self.scoreboard.is_deserted()
     }
 
     /// Whether there is a sibling that continues.
@@ -54,7 +65,8 @@ impl Siblings {
         let kind = self.scoreboard.claim_of(self.own).kind();
         let claimed = self.scoreboard.claimed();
         claimed.filter_map(move |(index, claim, slot)| {
-            (index != self.own && slot.is_ready() && claim.kind() == kind).then_some(slot)
+            (!self.alone && index != self.own && slot.is_ready() && claim.kind() == kind)
+                .then_some(slot)
         })
     }
 }

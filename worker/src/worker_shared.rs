@@ -19,6 +19,7 @@ use crate::http::Rules;
 use crate::in_flight::InFlight;
 use crate::master_link::MasterLink;
 use crate::ready_queue::ReadyQueue;
+use crate::role::WorkerRole;
 use crate::siblings::Siblings;
 use crate::stack_log::StackLog;
 
@@ -38,6 +39,7 @@ pub(crate) struct WorkerShared {
     pub(crate) stack_log: StackLog,
     pub(crate) siblings: Siblings,
     pub(crate) master: MasterLink,
+    pub(crate) role: WorkerRole,
     /// For times on the scoreboard.
     pub(crate) millis: InstantMillis,
     scoreboard: Scoreboard,
@@ -74,6 +76,7 @@ impl WorkerShared {
             stack_log: StackLog::new(),
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),
+            role: WorkerRole::Public,
             millis: InstantMillis::new(),
             settings,
             scoreboard,
@@ -91,6 +94,15 @@ impl WorkerShared {
     pub(crate) fn with_hooks(mut self, context: &WorkerContext) -> Self {
         self.hooks = Arc::clone(&context.hooks);
         self.age = context.age;
+        self
+    }
+
+    /// Serves the clients of `role`.
+    pub(crate) fn with_role(mut self, role: WorkerRole) -> Self {
+        self.role = role;
+        if !role.has_siblings() {
+            self.siblings.leave();
+        }
         self
     }
 

@@ -89,6 +89,11 @@ pub(super) fn access_is_open() -> bool {
     ACCESS.is_open()
 }
 
+/// Takes no more access lines in this process.
+pub(super) fn close_access() {
+    ACCESS.close();
+}
+
 /// Writes one access line, including the line feed.
 pub(super) fn write_access(line: &[u8]) {
     ACCESS.write(line);

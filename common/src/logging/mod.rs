@@ -98,6 +98,15 @@ pub fn redirect(redirect: Option<Redirect>, least: Level, access: bool) {
     error_log::install(least, counted);
 }
 
+/// From now on this process logs records to the files and to syslog, and nothing else: no requests, and nothing through
+/// the process that hosts the server. For a child whose requests are not those of the server's clients.
+pub fn log_records_only(least: Level) {
+    Receivers::leave_host();
+    files::close_access();
+    let counted = Receivers::current().is_some_and(|it| it.statsd.is_some());
+    error_log::install(least, counted);
+}
+
 /// Reports the number of workers to statsd.
 pub fn note_workers(count: usize) {
     if let Some(statsd) = Receivers::current().and_then(|it| it.statsd) {

@@ -91,6 +91,11 @@ impl LogOutput {
         }
     }
 
+    /// Takes no more lines. The file stays open behind its number.
+    pub(super) fn close(&self) {
+        self.open.store(false, Ordering::Release);
+    }
+
     pub(super) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }

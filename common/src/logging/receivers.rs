@@ -100,6 +100,14 @@ impl Receivers {
         next.install();
     }
 
+    /// Removes the redirect, and takes no more requests.
+    pub(super) fn leave_host() {
+        let mut current = CURRENT.write().unwrap_or_else(PoisonError::into_inner);
+        // Its destructor is code of the host.
+        std::mem::forget(current.redirect.take());
+        REQUESTS.store(false, Ordering::Release);
+    }
+
     /// Sends what waits, and logs which receivers have begun or ceased to lose lines.
     pub(super) fn tend(&self) {
         if let Some(syslog) = &self.syslog {

@@ -84,7 +84,7 @@ impl CommandLine {
 
     /// The values of `row`, and their origin.
     pub(super) fn values(&self, row: &Setting) -> Option<(Vec<String>, Origin)> {
-        if row.is_hook() {
+        if !on_command_line(row) {
             return None;
         }
         let given = self.matches.value_source(row.name)?;
@@ -132,10 +132,11 @@ fn command(applications: &ApplicationSettings, named: Option<&str>) -> Command {
         // argparse, which reads gunicorn's flags, takes them shortened.
         .infer_long_args(true)
         .arg(version);
-    let rows = SETTINGS.iter().filter(|row| !row.is_hook());
+    let rows = SETTINGS.iter().filter(|row| on_command_line(row));
     let command = rows.fold(command, |command, row| command.arg(argument(row)));
     let shown = applications.of(named);
-    let command = applications.rows().fold(command, |command, row| {
+    let own = applications.rows().filter(|row| on_command_line(row));
+    let command = own.fold(command, |command, row| {
         let is_shown = shown.iter().any(|it| it.name == row.name);
         command.arg(argument(row).hide(!is_shown))
     });
@@ -179,8 +180,13 @@ fn argument(row: &'static Setting) -> Arg {
         Kind::Value(word) | Kind::Positional(word) => {
             argument.value_name(word).allow_negative_numbers(true)
         }
-        Kind::Hook(_) => argument,
+        Kind::Hook(_) | Kind::Secret(_) => argument,
     }
+}
+
+/// Whether a command line may set it.
+fn on_command_line(row: &Setting) -> bool {
+    !matches!(row.kind, Kind::Hook(_) | Kind::Secret(_))
 }
 
 fn help(row: &Setting) -> String {

@@ -163,11 +163,10 @@ impl ConfigFile {
                 (Kind::Hook(arity), _) => format!("a function of {arity} arguments"),
                 (_, ConfigValue::Text(_)) => continue,
                 (Kind::List(_), _) => "a list of texts".to_owned(),
-                (Kind::Value(_) | Kind::Positional(_), ConfigValue::Truth(true))
-                    if !row.is_number() =>
-                {
-                    "one text, or False for none".to_owned()
-                }
+                (
+                    Kind::Value(_) | Kind::Secret(_) | Kind::Positional(_),
+                    ConfigValue::Truth(true),
+                ) if !row.is_number() => "one text, or False for none".to_owned(),
                 (_, ConfigValue::Truth(_)) => continue,
                 _ => "one text, number or truth value".to_owned(),
             };
@@ -237,7 +236,7 @@ impl fmt::Display for ConfigValue {
 fn text_of(truth: bool, row: &Setting) -> String {
     match row.kind {
         Kind::Value(_) if row.is_number() => u8::from(truth).to_string(),
-        Kind::Value(_) | Kind::Positional(_) => String::new(),
+        Kind::Value(_) | Kind::Secret(_) | Kind::Positional(_) => String::new(),
         _ => truth.to_string(),
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
 use super::peers::Peers;
+use crate::address::Address;
 use crate::logging::{StatsdAddress, SyslogAddress, SyslogFacility};
 
 /// The PROXY protocol, and what a trusted reverse proxy may report.
@@ -99,11 +100,28 @@ pub struct PythonSettings {
     pub paste_global: Vec<(String, String)>,
 }
 
+/// There is an admin process if it has an address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AdminSettings {
+    pub bind: Vec<Address>,
+    pub token: Option<String>,
+    pub token_file: Option<PathBuf>,
+    /// Client certificates are required if there are authorities for them.
+    pub tls: TlsSettings,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ControlSettings {
     pub socket: Option<PathBuf>,
     pub mode: u32,
     pub disabled: bool,
+}
+
+impl AdminSettings {
+    /// Whether a request from another host can be told from a stranger's.
+    pub fn has_credentials(&self) -> bool {
+        self.token.is_some() || self.token_file.is_some() || self.tls.ca_certs.is_some()
+    }
 }
 
 impl LogConfig {

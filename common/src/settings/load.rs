@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::admin;
 use super::error::SettingsError;
 use super::layers::Layers;
 use super::origin::Origin;
 use super::parse;
-use super::secrets::mask;
+use super::secrets::{MASK, mask};
 use super::setting::{Kind, Setting, Standing};
 use super::source::Source;
 use super::values::Settings;
@@ -155,6 +156,9 @@ impl Loaded {
             return Err(self.refuse("bind", String::new(), expected));
         }
         self.check_files()?;
+        if let Some(problem) = admin::find_problem(&self.settings) {
+            return Err(self.refuse(problem.name, problem.value, problem.expected));
+        }
         let most = parse::MOST_WORKERS - self.settings.runners;
         if self.settings.workers > most {
             let value = self.settings.workers.to_string();
@@ -247,7 +251,10 @@ pub(super) fn apply(
         };
         result.map_err(|expected| SettingsError::Value {
             origin: origin.clone(),
-            value: value.clone(),
+            value: match row.kind {
+                Kind::Secret(_) => MASK.to_owned(),
+                _ => value.clone(),
+            },
             expected,
         })?;
     }

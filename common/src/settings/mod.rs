@@ -12,6 +12,7 @@
 //!   layers    the sources and their order; load reads them
 //! ```
 
+mod admin;
 mod application_settings;
 mod application_values;
 mod choice;
@@ -40,6 +41,7 @@ mod table;
 mod tests;
 mod values;
 
+pub use admin::{admin_token, is_local, is_local_host};
 pub use application_settings::ApplicationSettings;
 pub use application_values::ApplicationValues;
 pub use choice::{ClientCertificate, HeaderMap, ProxyProtocol, ReloadEngine};
@@ -47,8 +49,8 @@ pub use config_file::{ConfigFile, ConfigReader, ConfigValue, HookFunctions, NoIn
 pub use config_place::{ConfigError, ConfigPlace};
 pub use error::SettingsError;
 pub use groups::{
-    ControlSettings, HookNames, Leniency, LogConfig, ProxySettings, PythonSettings, ReloadSettings,
-    StatsdSettings, SyslogSettings, TlsSettings, Unused,
+    AdminSettings, ControlSettings, HookNames, Leniency, LogConfig, ProxySettings, PythonSettings,
+    ReloadSettings, StatsdSettings, SyslogSettings, TlsSettings, Unused,
 };
 pub use load::Loaded;
 pub use origin::Origin;

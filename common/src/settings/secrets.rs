@@ -3,7 +3,7 @@
 //! A password may contain any character, also `@` and `/`, which must be escaped in a URL. An unescaped one makes the
 //! URL invalid, and so it is shown in an error message. So this masks too much rather than too little.
 
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// Parts of the names of secrets.
 const WORDS: [&str; 8] = [

@@ -36,6 +36,8 @@ pub enum Kind {
     Value(&'static str),
     /// Any number of values.
     List(&'static str),
+    /// One value that is never shown, and has no flag: everybody may read command lines.
+    Secret(&'static str),
     /// One value without a flag.
     Positional(&'static str),
     /// One value, or the flag alone, which means the second text.
@@ -67,6 +69,7 @@ pub enum Section {
     ProcessNaming,
     Proxy,
     Tls,
+    Admin,
     Control,
     Hooks,
     Unserved,
@@ -141,6 +144,7 @@ impl Setting {
         match self.kind {
             Kind::Switch | Kind::Off | Kind::Hook(_) => None,
             Kind::Value(word)
+            | Kind::Secret(word)
             | Kind::List(word)
             | Kind::Positional(word)
             | Kind::Optional(word, _) => Some(word),
@@ -162,6 +166,7 @@ impl Section {
             Self::ProcessNaming => "Process naming",
             Self::Proxy => "Behind a reverse proxy",
             Self::Tls => "TLS",
+            Self::Admin => "Admin process",
             Self::Control => "Control socket",
             Self::Hooks => "Server hooks",
             Self::Unserved => "Refused",

@@ -1,13 +1,13 @@
 //! The table of all rows of the server, and their defaults.
 
 use super::rows::{
-    balancer, control, debugging, hooks, limits, logging, mechanics, parsing, process, proxy,
-    python, reload, socket, sources, telemetry, tls, unserved, workers,
+    admin, balancer, control, debugging, hooks, limits, logging, mechanics, parsing, process,
+    proxy, python, reload, socket, sources, telemetry, tls, unserved, workers,
 };
 use super::setting::Setting;
 use super::values::Settings;
 
-const GROUPS: [&[Setting]; 18] = [
+const GROUPS: [&[Setting]; 19] = [
     &sources::ROWS,
     &python::ROWS,
     &socket::ROWS,
@@ -23,6 +23,7 @@ const GROUPS: [&[Setting]; 18] = [
     &proxy::ROWS,
     &balancer::ROWS,
     &tls::ROWS,
+    &admin::ROWS,
     &control::ROWS,
     &hooks::ROWS,
     &unserved::ROWS,

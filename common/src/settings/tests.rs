@@ -17,6 +17,8 @@ fn sample(row: &Setting) -> &'static str {
         "env_file" => "/dev/null",
         "config" => "python:conf",
         "bind" => "unix:/run/o.sock",
+        "admin_bind" => "unix:/run/admin.sock",
+        "admin_token" => "0123456789abcdef",
         "chdir" | "tmp_upload_dir" => "/tmp",
         "raw_env" => "A=b",
         "user" | "group" => "7",
@@ -30,7 +32,9 @@ fn sample(row: &Setting) -> &'static str {
         "header_map" => "refuse",
         "cert_reqs" => "2",
         "ssl_version" => "TLSv1_2",
-        "keyfile" | "certfile" => "/nowhere/x.pem",
+        "keyfile" | "certfile" | "admin_keyfile" | "admin_certfile" | "admin_ca_certs" => {
+            "/nowhere/x.pem"
+        }
         "pythonpath" => "/one,/two",
         "paste" | "reload_extra_files" => "/dev/null",
         "raw_paste_global_conf" => r"A\=B=c",
@@ -87,6 +91,7 @@ fn partner(row: &Setting) -> Vec<&'static str> {
     match row.name {
         "keyfile" => vec!["--certfile", "/nowhere/y.pem"],
         "certfile" => vec!["--keyfile", "/nowhere/y.pem"],
+        "admin_keyfile" | "admin_ca_certs" => vec!["--admin-certfile", "/nowhere/y.pem"],
         _ => Vec::new(),
     }
 }
@@ -291,6 +296,10 @@ fn print_config_names_every_row_and_hides_secrets() {
     let words: Vec<_> = line.expect("a line").split_whitespace().collect();
     assert_eq!(words, ["workers", "=", "2", "#", "flag", "--workers"]);
     assert!(!printed.contains("secret"));
+    let loaded = load(&[], &[("OXICORN_ADMIN_TOKEN", "0123456789abcdef")]);
+    assert!(!loaded.print_config().contains("0123456789abcdef"));
+    assert!(!refusal(&[], &[("OXICORN_ADMIN_TOKEN", "tooshort")]).contains("tooshort"));
+    assert!(refusal(&["--admin-token", "0123456789abcdef"], &[]).contains("unknown flag"));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use nix::unistd::{Gid, Uid};
 
 use super::application_values::ApplicationValues;
 use super::groups::{
-    ControlSettings, HookNames, Leniency, LogConfig, ProxySettings, PythonSettings, ReloadSettings,
-    StatsdSettings, SyslogSettings, TlsSettings, Unused,
+    AdminSettings, ControlSettings, HookNames, Leniency, LogConfig, ProxySettings, PythonSettings,
+    ReloadSettings, StatsdSettings, SyslogSettings, TlsSettings, Unused,
 };
 use crate::address::Address;
 use crate::logging::Level;
@@ -97,6 +97,7 @@ pub struct Settings {
 
     pub proxy: ProxySettings,
     pub tls: TlsSettings,
+    pub admin: AdminSettings,
     pub control: ControlSettings,
     pub hooks: HookNames,
     pub unused: Unused,
@@ -177,6 +178,7 @@ impl Settings {
             statsd: StatsdSettings::default(),
             proxy: ProxySettings::default(),
             tls: TlsSettings::default(),
+            admin: AdminSettings::default(),
             control: ControlSettings::default(),
             hooks: HookNames::default(),
             unused: Unused::default(),

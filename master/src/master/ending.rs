@@ -15,6 +15,9 @@ impl Master {
             self.promote();
         }
         self.close_listeners();
+        for listeners in std::mem::take(&mut self.admin_listeners) {
+            listeners.retire(std::iter::empty());
+        }
         self.molds.end_all(&mut self.children, &self.hooks);
         let pidfile = self.pidfile.take();
         // A new master puts its own files in their place.
@@ -40,6 +43,16 @@ impl Master {
         self.notifier.promoted();
     }
 
+    /// No more children of this generation will be started.
+    pub(super) fn forget(&mut self, generation: u32) {
+        self.molds.retire(generation);
+        if let Some(old) = self.generations.remove(&generation)
+            && self.upgrade.state().is_alone()
+        {
+            old.retire(self.generations.values());
+        }
+    }
+
     /// Keeps what the children of the other master have counted, which is gone.
     pub(super) fn fold_other_master(&self) {
         self.context.shared.metric_memory.fold_other();
@@ -55,6 +68,7 @@ impl Master {
         for (_, generation) in std::mem::take(&mut self.generations) {
             generation.listeners.reject_handshakes();
             generation.listeners.retire(std::iter::empty());
+            self.admin_listeners.push(generation.admin.listeners);
         }
     }
 }

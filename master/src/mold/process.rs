@@ -12,6 +12,7 @@ use oxicorn_common::{
     Message, MessageSender, SignalPipe, descriptor_passing, exit_code, logging, signals,
 };
 
+use crate::admin_resources::AdminResources;
 use crate::child_context::ChildContext;
 use crate::generation::Generation;
 use crate::host::fork_blocking_signals;
@@ -40,7 +41,8 @@ pub(super) struct MoldProcess {
 impl MoldProcess {
     /// Loads the application and forks workers until the master ends it or itself. Returns in the workers, with their
     /// exit codes.
-    pub(super) fn run(self, mut context: ChildContext, generation: Generation) -> i32 {
+    pub(super) fn run(self, mut context: ChildContext, mut generation: Generation) -> i32 {
+        generation.admin = AdminResources::default();
         let loaded = self
             .load(&mut context, &generation)
             .unwrap_or_else(|reason| {

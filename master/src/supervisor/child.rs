@@ -15,16 +15,27 @@ pub(crate) type ChildId = u64;
 pub(crate) enum ChildKind {
     Web,
     Runner,
+    /// The admin process: at most one per generation.
+    Admin,
 }
 
 impl ChildKind {
-    pub(crate) const ALL: [Self; 2] = [Self::Web, Self::Runner];
+    pub(crate) const ALL: [Self; 3] = [Self::Web, Self::Runner, Self::Admin];
 
     /// In the form for the middle of a sentence.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Web => "worker",
             Self::Runner => "runner",
+            Self::Admin => "admin process",
+        }
+    }
+
+    /// The role in the title of its process.
+    pub(crate) fn role(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            other => other.noun(),
         }
     }
 
@@ -33,6 +44,7 @@ impl ChildKind {
         match self {
             Self::Web => SlotKind::Worker,
             Self::Runner => SlotKind::Runner,
+            Self::Admin => SlotKind::Admin,
         }
     }
 }
@@ -42,6 +54,7 @@ impl fmt::Display for ChildKind {
         f.write_str(match self {
             Self::Web => "Worker",
             Self::Runner => "Runner",
+            Self::Admin => "Admin process",
         })
     }
 }

@@ -158,9 +158,11 @@ impl Supervisor {
         if generations.current.is_none() {
             self.web.target = plan.workers;
             self.runners.target = plan.runners;
+            self.admin.target = usize::from(plan.admin);
         }
-        self.web.backoff.succeed();
-        self.runners.backoff.succeed();
+        for kind in ChildKind::ALL {
+            self.set_mut(kind).backoff.succeed();
+        }
         self.generations.incoming = Some(Incoming {
             generation,
             plan: plan.clone(),
@@ -176,6 +178,7 @@ impl Supervisor {
             let count = match kind {
                 ChildKind::Web => self.workers_wanted(),
                 ChildKind::Runner => plan.runners,
+                ChildKind::Admin => usize::from(plan.admin),
             };
             for _ in 0..count {
                 self.start(kind, generation, &plan, None, now);
@@ -194,6 +197,7 @@ impl Supervisor {
         };
         self.web.target = proven.workers.unwrap_or(self.web.target);
         self.runners.target = proven.plan.runners;
+        self.admin.target = usize::from(proven.plan.admin);
         self.generations.current = Some((generation, proven.plan));
         self.settling.restart();
         self.reload_failure = None;
@@ -256,13 +260,16 @@ impl Supervisor {
         self.reload_again();
     }
 
-    /// Ends a reload when no child of the older generations serves any more.
+    /// Ends a reload when no child of the older generations serves any more. An old admin process may stay as long as the
+    /// new one cannot boot: clients do not depend on it.
     pub(super) fn conclude_reload(&mut self) {
         let Some((generation, _)) = self.generations.serving() else {
             return;
         };
         let alone = self.generations.alone;
-        let older = |child: &Child| child.is_live() && child.generation < generation;
+        let older = |child: &Child| {
+            child.is_live() && child.generation < generation && child.kind != ChildKind::Admin
+        };
         let boots = |child: &Child| !child.is_ready();
         let booting = alone == 0 && self.live(ChildKind::Web, generation).any(boots);
         if alone == generation || booting || self.children.values().any(older) {

@@ -60,6 +60,7 @@ pub(crate) struct Supervisor {
     settling: Settling,
     web: ChildSet,
     runners: ChildSet,
+    admin: ChildSet,
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
     wound_down: u32,
     upgrade: UpgradeState,
@@ -98,6 +99,7 @@ impl Supervisor {
             settling: Settling::default(),
             web: ChildSet::default(),
             runners: ChildSet::default(),
+            admin: ChildSet::default(),
             wound_down: 0,
             upgrade,
             reload_failure: None,
@@ -219,7 +221,7 @@ impl Supervisor {
             self.note_failed_boot(&child, death);
         }
         if self.stopping.is_some() {
-            self.exit_when_alone();
+            self.exit_when_alone(now);
         } else if failed_to_boot {
             self.judge_generation(child.kind, child.generation, death.exit_code(), now);
         }
@@ -284,7 +286,8 @@ impl Supervisor {
             _ if self.is_ending() => self.ignore(signal),
             Signal::SIGHUP => self.ask_for_reload(),
             Signal::SIGTTIN => {
-                let most = MAX_SLOTS.saturating_sub(self.runners.target);
+                let others = self.runners.target + self.admin.target;
+                let most = MAX_SLOTS.saturating_sub(others);
                 self.web.target = most.min(self.target(ChildKind::Web) + 1);
                 self.wind_up();
                 self.wound_down = 0;
@@ -343,6 +346,7 @@ impl Supervisor {
         match kind {
             ChildKind::Web => &mut self.web,
             ChildKind::Runner => &mut self.runners,
+            ChildKind::Admin => &mut self.admin,
         }
     }
 
@@ -350,6 +354,7 @@ impl Supervisor {
         match kind {
             ChildKind::Web => &self.web,
             ChildKind::Runner => &self.runners,
+            ChildKind::Admin => &self.admin,
         }
     }
 }

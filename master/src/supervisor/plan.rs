@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) runners: usize,
+    /// Whether there is an admin process.
+    pub(crate) admin: bool,
     /// A child whose event loop is silent for longer is killed; zero means never.
     pub(crate) timeout: Duration,
     /// The longest drain of a child.

@@ -36,9 +36,16 @@ impl Supervisor {
     /// The target number of children of `kind` in the generation that serves.
     pub(crate) fn target(&self, kind: ChildKind) -> usize {
         match self.generations.serving() {
-            Some((generation, _)) if generation <= self.wound_down => 0,
+            Some((generation, _)) if self.is_wound_down(kind, generation) => 0,
             _ => self.set(kind).target,
         }
+    }
+
+    /// Whether SIGWINCH has ended the children of `kind`. The admin process stays to tell of it, unless another master has
+    /// one at the same address.
+    fn is_wound_down(&self, kind: ChildKind, generation: u32) -> bool {
+        let stays = kind == ChildKind::Admin && self.upgrade.is_alone();
+        generation <= self.wound_down && !stays
     }
 
     /// Children of one kind and generation that serve or boot.

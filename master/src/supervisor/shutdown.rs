@@ -6,7 +6,7 @@ use log::Level;
 use nix::sys::signal::Signal;
 
 use super::Supervisor;
-use super::child::ChildState;
+use super::child::{Child, ChildKind, ChildState};
 use super::event::Action;
 
 /// The time for a child to end at once.
@@ -14,6 +14,9 @@ const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Supervisor {
     /// Begins to drain all children. With a `quick` signal it ends them at once, even if they drain already.
+    ///
+    /// The admin process ends last: until then it says that the server drains. If another master serves at the same
+    /// address, its admin process alone has to answer.
     pub(super) fn shut_down(&mut self, quick: Option<Signal>, code: i32, now: Instant) {
         if self.stopping.is_none() {
             self.stopping = Some(code);
@@ -21,16 +24,24 @@ impl Supervisor {
             self.actions.push(Action::MarkStopping);
         }
         match quick {
-            None => self
-                .ids(|_| true)
-                .into_iter()
-                .for_each(|id| self.drain(id, now)),
+            None => {
+                let stays = self.upgrade.is_alone();
+                let leaves = |child: &Child| !(stays && child.kind == ChildKind::Admin);
+                for id in self.ids(leaves) {
+                    self.drain(id, now);
+                }
+            }
             Some(signal) => self.end_at_once(signal, now),
         }
-        self.exit_when_alone();
+        self.exit_when_alone(now);
     }
 
-    pub(super) fn exit_when_alone(&mut self) {
+    pub(super) fn exit_when_alone(&mut self, now: Instant) {
+        if self.children.values().all(|it| it.kind == ChildKind::Admin) {
+            for id in self.ids(|_| true) {
+                self.drain(id, now);
+            }
+        }
         if let Some(code) = self.stopping
             && self.children.is_empty()
         {

@@ -121,6 +121,9 @@ fn names(row: &Setting) -> String {
         return lines;
     }
     match row.kind {
+        Kind::Secret(_) => {
+            let _ = writeln!(lines, "- config file: `{}`", row.name);
+        }
         Kind::Positional(word) => {
             let _ = writeln!(lines, "- command line: {}, without a flag", code(word));
         }

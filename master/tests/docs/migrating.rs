@@ -12,7 +12,13 @@ const END: &str = "<!-- settings: end -->\n";
 const PAGE: &str = "docs/migrating-from-gunicorn.md";
 
 /// Settings that gunicorn does not have.
-const OURS: [&str; 12] = [
+const OURS: [&str; 18] = [
+    "admin_bind",
+    "admin_ca_certs",
+    "admin_certfile",
+    "admin_keyfile",
+    "admin_token",
+    "admin_token_file",
     "body_buffer_size",
     "body_buffer_total",
     "body_min_rate",

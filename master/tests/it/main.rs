@@ -5,6 +5,7 @@
 
 mod harness;
 
+mod admin;
 mod application_metrics;
 mod basics;
 mod bind;

@@ -14,27 +14,30 @@ use crate::threads::LaunchError;
 pub(super) enum BootError {
     #[error("Application {name} failed to load: {source}")]
     Load { name: String, source: LoadError },
-    #[error("Worker failed to boot: access_log_format: {0}")]
+    #[error("access_log_format: {0}")]
     AccessFormat(#[from] AccessFormatError),
-    #[error("Worker failed to boot: {0}")]
+    #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("Worker failed to boot: {0}")]
+    #[error(transparent)]
     Launch(#[from] LaunchError),
-    #[error("Worker failed to boot: {0}")]
+    #[error(transparent)]
     Thread(#[from] ThreadError),
-    #[error("Runner failed to boot: {0}")]
-    Runner(#[source] ThreadError),
     #[error(transparent)]
     Hook(#[from] HookError),
 }
 
 impl BootError {
-    /// Logs the error and sends it to the master; returns the exit code of the process.
-    pub(super) fn report(&self, sender: &MessageSender) -> i32 {
-        error!("{self}");
+    /// Logs the error and sends it to the master; returns the exit code of the process. `who` has failed, at the beginning
+    /// of a sentence.
+    pub(super) fn report(&self, who: &str, sender: &MessageSender) -> i32 {
+        let text = match self {
+            Self::Load { .. } | Self::Hook(_) => self.to_string(),
+            _ => format!("{who} failed to boot: {self}"),
+        };
+        error!("{text}");
         let message = Message::Failed {
             exit_code: self.exit_code(),
-            text: self.to_string(),
+            text,
         };
         // If the master cannot be reached, it still sees the exit code.
         let _ = sender.send(&message);

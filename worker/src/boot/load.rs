@@ -28,5 +28,5 @@ pub fn preload(
 ) -> Result<(), i32> {
     log_panics();
     load(application, |application| application.preload(settings))
-        .map_err(|error| error.report(sender))
+        .map_err(|error| error.report("Mold", sender))
 }

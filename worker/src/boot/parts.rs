@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use oxicorn_common::{Application, Handoff, Listener, MessageSender, WorkerContext};
 
+use crate::role::WorkerRole;
 use crate::threads::ExitProcess;
 use crate::tls::TlsConfig;
 
@@ -12,6 +13,7 @@ use crate::tls::TlsConfig;
     reason = "an application need not have one"
 )]
 pub struct Boot {
+    pub role: WorkerRole,
     pub context: WorkerContext,
     pub application: Arc<dyn Application>,
     pub listeners: Vec<Listener>,

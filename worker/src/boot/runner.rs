@@ -26,7 +26,8 @@ pub fn run_runner(boot: Boot) -> i32 {
     log_panics();
     drop(boot.listeners);
     let sender = boot.sender;
-    run(&boot.application, &boot.context, &sender).unwrap_or_else(|error| error.report(&sender))
+    run(&boot.application, &boot.context, &sender)
+        .unwrap_or_else(|error| error.report("Runner", &sender))
 }
 
 fn run(
@@ -41,7 +42,7 @@ fn run(
         return Ok(0);
     };
     let stop = Stop::default();
-    let work = start(runner, stop.clone()).map_err(BootError::Runner)?;
+    let work = start(runner, stop.clone())?;
     let slot = context.scoreboard.slot(context.slot);
     slot.beat();
     slot.set_state(SlotState::Ready);

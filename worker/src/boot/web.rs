@@ -1,4 +1,4 @@
-//! A worker: makes everything that it needs, each step after those it depends on, reports `ready`, serves, and
+//! A worker, or the admin process, which runs the same code: makes everything that it needs, each step after those it depends on, reports `ready`, serves, and
 //! returns the exit code.
 
 use std::path::PathBuf;
@@ -26,8 +26,8 @@ use crate::worker_shared::WorkerShared;
 /// The life of a worker.
 pub fn run_web(boot: Boot) -> i32 {
     log_panics();
-    let sender = Arc::clone(&boot.sender);
-    serve(boot, &sender).unwrap_or_else(|error| error.report(&sender))
+    let (role, sender) = (boot.role, Arc::clone(&boot.sender));
+    serve(boot, &sender).unwrap_or_else(|error| error.report(role.noun(), &sender))
 }
 
 fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
@@ -42,7 +42,7 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
     let settings = limited(&context.settings, app.body_limit());
     let (board, slot) = (context.scoreboard.clone(), context.slot);
     let shared = WorkerShared::new(app, settings, board, slot, Arc::clone(sender))?;
-    let shared = Arc::new(shared.with_hooks(context));
+    let shared = Arc::new(shared.with_hooks(context).with_role(boot.role));
     let (reactor, waker) = Reactor::new(
         Arc::clone(&shared),
         boot.listeners,
@@ -123,6 +123,7 @@ fn conclude(shared: &WorkerShared, age: u64, code: i32) -> i32 {
         None => code,
     };
     shared.stack_log.finish();
-    info!("Worker exiting (pid: {})", std::process::id());
+    let (who, pid) = (shared.role.noun(), std::process::id());
+    info!("{who} exiting (pid: {pid})");
     code
 }

@@ -100,7 +100,8 @@ impl Reactor {
         // The kernel may have woken this worker alone for a waiting connection.
         let waiting = self.acceptor.close(siblings)?;
         info!(
-            "Worker draining: {} connections{}",
+            "{} draining: {} connections{}",
+            self.shared.role.noun(),
             self.table.len() + waiting.len(),
             if siblings {
                 ", the idle ones go to its siblings"

@@ -52,14 +52,15 @@ pub enum TlsError {
     },
 
     #[error(
-        "the certificate of certfile {} and the key of keyfile {} cannot be used together",
-        certfile.display(), keyfile.display()
+        "the certificate of {} {} and the key of {} {} cannot be used together",
+        settings[0], certfile.display(), settings[1], keyfile.display()
     )]
     Identity {
+        settings: [&'static str; 2],
         certfile: PathBuf,
         keyfile: PathBuf,
         #[source]
-        source: rustls::Error,
+        source: Box<rustls::Error>,
     },
 
     #[error("ciphers: {0:?} is no cipher suite or keyword of OpenSSL")]
@@ -68,8 +69,12 @@ pub enum TlsError {
     #[error("ciphers: {0:?} leaves no cipher suite of TLS 1.2; there are: {1}")]
     NoCipher(String, String),
 
-    #[error("ca_certs: no client can be verified")]
-    Verifier(#[source] VerifierBuilderError),
+    #[error("{setting}: no client can be verified")]
+    Verifier {
+        setting: &'static str,
+        #[source]
+        source: VerifierBuilderError,
+    },
 
     #[error("TLS cannot be set up")]
     Rustls(#[source] rustls::Error),

@@ -20,10 +20,29 @@ use oxicorn_common::Settings;
 use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::{ServerConfig, crypto::ring};
 
-use oxicorn_common::settings::ClientCertificate;
+use oxicorn_common::settings::{ClientCertificate, TlsSettings};
 
 pub use error::TlsError;
 pub(crate) use session::{Handshake, TlsSession};
+
+/// The settings that name the files, for messages.
+struct TlsNames {
+    certfile: &'static str,
+    keyfile: &'static str,
+    ca_certs: &'static str,
+}
+
+const PUBLIC: TlsNames = TlsNames {
+    certfile: "certfile",
+    keyfile: "keyfile",
+    ca_certs: "ca_certs",
+};
+
+const ADMIN: TlsNames = TlsNames {
+    certfile: "admin_certfile",
+    keyfile: "admin_keyfile",
+    ca_certs: "admin_ca_certs",
+};
 
 const LONGEST_TICKET: usize = 16 * 1024;
 
@@ -33,9 +52,17 @@ const LONGEST_TICKET: usize = 16 * 1024;
 pub struct TlsConfig(Arc<ServerConfig>);
 
 impl TlsConfig {
-    /// Reads the files that `settings` name; `None` if they do not ask for TLS.
+    /// Reads the files that `settings` name for the clients of the server; `None` if they do not ask for TLS.
     pub fn load(settings: &Settings) -> Result<Option<Self>, TlsError> {
-        let tls = &settings.tls;
+        Self::of(&settings.tls, &PUBLIC)
+    }
+
+    /// The same for the clients of the admin process.
+    pub fn load_admin(settings: &Settings) -> Result<Option<Self>, TlsError> {
+        Self::of(&settings.admin.tls, &ADMIN)
+    }
+
+    fn of(tls: &TlsSettings, names: &TlsNames) -> Result<Option<Self>, TlsError> {
         let Some(certfile) = &tls.certfile else {
             return match &tls.keyfile {
                 Some(_) => Err(TlsError::NoCertfile),
@@ -43,10 +70,10 @@ impl TlsConfig {
             };
         };
         let keyfile = tls.keyfile.as_ref();
-        let chain = identity::certificates("certfile", certfile)?;
+        let chain = identity::certificates(names.certfile, certfile)?;
         let key = match keyfile {
-            Some(file) => identity::key("keyfile", file)?,
-            None => identity::key("certfile", certfile)?,
+            Some(file) => identity::key(names.keyfile, file)?,
+            None => identity::key(names.certfile, certfile)?,
         };
         let mut provider = ring::default_provider();
         if let Some(list) = &tls.ciphers {
@@ -60,22 +87,28 @@ impl TlsConfig {
             ClientCertificate::None => builder.with_no_client_auth(),
             required => {
                 let file = tls.ca_certs.as_ref().ok_or(TlsError::NoCaCerts)?;
-                let roots = Arc::new(identity::roots("ca_certs", file)?);
+                let roots = Arc::new(identity::roots(names.ca_certs, file)?);
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
                 let verifier = match required {
                     ClientCertificate::Optional => verifier.allow_unauthenticated(),
                     _ => verifier,
                 };
-                builder.with_client_cert_verifier(verifier.build().map_err(TlsError::Verifier)?)
+                builder.with_client_cert_verifier(verifier.build().map_err(|source| {
+                    TlsError::Verifier {
+                        setting: names.ca_certs,
+                        source,
+                    }
+                })?)
             }
         };
         let mut config =
             builder
                 .with_single_cert(chain, key)
                 .map_err(|source| TlsError::Identity {
+                    settings: [names.certfile, names.keyfile],
                     certfile: certfile.clone(),
                     keyfile: keyfile.unwrap_or(certfile).clone(),
-                    source,
+                    source: Box::new(source),
                 })?;
         // If the settings have a list, its order counts, as in Python's ssl.
         config.ignore_client_order = tls.ciphers.is_some();

@@ -1,5 +1,6 @@
 //! The rows of the table, one file per group.
 
+pub(super) mod admin;
 pub(super) mod balancer;
 pub(super) mod control;
 pub(super) mod debugging;

@@ -50,6 +50,9 @@ fn every_row_can_be_set() {
         match row.name {
             "keyfile" => values.push(("certfile", text("/nowhere/y.pem"))),
             "certfile" => values.push(("keyfile", text("/nowhere/y.pem"))),
+            "admin_keyfile" | "admin_ca_certs" => {
+                values.push(("admin_certfile", text("/nowhere/y.pem")));
+            }
             _ => {}
         }
         let loaded = read(&values, &[]);

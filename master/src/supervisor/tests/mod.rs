@@ -1,5 +1,6 @@
 //! Every rule of a child's life, without a process.
 
+mod admin;
 mod boot;
 mod delay;
 mod liveness;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::simulation::{Simulation, plan};
-use crate::supervisor::Event;
+use crate::supervisor::{Event, Plan};
 
 /// Marsaglia's xorshift64: the same events for the same seed.
 struct Random(u64);
@@ -16,6 +16,13 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 % sides as u64) as usize
+    }
+}
+
+fn whole_plan() -> Plan {
+    Plan {
+        admin: true,
+        ..plan(3, 1)
     }
 }
 
@@ -48,7 +55,7 @@ fn step(sim: &mut Simulation, random: &mut Random) {
         _ => sim.advance(Duration::from_millis(random.below(3000) as u64)),
     }
     if sim.take_reload() {
-        sim.handle(Event::Reloaded(plan(3, 1)));
+        sim.handle(Event::Reloaded(whole_plan()));
     }
 }
 
@@ -56,7 +63,7 @@ fn step(sim: &mut Simulation, random: &mut Random) {
 fn after_any_events_there_is_the_right_number_of_children() {
     for seed in 1..=60 {
         let mut random = Random(0x9E37_79B9_7F4A_7C15 ^ seed);
-        let mut sim = Simulation::serving(plan(3, 1));
+        let mut sim = Simulation::serving(whole_plan());
         for _ in 0..200 {
             step(&mut sim, &mut random);
             let ready = sim.supervisor.children.values();
@@ -69,11 +76,11 @@ fn after_any_events_there_is_the_right_number_of_children() {
             sim.all_ready();
             sim.advance(Duration::from_secs(31));
             if sim.take_reload() {
-                sim.handle(Event::Reloaded(plan(3, 1)));
+                sim.handle(Event::Reloaded(whole_plan()));
             }
         }
-        let (web, runners) = (sim.supervisor.web.target, 1);
-        assert_eq!(sim.alive.len(), web + runners, "seed {seed}");
+        let (web, runners, admin) = (sim.supervisor.web.target, 1, 1);
+        assert_eq!(sim.alive.len(), web + runners + admin, "seed {seed}");
         let newest = sim.supervisor.newest();
         let generations: Vec<u32> = sim.alive.values().map(|child| child.2).collect();
         assert!(
@@ -82,6 +89,8 @@ fn after_any_events_there_is_the_right_number_of_children() {
                 .all(|&it| it == generations[0] && it <= newest)
         );
         sim.signal(Signal::SIGTERM);
+        end_those_told_to(&mut sim);
+        // The admin process is told last.
         end_those_told_to(&mut sim);
         assert_eq!(sim.exit_code(), Some(0), "seed {seed}");
     }

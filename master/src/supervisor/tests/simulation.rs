@@ -26,9 +26,18 @@ pub(super) fn plan(workers: usize, runners: usize) -> Plan {
     Plan {
         workers,
         runners,
+        admin: false,
         timeout: Duration::from_secs(30),
         graceful_timeout: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
+    }
+}
+
+/// The same with an admin process.
+pub(super) fn plan_with_admin(workers: usize) -> Plan {
+    Plan {
+        admin: true,
+        ..plan(workers, 0)
     }
 }
 

@@ -1,0 +1,45 @@
+//! The paths of the admin process. All take GET and HEAD.
+
+use http::StatusCode;
+use oxicorn_common::{Request, Response};
+
+use crate::application::AdminApp;
+use crate::readiness::{master_lives, obstacle};
+use crate::reply::{json, method_not_allowed, not_found};
+
+type Answer = fn(&AdminApp, &Request) -> Response;
+
+const ROUTES: [(&str, Answer); 2] = [("/healthz", healthz), ("/ready", ready)];
+
+/// Answers a request of a client that may ask.
+pub(crate) fn answer(app: &AdminApp, request: &Request) -> Response {
+    let route = ROUTES.iter().find(|(path, _)| *path == request.path());
+    match (route, request.method()) {
+        (None, _) => not_found(),
+        // The worker sends no body with a response to HEAD.
+        (Some((_, answer)), "GET" | "HEAD") => answer(app, request),
+        _ => method_not_allowed(),
+    }
+}
+
+/// Whether this process and the master live.
+fn healthz(app: &AdminApp, _: &Request) -> Response {
+    match master_lives(app.facts.master) {
+        true => json(StatusCode::OK, r#"{"healthy": true}"#),
+        false => json(
+            StatusCode::SERVICE_UNAVAILABLE,
+            r#"{"healthy": false, "reason": "the master is gone"}"#,
+        ),
+    }
+}
+
+/// Whether the server should get requests.
+fn ready(app: &AdminApp, _: &Request) -> Response {
+    match obstacle(&app.scoreboard) {
+        None => json(StatusCode::OK, r#"{"ready": true}"#),
+        Some(reason) => {
+            let text = format!(r#"{{"ready": false, "reason": "{reason}"}}"#);
+            json(StatusCode::SERVICE_UNAVAILABLE, &text)
+        }
+    }
+}

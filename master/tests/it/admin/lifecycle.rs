@@ -1,0 +1,247 @@
+//! Its life: beside the workers, and independent of theirs.
+
+use std::fs;
+use std::thread;
+
+use nix::sys::signal::Signal;
+
+use super::{LISTENS, address, get, processes, server, the_process};
+use crate::harness::{Client, Load, Mode, Process, Server, eventually};
+use crate::upgrade::NewMaster;
+
+fn workers(server: &Server) -> Vec<Process> {
+    let mut children = server.children();
+    children.retain(|it| it.command_line().contains("oxicorn: worker"));
+    children
+}
+
+#[test]
+fn it_answers_while_all_workers_are_stopped() {
+    let server = server("admin, stopped workers")
+        .args(&["--workers", "2"])
+        .start_with_unknown_workers();
+    let admin = address(&server, 1);
+    eventually("readiness", || {
+        (get(admin, "/ready").status == 200).then_some(())
+    });
+    let workers = workers(&server);
+    for worker in &workers {
+        worker.signal(Signal::SIGSTOP);
+    }
+    for _ in 0..20 {
+        assert_eq!(get(admin, "/healthz").status, 200);
+        assert_eq!(get(admin, "/ready").status, 200);
+    }
+    for worker in &workers {
+        worker.signal(Signal::SIGCONT);
+    }
+}
+
+#[test]
+fn it_answers_while_the_application_holds_all_threads() {
+    let server = server("admin, stuck threads")
+        .lab()
+        .args(&["--workers", "2", "--threads", "2"])
+        .start_with_unknown_workers();
+    let admin = address(&server, 1);
+    let mut stuck: Vec<_> = (0..4).map(|_| server.client()).collect();
+    for client in &mut stuck {
+        let head = b"GET /sleep?ms=600000 HTTP/1.1\r\nHost: a\r\n\r\n";
+        client.send(head).expect("sent");
+    }
+    for _ in 0..20 {
+        assert_eq!(get(admin, "/healthz").status, 200);
+    }
+    server.signal(Signal::SIGQUIT);
+}
+
+#[test]
+fn one_that_is_killed_is_restarted_at_its_address() {
+    let mut server = server("admin, killed").start_with_unknown_workers();
+    server.tolerate("Admin process (pid");
+    let admin = address(&server, 1);
+    let worker = workers(&server);
+    for _ in 0..3 {
+        let old = the_process(&server);
+        get(admin, "/healthz");
+        old.signal(Signal::SIGKILL);
+        eventually("another one", || {
+            processes(server.master()).into_iter().find(|it| *it != old)
+        });
+        assert_eq!(
+            get(admin, "/healthz").status,
+            200,
+            "the backlog waits for it"
+        );
+    }
+    assert_eq!(workers(&server), worker, "the worker has noticed nothing");
+    assert_eq!(server.get("/").status, 200);
+}
+
+#[test]
+fn one_that_is_stopped_is_replaced() {
+    let mut server = server("admin, stopped")
+        .args(&["--timeout", "1"])
+        .start_with_unknown_workers();
+    server.tolerate("Admin process (pid");
+    let (admin, old) = (address(&server, 1), the_process(&server));
+    get(admin, "/healthz");
+    old.signal(Signal::SIGSTOP);
+    eventually("another one", || {
+        processes(server.master()).into_iter().find(|it| *it != old)
+    });
+    assert_eq!(get(admin, "/healthz").status, 200);
+}
+
+#[test]
+fn the_public_listener_knows_nothing_of_it() {
+    let server = server("admin, public").lab().start_with_unknown_workers();
+    for path in ["/metrics", "/healthz", "/ready"] {
+        let answer = server.get(path);
+        assert_eq!((answer.status, &*answer.text()), (200, "the lab"), "{path}");
+    }
+    let admin = address(&server, 1);
+    assert_eq!(get(admin, "/").status, 404);
+    assert_eq!(get(admin, "/nothing").status, 404);
+}
+
+#[test]
+fn without_the_setting_there_is_none() {
+    let server = Server::new("no admin").start();
+    assert_eq!(server.log().count(LISTENS), 0);
+    assert!(processes(server.master()).is_empty());
+}
+
+#[test]
+fn a_reload_keeps_changes_removes_and_adds_its_address() {
+    let builder = Server::new("admin, reloads").args(&["--env-file", "server.env"]);
+    let env_file = builder.dir().join("server.env");
+    let write = |bind: &str| fs::write(&env_file, format!("OXICORN_ADMIN_BIND={bind}\n"));
+    write("127.0.0.1:0").expect("written");
+    let mut server = builder.start_with_unknown_workers();
+    server.expect_descriptors(1);
+    let (first, old) = (address(&server, 1), the_process(&server));
+    let mut kept = Client::connect(first).expect("it listens");
+    let reload = |generation: u32| {
+        server.signal(Signal::SIGHUP);
+        server
+            .log()
+            .wait_for(&format!("Generation {generation} serves with 1 workers"));
+    };
+
+    reload(2);
+    eventually("the new one alone", || {
+        let processes = processes(server.master());
+        (processes.len() == 1 && processes[0] != old).then_some(())
+    });
+    assert_eq!(get(first, "/healthz").status, 200);
+    assert_eq!(server.log().count(LISTENS), 1, "nothing has changed");
+    // The old process had this connection; it was told to end.
+    assert!(kept.get("/healthz").is_err() || kept.get("/healthz").is_err());
+
+    write("127.0.0.1:0,unix:admin.sock").expect("written");
+    reload(3);
+    let socket = server.dir().join("admin.sock");
+    let mut client = Client::connect_unix(&socket).expect("it listens");
+    assert_eq!(client.get("/healthz").expect("an answer").status, 200);
+    assert_eq!(address(&server, 2), first, "port 0 keeps its port");
+
+    fs::write(&env_file, "").expect("written");
+    reload(4);
+    eventually("no admin process", || {
+        processes(server.master()).is_empty().then_some(())
+    });
+    eventually("a closed port", || Client::connect(first).err());
+    eventually("no socket file", || (!socket.exists()).then_some(()));
+
+    write("127.0.0.1:0").expect("written");
+    reload(5);
+    let second = address(&server, 3);
+    assert_eq!(get(second, "/healthz").status, 200);
+
+    write("127.0.0.1:1,10.0.0.1:1").expect("written");
+    server.tolerate("Reload failed");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("Reload failed");
+    assert_eq!(get(second, "/healthz").status, 200, "everything stays");
+}
+
+#[test]
+fn at_a_stop_it_says_so_to_the_end() {
+    let mut server = server("admin, stop").lab().start_with_unknown_workers();
+    let admin = address(&server, 1);
+    eventually("readiness", || {
+        (get(admin, "/ready").status == 200).then_some(())
+    });
+    let mut slow = server.client();
+    let gate = server.dir().join("gate");
+    let head = format!(
+        "GET /hold?until={} HTTP/1.1\r\nHost: a\r\n\r\n",
+        gate.display()
+    );
+    slow.send(head.as_bytes()).expect("sent");
+    server.signal(Signal::SIGTERM);
+    let answer = eventually("it drains", || {
+        let answer = get(admin, "/ready");
+        (answer.status == 503).then_some(answer)
+    });
+    assert!(answer.text().contains("\"ready\": false"), "{answer:?}");
+    assert_eq!(get(admin, "/healthz").status, 200);
+    fs::write(&gate, "").expect("written");
+    assert_eq!(slow.answer().expect("the answer").status, 200);
+    server.wait_for_exit();
+}
+
+#[test]
+fn no_ready_worker_is_a_reason() {
+    let builder = server("admin, boot").lab();
+    let gate = builder.dir().join("gate");
+    let mut server = builder
+        .env("LAB_BOOT_GATE", &gate.display().to_string())
+        .spawn();
+    let admin = address(&server, 1);
+    let answer = get(admin, "/ready");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("no worker is ready"), "{answer:?}");
+    assert_eq!(get(admin, "/healthz").status, 200);
+    fs::write(&gate, "").expect("written");
+    eventually("readiness", || {
+        (get(admin, "/ready").status == 200).then_some(())
+    });
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+}
+
+#[test]
+fn questions_beside_load_lose_no_request_of_a_client() {
+    let server = server("admin, load")
+        .args(&["--workers", "2", "--threads", "2"])
+        .start_with_unknown_workers();
+    let admin = address(&server, 1);
+    let load = Load::start(server.address(), 4, Mode::KeepAlive, "/");
+    let asking = thread::spawn(move || {
+        (0..200).all(|_| get(admin, "/ready").status == 200 && get(admin, "/healthz").status == 200)
+    });
+    assert!(asking.join().expect("no panic"));
+    load.stop().assert_perfect();
+}
+
+#[test]
+fn both_masters_of_an_upgrade_answer_and_the_one_that_stays_goes_on() {
+    let mut server = server("admin, upgrade").lab().start_with_unknown_workers();
+    let admin = address(&server, 1);
+    server.wait_for_children(2);
+    let new_master = NewMaster::start(&server, 2);
+    let theirs = eventually("its admin process", || processes(new_master.0).pop());
+    assert_eq!(address(&server, 2), admin, "the same socket");
+    for _ in 0..20 {
+        assert_eq!(get(admin, "/healthz").status, 200);
+    }
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+    for _ in 0..20 {
+        assert_eq!(get(admin, "/healthz").status, 200);
+    }
+    assert!(theirs.is_alive());
+    new_master.end();
+}
