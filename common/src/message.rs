@@ -6,7 +6,7 @@
 //!   alive
 //!   draining
 //!   changed STAMP FILE
-//!   replace REASON
+//!   replace REASON                     as the label of a restart
 //!   failed EXIT_CODE TEXT
 //! ```
 //!
@@ -21,6 +21,8 @@ use std::sync::{Mutex, PoisonError};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::unistd::pipe2;
+
+use crate::scoreboard::RestartReason;
 
 /// Longer texts are cut when they are sent, and longer lines are dropped when they are received.
 const MAX_TEXT: usize = 16 * 1024;
@@ -41,7 +43,7 @@ pub enum Message {
     /// The child has been told to end, by the master or by somebody else, and accepts nothing new.
     Draining,
     /// The child asks for a replacement, and to be told to drain when that is ready. Until then it serves.
-    Replace { reason: String },
+    Replace { why: RestartReason },
     /// A file of the application has changed since it was loaded. `stamp` is the same in all reports of one
     /// change, and never less for a later one.
     Changed { file: String, stamp: u64 },
@@ -158,7 +160,7 @@ impl Message {
             Self::Alive => "alive\n".to_owned(),
             Self::Draining => "draining\n".to_owned(),
             Self::Changed { file, stamp } => format!("changed {stamp} {}\n", escape(file)),
-            Self::Replace { reason } => format!("replace {}\n", escape(reason)),
+            Self::Replace { why } => format!("replace {}\n", why.as_str()),
             Self::Failed { exit_code, text } => format!("failed {exit_code} {}\n", escape(text)),
         }
     }
@@ -179,9 +181,11 @@ impl Message {
                     stamp: stamp.parse().ok()?,
                 })
             }
-            "replace" => Some(Self::Replace {
-                reason: unescape(rest),
-            }),
+            "replace" => {
+                let mut reasons = RestartReason::ALL.into_iter();
+                let why = reasons.find(|reason| reason.as_str() == rest)?;
+                Some(Self::Replace { why })
+            }
             "failed" => {
                 let (code, text) = rest.split_once(' ')?;
                 Some(Self::Failed {
@@ -237,7 +241,7 @@ mod tests {
             Message::Alive,
             Message::Draining,
             Message::Replace {
-                reason: String::new(),
+                why: RestartReason::MaxRequests,
             },
             Message::Changed {
                 file: "/srv/app\n.py".to_owned(),

@@ -267,6 +267,7 @@ impl Master {
                 self.ready_sender.serving();
                 self.notifier.ready();
             }
+            Action::CountRestart(reason) => self.context.shared.scoreboard.count_restart(reason),
             Action::Log { level, text } => log!(level, "{text}"),
             Action::ReloadEnded {
                 generation,

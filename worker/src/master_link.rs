@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use log::{info, warn};
+use oxicorn_common::scoreboard::RestartReason;
 use oxicorn_common::{Message, MessageSender, Settings};
 
 #[derive(Debug)]
@@ -40,11 +41,9 @@ impl MasterLink {
     }
 
     /// Asks the master, once, to start a replacement and then to drain this worker.
-    pub(crate) fn ask_for_replacement(&self, reason: &str) {
+    pub(crate) fn ask_for_replacement(&self, why: RestartReason) {
         if !self.asked_for_replacement.swap(true, Ordering::Relaxed) {
-            self.send(&Message::Replace {
-                reason: reason.to_owned(),
-            });
+            self.send(&Message::Replace { why });
         }
     }
 
@@ -53,7 +52,7 @@ impl MasterLink {
         let most = self.serves_at_most;
         if most > 0 && self.served.fetch_add(1, Ordering::Relaxed) + 1 == most {
             info!("Autorestarting worker after {most} requests.");
-            self.ask_for_replacement("max_requests");
+            self.ask_for_replacement(RestartReason::MaxRequests);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use oxicorn_common::scoreboard::SlotKind;
+use oxicorn_common::scoreboard::{RestartReason, SlotKind};
 
 use super::plan::Plan;
 
@@ -95,7 +95,9 @@ pub(crate) struct Child {
     /// It has reported that it accepts nothing new.
     pub(crate) drains: bool,
     /// Why it has asked to be replaced.
-    pub(crate) wants_replacement: Option<String>,
+    pub(crate) wants_replacement: Option<RestartReason>,
+    /// Its end is a restart that has been counted.
+    pub(crate) restart_counted: bool,
     /// Why it could not boot, as it has reported.
     pub(crate) failure: Option<String>,
     /// The child that drains when this one is ready.
@@ -134,6 +136,7 @@ impl Child {
             doubted: false,
             drains: false,
             wants_replacement: None,
+            restart_counted: false,
             failure: None,
             replaces: None,
             timeout: plan.timeout,

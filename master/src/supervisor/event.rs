@@ -2,6 +2,7 @@
 
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
+use oxicorn_common::scoreboard::RestartReason;
 
 use super::child::{ChildId, ChildKind};
 use super::death::Death;
@@ -89,6 +90,8 @@ pub(crate) enum Action {
         generation: u32,
         failure: Option<String>,
     },
+    /// A worker had to be replaced.
+    CountRestart(RestartReason),
     Log {
         level: log::Level,
         text: String,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 use nix::sys::signal::Signal;
 use oxicorn_common::message::PROBE;
+use oxicorn_common::scoreboard::RestartReason;
 
 use super::child::{ChildId, ChildKind, ChildState};
 use super::event::Action;
@@ -47,6 +48,7 @@ impl Supervisor {
             let silence = pulse(child.slot).silence.min(awake);
             child.asked_at.is_some_and(had_time) && is_silent(child, silence, now)
         }) {
+            self.note_restart(id, RestartReason::Timeout);
             self.kill(id, Signal::SIGABRT, "its event loop made no progress", now);
         }
         for id in self.ids(|child| child.deadline.is_some_and(|deadline| deadline <= now)) {
@@ -126,6 +128,7 @@ impl Supervisor {
     fn on_foreign_drain(&mut self, id: ChildId, now: Instant) {
         let text = format!("{} drains without being told to", self.name(id));
         self.log(Level::Warn, text);
+        self.note_restart(id, RestartReason::Signal);
         if let Some(child) = self.children.get_mut(&id) {
             child.state = ChildState::Draining;
             child.deadline = Some(now + child.graceful_timeout + MARGIN);
@@ -137,7 +140,10 @@ impl Supervisor {
             return;
         };
         match child.state {
-            ChildState::Booting => self.kill(id, Signal::SIGABRT, "it did not get ready", now),
+            ChildState::Booting => {
+                self.note_restart(id, RestartReason::Boot);
+                self.kill(id, Signal::SIGABRT, "it did not get ready", now);
+            }
             ChildState::Ready => {}
             ChildState::Draining if self.stopping.is_some() => {
                 self.kill(id, Signal::SIGKILL, "it did not end in time", now);

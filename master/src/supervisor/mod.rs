@@ -24,6 +24,7 @@ mod liveness;
 mod outcome;
 mod plan;
 mod reconcile;
+mod restarts;
 mod settling;
 mod shutdown;
 mod summary;
@@ -36,7 +37,7 @@ use std::time::Instant;
 
 use log::Level;
 use nix::sys::signal::Signal;
-use oxicorn_common::scoreboard::MAX_SLOTS;
+use oxicorn_common::scoreboard::{MAX_SLOTS, RestartReason};
 use oxicorn_common::{Message, exit_code};
 
 use backoff::Backoff;
@@ -169,7 +170,7 @@ impl Supervisor {
                 let generation = child.generation;
                 self.on_code_changed(generation, &file, stamp);
             }
-            Message::Replace { reason } => child.wants_replacement = Some(reason),
+            Message::Replace { why } => child.wants_replacement = Some(why),
             // The child has logged it itself. [`Event::Exited`] follows.
             Message::Failed { text, .. } => child.failure = Some(text),
             // [`Event::Forked`] follows.
@@ -189,6 +190,7 @@ impl Supervisor {
         self.log(Level::Debug, format!("{} is ready", self.name(id)));
         self.prove_generation(kind, generation);
         if let Some(old) = replaced {
+            self.note_replaced(old);
             self.drain(old, now);
         }
     }
@@ -217,6 +219,7 @@ impl Supervisor {
             wait = Some(self.set_mut(child.kind).backoff.fail(now));
         }
         self.report(&child, death, wait);
+        self.note_end(&child, death);
         if failed_to_boot || exited_early {
             self.note_failed_boot(&child, death);
         }
@@ -269,6 +272,7 @@ impl Supervisor {
                 wait.as_secs_f64()
             ),
         );
+        self.count_restart(child.kind, RestartReason::Boot);
         self.note_failed_fork(&child, reason);
         self.judge_generation(child.kind, child.generation, None, now);
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use log::Level;
-use oxicorn_common::scoreboard::MAX_SLOTS;
+use oxicorn_common::scoreboard::{MAX_SLOTS, RestartReason};
 
 use super::Supervisor;
 use super::child::{Child, ChildId, ChildKind};
@@ -166,7 +166,12 @@ impl Supervisor {
             .find(|child| child.is_ready() && child.wants_replacement.is_some());
         let Some(old) = asking else { return };
         let (id, plan) = (old.id, plan.clone());
-        let reason = old.wants_replacement.clone().unwrap_or_default();
+        let reason = match old.wants_replacement {
+            Some(RestartReason::MaxRequests) => "max_requests",
+            Some(RestartReason::Timeout) => "a request took longer than timeout",
+            Some(RestartReason::Memory) => "it uses more memory than it may",
+            _ => "its application wants it",
+        };
         let text = format!("Replacing {}: {reason}", self.name(id));
         self.log(Level::Info, text);
         self.start(kind, generation, &plan, Some(id), now);

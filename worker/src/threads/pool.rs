@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use log::error;
 use mio::Waker;
 use nix::sys::eventfd::EventFd;
+use oxicorn_common::scoreboard::RestartReason;
 
 use super::blocking_estimator::BlockingEstimator;
 use super::leader_inbox::{ForLeader, LeaderInbox};
@@ -160,9 +161,7 @@ impl ThreadPool {
         let outcome = reactor.turn(timeout, free);
         self.leader.end_turn();
         if self.shared.app.retires() {
-            self.shared
-                .master
-                .ask_for_replacement("its application wants it");
+            self.shared.master.ask_for_replacement(RestartReason::Exit);
         }
         if let Err(error) = &outcome {
             error!("the event loop failed: {error}");

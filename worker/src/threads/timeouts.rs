@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use log::{Level, log};
+use oxicorn_common::scoreboard::RestartReason;
 
 use super::TURN;
 use crate::http::date::DateCache;
@@ -55,9 +56,7 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
                 let age = age.as_secs_f64();
                 let text = format!("{what} after {age:.1} s (timeout): {line}");
                 log_with_stack(shared, Level::Error, text, thread);
-                shared
-                    .master
-                    .ask_for_replacement("a request took longer than timeout");
+                shared.master.ask_for_replacement(RestartReason::Timeout);
                 shared.call_abort_hook();
             }
         }

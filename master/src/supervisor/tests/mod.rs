@@ -7,6 +7,7 @@ mod liveness;
 mod random_events;
 mod recycle;
 mod reload;
+mod restarts;
 mod settling;
 mod signals;
 mod simulation;

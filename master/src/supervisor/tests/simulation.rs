@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use log::Level;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
+use oxicorn_common::scoreboard::RestartReason;
 
 use crate::supervisor::{
     Action, ChildId, ChildKind, Death, Event, ExitKind, Plan, Pulse, SpawnRequest, Supervisor,
@@ -127,8 +128,8 @@ impl Simulation {
     }
 
     pub(super) fn ask_replacement(&mut self, id: ChildId) {
-        let reason = "max_requests".to_owned();
-        self.message(id, Message::Replace { reason });
+        let why = RestartReason::MaxRequests;
+        self.message(id, Message::Replace { why });
     }
 
     pub(super) fn exits(&mut self, id: ChildId, code: i32) {
@@ -144,10 +145,14 @@ impl Simulation {
     }
 
     fn dies(&mut self, id: ChildId, kind: ExitKind) {
+        self.dies_of(id, kind, false);
+    }
+
+    pub(super) fn dies_of(&mut self, id: ChildId, kind: ExitKind, out_of_memory: bool) {
         self.alive.remove(&id).expect("a child that lives");
         let death = Death {
             kind,
-            out_of_memory: false,
+            out_of_memory,
         };
         self.handle(Event::Exited { id, death });
     }
