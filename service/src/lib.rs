@@ -18,6 +18,7 @@ mod health;
 mod input;
 mod key_versions;
 mod keys;
+mod metrics;
 mod model;
 mod outages;
 mod problem;
@@ -27,11 +28,12 @@ mod runner;
 mod settings;
 mod shared_words;
 mod store;
+mod survey;
 mod trust;
 mod work;
 
 use oxicorn_common::settings::Setting;
-use oxicorn_common::{App, Application, LoadError, Runner, Settings, WorkerContext};
+use oxicorn_common::{App, Application, LoadError, Metric, Runner, Settings, WorkerContext};
 
 pub use settings::SETTINGS;
 
@@ -46,6 +48,10 @@ impl Application for EventStreamMonitor {
 
     fn settings(&self) -> &'static [Setting] {
         SETTINGS
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        metrics::METRICS
     }
 
     fn shared_words(&self) -> usize {

@@ -19,10 +19,12 @@ use serde_json::Value;
 
 use super::cache;
 use super::events::{Feed, Relay, Topic};
+use super::metrics::WorkMetrics;
 use super::model::TaskFilter;
 use super::outages::Outages;
 use super::settings::ServiceSettings;
 use super::store::{self, LEASE, Lease, Now, PoolShape, Store, StoreError};
+use super::survey::Surveyor;
 use super::work::{self, Assignment, NoteProgress, WorkError};
 use delivery::KafkaDelivery;
 use unsent::UnsentEvents;
@@ -39,21 +41,27 @@ pub(crate) fn new(context: &WorkerContext) -> anyhow::Result<Runner> {
         store: store.clone(),
         perform: Box::new(work::perform),
         bell: context.bell.clone(),
+        metrics: WorkMetrics::of(&context.metrics)?,
     };
+    let surveyor = Surveyor::new(context, store.clone())?;
     let settings = ServiceSettings::of(&context.settings);
     let Some(topic) = Topic::of(settings) else {
         return Ok(Box::new(move |stop| {
+            let surveying = surveyor.start()?;
             task_runner.run(stop);
+            surveying.finish();
             Ok(())
         }));
     };
-    let relay = Relay::new(context, store, topic.clone());
+    let relay = Relay::new(context, store, topic.clone())?;
     let (group, outages) = (settings.kafka_group.clone(), Outages::of(context));
     Ok(Box::new(move |stop| {
+        let surveying = surveyor.start()?;
         let relaying = relay.start(stop.clone())?;
         let feed = Feed::start(topic, group)?;
         task_runner.follow(&KafkaDelivery { feed, outages }, stop);
         relaying.finish();
+        surveying.finish();
         Ok(())
     }))
 }
@@ -68,6 +76,7 @@ struct TaskRunner {
     /// Workers ring it when they create tasks, and this runner waits for it. With Kafka the relay waits for it, and
     /// this runner rings it too.
     bell: Bell,
+    metrics: WorkMetrics,
 }
 
 impl TaskRunner {
@@ -114,6 +123,9 @@ impl TaskRunner {
             outcome
         });
         let (seconds, now) = (began.elapsed().as_secs_f64(), Now::Store);
+        if !matches!(outcome, Err(WorkError::Abandoned)) {
+            self.metrics.observe(lease.task.summary.task_type, seconds);
+        }
         let reference = &lease.task.summary.task_reference;
         let counted = match outcome {
             Ok(result) => store.complete_task(lease, &result, seconds, now)?,
@@ -187,11 +199,18 @@ fn keep_lease(store: &dyn Store, lease: &Lease, until_done: &Receiver<()>) {
 
 #[cfg(test)]
 mod tests {
+    use oxicorn_common::Metrics;
     use serde_json::json;
 
+    use super::super::metrics::METRICS;
     use super::super::model::{NewTask, Status, Task, TaskId, TaskType, Timestamp, UserRef};
     use super::super::store::testing::{self, Guard};
     use super::*;
+
+    fn metrics() -> WorkMetrics {
+        let metrics = Metrics::unshared(METRICS).expect("memory");
+        WorkMetrics::of(&metrics).expect("metrics of ours")
+    }
 
     fn task_runner(perform: Box<Perform>) -> (Guard, TaskRunner) {
         let (folder, store) = testing::store();
@@ -199,6 +218,7 @@ mod tests {
             store,
             perform,
             bell: Bell::new().expect("an eventfd"),
+            metrics: metrics(),
         };
         (folder, task_runner)
     }
@@ -267,6 +287,7 @@ mod tests {
                 unreachable!("nobody wants it")
             }),
             bell: Bell::new().expect("an eventfd"),
+            metrics: metrics(),
         };
         assert_eq!(exhaust(&task_runner), 1);
         let task = task(&*task_runner.store, id);
@@ -284,6 +305,7 @@ mod tests {
             store: testing::open(&settings),
             perform: Box::new(work::perform),
             bell: Bell::new().expect("an eventfd"),
+            metrics: metrics(),
         };
         let (bell, stop) = (task_runner.bell.clone(), Stop::default());
         std::thread::scope(|scope| {

@@ -25,6 +25,7 @@ pub(super) struct CatalogEntry {
 pub(super) enum CatalogKind {
     Counter,
     Gauge,
+    Maximum,
     Histogram(Vec<u64>),
 }
 
@@ -45,6 +46,8 @@ pub(super) enum WordKind {
     Sum,
     /// The bits of a number that ends with its process.
     Level,
+    /// The same, of which only the highest counts.
+    Highest,
 }
 
 impl CatalogKind {
@@ -52,6 +55,7 @@ impl CatalogKind {
         match kind {
             MetricKind::Counter => Self::Counter,
             MetricKind::Gauge => Self::Gauge,
+            MetricKind::Maximum => Self::Maximum,
             MetricKind::Histogram(bounds) => {
                 Self::Histogram(bounds.iter().map(|bound| bound.to_bits()).collect())
             }
@@ -63,6 +67,7 @@ impl CatalogKind {
         match self {
             Self::Counter => vec![WordKind::Count],
             Self::Gauge => vec![WordKind::Level],
+            Self::Maximum => vec![WordKind::Highest],
             Self::Histogram(bounds) => {
                 let mut words = vec![WordKind::Count; bounds.len() + 1];
                 words.push(WordKind::Sum);

@@ -28,8 +28,10 @@ pub struct Metric {
 pub enum MetricKind {
     /// Only grows, also when the process that counted has ended.
     Counter,
-    /// Goes up and down. What a process has set ends with it.
+    /// Goes up and down. What all processes have set is added up; what one has set ends with it.
     Gauge,
+    /// A gauge of something that all processes have in common, 0 or more: not the sum counts but the highest.
+    Maximum,
     /// Counts values by size: those up to each of these bounds, in ascending order, and those above the last.
     Histogram(&'static [f64]),
 }
@@ -48,6 +50,10 @@ impl Metric {
 
     pub const fn gauge(name: &'static str, help: &'static str) -> Self {
         Self::new(name, help, MetricKind::Gauge)
+    }
+
+    pub const fn maximum(name: &'static str, help: &'static str) -> Self {
+        Self::new(name, help, MetricKind::Maximum)
     }
 
     pub const fn histogram(name: &'static str, help: &'static str, bounds: &'static [f64]) -> Self {

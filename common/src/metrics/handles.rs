@@ -79,7 +79,10 @@ impl Metrics {
     }
 
     pub fn gauge<'a>(&self, name: impl Into<SeriesName<'a>>) -> Result<GaugeHandle, MetricError> {
-        let is_one = |kind| (kind == MetricKind::Gauge).then_some(());
+        let is_one = |kind| match kind {
+            MetricKind::Gauge | MetricKind::Maximum => Some(()),
+            _ => None,
+        };
         let ((), words) = self.find("gauge", name.into(), is_one)?;
         Ok(GaugeHandle(words))
     }
@@ -146,7 +149,7 @@ impl CounterHandle {
     }
 }
 
-/// Sets a figure that goes up and down. Those of all processes are added up.
+/// Sets a figure that goes up and down.
 #[derive(Debug, Clone)]
 pub struct GaugeHandle(SeriesWords);
 

@@ -171,7 +171,7 @@ impl MetricMemory {
                         add_to(folded, f64::from_bits(value));
                         word.store(0, Ordering::Relaxed);
                     }
-                    WordKind::Level => word.store(0, Ordering::Relaxed),
+                    WordKind::Level | WordKind::Highest => word.store(0, Ordering::Relaxed),
                 }
             }
         }
@@ -202,7 +202,7 @@ impl MetricMemory {
     fn add_up(&self, kinds: &[WordKind]) -> Vec<u64> {
         let load = |index: usize| self.words[index].load(Ordering::Relaxed);
         let sum_of = |(offset, kind): (usize, &WordKind)| match kind {
-            WordKind::Level => 0.0_f64.to_bits(),
+            WordKind::Level | WordKind::Highest => 0.0_f64.to_bits(),
             WordKind::Count | WordKind::Sum => load(FOLDED + offset),
         };
         let mut sums: Vec<u64> = kinds.iter().enumerate().map(sum_of).collect();
@@ -213,7 +213,12 @@ impl MetricMemory {
                     let value = load(slot + offset);
                     *sum = match kind {
                         WordKind::Count => sum.wrapping_add(value),
-                        _ => (f64::from_bits(*sum) + f64::from_bits(value)).to_bits(),
+                        WordKind::Highest => {
+                            f64::from_bits(*sum).max(f64::from_bits(value)).to_bits()
+                        }
+                        WordKind::Sum | WordKind::Level => {
+                            (f64::from_bits(*sum) + f64::from_bits(value)).to_bits()
+                        }
                     };
                 }
             }

@@ -30,7 +30,9 @@ fn metric(entry: &CatalogEntry, sums: &[u64]) -> ApplicationMetric {
 fn value(kind: &CatalogKind, sums: &[u64]) -> ApplicationValue {
     match kind {
         CatalogKind::Counter => ApplicationValue::Counter(sums[0] as f64),
-        CatalogKind::Gauge => ApplicationValue::Gauge(f64::from_bits(sums[0])),
+        CatalogKind::Gauge | CatalogKind::Maximum => {
+            ApplicationValue::Gauge(f64::from_bits(sums[0]))
+        }
         CatalogKind::Histogram(bounds) => {
             let counts = &sums[..=bounds.len()];
             let bounds = bounds.iter().map(|bits| f64::from_bits(*bits));

@@ -19,6 +19,7 @@ use quick_cache::sync::Cache as Bounded;
 
 use super::single_flight::SingleFlight;
 use super::{Cache, CacheResult, FreshBody, MakeBody, SharedBody, shortened, units};
+use crate::metrics::CacheMetrics;
 use crate::settings::ServiceSettings;
 use crate::store::{self, Changes, Invalidate, StoreError, Tracker};
 
@@ -86,6 +87,7 @@ pub(super) struct MemoryCache {
     /// Absent if nothing is kept: no thread would find what another has made.
     single_flight: Option<SingleFlight>,
     jitter_per_cent: u32,
+    metrics: CacheMetrics,
 }
 
 /// A body is that of one object or of a list.
@@ -107,10 +109,12 @@ impl Weighter<String, CacheEntry> for EntryWeight {
 impl MemoryCache {
     pub(super) fn new(context: &WorkerContext) -> anyhow::Result<Self> {
         let settings = ServiceSettings::of(&context.settings);
-        Ok(Self::over(store::tracker(context)?, settings))
+        let metrics = CacheMetrics::of(&context.metrics)?;
+        metrics.set_up(true);
+        Ok(Self::over(store::tracker(context)?, settings, metrics))
     }
 
-    fn over(tracker: Box<dyn Tracker>, settings: &ServiceSettings) -> Self {
+    fn over(tracker: Box<dyn Tracker>, settings: &ServiceSettings, metrics: CacheMetrics) -> Self {
         let (entries, lists) = (settings.cache_entries, LISTS.min(settings.cache_entries));
         let units = (lists * UNITS_OF_A_LIST) as u64;
         Self {
@@ -126,13 +130,15 @@ impl MemoryCache {
             lists: Bounded::with_weighter(lists, units, EntryWeight),
             single_flight: (entries > 0).then(SingleFlight::default),
             jitter_per_cent: settings.cache_ttl_jitter,
+            metrics,
         }
     }
 
     /// Drops what has changed, and returns the state of the store that the cache now reflects.
     fn look(&self) -> Result<StoreVersion, StoreError> {
         let mut followed = self.follow();
-        let changes = followed.tracker.follow()?;
+        let changes = followed.tracker.follow();
+        let changes = changes.inspect_err(|_| self.metrics.errors.inc())?;
         Ok(self.forget(&mut followed, changes))
     }
 
@@ -187,9 +193,11 @@ impl MemoryCache {
     fn read(&self, kind: EntryKind, key: &str, make: &mut MakeBody<'_>) -> CacheResult {
         self.look()?;
         if let Some(body) = self.find(kind, key) {
+            self.metrics.hits.inc();
             return Ok(Some(body));
         }
         let Some(single_flight) = &self.single_flight else {
+            self.metrics.misses.inc();
             return Ok(make()?.map(|made| made.body));
         };
         // No key of an object begins with `?`.
@@ -202,8 +210,10 @@ impl MemoryCache {
         let _lead = single_flight.lead(&flight);
         let version = self.look()?;
         if let Some(body) = self.find(kind, key) {
+            self.metrics.hits.inc();
             return Ok(Some(body));
         }
+        self.metrics.misses.inc();
         let Some(made) = make()? else {
             return Ok(None);
         };

@@ -55,6 +55,7 @@ use super::single_flight::SingleFlight;
 use super::{Cache, CacheResult, FreshBody, MakeBody, SharedBody, shortened};
 use crate::health::Health;
 use crate::key_versions::KeyVersions;
+use crate::metrics::CacheMetrics;
 use crate::outages::{Backend, Outages};
 use crate::settings::ServiceSettings;
 use crate::store::{Invalidate, Store};
@@ -75,6 +76,7 @@ pub(super) struct RedisCache {
     single_flight: SingleFlight,
     health: Arc<Health>,
     jitter_per_cent: u32,
+    metrics: CacheMetrics,
 }
 
 impl RedisCache {
@@ -91,10 +93,11 @@ impl RedisCache {
             "going on without it",
             &Outages::of(context),
         );
+        let metrics = CacheMetrics::of(&context.metrics)?;
         let client = RedisClient {
             address,
             timeout: settings.redis_timeout,
-            breaker: Breaker::new(context.settings.threads),
+            breaker: Breaker::new(context.settings.threads, metrics.clone()),
             marker: Marker::new()?,
             space: Default::default(),
         };
@@ -106,13 +109,31 @@ impl RedisCache {
             single_flight: SingleFlight::default(),
             health: Arc::new(health),
             jitter_per_cent: settings.cache_ttl_jitter,
+            metrics,
         }))
     }
 
-    /// Without a reply, treats the key as shut.
-    fn look(&self, key: &str) -> KeyState {
+    /// `None` without a reply.
+    fn look(&self, key: &str) -> Option<KeyState> {
         let answer = self.client.ask(&key_state::read(&self.client.name(key)));
-        answer.map_or(KeyState::Shut, KeyState::of)
+        answer.map(KeyState::of)
+    }
+
+    fn hit(&self, body: SharedBody) -> CacheResult {
+        self.metrics.hits.inc();
+        Ok(Some(body))
+    }
+
+    /// Answers from the store, because the cache has nothing or may not be used for this key.
+    fn miss(&self, make: &mut MakeBody<'_>) -> CacheResult {
+        self.metrics.misses.inc();
+        from_store(make)
+    }
+
+    /// Answers from the store, because Redis does not.
+    fn without_redis(&self, make: &mut MakeBody<'_>) -> CacheResult {
+        self.metrics.errors.inc();
+        from_store(make)
     }
 
     /// Makes the body of `key`, and stores it in Redis unless another process is about to.
@@ -120,9 +141,10 @@ impl RedisCache {
         let (token, name) = (self.client.marker.token(), self.client.name(key));
         let reserved = self.client.ask(&key_state::reserve(&name, &token));
         match reserved.map(KeyState::of) {
-            Some(KeyState::Nothing) => {}
-            Some(KeyState::Body(body)) => return Ok(Some(body.into())),
-            _ => return from_store(make),
+            Some(KeyState::Nothing) => self.metrics.misses.inc(),
+            Some(KeyState::Body(body)) => return self.hit(body.into()),
+            Some(KeyState::Reserved | KeyState::Shut) => return self.miss(make),
+            None => return self.without_redis(make),
         }
         let began = Instant::now();
         let made = make();
@@ -143,25 +165,27 @@ impl RedisCache {
 impl Cache for RedisCache {
     fn read_through(&self, key: &str, make: &mut MakeBody<'_>) -> CacheResult {
         if let Some(body) = self.near.find(key) {
-            return Ok(Some(body));
+            return self.hit(body);
         }
         let version = self.near.version(key);
         match self.look(key) {
-            KeyState::Body(body) => {
+            Some(KeyState::Body(body)) => {
                 let body = SharedBody::from(body);
                 self.near.keep(key, version, &body);
-                return Ok(Some(body));
+                return self.hit(body);
             }
-            KeyState::Shut => return from_store(make),
-            KeyState::Nothing | KeyState::Reserved => {}
+            Some(KeyState::Shut) => return self.miss(make),
+            Some(KeyState::Nothing | KeyState::Reserved) => {}
+            None => return self.without_redis(make),
         }
         if let Some(_lead) = self.single_flight.lead(key) {
             return self.fill(key, make);
         }
         // Do not take what the other thread has made: it may have read before this request began.
         match self.look(key) {
-            KeyState::Body(body) => Ok(Some(SharedBody::from(body))),
-            _ => from_store(make),
+            Some(KeyState::Body(body)) => self.hit(body.into()),
+            Some(_) => self.miss(make),
+            None => self.without_redis(make),
         }
     }
 

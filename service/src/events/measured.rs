@@ -162,7 +162,9 @@ fn relay(brokers: &[String]) -> f64 {
     let stop = Stop::default();
     let topic = topic("relayed", brokers.to_vec());
     let began = Instant::now();
-    let relay = Relay::new(&context, store.clone(), topic).start(stop.clone());
+    let relay = Relay::new(&context, store.clone(), topic)
+        .expect("metrics of ours")
+        .start(stop.clone());
     while !store.outbox(1).expect("no error").is_empty() {
         assert!(began.elapsed() < LONG);
         std::thread::sleep(Duration::from_millis(5));
@@ -179,7 +181,9 @@ fn latencies(brokers: &[String]) -> Vec<Duration> {
     let (store, context) = (stores::open(&settings), stores::context(&settings));
     let topic: Topic = topic("latency", brokers.to_vec());
     let stop = Stop::default();
-    let relay = Relay::new(&context, store.clone(), topic.clone()).start(stop.clone());
+    let relay = Relay::new(&context, store.clone(), topic.clone())
+        .expect("metrics of ours")
+        .start(stop.clone());
     let group = topic.name.clone();
     let feed = Feed::start(topic, group).expect("a thread");
     let deliver = || {

@@ -13,11 +13,13 @@ use std::time::{Duration, Instant};
 use log::debug;
 use oxicorn_common::WorkerContext;
 use oxicorn_common::bell::Bell;
+use oxicorn_common::metrics::MetricError;
 use oxicorn_common::runner::Stop;
 
 use super::probe::probe;
 use super::{EventsError, OutboxEvent, Publisher, Topic};
 use crate::health::Health;
+use crate::metrics::RelayMetrics;
 use crate::outages::{Backend, Outages};
 use crate::store::{RelayTurn, Store, StoreError};
 
@@ -43,18 +45,24 @@ pub(crate) struct Relay {
     bell: Bell,
     topic: Topic,
     health: Health,
+    metrics: RelayMetrics,
 }
 
 impl Relay {
-    pub(crate) fn new(context: &WorkerContext, store: Arc<dyn Store>, topic: Topic) -> Self {
+    pub(crate) fn new(
+        context: &WorkerContext,
+        store: Arc<dyn Store>,
+        topic: Topic,
+    ) -> Result<Self, MetricError> {
         let name = format!("Kafka at {}", topic.brokers.join(","));
         let meanwhile = "events wait in the outbox";
-        Self {
+        Ok(Self {
             store,
             bell: context.bell.clone(),
             health: Health::new(Backend::Events, name, meanwhile, &Outages::of(context)),
             topic,
-        }
+            metrics: RelayMetrics::of(&context.metrics)?,
+        })
     }
 
     /// Runs in a thread of its own until told to stop.
@@ -105,6 +113,7 @@ impl Relay {
                 false => {
                     let batch = one_a_task(events);
                     let published = batches.publish(&batch);
+                    self.count(&published);
                     self.store.remove_events(&published.0)?;
                     published.1
                 }
@@ -125,6 +134,15 @@ impl Relay {
             }
         }
         Ok(())
+    }
+}
+
+impl Relay {
+    fn count(&self, (acknowledged, outcome): &(Vec<i64>, Result<bool, EventsError>)) {
+        self.metrics.acks.add(acknowledged.len() as u64);
+        if outcome.is_err() {
+            self.metrics.errors.inc();
+        }
     }
 }
 

@@ -35,6 +35,7 @@ impl RelaySource {
 
     fn relay(&self, topic: &Topic, stop: &Stop) -> Relaying {
         let relay = Relay::new(&self.context, self.store.clone(), topic.clone());
+        let relay = relay.expect("metrics of ours");
         relay.start(stop.clone()).expect("a thread")
     }
 

@@ -54,7 +54,7 @@ impl TaskType {
         Self::ImageProcessing,
     ];
 
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::DataProcessing => "data_processing",
             Self::FileUpload => "file_upload",
@@ -87,7 +87,7 @@ impl Status {
         Self::Cancelled,
     ];
 
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
             Self::Processing => "processing",

@@ -4,6 +4,7 @@
 //! a change invalidates before and after the commit.
 
 mod error;
+mod figures;
 mod invalidation;
 mod lease;
 mod pool;
@@ -24,6 +25,7 @@ use oxicorn_common::{Settings, WorkerContext};
 use serde_json::Value;
 
 pub(crate) use error::StoreError;
+pub(crate) use figures::StoreFigures;
 pub(crate) use invalidation::{Changes, Invalidate, Tracker};
 pub(crate) use lease::{LEASE, Lease};
 pub(crate) use pool::PoolShape;
@@ -181,12 +183,17 @@ pub(crate) trait Outbox {
     fn relay_turn(&self) -> Result<Option<Box<dyn RelayTurn>>, StoreError>;
 }
 
+/// Figures of the whole database. They cost one cheap statement: triggers count the tasks.
+pub(crate) trait Survey {
+    fn survey(&self) -> Result<StoreFigures, StoreError>;
+}
+
 /// Digits of [`Store::identity`].
 const IDENTITY_DIGITS: usize = 16;
 
 /// A database of the service.
 pub(crate) trait Store:
-    Tasks + Users + Sessions + TaskQueue + Outbox + fmt::Debug + Send + Sync
+    Tasks + Users + Sessions + TaskQueue + Outbox + Survey + fmt::Debug + Send + Sync
 {
     /// Cache keys that changes have invalidated while the cache could not be reached.
     fn stale_keys(&self, limit: usize) -> Result<Vec<String>, StoreError>;

@@ -24,6 +24,7 @@ use scheduled_thread_pool::ScheduledThreadPool;
 
 use self::permits::{ConnectionPermit, ConnectionPermits, PoolPart};
 use super::StoreError;
+use crate::metrics::PoolMetrics;
 use crate::settings::ServiceSettings;
 
 /// How long a connection beyond POOL_SIZE may idle.
@@ -78,6 +79,14 @@ pub(super) struct Aged<C> {
     opened: Instant,
     retires: Option<Instant>,
     doomed: bool,
+    /// It counts as idle, unless it is lent.
+    metrics: PoolMetrics,
+}
+
+impl<C> Drop for Aged<C> {
+    fn drop(&mut self) {
+        self.metrics.idle.dec();
+    }
 }
 
 impl<C> Aged<C> {
@@ -114,6 +123,7 @@ impl<C> DerefMut for Aged<C> {
 pub(super) struct ConnectionOpener<M> {
     manager: M,
     recycle: Option<Duration>,
+    metrics: PoolMetrics,
     /// When and why the last attempt failed; `None` if it succeeded.
     failure: Mutex<Option<(Instant, String)>>,
 }
@@ -134,11 +144,14 @@ impl<M: ManageConnection> ManageConnection for SharedManager<M> {
             .failure
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = failure;
+        let connection = opened?;
+        self.0.metrics.idle.inc();
         Ok(Aged {
-            connection: opened?,
+            connection,
             opened: Instant::now(),
             retires: self.0.recycle.map(|age| Instant::now() + shortened(age)),
             doomed: false,
+            metrics: self.0.metrics.clone(),
         })
     }
 
@@ -156,6 +169,24 @@ pub(super) struct Lent<'a, M: ManageConnection> {
     // In this order: a thread that waits for the permit finds the connection returned.
     connection: PooledConnection<SharedManager<M>>,
     _permit: ConnectionPermit<'a>,
+}
+
+impl<'a, M: ManageConnection> Lent<'a, M> {
+    fn new(connection: PooledConnection<SharedManager<M>>, permit: ConnectionPermit<'a>) -> Self {
+        connection.metrics.in_use.inc();
+        connection.metrics.idle.dec();
+        Self {
+            connection,
+            _permit: permit,
+        }
+    }
+}
+
+impl<M: ManageConnection> Drop for Lent<'_, M> {
+    fn drop(&mut self) {
+        self.connection.metrics.idle.inc();
+        self.connection.metrics.in_use.dec();
+    }
 }
 
 impl<M: ManageConnection> Deref for Lent<'_, M> {
@@ -183,14 +214,16 @@ pub(super) struct Pool<M: ManageConnection> {
 }
 
 impl<M: ManageConnection> Pool<M> {
-    pub(super) fn new(manager: M, shape: PoolShape) -> Self {
-        Self::with_idle_time(manager, shape, OVERFLOW_IDLES)
+    pub(super) fn new(manager: M, shape: PoolShape, metrics: PoolMetrics) -> Self {
+        Self::with_idle_time(manager, shape, metrics, OVERFLOW_IDLES)
     }
 
-    fn with_idle_time(manager: M, shape: PoolShape, idles: Duration) -> Self {
+    fn with_idle_time(manager: M, shape: PoolShape, metrics: PoolMetrics, idles: Duration) -> Self {
+        let permits = ConnectionPermits::new(shape.size, shape.overflow, metrics.waiting.clone());
         let opener = Arc::new(ConnectionOpener {
             manager,
             recycle: shape.recycle,
+            metrics,
             failure: Mutex::new(None),
         });
         // One helper thread opens and closes the connections of this process.
@@ -218,13 +251,21 @@ impl<M: ManageConnection> Pool<M> {
             opener,
             kept,
             overflow,
-            permits: ConnectionPermits::new(shape.size, shape.overflow),
+            permits,
             timeout: shape.timeout,
         }
     }
 
     /// A connection, within POOL_TIMEOUT. A database that cannot be reached is not waited for.
     pub(super) fn take(&self) -> Result<Lent<'_, M>, StoreError> {
+        let taken = self.take_or_wait();
+        if let Err(StoreError::Busy(_)) = &taken {
+            self.opener.metrics.timeouts.inc();
+        }
+        taken
+    }
+
+    fn take_or_wait(&self) -> Result<Lent<'_, M>, StoreError> {
         let (began, deadline) = (Instant::now(), Instant::now() + self.timeout);
         loop {
             let permit = self.permits.take(deadline).ok_or(StoreError::Busy(None))?;
@@ -233,12 +274,7 @@ impl<M: ManageConnection> Pool<M> {
                 _ => (&self.kept, false),
             };
             match self.lend(pool, is_overflow, began, deadline) {
-                Ok(connection) => {
-                    return Ok(Lent {
-                        connection,
-                        _permit: permit,
-                    });
-                }
+                Ok(connection) => return Ok(Lent::new(connection, permit)),
                 // The database accepts no more connections: the open ones have to do.
                 Err(StoreError::Unreachable(_)) if is_overflow => {
                     drop(permit);
@@ -269,9 +305,14 @@ impl<M: ManageConnection> Pool<M> {
         deadline: Instant,
     ) -> Result<PooledConnection<SharedManager<M>>, StoreError> {
         const LOOK: Duration = Duration::from_millis(50);
+        let mut waiter = None;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if let Ok(mut lent) = pool.get_timeout(left.min(LOOK)) {
+            let lent = pool.try_get().or_else(|| {
+                waiter.get_or_insert_with(|| self.permits.waiter());
+                pool.get_timeout(left.min(LOOK)).ok()
+            });
+            if let Some(mut lent) = lent {
                 if !lent.is_over() {
                     return Ok(lent);
                 }

@@ -10,6 +10,7 @@ use oxicorn_common::{Metrics, Scoreboard, Settings, SharedMemory, WorkerContext}
 use tempfile::TempDir;
 
 use super::{Invalidate, PoolShape, Store};
+use crate::metrics::METRICS;
 use crate::settings::ServiceSettings;
 use crate::shared_words::WORDS;
 
@@ -117,7 +118,7 @@ pub(crate) fn context(settings: &Settings) -> WorkerContext {
         age: 1,
         bell: Bell::new().expect("an eventfd"),
         shared_memory: shared_memory(),
-        metrics: Metrics::unshared(&[]).expect("memory"),
+        metrics: Metrics::unshared(METRICS).expect("memory"),
         scoreboard: Scoreboard::new().expect("memory"),
     }
 }

@@ -169,6 +169,19 @@ fn a_generation_with_other_metrics_counts_beside_the_one_before() {
 }
 
 #[test]
+fn of_a_maximum_the_highest_of_the_living_counts() {
+    static MAXIMUM: [Metric; 1] = [Metric::maximum("length", "Of the common queue.")];
+    let memory = memory();
+    for (slot, value) in [(0, 3.0), (1, 7.0), (2, 0.0)] {
+        let own = metrics(&memory, slot, &MAXIMUM);
+        own.gauge("length").expect("a gauge").set(value);
+    }
+    assert_eq!(lines(&memory), ["length 7"]);
+    memory.fold(1);
+    assert_eq!(lines(&memory), ["length 3"]);
+}
+
+#[test]
 fn a_metric_that_becomes_another_kind_starts_anew() {
     static GAUGE: [Metric; 1] = [Metric::gauge("queue", "Jobs that wait.")];
     static HISTOGRAM: [Metric; 1] = [Metric::histogram("queue", "By length.", &[1.0])];

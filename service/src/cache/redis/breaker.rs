@@ -16,6 +16,7 @@ use socket2::SockAddr;
 
 use super::connection::{ConnectionError, RedisConnection};
 use super::pending_invalidations::{PendingInvalidation, PendingInvalidations};
+use crate::metrics::CacheMetrics;
 
 /// A single late reply may be a coincidence; this many in a row are not.
 pub(super) const LATE: u32 = 3;
@@ -28,6 +29,7 @@ pub(super) struct Breaker {
     late: AtomicU32,
     /// How many idle connections are kept for later commands.
     idle: usize,
+    metrics: CacheMetrics,
 }
 
 #[derive(Debug, Default)]
@@ -64,12 +66,14 @@ pub(super) enum ConnectionSource {
 }
 
 impl Breaker {
-    pub(super) fn new(idle: usize) -> Self {
+    pub(super) fn new(idle: usize, metrics: CacheMetrics) -> Self {
+        metrics.set_up(false);
         Self {
             state: Mutex::default(),
             bell: Condvar::new(),
             late: AtomicU32::new(0),
             idle,
+            metrics,
         }
     }
 
@@ -158,6 +162,7 @@ impl Breaker {
             run_id: run_id.to_owned(),
             idle: Vec::new(),
         });
+        self.metrics.set_up(true);
         Some(state.era)
     }
 
@@ -193,6 +198,7 @@ impl Breaker {
 
     fn open(&self, state: &mut State) {
         if state.home.take().is_some() {
+            self.metrics.set_up(false);
             self.bell.notify_all();
         }
     }
@@ -204,7 +210,15 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
+    use oxicorn_common::Metrics;
+
     use super::*;
+    use crate::metrics::METRICS;
+
+    fn breaker() -> Breaker {
+        let metrics = Metrics::unshared(METRICS).expect("memory");
+        Breaker::new(1, CacheMetrics::of(&metrics).expect("metrics of ours"))
+    }
 
     fn home() -> SockAddr {
         SockAddr::unix("/run/redis.sock").expect("a path")
@@ -212,7 +226,7 @@ mod tests {
 
     #[test]
     fn it_closes_when_nothing_is_pending_and_an_invalidation_opens_it() {
-        let breaker = Breaker::new(1);
+        let breaker = breaker();
         assert!(breaker.is_open() && breaker.permit().is_none());
         let invalidation = || [("task:1".to_owned(), "!".to_owned())];
         breaker.add_pending(invalidation());
@@ -229,7 +243,7 @@ mod tests {
 
     #[test]
     fn three_late_answers_in_a_row_open_it_and_news_of_an_earlier_home_does_not() {
-        let breaker = Breaker::new(1);
+        let breaker = breaker();
         let era = breaker.close(&home(), "a").expect("nothing pending");
         let late = || ConnectionError::Late(Duration::from_millis(5));
         (1..LATE).for_each(|_| breaker.failed(era, &late()));

@@ -3,6 +3,8 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use oxicorn_common::metrics::GaugeHandle;
+
 /// Which of the two pools a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PoolPart {
@@ -15,6 +17,18 @@ pub(super) enum PoolPart {
 pub(super) struct ConnectionPermits {
     state: Mutex<Free>,
     freed: Condvar,
+    /// How many threads wait for a permit, or with one for a connection.
+    waiters: GaugeHandle,
+}
+
+/// A thread that waits, until dropped.
+#[derive(Debug)]
+pub(super) struct Waiter<'a>(&'a GaugeHandle);
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 #[derive(Debug)]
@@ -36,7 +50,7 @@ pub(super) struct ConnectionPermit<'a> {
 impl ConnectionPermits {
     const SHUT: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(kept: u32, overflow: u32) -> Self {
+    pub(super) fn new(kept: u32, overflow: u32, waiters: GaugeHandle) -> Self {
         Self {
             state: Mutex::new(Free {
                 kept,
@@ -45,10 +59,18 @@ impl ConnectionPermits {
                 shut_until: None,
             }),
             freed: Condvar::new(),
+            waiters,
         }
     }
 
+    /// Counts this thread among those that wait.
+    pub(super) fn waiter(&self) -> Waiter<'_> {
+        self.waiters.inc();
+        Waiter(&self.waiters)
+    }
+
     pub(super) fn take(&self, deadline: Instant) -> Option<ConnectionPermit<'_>> {
+        let mut waiter = None;
         let mut free = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let now = Instant::now();
@@ -71,6 +93,7 @@ impl ConnectionPermits {
             if left.is_zero() {
                 return None;
             }
+            waiter.get_or_insert_with(|| self.waiter());
             free.waiting += 1;
             let waited = self.freed.wait_timeout(free, left.min(Self::SHUT));
             free = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -4,7 +4,11 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
+use oxicorn_common::Metrics;
+use oxicorn_common::status::ApplicationValue;
+
 use super::*;
+use crate::metrics::METRICS;
 
 const SOON: Duration = Duration::from_secs(20);
 /// POOL_TIMEOUT, if the test waits for it.
@@ -90,7 +94,9 @@ fn shape(size: u32, overflow: u32, timeout: Duration) -> PoolShape {
 }
 
 fn pool(server: &Server, shape: PoolShape) -> Pool<Server> {
-    Pool::with_idle_time(server.clone(), shape, Duration::from_secs(1))
+    let metrics = Metrics::unshared(METRICS).expect("memory");
+    let metrics = PoolMetrics::of(&metrics).expect("metrics of ours");
+    Pool::with_idle_time(server.clone(), shape, metrics, Duration::from_secs(1))
 }
 
 fn until(what: &str, timeout: Duration, done: impl Fn() -> bool) {
@@ -264,4 +270,46 @@ fn a_broken_connection_is_replaced() {
         }
     }
     until("those are closed", SOON, || server.open() == 1);
+}
+
+#[test]
+fn each_connection_counts_as_lent_or_idle_and_each_thread_that_waits_once() {
+    let server = Server::with_room(100);
+    let metrics = Metrics::unshared(METRICS).expect("memory");
+    let counts = PoolMetrics::of(&metrics).expect("metrics of ours");
+    let pool = Pool::with_idle_time(server.clone(), shape(2, 1, SHORT), counts, SOON);
+    let figure = |name: &str| {
+        let report = metrics.report();
+        let found = report.into_iter().find(|metric| metric.name == name);
+        let samples = found.expect("a metric").samples.into_iter();
+        let values = samples.map(|sample| match sample.value {
+            ApplicationValue::Counter(value) | ApplicationValue::Gauge(value) => value,
+            ApplicationValue::Histogram(_) => f64::NAN,
+        });
+        values.collect::<Vec<_>>()
+    };
+    let connections = || figure("oxicorn_pool_connections");
+    until("POOL_SIZE is open", SOON, || connections() == [0.0, 2.0]);
+    let mut lent: Vec<_> = (0..3).map(|_| take(&pool)).collect();
+    assert_eq!(connections(), [3.0, 0.0]);
+    assert_eq!(figure("oxicorn_pool_waiting"), [0.0]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            assert!(matches!(pool.take(), Err(StoreError::Busy(None))));
+        });
+        until("one waits", SOON, || {
+            figure("oxicorn_pool_waiting") == [1.0]
+        });
+    });
+    assert_eq!(figure("oxicorn_pool_waiting"), [0.0]);
+    assert_eq!(figure("oxicorn_pool_timeouts_total"), [1.0]);
+    lent[0].doom();
+    lent.truncate(1);
+    assert_eq!(connections(), [1.0, 2.0]);
+    drop(lent);
+    until("what was doomed is replaced", SOON, || {
+        connections() == [0.0, server.open() as f64] && server.open() == 3
+    });
+    drop(pool);
+    until("all are closed", SOON, || connections() == [0.0, 0.0]);
 }

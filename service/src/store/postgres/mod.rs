@@ -17,6 +17,7 @@ mod relay_turn;
 mod sessions;
 mod stale_keys;
 mod statements;
+mod survey;
 mod target;
 mod tasks;
 mod users;
@@ -34,6 +35,7 @@ pub(crate) use listener::ChangeListener;
 use super::pool::{Lent, Pool, PoolShape};
 use super::{IDENTITY_DIGITS, Invalidate, Store, StoreError};
 use crate::health::Health;
+use crate::metrics::PoolMetrics;
 use crate::outages::{Backend, Outages};
 use crate::settings::ServiceSettings;
 use change::PgChange;
@@ -73,6 +75,7 @@ impl Postgres {
         caches: Arc<dyn Invalidate>,
     ) -> anyhow::Result<Self> {
         let settings = ServiceSettings::of(&context.settings);
+        let metrics = PoolMetrics::of(&context.metrics)?;
         let target = PgTarget::parse(&settings.database_url)?;
         let health = Arc::new(Health::new(
             Backend::Store,
@@ -83,7 +86,7 @@ impl Postgres {
         let manager = Manager::new(target, !settings.kafka_brokers.is_empty())?;
         let refuses = first_look(&manager, &health, context)?;
         Ok(Self {
-            pool: Pool::new(manager, shape),
+            pool: Pool::new(manager, shape, metrics),
             health,
             caches,
             notifies: settings.redis_url.is_none() && settings.redis_host.is_none(),

@@ -12,6 +12,7 @@ mod queue;
 mod relay_turn;
 mod sessions;
 mod stale_keys;
+mod survey;
 mod tasks;
 mod turns;
 mod users;
@@ -32,6 +33,7 @@ pub(crate) use changes::DataVersion;
 use super::pool::{Lent, Pool, PoolShape};
 use super::{Invalidate, Store, StoreError};
 use crate::health::Health;
+use crate::metrics::PoolMetrics;
 use crate::outages::{Backend, Outages};
 use crate::settings::ServiceSettings;
 use change::SqliteChange;
@@ -75,6 +77,7 @@ impl Sqlite {
         caches: Arc<dyn Invalidate>,
     ) -> anyhow::Result<Self> {
         let settings = ServiceSettings::of(&context.settings);
+        let metrics = PoolMetrics::of(&context.metrics)?;
         let path = connection::path_of(&settings.database_url)?;
         migrations::run(&path)?;
         let turns = Turns::new(&path)?;
@@ -89,7 +92,7 @@ impl Sqlite {
         let meanwhile = "requests that need it are answered 503";
         let name = format!("SQLite at {}", path.display());
         Ok(Self {
-            pool: Pool::new(SqliteManager(path.clone()), shape),
+            pool: Pool::new(SqliteManager(path.clone()), shape, metrics),
             turns,
             timeout,
             caches,

@@ -2,5 +2,6 @@
 
 mod queue;
 mod sessions;
+mod survey;
 mod tasks;
 mod users;
