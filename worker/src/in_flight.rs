@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use oxicorn_common::logging::RequestTag;
 use oxicorn_common::request::{Peer, Request, RequestHead, RequestId, Scheme};
 
-use crate::response::AccessRecord;
+use crate::response::{AccessRecord, Arrival};
 use crate::timed_call::{CallTime, TimedCall};
 use crate::transport::Transport;
 
@@ -37,8 +37,7 @@ pub(crate) struct CalledRequest {
 pub(crate) struct ShownCall {
     /// The number of the request on its thread.
     pub(crate) number: u64,
-    /// When the request became whole.
-    pub(crate) whole_at: Option<Instant>,
+    pub(crate) arrival: Option<Arrival>,
 }
 
 impl InFlight {

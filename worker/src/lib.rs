@@ -37,6 +37,7 @@ mod master_link;
 mod pace;
 mod preface;
 mod proxy_header;
+mod proxy_queue;
 mod reactor;
 mod read_buffer;
 mod ready_queue;

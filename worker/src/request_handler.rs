@@ -16,8 +16,9 @@ use crate::connection::{AfterResponse, Connection, ConnectionState, ThreadWork};
 use crate::http::date::DateCache;
 use crate::http::encode::ResponseContext;
 use crate::in_flight::ShownCall;
+use crate::proxy_queue::proxy_queue;
 use crate::request_ids::RequestIds;
-use crate::response::{AccessRecord, EarlyWriter, Flushed, LengthError, PieceMade};
+use crate::response::{AccessRecord, Arrival, EarlyWriter, Flushed, LengthError, PieceMade};
 use crate::worker_shared::WorkerShared;
 
 pub(crate) struct RequestHandler<'a> {
@@ -108,9 +109,13 @@ impl<'a> RequestHandler<'a> {
         let in_flight = &self.shared.in_flight[self.index];
         let head = &request.head;
         let whole_at = connection.lifecycle().ready_at();
+        let arrival = Some(Arrival {
+            whole_at,
+            proxy_queue: proxy_queue(&request, whole_at),
+        });
         let shown = ShownCall {
             number: self.show(Some(head), request.id, started),
-            whole_at: Some(whole_at),
+            arrival,
         };
         let transport = connection.transport();
         in_flight.begin(transport, started, shown, &request);
@@ -164,7 +169,7 @@ impl<'a> RequestHandler<'a> {
         });
         connection.return_head(request.head);
         let record = AccessRecord::new(sent, started, request.scheme, request.logged);
-        let record = record.with_id(request.id).of_whole(Some(whole_at));
+        let record = record.with_id(request.id).with_arrival(arrival);
         connection.begin_record(record);
         self.shared.master.count_request();
         self.send(connection, after);
@@ -183,7 +188,7 @@ impl<'a> RequestHandler<'a> {
             let shown = ShownCall {
                 number: self.show(Some(head), record.id, started),
                 // No response of the server's own can follow.
-                whole_at: None,
+                arrival: None,
             };
             let (transport, peer) = (connection.transport(), connection.peer());
             in_flight.resume(transport, started, shown, head, peer, record);

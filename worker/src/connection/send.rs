@@ -14,7 +14,7 @@ use super::{AfterResponse, Connection, RequestBuffers};
 use crate::http::encode::{CONTINUE, ResponseContext};
 use crate::pace::Pace;
 use crate::request_ids::RequestIds;
-use crate::response::{AccessRecord, Flushed, ResponseWriter};
+use crate::response::{AccessRecord, Arrival, Flushed, ResponseWriter};
 use crate::transport::Transport;
 
 impl Connection {
@@ -46,7 +46,10 @@ impl Connection {
         date: &str,
         ids: &mut RequestIds,
     ) -> RequestTag {
-        let whole_at = self.has_request().then(|| self.lifecycle.ready_at());
+        let arrival = self.has_request().then(|| Arrival {
+            whole_at: self.lifecycle.ready_at(),
+            proxy_queue: None,
+        });
         let (mut scheme, mut head) = (Scheme::default(), None);
         if let Some(RequestBuffers { input, decoder }) = self.buffers.as_deref_mut() {
             let has_head = decoder.refuse(input);
@@ -60,7 +63,7 @@ impl Connection {
             .writer
             .begin_error(status, advice, head, id_field, date);
         let record = AccessRecord::new(sent, started, scheme, Vec::new());
-        self.record = Some(record.with_id(id).of_whole(whole_at));
+        self.record = Some(record.with_id(id).with_arrival(arrival));
         head.map_or(RequestTag { id, trace: None }, |head| {
             RequestTag::of(id, head)
         })

@@ -1,7 +1,7 @@
 //! The data for one access log entry, collected from the start of the response until the client has taken its last
 //! byte.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use oxicorn_common::Fields;
 use oxicorn_common::request::{RequestHead, RequestId, Scheme};
@@ -9,12 +9,21 @@ use oxicorn_common::scoreboard::{RequestTimes, ResponseFigures};
 
 use super::sent_head::SentHead;
 
+/// How a whole request came.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Arrival {
+    /// When its last octet was read.
+    pub(crate) whole_at: Instant,
+    /// How long it was at a trusted proxy before, if that has said so.
+    pub(crate) proxy_queue: Option<Duration>,
+}
+
 /// The data that the access log shows when a response is over.
 #[derive(Debug)]
 pub(crate) struct AccessRecord {
     pub(crate) started: Instant,
-    /// When the request became whole; `None` if it never did.
-    pub(crate) whole_at: Option<Instant>,
+    /// `None` if the request never became whole.
+    pub(crate) arrival: Option<Arrival>,
     pub(crate) scheme: Scheme,
     /// Variables that the application adds to its environment.
     pub(crate) variables: Vec<(String, String)>,
@@ -33,7 +42,7 @@ impl AccessRecord {
     ) -> Self {
         Self {
             started,
-            whole_at: None,
+            arrival: None,
             scheme,
             variables,
             status: head.status.as_u16(),
@@ -48,22 +57,22 @@ impl AccessRecord {
         Self { id, ..self }
     }
 
-    /// Of a request that became whole at that time.
-    pub(crate) fn of_whole(self, whole_at: Option<Instant>) -> Self {
-        Self { whole_at, ..self }
+    /// With the arrival of the request.
+    pub(crate) fn with_arrival(self, arrival: Option<Arrival>) -> Self {
+        Self { arrival, ..self }
     }
 
     /// What counts of the response when it is over.
     pub(crate) fn figures<'a>(&self, head: &'a RequestHead, now: Instant) -> ResponseFigures<'a> {
-        let times = self.whole_at.map(|whole_at| RequestTimes {
-            queue: self.started.saturating_duration_since(whole_at),
-            total: now.saturating_duration_since(whole_at),
+        let times = self.arrival.map(|arrival| RequestTimes {
+            queue: self.started.saturating_duration_since(arrival.whole_at),
+            total: now.saturating_duration_since(arrival.whole_at),
         });
         ResponseFigures {
             method: head.method(),
             status: self.status,
             times,
-            proxy_queue: None,
+            proxy_queue: self.arrival.and_then(|arrival| arrival.proxy_queue),
         }
     }
 }

@@ -12,6 +12,6 @@ mod early_writer;
 mod sent_head;
 mod writer;
 
-pub(crate) use access_record::AccessRecord;
+pub(crate) use access_record::{AccessRecord, Arrival};
 pub(crate) use early_writer::EarlyWriter;
 pub(crate) use writer::{Flushed, LengthError, PieceMade, ResponseWriter};

@@ -97,7 +97,7 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
         transport.finish();
         let started = call.started.unwrap_or(now);
         let record = AccessRecord::new(sent, started, call.scheme, Vec::new());
-        let record = record.with_id(call.id).of_whole(call.shown.whole_at);
+        let record = record.with_id(call.id).with_arrival(call.shown.arrival);
         shared
             .access_log
             .write(&call.head, &call.peer, &record, now, stats);
