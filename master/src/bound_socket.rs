@@ -220,7 +220,7 @@ fn bind_unix(path: &Path, settings: &Settings) -> io::Result<(Socket, DirectoryE
 }
 
 /// Removes a socket file on which no process answers. Any other file in its place stays.
-fn clear_the_way(file: &DirectoryEntry, path: &Path) -> io::Result<()> {
+pub(crate) fn clear_the_way(file: &DirectoryEntry, path: &Path) -> io::Result<()> {
     let there = match file.status() {
         Ok(there) => there,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),

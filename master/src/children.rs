@@ -138,6 +138,19 @@ impl Children {
         true
     }
 
+    /// The worker with this pid.
+    pub(crate) fn find(&self, pid: i32) -> Option<ChildId> {
+        let is_it = |(_, child): &(&ChildId, &ChildProcess)| {
+            child.pid == pid && child.kind == ChildKind::Web
+        };
+        self.processes.iter().find(is_it).map(|(&id, _)| id)
+    }
+
+    pub(crate) fn is_worker(&self, id: ChildId) -> bool {
+        let child = self.processes.get(&id);
+        child.is_some_and(|child| child.kind == ChildKind::Web)
+    }
+
     /// The pipes that the master has to poll.
     pub(crate) fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let receivers = self.processes.values().map(|child| &child.receiver);

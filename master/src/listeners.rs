@@ -5,7 +5,7 @@
 //! when no generation needs them. Each socket belongs to the master; a child duplicates those of its generation.
 
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use oxicorn_common::address::Address;
@@ -147,11 +147,7 @@ impl Listeners {
 
     /// The addresses, in the form of gunicorn's start line.
     pub(crate) fn describe(&self, is_secure: bool) -> String {
-        let scheme = if is_secure { "https" } else { "http" };
-        let urls = self.sockets.iter().map(|bound| match &bound.actual {
-            tcp @ Address::Tcp { .. } => format!("{scheme}://{tcp}"),
-            other => other.to_string(),
-        });
+        let urls = self.describe_each(is_secure).map(|(url, ..)| url);
         urls.collect::<Vec<_>>().join(",")
     }
 
@@ -162,6 +158,25 @@ impl Listeners {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.sockets.is_empty()
+    }
+
+    /// For each socket the address, the descriptor, and the family in gunicorn's word.
+    pub(crate) fn describe_each(
+        &self,
+        is_secure: bool,
+    ) -> impl Iterator<Item = (String, RawFd, &'static str)> {
+        let scheme = if is_secure { "https" } else { "http" };
+        self.sockets.iter().map(move |bound| {
+            let (url, family) = match &bound.actual {
+                tcp @ Address::Tcp { host, .. } => {
+                    let family = if host.contains(':') { "tcp6" } else { "tcp" };
+                    (format!("{scheme}://{tcp}"), family)
+                }
+                Address::Unix(_) => (bound.actual.to_string(), "unix"),
+                Address::Fd(_) => (bound.actual.to_string(), "unknown"),
+            };
+            (url, bound.fd.as_raw_fd(), family)
+        })
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {

@@ -3,7 +3,8 @@
 //! ```text
 //!   signal pipe --.
 //!   child pipes ---+-- poll --> events --> Supervisor --> actions --> fork, kill, reload, log
-//!   deadline -----'               ^                         |
+//!   control -------+               ^                         |
+//!   deadline ------'               |                         |
 //!                                 '------- outcomes --------'
 //! ```
 //!
@@ -26,10 +27,12 @@ use oxicorn_common::{Message, SignalPipe, exit_code, logging};
 
 use crate::child_context::{ChildContext, Forked, ForkedChild};
 use crate::children::{Children, explain_spawn_error};
+use crate::control::Control;
 use crate::gauges::Gauges;
 use crate::generation::{Generation, longest_end};
 use crate::hook_caller::HookCaller;
 use crate::launch::Launch;
+use crate::lifetime::Lifetime;
 use crate::listeners::Listeners;
 use crate::mold::Molds;
 use crate::notify::Notifier;
@@ -63,12 +66,14 @@ pub(crate) struct Master {
     pub(crate) gauges: Gauges,
     /// Those of generations that are over: while the server stops, the admin process answers to the end.
     pub(crate) admin_listeners: Vec<Listeners>,
+    pub(crate) control: Control,
+    pub(crate) lifetime: Lifetime,
     /// Why the last child that failed could not boot.
     pub(crate) last_error: Option<String>,
 }
 
 /// Why the loop ends.
-enum Leave {
+pub(crate) enum Leave {
     /// The server has ended, with this exit code.
     Exit(i32),
     /// This process was just forked.
@@ -120,13 +125,14 @@ impl Master {
     }
 
     /// Sleeps until an event comes or until `deadline`.
-    fn wait(&self, deadline: Option<Instant>) {
+    fn wait(&mut self, deadline: Option<Instant>) {
         let later = logging::tend().then(|| Instant::now() + LOGS_EVERY);
         let deadlines = [
             deadline,
             later,
             self.gauges.deadline(),
             self.notifier.deadline(),
+            self.control.deadline(Instant::now()),
         ];
         let timeout = match deadlines.into_iter().flatten().min() {
             // Rounded up: otherwise short waits would follow each other until the deadline.
@@ -136,14 +142,20 @@ impl Master {
             }
             None => PollTimeout::NONE,
         };
-        let mut fds: Vec<PollFd> = [self.signals.as_fd()]
+        let pipes = [self.signals.as_fd()]
             .into_iter()
             .chain(self.children.pipes())
             .chain(self.molds.pipes())
-            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
-            .collect();
+            .chain(self.upgrade.pipe())
+            .map(|fd| (fd, PollFlags::POLLIN));
+        let sources = self.control.sources().chain(pipes);
+        let mut fds: Vec<PollFd> = sources.map(|(fd, flags)| PollFd::new(fd, flags)).collect();
         // An interrupted wait is over: the reads below find whatever is ready.
         let _ = poll(&mut fds, timeout);
+        let revents = |fd: &PollFd| fd.revents().unwrap_or(PollFlags::empty());
+        let reported: Vec<PollFlags> = fds.iter().map(revents).collect();
+        drop(fds);
+        self.control.note(reported.into_iter());
     }
 
     /// Handles all events since the last call.
@@ -163,6 +175,10 @@ impl Master {
             {
                 self.last_error = Some(text.clone());
             }
+            if let Event::NewMasterExited { death, reason } = &event {
+                let outcome = reason.clone().unwrap_or_else(|| death.to_string());
+                self.control.end_upgrade(Err(&outcome));
+            }
             let actions = supervisor.handle(event, Instant::now());
             self.carry_out(supervisor, actions)?;
         }
@@ -175,6 +191,11 @@ impl Master {
             }
         });
         self.carry_out(supervisor, actions)?;
+        if let Some(pid) = self.upgrade.take_served() {
+            info!("The new master (pid: {pid}) serves");
+            self.control.end_upgrade(Ok(pid));
+        }
+        self.serve_control(supervisor)?;
         let newest = self.generations.values().next_back();
         self.gauges
             .report(supervisor.workers(), newest, Instant::now());
@@ -206,7 +227,7 @@ impl Master {
     }
 
     /// Carries out actions, and those that follow from their outcomes.
-    fn carry_out(
+    pub(crate) fn carry_out(
         &mut self,
         supervisor: &mut Supervisor,
         mut actions: Vec<Action>,
@@ -236,6 +257,9 @@ impl Master {
             Action::Exit { code } => return Break(Leave::Exit(code)),
             Action::Reload { generation } => return Continue(Some(self.reload(generation))),
             Action::Signal { id, signal } => {
+                if self.children.is_worker(id) {
+                    self.lifetime.count_signal(signal);
+                }
                 if !self.children.signal(id, signal) {
                     return Continue(self.molds.signal(id, signal, &self.children));
                 }
@@ -253,6 +277,7 @@ impl Master {
                 self.notifier.stopping(delay + drain);
             }
             Action::MarkStopping => {
+                self.control.stop();
                 self.mark_deserted(true);
                 let (_, longest) = longest_end(&self.generations);
                 match self.upgrade.state().new_master {
@@ -268,11 +293,17 @@ impl Master {
                 self.notifier.ready();
             }
             Action::CountRestart(reason) => self.context.shared.scoreboard.count_restart(reason),
-            Action::Log { level, text } => log!(level, "{text}"),
+            Action::Log { level, text } => {
+                log!(level, "{text}");
+                self.control.report(level, &text);
+            }
             Action::ReloadEnded {
                 generation,
                 failure,
-            } => self.note_reload(generation, failure.as_deref()),
+            } => {
+                self.note_reload(generation, failure.as_deref());
+                self.control.end_reload(generation, failure.as_deref());
+            }
             Action::Promote => {
                 self.upgrade.on_promotion();
                 self.fold_other_master();
@@ -289,6 +320,7 @@ impl Master {
             return failed("its generation is gone".to_owned());
         };
         let (context, children) = (&self.context, &mut self.children);
+        self.lifetime.spawned += u64::from(request.kind == ChildKind::Web);
         if request.kind == ChildKind::Web && generation.preloads() {
             return match self.molds.spawn(request, generation, context, children) {
                 Ok(Forked::Parent(())) => Continue(None),
@@ -312,12 +344,16 @@ impl Master {
         match self.upgrade.start(command, newest, &self.context) {
             Ok(Forked::Parent(event)) => Continue(Some(event)),
             Ok(Forked::Child(child)) => Break(Leave::Child(child)),
-            Err(error) => failed(error.to_string()),
+            Err(error) => {
+                self.control.end_upgrade(Err(&error.to_string()));
+                failed(error.to_string())
+            }
         }
     }
 
     fn reload(&mut self, number: u32) -> Event {
         self.notifier.reloading();
+        self.lifetime.reloads += 1;
         let state = self.upgrade.state();
         let (pidfile, memory) = (&mut self.pidfile, &self.context.shared.metric_memory);
         match reload(&self.launch, &self.generations, pidfile, state, memory) {
@@ -325,6 +361,7 @@ impl Master {
                 info!("Hang up: {}", state.name());
                 self.hooks = next.hook_caller();
                 self.show_title(&next.name());
+                self.control.configure(&next.settings, state.suffix());
                 let plan = next.plan();
                 self.generations.insert(number, next);
                 Event::Reloaded(plan)

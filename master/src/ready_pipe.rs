@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
@@ -18,13 +18,20 @@ pub(crate) struct ReadySender {
 
 /// The reading end, for the process that waits.
 #[derive(Debug)]
-pub(crate) struct ReadyReceiver(File);
+pub(crate) struct ReadyReceiver {
+    pipe: File,
+    report: Vec<u8>,
+}
 
 /// Both ends, made before a fork: each process drops one.
 pub(crate) fn ready_pipe() -> io::Result<(ReadyReceiver, ReadySender)> {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC)?;
     let pipe = Some(File::from(writer));
-    Ok((ReadyReceiver(File::from(reader)), ReadySender { pipe }))
+    let receiver = ReadyReceiver {
+        pipe: File::from(reader),
+        report: Vec::new(),
+    };
+    Ok((receiver, ReadySender { pipe }))
 }
 
 impl ReadySender {
@@ -63,17 +70,37 @@ impl ReadySender {
 impl ReadyReceiver {
     /// Waits until the other end is closed. `None`: the process has ended without a report.
     pub(crate) fn wait(mut self) -> Option<(u8, String)> {
-        let mut report = Vec::new();
         // After an error no report will come.
-        let _ = self.0.read_to_end(&mut report);
-        let (&code, reason) = report.split_first()?;
+        let _ = self.pipe.read_to_end(&mut self.report);
+        let (&code, reason) = self.report.split_first()?;
         Some((code, String::from_utf8_lossy(reason).trim_end().to_owned()))
     }
 
     /// What has arrived so far. Never waits.
     pub(crate) fn take(self) -> Option<(u8, String)> {
-        fcntl(&self.0, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).ok()?;
+        self.never_wait().ok()?;
         self.wait()
+    }
+
+    /// Whether the server serves; `None` while there is no report. Never waits.
+    pub(crate) fn check(&mut self) -> Option<bool> {
+        self.never_wait().ok()?;
+        match self.pipe.read_to_end(&mut self.report) {
+            // The end without a report: it will not serve.
+            Ok(_) => Some(self.report.first() == Some(&0)),
+            Err(_) => Some(*self.report.first()? == 0),
+        }
+    }
+
+    fn never_wait(&self) -> io::Result<()> {
+        fcntl(&self.pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        Ok(())
+    }
+}
+
+impl AsFd for ReadyReceiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
     }
 }
 
@@ -90,6 +117,18 @@ mod tests {
             ready_receiver.wait(),
             Some((4, "no such module".to_owned()))
         );
+        let (mut ready_receiver, mut ready_sender) = ready_pipe().expect("a pipe");
+        assert_eq!(ready_receiver.check(), None);
+        ready_sender.serving();
+        assert_eq!(ready_receiver.check(), Some(true));
+        assert_eq!(ready_receiver.take(), Some((0, String::new())));
+        let (mut ready_receiver, mut ready_sender) = ready_pipe().expect("a pipe");
+        ready_sender.failed(3, "no");
+        assert_eq!(ready_receiver.check(), Some(false));
+        assert_eq!(ready_receiver.take(), Some((3, "no".to_owned())));
+        let (mut ready_receiver, ready_sender) = ready_pipe().expect("a pipe");
+        drop(ready_sender);
+        assert_eq!(ready_receiver.check(), Some(false), "it has ended");
         let (ready_receiver, _silent) = super::ready_pipe().expect("a pipe");
         assert_eq!(ready_receiver.take(), None);
     }

@@ -23,6 +23,7 @@ use crate::admin_resources::AdminResources;
 use crate::child_context::{ChildContext, SharedResources};
 use crate::children::Children;
 use crate::config_check::find_problems;
+use crate::control::Control;
 use crate::daemon::{Side, daemonize};
 use crate::descriptor_limit::DescriptorLimit;
 use crate::gauges::Gauges;
@@ -34,6 +35,7 @@ use crate::hook_caller::HookCaller;
 use crate::host::{Host, Native};
 use crate::inherited::Inherited;
 use crate::launch::{Launch, Resolve};
+use crate::lifetime::Lifetime;
 use crate::listeners::Listeners;
 use crate::master::Master;
 use crate::mold::Molds;
@@ -286,6 +288,7 @@ fn become_master(
         host.share();
     }
     hooks.call(HookEvent::Ready)?;
+    let control = Control::new(&generation.settings, state.suffix());
     let mut title = Title::new(&format!("{}{}", generation.name(), state.suffix()), &**host);
     title.show("master");
     let context = ChildContext {
@@ -314,6 +317,8 @@ fn become_master(
         notifier,
         gauges: Gauges::default(),
         admin_listeners: Vec::new(),
+        control,
+        lifetime: Lifetime::new(),
         last_error: None,
     };
     Ok(Start::Serve(Box::new(master)))

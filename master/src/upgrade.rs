@@ -10,7 +10,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use nix::unistd::{getpid, getppid};
 use oxicorn_common::hooks::HookEvent;
@@ -32,6 +32,8 @@ pub(crate) struct Upgrade {
     state: UpgradeState,
     /// From the new master.
     ready_receiver: Option<ReadyReceiver>,
+    /// It has reported whether it serves.
+    has_reported: bool,
     /// Shared with the other master, while there is one.
     exit_token: Option<ExitToken>,
     /// The memory of the metrics, which the next master shares.
@@ -47,6 +49,7 @@ impl Upgrade {
         Self {
             state,
             ready_receiver: None,
+            has_reported: false,
             exit_token,
             metric_file,
         }
@@ -89,10 +92,28 @@ impl Upgrade {
                 let pid = pid.as_raw();
                 self.state.new_master = Some(pid);
                 self.ready_receiver = Some(ready_receiver);
+                self.has_reported = false;
                 self.exit_token = Some(exit_token);
                 Ok(Forked::Parent(Event::NewMasterStarted { pid }))
             }
         }
+    }
+
+    /// The pipe to poll until the new master has reported.
+    pub(crate) fn pipe(&self) -> Option<BorrowedFd<'_>> {
+        let receiver = self.ready_receiver.as_ref();
+        receiver.filter(|_| !self.has_reported).map(AsFd::as_fd)
+    }
+
+    /// The pid of the new master, once, when it serves.
+    pub(crate) fn take_served(&mut self) -> Option<i32> {
+        let receiver = self
+            .ready_receiver
+            .as_mut()
+            .filter(|_| !self.has_reported)?;
+        let serves = receiver.check()?;
+        self.has_reported = true;
+        self.state.new_master.filter(|_| serves)
     }
 
     /// The new master was reaped.

@@ -24,6 +24,7 @@ impl Master {
         if let Some(pidfile) = pidfile.filter(|_| self.upgrade.state().new_master.is_none()) {
             pidfile.remove();
         }
+        self.control.finish(code);
         self.hooks.call_or_log(HookEvent::Exit);
         code
     }
@@ -34,6 +35,8 @@ impl Master {
             return;
         };
         let (name, path) = (newest.name(), newest.settings.pidfile.clone());
+        let suffix = self.upgrade.state().suffix();
+        self.control.configure(&newest.settings, suffix);
         self.show_title(&name);
         if let (Some(pidfile), Some(path)) = (&mut self.pidfile, path)
             && let Err(reason) = pidfile.rename(&path)

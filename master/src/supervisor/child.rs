@@ -74,6 +74,18 @@ pub(crate) enum ChildState {
     Killed(&'static str),
 }
 
+impl ChildState {
+    /// The word for it in answers.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Booting => "booting",
+            Self::Ready => "ready",
+            Self::Draining => "draining",
+            Self::Killed(_) => "killed",
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) id: ChildId,
@@ -151,6 +163,10 @@ impl Child {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.state == ChildState::Ready
+    }
+
+    pub(crate) fn is_killed(&self) -> bool {
+        matches!(self.state, ChildState::Killed(_))
     }
 
     /// The longest silence of its event loop; `None` means no limit.

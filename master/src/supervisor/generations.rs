@@ -90,7 +90,7 @@ impl Generations {
 
 impl Supervisor {
     /// The number of the generation that began last.
-    pub(super) fn newest(&self) -> u32 {
+    pub(crate) fn newest(&self) -> u32 {
         self.generations.newest
     }
 

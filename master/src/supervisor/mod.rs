@@ -41,11 +41,11 @@ use oxicorn_common::scoreboard::{MAX_SLOTS, RestartReason};
 use oxicorn_common::{Message, exit_code};
 
 use backoff::Backoff;
-use child::{Child, ChildState};
+use child::ChildState;
 use generations::Generations;
 use settling::{EARLY_EXIT, Settling};
 
-pub(crate) use child::{ChildId, ChildKind};
+pub(crate) use child::{Child, ChildId, ChildKind};
 pub(crate) use death::{Death, ExitKind};
 pub(crate) use event::{Action, Event, SpawnRequest};
 pub(crate) use liveness::Pulse;
@@ -138,6 +138,15 @@ impl Supervisor {
             Event::OldMasterExited => self.on_old_master_exited(),
         }
         self.settle(now)
+    }
+
+    /// All children, the oldest first.
+    pub(crate) fn children(&self) -> impl Iterator<Item = &Child> {
+        self.children.values()
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
     }
 
     fn settle(&mut self, now: Instant) -> Vec<Action> {

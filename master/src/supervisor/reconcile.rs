@@ -22,7 +22,7 @@ impl Supervisor {
     }
 
     /// The target number of workers, without SIGWINCH.
-    pub(super) fn workers_wanted(&self) -> usize {
+    pub(crate) fn workers_wanted(&self) -> usize {
         let to_come = self.generations.workers_to_come();
         to_come.unwrap_or(self.web.target)
     }

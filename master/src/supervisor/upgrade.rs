@@ -29,6 +29,17 @@ impl UpgradeState {
         self.old_master.is_none() && self.new_master.is_none()
     }
 
+    /// Why this master cannot start a new one.
+    pub(crate) fn obstacle(&self) -> Option<String> {
+        match (self.new_master, self.old_master) {
+            (Some(pid), _) => Some(format!("the new master (pid: {pid}) is there already")),
+            (None, Some(pid)) => Some(format!(
+                "the old master (pid: {pid}) is still there; end it first"
+            )),
+            (None, None) => None,
+        }
+    }
+
     /// The name of this master in the log.
     pub(crate) fn name(&self) -> &'static str {
         match self.old_master {
@@ -48,18 +59,10 @@ impl UpgradeState {
 
 impl Supervisor {
     pub(super) fn ask_for_new_master(&mut self) {
-        let UpgradeState {
-            old_master,
-            new_master,
-        } = self.upgrade;
-        let reason = match (new_master, old_master) {
-            (Some(pid), _) => format!("the new master (pid: {pid}) is there already"),
-            (None, Some(pid)) => {
-                format!("the old master (pid: {pid}) is still there; end it first")
-            }
-            (None, None) => return self.actions.push(Action::StartNewMaster),
-        };
-        self.log(Level::Warn, format!("USR2 signal ignored: {reason}"));
+        match self.upgrade.obstacle() {
+            None => self.actions.push(Action::StartNewMaster),
+            Some(obstacle) => self.log(Level::Warn, format!("USR2 signal ignored: {obstacle}")),
+        }
     }
 
     pub(super) fn on_new_master_started(&mut self, pid: i32) {

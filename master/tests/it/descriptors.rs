@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Builder, Process, Server, eventually_step_by_step};
+use crate::harness::{Builder, Process, Server, eventually, eventually_step_by_step};
 use crate::upgrade::NewMaster;
 
 /// The descriptors that two processes of a server share: files by name, others by kind.
@@ -35,6 +35,13 @@ fn expect_shared(one: Process, other: Process, expected: &[&str]) {
 
 /// Compares each child with the master and with its siblings. A child has its own end of its pipe, and no end of another's.
 fn expect_nothing_of_the_masters(master: Process, children: &[Process]) {
+    for child in children {
+        // Its title says what it is, and comes a moment after the fork.
+        eventually("a title of its own", || {
+            let is_copy = child.command_line().contains("oxicorn: master");
+            (!is_copy).then_some(())
+        });
+    }
     for (index, &child) in children.iter().enumerate() {
         for &other in children[..index].iter().chain([&master]) {
             // The log, the bell, standard output and error, and the two ends of the handoff.
@@ -102,10 +109,11 @@ fn beside_a_new_master_children_keep_nothing_of_it() {
     let theirs = new_master.0.children();
     expect_nothing_of_the_masters(server.master(), &children);
     expect_nothing_of_the_masters(new_master.0, &theirs);
-    // Each opens the directory of its pid file itself.
+    // Each opens the directories of its pid file and of its control socket itself.
     let directory = server.dir().file_name().and_then(|it| it.to_str());
     let directory = format!("{} r", directory.expect("a name"));
     let inherited = [
+        ".gunicorn r",
         "access.log w",
         "eventfd",
         "memfd:oxicorn-shared (deleted) rw",

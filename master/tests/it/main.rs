@@ -9,6 +9,7 @@ mod admin;
 mod application_metrics;
 mod basics;
 mod bind;
+mod control;
 mod corpus;
 mod deadlines;
 mod deaths;

@@ -212,7 +212,9 @@ fn workers_have_the_soft_limit_of_descriptors_that_there_was() {
     let workers = eventually("its worker", || {
         Some(new_master.children()).filter(|it| !it.is_empty())
     });
-    assert_eq!(limit(workers[0]), "100");
+    eventually("it has the limit", || {
+        (limit(workers[0]) == "100").then_some(())
+    });
     new_master.signal(Signal::SIGTERM);
     eventually("it ends", || (!new_master.is_alive()).then_some(()));
     server.tolerate("");

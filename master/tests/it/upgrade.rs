@@ -61,7 +61,9 @@ impl NewMaster {
 
 impl Drop for NewMaster {
     fn drop(&mut self) {
-        for process in self.0.children().into_iter().chain([self.0]) {
+        let children = self.0.children();
+        // The master first: it would report the deaths of the others.
+        for process in [self.0].into_iter().chain(children) {
             if process.is_alive() {
                 process.signal(Signal::SIGKILL);
             }

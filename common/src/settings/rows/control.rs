@@ -11,8 +11,12 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         kind: Kind::Value("PATH"),
         default: "",
         bare: None,
-        standing: Standing::NoEffect("there is no control socket yet; use signals"),
-        help: "The Unix socket that controls the server.",
+        standing: Standing::Works,
+        help: "The Unix socket that controls the server, for `oxicorn ctl` and gunicornc. Empty is \
+               $XDG_RUNTIME_DIR/gunicorn.ctl if there is such a directory, else \
+               ~/.gunicorn/gunicorn.ctl; a directory that is missing is made. A socket on which \
+               another server answers stays with that server. Where there cannot be one, the \
+               server serves without.",
         apply: |settings, text| {
             settings.control.socket = parse::path(text);
             Ok(())
@@ -26,8 +30,9 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         kind: Kind::Value("MODE"),
         default: "0o600",
         bare: None,
-        standing: Standing::NoEffect("there is no control socket yet; use signals"),
-        help: "The permission bits of the control socket. 0600 and 0o600 are octal, 384 is decimal.",
+        standing: Standing::Works,
+        help: "The permission bits of the control socket. 0600 and 0o600 are octal, 384 is decimal. \
+               Only root and the user of the master may use it, unless these bits let others write.",
         apply: |settings, text| parse::mode(text).map(|value| settings.control.mode = value),
         show: |settings| show::mode(settings.control.mode),
     },

@@ -224,6 +224,8 @@ impl Builder {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("RUST_BACKTRACE", "1")
+            // The control socket is there: servers of other tests must not have the same.
+            .env("HOME", self.dir.path())
             .envs(self.env.iter().map(|(name, value)| (name, value)))
             .current_dir(self.dir.path())
             .process_group(0)

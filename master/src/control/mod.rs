@@ -1,0 +1,141 @@
+//! The control socket: gunicorn's protocol, its commands and more.
+//!
+//! ```text
+//!   client --frames--> server --requests--> the master (control_commands.rs)
+//!                        ^                    |  commands are signals and messages of the supervisor
+//!                        '--- answers --------'
+//! ```
+//!
+//! `frame`, `request`, `command` and `session` know the protocol and do no I/O. `listener` and `socket` have the file,
+//! `server` the clients, `waits` those whose answer is still to come. `answers` makes the data of `show`.
+
+pub(crate) mod answers;
+pub(crate) mod command;
+mod config;
+mod frame;
+mod listener;
+mod place;
+pub(crate) mod request;
+mod server;
+mod session;
+mod socket;
+mod waits;
+
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use nix::poll::PollFlags;
+use oxicorn_common::Settings;
+use serde_json::{Value, json};
+
+use request::ControlRequest;
+use server::ControlServer;
+use waits::{ControlAnswer, Waits};
+
+pub(crate) use server::ClientId;
+pub(crate) use waits::Awaited;
+
+/// The master's side of the control socket.
+#[derive(Debug)]
+pub(crate) struct Control {
+    server: ControlServer,
+    waits: Waits,
+}
+
+impl Control {
+    /// `suffix` distinguishes the file of a new master from that of the old one.
+    pub(crate) fn new(settings: &Settings, suffix: &str) -> Self {
+        Self {
+            server: ControlServer::new(settings, suffix),
+            waits: Waits::default(),
+        }
+    }
+
+    /// Where the socket is, if there is one.
+    pub(crate) fn path(&self) -> Option<String> {
+        let socket = self.server.listener.socket()?;
+        Some(socket.path().display().to_string())
+    }
+
+    /// The settings or the suffix have changed.
+    pub(crate) fn configure(&mut self, settings: &Settings, suffix: &str) {
+        let now = Instant::now();
+        self.server.listener.configure(settings, suffix, now);
+    }
+
+    /// What the master has to poll; [`Control::note`] takes the outcome in the same order.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        self.server.sources()
+    }
+
+    pub(crate) fn note(&mut self, reported: impl Iterator<Item = PollFlags>) {
+        self.server.note(reported);
+    }
+
+    /// When [`Control::turn`] is due, even if no client does anything.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        self.server.deadline(now)
+    }
+
+    /// The requests since the last call.
+    pub(crate) fn turn(&mut self, now: Instant) -> Vec<(ClientId, ControlRequest)> {
+        self.server.turn(now)
+    }
+
+    pub(crate) fn answer(&mut self, client: ClientId, answer: Result<Value, String>) {
+        self.server.answer(client, answer);
+    }
+
+    /// The answer comes later.
+    pub(crate) fn wait_for(&mut self, client: ClientId, awaited: Awaited) {
+        self.waits.add(client, awaited);
+    }
+
+    /// Sends what the clients take now, and forgets those that are gone.
+    pub(crate) fn flush(&mut self, now: Instant) {
+        self.server.flush(now);
+        self.waits.retain(|client| self.server.is_waiting(client));
+    }
+
+    /// Shows a line of the log to those who wait and want it.
+    pub(crate) fn report(&mut self, level: log::Level, text: &str) {
+        let clients = self.waits.clients();
+        if !clients.is_empty() {
+            let level = level.as_str().to_lowercase();
+            let data = json!({"level": level, "text": text});
+            for client in clients {
+                self.server.report(client, &data);
+            }
+        }
+    }
+
+    pub(crate) fn end_reload(&mut self, generation: u32, failure: Option<&str>) {
+        let answers = self.waits.end_reload(generation, failure);
+        self.answer_all(answers);
+    }
+
+    pub(crate) fn end_upgrade(&mut self, outcome: Result<i32, &str>) {
+        let answers = self.waits.end_upgrade(outcome);
+        self.answer_all(answers);
+    }
+
+    /// The server begins to stop. Clients are still served, until it has ended.
+    pub(crate) fn stop(&mut self) {
+        let answers = self.waits.stop();
+        self.answer_all(answers);
+    }
+
+    /// The server has ended. Clients that do not take their answers at once do not get them.
+    pub(crate) fn finish(&mut self, code: i32) {
+        let answers = self.waits.finish(code);
+        self.answer_all(answers);
+        self.server.flush(Instant::now());
+        self.server.listener.close();
+    }
+
+    fn answer_all(&mut self, answers: Vec<ControlAnswer>) {
+        for (client, answer) in answers {
+            self.server.answer(client, answer);
+        }
+    }
+}

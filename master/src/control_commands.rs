@@ -1,0 +1,172 @@
+//! What the master does for a control client. A command is the same event for the supervisor as the signal of the same
+//! meaning, so the supervisor knows nothing of clients.
+
+use std::ops::ControlFlow::{self, Continue};
+use std::time::Instant;
+
+use log::info;
+use nix::sys::signal::Signal;
+use oxicorn_common::Message;
+use oxicorn_common::scoreboard::{MAX_SLOTS, RestartReason};
+use serde_json::{Value, json};
+
+use crate::control::answers::{ControlView, help};
+use crate::control::command::ControlCommand;
+use crate::control::request::ControlRequest;
+use crate::control::{Awaited, ClientId};
+use crate::master::{Leave, Master};
+use crate::supervisor::{Event, Supervisor};
+
+/// What a command leads to.
+struct Obedience {
+    events: Vec<Event>,
+    answer: Answer,
+}
+
+enum Answer {
+    Now(Result<Value, String>),
+    /// The change of the number of workers that the events have made.
+    Workers,
+    Later(Awaited),
+}
+
+impl Master {
+    /// Serves the clients of the control socket.
+    pub(crate) fn serve_control(&mut self, supervisor: &mut Supervisor) -> ControlFlow<Leave> {
+        for (client, request) in self.control.turn(Instant::now()) {
+            self.obey(client, &request, supervisor)?;
+        }
+        self.control.flush(Instant::now());
+        Continue(())
+    }
+
+    fn obey(
+        &mut self,
+        client: ClientId,
+        request: &ControlRequest,
+        supervisor: &mut Supervisor,
+    ) -> ControlFlow<Leave> {
+        let command = match ControlCommand::parse(&request.words) {
+            Ok(command) => command,
+            Err(error) => {
+                self.control.answer(client, Err(error));
+                return Continue(());
+            }
+        };
+        if command.is_change() {
+            let words = request.words.join(" ");
+            info!("Handling control command: {}", words.escape_debug());
+        }
+        let Obedience { events, answer } = self.plan(&command, supervisor);
+        let before = supervisor.workers_wanted();
+        let is_worker_change = matches!(answer, Answer::Workers);
+        // Before the events: they may end this process.
+        match answer {
+            Answer::Now(answer) => self.control.answer(client, answer),
+            Answer::Later(awaited) => self.control.wait_for(client, awaited),
+            Answer::Workers => {}
+        }
+        self.control.flush(Instant::now());
+        for event in events {
+            let actions = supervisor.handle(event, Instant::now());
+            self.carry_out(supervisor, actions)?;
+        }
+        if is_worker_change {
+            let change = worker_change(&command, before, supervisor.workers_wanted());
+            self.control.answer(client, Ok(change));
+        }
+        Continue(())
+    }
+
+    fn plan(&self, command: &ControlCommand, supervisor: &Supervisor) -> Obedience {
+        let refuse = |reason: String| Obedience {
+            events: Vec::new(),
+            answer: Answer::Now(Err(reason)),
+        };
+        let tell = |data| Obedience {
+            events: Vec::new(),
+            answer: Answer::Now(Ok(data)),
+        };
+        let signal = |signal, data| Obedience {
+            events: vec![Event::Signal(signal)],
+            answer: Answer::Now(Ok(data)),
+        };
+        let signals = |signal, count: usize| Obedience {
+            events: (0..count.min(MAX_SLOTS))
+                .map(|_| Event::Signal(signal))
+                .collect(),
+            answer: Answer::Workers,
+        };
+        let await_it = |signal, awaited| Obedience {
+            events: vec![Event::Signal(signal)],
+            answer: Answer::Later(awaited),
+        };
+        let wanted = supervisor.workers_wanted();
+        match command {
+            ControlCommand::Show(target) => match self.control_view(supervisor) {
+                Some(view) => tell(view.show(*target)),
+                None => refuse("The server is shutting down".to_owned()),
+            },
+            ControlCommand::Help => tell(help()),
+            ControlCommand::Reopen => signal(Signal::SIGUSR1, json!({"status": "reopening"})),
+            ControlCommand::Shutdown(mode) => {
+                let data = json!({"status": "shutting_down", "mode": mode.name()});
+                signal(mode.signal(), data)
+            }
+            ControlCommand::Drain => await_it(Signal::SIGTERM, Awaited::End),
+            _ if supervisor.is_stopping() => refuse("The server is shutting down".to_owned()),
+            ControlCommand::AddWorkers(count) => signals(Signal::SIGTTIN, *count),
+            ControlCommand::RemoveWorkers(count) => signals(Signal::SIGTTOU, *count),
+            ControlCommand::SetWorkers(count) => match wanted.checked_sub(*count) {
+                Some(surplus) => signals(Signal::SIGTTOU, surplus),
+                None => signals(Signal::SIGTTIN, count - wanted),
+            },
+            ControlCommand::KillWorker(pid) => match self.children.find(*pid) {
+                None => tell(json!({"success": false, "error": format!("Worker {pid} not found")})),
+                Some(id) => Obedience {
+                    events: vec![Event::Message {
+                        id,
+                        message: Message::Replace {
+                            why: RestartReason::Signal,
+                        },
+                    }],
+                    answer: Answer::Now(Ok(json!({"success": true, "killed": pid}))),
+                },
+            },
+            ControlCommand::Reload { waits: false } => {
+                signal(Signal::SIGHUP, json!({"status": "reloading"}))
+            }
+            ControlCommand::Reload { waits: true } => {
+                let generation = supervisor.newest() + 1;
+                await_it(Signal::SIGHUP, Awaited::Reload { generation })
+            }
+            ControlCommand::Upgrade { waits } => match (self.upgrade.state().obstacle(), waits) {
+                (Some(obstacle), _) => refuse(format!("Upgrade refused: {obstacle}")),
+                (None, true) => await_it(Signal::SIGUSR2, Awaited::NewMaster),
+                (None, false) => signal(Signal::SIGUSR2, json!({"status": "upgrading"})),
+            },
+        }
+    }
+
+    fn control_view<'a>(&'a self, supervisor: &'a Supervisor) -> Option<ControlView<'a>> {
+        Some(ControlView {
+            supervisor,
+            newest: self.generations.values().next_back()?,
+            scoreboard: &self.context.shared.scoreboard,
+            lifetime: &self.lifetime,
+            upgrade: self.upgrade.state(),
+            socket: self.control.path(),
+        })
+    }
+}
+
+/// gunicorn's answer to `worker add` and `worker remove`.
+fn worker_change(command: &ControlCommand, before: usize, after: usize) -> Value {
+    let mut data = json!({"previous": before, "total": after});
+    match command {
+        ControlCommand::RemoveWorkers(_) => data["removed"] = (before.saturating_sub(after)).into(),
+        ControlCommand::AddWorkers(_) => data["added"] = (after.saturating_sub(before)).into(),
+        _ => {}
+    }
+    data
+}
