@@ -83,7 +83,6 @@ mod children;
 mod config_check;
 mod config_children;
 mod control;
-mod control_commands;
 mod daemon;
 mod descriptor_limit;
 mod embed;

@@ -11,16 +11,16 @@
 //! One thread, for ever. It decides nothing itself, and does not ask the supervisor while it acts: an action that
 //! fails is another event.
 
+mod control_commands;
 mod ending;
+mod wakeup;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ops::ControlFlow::{self, Break, Continue};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use log::{info, log};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::{Message, SignalPipe, exit_code, logging};
@@ -43,9 +43,6 @@ use crate::reload::reload;
 use crate::supervisor::{Action, ChildKind, Event, Pulse, SpawnRequest, Supervisor};
 use crate::upgrade::Upgrade;
 use crate::{config_children, master_signals};
-
-/// The interval at which the master looks after log lines that wait for their receiver.
-const LOGS_EVERY: Duration = Duration::from_millis(100);
 
 pub(crate) struct Master {
     /// Children inherit it. Of the rest of the master they keep only their generation.
@@ -73,7 +70,7 @@ pub(crate) struct Master {
 }
 
 /// Why the loop ends.
-pub(crate) enum Leave {
+enum Leave {
     /// The server has ended, with this exit code.
     Exit(i32),
     /// This process was just forked.
@@ -122,40 +119,6 @@ impl Master {
                 self.hooks.report_upgrade(now);
             }
         }
-    }
-
-    /// Sleeps until an event comes or until `deadline`.
-    fn wait(&mut self, deadline: Option<Instant>) {
-        let later = logging::tend().then(|| Instant::now() + LOGS_EVERY);
-        let deadlines = [
-            deadline,
-            later,
-            self.gauges.deadline(),
-            self.notifier.deadline(),
-            self.control.deadline(Instant::now()),
-        ];
-        let timeout = match deadlines.into_iter().flatten().min() {
-            // Rounded up: otherwise short waits would follow each other until the deadline.
-            Some(at) => {
-                let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
-                PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-            }
-            None => PollTimeout::NONE,
-        };
-        let pipes = [self.signals.as_fd()]
-            .into_iter()
-            .chain(self.children.pipes())
-            .chain(self.molds.pipes())
-            .chain(self.upgrade.pipe())
-            .map(|fd| (fd, PollFlags::POLLIN));
-        let sources = self.control.sources().chain(pipes);
-        let mut fds: Vec<PollFd> = sources.map(|(fd, flags)| PollFd::new(fd, flags)).collect();
-        // An interrupted wait is over: the reads below find whatever is ready.
-        let _ = poll(&mut fds, timeout);
-        let revents = |fd: &PollFd| fd.revents().unwrap_or(PollFlags::empty());
-        let reported: Vec<PollFlags> = fds.iter().map(revents).collect();
-        drop(fds);
-        self.control.note(reported.into_iter());
     }
 
     /// Handles all events since the last call.
@@ -227,7 +190,7 @@ impl Master {
     }
 
     /// Carries out actions, and those that follow from their outcomes.
-    pub(crate) fn carry_out(
+    fn carry_out(
         &mut self,
         supervisor: &mut Supervisor,
         mut actions: Vec<Action>,

@@ -1,7 +1,7 @@
 //! The control socket: gunicorn's protocol, its commands and more.
 //!
 //! ```text
-//!   client --frames--> server --requests--> the master (control_commands.rs)
+//!   client --frames--> server --requests--> the master (master/control_commands.rs)
 //!                        ^                    |  commands are signals and messages of the supervisor
 //!                        '--- answers --------'
 //! ```

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use super::listener::ControlListener;
 use super::request::ControlRequest;
-use super::session::Session;
+use super::session::ControlSession;
 
 /// A client, for as long as it is connected.
 pub(crate) type ClientId = u64;
@@ -47,7 +47,7 @@ pub(crate) struct ControlServer {
 #[derive(Debug)]
 struct ControlClient {
     stream: UnixStream,
-    session: Session,
+    session: ControlSession,
     /// What the last poll has reported.
     ready: PollFlags,
 }
@@ -92,8 +92,8 @@ impl ControlServer {
     /// When [`ControlServer::turn`] is due, even if no client does anything.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let sessions = || self.clients.values().map(|client| &client.session);
-        let pending = sessions().any(Session::is_pending).then_some(now);
-        let ends = sessions().filter_map(Session::deadline);
+        let pending = sessions().any(ControlSession::is_pending).then_some(now);
+        let ends = sessions().filter_map(ControlSession::deadline);
         let others = [pending, self.accept_after, self.listener.deadline()];
         ends.chain(others.into_iter().flatten()).min()
     }
@@ -169,10 +169,10 @@ impl ControlServer {
                 continue;
             }
             let session = match refusal {
-                None => Session::new(now),
+                None => ControlSession::new(now),
                 Some(reason) => {
                     self.log_refusal(&reason, now);
-                    Session::refused(reason, now)
+                    ControlSession::refused(reason, now)
                 }
             };
             let client = ControlClient {

@@ -25,7 +25,7 @@ pub(crate) const MOST_REQUEST: usize = 64 * 1024;
 const MOST_PROGRESS: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct ControlSession {
     decoder: FrameDecoder,
     /// What the client has to take, and how much of it it has taken.
     out: Vec<u8>,
@@ -42,7 +42,7 @@ pub(crate) struct Session {
     active_at: Instant,
 }
 
-impl Session {
+impl ControlSession {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             decoder: FrameDecoder::new(MOST_REQUEST),

@@ -10,11 +10,11 @@ use oxicorn_common::Message;
 use oxicorn_common::scoreboard::{MAX_SLOTS, RestartReason};
 use serde_json::{Value, json};
 
+use super::{Leave, Master};
 use crate::control::answers::{ControlView, help};
 use crate::control::command::ControlCommand;
 use crate::control::request::ControlRequest;
 use crate::control::{Awaited, ClientId};
-use crate::master::{Leave, Master};
 use crate::supervisor::{Event, Supervisor};
 
 /// What a command leads to.
@@ -32,7 +32,7 @@ enum Answer {
 
 impl Master {
     /// Serves the clients of the control socket.
-    pub(crate) fn serve_control(&mut self, supervisor: &mut Supervisor) -> ControlFlow<Leave> {
+    pub(super) fn serve_control(&mut self, supervisor: &mut Supervisor) -> ControlFlow<Leave> {
         for (client, request) in self.control.turn(Instant::now()) {
             self.obey(client, &request, supervisor)?;
         }
