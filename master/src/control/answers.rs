@@ -82,10 +82,7 @@ impl ControlView<'_> {
             "reloads": lifetime.reloads,
             "dirty_arbiter_pid": null,
             "generation": self.supervisor.newest(),
-            "state": match self.supervisor.is_stopping() {
-                true => "stopping",
-                false => "serving",
-            },
+            "state": self.supervisor.server_state().as_str(),
         })
     }
 

@@ -114,7 +114,7 @@ impl Master {
                 signal(mode.signal(), data)
             }
             ControlCommand::Drain => await_it(Signal::SIGTERM, Awaited::End),
-            _ if supervisor.is_stopping() => refuse("The server is shutting down".to_owned()),
+            _ if supervisor.is_ending() => refuse("The server is shutting down".to_owned()),
             ControlCommand::AddWorkers(count) => signals(Signal::SIGTTIN, *count),
             ControlCommand::RemoveWorkers(count) => signals(Signal::SIGTTOU, *count),
             ControlCommand::SetWorkers(count) => match wanted.checked_sub(*count) {

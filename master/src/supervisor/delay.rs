@@ -46,7 +46,7 @@ impl Supervisor {
     }
 
     /// Whether the server has been told to end.
-    pub(super) fn is_ending(&self) -> bool {
+    pub(crate) fn is_ending(&self) -> bool {
         self.drains_at.is_some() || self.stopping.is_some()
     }
 

@@ -145,10 +145,6 @@ impl Supervisor {
         self.children.values()
     }
 
-    pub(crate) fn is_stopping(&self) -> bool {
-        self.stopping.is_some()
-    }
-
     fn settle(&mut self, now: Instant) -> Vec<Action> {
         if self.stopping.is_none() {
             self.reconcile(now);
