@@ -170,6 +170,7 @@ impl Supervisor {
             Some(RestartReason::MaxRequests) => "max_requests",
             Some(RestartReason::Timeout) => "a request took longer than timeout",
             Some(RestartReason::Memory) => "it uses more memory than it may",
+            Some(RestartReason::Signal) => "a control client wants it",
             _ => "its application wants it",
         };
         let text = format!("Replacing {}: {reason}", self.name(id));
