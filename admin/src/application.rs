@@ -1,38 +1,53 @@
 //! How the admin process is made: the settings that it serves with, and its [`App`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use nix::unistd::Pid;
+use oxicorn_common::metrics::MetricMemory;
 use oxicorn_common::settings::ProxySettings;
+use oxicorn_common::status::{StatusContext, StatusReport};
 use oxicorn_common::{
-    App, Application, LoadError, Request, Response, ResponseSink, Scoreboard, Settings,
+    App, Application, Handoff, LoadError, Request, Response, ResponseSink, Scoreboard, Settings,
     WorkerContext,
 };
 
 use crate::access::AccessRules;
+use crate::backlog::{PublicListener, read_backlogs};
+use crate::memory_meter::MemoryMeter;
 use crate::routes::answer;
 use crate::token::AdminToken;
 
-/// Request threads of the admin process: a slow client of the one does not keep others waiting.
+/// Request threads of the admin process: one slow client does not keep the others waiting.
 pub const ADMIN_THREADS: usize = 2;
 
 /// What the master tells the admin process of its generation.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct AdminFacts {
     /// The pid of the master.
     pub master: Pid,
     pub token: Option<AdminToken>,
     /// Clients have to show a certificate.
     pub certificates: bool,
+    /// The name of the application that the workers serve.
+    pub application: String,
+    /// The settings of the workers.
+    pub threads_per_worker: usize,
+    pub timeout: Duration,
+    pub listeners: Vec<PublicListener>,
+    /// That of the workers, for the number of requests in it.
+    pub handoff: Handoff,
+    pub metric_memory: MetricMemory,
 }
 
 /// The application of an admin process.
 #[derive(Debug)]
-pub struct AdminApplication(AdminFacts);
+pub struct AdminApplication(Arc<AdminFacts>);
 
 impl AdminApplication {
     pub fn new(facts: AdminFacts) -> Self {
-        Self(facts)
+        Self(Arc::new(facts))
     }
 }
 
@@ -42,10 +57,13 @@ impl Application for AdminApplication {
     }
 
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
-        let facts = self.0.clone();
+        let facts = Arc::clone(&self.0);
+        let scoreboard = context.scoreboard.clone();
+        let memory = MemoryMeter::start(scoreboard.clone()).context("no thread for memory")?;
         Ok(Box::new(AdminApp {
             access: AccessRules::new(facts.token.clone(), facts.certificates),
-            scoreboard: context.scoreboard.clone(),
+            scoreboard,
+            memory,
             facts,
         }))
     }
@@ -54,9 +72,28 @@ impl Application for AdminApplication {
 /// What answers requests.
 #[derive(Debug)]
 pub(crate) struct AdminApp {
-    pub(crate) facts: AdminFacts,
+    pub(crate) facts: Arc<AdminFacts>,
     pub(crate) scoreboard: Scoreboard,
     access: AccessRules,
+    memory: MemoryMeter,
+}
+
+impl AdminApp {
+    /// Everything that is known at this moment.
+    pub(crate) fn report(&self) -> StatusReport {
+        let facts = &self.facts;
+        let mut report = StatusReport::read(StatusContext {
+            scoreboard: &self.scoreboard,
+            handoff: &facts.handoff,
+            application: facts.application.clone(),
+            threads_per_worker: facts.threads_per_worker,
+            timeout_seconds: facts.timeout.as_secs_f64(),
+            listeners: read_backlogs(&facts.listeners),
+            application_metrics: facts.metric_memory.report(),
+        });
+        self.memory.fill(&mut report.workers);
+        report
+    }
 }
 
 impl App for AdminApp {

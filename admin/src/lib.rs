@@ -6,9 +6,12 @@
 //! nothing but its own slot. It runs no code of the served application, of the config file or of a hosting interpreter.
 //!
 //! ```text
-//!   request --> access --> routes --> readiness
-//!                 |
-//!                 '--> 401, 403
+//!   request --> access --> routes --+--> readiness
+//!                 |                 |
+//!                 '--> 401, 403     '--> StatusReport --+--> JSON
+//!                                          ^    ^       '--> metrics --> exposition
+//!                            scoreboard ---'    |
+//!                memory_meter, backlog ---------'
 //! ```
 //!
 //! The modules:
@@ -18,14 +21,23 @@
 //!   access        who may ask; token
 //!   routes        the paths
 //!   readiness     whether the server lives, and whether it is ready
+//!   metrics       the names of all metrics; exposition has the text formats, negotiation chooses one
+//!   memory_meter  what is too slow to measure for each request
+//!   backlog       connections that wait at the public listeners
 //! ```
 
 mod access;
 mod application;
+mod backlog;
+mod exposition;
+mod memory_meter;
+mod metrics;
+mod negotiation;
 mod readiness;
 mod reply;
 mod routes;
 mod token;
 
 pub use application::{ADMIN_THREADS, AdminApplication, AdminFacts, admin_settings};
+pub use backlog::PublicListener;
 pub use token::{AdminToken, TokenError};

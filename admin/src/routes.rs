@@ -4,12 +4,19 @@ use http::StatusCode;
 use oxicorn_common::{Request, Response};
 
 use crate::application::AdminApp;
+use crate::metrics;
+use crate::negotiation::format_for;
 use crate::readiness::{master_lives, obstacle};
-use crate::reply::{json, method_not_allowed, not_found};
+use crate::reply::{json, method_not_allowed, not_found, reply};
 
 type Answer = fn(&AdminApp, &Request) -> Response;
 
-const ROUTES: [(&str, Answer); 2] = [("/healthz", healthz), ("/ready", ready)];
+const ROUTES: [(&str, Answer); 4] = [
+    ("/metrics", scrape),
+    ("/status", status),
+    ("/healthz", healthz),
+    ("/ready", ready),
+];
 
 /// Answers a request of a client that may ask.
 pub(crate) fn answer(app: &AdminApp, request: &Request) -> Response {
@@ -19,6 +26,21 @@ pub(crate) fn answer(app: &AdminApp, request: &Request) -> Response {
         // The worker sends no body with a response to HEAD.
         (Some((_, answer)), "GET" | "HEAD") => answer(app, request),
         _ => method_not_allowed(),
+    }
+}
+
+/// The figures for Prometheus.
+fn scrape(app: &AdminApp, request: &Request) -> Response {
+    let format = format_for(request);
+    let text = metrics::write(&app.report(), format);
+    reply(StatusCode::OK, format.content_type(), text.into_bytes()).field("Vary", "Accept")
+}
+
+/// Everything, as JSON.
+fn status(app: &AdminApp, _: &Request) -> Response {
+    match serde_json::to_string(&app.report()) {
+        Ok(text) => json(StatusCode::OK, &text),
+        Err(_) => Response::failure(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use anyhow::Context;
-use oxicorn_admin::{AdminFacts, AdminToken};
+use oxicorn_admin::AdminToken;
 use oxicorn_common::Settings;
 use oxicorn_common::address::Address;
 use oxicorn_common::settings::is_local;
@@ -53,13 +53,14 @@ impl AdminResources {
         self.listeners.describe(self.tls.is_some())
     }
 
-    /// What the process has to know.
-    pub(crate) fn facts(&self, master: nix::unistd::Pid) -> AdminFacts {
-        AdminFacts {
-            master,
-            token: self.token.clone(),
-            certificates: self.certificates,
-        }
+    /// The secret, if requests need it.
+    pub(crate) fn token(&self) -> Option<AdminToken> {
+        self.token.clone()
+    }
+
+    /// Whether clients have to show a certificate.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.certificates
     }
 
     fn read(settings: &Settings) -> anyhow::Result<Self> {

@@ -8,6 +8,8 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
+use nix::sys::stat::fstat;
+use oxicorn_admin::PublicListener;
 use oxicorn_common::address::Address;
 use oxicorn_common::status::listen_backlog;
 use oxicorn_common::{Listener, Settings};
@@ -154,6 +156,18 @@ impl Listeners {
     /// The addresses that they are bound to.
     pub(crate) fn addresses(&self) -> impl Iterator<Item = &Address> {
         self.sockets.iter().map(|bound| &bound.actual)
+    }
+
+    /// The same with their inodes, by which the kernel's tables name them.
+    pub(crate) fn inodes(&self) -> Vec<PublicListener> {
+        let sockets = self.sockets.iter();
+        let listener = |bound: &Rc<BoundSocket>| {
+            Some(PublicListener {
+                address: bound.actual.to_string(),
+                inode: fstat(&bound.fd).ok()?.st_ino,
+            })
+        };
+        sockets.filter_map(listener).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {

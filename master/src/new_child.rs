@@ -10,7 +10,7 @@ use log::{error, info};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
-use oxicorn_admin::{AdminApplication, admin_settings};
+use oxicorn_admin::{AdminApplication, AdminFacts, admin_settings};
 use oxicorn_common::hooks::{HookError, HookEvent, NoHooks};
 use oxicorn_common::metrics::Metrics;
 use oxicorn_common::{Handoff, Message, MessageSender, WorkerContext, exit_code, logging, signals};
@@ -111,7 +111,18 @@ impl NewChild {
             Ok(sockets) => sockets,
             Err(reason) => return self.fail(&reason),
         };
-        let facts = generation.admin.facts(self.parent);
+        let (settings, admin) = (&generation.settings, &generation.admin);
+        let facts = AdminFacts {
+            master: self.parent,
+            token: admin.token(),
+            certificates: admin.asks_for_certificates(),
+            application: generation.application.name().to_owned(),
+            threads_per_worker: settings.threads,
+            timeout: settings.timeout,
+            listeners: generation.listeners.inodes(),
+            handoff: context.shared.handoff,
+            metric_memory: context.shared.metric_memory.clone(),
+        };
         let metrics = Metrics::new(
             context.shared.metric_memory,
             self.request.slot,

@@ -213,14 +213,15 @@ fn no_ready_worker_is_a_reason() {
 }
 
 #[test]
-fn questions_beside_load_lose_no_request_of_a_client() {
+fn scrapes_beside_load_lose_no_request_of_a_client() {
     let server = server("admin, load")
         .args(&["--workers", "2", "--threads", "2"])
         .start_with_unknown_workers();
     let admin = address(&server, 1);
     let load = Load::start(server.address(), 4, Mode::KeepAlive, "/");
     let asking = thread::spawn(move || {
-        (0..200).all(|_| get(admin, "/ready").status == 200 && get(admin, "/healthz").status == 200)
+        (0..200)
+            .all(|_| get(admin, "/metrics").status == 200 && get(admin, "/status").status == 200)
     });
     assert!(asking.join().expect("no panic"));
     load.stop().assert_perfect();

@@ -1,6 +1,7 @@
 //! The admin process: it answers whatever the workers do, to those who may ask, and the workers do not notice it.
 
 mod access;
+mod figures;
 mod lifecycle;
 mod sockets;
 
