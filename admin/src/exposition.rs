@@ -20,7 +20,7 @@ pub(crate) enum ExpositionFormat {
 
 /// The type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum MetricType {
+pub(crate) enum FamilyType {
     Counter,
     Gauge,
     Histogram,
@@ -35,7 +35,7 @@ impl ExpositionFormat {
     }
 }
 
-impl MetricType {
+impl FamilyType {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -67,11 +67,11 @@ impl Exposition {
     }
 
     /// Begins a metric; its samples follow.
-    pub(crate) fn metric(&mut self, name: &str, kind: MetricType, help: &str) {
+    pub(crate) fn metric(&mut self, name: &str, kind: FamilyType, help: &str) {
         name.clone_into(&mut self.name);
         // In OpenMetrics the suffix of a counter belongs to the sample.
         let family = match (self.format, kind) {
-            (ExpositionFormat::OpenMetrics, MetricType::Counter) => {
+            (ExpositionFormat::OpenMetrics, FamilyType::Counter) => {
                 name.strip_suffix("_total").unwrap_or(name)
             }
             _ => name,
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn a_counter_has_its_suffix_where_each_format_wants_it() {
         let [text, open] = both(|it| {
-            it.metric("a_total", MetricType::Counter, "All \"a\".");
+            it.metric("a_total", FamilyType::Counter, "All \"a\".");
             it.sample(&[("method", "GET"), ("code", "200")], 1e15);
         });
         let sample = "a_total{method=\"GET\",code=\"200\"} 1000000000000000\n";
@@ -193,7 +193,7 @@ mod tests {
             buckets: vec![(0.005, 1), (10.0, 3)],
         };
         let [text, open] = both(|it| {
-            it.metric("a_seconds", MetricType::Histogram, "A.");
+            it.metric("a_seconds", FamilyType::Histogram, "A.");
             it.histogram(&[("type", "x")], &histogram);
         });
         let lines: Vec<_> = text.lines().skip(2).collect();
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn what_would_end_a_value_or_a_line_is_escaped() {
         let [text, _] = both(|it| {
-            it.metric("a", MetricType::Gauge, "One\\two\nthree.");
+            it.metric("a", FamilyType::Gauge, "One\\two\nthree.");
             it.sample(&[("x", "a\"b\\c\nd")], f64::NAN);
         });
         assert_eq!(

@@ -7,9 +7,9 @@ use oxicorn_common::status::{
     ApplicationMetric, ApplicationValue, ChildStatus, ConnectionCounts, StatusReport,
 };
 
-use crate::exposition::{Exposition, ExpositionFormat, MetricType};
+use crate::exposition::{Exposition, ExpositionFormat, FamilyType};
 
-use MetricType::{Counter, Gauge, Histogram};
+use FamilyType::{Counter, Gauge, Histogram};
 
 /// A response that was not there yet, so that there is a series to begin with.
 const FIRST_RESPONSE: (&str, u16) = ("GET", 200);
@@ -168,7 +168,8 @@ fn write_workers(report: &StatusReport, out: &mut Exposition) {
 
 /// The label is the number of the slot: pids would make a series for each worker that ever lived.
 fn write_each_worker(report: &StatusReport, out: &mut Exposition) {
-    let figures: [(_, _, _, fn(&ChildStatus) -> f64); 3] = [
+    type Figure = fn(&ChildStatus) -> f64;
+    let figures: [(&str, FamilyType, &str, Figure); 3] = [
         (
             "oxicorn_worker_cpu_seconds_total",
             Counter,
@@ -276,7 +277,7 @@ fn workers(report: &StatusReport) -> impl Iterator<Item = &ChildStatus> {
 }
 
 /// A metric with one sample.
-fn one(out: &mut Exposition, name: &str, kind: MetricType, help: &str, value: f64) {
+fn one(out: &mut Exposition, name: &str, kind: FamilyType, help: &str, value: f64) {
     out.metric(name, kind, help);
     out.sample(&[], value);
 }

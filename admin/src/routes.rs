@@ -9,9 +9,9 @@ use crate::negotiation::format_for;
 use crate::readiness::{master_lives, obstacle};
 use crate::reply::{json, method_not_allowed, not_found, reply};
 
-type Answer = fn(&AdminApp, &Request) -> Response;
+type RouteHandler = fn(&AdminApp, &Request) -> Response;
 
-const ROUTES: [(&str, Answer); 4] = [
+const ROUTES: [(&str, RouteHandler); 4] = [
     ("/metrics", scrape),
     ("/status", status),
     ("/healthz", healthz),
