@@ -155,6 +155,7 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
             .field("Set-Cookie", "c=d"),
         "/close" => text("x").field("Connection", "close"),
         "/panic" => panic!("on purpose"),
+        "/panic-of-lines" => panic!("on \"purpose\"\nof two lines \u{1b}[31m\u{2028}"),
         "/orphan" => orphan(),
         "/count" => text(figures::write(&query, &context.metrics)),
         "/figures" => text(figures::read(&context.metrics)),

@@ -160,6 +160,7 @@ impl NewChild {
     ) -> anyhow::Result<()> {
         signals::reset_to_default()?;
         let SpawnRequest { id, kind, slot, .. } = self.request;
+        logging::note_child(id, self.request.generation);
         let scoreboard = &context.shared.scoreboard;
         scoreboard
             .confine(slot)

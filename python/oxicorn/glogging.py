@@ -14,9 +14,10 @@ import threading
 import time
 import traceback
 
+from . import json_lines
 from ._oxicorn import _logs
+from .json_lines import ACCESS, ERROR, JsonFormatter, LineFormatter
 
-ERROR, ACCESS = "gunicorn.error", "gunicorn.access"
 LINE = "%(asctime)s [%(process)d] [%(levelname)s] %(message)s"
 DATE = "[%Y-%m-%d %H:%M:%S %z]"
 MESSAGE = "%(message)s"
@@ -35,6 +36,16 @@ CONFIG_DEFAULTS = {
         ACCESS: {"level": "INFO", "propagate": True, "handlers": ["console"]},
     },
 }
+
+
+def config_defaults(cfg):
+    """What a configuration may leave out. Lines are JSON if the settings ask for it."""
+    generic = {**CONFIG_DEFAULTS["formatters"]["generic"]}
+    if cfg.error_log_json:
+        generic["class"] = f"{JsonFormatter.__module__}.{JsonFormatter.__name__}"
+    elif cfg.access_log_json:
+        generic["class"] = f"{LineFormatter.__module__}.{LineFormatter.__name__}"
+    return {**CONFIG_DEFAULTS, "formatters": {"generic": generic}}
 
 
 def loggers():
@@ -118,6 +129,9 @@ class OwnHandler(logging.StreamHandler):
         try:
             if self.stream.name == ACCESS:
                 _logs.write_access(self.format(record))
+            elif isinstance(self.formatter, JsonFormatter):
+                line = self.format(record)
+                _logs.write_error(record.levelno, line, line + self.terminator)
             elif self.formatter is self.stock:
                 _logs.write_error(record.levelno, self._plain.format(record), None)
             else:
@@ -151,26 +165,35 @@ class Logger:
     def setup(self, cfg):
         """Apply settings, at the start and after each reload."""
         self.cfg = cfg
-        self._access_format, SafeAtoms.json = _logs.access_format(cfg.access_log_format)
+        form = _logs.access_format(cfg.access_log_format, cfg.access_log_json)
+        self._access_format, SafeAtoms.json, self._writes_objects = form
+        json_lines.access_is_json = SafeAtoms.json
         self.loglevel = self.LOG_LEVELS.get(cfg.loglevel.lower(), logging.INFO)
         # Another factory is the application's own.
-        if cfg.request_id != "off" and logging.getLogRecordFactory() is logging.LogRecord:
+        if (cfg.request_id != "off" or cfg.error_log_json) and logging.getLogRecordFactory() is logging.LogRecord:
             logging.setLogRecordFactory(RequestRecord)
         self.error_log.setLevel(self.loglevel)
         self.access_log.setLevel(logging.INFO)
-        self._set_handler(self.error_log, cfg.errorlog, logging.Formatter(self.error_fmt, self.datefmt))
+        json_formatter = JsonFormatter() if cfg.error_log_json else None
+        self._set_handler(self.error_log, cfg.errorlog, json_formatter or logging.Formatter(self.error_fmt, self.datefmt))
         self._set_handler(self.access_log, cfg.accesslog, logging.Formatter(self.access_fmt))
         if cfg.logconfig_dict:
-            logging.config.dictConfig({**CONFIG_DEFAULTS, **cfg.logconfig_dict})
+            logging.config.dictConfig({**config_defaults(cfg), **cfg.logconfig_dict})
         elif cfg.logconfig_json:
             with open(cfg.logconfig_json, encoding="utf-8") as opened:
-                logging.config.dictConfig({**CONFIG_DEFAULTS, **json.load(opened)})
+                logging.config.dictConfig({**config_defaults(cfg), **json.load(opened)})
         elif cfg.logconfig:
             path = os.path.abspath(cfg.logconfig)
             parser = configparser.ConfigParser({"__file__": path, "here": os.path.dirname(path)})
             with open(path, encoding="utf-8") as opened:
                 parser.read_file(opened)
             logging.config.fileConfig(parser, disable_existing_loggers=False)
+        if json_formatter is not None:
+            # Handlers for which the configuration names no formatter.
+            for logger in (self.error_log, self.access_log, logging.root):
+                for handler in logger.handlers:
+                    if handler.formatter is None:
+                        handler.setFormatter(json_formatter)
 
     def critical(self, msg, *args, **kwargs):
         self.error_log.critical(msg, *args, **kwargs)
@@ -207,8 +230,12 @@ class Logger:
         """Log a finished request."""
         if self.access_log_enabled:
             atoms = self.atoms_wrapper_class(self.atoms(resp, req, environ, request_time))
+            form = self._access_format
+            if self._writes_objects:
+                line = getattr(resp, "object", None) or self._object(atoms)
+                form = line.replace("%", "%%")
             try:
-                self.access_log.info(self._access_format, atoms)
+                self.access_log.info(form, atoms)
             except Exception:
                 self.error(traceback.format_exc())
 
@@ -243,6 +270,11 @@ class Logger:
             atoms.update((f"{{{name.lower()}}}{letter}", value) for name, value in pairs)
         return atoms
 
+    def _object(self, atoms):
+        """An object of a request that the server does not know."""
+        line = _logs.access_format('%(h)s %(t)s "%(r)s" %(s)s %(B)s', False)[0] % atoms
+        return "{" + json_lines.members({"message": line}) + "}"
+
     def now(self):
         """Return the time in the format of the access log."""
         return time.strftime("[%d/%b/%Y:%H:%M:%S %z]")
@@ -265,7 +297,8 @@ class Logger:
 
     def _set_handler(self, log, output, fmt, stream=None):
         """Add a handler that writes to a log of the server, wherever the settings put that."""
-        is_stock = (fmt._fmt, fmt.datefmt) == ((MESSAGE, None) if log.name == ACCESS else (LINE, DATE))
+        usual = (fmt._fmt, fmt.datefmt) == ((MESSAGE, None) if log.name == ACCESS else (LINE, DATE))
+        is_stock = usual or type(fmt) is JsonFormatter
         for handler in [handler for handler in log.handlers if getattr(handler, "_gunicorn", False)]:
             if isinstance(handler, OwnHandler):
                 # It survives a reload, with the changes that other code has made to it.

@@ -96,7 +96,7 @@ def request(seen):
         (environ["REMOTE_ADDR"], environ.get("REMOTE_PORT")), environ["wsgi.url_scheme"],
     )
     response = Response(seen["status"], int(seen["status"].split()[0]), seen["fields"], None)
-    response.sent = seen["sent"]
+    response.sent, response.object = seen["sent"], seen["object"]
     _logger.access(response, request, environ, datetime.timedelta(microseconds=seen["microseconds"]))
 
 
@@ -157,7 +157,7 @@ def _is_plain(logger):
         and handler.stock is not None
         and handler.formatter is handler.stock
         and handler.stream is handler.own_stream
-        and type(handler.formatter) is logging.Formatter
+        and type(handler.formatter) in (logging.Formatter, glogging.JsonFormatter)
         and vars(handler).keys() == vars(_HANDLER).keys()
     )
 

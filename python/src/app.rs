@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use log::error;
-use oxicorn_common::logging::{self, AccessFormat};
+use oxicorn_common::logging;
 use oxicorn_common::{App, Request, Response, ResponseSink, Settings, WorkerContext};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -188,8 +188,7 @@ fn stack_size(py: Python<'_>) -> PyResult<Option<usize>> {
 
 /// Variables that the access log needs and only the application knows.
 fn logged_variables(settings: &Settings) -> Vec<String> {
-    let format = AccessFormat::parse(&settings.access_log_format);
-    match format {
+    match settings.access_format() {
         Ok(format) if logging::access_enabled() => format.variables().map(str::to_owned).collect(),
         _ => Vec::new(),
     }

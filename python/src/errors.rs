@@ -1,4 +1,4 @@
-//! `wsgi.errors`: text that goes to the error log unchanged.
+//! `wsgi.errors`: text that goes to the error log unchanged, or as JSON if its records are.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -29,7 +29,7 @@ impl Errors {
             false => end,
         };
         if end > 0 {
-            logging::error_text(&line[..end]);
+            logging::stream_text(&line[..end]);
             line.drain(..end);
         }
         drop(line);
@@ -46,7 +46,7 @@ impl Errors {
     fn flush(&self) {
         let mut line = self.lock();
         if !line.is_empty() {
-            logging::error_text(&line);
+            logging::stream_text(&line);
             line.clear();
         }
     }

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use anyhow::anyhow;
 use oxicorn_common::Settings;
-use oxicorn_common::logging::{self, AccessFormat, Level, LogEntry};
+use oxicorn_common::logging::{self, Level, LogEntry};
 use pyo3::prelude::*;
 
 use crate::search_path::extend_search_path;
@@ -116,14 +116,18 @@ type LoggerState<'py> = (bool, String, bool, bool, Bound<'py, PyAny>);
 
 /// The format, made safe for Python's `%`.
 fn access_format(settings: &Settings) -> String {
-    let format = AccessFormat::parse(&settings.access_log_format);
+    let format = settings.access_format();
     format.map_or_else(|_| settings.access_log_format.clone(), |it| it.python())
 }
 
 /// The functions that the server's own handlers call.
 #[pymodule]
 pub(crate) mod _logs {
-    use oxicorn_common::logging::{self, AccessFormat, Escape, Level, RequestTag};
+    use std::time::Duration;
+
+    use oxicorn_common::logging::{
+        self, AccessFormat, ErrorObject, Escape, ExceptionText, Level, RequestTag, Timestamp,
+    };
     use pyo3::prelude::*;
     use pyo3::types::PyString;
 
@@ -181,13 +185,67 @@ pub(crate) mod _logs {
         Ok(escape.text(&to_utf8(text)?))
     }
 
-    /// A format of the access log, made safe for Python's `%`, and whether it produces JSON.
+    /// A format of the access log, made safe for Python's `%`, whether it produces JSON, and whether that is the
+    /// server's own object. `json` is the setting `access_log_json`.
     #[pyfunction]
-    fn access_format(text: &str) -> (String, bool) {
-        AccessFormat::parse(text).map_or_else(
-            |_| (text.to_owned(), false),
-            |format| (format.python(), format.escape() == Escape::Json),
-        )
+    fn access_format(text: &str, json: bool) -> (String, bool, bool) {
+        let format = match json {
+            true => AccessFormat::json(text).ok().flatten(),
+            false => None,
+        };
+        let Ok(format) = format.map_or_else(|| AccessFormat::parse(text), Ok) else {
+            return (text.to_owned(), false, false);
+        };
+        let is_json = format.escape() == Escape::Json;
+        (format.python(), is_json, format.is_object())
+    }
+
+    /// A record as a JSON object, without a line feed. `created` is in seconds, `exception` a type, a message and a
+    /// traceback, `request` the result of `request`, and `members` JSON already.
+    #[pyfunction]
+    #[pyo3(signature = (created, severity, message, logger, exception, request, members))]
+    #[expect(clippy::too_many_arguments, reason = "only glogging.py calls it")]
+    fn error_object(
+        created: f64,
+        severity: &Bound<'_, PyString>,
+        message: &Bound<'_, PyString>,
+        logger: Option<&Bound<'_, PyString>>,
+        exception: Option<(
+            Bound<'_, PyString>,
+            Bound<'_, PyString>,
+            Bound<'_, PyString>,
+        )>,
+        request: (String, String, String),
+        members: &str,
+    ) -> PyResult<String> {
+        let (severity, message) = (to_utf8(severity)?, to_utf8(message)?);
+        let logger = logger.map(to_utf8).transpose()?;
+        let exception = match &exception {
+            Some((kind, message, traceback)) => {
+                Some((to_utf8(kind)?, to_utf8(message)?, to_utf8(traceback)?))
+            }
+            None => None,
+        };
+        let known = exception
+            .as_ref()
+            .map(|(kind, message, traceback)| ExceptionText {
+                kind,
+                message,
+                traceback,
+            });
+        // A traceback in the text itself, as `traceback.format_exc()` makes it.
+        let found = ExceptionText::find(&message).filter(|_| known.is_none());
+        let (before, found) = found.map_or((&*message, None), |(before, it)| (before, Some(it)));
+        let object = ErrorObject {
+            at: Timestamp::after_epoch(Duration::try_from_secs_f64(created).unwrap_or_default()),
+            severity: &severity,
+            message: before,
+            logger: logger.as_deref(),
+            exception: known.or(found),
+            tag: RequestTag::named(&request.0, &request.1, &request.2),
+            members,
+        };
+        Ok(String::from_utf8(object.to_json()).unwrap_or_default())
     }
 
     /// Writes a line, without its line feed, to the access log and to syslog.
@@ -198,11 +256,11 @@ pub(crate) mod _logs {
         Ok(())
     }
 
-    /// Writes text unchanged to the file of the error log.
+    /// Writes text to the file of the error log: unchanged, or as JSON if its records are.
     #[pyfunction]
     fn error_text(py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<()> {
         let text = to_utf8(text)?;
-        outside_forks(py, || logging::error_text(text.as_bytes()));
+        outside_forks(py, || logging::stream_text(text.as_bytes()));
         Ok(())
     }
 

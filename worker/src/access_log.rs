@@ -4,10 +4,10 @@ use std::time::Instant;
 
 use oxicorn_common::Settings;
 use oxicorn_common::logging::{self, AccessEntry, AccessFormat, AccessFormatError};
-use oxicorn_common::request::{Peer, RequestHead};
+use oxicorn_common::request::RequestHead;
 use oxicorn_common::scoreboard::ThreadStats;
 
-use crate::connection::Connection;
+use crate::connection::{ClientIdentity, Connection};
 use crate::response::AccessRecord;
 
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub(crate) struct AccessLog {
 
 impl AccessLog {
     pub(crate) fn new(settings: &Settings) -> Result<Self, AccessFormatError> {
-        let format = AccessFormat::parse(&settings.access_log_format)?;
+        let format = settings.access_format()?;
         Ok(Self { format })
     }
 
@@ -28,15 +28,15 @@ impl AccessLog {
         now: Instant,
         stats: ThreadStats<'_>,
     ) {
-        if let Some((head, peer, record)) = connection.end_record() {
-            self.write(head, &peer, &record, now, stats);
+        if let Some((head, identity, record)) = connection.end_record() {
+            self.write(head, &identity, &record, now, stats);
         }
     }
 
     pub(crate) fn write(
         &self,
         head: &RequestHead,
-        peer: &Peer,
+        identity: &ClientIdentity,
         record: &AccessRecord,
         now: Instant,
         stats: ThreadStats<'_>,
@@ -47,13 +47,17 @@ impl AccessLog {
         }
         let entry = AccessEntry {
             head,
-            peer,
+            peer: &identity.peer(),
+            sender: &identity.sender(),
+            id: record.id,
             scheme: record.scheme,
             variables: &record.variables,
             status: record.status,
             fields: &record.fields,
             body_bytes: record.body_bytes,
             duration: now.saturating_duration_since(record.started),
+            queue: record.queue(),
+            application: record.application(),
             pid: std::process::id(),
         };
         logging::access(&self.format, &entry);

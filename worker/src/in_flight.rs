@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use oxicorn_common::logging::RequestTag;
-use oxicorn_common::request::{Peer, Request, RequestHead, RequestId, Scheme};
+use oxicorn_common::request::{RequestHead, RequestId, Scheme};
 
-use crate::response::{AccessRecord, Arrival};
+use crate::connection::ClientIdentity;
+use crate::response::Arrival;
 use crate::timed_call::{CallTime, TimedCall};
 use crate::transport::Transport;
 
@@ -25,17 +26,17 @@ pub(crate) struct CalledRequest {
     pub(crate) transport: Option<Transport>,
     /// A copy in reused buffers, as the application has the original.
     pub(crate) head: RequestHead,
-    pub(crate) peer: Peer,
-    pub(crate) scheme: Scheme,
-    pub(crate) id: Option<RequestId>,
+    pub(crate) facts: RequestFacts,
     pub(crate) started: Option<Instant>,
-    pub(crate) shown: ShownCall,
 }
 
-/// A call on the scoreboard.
+/// What is known of a request besides its head.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ShownCall {
-    /// The number of the request on its thread.
+pub(crate) struct RequestFacts {
+    pub(crate) identity: ClientIdentity,
+    pub(crate) scheme: Scheme,
+    pub(crate) id: Option<RequestId>,
+    /// The number of the request on its thread, as the scoreboard shows it.
     pub(crate) number: u64,
     pub(crate) arrival: Option<Arrival>,
 }
@@ -62,39 +63,18 @@ impl InFlight {
         }
     }
 
-    /// The application begins to run for a client.
+    /// The application begins to run for a client, or to make the next piece of its response.
     pub(crate) fn begin(
         &self,
         transport: &Transport,
         now: Instant,
-        shown: ShownCall,
-        request: &Request,
-    ) {
-        self.call.begin(now, |call| {
-            call.transport = Some(transport.clone());
-            call.head.copy_from(&request.head);
-            (call.peer, call.scheme) = (request.peer, request.scheme);
-            (call.id, call.started) = (request.id, Some(now));
-            call.shown = shown;
-        });
-    }
-
-    /// The application begins to make the next piece of a response; `record` is that of the response so far.
-    pub(crate) fn resume(
-        &self,
-        transport: &Transport,
-        now: Instant,
-        shown: ShownCall,
         head: &RequestHead,
-        peer: Peer,
-        record: &AccessRecord,
+        facts: RequestFacts,
     ) {
         self.call.begin(now, |call| {
             call.transport = Some(transport.clone());
             call.head.copy_from(head);
-            (call.peer, call.scheme) = (peer, record.scheme);
-            (call.id, call.started) = (record.id, Some(now));
-            call.shown = shown;
+            (call.facts, call.started) = (facts, Some(now));
         });
     }
 
@@ -141,7 +121,7 @@ impl CalledRequest {
 
     /// What lines about it say of the request.
     pub(crate) fn tag(&self) -> RequestTag {
-        RequestTag::of(self.id, &self.head)
+        RequestTag::of(self.facts.id, &self.head)
     }
 }
 
@@ -165,9 +145,8 @@ mod tests {
                 start: Instant::now(),
             };
             let transport = Transport::new(crate::socket::Socket::Unix(socket));
-            let shown = ShownCall::default();
-            this.in_flight
-                .begin(&transport, this.start, shown, &Request::default());
+            let (head, facts) = (RequestHead::default(), RequestFacts::default());
+            this.in_flight.begin(&transport, this.start, &head, facts);
             this
         }
 

@@ -15,7 +15,7 @@ use oxicorn_common::{EarlyOutput, ResponseSink, forks};
 use crate::connection::{AfterResponse, Connection, ConnectionState, ThreadWork};
 use crate::http::date::DateCache;
 use crate::http::encode::ResponseContext;
-use crate::in_flight::ShownCall;
+use crate::in_flight::RequestFacts;
 use crate::proxy_queue::proxy_queue;
 use crate::request_ids::RequestIds;
 use crate::response::{AccessRecord, Arrival, EarlyWriter, Flushed, LengthError, PieceMade};
@@ -63,6 +63,7 @@ impl<'a> RequestHandler<'a> {
         }
         stats.end();
         let ended = Instant::now();
+        connection.count_application(ended.saturating_duration_since(started));
         if connection.record().is_some()
             && !connection.writer().has_pieces()
             && !matches!(connection.state(), ConnectionState::Sending(_))
@@ -113,12 +114,15 @@ impl<'a> RequestHandler<'a> {
             whole_at,
             proxy_queue: proxy_queue(&request, whole_at),
         });
-        let shown = ShownCall {
+        let transport = connection.transport();
+        let facts = RequestFacts {
+            identity: *connection.identity(),
+            scheme: request.scheme,
+            id: request.id,
             number: self.show(Some(head), request.id, started),
             arrival,
         };
-        let transport = connection.transport();
-        in_flight.begin(transport, started, shown, &request);
+        in_flight.begin(transport, started, head, facts);
         let asked = ResponseContext {
             id: self.ids.field_of(request.id),
             version: head.version,
@@ -185,13 +189,14 @@ impl<'a> RequestHandler<'a> {
         let _scope = self.enter_again(connection);
         let in_flight = &self.shared.in_flight[self.index];
         if let (Some(head), Some(record)) = (connection.head(), connection.record()) {
-            let shown = ShownCall {
+            let facts = RequestFacts {
+                identity: *connection.identity(),
+                scheme: record.scheme,
+                id: record.id,
                 number: self.show(Some(head), record.id, started),
-                // No response of the server's own can follow.
-                arrival: None,
+                arrival: record.arrival,
             };
-            let (transport, peer) = (connection.transport(), connection.peer());
-            in_flight.resume(transport, started, shown, head, peer, record);
+            in_flight.begin(connection.transport(), started, head, facts);
             in_flight.begin_response();
         }
         self.send(connection, after);

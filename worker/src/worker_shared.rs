@@ -72,7 +72,7 @@ impl WorkerShared {
             adoptions: Adoptions::new(),
             most_connections: most_connections(&settings),
             access_log: AccessLog::new(&settings)?,
-            tags_lines: settings.request_id.is_some(),
+            tags_lines: settings.request_id.is_some() || settings.error_log_json,
             stack_log: StackLog::new(),
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),

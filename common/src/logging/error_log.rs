@@ -4,15 +4,18 @@
 //!   [2026-11-23 10:00:00 +0000] [4711] [INFO] text
 //! ```
 //!
-//! A line about a request that has an id begins its text with it, in brackets.
+//! A line about a request that has an id begins its text with it, in brackets. The lines may be JSON instead
+//! (`error_object`).
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use env_logger::{Builder, Logger};
 use log::{LevelFilter, Log, Metadata, Record};
 
+use super::error_object::ErrorObject;
 use super::level::{CRITICAL, EXCEPTION, Level};
 use super::receivers::Receivers;
 use super::redirect::LogEntry;
@@ -24,6 +27,9 @@ const CHATTY: &str = "rusqlite_migration";
 
 /// How long a process that ends waits for syslog to take its last lines.
 const LAST_LINES: Duration = Duration::from_millis(300);
+
+/// Whether records are written as JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
 
 /// What the latest options let through.
 static CURRENT: RwLock<Option<Current>> = RwLock::new(None);
@@ -70,16 +76,46 @@ pub fn exception(text: &str) {
     log::error!(target: EXCEPTION, "{text}");
 }
 
+/// Whether records are written as JSON.
+pub fn is_json() -> bool {
+    JSON.load(Ordering::Relaxed)
+}
+
+pub(super) fn set_json(json: bool) {
+    JSON.store(json, Ordering::Relaxed);
+}
+
 /// Writes one record to the error log and to syslog, whatever its level.
 pub fn write_error(level: Level, text: &str) {
+    if is_json() {
+        let mut object = ErrorObject::of(level, text).to_json();
+        let json = String::from_utf8_lossy(&object).into_owned();
+        object.push(b'\n');
+        return write_error_line(level, &json, &object);
+    }
     write_error_line(level, text, &line(level, text));
 }
 
-/// As [`write_error`], with a line of another shape, including the line feed, for the error log.
+/// Writes to the error log what an application writes to its stream for errors: as it is, or as one record if records
+/// are JSON.
+pub fn stream_text(text: &[u8]) {
+    if !is_json() {
+        return files::error_text(text);
+    }
+    let text = String::from_utf8_lossy(text);
+    let mut record = ErrorObject::of(Level::Error, text.trim_end_matches('\n'));
+    record.logger = Some("wsgi.errors");
+    let mut line = record.to_json();
+    line.push(b'\n');
+    files::error_text(&line);
+}
+
+/// As [`write_error`], with a line of another shape, including the line feed, for the error log. If records are JSON,
+/// `text` is too.
 pub fn write_error_line(level: Level, text: &str, line: &[u8]) {
     files::error_text(line);
     if let Some(syslog) = Receivers::current().and_then(|it| it.syslog) {
-        match RequestTag::current().id {
+        match RequestTag::current().id.filter(|_| !is_json()) {
             Some(id) => syslog.error(level, &format!("[{id}] {text}")),
             None => syslog.error(level, text),
         }

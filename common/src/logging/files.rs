@@ -81,7 +81,7 @@ pub fn streams_are_full() -> bool {
 }
 
 /// Writes text to the error log as it is: what an application prints there, or a line.
-pub fn error_text(text: &[u8]) {
+pub(super) fn error_text(text: &[u8]) {
     ERROR.write(text);
 }
 

@@ -21,15 +21,20 @@
 //!   access_log    error_log         one line for all of its destinations
 //!   files         receivers         the destinations that are in use now
 //!   output        syslog  statsd  redirect
-//!   line_writer  log_file  senders  losses  access  date  level  request_tag
+//!   line_writer  log_file  senders  losses  access  error_object  level
+//!   json_object  request_tag  child_facts  timestamp  date  escape
 //! ```
 
 mod access;
 mod access_log;
+mod child_facts;
 mod date;
 mod error_log;
+mod error_object;
+mod escape;
 mod files;
 mod host_port;
+mod json_object;
 mod level;
 mod line_writer;
 mod log_file;
@@ -42,16 +47,20 @@ mod request_tag;
 mod senders;
 mod statsd;
 mod syslog;
+mod timestamp;
 
 use std::io;
 
 use receivers::Receivers;
 use redirect::InstalledRedirect;
 
-pub use access::{AccessEntry, AccessFormat, AccessFormatError, AtomValue, Escape};
+pub use access::{AccessEntry, AccessFormat, AccessFormatError, AtomValue};
 pub use access_log::{access, access_enabled, write_access};
-pub use error_log::{exception, record, write_error, write_error_line};
-pub use files::{attach, error_text, streams_are_full};
+pub use child_facts::note_child;
+pub use error_log::{exception, is_json, record, stream_text, write_error, write_error_line};
+pub use error_object::{ErrorObject, ExceptionText};
+pub use escape::Escape;
+pub use files::{attach, streams_are_full};
 pub use host_port::HostPort;
 pub use level::{CRITICAL, EXCEPTION, Level};
 pub use log_file::FileOwner;
@@ -60,6 +69,7 @@ pub use redirect::{LogEntry, Redirect};
 pub use request_tag::{RequestScope, RequestTag};
 pub use statsd::{StatsdAddress, StatsdOptions};
 pub use syslog::{SyslogAddress, SyslogFacility, SyslogOptions, UnixSocketKind};
+pub use timestamp::Timestamp;
 
 /// Opens both logs and directs the `log` macros to the error log. May be called again with other options. On an
 /// error the logs stay as they were; it says which file cannot be opened, or which daemon cannot be found.
@@ -67,6 +77,7 @@ pub fn init(options: &LoggingOptions) -> io::Result<()> {
     let files = files::prepare(options)?;
     let receivers = Receivers::prepare(options)?;
     files::replace(files)?;
+    error_log::set_json(options.error_json);
     let counted = receivers.statsd.is_some();
     let redirect = receivers.redirect.as_ref();
     let least = redirect.map_or(options.level, |redirect| redirect.least);

@@ -12,6 +12,8 @@ pub struct LoggingOptions {
     pub error_log: String,
     /// A file, or `-` for standard output. `None` is no access log.
     pub access_log: Option<String>,
+    /// Write records as JSON.
+    pub error_json: bool,
     /// The least level that the error log takes.
     pub level: Level,
     /// Send what the process prints to the file of the error log.
@@ -28,6 +30,7 @@ impl Default for LoggingOptions {
         Self {
             error_log: "-".to_owned(),
             access_log: None,
+            error_json: false,
             level: Level::Info,
             capture_output: false,
             owner: FileOwner::default(),

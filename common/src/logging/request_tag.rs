@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
+use super::json_object::JsonObject;
 use crate::request::{RequestHead, RequestId, TraceContext};
 
 thread_local! {
@@ -33,9 +34,28 @@ impl RequestTag {
         Self { id, trace }
     }
 
+    /// That with these texts, as another logger has kept them; what is no id, or no trace, is none.
+    pub fn named(id: &str, trace_id: &str, span_id: &str) -> Self {
+        Self {
+            id: RequestId::given(id.as_bytes()),
+            trace: TraceContext::parse(format!("00-{trace_id}-{span_id}-00").as_bytes()),
+        }
+    }
+
     /// That of the request that this thread works for.
     pub fn current() -> Self {
         CURRENT.get()
+    }
+
+    /// Writes the members of a line that is JSON.
+    pub(super) fn describe(&self, object: &mut JsonObject<'_>) {
+        if let Some(id) = &self.id {
+            object.text("request_id", id.as_str());
+        }
+        if let Some(trace) = &self.trace {
+            object.text("trace_id", trace.trace_id());
+            object.text("span_id", trace.span_id());
+        }
     }
 
     /// From now on this thread works for the request, until the scope is dropped.

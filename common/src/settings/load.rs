@@ -14,6 +14,7 @@ use super::setting::{Kind, Setting, Standing};
 use super::source::Source;
 use super::values::Settings;
 use crate::hooks::{Hooks, NoHooks};
+use crate::logging::AccessFormat;
 
 /// Settings, and the warnings about them.
 #[derive(Debug, Clone)]
@@ -158,6 +159,11 @@ impl Loaded {
         self.check_files()?;
         if let Some(problem) = admin::find_problem(&self.settings) {
             return Err(self.refuse(problem.name, problem.value, problem.expected));
+        }
+        let format = &self.settings.access_log_format;
+        if self.settings.access_log_json && matches!(AccessFormat::json(format), Ok(None)) {
+            let expected = "a JSON object with atoms as values, as access_log_json is on";
+            return Err(self.refuse("access_log_format", format.clone(), expected.to_owned()));
         }
         let most = parse::MOST_WORKERS - self.settings.runners;
         if self.settings.workers > most {

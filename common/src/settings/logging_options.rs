@@ -1,7 +1,9 @@
 //! The options of logging, from the settings.
 
 use super::values::Settings;
-use crate::logging::{FileOwner, LoggingOptions, StatsdOptions, SyslogOptions};
+use crate::logging::{
+    AccessFormat, AccessFormatError, FileOwner, LoggingOptions, StatsdOptions, SyslogOptions,
+};
 
 impl Settings {
     /// The options for [`crate::logging::init`].
@@ -9,6 +11,7 @@ impl Settings {
         LoggingOptions {
             error_log: self.errorlog.clone(),
             access_log: self.accesslog.clone(),
+            error_json: self.error_log_json,
             level: self.loglevel,
             capture_output: self.capture_output,
             owner: FileOwner {
@@ -17,6 +20,16 @@ impl Settings {
             },
             syslog: self.syslog_options(),
             statsd: self.statsd_options(),
+        }
+    }
+
+    /// The format of the access log's lines.
+    pub fn access_format(&self) -> Result<AccessFormat, AccessFormatError> {
+        let text = &self.access_log_format;
+        match self.access_log_json {
+            // Loading has refused a format that is no JSON.
+            true => AccessFormat::json(text)?.map_or_else(|| AccessFormat::parse(text), Ok),
+            false => AccessFormat::parse(text),
         }
     }
 

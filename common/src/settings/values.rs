@@ -85,7 +85,9 @@ pub struct Settings {
     // Logging: None is off, "-" is stdout (access) or stderr (error)
     pub accesslog: Option<String>,
     pub access_log_format: String,
+    pub access_log_json: bool,
     pub errorlog: String,
+    pub error_log_json: bool,
     pub loglevel: Level,
     /// The field that has the id of a request; without it requests have none.
     pub request_id: Option<String>,
@@ -168,7 +170,9 @@ impl Settings {
             reload: ReloadSettings::default(),
             accesslog: None,
             access_log_format: String::new(),
+            access_log_json: false,
             errorlog: String::new(),
+            error_log_json: false,
             loglevel: Level::Info,
             request_id: None,
             capture_output: false,

@@ -19,6 +19,7 @@ mod fairness;
 mod framing;
 mod full_house;
 mod heads;
+mod json_logs;
 mod logs;
 mod mechanics;
 mod own_settings;

@@ -38,8 +38,8 @@ impl Record {
                 text: text.to_owned(),
                 tag,
             },
-            LogEntry::Access { entry, .. } if wants_objects => {
-                Self::Request(Box::new(SeenRequest::of(entry)))
+            LogEntry::Access { format, entry } if wants_objects => {
+                Self::Request(Box::new(SeenRequest::of(format, entry)))
             }
             LogEntry::Access { format, entry } => Self::Access {
                 form: Arc::clone(form),

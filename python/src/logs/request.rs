@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use oxicorn_common::SERVER_SOFTWARE;
-use oxicorn_common::logging::AccessEntry;
+use oxicorn_common::logging::{AccessEntry, AccessFormat};
 use oxicorn_common::request::{Peer, Version};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -27,12 +27,14 @@ pub(crate) struct SeenRequest {
     variables: Vec<(String, String)>,
     body_bytes: u64,
     microseconds: u64,
+    /// The line, if it is the server's own JSON object.
+    object: Option<String>,
 }
 
 type OwnedField = (String, Vec<u8>);
 
 impl SeenRequest {
-    pub(super) fn of(entry: &AccessEntry<'_>) -> Self {
+    pub(super) fn of(format: &AccessFormat, entry: &AccessEntry<'_>) -> Self {
         let head = entry.head;
         let owned = |(name, value): (&str, &[u8])| (name.to_owned(), value.to_vec());
         // A request that could not be parsed has only its first line.
@@ -61,6 +63,7 @@ impl SeenRequest {
             variables: entry.variables.to_vec(),
             body_bytes: entry.body_bytes,
             microseconds: u64::try_from(entry.duration.as_micros()).unwrap_or(u64::MAX),
+            object: format.is_object().then(|| line(format, entry)),
         }
     }
 
@@ -77,6 +80,7 @@ impl SeenRequest {
         seen.set_item("status", status)?;
         seen.set_item("sent", self.body_bytes)?;
         seen.set_item("microseconds", self.microseconds)?;
+        seen.set_item("object", &self.object)?;
         Ok(seen)
     }
 
@@ -109,6 +113,12 @@ impl SeenRequest {
         }
         Ok(environ)
     }
+}
+
+fn line(format: &AccessFormat, entry: &AccessEntry<'_>) -> String {
+    let mut line = Vec::new();
+    format.render(&mut line, entry);
+    String::from_utf8_lossy(line.trim_ascii_end()).into_owned()
 }
 
 /// The variables of fields; repeated fields are joined by commas, and each octet is copied once.

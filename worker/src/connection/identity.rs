@@ -8,9 +8,11 @@ use crate::http::{PeerTrust, Rules};
 use crate::socket::Socket;
 
 /// Addresses as the socket reports them, or as a PROXY protocol header gives them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ClientIdentity {
     peer: Peer,
+    /// The other end of the socket.
+    sender: Peer,
     local: Local,
     proxied: bool,
     trust: PeerTrust,
@@ -20,6 +22,7 @@ impl ClientIdentity {
     pub(super) fn new(peer: Peer, local: Local) -> Self {
         Self {
             peer,
+            sender: peer,
             local,
             proxied: false,
             trust: PeerTrust::default(),
@@ -28,6 +31,11 @@ impl ClientIdentity {
 
     pub(crate) fn peer(&self) -> Peer {
         self.peer
+    }
+
+    /// The other end of the socket: a proxy, if a PROXY protocol header names the client.
+    pub(crate) fn sender(&self) -> Peer {
+        self.sender
     }
 
     pub(crate) fn local(&self) -> Local {
@@ -69,6 +77,7 @@ impl ClientIdentity {
             true => socket.peer(),
             false => Some(self.peer),
         };
+        self.sender = sender.unwrap_or(self.peer);
         self.trust.trusted = sender.is_some_and(|peer| rules.fields.trusts(peer));
     }
 

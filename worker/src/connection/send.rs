@@ -2,15 +2,15 @@
 //! acknowledged.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use oxicorn_common::Response;
 use oxicorn_common::logging::RequestTag;
-use oxicorn_common::request::{Peer, RequestHead, Scheme};
+use oxicorn_common::request::{RequestHead, Scheme};
 use oxicorn_common::scoreboard::ThreadStats;
 
-use super::{AfterResponse, Connection, RequestBuffers};
+use super::{AfterResponse, ClientIdentity, Connection, RequestBuffers};
 use crate::http::encode::{CONTINUE, ResponseContext};
 use crate::pace::Pace;
 use crate::request_ids::RequestIds;
@@ -114,6 +114,13 @@ impl Connection {
         stats.count_octets(received, sent - std::mem::replace(&mut self.counted, sent));
     }
 
+    /// A thread has worked for the current response for so long.
+    pub(crate) fn count_application(&mut self, time: Duration) {
+        if let Some(record) = &mut self.record {
+            record.busy += time;
+        }
+    }
+
     /// Adds to the octets of the current response.
     pub(crate) fn count_body(&mut self, octets: u64) {
         if let Some(record) = &mut self.record {
@@ -122,11 +129,11 @@ impl Connection {
     }
 
     /// The response is over, all of it sent or not: returns its record for the access log.
-    pub(crate) fn end_record(&mut self) -> Option<(&RequestHead, Peer, AccessRecord)> {
+    pub(crate) fn end_record(&mut self) -> Option<(&RequestHead, ClientIdentity, AccessRecord)> {
         let mut record = self.record.take()?;
         let head = &self.buffers.as_ref()?.decoder.head;
         record.body_bytes = record.body_bytes.saturating_sub(self.writer.unsent());
-        Some((head, self.identity.peer(), record))
+        Some((head, self.identity, record))
     }
 
     /// Sends as much of a response as the socket takes. `after` follows when all of it is sent.

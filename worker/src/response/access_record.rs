@@ -31,6 +31,10 @@ pub(crate) struct AccessRecord {
     pub(crate) fields: Fields,
     pub(crate) body_bytes: u64,
     pub(crate) id: Option<RequestId>,
+    /// How long threads have worked for it.
+    pub(crate) busy: Duration,
+    /// How much of that they waited for the client.
+    waited: Duration,
 }
 
 impl AccessRecord {
@@ -49,6 +53,8 @@ impl AccessRecord {
             fields: head.fields,
             body_bytes: head.body_bytes,
             id: None,
+            busy: Duration::ZERO,
+            waited: head.waited,
         }
     }
 
@@ -74,5 +80,16 @@ impl AccessRecord {
             times,
             proxy_queue: self.arrival.and_then(|arrival| arrival.proxy_queue),
         }
+    }
+
+    /// How long the whole request waited for a thread.
+    pub(crate) fn queue(&self) -> Duration {
+        let waited = |it: Arrival| self.started.saturating_duration_since(it.whole_at);
+        self.arrival.map_or(Duration::ZERO, waited)
+    }
+
+    /// How long the application has worked for the request.
+    pub(crate) fn application(&self) -> Duration {
+        self.busy.saturating_sub(self.waited)
     }
 }

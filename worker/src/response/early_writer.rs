@@ -178,6 +178,7 @@ impl<'a> EarlyWriter<'a> {
     fn wait_for_client(&mut self, most: usize) -> io::Result<()> {
         let pace = Pace::of_response(&self.shared.settings);
         let now = Instant::now();
+        let mut since = now;
         let begun = match self.left {
             Some(left) => Some(now + left),
             None => pace.begin(now),
@@ -192,6 +193,10 @@ impl<'a> EarlyWriter<'a> {
             }
             deadline = self.look_at_acknowledged(deadline, now, pace);
             self.left = deadline.map(|at| at.saturating_duration_since(now));
+            if let Some(sent) = &mut self.sent_head {
+                sent.waited += now.saturating_duration_since(since);
+            }
+            since = now;
             if self.left.is_some_and(|left| left.is_zero()) {
                 self.transport.socket().reset();
                 return Err(io::Error::new(io::ErrorKind::TimedOut, TOO_SLOW));

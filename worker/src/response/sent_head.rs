@@ -1,6 +1,8 @@
 //! Begins responses, both the application's and the server's own: the one place where a head is written for a
 //! client.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use oxicorn_common::request::RequestHead;
 use oxicorn_common::response::{Fields, Response, ResponseBody};
@@ -19,6 +21,8 @@ pub(crate) struct SentHead {
     pub(crate) fields: Fields,
     /// Octets of the body so far.
     pub(crate) body_bytes: u64,
+    /// How long the application has waited for the client to take what it wrote.
+    pub(crate) waited: Duration,
 }
 
 impl ResponseWriter {
@@ -41,6 +45,7 @@ impl ResponseWriter {
             status: response.status,
             fields: Fields::new(),
             body_bytes: 0,
+            waited: Duration::ZERO,
         })
     }
 
@@ -97,6 +102,7 @@ impl SentHead {
             status,
             fields: Fields::new(),
             body_bytes: 0,
+            waited: Duration::ZERO,
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
             } => {
                 reactor.count_timeout();
                 let stats = shared.slot().thread(index);
-                stats.set_stuck(call.shown.number);
+                stats.set_stuck(call.facts.number);
                 let line = call.line();
                 let _scope = call.tag().enter();
                 answer(shared, call, answered, now);
@@ -81,6 +81,7 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
     let Some(transport) = call.transport else {
         return;
     };
+    let facts = call.facts;
     if answered {
         // If the body ends with the connection, only a reset shows the client that it is incomplete.
         transport.socket().reset();
@@ -88,7 +89,7 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
         let status = StatusCode::GATEWAY_TIMEOUT;
         let mut date = DateCache::new();
         let mut writer = ResponseWriter::default();
-        let id = IdField::of(shared.settings.request_id.as_deref(), call.id);
+        let id = IdField::of(shared.settings.request_id.as_deref(), facts.id);
         let sent = writer.begin_error(status, "", Some(&call.head), id, date.at(now));
         // If the socket has no room for a hundred bytes, the client reads nothing anyway.
         let _ = writer.flush(&transport);
@@ -96,11 +97,11 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
         stats.count_octets(0, writer.total());
         transport.finish();
         let started = call.started.unwrap_or(now);
-        let record = AccessRecord::new(sent, started, call.scheme, Vec::new());
-        let record = record.with_id(call.id).with_arrival(call.shown.arrival);
-        shared
-            .access_log
-            .write(&call.head, &call.peer, &record, now, stats);
+        let record = AccessRecord::new(sent, started, facts.scheme, Vec::new());
+        let mut record = record.with_id(facts.id).with_arrival(facts.arrival);
+        record.busy = now.saturating_duration_since(started);
+        let (log, head) = (&shared.access_log, &call.head);
+        log.write(head, &facts.identity, &record, now, stats);
     }
     transport.socket().shutdown(Shutdown::Both);
 }

@@ -23,6 +23,19 @@ pub(super) enum Atom {
     Microseconds,
     DecimalSeconds,
     Pid,
+    /// The three parts of a request's time.
+    QueueSeconds,
+    ApplicationSeconds,
+    SendSeconds,
+    Timestamp,
+    RequestId,
+    TraceId,
+    SpanId,
+    /// Numbers of the worker.
+    Age,
+    Generation,
+    /// The whole entry as a JSON object.
+    Object,
     Constant(&'static str),
     /// The last request field of that name.
     RequestField(String),
@@ -58,7 +71,7 @@ impl Atom {
         }
     }
 
-    /// `{name}i`, `{name}o` and `{name}e`, in any case.
+    /// `{name}i`, `{name}o`, `{name}e` and `{name}x`, in any case.
     fn braced(name: &str) -> Option<Self> {
         let name = name.to_ascii_lowercase();
         let (name, kind) = name.strip_prefix('{')?.rsplit_once('}')?;
@@ -66,8 +79,25 @@ impl Atom {
             "i" => Some(Self::RequestField(name.to_owned())),
             "o" => Some(Self::ResponseField(name.to_owned())),
             "e" => Self::environment(name).or_else(|| Some(Self::Variable(name.to_owned()))),
+            "x" => Self::extra(name),
             _ => None,
         }
+    }
+
+    /// What gunicorn has no atom for.
+    fn extra(name: &str) -> Option<Self> {
+        Some(match name {
+            "queue" => Self::QueueSeconds,
+            "application" => Self::ApplicationSeconds,
+            "send" => Self::SendSeconds,
+            "timestamp" => Self::Timestamp,
+            "request_id" => Self::RequestId,
+            "trace_id" => Self::TraceId,
+            "span_id" => Self::SpanId,
+            "age" => Self::Age,
+            "generation" => Self::Generation,
+            _ => return None,
+        })
     }
 
     /// A variable of the WSGI environment (PEP 3333), as far as the server itself knows it.

@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use super::atom::Atom;
 use super::basic_auth;
-use super::escape::Escape;
-use crate::logging::date;
-use crate::request::{Peer, RequestHead, Scheme, Version};
+use crate::logging::escape::Escape;
+use crate::logging::json_object::{append_number, append_seconds};
+use crate::logging::timestamp::Timestamp;
+use crate::logging::{child_facts, date};
+use crate::request::{Peer, RequestHead, RequestId, Scheme, TraceContext, Version};
 use crate::response::Field;
 
 /// What the access log and statsd are given of one request.
@@ -20,6 +22,9 @@ use crate::response::Field;
 pub struct AccessEntry<'a> {
     pub head: &'a RequestHead,
     pub peer: &'a Peer,
+    /// The other end of the socket, which is another one than `peer` if a PROXY header names that.
+    pub sender: &'a Peer,
+    pub id: Option<RequestId>,
     pub scheme: Scheme,
     pub status: u16,
     /// The fields of the response, as the application set them.
@@ -28,8 +33,12 @@ pub struct AccessEntry<'a> {
     pub variables: &'a [(String, String)],
     /// The length of the response's body, without its framing.
     pub body_bytes: u64,
-    /// From the whole head to the end of the response.
+    /// From when a thread took the request to the end of the response.
     pub duration: Duration,
+    /// How long the whole request waited for a thread before.
+    pub queue: Duration,
+    /// How much of `duration` the application took.
+    pub application: Duration,
     pub pid: u32,
 }
 
@@ -70,13 +79,26 @@ impl AccessEntry<'_> {
             Atom::Seconds => append_number(out, self.duration.as_secs()),
             Atom::Milliseconds => append_number(out, whole(self.duration.as_millis())),
             Atom::Microseconds => append_number(out, whole(self.duration.as_micros())),
-            Atom::DecimalSeconds => {
-                append_number(out, self.duration.as_secs());
-                let digits = 1_000_000 + u64::from(self.duration.subsec_micros());
-                let start = out.len();
-                append_number(out, digits);
-                out[start] = b'.';
+            Atom::DecimalSeconds => append_seconds(out, self.duration),
+            Atom::QueueSeconds => append_seconds(out, self.queue),
+            Atom::ApplicationSeconds => append_seconds(out, self.application),
+            Atom::SendSeconds => append_seconds(out, self.send()),
+            Atom::Timestamp => Timestamp::now().append(out),
+            Atom::RequestId => {
+                let id = self.id.as_ref().map_or("-", RequestId::as_str);
+                out.extend_from_slice(id.as_bytes());
             }
+            Atom::TraceId | Atom::SpanId => {
+                let trace = TraceContext::of(head);
+                let part = trace.as_ref().map_or("-", |trace| match atom {
+                    Atom::TraceId => trace.trace_id(),
+                    _ => trace.span_id(),
+                });
+                out.extend_from_slice(part.as_bytes());
+            }
+            Atom::Age => append_number(out, child_facts::age()),
+            Atom::Generation => append_number(out, child_facts::generation()),
+            Atom::Object => self.append_object(out),
             Atom::Pid => {
                 out.push(b'<');
                 append_number(out, self.pid.into());
@@ -101,6 +123,11 @@ impl AccessEntry<'_> {
                 append_bytes(out, last.map_or(b"-", |(_, value)| value));
             }
         }
+    }
+
+    /// How much of `duration` the client took for its response.
+    pub(super) fn send(&self) -> Duration {
+        self.duration.saturating_sub(self.application)
     }
 
     fn append_address(&self, out: &mut Vec<u8>) {
@@ -162,20 +189,6 @@ fn named<'a>(head: &'a RequestHead, name: &str) -> impl Iterator<Item = &'a [u8]
 
 pub(super) fn whole(number: u128) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
-}
-
-fn append_number(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[start..]);
 }
 
 /// A path with its percent-encoding decoded (RFC 3986 section 2.1).

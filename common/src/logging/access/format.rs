@@ -8,9 +8,9 @@ use std::fmt::{self, Write};
 
 use super::atom::Atom;
 use super::entry::AccessEntry;
-use super::escape::Escape;
-use super::format_part::{Directive, FormatPart};
+use super::format_part::{Directive, FormatPart, Padding};
 use super::json;
+use crate::logging::escape::Escape;
 
 /// A format that is ready to render.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,14 @@ impl fmt::Display for AccessFormatError {
     }
 }
 
+/// The name of the server's own object among Python's atoms.
+pub(super) const OBJECT: &str = "{object}x";
+
 impl AccessFormat {
+    /// The usual format.
+    pub const DEFAULT: &'static str =
+        r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#;
+
     pub fn parse(text: &str) -> Result<Self, AccessFormatError> {
         let mut parts = Vec::new();
         let mut rest = text;
@@ -72,6 +79,30 @@ impl AccessFormat {
                 escape: Escape::Line,
             },
         })
+    }
+
+    /// Lines that are JSON: those of `text` if it makes such lines, or the server's own object in place of the usual
+    /// format. `None` if lines of `text` are no JSON.
+    pub fn json(text: &str) -> Result<Option<Self>, AccessFormatError> {
+        if text == Self::DEFAULT {
+            let directive = Directive {
+                atom: Atom::Object,
+                name: OBJECT.to_owned(),
+                padding: Padding::default(),
+                conversion: 's',
+            };
+            return Ok(Some(Self {
+                parts: vec![FormatPart::Directive(directive)],
+                escape: Escape::Json,
+            }));
+        }
+        let format = Self::parse(text)?;
+        Ok(Some(format).filter(|it| it.escape == Escape::Json))
+    }
+
+    /// Whether lines are the server's own object.
+    pub fn is_object(&self) -> bool {
+        self.directives().any(|it| it.atom == Atom::Object)
     }
 
     /// Appends the line of `entry`, including the line feed.
@@ -136,7 +167,6 @@ fn push_text(parts: &mut Vec<FormatPart>, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logging::access::format_part::Padding;
 
     fn parts(text: &str) -> Vec<FormatPart> {
         AccessFormat::parse(text).expect("a format").parts

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::atom::Atom;
-use super::escape::cut;
+use crate::logging::escape::cut;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum FormatPart {

@@ -82,13 +82,18 @@ fn is_number(atom: &Atom) -> bool {
             | Atom::Milliseconds
             | Atom::Microseconds
             | Atom::DecimalSeconds
+            | Atom::QueueSeconds
+            | Atom::ApplicationSeconds
+            | Atom::SendSeconds
+            | Atom::Age
+            | Atom::Generation
     )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::escape::Escape;
     use super::super::format::AccessFormat;
+    use crate::logging::escape::Escape;
 
     fn python(text: &str) -> (String, Escape) {
         let format = AccessFormat::parse(text).expect("a format");

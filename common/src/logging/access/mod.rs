@@ -7,13 +7,12 @@
 mod atom;
 mod basic_auth;
 mod entry;
-mod escape;
+mod entry_object;
 mod format;
 mod format_part;
 mod json;
 mod named_atoms;
 
 pub use entry::AccessEntry;
-pub use escape::Escape;
 pub use format::{AccessFormat, AccessFormatError};
 pub use named_atoms::AtomValue;

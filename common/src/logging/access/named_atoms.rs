@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::atom::Atom;
 use super::entry::{AccessEntry, append_joined, whole};
-use super::escape::Escape;
-use super::format::AccessFormat;
+use super::format::{AccessFormat, OBJECT};
 use super::format_part::Padding;
+use crate::logging::escape::Escape;
 
 /// A number where gunicorn has one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,19 @@ const VARIABLES: [&str; 12] = [
 /// Gunicorn's names without braces.
 const PLAIN: [&str; 19] = [
     "h", "l", "u", "t", "r", "s", "m", "U", "q", "H", "b", "B", "f", "a", "T", "D", "M", "L", "p",
+];
+
+/// Names of what gunicorn has no atom for.
+const EXTRA: [&str; 9] = [
+    "{queue}x",
+    "{application}x",
+    "{send}x",
+    "{timestamp}x",
+    "{request_id}x",
+    "{trace_id}x",
+    "{span_id}x",
+    "{age}x",
+    "{generation}x",
 ];
 
 impl AccessEntry<'_> {
@@ -66,6 +79,12 @@ impl AccessEntry<'_> {
             let name = name.to_ascii_lowercase();
             let write = |out: &mut Vec<u8>| escape.append_bytes(out, value);
             take(&format!("{{{name}}}o"), written(write));
+        }
+        for name in EXTRA {
+            take(name, self.text(&Atom::named(name), escape));
+        }
+        if format.is_object() {
+            take(OBJECT, self.text(&Atom::Object, escape));
         }
         for directive in format.directives().filter(|it| it.padding.most.is_some()) {
             let cut = Padding {

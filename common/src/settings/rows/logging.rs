@@ -1,9 +1,10 @@
 //! The error log and the access log.
 
+use crate::logging::AccessFormat;
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 5] = [
+pub(in crate::settings) const ROWS: [Setting; 7] = [
     Setting {
         name: "accesslog",
         section: Section::Logging,
@@ -25,7 +26,7 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         section: Section::Logging,
         flags: &["--access-logformat"],
         kind: Kind::Value("FORMAT"),
-        default: r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#,
+        default: AccessFormat::DEFAULT,
         bare: None,
         standing: Standing::Works,
         help: "The format of a line of the access log, made of atoms such as %(h)s; \
@@ -34,6 +35,20 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
             parse::access_format(text).map(|value| settings.access_log_format = value)
         },
         show: |settings| settings.access_log_format.clone(),
+    },
+    Setting {
+        name: "access_log_json",
+        section: Section::Logging,
+        flags: &["--access-log-json"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Works,
+        help: "Write each line of the access log as a JSON object, with OpenTelemetry's attribute \
+               names. Other members are chosen by an access_log_format that is itself a JSON object, \
+               with atoms as values.",
+        apply: |settings, text| parse::switch(text).map(|value| settings.access_log_json = value),
+        show: |settings| settings.access_log_json.to_string(),
     },
     Setting {
         name: "errorlog",
@@ -46,6 +61,18 @@ pub(in crate::settings) const ROWS: [Setting; 5] = [
         help: "The file of the error log, or - for standard error. SIGUSR1 reopens the file.",
         apply: |settings, text| parse::log_target(text).map(|value| settings.errorlog = value),
         show: |settings| settings.errorlog.clone(),
+    },
+    Setting {
+        name: "error_log_json",
+        section: Section::Logging,
+        flags: &["--error-log-json"],
+        kind: Kind::Switch,
+        default: "false",
+        bare: None,
+        standing: Standing::Works,
+        help: "Write each record of the error log as a JSON object on one line.",
+        apply: |settings, text| parse::switch(text).map(|value| settings.error_log_json = value),
+        show: |settings| settings.error_log_json.to_string(),
     },
     Setting {
         name: "loglevel",

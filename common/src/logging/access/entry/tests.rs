@@ -1,10 +1,10 @@
 //! Atoms and escapes, against what gunicorn writes for the same requests.
 
-use std::net::SocketAddr;
-
 use super::*;
 use crate::logging::access::format::AccessFormat;
 use crate::request::Span;
+
+mod object;
 
 /// A head from its text, split the simple way.
 fn head(text: &str) -> RequestHead {
@@ -43,10 +43,15 @@ fn head(text: &str) -> RequestHead {
 }
 
 fn render(format: &str, text: &str) -> String {
-    let (head, address) = (head(text), SocketAddr::from(([192, 0, 2, 17], 4711)));
+    let format = AccessFormat::parse(format).expect("a format");
+    render_with(&format, &head(text))
+}
+
+fn render_with(format: &AccessFormat, head: &RequestHead) -> String {
     let entry = AccessEntry {
-        head: &head,
-        peer: &Peer::Tcp(address),
+        peer: &Peer::Tcp(([192, 0, 2, 17], 4711).into()),
+        sender: &Peer::Tcp(([10, 0, 0, 1], 80).into()),
+        id: RequestId::given(b"id-1"),
         scheme: Scheme::Https,
         variables: &[("remote_user".to_owned(), "a\"b".to_owned())],
         status: 201,
@@ -56,13 +61,34 @@ fn render(format: &str, text: &str) -> String {
         ],
         body_bytes: 1234,
         duration: Duration::new(2, 3_004_999),
+        queue: Duration::from_micros(1500),
+        application: Duration::new(2, 0),
         pid: 99,
+        ..bare(head)
     };
     let mut out = Vec::new();
-    let format = AccessFormat::parse(format).expect("a format");
     format.render(&mut out, &entry);
     let line = String::from_utf8(out).expect("UTF-8");
     line.strip_suffix('\n').expect("a whole line").to_owned()
+}
+
+/// A request of which no more is known than its head.
+fn bare(head: &RequestHead) -> AccessEntry<'_> {
+    AccessEntry {
+        head,
+        peer: &Peer::Unix,
+        sender: &Peer::Unix,
+        id: None,
+        scheme: Scheme::Http,
+        variables: &[],
+        status: 200,
+        fields: &[],
+        body_bytes: 0,
+        duration: Duration::ZERO,
+        queue: Duration::ZERO,
+        application: Duration::ZERO,
+        pid: 1,
+    }
 }
 
 const PLAIN: &str = "GET /a%20b?x=1 HTTP/1.1\nHost: here\n";
@@ -212,15 +238,9 @@ fn a_cut_leaves_no_half_of_an_escape() {
 fn atoms_are_escaped_for_their_format() {
     let head = head("GET / HTTP/1.1\nX: a\nX: \\\u{9b}\"\nUser-Agent: abcd\n");
     let entry = AccessEntry {
-        head: &head,
-        peer: &Peer::Unix,
-        scheme: Scheme::Http,
         variables: &[("user".to_owned(), "\u{2028}".to_owned())],
-        status: 200,
         fields: &[("X-Out".into(), b"\x85".into())],
-        body_bytes: 0,
-        duration: Duration::ZERO,
-        pid: 1,
+        ..bare(&head)
     };
     let atoms = |format: &str| {
         let format = AccessFormat::parse(format).expect("a format");
@@ -271,15 +291,8 @@ fn peers_without_tcp_and_with_version_six() {
     let head = head(PLAIN);
     let line = |peer: Peer| {
         let entry = AccessEntry {
-            head: &head,
             peer: &peer,
-            scheme: Scheme::Http,
-            variables: &[],
-            status: 200,
-            fields: &[],
-            body_bytes: 0,
-            duration: Duration::ZERO,
-            pid: 1,
+            ..bare(&head)
         };
         let mut out = Vec::new();
         let format = AccessFormat::parse("[%(h)s] %({remote_port}e)s").expect("a format");
@@ -303,15 +316,8 @@ fn of_a_request_that_cannot_be_read_there_is_its_line() {
             ..RequestHead::default()
         };
         let entry = AccessEntry {
-            head: &head,
-            peer: &Peer::Unix,
-            scheme: Scheme::Http,
-            variables: &[],
             status: 400,
-            fields: &[],
-            body_bytes: 16,
-            duration: Duration::ZERO,
-            pid: 1,
+            ..bare(&head)
         };
         let mut out = Vec::new();
         let format = AccessFormat::parse("%(r)s|%(m)s|%(U)s|%(H)s|%(s)s").expect("a format");
@@ -332,4 +338,31 @@ fn padding_and_cutting() {
     );
     let text = "GET / HTTP/1.1\nUser-Agent: \u{e9}\u{e8}x\n";
     assert_eq!(render("[%(a)5.2s]", text), "[   \u{e9}\u{e8}]");
+}
+
+#[test]
+fn what_gunicorn_has_no_atom_for() {
+    let text =
+        "GET / HTTP/1.1\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n";
+    assert_eq!(
+        render(
+            "%({queue}x)s %({application}x)s %({send}x)s %({request_id}x)s",
+            text
+        ),
+        "0.001500 2.000000 0.003004 id-1"
+    );
+    assert_eq!(
+        render(
+            "%({trace_id}x)s %({SPAN_ID}x)s %({nonsense}x)s %({object}x)s",
+            text
+        ),
+        "4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b7 - -"
+    );
+    assert_eq!(render("%({trace_id}x)s%({span_id}x)s", PLAIN), "--");
+    assert_eq!(
+        render(r#"{"queue": %({queue}x)s, "id": %({request_id}x)s}"#, PLAIN),
+        r#"{"queue": 0.001500, "id": "id-1"}"#
+    );
+    let time = render("%({timestamp}x)s", PLAIN);
+    assert!(time.len() == 27 && time.ends_with('Z'), "{time}");
 }
