@@ -1,5 +1,6 @@
 """Records of Python's ``logging`` as JSON objects, one a line, whatever is in them."""
 
+import json
 import logging
 import math
 
@@ -11,8 +12,10 @@ USUAL = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "ascti
 # Deeper structures are written as text.
 DEPTH = 8
 
-# Whether lines of the access log are JSON.
+# Whether messages of the access log are JSON.
 access_is_json = False
+# The server's own object of the request that is being logged.
+access_object = None
 
 
 class LineFormatter(logging.Formatter):
@@ -20,9 +23,7 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record):
         """Return the line of a record."""
-        if access_is_json and record.name == ACCESS:
-            return record.getMessage()
-        return super().format(record)
+        return _access_line(record) or super().format(record)
 
 
 class JsonFormatter(LineFormatter):
@@ -30,8 +31,9 @@ class JsonFormatter(LineFormatter):
 
     def format(self, record):
         """Return the object of a record."""
-        if access_is_json and record.name == ACCESS:
-            return record.getMessage()
+        line = _access_line(record)
+        if line is not None:
+            return line
         extra = {name: value for name, value in vars(record).items() if name not in USUAL}
         if record.stack_info:
             extra["code.stacktrace"] = self.formatStack(record.stack_info)
@@ -68,6 +70,26 @@ def encode(value, depth=DEPTH):
     if depth > 0 and isinstance(value, (list, tuple, set, frozenset)):
         return "[" + ",".join(encode(item, depth - 1) for item in value) + "]"
     return _string(_text(value))
+
+
+def _access_line(record):
+    """The line of a request, if it is JSON."""
+    if record.name != ACCESS:
+        return None
+    if access_object is not None:
+        return access_object
+    message = record.getMessage()
+    return message if access_is_json or _is_object(message) else None
+
+
+def _is_object(text):
+    """Whether a text that a foreign logger class has made is an object."""
+    if not text.startswith("{"):
+        return False
+    try:
+        return isinstance(json.loads(text), dict) and text.isprintable()
+    except ValueError:
+        return False
 
 
 def _string(text):

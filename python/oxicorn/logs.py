@@ -7,7 +7,7 @@ handler or formatter sends every record through Python.
 import importlib
 import logging
 
-from . import glogging, kept
+from . import glogging, json_lines, kept
 from .request import Request, Response
 
 STOCK = ("gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd", "simple")
@@ -36,11 +36,24 @@ def open(cfg):
             before.setup(cfg)
         else:
             _logger = _make(kind, cfg)
+        _use_json(_logger, cfg)
     except BaseException:
         _logger = before
         if before is not None:
             before.setup(made_by)
         raise
+
+
+def _use_json(log, cfg):
+    """Make the handlers of a logger class that is not ours, such as gunicorn's, write JSON if the settings ask for it."""
+    if isinstance(log, glogging.Logger):
+        return
+    json_lines.access_is_json = False
+    for name, wanted in ((glogging.ERROR, cfg.error_log_json), (glogging.ACCESS, cfg.access_log_json)):
+        for handler in logging.getLogger(name).handlers:
+            # gunicorn marks its own handlers so.
+            if wanted and getattr(handler, "_gunicorn", False):
+                handler.setFormatter(glogging.JsonFormatter())
 
 
 def state():
@@ -97,7 +110,11 @@ def request(seen):
     )
     response = Response(seen["status"], int(seen["status"].split()[0]), seen["fields"], None)
     response.sent, response.object = seen["sent"], seen["object"]
-    _logger.access(response, request, environ, datetime.timedelta(microseconds=seen["microseconds"]))
+    json_lines.access_object = seen["object"]
+    try:
+        _logger.access(response, request, environ, datetime.timedelta(microseconds=seen["microseconds"]))
+    finally:
+        json_lines.access_object = None
 
 
 def reopen():
