@@ -126,7 +126,7 @@ pub(crate) mod _logs {
     use std::time::Duration;
 
     use oxicorn_common::logging::{
-        self, AccessFormat, ErrorObject, Escape, ExceptionText, Level, RequestTag, Timestamp,
+        self, AccessFormat, ErrorObject, Escape, ExceptionText, Level, LogTime, RequestTag,
     };
     use pyo3::prelude::*;
     use pyo3::types::PyString;
@@ -237,7 +237,7 @@ pub(crate) mod _logs {
         let found = ExceptionText::find(&message).filter(|_| known.is_none());
         let (before, found) = found.map_or((&*message, None), |(before, it)| (before, Some(it)));
         let object = ErrorObject {
-            at: Timestamp::after_epoch(Duration::try_from_secs_f64(created).unwrap_or_default()),
+            at: LogTime::after_epoch(Duration::try_from_secs_f64(created).unwrap_or_default()),
             severity: &severity,
             message: before,
             logger: logger.as_deref(),

@@ -57,6 +57,7 @@ impl AccessLog {
             body_bytes: record.body_bytes,
             duration: now.saturating_duration_since(record.started),
             queue: record.queue(),
+            proxy_queue: record.arrival.and_then(|it| it.proxy_queue),
             application: record.application(),
             pid: std::process::id(),
         };

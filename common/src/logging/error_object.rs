@@ -6,8 +6,8 @@
 use super::child_facts;
 use super::json_object::JsonObject;
 use super::level::Level;
+use super::log_time::LogTime;
 use super::request_tag::RequestTag;
-use super::timestamp::Timestamp;
 
 /// How Python's tracebacks begin, after what an exception group puts before it.
 const TRACEBACK: &str = "Traceback (most recent call last):";
@@ -17,7 +17,7 @@ const STACK: &str = " is at:";
 /// What a record says.
 #[derive(Debug, Clone)]
 pub struct ErrorObject<'a> {
-    pub at: Timestamp,
+    pub at: LogTime,
     pub severity: &'a str,
     pub message: &'a str,
     /// The name of the logger, if it is another one than the server's.
@@ -45,7 +45,7 @@ impl<'a> ErrorObject<'a> {
             None => (text, None),
         };
         Self {
-            at: Timestamp::now(),
+            at: LogTime::now(),
             severity: level.as_str(),
             message,
             logger: None,

@@ -22,7 +22,7 @@
 //!   files         receivers         the destinations that are in use now
 //!   output        syslog  statsd  redirect
 //!   line_writer  log_file  senders  losses  access  error_object  level
-//!   json_object  request_tag  child_facts  timestamp  date  escape
+//!   json_object  request_tag  child_facts  log_time  date  escape
 //! ```
 
 mod access;
@@ -38,6 +38,7 @@ mod json_object;
 mod level;
 mod line_writer;
 mod log_file;
+mod log_time;
 mod losses;
 mod options;
 mod output;
@@ -47,7 +48,6 @@ mod request_tag;
 mod senders;
 mod statsd;
 mod syslog;
-mod timestamp;
 
 use std::io;
 
@@ -64,12 +64,12 @@ pub use files::{attach, streams_are_full};
 pub use host_port::HostPort;
 pub use level::{CRITICAL, EXCEPTION, Level};
 pub use log_file::FileOwner;
+pub use log_time::LogTime;
 pub use options::LoggingOptions;
 pub use redirect::{LogEntry, Redirect};
 pub use request_tag::{RequestScope, RequestTag};
 pub use statsd::{StatsdAddress, StatsdOptions};
 pub use syslog::{SyslogAddress, SyslogFacility, SyslogOptions, UnixSocketKind};
-pub use timestamp::Timestamp;
 
 /// Opens both logs and directs the `log` macros to the error log. May be called again with other options. On an
 /// error the logs stay as they were; it says which file cannot be opened, or which daemon cannot be found.

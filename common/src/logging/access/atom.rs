@@ -23,7 +23,8 @@ pub(super) enum Atom {
     Microseconds,
     DecimalSeconds,
     Pid,
-    /// The three parts of a request's time.
+    /// The parts of a request's time. The proxy's may be unknown.
+    ProxyQueueSeconds,
     QueueSeconds,
     ApplicationSeconds,
     SendSeconds,
@@ -87,6 +88,7 @@ impl Atom {
     /// What gunicorn has no atom for.
     fn extra(name: &str) -> Option<Self> {
         Some(match name {
+            "proxy_queue" => Self::ProxyQueueSeconds,
             "queue" => Self::QueueSeconds,
             "application" => Self::ApplicationSeconds,
             "send" => Self::SendSeconds,

@@ -12,7 +12,7 @@ use super::atom::Atom;
 use super::basic_auth;
 use crate::logging::escape::Escape;
 use crate::logging::json_object::{append_number, append_seconds};
-use crate::logging::timestamp::Timestamp;
+use crate::logging::log_time::LogTime;
 use crate::logging::{child_facts, date};
 use crate::request::{Peer, RequestHead, RequestId, Scheme, TraceContext, Version};
 use crate::response::Field;
@@ -37,6 +37,8 @@ pub struct AccessEntry<'a> {
     pub duration: Duration,
     /// How long the whole request waited for a thread before.
     pub queue: Duration,
+    /// How long it was at a trusted proxy before that, if the proxy has said so.
+    pub proxy_queue: Option<Duration>,
     /// How much of `duration` the application took.
     pub application: Duration,
     pub pid: u32,
@@ -81,9 +83,13 @@ impl AccessEntry<'_> {
             Atom::Microseconds => append_number(out, whole(self.duration.as_micros())),
             Atom::DecimalSeconds => append_seconds(out, self.duration),
             Atom::QueueSeconds => append_seconds(out, self.queue),
+            Atom::ProxyQueueSeconds => match self.proxy_queue {
+                Some(time) => append_seconds(out, time),
+                None => out.push(b'-'),
+            },
             Atom::ApplicationSeconds => append_seconds(out, self.application),
             Atom::SendSeconds => append_seconds(out, self.send()),
-            Atom::Timestamp => Timestamp::now().append(out),
+            Atom::Timestamp => LogTime::now().append(out),
             Atom::RequestId => {
                 let id = self.id.as_ref().map_or("-", RequestId::as_str);
                 out.extend_from_slice(id.as_bytes());

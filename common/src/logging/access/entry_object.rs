@@ -3,8 +3,8 @@
 
 use crate::logging::child_facts;
 use crate::logging::json_object::JsonObject;
+use crate::logging::log_time::LogTime;
 use crate::logging::request_tag::RequestTag;
-use crate::logging::timestamp::Timestamp;
 use crate::request::{Peer, Version};
 
 use super::basic_auth;
@@ -19,11 +19,14 @@ impl AccessEntry<'_> {
     /// Appends the object, without a line feed.
     pub(super) fn append_object(&self, out: &mut Vec<u8>) {
         let mut object = JsonObject::begin(out);
-        object.quoted("timestamp", |out| Timestamp::now().append(out));
+        object.quoted("timestamp", |out| LogTime::now().append(out));
         self.describe_request(&mut object);
         object.number("http.response.status_code", self.status.into());
         object.number("http.response.body.size", self.body_bytes);
         object.seconds("http.server.request.duration", self.duration);
+        if let Some(time) = self.proxy_queue {
+            object.seconds("oxicorn.proxy_queue.duration", time);
+        }
         object.seconds("oxicorn.queue.duration", self.queue);
         object.seconds("oxicorn.application.duration", self.application);
         object.seconds("oxicorn.send.duration", self.send());

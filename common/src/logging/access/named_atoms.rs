@@ -37,7 +37,8 @@ const PLAIN: [&str; 19] = [
 ];
 
 /// Names of what gunicorn has no atom for.
-const EXTRA: [&str; 9] = [
+const EXTRA: [&str; 10] = [
+    "{proxy_queue}x",
     "{queue}x",
     "{application}x",
     "{send}x",

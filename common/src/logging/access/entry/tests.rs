@@ -62,6 +62,7 @@ fn render_with(format: &AccessFormat, head: &RequestHead) -> String {
         body_bytes: 1234,
         duration: Duration::new(2, 3_004_999),
         queue: Duration::from_micros(1500),
+        proxy_queue: Some(Duration::from_millis(7)),
         application: Duration::new(2, 0),
         pid: 99,
         ..bare(head)
@@ -86,6 +87,7 @@ fn bare(head: &RequestHead) -> AccessEntry<'_> {
         body_bytes: 0,
         duration: Duration::ZERO,
         queue: Duration::ZERO,
+        proxy_queue: None,
         application: Duration::ZERO,
         pid: 1,
     }
@@ -346,10 +348,10 @@ fn what_gunicorn_has_no_atom_for() {
         "GET / HTTP/1.1\ntraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\n";
     assert_eq!(
         render(
-            "%({queue}x)s %({application}x)s %({send}x)s %({request_id}x)s",
+            "%({proxy_queue}x)s %({queue}x)s %({application}x)s %({send}x)s %({request_id}x)s",
             text
         ),
-        "0.001500 2.000000 0.003004 id-1"
+        "0.007000 0.001500 2.000000 0.003004 id-1"
     );
     assert_eq!(
         render(

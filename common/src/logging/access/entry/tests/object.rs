@@ -30,6 +30,7 @@ fn an_object_has_what_is_known() {
             "http.response.status_code": 201,
             "http.response.body.size": 1234,
             "http.server.request.duration": 2.003004,
+            "oxicorn.proxy_queue.duration": 0.007,
             "oxicorn.queue.duration": 0.0015,
             "oxicorn.application.duration": 2.0,
             "oxicorn.send.duration": 0.003004,

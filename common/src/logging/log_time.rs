@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A point in time, in microseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Timestamp(u64);
+pub struct LogTime(u64);
 
-impl Timestamp {
+impl LogTime {
     pub fn now() -> Self {
         let age = SystemTime::now().duration_since(UNIX_EPOCH);
         Self::after_epoch(age.unwrap_or_default())
@@ -70,7 +70,7 @@ mod tests {
 
     fn text(micros: u64) -> String {
         let mut out = Vec::new();
-        Timestamp(micros).append(&mut out);
+        LogTime(micros).append(&mut out);
         String::from_utf8(out).expect("ASCII")
     }
 
