@@ -26,7 +26,9 @@ use std::sync::atomic::AtomicU64;
 
 use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap, mmap_anonymous, mprotect, munmap};
+use nix::sys::mman::{
+    MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
+};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::fstat;
 use nix::unistd::ftruncate;
@@ -81,6 +83,13 @@ impl SharedMemory {
 
     fn of(first: NonNull<AtomicU64>, count: NonZeroUsize) -> Self {
         Self(Arc::new(Mapping { first, count }))
+    }
+
+    /// A core file of this process, or of its children, has none of the words (madvise(2)).
+    pub(crate) fn leave_out_of_core_files(&self) {
+        let length = size_of_val(&**self);
+        // SAFETY: the range is the mapping, whose contents stay as they are.
+        let _ = unsafe { madvise(self.0.first.cast(), length, MmapAdvise::MADV_DONTDUMP) };
     }
 
     /// Makes all words read-only for this process, except a range that begins and ends with a page. Writing

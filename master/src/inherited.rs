@@ -12,12 +12,14 @@ use oxicorn_common::address::Address;
 use crate::exit_token::ExitToken;
 use crate::listeners::{ADMIN_SOCKETS, Listeners, SOCKETS};
 use crate::ready_pipe::ReadySender;
+use crate::shared_files::{InheritedFiles, SharedFiles};
 use crate::supervisor::UpgradeState;
 use crate::sys;
 
 /// The pid of the old master.
 const OLD_MASTER: &str = "OXICORN_PID";
-/// The descriptors of the ready pipe, of the exit token, and of the memory of the metrics.
+/// The descriptors of the ready pipe, of the exit token, of the memory of the metrics, and of the scoreboard; and the
+/// side of that which is free.
 const HANDOVER: &str = "OXICORN_HANDOVER";
 /// Variables that are meant for this process, and not for those that it starts.
 pub(crate) const VARIABLES: [&str; 5] =
@@ -34,8 +36,7 @@ pub(crate) struct Inherited {
     /// The pipe to the old master.
     pub(crate) ready_sender: ReadySender,
     pub(crate) exit_token: Option<ExitToken>,
-    /// The memory of the metrics, and the pid of the master that has made or inherited it.
-    pub(crate) metric_file: Option<(OwnedFd, i32)>,
+    pub(crate) shared: InheritedFiles,
 }
 
 impl Inherited {
@@ -48,11 +49,12 @@ impl Inherited {
         let (sockets, admin_sockets) = (take(SOCKETS), take(ADMIN_SOCKETS));
         let old_master = take(OLD_MASTER);
         let handover = take(HANDOVER).unwrap_or_default();
-        let mut handover = handover
-            .split(',')
-            .map(|fd| sys::adopt(fd.parse().ok()?).ok());
-        let mut next = || handover.next().flatten();
-        let (pipe, eventfd, metric_file) = (next(), next(), next());
+        let mut handover = handover.split(',').map(|number| number.parse().ok());
+        let mut number = || handover.next().flatten();
+        let mut next = || sys::adopt(number()?).ok();
+        let (pipe, eventfd) = (next(), next());
+        let files = SharedFiles::inherited([next(), next()]);
+        let side = number().and_then(|side| usize::try_from(side).ok());
         let Some(old_master) = old_master.and_then(|pid| pid.parse::<i32>().ok()) else {
             return Ok(Self::default());
         };
@@ -69,7 +71,12 @@ impl Inherited {
             admin_sockets: adopt_sockets(ADMIN_SOCKETS, admin_sockets)?,
             ready_sender: pipe.map_or_else(ReadySender::default, ReadySender::inherited),
             exit_token: eventfd.map(ExitToken::inherited),
-            metric_file: metric_file.map(|file| (file, old_master)),
+            shared: InheritedFiles {
+                files,
+                side: side.unwrap_or_default(),
+                old_master,
+                is_alone: !lives,
+            },
         })
     }
 }
@@ -93,7 +100,7 @@ pub(crate) fn leave_to_new_master(
     [public, admin]: [&Listeners; 2],
     ready_sender: &ReadySender,
     exit_token: &ExitToken,
-    metric_file: Option<&OwnedFd>,
+    (files, side): (&SharedFiles, usize),
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut variables = vec![
         public.keep_across_exec(SOCKETS)?,
@@ -104,8 +111,8 @@ pub(crate) fn leave_to_new_master(
         ready_sender.keep_across_exec()?,
         exit_token.keep_across_exec()?,
     );
-    let metric_file = metric_file.map(sys::keep_across_exec).transpose()?;
-    let metric_file = metric_file.map_or_else(String::new, |file| file.to_string());
-    variables.push((HANDOVER, format!("{pipe},{eventfd},{metric_file}")));
+    let [metrics, scoreboard] = files.keep_across_exec()?;
+    let handover = format!("{pipe},{eventfd},{metrics},{scoreboard},{side}");
+    variables.push((HANDOVER, handover));
     Ok(variables)
 }

@@ -110,6 +110,7 @@ mod reap;
 mod reload;
 mod run;
 mod service_watchdog;
+mod shared_files;
 mod start_command;
 mod supervisor;
 mod syn_filter;

@@ -303,6 +303,8 @@ impl Master {
         let Some(newest) = self.generations.values().next_back() else {
             return failed("there is nothing to serve".to_owned());
         };
+        // The master before, if there was one, is gone: the new one gets its side.
+        self.context.shared.scoreboard.fold_other_side();
         let command = &self.launch.command;
         match self.upgrade.start(command, newest, &self.context) {
             Ok(Forked::Parent(event)) => Continue(Some(event)),

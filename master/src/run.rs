@@ -5,18 +5,15 @@
 //! code.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow, bail};
-use log::{error, info, warn};
+use log::{error, info};
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::HookEvent;
-use oxicorn_common::metrics::MetricMemory;
 use oxicorn_common::settings::{ApplicationSettings, Loaded, SettingsError, Source};
-use oxicorn_common::{Application, Handoff, Scoreboard, Settings, SignalPipe, exit_code, logging};
+use oxicorn_common::{Application, Handoff, Settings, SignalPipe, exit_code, logging};
 use oxicorn_worker::TlsConfig;
 
 use crate::admin_resources::AdminResources;
@@ -262,7 +259,8 @@ fn become_master(
     if detaches {
         hooks.call_starting()?;
     }
-    let (metric_memory, metric_file) = metric_memory(inherited).context("no shared memory")?;
+    let shared = std::mem::take(&mut inherited.shared);
+    let (scoreboard, metric_memory, files) = shared.map().context("no shared memory")?;
     let generation = Generation {
         settings,
         shared_memory: shared_memory_of(&*application).context("no shared memory")?,
@@ -294,7 +292,7 @@ fn become_master(
     let context = ChildContext {
         host: Arc::clone(host),
         shared: SharedResources {
-            scoreboard: Scoreboard::new().context("no shared memory")?,
+            scoreboard,
             handoff: Handoff::new().context("no socket pair")?,
             bell: Bell::new().context("no eventfd")?,
             metric_memory: metric_memory.clone(),
@@ -309,7 +307,7 @@ fn become_master(
         generations: BTreeMap::from([(1, generation)]),
         hooks,
         molds: Molds::default(),
-        upgrade: Upgrade::new(state, inherited.exit_token.take(), metric_file),
+        upgrade: Upgrade::new(state, inherited.exit_token.take(), files),
         reaper: Reaper::new(),
         signals,
         pidfile,
@@ -322,27 +320,6 @@ fn become_master(
         last_error: None,
     };
     Ok(Start::Serve(Box::new(master)))
-}
-
-/// The memory of the metrics: the old master's, or new. With the descriptor for the next master.
-fn metric_memory(inherited: &mut Inherited) -> io::Result<(MetricMemory, Option<OwnedFd>)> {
-    let Some((file, old_master)) = inherited.metric_file.take() else {
-        return MetricMemory::new();
-    };
-    match MetricMemory::inherited(&file, old_master) {
-        Ok(memory) => {
-            if inherited.upgrade.old_master.is_none() {
-                memory.fold_other();
-            }
-            Ok((memory, Some(file)))
-        }
-        Err(reason) => {
-            warn!(
-                "The application's metrics begin at 0: the old master keeps them in another form: {reason}"
-            );
-            MetricMemory::new()
-        }
-    }
 }
 
 /// Finds the application that the positional argument of the `oxicorn` command names.

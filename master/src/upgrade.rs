@@ -10,7 +10,7 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::unistd::{getpid, getppid};
 use oxicorn_common::hooks::HookEvent;
@@ -22,6 +22,7 @@ use crate::generation::Generation;
 use crate::host::fork_blocking_signals;
 use crate::inherited::leave_to_new_master;
 use crate::ready_pipe::{ReadyReceiver, ReadySender, ready_pipe};
+use crate::shared_files::SharedFiles;
 use crate::start_command::StartCommand;
 use crate::supervisor::{Death, Event, UpgradeState};
 use crate::sys;
@@ -36,22 +37,22 @@ pub(crate) struct Upgrade {
     has_reported: bool,
     /// Shared with the other master, while there is one.
     exit_token: Option<ExitToken>,
-    /// The memory of the metrics, which the next master shares.
-    metric_file: Option<OwnedFd>,
+    /// The memory that the next master shares.
+    files: SharedFiles,
 }
 
 impl Upgrade {
     pub(crate) fn new(
         state: UpgradeState,
         exit_token: Option<ExitToken>,
-        metric_file: Option<OwnedFd>,
+        files: SharedFiles,
     ) -> Self {
         Self {
             state,
             ready_receiver: None,
             has_reported: false,
             exit_token,
-            metric_file,
+            files,
         }
     }
 
@@ -69,8 +70,8 @@ impl Upgrade {
         let (ready_receiver, ready_sender) = ready_pipe()?;
         let exit_token = ExitToken::new()?;
         let old_master = getpid().as_raw();
-        let metric_file = self.metric_file.as_ref().map(OwnedFd::try_clone);
-        let metric_file = metric_file.transpose()?;
+        let files = self.files.try_clone()?;
+        let side = context.shared.scoreboard.next_side();
         match fork_blocking_signals(&*context.host, &mut sys::fork)? {
             None => {
                 let command = command.clone();
@@ -82,7 +83,8 @@ impl Upgrade {
                             command,
                             ready_sender,
                             exit_token,
-                            metric_file,
+                            files,
+                            side,
                         };
                         new_master.run(&context, &newest)
                     },
@@ -162,7 +164,8 @@ struct NewMaster {
     command: StartCommand,
     ready_sender: ReadySender,
     exit_token: ExitToken,
-    metric_file: Option<OwnedFd>,
+    files: SharedFiles,
+    side: usize,
 }
 
 impl NewMaster {
@@ -180,7 +183,7 @@ impl NewMaster {
             [&newest.listeners, &newest.admin.listeners],
             &self.ready_sender,
             &self.exit_token,
-            self.metric_file.as_ref(),
+            (&self.files, self.side),
         )?;
         signals::unblock_all()?;
         context.descriptor_limit.restore();

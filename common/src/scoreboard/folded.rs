@@ -11,41 +11,54 @@
 //!   3. the slot is emptied
 //!   4. the word: all slots count
 //! ```
+//!
+//! The whole side of another master that is gone is folded in the same way.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
-use std::thread;
 
-use super::counters::COUNTERS;
 use super::restart_reason::RestartReason;
-use super::slot::Slot;
 use super::totals::{RELOADS, RESTARTS, SUMS_WORDS, Totals};
 
 /// Words of both copies.
 pub(super) const FOLDED_WORDS: usize = 2 * SUMS_WORDS;
 
-/// How often a reader begins again. Children would have to die faster than figures can be added up.
-const ATTEMPTS: usize = 1000;
-
-/// The word. Bit 0: the copy that counts; then one more than the slot that does not count; the rest is a serial number.
+/// What does not count, because it is in the sums already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct FoldState(u64);
+pub(super) enum Released {
+    Nothing,
+    Slot(usize),
+    /// All that the other side has.
+    OtherSide,
+}
 
-const SLOT_BITS: u32 = 16;
+/// The word. Bit 0: the copy that counts; then what does not count; the rest is a serial number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FoldState(u64);
+
+const RELEASED_BITS: u32 = 16;
+const RELEASED_MASK: u64 = (1 << RELEASED_BITS) - 1;
 
 impl FoldState {
     fn copy(self) -> usize {
         (self.0 & 1) as usize
     }
 
-    fn released(self) -> Option<usize> {
-        let number = (self.0 >> 1) & ((1 << SLOT_BITS) - 1);
-        number.checked_sub(1).map(|slot| slot as usize)
+    pub(super) fn released(self) -> Released {
+        match (self.0 >> 1) & RELEASED_MASK {
+            0 => Released::Nothing,
+            RELEASED_MASK => Released::OtherSide,
+            number => Released::Slot(number as usize - 1),
+        }
     }
 
-    fn next(self, copy: usize, released: Option<usize>) -> Self {
-        let serial = (self.0 >> (1 + SLOT_BITS)).wrapping_add(1);
-        let number = released.map_or(0, |slot| slot as u64 + 1);
-        Self(serial << (1 + SLOT_BITS) | number << 1 | copy as u64)
+    fn next(self, copy: usize, released: Released) -> Self {
+        let serial = (self.0 >> (1 + RELEASED_BITS)).wrapping_add(1);
+        let number = match released {
+            Released::Nothing => 0,
+            Released::Slot(slot) => slot as u64 + 1,
+            Released::OtherSide => RELEASED_MASK,
+        };
+        Self(serial << (1 + RELEASED_BITS) | number << 1 | copy as u64)
     }
 }
 
@@ -60,38 +73,25 @@ impl<'a> Folded<'a> {
         Self { state, copies }
     }
 
-    /// Adds what the child in slot `index` has counted, if that counts; `reset` empties the slot.
-    pub(super) fn absorb(self, index: usize, counts: Option<Slot<'_>>, reset: impl FnOnce()) {
+    /// Adds `dead`, which is what `released` has counted; `reset` empties that.
+    pub(super) fn absorb(self, released: Released, dead: &Totals, reset: impl FnOnce()) {
         let state = self.state();
-        let mut sums = Totals::default();
-        sums.add(self.copy(state));
-        if let Some(slot) = counts {
-            sums.add_child(slot);
-        }
-        let without = state.next(1 - state.copy(), Some(index));
+        let mut sums = self.sums(state);
+        sums.merge(dead);
+        let without = state.next(1 - state.copy(), released);
         sums.store(self.copy(without));
         self.set_state(without);
-        // Who sees that the slot is empty sees that it does not count.
+        // Who sees that it is empty sees that it does not count.
         fence(Ordering::Release);
         reset();
-        self.set_state(without.next(without.copy(), None));
+        self.set_state(without.next(without.copy(), Released::Nothing));
     }
 
-    /// The sums, and what `add` adds: everything but the slot that it is given.
-    pub(super) fn read(self, add: impl Fn(Option<usize>, &mut Totals)) -> Totals {
-        let mut attempt = 0;
-        loop {
-            let before = self.state();
-            let mut totals = Totals::default();
-            totals.add(self.copy(before));
-            add(before.released(), &mut totals);
-            fence(Ordering::Acquire);
-            attempt += 1;
-            if self.state() == before || attempt == ATTEMPTS {
-                return totals;
-            }
-            thread::yield_now();
-        }
+    /// The sums as of `state`.
+    pub(super) fn sums(self, state: FoldState) -> Totals {
+        let mut sums = Totals::default();
+        sums.add(self.copy(state));
+        sums
     }
 
     pub(super) fn count_restart(self, reason: RestartReason) {
@@ -113,7 +113,7 @@ impl<'a> Folded<'a> {
     }
 
     /// Acquire and release: who sees a state sees the copy of the sums that counts.
-    fn state(self) -> FoldState {
+    pub(super) fn state(self) -> FoldState {
         FoldState(self.state.load(Ordering::Acquire))
     }
 
@@ -121,5 +121,3 @@ impl<'a> Folded<'a> {
         self.state.store(state.0, Ordering::Release);
     }
 }
-
-const _: () = assert!(SUMS_WORDS >= COUNTERS);

@@ -8,6 +8,10 @@ use super::server_state::ServerState;
 use super::text_cell::{TextCell, text_words};
 use crate::clock::monotonic_millis;
 
+/// Names the layout of the whole scoreboard: a program that has another one does not use this memory.
+const LAYOUT: usize = 7;
+/// To be changed with anything that is at another place, or means something else.
+const THIS_LAYOUT: u64 = u64::from_be_bytes(*b"oxicorn1");
 const STATE: usize = 8;
 const PID: usize = 9;
 /// Unix time, the bits of an `f64`.
@@ -42,6 +46,14 @@ pub struct MasterPage<'a>(&'a [AtomicU64; PAGE]);
 impl<'a> MasterPage<'a> {
     pub(super) fn new(words: &'a [AtomicU64; PAGE]) -> Self {
         Self(words)
+    }
+
+    pub(super) fn set_layout(self) {
+        self.put(LAYOUT, THIS_LAYOUT);
+    }
+
+    pub(super) fn has_this_layout(self) -> bool {
+        self.get(LAYOUT) == THIS_LAYOUT
     }
 
     /// This process is the master, and begins.

@@ -1,10 +1,13 @@
 //! The scoreboard: shared memory in which the master and every child keep the figures that others may need.
 //!
-//! One mapping, made by the master before it forks. It has two sides: one for each master of an upgrade.
+//! One mapping, made by the master before it forks. It has two sides, because two masters share it during an upgrade:
+//! each writes to its own, and what was counted is the sum of both, whoever adds it up, and whichever of the two ends
+//! first, in whatever way.
 //!
 //! ```text
-//!   | master's page | claims | folded | slot 0: child, event loop, thread 0 .. thread 255 | slot 1 | .. | slot 511 |
-//!     `------- the master's ------'     `- each on pages of its own: a child may write to those of its own slot only
+//!   | side 0: master's page | claims | folded | slot 0: child, event loop, threads | slot 1 | .. | slot 511 | side 1 |
+//!             `------ the master's ---------'   `- each on pages of its own: a child may write to those of its own
+//!                                                  slot only
 //! ```
 //!
 //! A claim says which child a slot belongs to. A slot belongs to one child at a time, and a thread's part of it to one
@@ -27,19 +30,24 @@ mod master_page;
 mod response_class;
 mod restart_reason;
 mod server_state;
+mod side;
 mod slot;
 mod text_cell;
 mod thread_stats;
 mod totals;
 
+use std::fmt;
 use std::io;
-use std::sync::atomic::Ordering;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{Ordering, fence};
+use std::thread;
+
+use nix::errno::Errno;
 
 use crate::clock::monotonic_millis;
 use crate::shared_memory::SharedMemory;
-use claim::CLAIM_WORDS;
-use folded::{FOLDED_WORDS, Folded};
-use limits::PAGE;
+use folded::Released;
+use side::{DESERTED, SIDE_WORDS, Side};
 
 pub use claim::{Claim, Claimant, SlotKind};
 pub use counters::{BUCKETS, DURATION_BOUNDS, Timed, bucket_of, bucket_upper_bound};
@@ -47,72 +55,91 @@ pub use limits::{MAX_SLOTS, MAX_THREADS};
 pub use master_page::{MasterPage, ReloadRecord};
 pub use restart_reason::RestartReason;
 pub use server_state::ServerState;
+pub use side::FIRST_SLOT;
 pub use slot::{ConnectionStates, SLOT_WORDS, Slot, SlotState};
 pub use thread_stats::{RequestText, RequestTimes, ResponseFigures, ThreadStats};
 pub use totals::Totals;
 
-// The first page belongs to the master; the rest of its words are those of [`MasterPage`].
-/// 1 while all workers of the server drain: nobody takes over connections.
-const DESERTED: usize = 0;
-/// One more than the highest slot that was ever claimed.
-const USED_SLOTS: usize = 1;
-/// The state of [`Folded`].
-const FOLD_STATE: usize = 2;
+/// Masters that may share the memory.
+const SIDES: usize = 2;
 
-const CLAIMS: usize = PAGE;
-const FOLDED: usize = CLAIMS + MAX_SLOTS * CLAIM_WORDS;
-/// The words in front of the first slot.
-pub const FIRST_SLOT: usize = (FOLDED + FOLDED_WORDS).next_multiple_of(PAGE);
-const SIDE: usize = FIRST_SLOT + MAX_SLOTS * SLOT_WORDS;
+/// How often a reader begins again. Children would have to die faster than figures can be added up.
+const ATTEMPTS: usize = 1000;
 
 /// The scoreboard of one server. Clones and forked copies are the same memory.
-#[derive(Debug, Clone)]
-pub struct Scoreboard(SharedMemory);
+#[derive(Clone)]
+pub struct Scoreboard {
+    memory: SharedMemory,
+    /// Of this master and its children.
+    side: usize,
+}
 
 impl Scoreboard {
+    /// One that no other master shares.
     pub fn new() -> io::Result<Self> {
-        SharedMemory::new(SIDE).map(Self)
+        Ok(Self::of(SharedMemory::new(SIDES * SIDE_WORDS)?, 0))
+    }
+
+    /// A new one for a master, and the descriptor by which the next one inherits it, if there can be one.
+    pub fn inheritable() -> io::Result<(Self, Option<OwnedFd>)> {
+        let (memory, file) = SharedMemory::inheritable(SIDES * SIDE_WORDS)?;
+        let board = Self::of(memory, 0);
+        board.own().master().set_layout();
+        Ok((board, file))
+    }
+
+    /// That of the master that has started this one, which has said that `side` is free. Fails if the other program has
+    /// laid it out in another way.
+    pub fn inherited(file: impl AsFd, side: usize) -> io::Result<Self> {
+        let board = Self::of(SharedMemory::inherited(file, SIDES * SIDE_WORDS)?, side);
+        if side >= SIDES || !board.other().master().has_this_layout() {
+            return Err(Errno::EINVAL.into());
+        }
+        board.own().master().set_layout();
+        Ok(board)
+    }
+
+    fn of(memory: SharedMemory, side: usize) -> Self {
+        // Megabytes of figures help nobody who looks for the cause of a crash.
+        memory.leave_out_of_core_files();
+        Self { memory, side }
+    }
+
+    /// The side that a new master gets.
+    pub fn next_side(&self) -> usize {
+        1 - self.side
     }
 
     /// The master's words of the server as a whole.
     pub fn master(&self) -> MasterPage<'_> {
-        MasterPage::new(self.0.first_chunk().expect("a page"))
-    }
-
-    /// The slots that have been claimed so far, whether they are free again or not, in order.
-    pub fn slots(&self) -> impl Iterator<Item = Slot<'_>> {
-        (0..self.used_slots()).map(|index| self.slot(index))
+        self.own().master()
     }
 
     /// Slot `index`, which is less than [`MAX_SLOTS`].
     pub fn slot(&self, index: usize) -> Slot<'_> {
-        let words = self.0[FIRST_SLOT + index * SLOT_WORDS..].first_chunk();
-        let words = words.expect("an index below MAX_SLOTS");
-        Slot::new(words, self.claim_of(index).threads())
+        self.own().slot(index)
     }
 
     /// The claim on slot `index`, which is less than [`MAX_SLOTS`].
     pub fn claim_of(&self, index: usize) -> Claim<'_> {
-        let words = self.0[CLAIMS + index * CLAIM_WORDS..].first_chunk();
-        Claim::new(words.expect("an index below MAX_SLOTS"))
+        self.own().claim_of(index)
     }
 
     /// All slots that are claimed, in order.
     pub fn claimed(&self) -> impl Iterator<Item = (usize, Claim<'_>, Slot<'_>)> {
-        let all = (0..self.used_slots()).map(|index| (index, self.claim_of(index)));
-        all.filter(|(_, claim)| claim.kind().is_some())
-            .map(|(index, claim)| (index, claim, self.slot(index)))
+        self.own().claimed()
     }
 
     /// Says whether all workers of the server are about to drain. To be called by the master before it tells
     /// them to: a worker that drains has to see it, therefore the ordering.
     pub fn set_deserted(&self, deserted: bool) {
-        self.0[DESERTED].store(deserted.into(), Ordering::SeqCst);
+        let word = self.own().word(DESERTED);
+        word.store(deserted.into(), Ordering::SeqCst);
     }
 
     /// Whether all workers drain, so that no sibling will take over a connection.
     pub fn is_deserted(&self) -> bool {
-        self.0[DESERTED].load(Ordering::Acquire) != 0
+        self.own().word(DESERTED).load(Ordering::Acquire) != 0
     }
 
     /// For the master.
@@ -126,20 +153,24 @@ impl Scoreboard {
 
     /// A worker was replaced. For the master.
     pub fn count_restart(&self, reason: RestartReason) {
-        self.folded().count_restart(reason);
+        self.own().folded().count_restart(reason);
     }
 
     /// A reload is over: it has succeeded, or has failed for the reason given. For the master.
     pub fn count_reload(&self, generation: u32, failure: Option<&str>) {
         self.master().add_reload(generation, failure);
-        self.folded().count_reload(failure.is_none());
+        self.own().folded().count_reload(failure.is_none());
     }
 
     /// Prepares slot `index` for a child about to be forked.
     pub fn claim(&self, index: usize, claimant: Claimant) {
-        self.claim_of(index).set(claimant, monotonic_millis());
-        self.slot(index).set_state(SlotState::Booting);
-        self.0[USED_SLOTS].fetch_max(index as u64 + 1, Ordering::Relaxed);
+        let side = self.own();
+        let slot = side.slot_of(index, claimant.threads);
+        // The last child of a master that was killed may have written after its figures were folded.
+        slot.reset();
+        slot.set_state(SlotState::Booting);
+        side.claim_of(index).set(claimant, monotonic_millis());
+        side.note_used(index);
     }
 
     /// The child that has claimed slot `index` exists.
@@ -149,31 +180,66 @@ impl Scoreboard {
 
     /// Makes everything but slot `index` read-only for this process, a child.
     pub fn confine(&self, index: usize) -> io::Result<()> {
-        let start = FIRST_SLOT + index * SLOT_WORDS;
-        self.0.protect_all_but(start..start + SLOT_WORDS)
+        let start = self.side * SIDE_WORDS + FIRST_SLOT + index * SLOT_WORDS;
+        self.memory.protect_all_but(start..start + SLOT_WORDS)
     }
 
     /// Adds the figures of a dead child to the running totals, if it was a worker, and frees its slot, so that no total
     /// ever goes backwards. For the master, when it has reaped the child.
     pub fn fold(&self, index: usize) {
         let (claim, slot) = (self.claim_of(index), self.slot(index));
-        let worker = (claim.kind() == Some(SlotKind::Worker)).then_some(slot);
-        self.folded().absorb(index, worker, || {
+        let mut dead = Totals::default();
+        if claim.kind() == Some(SlotKind::Worker) {
+            dead.add_child(slot);
+        }
+        let folded = self.own().folded();
+        folded.absorb(Released::Slot(index), &dead, || {
             slot.reset();
             claim.clear();
         });
     }
 
-    /// Everything that workers have counted since the master started, the living and the dead.
+    /// Adds all figures of the other master, which is gone with all of its children, so that its side is free for a new
+    /// one. For the master.
+    pub fn fold_other_side(&self) {
+        let other = self.other();
+        let state = other.folded().state();
+        let mut dead = other.folded().sums(state);
+        let released = match state.released() {
+            Released::Slot(index) => Some(index),
+            _ => None,
+        };
+        other.add_workers(released, &mut dead);
+        let folded = self.own().folded();
+        folded.absorb(Released::OtherSide, &dead, || other.reset());
+    }
+
+    /// Everything that workers have counted since the first master started, the living and the dead.
     pub fn totals(&self) -> Totals {
-        self.folded().read(|released, totals| {
-            let workers = self.claimed().filter(|(index, claim, _)| {
-                claim.kind() == Some(SlotKind::Worker) && released != Some(*index)
-            });
-            for (_, _, slot) in workers {
-                totals.add_child(slot);
+        let folded = [0, 1].map(|side| self.side(side).folded());
+        let mut attempt = 0;
+        loop {
+            let before = folded.map(|it| it.state());
+            let mut totals = Totals::default();
+            for side in [0, 1] {
+                // Only one of the two can say so: the other one is dead.
+                if before[1 - side].released() == Released::OtherSide {
+                    continue;
+                }
+                let released = match before[side].released() {
+                    Released::Slot(index) => Some(index),
+                    _ => None,
+                };
+                totals.merge(&folded[side].sums(before[side]));
+                self.side(side).add_workers(released, &mut totals);
             }
-        })
+            fence(Ordering::Acquire);
+            attempt += 1;
+            if folded.map(|it| it.state()) == before || attempt == ATTEMPTS {
+                return totals;
+            }
+            thread::yield_now();
+        }
     }
 
     /// What the child in slot `index` has counted.
@@ -183,13 +249,22 @@ impl Scoreboard {
         totals
     }
 
-    fn used_slots(&self) -> usize {
-        (self.0[USED_SLOTS].load(Ordering::Relaxed) as usize).min(MAX_SLOTS)
+    fn own(&self) -> Side<'_> {
+        self.side(self.side)
     }
 
-    fn folded(&self) -> Folded<'_> {
-        let words = self.0[FOLDED..].first_chunk();
-        Folded::new(&self.0[FOLD_STATE], words.expect("room for them"))
+    fn other(&self) -> Side<'_> {
+        self.side(1 - self.side)
+    }
+
+    fn side(&self, side: usize) -> Side<'_> {
+        Side::new(&self.memory[side * SIDE_WORDS..][..SIDE_WORDS])
+    }
+}
+
+impl fmt::Debug for Scoreboard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scoreboard(side {})", self.side)
     }
 }
 

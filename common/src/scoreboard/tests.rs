@@ -1,5 +1,6 @@
 //! The scoreboard as a whole: who counts, and that nothing that was counted is ever lost.
 
+use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
@@ -32,7 +33,7 @@ fn totals_survive_the_child_that_made_them() {
     let board = Scoreboard::new().expect("a mapping");
     board.claim(3, claimant(SlotKind::Worker));
     let slot = board.slot(3);
-    assert_eq!(board.slots().count(), 4);
+    assert_eq!(board.claimed().count(), 1);
     slot.thread(0).record(response(200, 4));
     slot.thread(1).record(response(503, 20));
     slot.event_loop().record(ResponseFigures {
@@ -153,4 +154,123 @@ fn clones_share_the_memory() {
     let page = board.master();
     assert_eq!((page.generation(), page.target()), (3, 4));
     assert!(page.pid() > 0 && page.started() > 0 && page.started_at() > 1e9);
+}
+
+/// Two masters of an upgrade.
+fn two_masters() -> (Scoreboard, OwnedFd, Scoreboard) {
+    let (old, file) = Scoreboard::inheritable().expect("a mapping");
+    let file = file.expect("memfd_create(2)");
+    let new = Scoreboard::inherited(&file, old.next_side()).expect("the same words");
+    (old, file, new)
+}
+
+#[test]
+fn both_masters_of_an_upgrade_tell_the_same_totals_and_each_has_its_own_children() {
+    let (old, _file, new) = two_masters();
+    for (board, index, count) in [(&old, 5, 3), (&new, 5, 4)] {
+        board.claim(index, claimant(SlotKind::Worker));
+        for _ in 0..count {
+            board.slot(index).thread(0).record(response(200, 1));
+        }
+        board.count_restart(RestartReason::Crash);
+        assert_eq!(board.totals_of(index).requests(), count);
+    }
+    old.set_deserted(true);
+    old.set_server_state(ServerState::Stopping);
+    assert!(!new.is_deserted() && new.server_state() == ServerState::Serving);
+    assert_eq!((old.claimed().count(), new.claimed().count()), (1, 1));
+    let totals = old.totals();
+    assert_eq!((totals.requests(), new.totals()), (7, totals.clone()));
+    assert_eq!(totals.restarts(RestartReason::Crash), 2);
+    old.fold(5);
+    new.fold(5);
+    assert_eq!((old.totals(), new.totals()), (totals.clone(), totals));
+}
+
+#[test]
+fn what_a_master_has_counted_outlives_it_through_further_upgrades() {
+    let (first, file, second) = two_masters();
+    for board in [&first, &second] {
+        board.claim(0, claimant(SlotKind::Worker));
+        board.slot(0).thread(0).record(response(200, 1));
+    }
+    first.count_reload(2, None);
+    let all = second.totals();
+    // The first is killed, and its worker with it: nobody has folded that.
+    drop(first);
+    assert_eq!(second.totals(), all);
+    second.fold_other_side();
+    assert_eq!(second.totals(), all);
+    let third = Scoreboard::inherited(&file, second.next_side()).expect("the same words");
+    assert_eq!((third.totals(), third.claimed().count()), (all.clone(), 0));
+    assert!(third.master().reloads().is_empty());
+    // It fails, and is tried again.
+    third.claim(0, claimant(SlotKind::Worker));
+    third.slot(0).thread(0).record(response(200, 1));
+    assert_eq!(second.totals().requests(), 3);
+    second.fold_other_side();
+    let fourth = Scoreboard::inherited(&file, second.next_side()).expect("the same words");
+    assert_eq!(
+        (second.totals().requests(), fourth.totals().requests()),
+        (3, 3)
+    );
+    assert_eq!(fourth.totals().reloads(), (1, 0));
+}
+
+#[test]
+fn a_master_that_is_killed_while_it_folds_loses_and_doubles_nothing() {
+    let (old, _file, new) = two_masters();
+    old.claim(0, claimant(SlotKind::Worker));
+    old.claim(1, claimant(SlotKind::Worker));
+    old.slot(0).thread(0).record(response(200, 1));
+    old.slot(1).thread(0).record(response(404, 1));
+    let all = old.totals();
+    let dead = old.totals_of(0);
+    // The slot does not count any more, and is half emptied.
+    let folded = old.own().folded();
+    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        folded.absorb(Released::Slot(0), &dead, || panic!("killed"));
+    }));
+    assert!(killed.is_err());
+    assert_eq!((old.totals(), new.totals()), (all.clone(), all.clone()));
+    new.fold_other_side();
+    assert_eq!(new.totals(), all);
+}
+
+#[test]
+fn no_total_falls_or_counts_twice_while_the_other_side_is_folded() {
+    const ROUNDS: u64 = 300;
+    let (board, file, _) = two_masters();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..ROUNDS {
+                let next = Scoreboard::inherited(&file, board.next_side()).expect("words");
+                next.claim(3, claimant(SlotKind::Worker));
+                next.slot(3).thread(1).record(response(200, 1));
+                board.fold_other_side();
+            }
+            over.store(true, Ordering::Release);
+        });
+        let mut last = 0;
+        while !over.load(Ordering::Acquire) {
+            let requests = board.totals().requests();
+            assert!(
+                (last..=ROUNDS).contains(&requests),
+                "{requests} after {last}"
+            );
+            last = requests;
+        }
+    });
+    assert_eq!(board.totals().requests(), ROUNDS);
+}
+
+#[test]
+fn memory_of_another_layout_is_refused() {
+    let (_old, file, new) = two_masters();
+    assert!(Scoreboard::inherited(&file, 2).is_err());
+    new.fold_other_side();
+    assert!(Scoreboard::inherited(&file, 1).is_err(), "an empty side");
+    let (_, other) = SharedMemory::inheritable(512).expect("a mapping");
+    assert!(Scoreboard::inherited(other.expect("a file"), 1).is_err());
 }

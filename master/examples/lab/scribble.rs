@@ -53,7 +53,10 @@ pub(crate) fn begin(query: &str, own: usize) -> String {
 fn scoreboard() -> (usize, usize) {
     let maps = fs::read_to_string("/proc/self/maps").expect("proc is mounted");
     let mut found: Vec<(&str, usize, usize)> = Vec::new();
-    for line in maps.lines().filter(|line| line.contains("/dev/zero")) {
+    for line in maps
+        .lines()
+        .filter(|line| line.contains("/dev/zero") || line.contains("/memfd:"))
+    {
         let mut words = line.split_whitespace();
         let range = words.next().and_then(|it| it.split_once('-'));
         let inode = words.nth(3).expect("an inode");
