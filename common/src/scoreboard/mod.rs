@@ -47,7 +47,7 @@ use nix::errno::Errno;
 use crate::clock::monotonic_millis;
 use crate::shared_memory::SharedMemory;
 use folded::Released;
-use side::{DESERTED, SIDE_WORDS, Side};
+use side::{BoardSide, DESERTED, SIDE_WORDS};
 
 pub use claim::{Claim, Claimant, SlotKind};
 pub use counters::{BUCKETS, DURATION_BOUNDS, Timed, bucket_of, bucket_upper_bound};
@@ -249,16 +249,16 @@ impl Scoreboard {
         totals
     }
 
-    fn own(&self) -> Side<'_> {
+    fn own(&self) -> BoardSide<'_> {
         self.side(self.side)
     }
 
-    fn other(&self) -> Side<'_> {
+    fn other(&self) -> BoardSide<'_> {
         self.side(1 - self.side)
     }
 
-    fn side(&self, side: usize) -> Side<'_> {
-        Side::new(&self.memory[side * SIDE_WORDS..][..SIDE_WORDS])
+    fn side(&self, side: usize) -> BoardSide<'_> {
+        BoardSide::new(&self.memory[side * SIDE_WORDS..][..SIDE_WORDS])
     }
 }
 

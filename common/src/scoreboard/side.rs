@@ -25,9 +25,9 @@ pub const FIRST_SLOT: usize = (FOLDED + FOLDED_WORDS).next_multiple_of(PAGE);
 pub(super) const SIDE_WORDS: usize = FIRST_SLOT + MAX_SLOTS * SLOT_WORDS;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Side<'a>(&'a [AtomicU64]);
+pub(super) struct BoardSide<'a>(&'a [AtomicU64]);
 
-impl<'a> Side<'a> {
+impl<'a> BoardSide<'a> {
     /// `words` are [`SIDE_WORDS`].
     pub(super) fn new(words: &'a [AtomicU64]) -> Self {
         Self(words)
