@@ -1,7 +1,7 @@
 //! The application that the integration tests ask: each path does one thing that a server must be
 //! able to live with.
 //!
-//! `LAB_BOOT` makes it fail to load (`error`), die while loading (`exit`, `abort`), or take
+//! `LAB_BOOT` makes it fail to load (`error`), die while loading (`exit`, `abort`) or soon after (`fleeting`), or take
 //! `LAB_BOOT_MS` milliseconds, or until the file `LAB_BOOT_GATE` is there; with `LAB_RUNNER` it has background work;
 //! `LAB_METRICS` chooses what it counts. Not an example to follow.
 
@@ -89,6 +89,14 @@ fn boot() -> anyhow::Result<()> {
         "error" => anyhow::bail!("the lab is closed"),
         "exit" => std::process::exit(7),
         "abort" => std::process::abort(),
+        // Dies when it is ready.
+        "fleeting" => {
+            std::thread::spawn(|| {
+                sleep(Duration::from_millis(200));
+                std::process::exit(7)
+            });
+            Ok(())
+        }
         // Fails from the moment that somebody makes the file.
         path if std::path::Path::new(path).exists() => anyhow::bail!("the lab has been closed"),
         _ => Ok(()),

@@ -72,6 +72,7 @@
 //!   mold        the processes that preloaded applications are forked from
 //!   reload      SIGHUP: the next generation
 //!   upgrade     SIGUSR2: a new master beside the old one
+//!   control     the control socket; `ctl` is its client
 //!   native      the applications that come with the server
 //! ```
 
@@ -83,6 +84,7 @@ mod children;
 mod config_check;
 mod config_children;
 mod control;
+mod ctl;
 mod daemon;
 mod descriptor_limit;
 mod embed;
@@ -118,6 +120,7 @@ mod sys;
 mod title;
 mod upgrade;
 
+pub use ctl::control;
 pub use embed::{run, run_application};
 pub use host::{Fork, Host, Native, ShowTitle};
 pub use native::native_settings;

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use nix::sys::stat::fstat;
 use oxicorn_admin::PublicListener;
 use oxicorn_common::address::Address;
+use oxicorn_common::status::ListenerStatus;
 use oxicorn_common::status::listen_backlog;
 use oxicorn_common::{Listener, Settings};
 
@@ -172,6 +173,14 @@ impl Listeners {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.sockets.is_empty()
+    }
+
+    /// The addresses, and how many clients wait at each.
+    pub(crate) fn status(&self) -> Vec<ListenerStatus> {
+        let sockets = self.sockets.iter();
+        sockets
+            .map(|bound| ListenerStatus::of(&bound.fd, &bound.actual))
+            .collect()
     }
 
     /// For each socket the address, the descriptor, and the family in gunicorn's word.

@@ -326,7 +326,7 @@ impl Master {
                 info!("Hang up: {}", state.name());
                 self.hooks = next.hook_caller();
                 self.show_title(&next.name());
-                self.control.configure(&next.settings, state.suffix());
+                self.control.configure(&next, state.suffix());
                 let plan = next.plan();
                 self.generations.insert(number, next);
                 Event::Reloaded(plan)

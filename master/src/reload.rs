@@ -10,7 +10,7 @@ use oxicorn_common::metrics::MetricMemory;
 use oxicorn_common::{Settings, logging};
 
 use crate::config_children;
-use crate::generation::{Generation, change_environment, describe_directory};
+use crate::generation::{Generation, change_directory, change_environment, describe_directory};
 use crate::host::Host;
 use crate::launch::Launch;
 use crate::pidfile::{self, Pidfile};
@@ -70,6 +70,35 @@ pub(crate) fn reload(
         describe_directory(settings, &launch.source)
     );
     Ok(next)
+}
+
+/// A generation was given up: the master itself goes back to the settings of `before`, whose workers serve on. What
+/// cannot be restored is logged.
+pub(crate) fn go_back(
+    launch: &Launch,
+    given_up: &Settings,
+    before: &Settings,
+    pidfile: &mut Option<Pidfile>,
+    upgrade: UpgradeState,
+) {
+    change_environment(given_up, before);
+    if let Err(problem) = change_directory(before, &launch.source) {
+        error!("{problem:#}");
+    }
+    restore_logs(before, Some(&*launch.host));
+    let path_of = |settings| pidfile::path_of(settings, upgrade);
+    let path = path_of(before);
+    if path_of(given_up) == path {
+        return;
+    }
+    match Pidfile::create(path.as_deref(), before.user) {
+        Ok(new) => {
+            if let Some(old) = std::mem::replace(pidfile, new) {
+                old.remove();
+            }
+        }
+        Err(problem) => error!("{:#}", anyhow::Error::from(problem)),
+    }
 }
 
 /// Opens the logs by the previous settings, and those of `host` if it has opened its own by the new ones.

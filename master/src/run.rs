@@ -21,6 +21,7 @@ use crate::child_context::{ChildContext, SharedResources};
 use crate::children::Children;
 use crate::config_check::find_problems;
 use crate::control::Control;
+use crate::ctl::control;
 use crate::daemon::{Side, daemonize};
 use crate::descriptor_limit::DescriptorLimit;
 use crate::gauges::Gauges;
@@ -77,6 +78,9 @@ where
                 applications,
                 ..source
             };
+            if let Some(code) = control(&source) {
+                return ExitCode::from(code);
+            }
             serve_in(Arc::new(Native), source, resolve)
         }
         Err(reason) => to_u8(report(&reason.into())),
@@ -286,7 +290,7 @@ fn become_master(
         host.share();
     }
     hooks.call(HookEvent::Ready)?;
-    let control = Control::new(&generation.settings, state.suffix());
+    let control = Control::new(&generation, state.suffix());
     let mut title = Title::new(&format!("{}{}", generation.name(), state.suffix()), &**host);
     title.show("master");
     let context = ChildContext {

@@ -121,6 +121,16 @@ pub(crate) fn reap(pid: i32) -> Option<ExitKind> {
     Some(end)
 }
 
+/// Columns and lines of a terminal (ioctl_tty(2)).
+pub(crate) fn window_size(terminal: impl AsFd) -> Option<(usize, usize)> {
+    // SAFETY: a struct of integers, of which all bits zero is a valid value.
+    let mut size: libc::winsize = unsafe { std::mem::zeroed() };
+    let fd = terminal.as_fd().as_raw_fd();
+    // SAFETY: the kernel writes to `size`, which outlives the call.
+    let result = unsafe { libc::ioctl(fd, libc::TIOCGWINSZ, &raw mut size) };
+    (result == 0).then_some((size.ws_col.into(), size.ws_row.into()))
+}
+
 /// Sets a variable of this process.
 pub(crate) fn set_variable(name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
     // SAFETY: the master has one thread, so nobody reads the environment meanwhile.

@@ -81,7 +81,7 @@ mod _oxicorn {
         module.add("SERVER_SOFTWARE", SERVER_SOFTWARE)
     }
 
-    /// Serves by the command line `arguments`, program name first. Returns the exit code.
+    /// Serves by the command line `arguments`, program name first, or controls a server that runs. Returns the exit code.
     #[pyfunction]
     fn main(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
         announce(py)?;
@@ -93,6 +93,9 @@ mod _oxicorn {
             applications: oxicorn::native_settings(),
             ..source
         };
+        if let Some(code) = py.detach(|| oxicorn::control(&source)) {
+            return Ok(code);
+        }
         let resolve = |settings: &Settings| resolve(settings);
         Ok(py.detach(|| oxicorn::serve_in(Arc::new(Interpreter), source, resolve)))
     }

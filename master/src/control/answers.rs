@@ -2,12 +2,14 @@
 
 use std::time::Instant;
 
-use oxicorn_common::Scoreboard;
 use oxicorn_common::clock::monotonic_millis;
+use oxicorn_common::status::{StatusContext, StatusReport};
 use serde_json::{Value, json};
 
+use super::ServedApplication;
 use super::command::{HELP, ShowTarget};
 use super::config::show_config;
+use crate::child_context::SharedResources;
 use crate::generation::Generation;
 use crate::lifetime::Lifetime;
 use crate::supervisor::{Child, ChildKind, Supervisor, UpgradeState};
@@ -15,8 +17,10 @@ use crate::supervisor::{Child, ChildKind, Supervisor, UpgradeState};
 /// Everything that the answers are made from.
 pub(crate) struct ControlView<'a> {
     pub(crate) supervisor: &'a Supervisor,
-    pub(crate) newest: &'a Generation,
-    pub(crate) scoreboard: &'a Scoreboard,
+    pub(crate) served: &'a ServedApplication,
+    /// The newest generation, until the server stops.
+    pub(crate) newest: Option<&'a Generation>,
+    pub(crate) shared: &'a SharedResources,
     pub(crate) lifetime: &'a Lifetime,
     pub(crate) upgrade: UpgradeState,
     /// Where the control socket is, if there is one.
@@ -32,10 +36,26 @@ impl ControlView<'_> {
             ShowTarget::Dirty => json!({
                 "enabled": false, "pid": null, "workers": [], "apps": [],
             }),
-            ShowTarget::Config => show_config(self.newest, self.socket.as_deref()),
+            ShowTarget::Config => show_config(self.served, self.socket.as_deref()),
             ShowTarget::Stats => self.stats(),
             ShowTarget::Listeners => self.listeners(),
         }
+    }
+
+    /// Everything that can be known about the server.
+    pub(crate) fn status(&self) -> Result<Value, String> {
+        let settings = &self.served.settings;
+        let listeners = self.newest.map(|it| it.listeners.status());
+        let report = StatusReport::read(StatusContext {
+            scoreboard: &self.shared.scoreboard,
+            handoff: &self.shared.handoff,
+            application: self.served.name().to_owned(),
+            threads_per_worker: settings.threads,
+            timeout_seconds: settings.timeout.as_secs_f64(),
+            listeners: listeners.unwrap_or_default(),
+            application_metrics: self.shared.metric_memory.report(),
+        });
+        serde_json::to_value(report).map_err(|error| format!("Command failed: {error}"))
     }
 
     fn workers(&self) -> Value {
@@ -87,10 +107,8 @@ impl ControlView<'_> {
     }
 
     fn listeners(&self) -> Value {
-        let listeners = self
-            .newest
-            .listeners
-            .describe_each(self.newest.tls.is_some());
+        let newest = self.newest.into_iter();
+        let listeners = newest.flat_map(|it| it.listeners.describe_each(it.tls.is_some()));
         let listeners: Vec<Value> = listeners
             .map(|(address, fd, family)| json!({"address": address, "fd": fd, "type": family}))
             .collect();
@@ -108,7 +126,7 @@ impl ControlView<'_> {
     }
 
     fn child(&self, child: &Child) -> Value {
-        let beat = self.scoreboard.slot(child.slot).heartbeat();
+        let beat = self.shared.scoreboard.slot(child.slot).heartbeat();
         let silence = monotonic_millis().saturating_sub(beat) as f64 / 1000.0;
         json!({
             "pid": child.pid,

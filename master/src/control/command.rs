@@ -6,6 +6,8 @@ use nix::sys::signal::Signal;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ControlCommand {
     Show(ShowTarget),
+    /// Everything that can be known about the server.
+    Status,
     /// More workers, or fewer.
     AddWorkers(usize),
     RemoveWorkers(usize),
@@ -53,6 +55,10 @@ pub(crate) const HELP: &[(&str, &str)] = &[
     ("show config", "Show current effective configuration"),
     ("show stats", "Show server statistics"),
     ("show listeners", "Show bound sockets"),
+    (
+        "status",
+        "Show everything: processes, threads, requests, reloads",
+    ),
     ("worker add [N]", "Start N workers (default 1)"),
     ("worker remove [N]", "Remove N workers (default 1)"),
     ("worker set <N>", "Have N workers"),
@@ -102,6 +108,7 @@ impl ControlCommand {
         let waits = rest.contains(&"--wait");
         let parsed = match name.as_str() {
             "show" => Self::show(&rest),
+            "status" => Ok(Self::Status),
             "worker" => Self::worker(&rest),
             "dirty" => return Err(NO_DIRTY.to_owned()),
             "reload" => Ok(Self::Reload { waits }),
@@ -117,7 +124,7 @@ impl ControlCommand {
 
     /// Whether it changes something, and so is a line in the log.
     pub(crate) fn is_change(&self) -> bool {
-        !matches!(self, Self::Show(_) | Self::Help)
+        !matches!(self, Self::Show(_) | Self::Status | Self::Help)
     }
 
     fn show(rest: &[&str]) -> Result<Self, String> {

@@ -4,18 +4,18 @@ use oxicorn_common::Settings;
 use oxicorn_common::settings::{Kind, SETTINGS, Setting, mask};
 use serde_json::{Map, Value};
 
-use crate::generation::Generation;
+use super::ServedApplication;
 
-/// All settings of a generation by name, those of its application included. `socket` is where the control socket is.
-pub(super) fn show_config(generation: &Generation, socket: Option<&str>) -> Value {
-    let rows = SETTINGS.iter().chain(generation.application.settings());
+/// All settings by name, those of the application included. `socket` is where the control socket is.
+pub(super) fn show_config(served: &ServedApplication, socket: Option<&str>) -> Value {
+    let rows = SETTINGS.iter().chain(served.application.settings());
     let mut config: Map<String, Value> = rows
         .filter(|row| !row.is_hook())
-        .map(|row| (row.name.to_owned(), value(row, &generation.settings)))
+        .map(|row| (row.name.to_owned(), value(row, &served.settings)))
         .collect();
     // Defaults that depend on the environment.
     config.insert("control_socket".to_owned(), socket.into());
-    config.insert("proc_name".to_owned(), generation.name().into());
+    config.insert("proc_name".to_owned(), served.name().into());
     Value::Object(config)
 }
 

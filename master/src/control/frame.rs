@@ -45,6 +45,11 @@ impl FrameDecoder {
         }
     }
 
+    /// For a client, which trusts its server.
+    pub(crate) fn of_client() -> Self {
+        Self::new(MOST_ANNOUNCED)
+    }
+
     pub(crate) fn feed(&mut self, octets: &[u8]) {
         self.octets.extend_from_slice(octets);
         self.drop_rest();

@@ -12,9 +12,9 @@
 pub(crate) mod answers;
 pub(crate) mod command;
 mod config;
-mod frame;
+pub(crate) mod frame;
 mod listener;
-mod place;
+pub(crate) mod place;
 pub(crate) mod request;
 mod server;
 mod session;
@@ -22,32 +22,59 @@ mod socket;
 mod waits;
 
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::poll::PollFlags;
-use oxicorn_common::Settings;
+use oxicorn_common::{Application, Settings};
 use serde_json::{Value, json};
 
 use request::ControlRequest;
 use server::ControlServer;
 use waits::{ControlAnswer, Waits};
 
+use crate::generation::Generation;
+
 pub(crate) use server::ClientId;
 pub(crate) use waits::Awaited;
 
 /// The master's side of the control socket.
-#[derive(Debug)]
 pub(crate) struct Control {
     server: ControlServer,
     waits: Waits,
+    /// The newest generation's, also when the server stops and generations are gone.
+    pub(crate) served: ServedApplication,
+}
+
+/// What is served, and how.
+#[derive(Clone)]
+pub(crate) struct ServedApplication {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) application: Arc<dyn Application>,
+}
+
+impl ServedApplication {
+    /// Its name in the process titles.
+    pub(crate) fn name(&self) -> &str {
+        let name = self.settings.proc_name.as_deref();
+        name.unwrap_or(self.application.name())
+    }
+
+    fn of(generation: &Generation) -> Self {
+        Self {
+            settings: Arc::clone(&generation.settings),
+            application: Arc::clone(&generation.application),
+        }
+    }
 }
 
 impl Control {
     /// `suffix` distinguishes the file of a new master from that of the old one.
-    pub(crate) fn new(settings: &Settings, suffix: &str) -> Self {
+    pub(crate) fn new(generation: &Generation, suffix: &str) -> Self {
         Self {
-            server: ControlServer::new(settings, suffix),
+            server: ControlServer::new(&generation.settings, suffix),
             waits: Waits::default(),
+            served: ServedApplication::of(generation),
         }
     }
 
@@ -58,8 +85,10 @@ impl Control {
     }
 
     /// The settings or the suffix have changed.
-    pub(crate) fn configure(&mut self, settings: &Settings, suffix: &str) {
+    pub(crate) fn configure(&mut self, newest: &Generation, suffix: &str) {
         let now = Instant::now();
+        self.served = ServedApplication::of(newest);
+        let settings = &newest.settings;
         self.server.listener.configure(settings, suffix, now);
     }
 

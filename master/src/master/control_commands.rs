@@ -20,10 +20,10 @@ use crate::supervisor::{Event, Supervisor};
 /// What a command leads to.
 struct Obedience {
     events: Vec<Event>,
-    answer: Answer,
+    answer: ControlReply,
 }
 
-enum Answer {
+enum ControlReply {
     Now(Result<Value, String>),
     /// The change of the number of workers that the events have made.
     Workers,
@@ -59,12 +59,12 @@ impl Master {
         }
         let Obedience { events, answer } = self.plan(&command, supervisor);
         let before = supervisor.workers_wanted();
-        let is_worker_change = matches!(answer, Answer::Workers);
+        let is_worker_change = matches!(answer, ControlReply::Workers);
         // Before the events: they may end this process.
         match answer {
-            Answer::Now(answer) => self.control.answer(client, answer),
-            Answer::Later(awaited) => self.control.wait_for(client, awaited),
-            Answer::Workers => {}
+            ControlReply::Now(answer) => self.control.answer(client, answer),
+            ControlReply::Later(awaited) => self.control.wait_for(client, awaited),
+            ControlReply::Workers => {}
         }
         self.control.flush(Instant::now());
         for event in events {
@@ -81,31 +81,32 @@ impl Master {
     fn plan(&self, command: &ControlCommand, supervisor: &Supervisor) -> Obedience {
         let refuse = |reason: String| Obedience {
             events: Vec::new(),
-            answer: Answer::Now(Err(reason)),
+            answer: ControlReply::Now(Err(reason)),
         };
         let tell = |data| Obedience {
             events: Vec::new(),
-            answer: Answer::Now(Ok(data)),
+            answer: ControlReply::Now(Ok(data)),
         };
         let signal = |signal, data| Obedience {
             events: vec![Event::Signal(signal)],
-            answer: Answer::Now(Ok(data)),
+            answer: ControlReply::Now(Ok(data)),
         };
         let signals = |signal, count: usize| Obedience {
             events: (0..count.min(MAX_SLOTS))
                 .map(|_| Event::Signal(signal))
                 .collect(),
-            answer: Answer::Workers,
+            answer: ControlReply::Workers,
         };
         let await_it = |signal, awaited| Obedience {
             events: vec![Event::Signal(signal)],
-            answer: Answer::Later(awaited),
+            answer: ControlReply::Later(awaited),
         };
         let wanted = supervisor.workers_wanted();
         match command {
-            ControlCommand::Show(target) => match self.control_view(supervisor) {
-                Some(view) => tell(view.show(*target)),
-                None => refuse("The server is shutting down".to_owned()),
+            ControlCommand::Show(target) => tell(self.control_view(supervisor).show(*target)),
+            ControlCommand::Status => match self.control_view(supervisor).status() {
+                Ok(status) => tell(status),
+                Err(error) => refuse(error),
             },
             ControlCommand::Help => tell(help()),
             ControlCommand::Reopen => signal(Signal::SIGUSR1, json!({"status": "reopening"})),
@@ -130,7 +131,7 @@ impl Master {
                             why: RestartReason::Signal,
                         },
                     }],
-                    answer: Answer::Now(Ok(json!({"success": true, "killed": pid}))),
+                    answer: ControlReply::Now(Ok(json!({"success": true, "killed": pid}))),
                 },
             },
             ControlCommand::Reload { waits: false } => {
@@ -148,15 +149,16 @@ impl Master {
         }
     }
 
-    fn control_view<'a>(&'a self, supervisor: &'a Supervisor) -> Option<ControlView<'a>> {
-        Some(ControlView {
+    fn control_view<'a>(&'a self, supervisor: &'a Supervisor) -> ControlView<'a> {
+        ControlView {
             supervisor,
-            newest: self.generations.values().next_back()?,
-            scoreboard: &self.context.shared.scoreboard,
+            served: &self.control.served,
+            newest: self.generations.values().next_back(),
+            shared: &self.context.shared,
             lifetime: &self.lifetime,
             upgrade: self.upgrade.state(),
             socket: self.control.path(),
-        })
+        }
     }
 }
 

@@ -4,6 +4,8 @@ use log::error;
 use oxicorn_common::hooks::HookEvent;
 
 use super::Master;
+use crate::generation::Generation;
+use crate::reload::go_back;
 
 impl Master {
     /// The end of the server, when no child is left.
@@ -36,7 +38,7 @@ impl Master {
         };
         let (name, path) = (newest.name(), newest.settings.pidfile.clone());
         let suffix = self.upgrade.state().suffix();
-        self.control.configure(&newest.settings, suffix);
+        self.control.configure(newest, suffix);
         self.show_title(&name);
         if let (Some(pidfile), Some(path)) = (&mut self.pidfile, path)
             && let Err(reason) = pidfile.rename(&path)
@@ -49,10 +51,27 @@ impl Master {
     /// No more children of this generation will be started.
     pub(super) fn forget(&mut self, generation: u32) {
         self.molds.retire(generation);
-        if let Some(old) = self.generations.remove(&generation)
-            && self.upgrade.state().is_alone()
-        {
+        let Some(old) = self.generations.remove(&generation) else {
+            return;
+        };
+        self.go_back_from(generation, &old);
+        if self.upgrade.state().is_alone() {
             old.retire(self.generations.values());
+        }
+    }
+
+    /// A generation that is newer than all others was given up: the master is what it was before.
+    fn go_back_from(&mut self, generation: u32, given_up: &Generation) {
+        let Some((&newest, before)) = self.generations.last_key_value() else {
+            return;
+        };
+        if newest < generation {
+            let (before, state) = (before.clone(), self.upgrade.state());
+            let (given_up, pidfile) = (&given_up.settings, &mut self.pidfile);
+            go_back(&self.launch, given_up, &before.settings, pidfile, state);
+            self.hooks = before.hook_caller();
+            self.control.configure(&before, state.suffix());
+            self.show_title(&before.name());
         }
     }
 

@@ -11,6 +11,7 @@ mod basics;
 mod bind;
 mod control;
 mod corpus;
+mod ctl;
 mod deadlines;
 mod deaths;
 mod descriptors;

@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Load, Mode, Server, eventually};
+use crate::harness::{Load, Mode, PLACE, Server, eventually};
 
 /// How many reloads the endurance test does; `OXICORN_TEST_RELOADS` overrides.
 const RELOADS: usize = 1000;
@@ -168,4 +168,32 @@ fn without_reload_no_file_is_watched() {
     let file = ["--reload-extra-file", "watched.txt"];
     assert_eq!(watchers(&file), 0);
     assert_eq!(watchers(&["--reload", file[0], file[1]]), 1);
+}
+
+/// The environment, the pid file and the control socket belong to the master, and so to the generation that serves.
+#[test]
+fn a_reload_that_is_given_up_leaves_nothing_in_the_master() {
+    let builder = Server::new("given up").lab().workers(1);
+    let dir = builder.dir().to_owned();
+    let file = dir.join("server.env");
+    fs::write(&file, "OXICORN_PIDFILE=first.pid\n").expect("written");
+    let mut server = builder.args(&["--env-file", "server.env"]).start();
+    server.tolerate("");
+    let text = "OXICORN_RAW_ENV=LAB_BOOT=error\nOXICORN_PIDFILE=second.pid\n\
+        OXICORN_CONTROL_SOCKET=second.ctl\nOXICORN_PROC_NAME=second\n";
+    fs::write(&file, text).expect("written");
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("Reload given up");
+    eventually("the first pid file is back", || {
+        (dir.join("first.pid").exists() && !dir.join("second.pid").exists()).then_some(())
+    });
+    eventually("title and control socket are, too", || {
+        let is_back = !server.master().command_line().contains("second");
+        let socket = !dir.join("second.ctl").exists() && dir.join(PLACE).exists();
+        (is_back && socket).then_some(())
+    });
+    let old = server.children();
+    old[0].signal(Signal::SIGKILL);
+    server.wait_for_others(&old, 1);
+    assert_eq!(server.get("/env?name=LAB_BOOT").text(), "");
 }

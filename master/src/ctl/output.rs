@@ -1,0 +1,50 @@
+//! What the user sees: results on standard output, the rest on standard error. A reader that is gone is no error.
+
+use std::io::{self, Write};
+
+use serde_json::{Value, json};
+
+use super::exit::CtlExit;
+
+#[derive(Debug)]
+pub(super) struct Output {
+    name: String,
+    is_json: bool,
+}
+
+impl Output {
+    pub(super) fn new(name: &str, is_json: bool) -> Self {
+        Self {
+            name: name.to_owned(),
+            is_json,
+        }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.is_json
+    }
+
+    /// The result, as JSON or as `text`.
+    pub(super) fn show(&self, data: &Value, text: impl FnOnce() -> String) {
+        let shown = match self.is_json {
+            true => format!("{data:#}"),
+            false => text(),
+        };
+        let _ = writeln!(io::stdout(), "{}", shown.trim_end());
+    }
+
+    /// What happens while the result is waited for.
+    pub(super) fn progress(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+
+    /// There is no result.
+    pub(super) fn fail(&self, exit: CtlExit, reason: &str) -> CtlExit {
+        let _ = writeln!(io::stderr(), "{}: {reason}", self.name);
+        if self.is_json {
+            let answer = json!({"error": reason, "exit_code": exit as u8});
+            let _ = writeln!(io::stdout(), "{answer:#}");
+        }
+        exit
+    }
+}
