@@ -113,3 +113,25 @@ def test_threads_never_mix_up_their_lines():
         front = re.findall(r"\[WARNING\] (.*)front (\S+)\n", text)
         assert len(front) == 200 and all(tag == f"[{query}] " for tag, query in front), front
         assert text.count("[WARNING] back c") == 200
+
+
+def test_a_slow_request_has_its_python_stack():
+    app = """
+import os, time
+def application(environ, start_response):
+    if environ["PATH_INFO"] == "/slow":
+        wait_for_the_gate()
+    start_response("200 OK", [])
+    return [b"served"]
+def wait_for_the_gate():
+    while not os.path.exists("gate"):
+        time.sleep(0.01)
+"""
+    with server("--slow-request", "0.2", "--request-id", "on", "--threads", "2", files={"own_app.py": app}) as it, it.connect() as client:
+        client.send(b"GET /slow HTTP/1.1\r\nHost: test\r\nX-Request-ID: slow-1\r\n\r\n")
+        text = until("its stack", lambda: "in wait_for_the_gate" in it.error_text() and it.error_text())
+        assert re.search(r"\[WARNING\] \[slow-1\] Slow request \(slow_request\): GET /slow after \d+\.\d{3} s; thread \d+ is at:\n  File ", text), text
+        (it.folder / "gate").touch()
+        assert client.answer().status == 200
+        line = until("its times", lambda: re.search(r"\[slow-1\] .*GET /slow 200: queue (\S+) s, application (\S+) s, send", it.error_text()))
+        assert float(line[2]) >= 0.2

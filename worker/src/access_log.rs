@@ -1,4 +1,4 @@
-//! Reports finished responses: to the scoreboard, the access log and statsd. Each response comes here once.
+//! Reports finished responses: to the scoreboard, the access log and statsd; slow ones also to the error log. Each response comes here once.
 
 use std::time::Instant;
 
@@ -9,16 +9,19 @@ use oxicorn_common::scoreboard::ThreadStats;
 
 use crate::connection::{ClientIdentity, Connection};
 use crate::response::AccessRecord;
+use crate::slow_requests::SlowRequests;
 
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     format: AccessFormat,
+    pub(crate) slow: SlowRequests,
 }
 
 impl AccessLog {
     pub(crate) fn new(settings: &Settings) -> Result<Self, AccessFormatError> {
         let format = settings.access_format()?;
-        Ok(Self { format })
+        let slow = SlowRequests::new(settings);
+        Ok(Self { format, slow })
     }
 
     /// The current response is over, whether all of it was sent or not. `stats` are those of the thread that ends it.
@@ -29,6 +32,7 @@ impl AccessLog {
         stats: ThreadStats<'_>,
     ) {
         if let Some((head, identity, record)) = connection.end_record() {
+            self.slow.end_response(head, &record, now);
             self.write(head, &identity, &record, now, stats);
         }
     }

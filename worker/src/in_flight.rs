@@ -9,7 +9,7 @@ use oxicorn_common::request::{RequestHead, RequestId, Scheme};
 
 use crate::connection::ClientIdentity;
 use crate::response::Arrival;
-use crate::timed_call::{CallTime, TimedCall};
+use crate::timed_call::{CallTime, Lateness, TimedCall, Warning};
 use crate::transport::Transport;
 
 #[derive(Debug)]
@@ -106,11 +106,29 @@ impl InFlight {
         self.call.check(limit, now)
     }
 
-    /// Method and path of a request for which the application has taken longer than `limit`, and its tag; only once.
-    pub(crate) fn warn(&self, limit: Duration, now: Instant) -> Option<(String, RequestTag)> {
-        let read = |call: &CalledRequest| (call.line(), call.tag());
-        self.call.warn(limit, now, read)
+    /// What a line says of a request for which the application has taken longer than `limit`; only once per call.
+    pub(crate) fn warn(
+        &self,
+        about: Warning,
+        limit: Duration,
+        now: Instant,
+    ) -> Lateness<LateRequest> {
+        self.call.warn(about, limit, now, |call, age| LateRequest {
+            line: call.line(),
+            tag: call.tag(),
+            age,
+        })
     }
+}
+
+/// A request that takes long.
+#[derive(Debug)]
+pub(crate) struct LateRequest {
+    /// Method and path.
+    pub(crate) line: String,
+    pub(crate) tag: RequestTag,
+    /// How long the application has taken, for the response or for the next piece of it.
+    pub(crate) age: Duration,
 }
 
 impl CalledRequest {
@@ -216,9 +234,12 @@ mod tests {
         let thread = Thread::called();
         let warn_at = |seconds| {
             let now = thread.start + Duration::from_secs(seconds);
-            thread.in_flight.warn(LIMIT, now).is_some()
+            let warned = |about| thread.in_flight.warn(about, LIMIT, now);
+            let due = [Warning::Slow, Warning::Late].map(warned);
+            due.map(|it| matches!(it, Lateness::Due(_)))
         };
-        assert!(!warn_at(9) && warn_at(10) && !warn_at(30));
+        assert_eq!(warn_at(9), [false; 2]);
+        assert_eq!((warn_at(10), warn_at(30)), ([true; 2], [false; 2]));
         assert!(thread.in_flight.end(), "nobody has taken it");
     }
 }

@@ -47,6 +47,7 @@ mod request_ids;
 mod response;
 mod role;
 mod siblings;
+mod slow_requests;
 mod socket;
 mod stack_log;
 mod stack_trace;

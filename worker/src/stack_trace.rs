@@ -1,7 +1,8 @@
 //! The call stack of another thread of this process, taken by a signal to that thread.
 //!
-//! Use it only for a thread that is abandoned: the signal may interrupt its system call. The handler walks the
-//! thread's own stack, and may wait for ever if the thread holds the loader's lock. The log then has no stack.
+//! Use it only for a thread that is abandoned, or if the user asks for it: the signal may interrupt its system call.
+//! The handler walks the thread's own stack. With glibc before 2.35 it may wait for ever if the thread holds the
+//! loader's lock; the log then has no stack.
 #![allow(unsafe_code, reason = "a signal handler and the stack walk inside it")]
 
 use std::fmt::Write;

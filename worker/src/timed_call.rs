@@ -30,7 +30,33 @@ struct CallState<T> {
     /// Bytes of a response may have been sent.
     answered: bool,
     given_up: bool,
-    warned: bool,
+    warned: Warned,
+}
+
+/// The warnings that a call has had.
+#[derive(Debug, Default)]
+struct Warned {
+    slow: bool,
+    late: bool,
+}
+
+/// What a warning is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Warning {
+    /// `slow_request` is over.
+    Slow,
+    /// `timeout` is over, and the call continues all the same.
+    Late,
+}
+
+/// Whether a call is due for a warning.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Lateness<W> {
+    /// There is no call, or it has had the warning.
+    NoCall,
+    /// It is due in this time.
+    Left(Duration),
+    Due(W),
 }
 
 /// The state of a thread's call, as a leader sees it.
@@ -58,7 +84,7 @@ impl<T> TimedCall<T> {
                 pieces: 0,
                 answered: false,
                 given_up: false,
-                warned: false,
+                warned: Warned::default(),
             }),
             pieces: AtomicU64::new(0),
             waits: AtomicBool::new(false),
@@ -72,7 +98,7 @@ impl<T> TimedCall<T> {
         // Relaxed: only this thread writes it.
         state.pieces = self.pieces.load(Ordering::Relaxed);
         state.answered = false;
-        state.warned = false;
+        state.warned = Warned::default();
         fill(&mut state.call);
     }
 
@@ -131,20 +157,31 @@ impl<T> TimedCall<T> {
         }
     }
 
-    /// If the application has, for the first time, taken longer than `limit`, returns the result of `read`. The call
-    /// continues.
+    /// If the application has, for the first time, taken longer than `limit`, returns the result of `read`, which is
+    /// given its time. The call continues.
     pub(crate) fn warn<W>(
         &self,
+        about: Warning,
         limit: Duration,
         now: Instant,
-        read: impl FnOnce(&T) -> W,
-    ) -> Option<W> {
+        read: impl FnOnce(&T, Duration) -> W,
+    ) -> Lateness<W> {
         let mut state = lock(&self.state);
-        let is_late = self.age(&mut state, now).is_some_and(|age| age >= limit);
-        if !is_late || std::mem::replace(&mut state.warned, true) {
-            return None;
+        let warned = match about {
+            Warning::Slow => state.warned.slow,
+            Warning::Late => state.warned.late,
+        };
+        let Some(age) = self.age(&mut state, now).filter(|_| !warned) else {
+            return Lateness::NoCall;
+        };
+        if age < limit {
+            return Lateness::Left(limit - age);
         }
-        Some(read(&state.call))
+        match about {
+            Warning::Slow => state.warned.slow = true,
+            Warning::Late => state.warned.late = true,
+        }
+        Lateness::Due(read(&state.call, age))
     }
 
     /// The application's time so far, as far as can be seen `now`.

@@ -89,6 +89,8 @@ pub struct Settings {
     pub errorlog: String,
     pub error_log_json: bool,
     pub loglevel: Level,
+    /// From when on a request is slow.
+    pub slow_request: Duration,
     /// The field that has the id of a request; without it requests have none.
     pub request_id: Option<String>,
     pub capture_output: bool,
@@ -174,6 +176,7 @@ impl Settings {
             errorlog: String::new(),
             error_log_json: false,
             loglevel: Level::Info,
+            slow_request: Duration::ZERO,
             request_id: None,
             capture_output: false,
             enable_stdio_inheritance: false,

@@ -33,6 +33,7 @@ mod service;
 mod settings;
 mod shortages;
 mod signals;
+mod slow_requests;
 mod statsd;
 mod stopped_readers;
 mod streams;

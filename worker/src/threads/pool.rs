@@ -157,7 +157,8 @@ impl ThreadPool {
 
     /// One turn of the reactor; requests are run afterwards if a thread is `free`. False if it was the last turn.
     pub(super) fn turn(&self, reactor: &mut Reactor, timeout: Duration, free: bool) -> bool {
-        let timeout = timeouts::check(&self.shared, reactor).min(timeout);
+        let busy = !free || self.leadership.idle() + 1 < self.shared.settings.threads;
+        let timeout = timeouts::check(&self.shared, reactor, busy).min(timeout);
         let outcome = reactor.turn(timeout, free);
         self.leader.end_turn();
         if self.shared.app.retires() {

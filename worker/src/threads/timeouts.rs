@@ -16,18 +16,18 @@ use crate::reactor::Reactor;
 use crate::request_ids::IdField;
 use crate::response::{AccessRecord, ResponseWriter};
 use crate::stack_trace;
-use crate::timed_call::CallTime;
+use crate::timed_call::{CallTime, Lateness, Warning};
 use crate::worker_shared::WorkerShared;
 
 /// Answers for threads whose application has exceeded `timeout`, and returns the time until the next one will
-/// exceed it.
-pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Duration {
+/// exceed it, or `slow_request`. `busy` if a thread may run the application.
+pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor, busy: bool) -> Duration {
+    let mut next = warn_of_slow(shared, reactor.now(), busy);
     let limit = shared.settings.timeout;
     if limit.is_zero() {
-        return TURN;
+        return next;
     }
     let now = reactor.now();
-    let mut next = TURN;
     for (index, in_flight) in shared.in_flight.iter().enumerate() {
         // Someone may be debugging.
         if shared.settings.reload.enabled {
@@ -64,12 +64,39 @@ pub(super) fn check(shared: &Arc<WorkerShared>, reactor: &mut Reactor) -> Durati
     next
 }
 
+/// Logs requests that take longer than `slow_request`, and returns the time until the next one will.
+fn warn_of_slow(shared: &WorkerShared, now: Instant, busy: bool) -> Duration {
+    let slow = &shared.access_log.slow;
+    let Some(limit) = slow.limit() else {
+        return TURN;
+    };
+    slow.report_missing(now);
+    // A call that is just about to begin is not seen yet.
+    let mut next = if busy { TURN.min(limit) } else { TURN };
+    for in_flight in &shared.in_flight {
+        match in_flight.warn(Warning::Slow, limit, now) {
+            Lateness::NoCall => {}
+            Lateness::Left(left) => next = next.min(left),
+            Lateness::Due(late) if slow.may_have_stack(now) => {
+                let _scope = late.tag.enter();
+                let thread = in_flight.thread().unwrap_or(0);
+                let (line, age) = (late.line, late.age.as_secs_f64());
+                let text = format!("Slow request (slow_request): {line} after {age:.3} s");
+                log_with_stack(shared, Level::Warn, text, thread);
+            }
+            Lateness::Due(_) => {}
+        }
+    }
+    next
+}
+
 fn warn_of_late(shared: &WorkerShared, in_flight: &InFlight, limit: Duration, now: Instant) {
-    if let Some((line, tag)) = in_flight.warn(limit, now) {
-        let _scope = tag.enter();
+    if let Lateness::Due(late) = in_flight.warn(Warning::Late, limit, now) {
+        let _scope = late.tag.enter();
         let thread = in_flight.thread().unwrap_or(0);
         let text = format!(
-            "{line} takes longer than timeout ({} s), and is left alone because of reload",
+            "{} takes longer than timeout ({} s), and is left alone because of reload",
+            late.line,
             limit.as_secs_f64()
         );
         log_with_stack(shared, Level::Warn, text, thread);

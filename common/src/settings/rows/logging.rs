@@ -4,7 +4,7 @@ use crate::logging::AccessFormat;
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 7] = [
+pub(in crate::settings) const ROWS: [Setting; 8] = [
     Setting {
         name: "accesslog",
         section: Section::Logging,
@@ -87,6 +87,21 @@ pub(in crate::settings) const ROWS: [Setting; 7] = [
                levels for parts of the server.",
         apply: |settings, text| parse::level(text).map(|value| settings.loglevel = value),
         show: |settings| show::level(settings.loglevel),
+    },
+    Setting {
+        name: "slow_request",
+        section: Section::Logging,
+        flags: &["--slow-request"],
+        kind: Kind::Value("SECONDS"),
+        default: "0",
+        bare: None,
+        standing: Standing::Works,
+        help: "Log requests that take this long, in seconds: with the stack of their thread when the \
+               application has taken so long, and at the end with the times in the queue, in the \
+               application and for sending. 0 turns it off. The thread is asked for its stack by a \
+               signal, which libraries of C may notice as EINTR.",
+        apply: |settings, text| parse::seconds(text).map(|value| settings.slow_request = value),
+        show: |settings| show::seconds(settings.slow_request),
     },
     Setting {
         name: "request_id",
