@@ -11,7 +11,7 @@ use super::{address, ask, get, processes, server, the_process};
 use crate::harness::{Server, eventually};
 
 /// The value of a sample, by its name and labels as they are written.
-fn sample(admin: SocketAddr, name: &str) -> f64 {
+pub(super) fn sample(admin: SocketAddr, name: &str) -> f64 {
     let text = get(admin, "/metrics").text();
     let start = format!("{name} ");
     let line = text.lines().find_map(|line| line.strip_prefix(&start));
@@ -19,7 +19,7 @@ fn sample(admin: SocketAddr, name: &str) -> f64 {
     value.parse().expect("a number")
 }
 
-fn status(admin: SocketAddr) -> Value {
+pub(super) fn status(admin: SocketAddr) -> Value {
     let answer = get(admin, "/status");
     assert_eq!(answer.field("Content-Type"), Some("application/json"));
     serde_json::from_slice(&answer.body).expect("JSON")

@@ -1,9 +1,11 @@
 //! The admin process: it answers whatever the workers do, to those who may ask, and the workers do not notice it.
 
 mod access;
+mod counts;
 mod figures;
 mod lifecycle;
 mod sockets;
+mod upgrades;
 
 use std::io;
 use std::net::SocketAddr;

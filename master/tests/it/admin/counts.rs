@@ -1,0 +1,455 @@
+//! What is counted, against the counts of clients, of the access log and of the kernel: each response once, whoever has
+//! sent it, and whatever happens to the worker.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::figures::{sample, status};
+use super::{address, server};
+use crate::harness::{Builder, Load, Mode, Process, Server, TIMEOUT, eventually};
+
+/// A server whose access log is on its standard output.
+fn logged(name: &str) -> Builder {
+    server(name).lab().args(&["--access-logfile", "-"])
+}
+
+fn total(admin: SocketAddr) -> u64 {
+    status(admin)["requests"]["total"]
+        .as_u64()
+        .expect("a number")
+}
+
+fn count(report: &Value, method: &str, code: u16) -> u64 {
+    let counts = report["requests"]["by_method_and_code"].as_array();
+    let mut counts = counts.expect("a list").iter();
+    let found = counts.find(|it| it["method"] == method && it["code"] == code);
+    found.map_or(0, |it| it["count"].as_u64().expect("a number"))
+}
+
+/// Waits until all of `wanted` is counted and logged, and that there is nothing else.
+fn wait_for_total(server: &Server, admin: SocketAddr, wanted: u64) {
+    let lines = || server.out().lines().len() as u64;
+    eventually("each response is counted and logged", || {
+        (total(admin) >= wanted && lines() >= wanted).then_some(())
+    });
+    assert_eq!((total(admin), lines()), (wanted, wanted));
+}
+
+/// Sends `request` and then the end, and reads to the end: the octets that came.
+fn converse(server: &Server, request: &[u8]) -> Vec<u8> {
+    let mut stream = TcpStream::connect(server.address()).expect("connected");
+    stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
+    let mut writer = stream.try_clone().expect("a descriptor");
+    let request = request.to_vec();
+    let sender = std::thread::spawn(move || {
+        let sent = writer.write_all(&request);
+        // The server may have closed after a refusal.
+        let _ = sent.and_then(|()| writer.shutdown(Shutdown::Write));
+    });
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    sender.join().expect("sent");
+    answer
+}
+
+fn get(target: &str) -> Vec<u8> {
+    format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+#[test]
+fn each_response_is_counted_once_by_its_method_and_code() {
+    let mut server = logged("counts, codes")
+        .args(&["--limit-request-body", "1000", "--body-timeout", "1"])
+        .start_with_unknown_workers();
+    server.tolerate("");
+    let admin = address(&server, 1);
+    let requests: [(&str, u16, &[u8]); 11] = [
+        ("GET", 404, &get("/status?code=404")),
+        ("GET", 599, &get("/status?code=599")),
+        ("GET", 500, &get("/panic")),
+        ("GET", 500, &get("/bad-header")),
+        ("HEAD", 200, b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+        ("PROPFIND", 200, b"PROPFIND / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"),
+        ("", 400, b"\x01 nonsense\r\n\r\n"),
+        ("GET", 400, b"GET / HTTP/1.1\r\n\r\n"),
+        ("POST", 413, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n"),
+        ("GET", 431, &[b"GET / HTTP/1.1\r\nHost: a\r\nx: ", &[b'x'; 1 << 17][..]].concat()),
+        // Two on one connection.
+        ("GET", 201, b"GET /status?code=201 HTTP/1.1\r\nHost: a\r\n\r\nPOST /status?code=202 HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx"),
+    ];
+    for (method, code, request) in requests {
+        let answer = converse(&server, request);
+        let start = format!("HTTP/1.1 {code} ");
+        let text = String::from_utf8_lossy(&answer);
+        assert!(text.starts_with(&start), "{method} {code}: {text}");
+    }
+    // A body that does not come in time.
+    let mut late = server.client();
+    let head = b"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+    late.send(head).expect("sent");
+    assert_eq!(late.answer().expect("an answer").status, 408);
+    let started = server.out().lines().len() as u64;
+    wait_for_total(&server, admin, started.max(1 + 12 + 1));
+    let report = status(admin);
+    for (method, code, expected) in [
+        ("GET", 404, 1),
+        ("GET", 500, 2),
+        ("GET", 201, 1),
+        ("POST", 202, 1),
+        ("GET", 431, 1),
+        ("HEAD", 200, 1),
+        ("POST", 413, 1),
+        ("PUT", 408, 1),
+        ("GET", 400, 1),
+        ("other", 200, 1),
+        ("other", 400, 1),
+        // No RFC knows 599.
+        ("GET", 0, 1),
+    ] {
+        assert_eq!(count(&report, method, code), expected, "{method} {code}");
+    }
+    assert_eq!(report["requests"]["errors"], 2);
+    // Neither 400 twice, nor 408, 413 and 431: they never were whole.
+    let whole = report["requests"]["duration"]["count"].as_u64();
+    assert_eq!(whole, Some(total(admin) - 5));
+    assert_eq!(report["requests"]["queue"]["count"].as_u64(), whole);
+    assert_eq!(report["requests"]["proxy_queue"]["count"], 0);
+}
+
+#[test]
+fn octets_are_those_of_the_wire() {
+    let server = logged("counts, octets").start_with_unknown_workers();
+    let admin = address(&server, 1);
+    let octets = || {
+        let requests = status(admin)["requests"].clone();
+        let of = |name: &str| requests[name].as_u64().expect("a number");
+        (of("received_bytes"), of("sent_bytes"), of("total"))
+    };
+    let before = eventually("the start is counted", || {
+        Some(octets()).filter(|it| it.2 > 0)
+    });
+    let long = vec![b'x'; 3 << 20];
+    let post = [
+        format!(
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            long.len()
+        )
+        .as_bytes(),
+        &long,
+    ]
+    .concat();
+    let chunked = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n";
+    let expecting =
+        b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc";
+    let requests: [&[u8]; 7] = [
+        &get("/"),
+        &[&post[..], &get("/")[..]].concat(),
+        chunked,
+        expecting,
+        &get("/big?bytes=7000000"),
+        &get("/stream?pieces=9&size=100000"),
+        b"\x01 nonsense\r\n\r\n",
+    ];
+    let (mut received, mut sent) = (0, 0);
+    for request in requests {
+        received += request.len() as u64;
+        sent += converse(&server, request).len() as u64;
+    }
+    let wanted = (before.0 + received, before.1 + sent, before.2 + 8);
+    eventually("all octets", || (octets() == wanted).then_some(()));
+}
+
+#[test]
+fn a_stuck_request_is_one_504_and_its_worker_one_timeout() {
+    let mut server = logged("counts, stuck")
+        .args(&[
+            "--timeout",
+            "1",
+            "--graceful-timeout",
+            "60",
+            "--threads",
+            "2",
+        ])
+        .start_with_unknown_workers();
+    server.tolerate("");
+    let admin = address(&server, 1);
+    let gate = server.dir().join("gate");
+    let mut client = server.client();
+    let path = format!("/hold?until={}", gate.display());
+    client
+        .send(format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes())
+        .expect("sent");
+    assert_eq!(client.answer().expect("an answer").status, 504);
+    let report = eventually("a stuck thread", || {
+        let report = status(admin);
+        let threads = report["workers"].as_array().expect("a list").iter();
+        let mut threads = threads.flat_map(|it| it["threads"].as_array().expect("a list"));
+        threads.any(|it| it["state"] == "stuck").then_some(report)
+    });
+    assert_eq!(sample(admin, "oxicorn_threads{state=\"stuck\"}"), 1.0);
+    assert_eq!(count(&report, "GET", 504), 1);
+    eventually("another worker", || {
+        (status(admin)["restarts"]["timeout"] == 1).then_some(())
+    });
+    std::fs::write(&gate, "").expect("written");
+    eventually("the thread comes back, and its worker ends", || {
+        (sample(admin, "oxicorn_threads{state=\"stuck\"}") == 0.0).then_some(())
+    });
+    let lines = server.out().lines().len() as u64;
+    wait_for_total(&server, admin, lines);
+    assert_eq!(count(&status(admin), "GET", 504), 1);
+    assert!(sample(admin, "oxicorn_request_duration_seconds_sum") >= 1.0);
+}
+
+#[test]
+fn the_time_in_the_queue_is_measured_and_belongs_to_the_duration() {
+    let server = server("counts, queue").lab().start_with_unknown_workers();
+    let admin = address(&server, 1);
+    let (first, second) = (server.dir().join("first"), server.dir().join("second"));
+    let mut clients = [server.client(), server.client()];
+    for (client, gate) in clients.iter_mut().zip([&first, &second]) {
+        let path = format!("/hold?until={}", gate.display());
+        let head = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        client.send(head.as_bytes()).expect("sent");
+    }
+    let waits = |admin| sample(admin, "oxicorn_connections{state=\"queued\"}") == 1.0;
+    eventually("one waits", || waits(admin).then_some(()));
+    assert_eq!(sample(admin, "oxicorn_connections{state=\"running\"}"), 1.0);
+    let waiting = Instant::now();
+    eventually("it has waited", || {
+        (waiting.elapsed() >= Duration::from_millis(300)).then_some(())
+    });
+    std::fs::write(&first, "").expect("written");
+    std::fs::write(&second, "").expect("written");
+    for client in &mut clients {
+        assert_eq!(client.answer().expect("an answer").status, 200);
+    }
+    eventually("both are counted", || {
+        (sample(admin, "oxicorn_request_queue_seconds_sum") >= 0.3).then_some(())
+    });
+    assert!(sample(admin, "oxicorn_request_duration_seconds_sum") >= 0.6);
+    assert_eq!(sample(admin, "oxicorn_connections{state=\"queued\"}"), 0.0);
+}
+
+#[test]
+fn the_time_at_a_proxy_counts_if_the_proxy_is_trusted() {
+    for (trusted, expected) in [("127.0.0.1", 3), ("10.1.2.3", 0)] {
+        let server = server("counts, proxy")
+            .lab()
+            .args(&["--forwarded-allow-ips", trusted])
+            .start_with_unknown_workers();
+        let admin = address(&server, 1);
+        let now = std::time::SystemTime::now();
+        let now = now
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("after 1970");
+        let ago = |seconds: u64| now - Duration::from_secs(seconds);
+        let fields = [
+            format!("X-Request-Start: t={}", ago(100).as_secs_f64()),
+            format!("X-Queue-Start: {}", ago(200).as_millis()),
+            format!("X-Request-Start: t={}", ago(300).as_micros()),
+            format!(
+                "X-Request-Start: t={}",
+                (now + Duration::from_secs(100)).as_micros()
+            ),
+            "X-Request-Start: yesterday".to_owned(),
+        ];
+        for field in fields {
+            let request = format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n");
+            let mut client = server.client();
+            client.send(request.as_bytes()).expect("sent");
+            assert_eq!(client.answer().expect("an answer").status, 200);
+        }
+        eventually("all are counted", || (total(admin) >= 6).then_some(()));
+        let count = "oxicorn_request_proxy_queue_seconds_count";
+        assert_eq!(sample(admin, count), f64::from(expected), "{trusted}");
+        let sum = sample(admin, "oxicorn_request_proxy_queue_seconds_sum");
+        assert!(expected == 0 || (600.0..1200.0).contains(&sum), "{sum}");
+    }
+}
+
+#[test]
+fn every_reason_of_a_restart_is_told_apart() {
+    let mut server = server("counts, reasons")
+        .lab()
+        .args(&["--max-requests", "40"])
+        .start_with_unknown_workers();
+    server.tolerate("");
+    let admin = address(&server, 1);
+    let worker = || {
+        let report = status(admin);
+        let mut workers = report["workers"].as_array().expect("a list").iter();
+        let worker = workers.find(|it| it["kind"] == "worker" && it["state"] == "ready");
+        let pid = worker.and_then(|it| it["pid"].as_i64());
+        pid.and_then(|pid| i32::try_from(pid).ok())
+    };
+    let restarts = |reason: &str| {
+        status(admin)["restarts"][reason]
+            .as_u64()
+            .expect("a number")
+    };
+    let ends: [(&str, &dyn Fn(i32)); 5] = [
+        ("exit", &|_| drop(server.client().get("/exit?code=0"))),
+        ("crash", &|_| drop(server.client().get("/abort"))),
+        ("signal", &|pid| Process(pid).signal(Signal::SIGKILL)),
+        ("signal", &|pid| Process(pid).signal(Signal::SIGTERM)),
+        ("max_requests", &|_| {
+            for _ in 0..40 {
+                let _ = server.client().get("/");
+            }
+        }),
+    ];
+    for (reason, end) in ends {
+        let pid = eventually("a worker", worker);
+        let before = restarts(reason);
+        end(pid);
+        eventually("it is counted", || {
+            (restarts(reason) == before + 1).then_some(())
+        });
+        eventually("another worker", || worker().filter(|it| *it != pid));
+    }
+    let report = status(admin);
+    let counts: Vec<_> = [
+        "exit",
+        "crash",
+        "signal",
+        "max_requests",
+        "boot",
+        "oom",
+        "memory",
+        "timeout",
+    ]
+    .map(|reason| report["restarts"][reason].as_u64().expect("a number"))
+    .into();
+    assert_eq!(counts, [1, 1, 2, 1, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_reload_that_fails_tells_its_reason() {
+    let mut server = server("counts, reloads").lab().start_with_unknown_workers();
+    server.tolerate("");
+    let admin = address(&server, 1);
+    server.signal(Signal::SIGHUP);
+    eventually("it has succeeded", || {
+        (status(admin)["reloads"]["succeeded"] == 1).then_some(())
+    });
+    let report = status(admin);
+    let last = &report["reloads"]["history"][0];
+    assert_eq!(
+        (&last["generation"], &last["failure"]),
+        (&2.into(), &Value::Null)
+    );
+    assert_eq!(
+        (
+            &report["reloads"]["failed"],
+            &report["server"]["generation"]
+        ),
+        (&0.into(), &2.into())
+    );
+}
+
+/// A hundred workers die, in three ways. The client counts.
+#[test]
+fn a_hundred_restarts_lose_no_count() {
+    let mut server = logged("counts, restarts")
+        .args(&["--workers", "3", "--max-requests", "25"])
+        .start_with_unknown_workers();
+    server.tolerate("");
+    let admin = address(&server, 1);
+    let restarts = || -> u64 {
+        let report = status(admin);
+        let reasons = report["restarts"].as_object().expect("a table").values();
+        reasons.map(|it| it.as_u64().expect("a number")).sum()
+    };
+    let mut last = 0;
+    let mut not_fallen = || {
+        let now = total(admin);
+        assert!(now >= last, "{now} after {last}");
+        last = now;
+    };
+    // Under load by max_requests and by reloads: every answer is counted.
+    let loads =
+        [Mode::KeepAlive, Mode::Fresh].map(|mode| Load::start(server.address(), 2, mode, "/pid"));
+    eventually("sixty replacements", || {
+        not_fallen();
+        (restarts() >= 60).then_some(())
+    });
+    for generation in 2..4 {
+        server.signal(Signal::SIGHUP);
+        let line = format!("Generation {generation} serves with 3 workers");
+        eventually("the next generation", || {
+            not_fallen();
+            (server.log().count(&line) > 0).then_some(())
+        });
+    }
+    let mut answered = 0;
+    for load in loads {
+        let tally = load.stop();
+        tally.assert_perfect();
+        answered += tally.answered;
+    }
+    // Idle workers by kill -9: nothing is under way, and none has asked for a replacement.
+    let mut killed = 0;
+    while restarts() < 100 || killed < 20 {
+        let victim = eventually("three fresh workers", || {
+            let report = status(admin);
+            let workers = report["workers"].as_array().expect("a list").iter();
+            let workers: Vec<_> = workers.filter(|it| it["kind"] == "worker").collect();
+            let is_fresh = |it: &&Value| {
+                it["state"] == "ready" && it["requests"].as_u64().is_some_and(|count| count < 25)
+            };
+            let all = workers.len() == 3 && workers.iter().all(is_fresh);
+            all.then(|| workers[0]["pid"].as_i64().expect("a pid"))
+        });
+        let before = restarts();
+        Process(i32::try_from(victim).expect("a pid")).signal(Signal::SIGKILL);
+        killed += 1;
+        eventually("it is counted", || (restarts() > before).then_some(()));
+        not_fallen();
+    }
+    // The start has asked too.
+    let asked = server.out().lines().len() as u64 - answered;
+    assert!((1..5).contains(&asked), "{asked} more lines than answers");
+    wait_for_total(&server, admin, answered + asked);
+    let report = status(admin);
+    assert_eq!(report["restarts"]["signal"], killed);
+    assert_eq!(count(&report, "GET", 200), answered + asked);
+}
+
+#[test]
+fn processor_time_is_that_of_the_kernel() {
+    let server = server("counts, cpu").lab().start_with_unknown_workers();
+    let admin = address(&server, 1);
+    let worker = || {
+        let report = status(admin);
+        let mut workers = report["workers"]
+            .as_array()
+            .expect("a list")
+            .clone()
+            .into_iter();
+        workers.find(|it| it["kind"] == "worker").expect("one")
+    };
+    let pid = worker()["pid"].as_i64().expect("a pid");
+    let kernel = || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("it lives");
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
+        (ticks(11) + ticks(12)) / 100.0
+    };
+    eventually("it has worked", || {
+        server.get("/spin?ms=100");
+        (kernel() >= 0.2).then_some(())
+    });
+    let before = kernel();
+    let seconds = worker()["cpu_seconds"].as_f64().expect("a number");
+    let after = kernel();
+    assert!(
+        (before..=after).contains(&seconds),
+        "{before} {seconds} {after}"
+    );
+}
