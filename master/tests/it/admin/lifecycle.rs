@@ -1,6 +1,7 @@
 //! Its life: beside the workers, and independent of theirs.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -245,4 +246,72 @@ fn both_masters_of_an_upgrade_answer_and_the_one_that_stays_goes_on() {
     }
     assert!(theirs.is_alive());
     new_master.end();
+}
+
+#[test]
+fn it_is_there_in_the_background() {
+    let builder = Server::new("admin, daemon").bind("unix:app.sock").args(&[
+        "--daemon",
+        "--pid",
+        "server.pid",
+        "--error-logfile",
+        "error.log",
+        "--admin-bind",
+        "unix:admin.sock",
+    ]);
+    let (socket, pid_file) = (
+        builder.dir().join("admin.sock"),
+        builder.dir().join("server.pid"),
+    );
+    let mut server = builder.spawn();
+    assert!(server.wait_for_exit().success());
+    let pid = fs::read_to_string(&pid_file).expect("a pid file");
+    let daemon = Process(pid.trim().parse().expect("a pid"));
+    let answer = Client::connect_unix(&socket).and_then(|mut it| it.get("/ready"));
+    // Before anything can fail: it is in no process group of the test.
+    daemon.signal(Signal::SIGTERM);
+    eventually("the daemon ends", || (!daemon.is_alive()).then_some(()));
+    assert_eq!(answer.expect("an answer").status, 200);
+    assert!(!socket.exists());
+}
+
+#[test]
+fn it_has_the_user_of_the_workers_and_a_secret_that_they_cannot_read() {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let builder = server("admin, user").args(&["--user", "nobody", "--group", "nogroup"]);
+    let token = "0123456789abcdef";
+    let open = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(builder.dir(), open).expect("root");
+    let file = builder.dir().join("token");
+    fs::write(&file, token).expect("written");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("root");
+    let server = builder
+        .args(&[
+            "--admin-token-file",
+            "token",
+            "--admin-bind",
+            "unix:admin.sock",
+        ])
+        .start_with_unknown_workers();
+    let admin = the_process(&server);
+    let status = fs::read_to_string(format!("/proc/{}/status", admin.0)).expect("it lives");
+    assert!(
+        status.contains("\nUid:\t65534\t65534\t65534\t65534\n"),
+        "{status}"
+    );
+    let socket = server.dir().join("admin.sock");
+    assert_eq!(fs::metadata(&socket).expect("a socket").uid(), 65534);
+    let mut client = Client::connect_unix(&socket).expect("it listens");
+    assert_eq!(client.get("/metrics").expect("an answer").status, 401);
+    let field = format!("Authorization: Bearer {token}\r\n");
+    let answer = client
+        .request("GET", "/metrics", &field, b"")
+        .expect("an answer");
+    assert_eq!(answer.status, 200);
+    // The kernel does not show the memory of a process that has changed its user.
+    assert!(!answer.text().contains("kind=\"pss\""));
+    assert!(answer.text().contains("kind=\"rss\""));
 }
