@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use oxicorn_admin::AdminToken;
 use oxicorn_common::Settings;
 use oxicorn_common::address::Address;
@@ -27,16 +27,30 @@ impl AdminResources {
         inherited: Vec<(OwnedFd, Address)>,
         settings: &Settings,
     ) -> anyhow::Result<Self> {
-        Self::read(settings)?.listening(settings, |addresses| {
-            Ok(Listeners::bind(inherited, addresses, settings)?)
-        })
+        let read = Self::read(settings)?;
+        let is_first = inherited.is_empty();
+        let listeners = Listeners::bind(inherited, &settings.admin.bind, settings);
+        let listeners = listeners.context("admin_bind")?;
+        if let Err(reason) = refuse_open(&listeners, settings) {
+            // The old master still needs the files of its own.
+            if is_first {
+                listeners.retire(std::iter::empty());
+            }
+            return Err(reason);
+        }
+        Ok(Self { listeners, ..read })
     }
 
     /// Those of a reload. On an error nothing of `self` has changed.
     pub(crate) fn next(&self, settings: &Settings) -> anyhow::Result<Self> {
-        Self::read(settings)?.listening(settings, |addresses| {
-            Ok(self.listeners.rebind(addresses, settings)?)
-        })
+        let read = Self::read(settings)?;
+        let listeners = self.listeners.rebind(&settings.admin.bind, settings);
+        let listeners = listeners.context("admin_bind")?;
+        if let Err(reason) = refuse_open(&listeners, settings) {
+            listeners.retire([&self.listeners].into_iter());
+            return Err(reason);
+        }
+        Ok(Self { listeners, ..read })
     }
 
     /// Whether its files can be read, for `--check-config`.
@@ -75,23 +89,16 @@ impl AdminResources {
             certificates: admin.tls.ca_certs.is_some(),
         })
     }
+}
 
-    fn listening(
-        self,
-        settings: &Settings,
-        bind: impl FnOnce(&[Address]) -> anyhow::Result<Listeners>,
-    ) -> anyhow::Result<Self> {
-        let listeners = bind(&settings.admin.bind).context("admin_bind")?;
-        // The address of a descriptor is only known now.
-        let open = listeners.addresses().find(|it| !is_local(it));
-        if let Some(open) = open.filter(|_| !settings.admin.has_credentials()) {
-            let reason = format!(
-                "admin_bind: other hosts reach {open}; set admin_token, admin_token_file or \
-                 admin_ca_certs, or listen at 127.0.0.1 or a Unix socket"
-            );
-            listeners.retire(std::iter::empty());
-            anyhow::bail!(reason);
-        }
-        Ok(Self { listeners, ..self })
+/// Refuses an address that other hosts reach. The settings have been checked; that of a descriptor is only known now.
+fn refuse_open(listeners: &Listeners, settings: &Settings) -> anyhow::Result<()> {
+    let open = listeners.addresses().find(|it| !is_local(it));
+    match open.filter(|_| !settings.admin.has_credentials()) {
+        None => Ok(()),
+        Some(open) => bail!(
+            "admin_bind: other hosts reach {open}; set admin_token, admin_token_file or \
+             admin_ca_certs, or listen at 127.0.0.1 or a Unix socket"
+        ),
     }
 }

@@ -216,10 +216,12 @@ fn no_ready_worker_is_a_reason() {
 #[test]
 fn scrapes_beside_load_lose_no_request_of_a_client() {
     let server = server("admin, load")
+        .lab()
         .args(&["--workers", "2", "--threads", "2"])
         .start_with_unknown_workers();
     let admin = address(&server, 1);
-    let load = Load::start(server.address(), 4, Mode::KeepAlive, "/");
+    let load = Load::start(server.address(), 8, Mode::KeepAlive, "/sleep?ms=3");
+    // So many, and so long, that workers pass each other requests: the admin process must take none of them.
     let asking = thread::spawn(move || {
         (0..200)
             .all(|_| get(admin, "/metrics").status == 200 && get(admin, "/status").status == 200)

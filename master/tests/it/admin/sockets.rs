@@ -35,6 +35,32 @@ fn an_address_of_bind_is_refused() {
     }
 }
 
+/// Only at the start is it known what a descriptor is bound to.
+#[test]
+fn a_descriptor_that_others_reach_needs_a_token_too() {
+    let open = ACTIVATE
+        .replace("127.0.0.1", "0.0.0.0")
+        .replace("LISTEN_FDS", "OTHER");
+    let builder = || {
+        let builder = Server::new("admin, descriptor").under(&["python3", "-c", &open]);
+        builder.args(&["--admin-bind", "unix:admin.sock,fd://3"])
+    };
+    let refused = builder();
+    let file = refused.dir().join("admin.sock");
+    let ended = refused.run();
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.log.contains("admin_bind: other hosts reach 0.0.0.0:"),
+        "{}",
+        ended.log
+    );
+    assert!(!file.exists());
+    let server = builder()
+        .env("OXICORN_ADMIN_TOKEN", "0123456789abcdef")
+        .start_with_unknown_workers();
+    server.log().wait_for("unix:admin.sock,http://0.0.0.0:");
+}
+
 #[test]
 fn an_address_in_use_stops_the_start_and_leaves_no_socket_file() {
     let other = Server::new("admin, other").start();
