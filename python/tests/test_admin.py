@@ -36,18 +36,11 @@ def child_exit(server, worker):
 """
 
 LOGGING = """
-import logging
-
-
-class Handler(logging.Handler):
-    def emit(self, record):
-        with open("records", "a") as file:
-            print(record.process, record.getMessage(), file=file)
-
-
 logconfig_dict = {
     "version": 1,
-    "handlers": {"own": {"()": Handler}},
+    "formatters": {"own": {"format": "%(process)d %(message)s"}},
+    "handlers": {"own": {"class": "logging.FileHandler", "filename": "records", "formatter": "own"}},
+    "root": {"level": "INFO", "handlers": ["own"]},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["own"], "propagate": False}},
 }
 """
