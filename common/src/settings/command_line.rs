@@ -59,6 +59,7 @@ impl CommandLine {
         arguments: &[OsString],
         applications: &ApplicationSettings,
     ) -> Result<Self, SettingsError> {
+        refuse_secrets(arguments.iter().filter_map(|it| it.to_str()), None)?;
         // Help is printed before any other source is read.
         let mut names = applications.names();
         let named = names.find(|name| arguments.iter().any(|it| it == name));
@@ -76,6 +77,7 @@ impl CommandLine {
             variable: Some(name),
             text: "a quotation mark is not closed".to_owned(),
         })?;
+        refuse_secrets(words.iter().map(String::as_str), Some(name))?;
         let matches = command(applications, None)
             .no_binary_name(true)
             .try_get_matches_from(words);
@@ -182,6 +184,31 @@ fn argument(row: &'static Setting) -> Arg {
         }
         Kind::Hook(_) | Kind::Secret(_) => argument,
     }
+}
+
+/// A secret has no flag. What looks like one would otherwise be taken for the beginning of a longer flag, and its value be
+/// shown.
+fn refuse_secrets<'a>(
+    arguments: impl Iterator<Item = &'a str>,
+    variable: Option<&'static str>,
+) -> Result<(), SettingsError> {
+    let secrets = SETTINGS
+        .iter()
+        .filter(|row| matches!(row.kind, Kind::Secret(_)));
+    let flags: Vec<(String, &Setting)> = secrets
+        .map(|row| (format!("--{}", row.name.replace('_', "-")), row))
+        .collect();
+    for argument in arguments.take_while(|it| *it != "--") {
+        let given = argument.split_once('=').map_or(argument, |(flag, _)| flag);
+        if let Some((flag, row)) = flags.iter().find(|(flag, _)| flag == given) {
+            let instead = row.prefixed().next().unwrap_or_default();
+            let text = format!(
+                "unknown flag {flag}: everybody may read command lines; set {instead} in the environment or the env file"
+            );
+            return Err(SettingsError::Usage { variable, text });
+        }
+    }
+    Ok(())
 }
 
 /// Whether a command line may set it.

@@ -301,7 +301,16 @@ fn print_config_names_every_row_and_hides_secrets() {
     let loaded = load(&[], &[("OXICORN_ADMIN_TOKEN", "0123456789abcdef")]);
     assert!(!loaded.print_config().contains("0123456789abcdef"));
     assert!(!refusal(&[], &[("OXICORN_ADMIN_TOKEN", "tooshort")]).contains("tooshort"));
-    assert!(refusal(&["--admin-token", "0123456789abcdef"], &[]).contains("unknown flag"));
+    for given in [
+        &["--admin-token", "0123456789abcdef"][..],
+        &["--admin-token=0123456789abcdef"],
+    ] {
+        let text = refusal(given, &[]);
+        assert!(
+            text.starts_with("unknown flag --admin-token") && !text.contains("0123"),
+            "{text}"
+        );
+    }
 }
 
 #[test]
