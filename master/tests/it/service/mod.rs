@@ -9,6 +9,7 @@ mod identity;
 mod input;
 mod kafka_says;
 mod matrix;
+mod metrics;
 mod offload;
 mod outbox;
 mod pool;

@@ -267,10 +267,10 @@ fn the_first_request_after_a_kill_is_answered_at_once() {
 }
 
 /// A session of psql that has run a statement, and ends when this is dropped.
-struct Hold(Child);
+pub(super) struct Hold(Child);
 
 impl Hold {
-    fn new(database: &Database, sql: &str) -> Self {
+    pub(super) fn new(database: &Database, sql: &str) -> Self {
         let mut child = Command::new("psql")
             .args(["-XAtq", "-d", database.url()])
             .stdin(Stdio::piped())

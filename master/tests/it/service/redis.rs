@@ -14,13 +14,13 @@ const DOWN: &str = "does not answer";
 const UP: &str = "answers again";
 
 /// `redis-server` on a socket in the folder of the server under test.
-struct Redis {
+pub(super) struct Redis {
     folder: PathBuf,
     process: Child,
 }
 
 impl Redis {
-    fn start(folder: &Path) -> Self {
+    pub(super) fn start(folder: &Path) -> Self {
         let process = Command::new("redis-server")
             .args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""])
             .current_dir(folder)
@@ -31,12 +31,12 @@ impl Redis {
         Self { folder, process }
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("unix://{}/redis.sock", self.folder.display())
     }
 
     /// What `redis-cli` prints.
-    fn ask(&self, words: &[&str]) -> String {
+    pub(super) fn ask(&self, words: &[&str]) -> String {
         let output = Command::new("redis-cli")
             .args(["-s", "redis.sock"])
             .args(words)
@@ -67,12 +67,12 @@ impl Redis {
         kill(Pid::from_raw(pid), signal).expect("a process");
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.process.kill().expect("a process");
         self.process.wait().expect("a process");
     }
 
-    fn start_again(&mut self) {
+    pub(super) fn start_again(&mut self) {
         let folder = self.folder.clone();
         *self = Self::start(&folder);
     }
