@@ -1,7 +1,7 @@
 //! The counters of one writer: where each of them is, and the scales of the histograms.
 //!
 //! ```text
-//!   | sent, received, sums of times | duration | queue | proxy queue | latency | responses by method and code |
+//!   | sent, received, sums of times, count | duration | queue | proxy queue | latency | responses by method and code |
 //! ```
 
 use std::time::Duration;
@@ -24,6 +24,8 @@ pub(super) const SENT: usize = 0;
 pub(super) const RECEIVED: usize = 1;
 /// In microseconds, in the order of [`Timed`].
 pub(super) const SUMS: usize = 2;
+/// All responses.
+pub(super) const COUNT: usize = 5;
 /// Whole cache lines for each.
 pub(super) const TIMES: usize = 8;
 pub(super) const TIMES_ROW: usize = DURATION_BUCKETS.next_multiple_of(8);

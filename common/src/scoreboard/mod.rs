@@ -36,6 +36,7 @@ mod text_cell;
 mod thread_stats;
 mod totals;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -216,11 +217,16 @@ impl Scoreboard {
 
     /// Everything that workers have counted since the first master started, the living and the dead.
     pub fn totals(&self) -> Totals {
+        self.totals_and_children().0
+    }
+
+    /// The same, and what each child of this master has counted, by its slot.
+    pub fn totals_and_children(&self) -> (Totals, BTreeMap<usize, Totals>) {
         let folded = [0, 1].map(|side| self.side(side).folded());
         let mut attempt = 0;
         loop {
             let before = folded.map(|it| it.state());
-            let mut totals = Totals::default();
+            let (mut totals, mut children) = (Totals::default(), BTreeMap::new());
             for side in [0, 1] {
                 // Only one of the two can say so: the other one is dead.
                 if before[1 - side].released() == Released::OtherSide {
@@ -231,22 +237,18 @@ impl Scoreboard {
                     _ => None,
                 };
                 totals.merge(&folded[side].sums(before[side]));
-                self.side(side).add_workers(released, &mut totals);
+                let by_slot = self.side(side).add_workers(released, &mut totals);
+                if side == self.side {
+                    children = by_slot;
+                }
             }
             fence(Ordering::Acquire);
             attempt += 1;
             if folded.map(|it| it.state()) == before || attempt == ATTEMPTS {
-                return totals;
+                return (totals, children);
             }
             thread::yield_now();
         }
-    }
-
-    /// What the child in slot `index` has counted.
-    pub fn totals_of(&self, index: usize) -> Totals {
-        let mut totals = Totals::default();
-        totals.add_child(self.slot(index));
-        totals
     }
 
     fn own(&self) -> BoardSide<'_> {

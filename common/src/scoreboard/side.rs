@@ -1,5 +1,6 @@
 //! One side of the scoreboard: what one master and its children write.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::claim::{CLAIM_WORDS, Claim, SlotKind};
@@ -77,14 +78,22 @@ impl<'a> BoardSide<'a> {
         (self.0[USED_SLOTS].load(Ordering::Relaxed) as usize).min(MAX_SLOTS)
     }
 
-    /// Adds what the workers have counted, except the one in slot `released`.
-    pub(super) fn add_workers(self, released: Option<usize>, totals: &mut Totals) {
-        let workers = self.claimed().filter(|(index, claim, _)| {
-            claim.kind() == Some(SlotKind::Worker) && released != Some(*index)
-        });
-        for (_, _, slot) in workers {
-            totals.add_child(slot);
+    /// Adds what the workers have counted, except the one in slot `released`. Returns it for each child.
+    pub(super) fn add_workers(
+        self,
+        released: Option<usize>,
+        totals: &mut Totals,
+    ) -> BTreeMap<usize, Totals> {
+        let mut children = BTreeMap::new();
+        for (index, claim, slot) in self.claimed() {
+            let mut child = Totals::default();
+            child.add_child(slot);
+            if claim.kind() == Some(SlotKind::Worker) && released != Some(index) {
+                totals.merge(&child);
+            }
+            children.insert(index, child);
         }
+        children
     }
 
     /// Forgets everything.

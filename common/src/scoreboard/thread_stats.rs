@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::counters::{
-    COUNTERS, LATENCY, RECEIVED, RESPONSES, SENT, Timed, bucket_of, duration_bucket_of, micros_of,
+    COUNT, COUNTERS, LATENCY, RECEIVED, RESPONSES, SENT, Timed, bucket_of, duration_bucket_of,
+    micros_of,
 };
-use super::response_class::{CLASSES, class_of};
+use super::response_class::class_of;
 use super::text_cell::{TextCell, text_words};
 
 /// When its request began, in milliseconds; 0 is none.
@@ -109,6 +110,7 @@ impl<'a> ThreadStats<'a> {
 
     /// Counts a response that is over. Only for the thread itself.
     pub fn record(self, response: ResponseFigures<'_>) {
+        self.add(COUNT, 1);
         self.add(RESPONSES + class_of(response.method, response.status), 1);
         if let Some(times) = response.times {
             self.add(LATENCY + bucket_of(micros_of(times.total)), 1);
@@ -122,9 +124,7 @@ impl<'a> ThreadStats<'a> {
 
     /// All that were counted.
     pub fn responses(self) -> u64 {
-        let counts = &self.counters()[RESPONSES..RESPONSES + CLASSES];
-        let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
-        counts.fold(0, u64::saturating_add)
+        self.counters()[COUNT].load(Ordering::Relaxed)
     }
 
     /// Counts octets from and to clients. Only for the thread itself.

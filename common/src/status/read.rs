@@ -35,19 +35,14 @@ impl StatusReport {
     pub fn read(context: StatusContext<'_>) -> Self {
         let board = context.scoreboard;
         let now = monotonic_millis();
-        let totals = board.totals();
+        let (totals, mut by_slot) = board.totals_and_children();
         let mut workers: Vec<ChildStatus> = board
             .claimed()
             .filter_map(|(index, claim, slot)| {
                 let kind = claim.kind()?;
-                Some(read_child(
-                    index,
-                    kind,
-                    claim,
-                    slot,
-                    board.totals_of(index),
-                    now,
-                ))
+                // None for a child that was claimed a moment ago.
+                let totals = by_slot.remove(&index).unwrap_or_default();
+                Some(read_child(index, kind, claim, slot, totals, now))
             })
             .collect();
         workers.sort_by_key(|child| child.age);
