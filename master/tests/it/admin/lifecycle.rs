@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use nix::sys::signal::Signal;
@@ -191,6 +193,50 @@ fn at_a_stop_it_says_so_to_the_end() {
     fs::write(&gate, "").expect("written");
     assert_eq!(slow.answer().expect("the answer").status, 200);
     server.wait_for_exit();
+}
+
+#[test]
+fn while_the_server_waits_for_its_balancers_it_is_not_ready() {
+    let mut server = server("admin, drain_delay")
+        .args(&["--drain-delay", "3600"])
+        .start_with_unknown_workers();
+    let admin = address(&server, 1);
+    eventually("readiness", || {
+        (get(admin, "/ready").status == 200).then_some(())
+    });
+    server.signal(Signal::SIGTERM);
+    let answer = eventually("it says so", || {
+        Some(get(admin, "/ready")).filter(|it| it.status == 503)
+    });
+    assert!(answer.text().contains("drains"), "{answer:?}");
+    assert!(
+        get(admin, "/status")
+            .text()
+            .contains("\"state\":\"draining\"")
+    );
+    assert_eq!(server.get("/").status, 200, "everything is served");
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+}
+
+#[test]
+fn reloads_lose_no_scrape() {
+    let server = server("admin, reloads under scrapes").start_with_unknown_workers();
+    let admin = address(&server, 1);
+    let over = Arc::new(AtomicBool::new(false));
+    let is_over = Arc::clone(&over);
+    let asking = thread::spawn(move || {
+        while !is_over.load(Ordering::Relaxed) {
+            assert_eq!(get(admin, "/metrics").status, 200);
+        }
+    });
+    for generation in 2..8 {
+        server.signal(Signal::SIGHUP);
+        let line = format!("Generation {generation} serves with 1 workers");
+        server.log().wait_for(&line);
+    }
+    over.store(true, Ordering::Relaxed);
+    asking.join().expect("every scrape is answered");
 }
 
 #[test]
