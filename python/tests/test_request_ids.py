@@ -39,7 +39,7 @@ logconfig_dict = {
     "formatters": {"own": {"format": "%(levelname)s <%(request_id)s %(trace_id)s %(span_id)s> %(message)s"}},
     "handlers": {"own": {"class": "logging.FileHandler", "filename": "own.log", "formatter": "own"}},
     "root": {"handlers": []},
-    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["own"]}, "shop": {"handlers": ["own"]}},
+    "loggers": {"gunicorn.access": {"level": "INFO", "propagate": False, "handlers": ["own"]}, "gunicorn.error": {"level": "INFO", "handlers": ["own"]}, "shop": {"handlers": ["own"]}},
 }
 """
 
@@ -95,6 +95,7 @@ def test_records_of_any_logger_name_their_request():
         read = (it.folder / "own.log").read_text
         text = until("all lines", lambda: "back two" in read() and read())
         assert f"WARNING <id-1 {TRACE} {SPAN}> front one\nWARNING <id-1 {TRACE} {SPAN}> own one\nWARNING <- - -> back one\n" in text
+        assert f'INFO <id-1 {TRACE} {SPAN}> 127.0.0.1 ' in until("its line", lambda: '"GET /log?one ' in read() and read())
         assert "WARNING <id-2 - -> front two\nWARNING <id-2 - -> own two\nWARNING <- - -> back two\n" in text
 
 

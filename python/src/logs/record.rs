@@ -23,8 +23,9 @@ pub(crate) enum Record {
         /// The access log format, in Python's form.
         form: Arc<str>,
         atoms: Vec<(String, AtomValue)>,
+        tag: RequestTag,
     },
-    Request(Box<SeenRequest>),
+    Request(Box<SeenRequest>, RequestTag),
     Reopen,
 }
 
@@ -39,11 +40,13 @@ impl Record {
                 tag,
             },
             LogEntry::Access { format, entry } if wants_objects => {
-                Self::Request(Box::new(SeenRequest::of(format, entry)))
+                let tag = RequestTag::of(entry.id, entry.head);
+                Self::Request(Box::new(SeenRequest::of(format, entry)), tag)
             }
             LogEntry::Access { format, entry } => Self::Access {
                 form: Arc::clone(form),
                 atoms: atoms_of(format, entry),
+                tag: RequestTag::of(entry.id, entry.head),
             },
             LogEntry::Reopen => Self::Reopen,
         }
@@ -56,11 +59,16 @@ impl Record {
                 let _scope = tag.enter();
                 module.call_method1("error", (level.name(), text))
             }
-            Self::Access { form, atoms } => dictionary(py, atoms)
-                .and_then(|atoms| module.call_method1("atoms", (&*form, atoms))),
-            Self::Request(request) => request
-                .to_python(py)
-                .and_then(|request| module.call_method1("request", (request,))),
+            Self::Access { form, atoms, tag } => {
+                let _scope = tag.enter();
+                dictionary(py, atoms)
+                    .and_then(|atoms| module.call_method1("atoms", (&*form, atoms)))
+            }
+            Self::Request(request, tag) => {
+                let _scope = tag.enter();
+                let request = request.to_python(py);
+                request.and_then(|request| module.call_method1("request", (request,)))
+            }
             Self::Reopen => module.call_method0("reopen"),
         };
         if let Err(exception) = outcome {
