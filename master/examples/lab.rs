@@ -267,7 +267,7 @@ fn origin(request: &Request) -> String {
 
 /// The id of the request, and its trace.
 fn identity(request: &Request) -> String {
-    let id = request.id.map_or_else(String::new, |id| id.to_string());
+    let id = request.id().unwrap_or_default().to_owned();
     match request.trace_context() {
         Some(trace) => format!("{id} {} {}", trace.trace_id(), trace.span_id()),
         None => id,

@@ -156,9 +156,9 @@ impl Filler {
         }
         self.put_addresses(environ, request, strings)?;
         self.put_fields(environ, head, strings)?;
-        if let (Some(key), Some(id)) = (&self.id_key, &request.id) {
+        if let (Some(key), Some(id)) = (&self.id_key, request.id()) {
             // In place of what a peer has sent that is not trusted.
-            environ.set_item(key, from_latin1(py, id.as_str().as_bytes()))?;
+            environ.set_item(key, from_latin1(py, id.as_bytes()))?;
         }
         if request.body.length() > 0 {
             let input = WsgiInput::new(std::mem::take(&mut request.body));

@@ -53,7 +53,6 @@ impl AccessLog {
             head,
             peer: &identity.peer(),
             sender: &identity.sender(),
-            id: record.id,
             scheme: record.scheme,
             variables: &record.variables,
             status: record.status,

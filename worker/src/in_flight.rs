@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
 use oxicorn_common::logging::RequestTag;
-use oxicorn_common::request::{RequestHead, RequestId, Scheme};
+use oxicorn_common::request::{RequestHead, Scheme};
 
 use crate::connection::ClientIdentity;
 use crate::response::Arrival;
@@ -35,7 +35,6 @@ pub(crate) struct CalledRequest {
 pub(crate) struct RequestFacts {
     pub(crate) identity: ClientIdentity,
     pub(crate) scheme: Scheme,
-    pub(crate) id: Option<RequestId>,
     /// The number of the request on its thread, as the scoreboard shows it.
     pub(crate) number: u64,
     pub(crate) arrival: Option<Arrival>,
@@ -139,7 +138,7 @@ impl CalledRequest {
 
     /// What lines about it say of the request.
     pub(crate) fn tag(&self) -> RequestTag {
-        RequestTag::of(self.facts.id, &self.head)
+        RequestTag::of(&self.head)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use log::{debug, error, warn};
 use oxicorn_common::logging::{EXCEPTION, RequestScope, RequestTag};
-use oxicorn_common::request::{Request, RequestHead, RequestId};
+use oxicorn_common::request::{Request, RequestHead};
 use oxicorn_common::response::{Response, ResponseBody};
 use oxicorn_common::scoreboard::ThreadStats;
 use oxicorn_common::{EarlyOutput, ResponseSink, forks};
@@ -57,7 +57,7 @@ impl<'a> RequestHandler<'a> {
             }
             _ => {
                 let _scope = self.enter_again(connection);
-                self.show(connection.head(), None, started);
+                self.show(connection.head(), started);
                 abandon(connection);
             }
         }
@@ -76,15 +76,14 @@ impl<'a> RequestHandler<'a> {
     }
 
     /// From now on the lines of this thread are about a request.
-    fn enter(&self, id: Option<RequestId>, head: &RequestHead) -> Option<RequestScope> {
+    fn enter(&self, head: &RequestHead) -> Option<RequestScope> {
         let tags_lines = self.shared.tags_lines;
-        tags_lines.then(|| RequestTag::of(id, head).enter())
+        tags_lines.then(|| RequestTag::of(head).enter())
     }
 
     /// As [`RequestHandler::enter`], for the request whose response has begun.
     fn enter_again(&self, connection: &Connection) -> Option<RequestScope> {
-        let record = connection.record()?;
-        self.enter(record.id, connection.head()?)
+        self.enter(connection.head()?)
     }
 
     fn stats(&self) -> ThreadStats<'a> {
@@ -92,10 +91,16 @@ impl<'a> RequestHandler<'a> {
     }
 
     /// Shows the request of this thread on the scoreboard; returns its number there.
-    fn show(&self, head: Option<&RequestHead>, id: Option<RequestId>, started: Instant) -> u64 {
-        let (method, path) = head.map_or(("", ""), |head| (head.method(), head.path()));
+    fn show(&self, head: Option<&RequestHead>, started: Instant) -> u64 {
+        let parts = |head| {
+            (
+                RequestHead::method(head),
+                RequestHead::path(head),
+                head.id.as_str(),
+            )
+        };
+        let (method, path, id) = head.map_or(("", "", ""), parts);
         let millis = self.shared.millis.at(started);
-        let id = id.as_ref().map_or("", RequestId::as_str);
         self.stats().begin(millis, method, path, id)
     }
 
@@ -105,8 +110,8 @@ impl<'a> RequestHandler<'a> {
             return connection.lifecycle_mut().close();
         };
         request.body.begin();
-        request.id = self.ids.of(Some(&request.head), request.trusted);
-        let _scope = self.enter(request.id, &request.head);
+        self.ids.assign(&mut request.head, request.trusted);
+        let _scope = self.enter(&request.head);
         let in_flight = &self.shared.in_flight[self.index];
         let head = &request.head;
         let whole_at = connection.lifecycle().ready_at();
@@ -118,13 +123,12 @@ impl<'a> RequestHandler<'a> {
         let facts = RequestFacts {
             identity: *connection.identity(),
             scheme: request.scheme,
-            id: request.id,
-            number: self.show(Some(head), request.id, started),
+            number: self.show(Some(head), started),
             arrival,
         };
         in_flight.begin(transport, started, head, facts);
         let asked = ResponseContext {
-            id: self.ids.field_of(request.id),
+            id: self.ids.latest_field(),
             version: head.version,
             head_only: head.method() == "HEAD",
             keep_alive: connection.wants_keep_alive(),
@@ -173,7 +177,7 @@ impl<'a> RequestHandler<'a> {
         });
         connection.return_head(request.head);
         let record = AccessRecord::new(sent, started, request.scheme, request.logged);
-        let record = record.with_id(request.id).with_arrival(arrival);
+        let record = record.with_arrival(arrival);
         connection.begin_record(record);
         self.shared.master.count_request();
         self.send(connection, after);
@@ -192,8 +196,7 @@ impl<'a> RequestHandler<'a> {
             let facts = RequestFacts {
                 identity: *connection.identity(),
                 scheme: record.scheme,
-                id: record.id,
-                number: self.show(Some(head), record.id, started),
+                number: self.show(Some(head), started),
                 arrival: record.arrival,
             };
             in_flight.begin(connection.transport(), started, head, facts);

@@ -23,32 +23,42 @@ pub(crate) struct RequestIds {
     /// The field that has the id; `None` if requests have none.
     field: Option<String>,
     count: u128,
+    latest: Option<RequestId>,
 }
 
 /// The response field that returns the id.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IdField<'a> {
     pub(crate) name: &'a str,
-    pub(crate) id: RequestId,
+    pub(crate) id: &'a str,
 }
 
 impl RequestIds {
     pub(crate) fn new(settings: &Settings) -> Self {
         let field = settings.request_id.clone();
         let count = field.as_ref().map_or(0, |_| seed());
-        Self { field, count }
+        Self {
+            field,
+            count,
+            latest: None,
+        }
     }
 
-    /// The id of the request with this head, if its peer is `trusted` and has sent one; otherwise a new one. A request
-    /// that cannot be read has no head.
-    pub(crate) fn of(&mut self, head: Option<&RequestHead>, trusted: bool) -> Option<RequestId> {
-        let field = self.field.as_deref()?;
-        let given = head.filter(|_| trusted).and_then(|it| given(it, field));
-        Some(given.unwrap_or_else(|| self.make()))
+    /// Gives the request with this head its id: what its peer has sent, if that is `trusted`, otherwise a new one.
+    pub(crate) fn assign(&mut self, head: &mut RequestHead, trusted: bool) {
+        let Some(field) = self.field.as_deref() else {
+            return;
+        };
+        let given = if trusted { given(head, field) } else { None };
+        let id = given.unwrap_or_else(|| self.make());
+        head.id.clear();
+        head.id.push_str(id.as_str());
+        self.latest = Some(id);
     }
 
-    /// The field that returns the id.
-    pub(crate) fn field_of(&self, id: Option<RequestId>) -> Option<IdField<'_>> {
+    /// The field that returns the latest id.
+    pub(crate) fn latest_field(&self) -> Option<IdField<'_>> {
+        let id = self.latest.as_ref().map_or("", RequestId::as_str);
         IdField::of(self.field.as_deref(), id)
     }
 
@@ -60,8 +70,8 @@ impl RequestIds {
 
 impl<'a> IdField<'a> {
     /// `name` is that of the setting `request_id`.
-    pub(crate) fn of(name: Option<&'a str>, id: Option<RequestId>) -> Option<Self> {
-        let (name, id) = name.zip(id)?;
+    pub(crate) fn of(name: Option<&'a str>, id: &'a str) -> Option<Self> {
+        let name = name.filter(|_| !id.is_empty())?;
         Some(Self { name, id })
     }
 }
@@ -128,8 +138,9 @@ mod tests {
         let threads = (0..4).map(|_| {
             std::thread::spawn(|| {
                 let mut ids = ids();
-                let made = (0..50_000).filter_map(|_| ids.of(None, true));
-                made.map(|id| id.to_string()).collect::<Vec<_>>()
+                (0..50_000)
+                    .map(|_| ids.make().to_string())
+                    .collect::<Vec<_>>()
             })
         });
         let threads: Vec<_> = threads.collect();
@@ -144,7 +155,7 @@ mod tests {
     fn neighbours_have_nothing_in_common() {
         let mut ids = ids();
         let mut numbers = (0..1000).map(|_| {
-            let id = ids.of(None, true).expect("an id");
+            let id = ids.make();
             u128::from_str_radix(id.as_str(), 16).expect("a number")
         });
         let mut last = numbers.next().expect("a number");
@@ -159,8 +170,11 @@ mod tests {
     fn only_a_trusted_peer_gives_an_id() {
         let mut ids = ids();
         let mut taken = |fields, trusted| {
-            let id = ids.of(Some(&head(fields)), trusted).expect("an id");
-            id.as_str() == "one"
+            let mut head = head(fields);
+            ids.assign(&mut head, trusted);
+            assert_eq!(ids.latest_field().map(|it| it.id), Some(head.id.as_str()));
+            assert!(!head.id.is_empty());
+            head.id == "one"
         };
         assert!(taken("Host: a\r\nX-REQUEST-id: one\r\n", true));
         assert!(!taken("X-Request-ID: one\r\n", false));
@@ -172,6 +186,8 @@ mod tests {
     #[test]
     fn without_the_setting_there_is_none() {
         let mut ids = RequestIds::new(&Settings::default());
-        assert_eq!(ids.of(Some(&head("X-Request-ID: one\r\n")), true), None);
+        let mut head = head("X-Request-ID: one\r\n");
+        ids.assign(&mut head, true);
+        assert!(head.id.is_empty() && ids.latest_field().is_none());
     }
 }

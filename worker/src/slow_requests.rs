@@ -63,7 +63,7 @@ impl SlowRequests {
         let application = record.application();
         let send = sent.saturating_sub(application);
         let [queue, application, send] = [queue, application, send].map(|it| it.as_secs_f64());
-        let _scope = RequestTag::of(record.id, head).enter();
+        let _scope = RequestTag::of(head).enter();
         warn!(
             "Slow request (slow_request): {} {} {}: queue {queue:.3} s, application {application:.3} s, send {send:.3} s",
             head.method(),

@@ -28,10 +28,12 @@ impl RequestTag {
         trace: None,
     };
 
-    /// That of a request with this id and head.
-    pub fn of(id: Option<RequestId>, head: &RequestHead) -> Self {
-        let trace = TraceContext::of(head);
-        Self { id, trace }
+    /// That of the request with this head.
+    pub fn of(head: &RequestHead) -> Self {
+        Self {
+            id: RequestId::given(head.id.as_bytes()),
+            trace: TraceContext::of(head),
+        }
     }
 
     /// That with these texts, as another logger has kept them; what is no id, or no trace, is none.

@@ -50,6 +50,8 @@ pub struct RequestHead {
     /// Name and value of each field line, in the order received. Those that `header_map` drops remain in
     /// `bytes` only.
     pub fields: Vec<(Span, Span)>,
+    /// The id of the request (`RequestId`); empty if requests have none.
+    pub id: String,
 }
 
 impl RequestHead {
@@ -59,6 +61,7 @@ impl RequestHead {
         self.fields.clone_from(&other.fields);
         (self.method, self.target) = (other.method, other.target);
         self.version = other.version;
+        self.id.clone_from(&other.id);
     }
 
     /// The size of its buffers in bytes, used or not.

@@ -44,8 +44,6 @@ pub struct Request {
     /// Whether the other end of the server's socket may speak for clients: it is one of
     /// `forwarded_allow_ips`, or uses a Unix socket.
     pub trusted: bool,
-    /// That of a trusted peer, or a new one. `None` unless the setting `request_id` is on.
-    pub id: Option<RequestId>,
     /// Variables of the WSGI environment for the access log, which the application adds. Names are in lower
     /// case.
     pub logged: Vec<(String, String)>,
@@ -67,6 +65,11 @@ impl Request {
 
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.head.field(name)
+    }
+
+    /// The id of the request: that of a trusted peer, or a new one. `None` unless the setting `request_id` is on.
+    pub fn id(&self) -> Option<&str> {
+        Some(self.head.id.as_str()).filter(|id| !id.is_empty())
     }
 
     /// The trace that the request belongs to, if its field `traceparent` is valid.

@@ -154,7 +154,8 @@ fn workers_forks_and_reloads_make_no_id_twice() {
         };
         let (mut ids, mut workers, mut count) = (HashSet::new(), HashSet::new(), 0);
         for _ in 0..3 {
-            let old = server.children();
+            // With preload_app one of them is the mold.
+            let old = server.wait_for_children(3 + usize::from(preload));
             for _ in 0..40 {
                 let mut clients: Vec<Client> = (0..3).map(|_| server.client()).collect();
                 for client in &mut clients {

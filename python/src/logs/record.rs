@@ -40,13 +40,13 @@ impl Record {
                 tag,
             },
             LogEntry::Access { format, entry } if wants_objects => {
-                let tag = RequestTag::of(entry.id, entry.head);
+                let tag = RequestTag::of(entry.head);
                 Self::Request(Box::new(SeenRequest::of(format, entry)), tag)
             }
             LogEntry::Access { format, entry } => Self::Access {
                 form: Arc::clone(form),
                 atoms: atoms_of(format, entry),
-                tag: RequestTag::of(entry.id, entry.head),
+                tag: RequestTag::of(entry.head),
             },
             LogEntry::Reopen => Self::Reopen,
         }

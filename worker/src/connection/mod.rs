@@ -229,7 +229,6 @@ impl Connection {
             scheme: decoder.scheme,
             proxied: self.identity.is_proxied(),
             trusted: self.identity.trust().trusted,
-            id: None,
             logged: Vec::new(),
         })
     }

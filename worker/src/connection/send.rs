@@ -50,23 +50,21 @@ impl Connection {
             whole_at: self.lifecycle.ready_at(),
             proxy_queue: None,
         });
-        let (mut scheme, mut head) = (Scheme::default(), None);
+        let (mut scheme, mut head, mut tag) = (Scheme::default(), None, RequestTag::NONE);
         if let Some(RequestBuffers { input, decoder }) = self.buffers.as_deref_mut() {
             let has_head = decoder.refuse(input);
+            let is_trusted = has_head && self.identity.trust().trusted;
+            ids.assign(&mut decoder.head, is_trusted);
             scheme = decoder.scheme;
             head = has_head.then_some(&decoder.head);
+            tag = RequestTag::of(&decoder.head);
         }
         self.writer.reset();
-        let id = ids.of(head, self.identity.trust().trusted);
-        let id_field = ids.field_of(id);
-        let sent = self
-            .writer
-            .begin_error(status, advice, head, id_field, date);
+        let id = ids.latest_field();
+        let sent = self.writer.begin_error(status, advice, head, id, date);
         let record = AccessRecord::new(sent, started, scheme, Vec::new());
-        self.record = Some(record.with_id(id).with_arrival(arrival));
-        head.map_or(RequestTag { id, trace: None }, |head| {
-            RequestTag::of(id, head)
-        })
+        self.record = Some(record.with_arrival(arrival));
+        tag
     }
 
     /// Answers a whole request in place of the application, without a trace in the logs. Returns the step after the

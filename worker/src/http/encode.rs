@@ -76,7 +76,7 @@ pub(crate) fn encode_head(
     };
     put_field(out, "Connection", options);
     if let Some(IdField { name, id }) = asked.id.filter(|_| !own.id) {
-        put_field(out, name, id.as_str().as_bytes());
+        put_field(out, name, id.as_bytes());
     }
     for (name, value) in &response.fields {
         if !is_ours(name) || (upgrades && name.eq_ignore_ascii_case("upgrade")) {

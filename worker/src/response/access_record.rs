@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use oxicorn_common::Fields;
-use oxicorn_common::request::{RequestHead, RequestId, Scheme};
+use oxicorn_common::request::{RequestHead, Scheme};
 use oxicorn_common::scoreboard::{RequestTimes, ResponseFigures};
 
 use super::sent_head::SentHead;
@@ -30,7 +30,6 @@ pub(crate) struct AccessRecord {
     pub(crate) status: u16,
     pub(crate) fields: Fields,
     pub(crate) body_bytes: u64,
-    pub(crate) id: Option<RequestId>,
     /// How long threads have worked for it.
     pub(crate) busy: Duration,
     /// How much of that they waited for the client.
@@ -52,15 +51,9 @@ impl AccessRecord {
             status: head.status.as_u16(),
             fields: head.fields,
             body_bytes: head.body_bytes,
-            id: None,
             busy: Duration::ZERO,
             waited: head.waited,
         }
-    }
-
-    /// With the id of the request.
-    pub(crate) fn with_id(self, id: Option<RequestId>) -> Self {
-        Self { id, ..self }
     }
 
     /// With the arrival of the request.

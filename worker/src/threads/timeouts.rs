@@ -116,7 +116,7 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
         let status = StatusCode::GATEWAY_TIMEOUT;
         let mut date = DateCache::new();
         let mut writer = ResponseWriter::default();
-        let id = IdField::of(shared.settings.request_id.as_deref(), facts.id);
+        let id = IdField::of(shared.settings.request_id.as_deref(), &call.head.id);
         let sent = writer.begin_error(status, "", Some(&call.head), id, date.at(now));
         // If the socket has no room for a hundred bytes, the client reads nothing anyway.
         let _ = writer.flush(&transport);
@@ -125,7 +125,7 @@ fn answer(shared: &WorkerShared, call: CalledRequest, answered: bool, now: Insta
         transport.finish();
         let started = call.started.unwrap_or(now);
         let record = AccessRecord::new(sent, started, facts.scheme, Vec::new());
-        let mut record = record.with_id(facts.id).with_arrival(facts.arrival);
+        let mut record = record.with_arrival(facts.arrival);
         record.busy = now.saturating_duration_since(started);
         let (log, head) = (&shared.access_log, &call.head);
         log.write(head, &facts.identity, &record, now, stats);

@@ -14,7 +14,7 @@ use crate::logging::escape::Escape;
 use crate::logging::json_object::{append_number, append_seconds};
 use crate::logging::log_time::LogTime;
 use crate::logging::{child_facts, date};
-use crate::request::{Peer, RequestHead, RequestId, Scheme, TraceContext, Version};
+use crate::request::{Peer, RequestHead, Scheme, TraceContext, Version};
 use crate::response::Field;
 
 /// What the access log and statsd are given of one request.
@@ -24,7 +24,6 @@ pub struct AccessEntry<'a> {
     pub peer: &'a Peer,
     /// The other end of the socket, which is another one than `peer` if a PROXY header names that.
     pub sender: &'a Peer,
-    pub id: Option<RequestId>,
     pub scheme: Scheme,
     pub status: u16,
     /// The fields of the response, as the application set them.
@@ -91,7 +90,7 @@ impl AccessEntry<'_> {
             Atom::SendSeconds => append_seconds(out, self.send()),
             Atom::Timestamp => LogTime::now().append(out),
             Atom::RequestId => {
-                let id = self.id.as_ref().map_or("-", RequestId::as_str);
+                let id = if head.id.is_empty() { "-" } else { &head.id };
                 out.extend_from_slice(id.as_bytes());
             }
             Atom::TraceId | Atom::SpanId => {

@@ -34,7 +34,7 @@ impl AccessEntry<'_> {
         let (address, port) = ("network.peer.address", "network.peer.port");
         describe_peer(&mut object, address, port, self.sender);
         self.describe_fields(&mut object);
-        RequestTag::of(self.id, self.head).describe(&mut object);
+        RequestTag::of(self.head).describe(&mut object);
         child_facts::describe(&mut object, self.pid);
         object.end();
     }

@@ -39,6 +39,7 @@ fn head(text: &str) -> RequestHead {
         version,
         fields,
         bytes,
+        id: "id-1".to_owned(),
     }
 }
 
@@ -51,7 +52,6 @@ fn render_with(format: &AccessFormat, head: &RequestHead) -> String {
     let entry = AccessEntry {
         peer: &Peer::Tcp(([192, 0, 2, 17], 4711).into()),
         sender: &Peer::Tcp(([10, 0, 0, 1], 80).into()),
-        id: RequestId::given(b"id-1"),
         scheme: Scheme::Https,
         variables: &[("remote_user".to_owned(), "a\"b".to_owned())],
         status: 201,
@@ -79,7 +79,6 @@ fn bare(head: &RequestHead) -> AccessEntry<'_> {
         head,
         peer: &Peer::Unix,
         sender: &Peer::Unix,
-        id: None,
         scheme: Scheme::Http,
         variables: &[],
         status: 200,
