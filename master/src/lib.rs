@@ -47,8 +47,8 @@
 //! }
 //! ```
 //!
-//! [`run_application`] serves an [`Application`], which can have more: a name, settings of its own, a check of its
-//! configuration, background work in processes of its own ([`Runner`]).
+//! [`run_application`] serves an [`Application`], which can have more: a name, settings and metrics of its own
+//! ([`Metric`]), a check of its configuration, background work in processes of its own ([`Runner`]).
 //!
 //! # The processes
 //!
@@ -124,6 +124,7 @@ pub use ctl::control;
 pub use embed::{run, run_application};
 pub use host::{Fork, Host, Native, ShowTitle};
 pub use native::native_settings;
+pub use oxicorn_common::metrics;
 pub use oxicorn_common::request::{Body, Local, Peer, Request, RequestHead, Scheme, Version};
 pub use oxicorn_common::response::{Fields, Piece, Response, ResponseBody, StatusCode};
 pub use oxicorn_common::settings::{self, Settings, Source};

@@ -205,3 +205,36 @@ impl WorkMetrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use oxicorn_common::metrics::{MetricKind, check};
+
+    use super::*;
+
+    /// Each has a row in docs/monitoring.md, with its label and its type.
+    #[test]
+    fn they_are_documented() {
+        check(METRICS, true).expect("valid");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("the project");
+        let page = std::fs::read_to_string(root.join("docs/monitoring.md")).expect("a page");
+        for metric in METRICS {
+            let label = metric.label.map(|label| format!("{{{}}}", label.name));
+            let kind = match metric.kind {
+                MetricKind::Counter => "counter",
+                MetricKind::Gauge | MetricKind::Maximum => "gauge",
+                MetricKind::Histogram(_) => "histogram",
+            };
+            let row = format!(
+                "| `{}{}` | {kind} | ",
+                metric.name,
+                label.unwrap_or_default()
+            );
+            assert!(page.contains(&row), "no row: {row}");
+        }
+    }
+}
