@@ -35,6 +35,14 @@ impl AccessRules {
         }
     }
 
+    /// As [`AccessRules::check`], for a request for what is the same for everybody: it needs no token.
+    pub(crate) fn check_public(&self, request: &Request) -> Result<(), AccessDenied> {
+        match self.token {
+            Some(_) => Ok(()),
+            None => self.check(request),
+        }
+    }
+
     pub(crate) fn check(&self, request: &Request) -> Result<(), AccessDenied> {
         if let Some(token) = &self.token {
             return match request.field("authorization") {

@@ -16,6 +16,7 @@ use oxicorn_common::{
 use crate::access::AccessRules;
 use crate::backlog::{PublicListener, read_backlogs};
 use crate::memory_meter::MemoryMeter;
+use crate::page;
 use crate::routes::answer;
 use crate::token::AdminToken;
 
@@ -98,7 +99,11 @@ impl AdminApp {
 
 impl App for AdminApp {
     fn call(&self, request: &mut Request, _: &mut ResponseSink<'_>) -> Response {
-        match self.access.check(request) {
+        let checked = match request.path() {
+            page::PATH => self.access.check_public(request),
+            _ => self.access.check(request),
+        };
+        match checked {
             Ok(()) => answer(self, request),
             Err(denied) => denied.reply(),
         }

@@ -24,6 +24,7 @@
 //!   metrics       the names of all metrics; exposition has the text formats, negotiation chooses one
 //!   memory_meter  what is too slow to measure for each request
 //!   backlog       connections that wait at the public listeners
+//!   page          the live page, which shows `status` to people
 //! ```
 
 mod access;
@@ -33,6 +34,7 @@ mod exposition;
 mod memory_meter;
 mod metrics;
 mod negotiation;
+mod page;
 mod readiness;
 mod reply;
 mod routes;

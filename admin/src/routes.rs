@@ -6,12 +6,14 @@ use oxicorn_common::{Request, Response};
 use crate::application::AdminApp;
 use crate::metrics;
 use crate::negotiation::format_for;
+use crate::page;
 use crate::readiness::{master_lives, obstacle};
 use crate::reply::{json, method_not_allowed, not_found, reply};
 
 type RouteHandler = fn(&AdminApp, &Request) -> Response;
 
-const ROUTES: [(&str, RouteHandler); 4] = [
+const ROUTES: [(&str, RouteHandler); 5] = [
+    (page::PATH, live_page),
     ("/metrics", scrape),
     ("/status", status),
     ("/healthz", healthz),
@@ -27,6 +29,10 @@ pub(crate) fn answer(app: &AdminApp, request: &Request) -> Response {
         (Some((_, answer)), "GET" | "HEAD") => answer(app, request),
         _ => method_not_allowed(),
     }
+}
+
+fn live_page(_: &AdminApp, _: &Request) -> Response {
+    page::page()
 }
 
 /// The figures for Prometheus.

@@ -15,8 +15,8 @@ pub(in crate::settings) const ROWS: [Setting; 6] = [
         bare: None,
         standing: Standing::Works,
         help: "Where the admin process listens: addresses as in bind, and none of bind's own. It \
-               answers /metrics, /status, /healthz and /ready, even while every worker is stuck. If \
-               it is not set there is no such process. Addresses other than those of the loopback \
+               answers /metrics, /status, /healthz and /ready, and shows a live page on /, even \
+               while every worker is stuck. If it is not set there is no such process. Addresses other than those of the loopback \
                interface and Unix sockets need admin_token, admin_token_file or admin_ca_certs.",
         apply: |settings, text| {
             match text {
