@@ -8,6 +8,8 @@
 //!   changed STAMP FILE
 //!   replace REASON                     as the label of a restart
 //!   failed EXIT_CODE TEXT
+//!   stack ROUND THREAD PART TEXT
+//!   stacked ROUND
 //! ```
 //!
 //! The child only writes and the master only reads. The master never waits for a child and trusts no length that
@@ -49,6 +51,35 @@ pub enum Message {
     Changed { file: String, stamp: u64 },
     /// The child could not boot and will exit with this code.
     Failed { exit_code: i32, text: String },
+    /// What the request thread with this index runs, for the master's `round` of questions.
+    Stack {
+        round: u64,
+        index: usize,
+        part: StackPart,
+        text: String,
+    },
+    /// All stacks of this round have been sent.
+    Stacked { round: u64 },
+}
+
+/// Whose view of a thread's stack it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StackPart {
+    /// The application's, such as that of an interpreter.
+    Application,
+    /// Functions of the process.
+    Native,
+}
+
+impl StackPart {
+    const ALL: [Self; 2] = [Self::Application, Self::Native];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Native => "native",
+        }
+    }
 }
 
 /// A pipe for one child. The master makes it before it forks.
@@ -162,6 +193,16 @@ impl Message {
             Self::Changed { file, stamp } => format!("changed {stamp} {}\n", escape(file)),
             Self::Replace { why } => format!("replace {}\n", why.as_str()),
             Self::Failed { exit_code, text } => format!("failed {exit_code} {}\n", escape(text)),
+            Self::Stack {
+                round,
+                index,
+                part,
+                text,
+            } => {
+                let (part, text) = (part.as_str(), escape(text));
+                format!("stack {round} {index} {part} {text}\n")
+            }
+            Self::Stacked { round } => format!("stacked {round}\n"),
         }
     }
 
@@ -186,6 +227,20 @@ impl Message {
                 let why = reasons.find(|reason| reason.as_str() == rest)?;
                 Some(Self::Replace { why })
             }
+            "stack" => {
+                let mut words = rest.splitn(4, ' ');
+                let (round, index) = (words.next()?, words.next()?);
+                let (part, text) = (words.next()?, words.next()?);
+                Some(Self::Stack {
+                    round: round.parse().ok()?,
+                    index: index.parse().ok()?,
+                    part: StackPart::ALL.into_iter().find(|it| it.as_str() == part)?,
+                    text: unescape(text),
+                })
+            }
+            "stacked" => Some(Self::Stacked {
+                round: rest.parse().ok()?,
+            }),
             "failed" => {
                 let (code, text) = rest.split_once(' ')?;
                 Some(Self::Failed {
@@ -248,6 +303,13 @@ mod tests {
                 stamp: u64::MAX,
             },
             failed("Traceback:\n  C:\\new\n\n"),
+            Message::Stack {
+                round: 7,
+                index: 3,
+                part: StackPart::Native,
+                text: "  main at src/main.rs:3\n  start".to_owned(),
+            },
+            Message::Stacked { round: 7 },
         ];
         sent.iter()
             .for_each(|message| sender.send(message).expect("a write"));

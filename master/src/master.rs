@@ -138,6 +138,7 @@ impl Master {
             {
                 self.last_error = Some(text.clone());
             }
+            self.control.note_event(&event);
             if let Event::NewMasterExited { death, reason } = &event {
                 let outcome = reason.clone().unwrap_or_else(|| death.to_string());
                 self.control.end_upgrade(Err(&outcome));

@@ -50,6 +50,7 @@ mod siblings;
 mod slow_requests;
 mod socket;
 mod stack_log;
+mod stack_report;
 mod stack_trace;
 mod sync;
 mod sys;

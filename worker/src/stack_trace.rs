@@ -6,15 +6,19 @@
 #![allow(unsafe_code, reason = "a signal handler and the stack walk inside it")]
 
 use std::fmt::Write;
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::{Mutex, Once};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 const DEPTH: usize = 64;
 /// A thread in an uninterruptible sleep does not answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_millis(200);
 
+/// The thread that is asked: one that answers too late must not answer for another.
+static WANTED: AtomicI32 = AtomicI32::new(0);
 static FRAMES: [AtomicUsize; DEPTH] = [const { AtomicUsize::new(0) }; DEPTH];
 static FOUND: AtomicUsize = AtomicUsize::new(0);
 static DONE: AtomicBool = AtomicBool::new(false);
@@ -22,7 +26,10 @@ static DONE: AtomicBool = AtomicBool::new(false);
 /// The addresses of the functions that `thread` is in, innermost first. `None` when it does not answer in a moment.
 pub(crate) fn of_thread(thread: libc::pid_t) -> Option<Vec<usize>> {
     static INSTALL: Once = Once::new();
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = lock(&ONE_AT_A_TIME);
     INSTALL.call_once(install);
+    WANTED.store(thread, Ordering::SeqCst);
     DONE.store(false, Ordering::SeqCst);
     // SAFETY: tgkill(2) takes numbers; a thread that is gone is an error.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread, signal()) };
@@ -37,9 +44,9 @@ pub(crate) fn of_thread(thread: libc::pid_t) -> Option<Vec<usize>> {
     Some(found.map(|frame| frame.load(Ordering::SeqCst)).collect())
 }
 
-/// A real-time signal that is not used otherwise; the same as in a Python process (signal(7)).
+/// A real-time signal that is not used otherwise (signal(7)); the next one is for stacks of Python.
 fn signal() -> libc::c_int {
-    libc::SIGRTMAX() - 2
+    libc::SIGRTMAX() - 3
 }
 
 fn install() {
@@ -53,6 +60,9 @@ fn install() {
 
 extern "C" fn capture(_: libc::c_int) {
     let errno = nix::errno::Errno::last();
+    if nix::unistd::gettid().as_raw() != WANTED.load(Ordering::SeqCst) {
+        return errno.set();
+    }
     let mut count = 0;
     // SAFETY: one thread is asked at a time, so no other thread walks a stack through this function.
     unsafe {

@@ -22,6 +22,7 @@ use crate::ready_queue::ReadyQueue;
 use crate::role::WorkerRole;
 use crate::siblings::Siblings;
 use crate::stack_log::StackLog;
+use crate::stack_report::StackRounds;
 
 pub(crate) struct WorkerShared {
     pub(crate) app: Box<dyn App>,
@@ -37,6 +38,7 @@ pub(crate) struct WorkerShared {
     /// Whether lines about a request name it.
     pub(crate) tags_lines: bool,
     pub(crate) stack_log: StackLog,
+    pub(crate) stack_rounds: StackRounds,
     pub(crate) siblings: Siblings,
     pub(crate) master: MasterLink,
     pub(crate) role: WorkerRole,
@@ -74,6 +76,7 @@ impl WorkerShared {
             access_log: AccessLog::new(&settings)?,
             tags_lines: settings.request_id.is_some() || settings.error_log_json,
             stack_log: StackLog::new(),
+            stack_rounds: StackRounds::default(),
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),
             role: WorkerRole::Public,
@@ -134,6 +137,11 @@ impl WorkerShared {
 
     pub(crate) fn server_state(&self) -> ServerState {
         self.scoreboard.server_state()
+    }
+
+    /// The number of the master's last question for stacks.
+    pub(crate) fn stack_round(&self) -> u64 {
+        self.scoreboard.master().stack_round()
     }
 
     /// From now on this worker takes no new connections. `closing` if the whole server stops.

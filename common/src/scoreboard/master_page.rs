@@ -21,6 +21,8 @@ const GENERATION: usize = 12;
 const TARGET: usize = 13;
 /// Reloads that this master has made.
 const RELOADS: usize = 14;
+/// The number of the last question for stacks.
+const STACK_ROUND: usize = 15;
 const HISTORY: usize = 16;
 /// Reloads that are kept.
 const KEPT: usize = 8;
@@ -98,6 +100,15 @@ impl<'a> MasterPage<'a> {
 
     pub fn set_target(self, workers: usize) {
         self.put(TARGET, workers as u64);
+    }
+
+    /// How often the master has asked the workers for the stacks of their threads. A probe follows a new round.
+    pub fn stack_round(self) -> u64 {
+        self.get(STACK_ROUND)
+    }
+
+    pub fn set_stack_round(self, round: u64) {
+        self.put(STACK_ROUND, round);
     }
 
     pub(super) fn state(self) -> ServerState {

@@ -21,6 +21,8 @@ pub(crate) enum ControlCommand {
     Upgrade {
         waits: bool,
     },
+    /// What all threads of the workers run.
+    Stacks,
     Reopen,
     Shutdown(ShutdownMode),
     /// As a graceful shutdown; there is no answer before the end.
@@ -59,6 +61,7 @@ pub(crate) const HELP: &[(&str, &str)] = &[
         "status",
         "Show everything: processes, threads, requests, reloads",
     ),
+    ("stacks", "Show what every thread of the workers runs now"),
     ("worker add [N]", "Start N workers (default 1)"),
     ("worker remove [N]", "Remove N workers (default 1)"),
     ("worker set <N>", "Have N workers"),
@@ -113,6 +116,7 @@ impl ControlCommand {
             "dirty" => return Err(NO_DIRTY.to_owned()),
             "reload" => Ok(Self::Reload { waits }),
             "upgrade" => Ok(Self::Upgrade { waits }),
+            "stacks" => Ok(Self::Stacks),
             "reopen" => Ok(Self::Reopen),
             "shutdown" => Ok(Self::Shutdown(shutdown_mode(&rest)?)),
             "drain" => Ok(Self::Drain),
@@ -124,7 +128,10 @@ impl ControlCommand {
 
     /// Whether it changes something, and so is a line in the log.
     pub(crate) fn is_change(&self) -> bool {
-        !matches!(self, Self::Show(_) | Self::Status | Self::Help)
+        !matches!(
+            self,
+            Self::Show(_) | Self::Status | Self::Stacks | Self::Help
+        )
     }
 
     fn show(rest: &[&str]) -> Result<Self, String> {

@@ -19,6 +19,7 @@ pub(crate) mod request;
 mod server;
 mod session;
 mod socket;
+mod stacks;
 mod waits;
 
 use std::os::fd::BorrowedFd;
@@ -31,9 +32,11 @@ use serde_json::{Value, json};
 
 use request::ControlRequest;
 use server::ControlServer;
+use stacks::StackRound;
 use waits::{ControlAnswer, Waits};
 
 use crate::generation::Generation;
+use crate::supervisor::{ChildId, Event};
 
 pub(crate) use server::ClientId;
 pub(crate) use waits::Awaited;
@@ -42,6 +45,8 @@ pub(crate) use waits::Awaited;
 pub(crate) struct Control {
     server: ControlServer,
     waits: Waits,
+    /// While somebody waits for stacks.
+    stacks: Option<StackRound>,
     /// The newest generation's, also when the server stops and generations are gone.
     pub(crate) served: ServedApplication,
 }
@@ -74,6 +79,7 @@ impl Control {
         Self {
             server: ControlServer::new(&generation.settings, suffix),
             waits: Waits::default(),
+            stacks: None,
             served: ServedApplication::of(generation),
         }
     }
@@ -103,7 +109,8 @@ impl Control {
 
     /// When [`Control::turn`] is due, even if no client does anything.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.server.deadline(now)
+        let stacks = self.stacks.as_ref().map(StackRound::deadline);
+        self.server.deadline(now).into_iter().chain(stacks).min()
     }
 
     /// The requests since the last call.
@@ -135,6 +142,39 @@ impl Control {
             for client in clients {
                 self.server.report(client, &data);
             }
+        }
+    }
+
+    /// Whether workers have been asked for their stacks, and not all have answered.
+    pub(crate) fn awaits_stacks(&self) -> bool {
+        self.stacks.is_some()
+    }
+
+    /// These workers have been asked for their stacks.
+    pub(crate) fn await_stacks(&mut self, round: u64, asked: &[(ChildId, i32)]) {
+        self.stacks = Some(StackRound::new(round, asked, Instant::now()));
+    }
+
+    /// A worker has sent a message, or has ended.
+    pub(crate) fn note_event(&mut self, event: &Event) {
+        match (&mut self.stacks, event) {
+            (Some(round), Event::Message { id, message }) => round.note(*id, message),
+            (Some(round), Event::Exited { id, .. }) => round.note_exit(*id),
+            _ => {}
+        }
+    }
+
+    /// Whether the stacks are there that somebody waits for.
+    pub(crate) fn has_stacks(&self) -> bool {
+        let round = self.stacks.as_ref();
+        round.is_some_and(|round| round.is_over(Instant::now()))
+    }
+
+    /// Answers those who wait for stacks. `status` has the threads.
+    pub(crate) fn end_stacks(&mut self, status: &Value) {
+        if let Some(round) = self.stacks.take() {
+            let answers = self.waits.end_stacks(&round.answer(status));
+            self.answer_all(answers);
         }
     }
 

@@ -13,6 +13,8 @@ pub(crate) enum Awaited {
     Reload { generation: u32 },
     /// The new master of an upgrade.
     NewMaster,
+    /// The stacks of all workers.
+    Stacks,
     /// The end of the server.
     End,
 }
@@ -61,10 +63,19 @@ impl Waits {
         self.end(|awaited| *awaited == Awaited::NewMaster, &outcome)
     }
 
+    /// The stacks are there.
+    pub(crate) fn end_stacks(&mut self, stacks: &Value) -> Vec<ControlAnswer> {
+        self.end(|awaited| *awaited == Awaited::Stacks, &Ok(stacks.clone()))
+    }
+
     /// The server begins to stop.
     pub(crate) fn stop(&mut self) -> Vec<ControlAnswer> {
         let outcome = Err("The server is shutting down".to_owned());
-        self.end(|awaited| *awaited != Awaited::End, &outcome)
+        let is_over = |awaited: &Awaited| match awaited {
+            Awaited::Reload { .. } | Awaited::NewMaster => true,
+            Awaited::Stacks | Awaited::End => false,
+        };
+        self.end(is_over, &outcome)
     }
 
     /// The server has ended, with this exit code.

@@ -108,6 +108,9 @@ pub(super) fn command(name: &str) -> Command {
         .subcommand(
             Command::new("drain").about("Shut down gracefully, as on TERM, and wait for the end"),
         )
+        .subcommand(Command::new("stacks").about(
+            "Show what every thread of the workers runs now: stacks of the application and of the process",
+        ))
         .subcommand(
             Command::new("config")
                 .about("Show the settings in effect")

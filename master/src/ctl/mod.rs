@@ -91,6 +91,10 @@ fn obey(link: &mut CtlLink, matches: &ArgMatches, output: &Output) -> Result<Ctl
             output.show(&status, || report::status(&status));
         }
         "top" => return top::run(link, options, output),
+        "stacks" => {
+            let stacks = link.wait(&["stacks"], |_| {})?;
+            output.show(&stacks, || report::stacks(&stacks));
+        }
         "config" => {
             let config = link.call(&["show", "config"])?;
             let names: Vec<&String> = options.get_many("name").into_iter().flatten().collect();

@@ -88,6 +88,42 @@ pub(super) fn status(status: &Value) -> String {
     text
 }
 
+/// The answer to `stacks`.
+pub(super) fn stacks(stacks: &Value) -> String {
+    let mut text = String::new();
+    for worker in stacks["workers"].as_array().into_iter().flatten() {
+        let silent = match worker["answered"].as_bool() {
+            Some(false) => ", did not answer in time: what there is",
+            _ => "",
+        };
+        let _ = writeln!(text, "worker {}{silent}", worker["pid"]);
+        for thread in worker["threads"].as_array().into_iter().flatten() {
+            let request = &thread["request"];
+            let runs = match request["method"].as_str() {
+                Some(method) => format!(
+                    "{}, {} {} for {}",
+                    plain(&thread["state"]),
+                    printable(method),
+                    plain(&request["path"]),
+                    time(request["seconds"].as_f64()),
+                ),
+                None => plain(&thread["state"]),
+            };
+            let _ = writeln!(text, "  thread {}: {runs}", thread["index"]);
+            for part in ["application", "native"] {
+                let Some(stack) = thread[part].as_str() else {
+                    continue;
+                };
+                let _ = writeln!(text, "    {part}");
+                for line in stack.lines() {
+                    let _ = writeln!(text, "    {}", printable(line));
+                }
+            }
+        }
+    }
+    text
+}
+
 /// The answer to a command.
 pub(super) fn done(data: &Value) -> String {
     let pid = |data: &Value| data["pid"].to_string();

@@ -7,6 +7,7 @@ use std::time::Instant;
 use log::info;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
+use oxicorn_common::message::PROBE;
 use oxicorn_common::scoreboard::{MAX_SLOTS, RestartReason};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ use crate::control::answers::{ControlView, help};
 use crate::control::command::ControlCommand;
 use crate::control::request::ControlRequest;
 use crate::control::{Awaited, ClientId};
-use crate::supervisor::{Event, Supervisor};
+use crate::supervisor::{ChildId, ChildKind, Event, Supervisor};
 
 /// What a command leads to.
 struct Obedience {
@@ -35,6 +36,10 @@ impl Master {
     pub(super) fn serve_control(&mut self, supervisor: &mut Supervisor) -> ControlFlow<Leave> {
         for (client, request) in self.control.turn(Instant::now()) {
             self.obey(client, &request, supervisor)?;
+        }
+        if self.control.has_stacks() {
+            let status = self.control_view(supervisor).status();
+            self.control.end_stacks(&status.unwrap_or_default());
         }
         self.control.flush(Instant::now());
         Continue(())
@@ -56,6 +61,9 @@ impl Master {
         if command.is_change() {
             let words = request.words.join(" ");
             info!("Handling control command: {}", words.escape_debug());
+        }
+        if command == ControlCommand::Stacks {
+            self.ask_for_stacks(supervisor);
         }
         let Obedience { events, answer } = self.plan(&command, supervisor);
         let before = supervisor.workers_wanted();
@@ -114,6 +122,10 @@ impl Master {
                 let data = json!({"status": "shutting_down", "mode": mode.name()});
                 signal(mode.signal(), data)
             }
+            ControlCommand::Stacks => Obedience {
+                events: Vec::new(),
+                answer: ControlReply::Later(Awaited::Stacks),
+            },
             ControlCommand::Drain => await_it(Signal::SIGTERM, Awaited::End),
             _ if supervisor.is_ending() => refuse("The server is shutting down".to_owned()),
             ControlCommand::AddWorkers(count) => signals(Signal::SIGTTIN, *count),
@@ -146,6 +158,25 @@ impl Master {
                 (None, true) => await_it(Signal::SIGUSR2, Awaited::NewMaster),
                 (None, false) => signal(Signal::SIGUSR2, json!({"status": "upgrading"})),
             },
+        }
+    }
+
+    /// Asks all workers that have an event loop, unless they have been asked just now.
+    fn ask_for_stacks(&mut self, supervisor: &Supervisor) {
+        if self.control.awaits_stacks() {
+            return;
+        }
+        let workers = supervisor.children();
+        let asked: Vec<(ChildId, i32)> = workers
+            .filter(|child| child.kind == ChildKind::Web && child.ready_at.is_some())
+            .map(|child| (child.id, child.pid))
+            .collect();
+        let page = self.context.shared.scoreboard.master();
+        let round = page.stack_round() + 1;
+        page.set_stack_round(round);
+        self.control.await_stacks(round, &asked);
+        for (id, _) in asked {
+            self.children.signal(id, PROBE);
         }
     }
 

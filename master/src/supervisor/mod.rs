@@ -180,6 +180,8 @@ impl Supervisor {
             Message::Failed { text, .. } => child.failure = Some(text),
             // [`Event::Forked`] follows.
             Message::Born { .. } => {}
+            // For a client of the master.
+            Message::Stack { .. } | Message::Stacked { .. } => {}
         }
     }
 

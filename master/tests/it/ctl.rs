@@ -1,6 +1,7 @@
 //! `oxicorn ctl` against real servers: what it says is true, and its exit code too.
 
 mod reloads;
+mod stacks;
 
 use std::fs;
 use std::path::Path;

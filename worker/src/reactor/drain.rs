@@ -17,6 +17,7 @@ use super::Reactor;
 use crate::connection::{Connection, ConnectionState};
 use crate::handoff;
 use crate::http::RequestError;
+use crate::stack_report;
 
 /// A client that was active within this time may have a request on its way.
 const RECENTLY: Duration = Duration::from_secs(1);
@@ -78,7 +79,10 @@ impl Reactor {
                     self.shared.quit(signal);
                 }
                 Signal::SIGUSR1 => oxicorn_common::logging::reopen(),
-                PROBE => self.shared.master.send(&Message::Alive),
+                PROBE => {
+                    self.shared.master.send(&Message::Alive);
+                    stack_report::answer_if_asked(&self.shared);
+                }
                 _ => {}
             }
         }

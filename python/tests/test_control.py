@@ -1,0 +1,297 @@
+"""The control socket: gunicorn's own client against both servers, and `oxicorn ctl` of the wheel."""
+
+import json
+import os
+import pathlib
+import re
+import stat
+import subprocess
+import sys
+
+import pytest
+
+from harness import OXICORN, Scenarios, Server, until
+from harness.server import environment_of
+
+control = Scenarios("control")
+
+BIN = pathlib.Path(sys.executable).parent
+CONFIG = [
+    "workers", "worker_class", "threads", "timeout", "graceful_timeout", "max_requests", "max_requests_jitter", "worker_connections",
+    "preload_app", "daemon", "pidfile", "reload", "dirty_workers", "dirty_apps", "dirty_timeout", "control_socket_disable", "bind",
+]  # fmt: skip
+
+
+def run(server, *command, text=None):
+    """Exit code, output and errors of a command of the server's user."""
+    done = subprocess.run(
+        [BIN / command[0], *command[1:]], env=environment_of({"HOME": str(server.folder)}), input=text, cwd=server.folder,
+        capture_output=True, text=True, timeout=60, check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def socket(server):
+    path = server.folder / ".gunicorn/gunicorn.ctl"
+    until("the control socket", path.exists)
+    return path
+
+
+def gunicornc(server, command, *flags):
+    socket(server)
+    return run(server, "gunicornc", "-c", command, *flags)
+
+
+def data(server, command):
+    code, out, err = gunicornc(server, command, "-j")
+    assert code == 0, err
+    return json.loads(out)
+
+
+def shape(value):
+    """What is the same in two servers: texts and keys, but not numbers that differ in each run."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return type(value).__name__ if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def of_gunicorn(value, keys):
+    """Our answers have more keys than gunicorn's."""
+    return {key: value.get(key, "(absent)") for key in keys.split()}
+
+
+def anonymous(text):
+    """Without numbers, and so without the widths of the columns that they are in."""
+    return re.sub(r"[ -]+", " ", re.sub(r"\d+(\.\d+)?", "N", text)).strip()
+
+
+def pids(server):
+    return {worker["pid"] for worker in data(server, "show workers")["workers"]}
+
+
+@control("--workers", "2", "--threads", "2")
+def show(server):
+    until("two workers that have booted", lambda: [it["booted"] for it in data(server, "show workers")["workers"]] == [True, True])
+    every, workers = data(server, "show all"), data(server, "show workers")
+    stats, listeners, config = data(server, "show stats"), data(server, "show listeners"), data(server, "show config")
+    assert {worker["pid"] for worker in workers["workers"]} == set(server.workers())
+    assert every["arbiter"]["pid"] == stats["pid"] == server.pid
+    worker = "pid age booted aborted last_heartbeat"
+    return {
+        "all": shape(of_gunicorn(every, "arbiter web_worker_count dirty_arbiter dirty_workers dirty_worker_count")),
+        "all.web_workers": [shape(of_gunicorn(it, "pid type age booted last_heartbeat")) for it in every["web_workers"]],
+        "workers": [shape(of_gunicorn(it, worker)) for it in workers["workers"]],
+        "ages": [it["age"] for it in workers["workers"]],
+        "stats": shape(of_gunicorn(
+            stats, "uptime pid workers_current workers_target workers_spawned workers_killed reloads dirty_arbiter_pid"
+        )),
+        "counts": of_gunicorn(stats, "workers_current workers_target workers_spawned workers_killed reloads"),
+        "listeners": [
+            {"address": anonymous(it["address"]), "type": it["type"], "fd": type(it["fd"]).__name__} for it in listeners["listeners"]
+        ],
+        "dirty": data(server, "show dirty"),
+        **{f"config.{key}": config.get(key, "(absent)") for key in CONFIG},
+        "control_socket": config["control_socket"] == str(socket(server)),
+    }
+
+
+@control("--workers", "2")
+def texts(server):
+    until("two workers that have booted", lambda: [it["booted"] for it in data(server, "show workers")["workers"]] == [True, True])
+    commands = ["show all", "show workers", "show stats", "show listeners", "show dirty", "worker add", "worker remove", "reopen", "SHOW Stats"]
+    return {command: [anonymous(part) if isinstance(part, str) else part for part in gunicornc(server, command)] for command in commands}
+
+
+@control("--workers", "1")
+def errors(server):
+    commands = ["nonsense", "show", "show me", "worker", "worker of", "worker add x", "worker kill", "worker kill x", "show 'all"]
+    facts = {command: gunicornc(server, command) for command in commands}
+    facts["worker kill 1"] = data(server, "worker kill 1")
+    facts["help"] = set(data(server, "help")["commands"]) >= {
+        "show all", "show workers", "show config", "show stats", "show listeners", "worker add [N]", "worker remove [N]",
+        "worker kill <PID>", "shutdown [graceful|quick]", "help",
+    }
+    os.rename(socket(server), server.folder / "hidden")
+    code, _, err = run(server, "gunicornc", "-c", "help")
+    os.rename(server.folder / "hidden", socket(server))
+    return {**facts, "no server": (code, err.replace(str(server.folder), ""))}
+
+
+@control("--workers", "1")
+def interactive(server):
+    socket(server)
+    lines = "show workers\n\nnonsense\nworker add 2\nshow stats\nquit\n"
+    code, out, err = run(server, "gunicornc", text=lines)
+    until("three workers", lambda: len(server.workers()) == 3)
+    as_json = run(server, "gunicornc", "-j", text="worker remove 2\nexit\n")
+    return {"code": code, "out": anonymous(out.replace(str(server.folder), "")), "err": err, "json": anonymous(as_json[1].replace(str(server.folder), ""))}
+
+
+@control("--workers", "2")
+def workers(server):
+    def change(command):
+        answer = data(server, command)
+        until("so many workers", lambda: len(server.workers()) == answer["total"])
+        return answer
+    facts = {command: change(command) for command in ["worker add 2", "worker remove", "worker remove 99", "worker add", "worker add -5"]}
+    old = pids(server)
+    victim = min(old)
+    answer = data(server, f"worker kill {victim}")
+    assert answer.pop("killed") == victim
+    until("another in its place", lambda: victim not in pids(server) and len(pids(server)) == len(old))
+    return {**facts, "kill": answer, "others stay": old - {victim} <= pids(server)}
+
+
+@control("--workers", "2")
+def reload(server):
+    socket(server)
+    until("two workers", lambda: len(server.workers()) == 2)
+    old = server.workers()
+    answer = data(server, "reload")
+    until("others", lambda: not set(old) & set(server.workers()) and len(server.workers()) == 2)
+    until("it is counted", lambda: data(server, "show stats")["reloads"] == 1)
+    return {"answer": answer, "spawned": data(server, "show stats")["workers_spawned"]}
+
+
+@control("--workers", "1")
+def reopen(server):
+    moved = server.folder / "moved.log"
+    os.rename(server.access_log, moved)
+    answer = data(server, "reopen")
+    until("a new file", server.access_log.exists)
+    return answer
+
+
+@pytest.mark.parametrize("mode", ["", "graceful", "quick"])
+def test_shutdown_ends_the_server(mode):
+    for kind in ["gunicorn", OXICORN]:
+        with Server(kind, "lifecycle:application") as server:
+            answer = data(server, f"shutdown {mode}".strip())
+            assert answer == {"status": "shutting_down", "mode": mode or "graceful"}, kind
+            assert server.wait_exit() == 0
+            until("no socket left", lambda: not (server.folder / ".gunicorn/gunicorn.ctl").exists())
+
+
+@control("--workers", "1")
+def place(server):
+    path = socket(server)
+    until("its mode", lambda: stat.S_IMODE(path.stat().st_mode) == 0o600)
+    return {
+        "directory": oct(stat.S_IMODE(path.parent.stat().st_mode)), "is socket": stat.S_ISSOCK(path.stat().st_mode),
+        "logged": any(str(path) in line.message and "Control socket listening at" in line.message for line in server.errors()),
+    }
+
+
+@control("--control-socket", "own.ctl", "--control-socket-mode", "432")
+def relative(server):
+    path = server.folder / "own.ctl"
+    until("its mode", lambda: path.exists() and stat.S_IMODE(path.stat().st_mode) == 0o660)
+    code, out, _ = run(server, "gunicornc", "-s", "own.ctl", "-c", "show stats", "-j")
+    return {"code": code, "pid": json.loads(out)["pid"] == server.pid, "default": (server.folder / ".gunicorn").exists()}
+
+
+@control("--no-control-socket")
+def disabled(server):
+    return {"there": (server.folder / ".gunicorn").exists()}
+
+
+test_control = control.test()
+
+
+def test_dirty_workers_are_an_error():
+    with Server(OXICORN, "lifecycle:application") as server:
+        for command in ["dirty add", "dirty remove 2"]:
+            code, _, err = gunicornc(server, command)
+            assert (code, err) == (1, "Error: there are no dirty workers here: applications run in workers and runners\n")
+
+
+def ctl(server, *words):
+    return run(server, "oxicorn", "ctl", *words)
+
+
+APP = """
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "{length}")])
+    return [b"{body}"]
+"""
+
+# Releases, and why a reload to them fails. `{n}` is the number of the script.
+RELEASES = {
+    "good": (APP, None),
+    "slow": ("import time\ntime.sleep(0.3)\n" + APP, None),
+    "syntax error": ("def application(:\n", "SyntaxError"),
+    "missing module": ("import there_is_no_such_module\n", "there_is_no_such_module"),
+    "exception": ("raise RuntimeError('closed today')\n", "closed today"),
+    "no application": ("x = 1\n", "application"),
+    "exit": ("import sys\nsys.exit(5)\n", "exited with code"),
+    "sudden exit": ("import os\nos._exit(9)\n", "exited with code 9 before it was ready"),
+    "crash": ("import os\nos.abort()\n", "crashed with SIGABRT"),
+    "fleeting": (
+        "import os, threading\nthreading.Timer(0.2, os._exit, [6]).start()\n" + APP, "exited with code 6 right after it was ready",
+    ),
+}
+FAULTS = ["", "SyntaxError", "failed to load", "Traceback"]
+
+
+def release(server, name, number):
+    text = RELEASES[name][0]
+    body = f"{name} {number}"
+    draft = server.folder / "draft"
+    draft.write_text(text.replace("{body}", body).replace("{length}", str(len(body))))
+    os.replace(draft, server.folder / "app.py")
+    return body.encode()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("preload", [False, True])
+def test_scripts_of_reloads_tell_the_truth(seed, preload):
+    names, serving, number = list(RELEASES), b"good 0", 0
+    flags = ["--preload"] if preload else []
+    first = {"app.py": APP.replace("{body}", "good 0").replace("{length}", "6")}
+    with Server(OXICORN, "app:application", "--workers", "2", *flags, files=first, env={"PYTHONPATH": ""}, expects=FAULTS) as server:
+        for number in range(1, 11):
+            # Each of them, in another order.
+            name = names[(number * (3 if seed == 1 else 7) + seed) % len(names)]
+            body, reason = release(server, name, number), RELEASES[name][1]
+            code, out, err = ctl(server, "reload", "--wait", "--json")
+            if reason is None:
+                assert code == 0, (name, err)
+                assert json.loads(out)["status"] == "reloaded"
+                serving = body
+            else:
+                assert code == 1, (name, out, err)
+                assert reason in json.loads(out)["error"], (name, out)
+                assert reason in err
+            if name == "fleeting":
+                # It has taken over before it failed; the next one mends that.
+                serving = release(server, "good", number)
+                assert ctl(server, "reload", "--wait")[0] == 0
+            for _ in range(4):
+                assert server.get("/").body == serving, (name, err)
+
+
+def test_progress_goes_to_standard_error_and_the_answer_to_standard_output():
+    with Server(OXICORN, "lifecycle:application", "--workers", "2") as server:
+        code, out, err = ctl(server, "reload", "--wait")
+        assert (code, out) == (0, "reloaded: generation 2 serves\n")
+        assert "is ready" in err and "Generation 2 serves with 2 workers" in err
+        code, out, _ = ctl(server, "status")
+        assert code == 0 and "2 of 2 ready" in out
+        assert ctl(server, "drain")[:2] == (0, "the server has ended with exit code 0\n")
+        assert ctl(server, "status")[0] == 3
+
+
+def test_an_interrupt_ends_a_command_that_waits():
+    slow = "import os, time\nwhile os.path.exists('closed'): time.sleep(0.01)\n" + APP.replace("{body}", "x").replace("{length}", "1")
+    with Server(OXICORN, "app:application", files={"app.py": slow}, env={"PYTHONPATH": ""}) as server:
+        (server.folder / "closed").write_text("")
+        process = subprocess.Popen(
+            [BIN / "oxicorn", "ctl", "reload", "--wait"], env=environment_of({"HOME": str(server.folder)}), stderr=subprocess.DEVNULL,
+        )
+        until("it has asked", lambda: "Handling control command: reload --wait" in server.error_text())
+        process.send_signal(2)
+        assert process.wait(30) == -2
+        (server.folder / "closed").unlink()
+        until("the server goes on", lambda: "Generation 2 serves" in server.error_text())
