@@ -52,6 +52,8 @@ struct Mold {
     ready: bool,
     /// It has been told to end.
     retired: bool,
+    /// Why it could not load the application, as it has reported.
+    failure: Option<String>,
     /// In the order of their age.
     pending: BTreeMap<ChildId, PendingWorker>,
 }
@@ -93,6 +95,7 @@ impl Mold {
                     hooks: generation.hook_caller(),
                     ready: false,
                     retired: false,
+                    failure: None,
                     pending: BTreeMap::new(),
                 }),
             },
@@ -214,7 +217,10 @@ impl Molds {
                     mold.ready = true;
                     due = mold.pending.keys().copied().collect();
                 }
-                Message::Failed { text, .. } => self.last_error = Some(text),
+                Message::Failed { text, .. } => {
+                    mold.failure = Some(text.clone());
+                    self.last_error = Some(text);
+                }
                 _ => {}
             }
         }
@@ -309,8 +315,16 @@ impl Molds {
             error!("Mold (pid: {pid}) {death} before it was ready");
         }
         hooks.call_or_log(HookEvent::MoldExit { pid });
+        let failure = mold.failure;
+        let text =
+            failure.unwrap_or_else(|| format!("Mold (pid: {pid}) {death} before it was ready"));
         for (id, pending) in mold.pending {
             children.release_slot(pending.request.slot);
+            if !mold.ready {
+                let (exit_code, text) = (death.exit_code().unwrap_or(0), text.clone());
+                let message = Message::Failed { exit_code, text };
+                events.push(Event::Message { id, message });
+            }
             events.push(Event::Exited { id, death });
         }
         events

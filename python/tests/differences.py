@@ -48,6 +48,11 @@ DIFFERENCES = [
     Difference(
         "environ/absolute form*", "1.environ.HTTP_HOST", "RFC 9112 section 3.2.2: the host of the target replaces the field.",
     ),
+    # The control socket
+    Difference(
+        "control/show", "workers | all.web_workers", "gunicorn's master does not learn that a worker has booted.",
+    ),
+    Difference("control/show", "config.worker_class", "The name of the setting; gunicorn shows the class.", oxicorn="gthread"),
     # Versions and connections
     Difference(
         "environ/http/1.0* | environ/absolute form 1.0 | bodies/echo 1.0 | bodies/expect continue 1.0 | responses/1.0 *", "1.status",

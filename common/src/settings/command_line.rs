@@ -145,10 +145,9 @@ fn command(applications: &ApplicationSettings, named: Option<&str>) -> Command {
     let hints = applications.names().filter(|name| Some(*name) != named);
     let hints = hints
         .map(|name| format!("oxicorn {name} --help has the settings of that application too."));
-    match hints.collect::<Vec<_>>().join("\n") {
-        hints if hints.is_empty() => command,
-        hints => command.after_help(hints),
-    }
+    let control = "oxicorn ctl --help has the commands for a server that runs.".to_owned();
+    let hints: Vec<String> = hints.chain([control]).collect();
+    command.after_help(hints.join("\n"))
 }
 
 fn argument(row: &'static Setting) -> Arg {
