@@ -27,7 +27,7 @@ pub(crate) struct StackRounds {
 }
 
 /// The stack of one request thread.
-struct Sample {
+struct ThreadSample {
     index: usize,
     application: Option<String>,
     native: Option<Vec<usize>>,
@@ -51,7 +51,7 @@ pub(crate) fn answer_if_asked(shared: &Arc<WorkerShared>) {
 }
 
 fn report(shared: &WorkerShared, round: u64) {
-    let samples: Vec<Sample> = take(shared).collect();
+    let samples: Vec<ThreadSample> = take(shared).collect();
     let send = |index, part, text| {
         shared.master.send(&Message::Stack {
             round,
@@ -74,12 +74,12 @@ fn report(shared: &WorkerShared, round: u64) {
 }
 
 /// A thread that is idle is not disturbed.
-fn take(shared: &WorkerShared) -> impl Iterator<Item = Sample> {
+fn take(shared: &WorkerShared) -> impl Iterator<Item = ThreadSample> {
     let threads = shared.in_flight.iter().enumerate();
     let busy = threads.filter(|&(index, _)| !shared.slot().thread(index).is_idle());
     busy.filter_map(|(index, in_flight)| {
         let thread = in_flight.thread()?;
-        Some(Sample {
+        Some(ThreadSample {
             index,
             application: shared.app.stack_of(thread),
             native: stack_trace::of_thread(thread),
