@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::harness::{Client, Load, Mode, Server, eventually};
+use crate::harness::{Client, Load, Mode, Receiver, Server, eventually};
 
 const BOTH: [&str; 8] = [
     "--access-log-json",
@@ -187,6 +187,32 @@ fn objects_are_whole_with_many_writers() {
         .lines()
         .iter()
         .for_each(|line| drop(parse(line)));
+}
+
+#[test]
+fn syslog_has_the_same_objects() {
+    let receiver = Receiver::udp();
+    let server = Server::new("objects for syslog")
+        .args(&BOTH)
+        .args(&["--log-syslog", "--log-syslog-to", receiver.address()])
+        .start();
+    let mut client = server.client();
+    client
+        .send(b"GET /one HTTP/1.1\r\nX-Request-ID: id-1\r\n\r\n")
+        .expect("sent");
+    assert_eq!(client.answer().expect("an answer").status, 400);
+    for (pattern, key, value) in [
+        ("\"url.path\":\"/one\"", "url.path", "/one"),
+        ("Invalid request", "severity", "WARNING"),
+    ] {
+        let record = receiver.wait_for(pattern);
+        let text = record.split_once("] ").expect("a process").1;
+        let line = parse(text.trim_end_matches('\0'));
+        assert_eq!(
+            (&line[key], &line["request_id"]),
+            (&value.into(), &"id-1".into())
+        );
+    }
 }
 
 /// A simple generator, so that a failure can be repeated.

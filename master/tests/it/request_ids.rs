@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::harness::{Builder, Client, Server, eventually};
 
@@ -319,4 +320,28 @@ fn a_trace_is_read_by_its_rules() {
     assert_eq!(seen(&valid), format!("a {trace} {span}"));
     assert_eq!(seen(&valid.repeat(2)), "a");
     assert_eq!(seen(&valid.to_uppercase()), "a");
+}
+
+#[test]
+fn the_status_page_has_the_id_of_what_runs() {
+    let builder = lab("running id").args(&["--admin-bind", "unix:admin.sock"]);
+    let admin = builder.dir().join("admin.sock");
+    let server = builder.start_with_unknown_workers();
+    let gate = server.dir().join("gate");
+    let mut client = server.client();
+    let target = format!("/hold?until={}", gate.display());
+    let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nX-Request-ID: {GIVEN}\r\n\r\n");
+    client.send(request.as_bytes()).expect("sent");
+    let running = eventually("the request runs", || {
+        let mut asker = Client::connect_unix(&admin).ok()?;
+        let status: Value = serde_json::from_slice(&asker.get("/status").ok()?.body).ok()?;
+        let workers = status["workers"].as_array()?.iter();
+        let threads = workers.filter_map(|it| it["threads"].as_array()).flatten();
+        threads
+            .map(|it| it["request"].clone())
+            .find(|it| it["path"] == "/hold")
+    });
+    std::fs::write(gate, "").expect("a gate");
+    assert_eq!(running["request_id"], GIVEN);
+    assert_eq!(client.answer().expect("an answer").status, 200);
 }
