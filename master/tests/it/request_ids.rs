@@ -213,12 +213,12 @@ fn each_line_about_a_request_names_it_and_no_other_line_does() {
     let line = server.log().wait_for("no more");
     assert!(line.contains("[id-4] "), "{line}");
 
-    // A piece that is longer than what one turn sends: the next one is made when the client has taken it.
+    // A piece that is longer than what the socket takes at once: the next one is made when the client has taken it.
     let mut client = server.client();
-    let target = "/stream?pieces=2&bytes=3000000&fail=2";
+    let target = "/stream?pieces=2&bytes=30000000&fail=2";
     let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nX-Request-ID: id-6\r\n\r\n");
     client.send(request.as_bytes()).expect("sent");
-    assert!(client.rest().expect("what there is").len() > 3_000_000);
+    assert!(client.rest().expect("what there is").len() > 30_000_000);
     let line = server.log().wait_for_nth("no more", 2);
     assert!(line.contains("[id-6] "), "{line}");
 
