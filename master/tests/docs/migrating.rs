@@ -12,7 +12,8 @@ const END: &str = "<!-- settings: end -->\n";
 const PAGE: &str = "docs/migrating-from-gunicorn.md";
 
 /// Settings that gunicorn does not have.
-const OURS: [&str; 18] = [
+const OURS: [&str; 22] = [
+    "access_log_json",
     "admin_bind",
     "admin_ca_certs",
     "admin_certfile",
@@ -24,11 +25,14 @@ const OURS: [&str; 18] = [
     "body_min_rate",
     "body_timeout",
     "env_file",
+    "error_log_json",
     "header_timeout",
     "limit_request_body",
     "limit_request_head",
+    "request_id",
     "runners",
     "server_header",
+    "slow_request",
     "write_min_rate",
     "write_timeout",
 ];
