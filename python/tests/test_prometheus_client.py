@@ -1,4 +1,4 @@
-"""prometheus_client's multiprocess mode: metrics of an application over all of its workers."""
+"""prometheus_client's multiprocess mode: metrics of an application over all of its workers, beside the server's own."""
 
 import os
 import re
@@ -6,7 +6,7 @@ from signal import SIGHUP, SIGKILL
 
 import pytest
 
-from harness import OXICORN, Server, until
+from harness import OXICORN, Client, Server, until
 
 APP = """
 import os
@@ -55,12 +55,20 @@ def ask_all(server, workers):
     return count
 
 
+def served(server):
+    """The requests that the server has counted."""
+    with Client(str(server.folder / "admin.sock")) as client:
+        text = client.get("/metrics", "Connection: close\r\n").body.decode()
+    assert "app_" not in text
+    return sum(float(count) for count in re.findall(r"^oxicorn_requests_total\{.*\} (\S+)$", text, re.MULTILINE))
+
+
 @pytest.mark.parametrize("flags", [(), ("--preload",)], ids=["own", "preloaded"])
 def test_totals_of_all_workers_and_of_those_that_are_gone(tmp_path, flags):
     files = {"app.py": APP, "conf.py": CONFIG}
     server = Server(
-        OXICORN, "app:application", "-c", "{folder}/conf.py", "--workers", "2", *flags, files=files, expects=["was killed by SIGKILL"],
-        env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        OXICORN, "app:application", "-c", "{folder}/conf.py", "--admin-bind", "unix:{folder}/admin.sock", "--workers", "2",
+        *flags, files=files, expects=["was killed by SIGKILL"], env={"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
     )
     with server:
         def two(others=()):
@@ -80,3 +88,8 @@ def test_totals_of_all_workers_and_of_those_that_are_gone(tmp_path, flags):
         total += ask_all(server, workers)
         assert asked(server) == total
         until("nothing of the old workers", lambda: here(server) == workers)
+        # Both keep their counts: the server's has the requests for the application's figures, too.
+        before = served(server)
+        assert before > total
+        assert asked(server) == total
+        assert served(server) == before + 1

@@ -52,6 +52,10 @@ fn hits_and_misses_are_those_of_redis() {
         let list = call(&server, "GET", "/tasks?status=completed", None).1;
         (list["pagination"]["total"] == 10).then_some(())
     });
+    // Of each change, Redis has been told that it is over.
+    eventually("nothing is kept or marked", || {
+        redis.ask(&["KEYS", "task:*"]).is_empty().then_some(())
+    });
     let before = (keyspace(&redis), server.exposition().values([HITS, MISSES]));
     for _ in 0..20 {
         for id in &ids {
