@@ -9,6 +9,8 @@ from ._oxicorn import _logs
 ERROR, ACCESS = "gunicorn.error", "gunicorn.access"
 # Attributes that every record has, and those that have members of their own.
 USUAL = {*vars(logging.LogRecord("", 0, "", 0, "", (), None)), "message", "asctime", "taskName", "request_id", "trace_id", "span_id"}
+# Members that `extra` cannot replace.
+OWN = {"timestamp", "severity", "logger", "exception.type", "exception.message", "exception.stacktrace", "code.stacktrace", "process.pid"}
 # Deeper structures are written as text.
 DEPTH = 8
 
@@ -34,13 +36,13 @@ class JsonFormatter(LineFormatter):
         line = _access_line(record)
         if line is not None:
             return line
-        extra = {name: value for name, value in vars(record).items() if name not in USUAL}
+        extra = {name: value for name, value in vars(record).items() if name not in USUAL and name not in OWN}
         if record.stack_info:
             extra["code.stacktrace"] = self.formatStack(record.stack_info)
         logger = None if record.name == ERROR else record.name
         request = _request(record)
         return _logs.error_object(
-            record.created, record.levelname, record.getMessage(), logger, self._exception(record), request, members(extra),
+            record.created, record.levelname, _message(record), logger, self._exception(record), request, members(extra),
         )
 
     def _exception(self, record):
@@ -62,14 +64,21 @@ def encode(value, depth=DEPTH):
         return "null"
     if value is True or value is False:
         return str(value).lower()
-    if type(value) is int or (type(value) is float and math.isfinite(value)):
-        return _text(value)
+    if (type(value) is int and abs(value) < 1 << 64) or (type(value) is float and math.isfinite(value)):
+        return repr(value)
     if depth > 0 and isinstance(value, dict):
         inside = (f"{_string(_text(key))}:{encode(item, depth - 1)}" for key, item in value.items())
         return "{" + ",".join(inside) + "}"
     if depth > 0 and isinstance(value, (list, tuple, set, frozenset)):
         return "[" + ",".join(encode(item, depth - 1) for item in value) + "]"
     return _string(_text(value))
+
+
+def _message(record):
+    try:
+        return record.getMessage()
+    except Exception as problem:
+        return f"{_text(record.msg)} ({type(problem).__name__} with its arguments)"
 
 
 def _access_line(record):

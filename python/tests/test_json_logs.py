@@ -19,7 +19,9 @@ def application(environ, start_response):
     if path == "/fails":
         raise LookupError("on purpose \\udc80 \\x1b[31m\\nof two lines")
     if path == "/record":
-        error.warning('of "two"\\nlines %s', query, extra={"nan": math.nan, "inf": -math.inf, "deep": {"a": [1, None, True, 1.5]}, "none": NoText()})
+        error.warning('of "two"\\nlines %s', query, extra={"nan": math.nan, "inf": -math.inf, "deep": {"a": [1, None, True, 1.5]}, "none": NoText(),
+            "big": 10**5000, "severity": "mine"})
+        error.warning("a number: %d", "none")
     if path == "/exception":
         try:
             {}["key"]
@@ -99,7 +101,8 @@ def test_records_and_requests_are_objects(way):
         assert (record["severity"], record["request_id"], record["oxicorn.worker.age"]) == ("WARNING", "id-0", 1)
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", record["timestamp"])
         assert (record["nan"], record["inf"], record["deep"]) == ("nan", "-inf", {"a": [1, None, True, 1.5]}), record
-        assert "without text" in record["none"]
+        assert "without text" in record["none"] and isinstance(record["big"], str)
+        line_with(errors, "message", "a number: %d (TypeError with its arguments)")
         caught, formatted = line_with(errors, "message", "caught"), line_with(errors, "message", "formatted")
         for raised in (caught, formatted):
             assert (raised["exception.type"], raised["exception.message"]) == ("KeyError", "'key'")
