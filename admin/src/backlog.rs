@@ -2,7 +2,8 @@
 //!
 //! The admin process has none of these sockets open: they must be gone when the last worker has closed them, and it ends
 //! later. So it looks at the kernel's tables, in which listening sockets come first (`tcp_get_idx` in net/ipv4/tcp_ipv4.c):
-//! reading ends before the connections, of which there may be many. Unix sockets are in no such table.
+//! reading ends before the connections, of which there may be many. sock_diag(7) would tell the same, but units of systemd
+//! often forbid its address family. Unix sockets are in no such table.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,8 +11,12 @@ use std::io::{BufRead, BufReader};
 
 use oxicorn_common::status::ListenerStatus;
 
-/// IPv4 and IPv6 (proc_pid_net(5)).
-const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+/// proc_pid_net(5).
+const IPV4: &str = "/proc/net/tcp";
+const IPV6: &str = "/proc/net/tcp6";
+/// The length of a row. The kernel fills what it is asked for, and would look through its whole table of connections for
+/// more rows.
+const ROW: usize = 150;
 /// The state of a socket that listens (include/net/tcp_states.h).
 const LISTEN: &str = "0A";
 
@@ -26,9 +31,14 @@ pub struct PublicListener {
 /// The listeners with the present length of their queues.
 pub(crate) fn read_backlogs(listeners: &[PublicListener]) -> Vec<ListenerStatus> {
     let mut waiting = BTreeMap::new();
-    for table in TABLES {
-        if let Ok(file) = File::open(table) {
-            read_table(BufReader::new(file), &mut waiting);
+    let is_ipv6 = |listener: &PublicListener| listener.address.starts_with('[');
+    let tables = [
+        (IPV4, listeners.iter().any(|it| !is_ipv6(it))),
+        (IPV6, listeners.iter().any(is_ipv6)),
+    ];
+    for (table, is_wanted) in tables {
+        if is_wanted && let Ok(file) = File::open(table) {
+            read_table(BufReader::with_capacity(ROW, file), &mut waiting);
         }
     }
     let status = |listener: &PublicListener| ListenerStatus {
