@@ -99,8 +99,10 @@ mod tests {
     use super::*;
 
     fn problem(bind: &str, admin: &str, token: Option<&str>) -> Option<String> {
-        let mut settings = Settings::default();
-        settings.bind = vec![bind.parse().expect("an address")];
+        let mut settings = Settings {
+            bind: vec![bind.parse().expect("an address")],
+            ..Settings::default()
+        };
         settings.admin.bind = vec![admin.parse().expect("an address")];
         settings.admin.token = token.map(str::to_owned);
         find_problem(&settings).map(|it| it.expected)
