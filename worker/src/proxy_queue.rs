@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_in_our_own_queue_is_not_the_proxys() {
+    fn the_time_in_our_own_queue_is_not_that_of_the_proxy() {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .expect("after 1970");

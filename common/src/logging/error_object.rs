@@ -154,7 +154,7 @@ mod tests {
             value["exception.stacktrace"],
             format!("{first}{between}{second}")
         );
-        let value = object(&format!("{first}"));
+        let value = object(first);
         assert_eq!(value["exception.type"], "KeyError");
         let bare = object("x\nTraceback (most recent call last):\n  File \"a\"\nSystemExit");
         assert_eq!(bare["exception.type"], "SystemExit");
