@@ -4,6 +4,7 @@ mod access;
 mod counts;
 mod figures;
 mod lifecycle;
+mod restarts;
 mod sockets;
 mod upgrades;
 
