@@ -40,6 +40,26 @@ impl Controller {
         self.send(payload)
     }
 
+    /// Sends the same frame again and again, up to so many octets, or until the server has taken nothing for a while. Returns
+    /// how many it has taken. The last frame may be cut.
+    pub(crate) fn flood(&mut self, payload: &[u8], most: usize) -> usize {
+        let length = u32::try_from(payload.len()).expect("a length");
+        let frame = [&length.to_be_bytes(), payload].concat().repeat(100);
+        let pause = std::time::Duration::from_secs(2);
+        self.stream
+            .set_write_timeout(Some(pause))
+            .expect("a socket");
+        let mut sent = 0;
+        while sent < most {
+            let rest = &frame[sent % frame.len()..];
+            match self.stream.write(rest) {
+                Ok(count) => sent += count,
+                Err(_) => break,
+            }
+        }
+        sent
+    }
+
     pub(crate) fn ask(&mut self, command: &str, args: &[&str]) -> io::Result<()> {
         let request = json!({"id": command, "command": command, "args": args});
         self.send_frame(request.to_string().as_bytes())
