@@ -5,7 +5,6 @@
 //! loader's lock; the log then has no stack.
 #![allow(unsafe_code, reason = "a signal handler and the stack walk inside it")]
 
-use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 use std::thread::sleep;
@@ -77,30 +76,32 @@ extern "C" fn capture(_: libc::c_int) {
     errno.set();
 }
 
-/// Names the functions, one per line, without the frames of the handler itself. May take seconds.
+/// Names the functions, one per line, without the frames of the handler itself. May take seconds. What has no name, as
+/// in a library without symbols, is an address.
 pub(crate) fn name(frames: &[usize]) -> String {
-    let mut text = String::new();
-    let mut inside_handler = true;
+    let mut lines = Vec::new();
+    let mut handler_end = 0;
     for &frame in frames {
+        let before = lines.len();
         let address = std::ptr::with_exposed_provenance_mut(frame);
         backtrace::resolve(address, |symbol| {
-            let name = symbol
-                .name()
-                .map(|name| format!("{name:#}"))
-                .unwrap_or_default();
-            if inside_handler {
-                inside_handler = !name.contains("stack_trace::capture");
+            let Some(name) = symbol.name().map(|name| format!("{name:#}")) else {
                 return;
-            }
-            let place = symbol.filename().zip(symbol.lineno());
-            let _ = match place {
-                Some((file, line)) => writeln!(text, "  {name} at {}:{line}", file.display()),
-                None => writeln!(text, "  {name}"),
             };
+            let place = symbol.filename().zip(symbol.lineno());
+            lines.push(match place {
+                Some((file, line)) => format!("  {name} at {}:{line}", file.display()),
+                None => format!("  {name}"),
+            });
+            if name.contains("stack_trace::capture") {
+                handler_end = lines.len();
+            }
         });
+        if lines.len() == before {
+            lines.push(format!("  {frame:#x}"));
+        }
     }
-    text.truncate(text.trim_end().len());
-    text
+    lines.split_off(handler_end).join("\n")
 }
 
 #[cfg(test)]

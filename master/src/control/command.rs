@@ -152,7 +152,7 @@ impl ControlCommand {
 
     fn worker(rest: &[&str]) -> Result<Self, String> {
         let Some(action) = rest.first() else {
-            return Err("Missing worker action (add|remove|set|kill)".to_owned());
+            return Err("Missing worker action (add|remove|kill)".to_owned());
         };
         let argument = rest.get(1).copied();
         // gunicorn takes what is below one for one.
