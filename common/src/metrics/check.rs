@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn the_names_of_the_server_are_its_own() {
-        let metric = Metric::gauge("oxicorn_pool_waiting", "Requests that wait.");
+        let metric = Metric::gauge("oxicorn_workers", "Workers by state.");
         assert!(refusal(metric).contains("the server's own"));
         assert_eq!(check(&[metric], true), Ok(()));
     }
