@@ -7,6 +7,7 @@ use std::thread;
 
 use nix::sys::signal::Signal;
 
+use crate::admin;
 use crate::harness::{Builder, Load, Mode, Proxy, Server, eventually};
 
 /// A server that its test ends the delay of.
@@ -126,6 +127,29 @@ fn everything_is_served_while_health_checks_fail() {
     server
         .log()
         .wait_for("HUP signal ignored: the server has been told to end");
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+}
+
+#[test]
+fn the_admin_process_says_that_the_server_drains() {
+    let builder = patient("admin, drain").args(&["--admin-bind", "127.0.0.1:0"]);
+    let mut server = builder.start_with_unknown_workers();
+    let place = admin::address(&server, 1);
+    let state = || {
+        let status: serde_json::Value =
+            serde_json::from_slice(&admin::get(place, "/status").body).expect("JSON");
+        status["server"]["state"].as_str().map(str::to_owned)
+    };
+    assert_eq!(admin::get(place, "/ready").status, 200);
+    assert_eq!(state().as_deref(), Some("serving"));
+    server.signal(Signal::SIGTERM);
+    eventually("it is not ready", || {
+        (admin::get(place, "/ready").status == 503).then_some(())
+    });
+    assert_eq!(state().as_deref(), Some("draining"));
+    assert_eq!(admin::get(place, "/healthz").status, 200);
+    assert_eq!(server.get("/pid").status, 200);
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
 }

@@ -22,7 +22,7 @@ fn server(name: &str) -> Builder {
 }
 
 /// The address of the admin process, after it was logged `times` times.
-fn address(server: &Server, times: usize) -> SocketAddr {
+pub(crate) fn address(server: &Server, times: usize) -> SocketAddr {
     let line = server.log().wait_for_nth(LISTENS, times);
     let place = line.split(LISTENS).nth(1).expect("what was waited for");
     let (_, place) = place.split_once("://").expect("a TCP address first");
@@ -38,7 +38,7 @@ fn ask(address: SocketAddr, target: &str, fields: &str) -> io::Result<Answer> {
     client.answer()
 }
 
-fn get(address: SocketAddr, target: &str) -> Answer {
+pub(crate) fn get(address: SocketAddr, target: &str) -> Answer {
     ask(address, target, "").unwrap_or_else(|error| panic!("GET {target}: {error}"))
 }
 
