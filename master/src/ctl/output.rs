@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::exit::CtlExit;
+use super::units::printable;
 
 #[derive(Debug)]
 pub(super) struct Output {
@@ -35,16 +36,21 @@ impl Output {
 
     /// What happens while the result is waited for.
     pub(super) fn progress(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "{text}");
+        let _ = writeln!(io::stderr(), "{}", clean(text));
     }
 
     /// There is no result.
     pub(super) fn fail(&self, exit: CtlExit, reason: &str) -> CtlExit {
-        let _ = writeln!(io::stderr(), "{}: {reason}", self.name);
+        let _ = writeln!(io::stderr(), "{}: {}", self.name, clean(reason));
         if self.is_json {
             let answer = json!({"error": reason, "exit_code": exit as u8});
             let _ = writeln!(io::stdout(), "{answer:#}");
         }
         exit
     }
+}
+
+/// Text that may come from an application, such as a traceback: its lines stay lines.
+fn clean(text: &str) -> String {
+    text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }

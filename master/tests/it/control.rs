@@ -241,6 +241,43 @@ fn fuzzed_frames_do_no_harm() {
     assert_eq!(server.children(), children, "none of it was a command");
 }
 
+/// Whatever state a client is in, the master sleeps until something happens.
+#[test]
+fn no_client_makes_the_master_spin() {
+    let builder = Server::new("spin").lab().workers(1);
+    let gate = builder.dir().join("gate");
+    std::fs::write(&gate, "").expect("a file");
+    let server = builder
+        .env("LAB_BOOT_GATE", &gate.display().to_string())
+        .start();
+    std::fs::remove_file(&gate).expect("removed");
+    let frame = br#"{"id": 1, "command": "reload --wait"}"#;
+    let mut clients: Vec<_> = (0..5).map(|_| Controller::of(&server)).collect();
+    // One waits, one waits with more to say, one has sent its last, one says half a frame, one takes nothing.
+    clients[0].send_frame(frame).expect("sent");
+    for _ in 0..100 {
+        clients[1].send_frame(frame).expect("sent");
+    }
+    clients[2].send_frame(frame).expect("sent");
+    clients[2].finish_sending().expect("shut down");
+    clients[3].send(&[0, 0, 0, 99, b'{']).expect("sent");
+    clients[4].flood(br#"{"id": 1, "command": "show config"}"#, 64 << 20);
+    // And one has hung up while it waited.
+    Controller::of(&server).send_frame(frame).expect("sent");
+    server
+        .log()
+        .wait_for_nth("Handling control command: reload --wait", 4);
+    let before = server.master().processor_ticks();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let used = server.master().processor_ticks() - before;
+    assert!(used < 50, "{used} hundredths of a second in two seconds");
+    std::fs::write(&gate, "").expect("a file");
+    for client in [0, 2] {
+        let answer = clients[client].frame().expect("an answer");
+        assert_eq!(answer["data"]["status"], "reloaded", "{answer}");
+    }
+}
+
 /// The master answers alone: no thread of a worker has to.
 #[test]
 fn it_answers_while_every_thread_is_stuck() {

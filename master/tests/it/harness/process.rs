@@ -127,6 +127,14 @@ impl Process {
         statuses.sum()
     }
 
+    /// The processor time that it has used, in ticks of a hundredth of a second (proc_pid_stat(5)).
+    pub(crate) fn processor_ticks(self) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/stat", self.0)).unwrap_or_default();
+        let fields = text.rsplit_once(')').map_or("", |it| it.1);
+        let times = fields.split_whitespace().skip(11).take(2);
+        times.filter_map(|it| it.parse::<u64>().ok()).sum()
+    }
+
     pub(crate) fn command_line(self) -> String {
         let bytes = fs::read(format!("/proc/{}/cmdline", self.0)).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes).replace('\0', " ");
