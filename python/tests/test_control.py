@@ -336,3 +336,45 @@ def test_an_interrupt_ends_a_command_that_waits():
         assert process.wait(30) == -2
         (server.folder / "closed").unlink()
         until("the server goes on", lambda: "Generation 2 serves" in server.error_text())
+
+
+PROGRAM = """
+from oxicorn.app.base import BaseApplication
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+class Program(BaseApplication):
+    def load_config(self):
+        self.cfg.set("bind", "unix:app.sock")
+        self.cfg.set("workers", 2)
+
+    def load(self):
+        return application
+
+if __name__ == "__main__":
+    Program().run()
+"""
+
+
+def test_a_program_that_embeds_the_server_has_it(tmp_path):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    environment = environment_of({"HOME": str(tmp_path)})
+    process = subprocess.Popen([sys.executable, "program.py"], cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        path = tmp_path / ".gunicorn/gunicorn.ctl"
+        until("its control socket", path.exists)
+
+        def call(*command):
+            done = subprocess.run([BIN / command[0], *command[1:]], env=environment, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
+        until("two workers", lambda: len(json.loads(call("gunicornc", "-c", "show workers", "-j"))["workers"]) == 2)
+        assert json.loads(call("oxicorn", "ctl", "reload", "--wait", "-j"))["generation"] == 2
+        call("oxicorn", "ctl", "drain")
+        assert process.wait(30) == 0
+        assert not path.exists()
+    finally:
+        process.kill()
+        process.wait()
