@@ -17,10 +17,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::{Pid, getpid};
 
 use super::catalog::{MetricCatalog, MetricPlaces, WordKind};
+use super::catalog_lock::{CatalogLock, own_pid};
 use super::check::{MetricError, check};
 use super::definition::Metric;
 use crate::scoreboard::MAX_SLOTS;
@@ -271,45 +270,6 @@ impl fmt::Debug for MetricMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "MetricMemory(side {})", self.side)
     }
-}
-
-/// Lets one of two masters change the catalog. One that was killed meanwhile does not keep it.
-struct CatalogLock<'a>(&'a AtomicU64);
-
-impl<'a> CatalogLock<'a> {
-    fn take(word: &'a AtomicU64) -> Self {
-        let mut looks = 0;
-        loop {
-            let holder = word.load(Ordering::Relaxed);
-            // One that is stopped may not stop this one too.
-            if holder == 0 || !lives(holder) || looks > LOOKS {
-                let (success, failure) = (Ordering::Acquire, Ordering::Relaxed);
-                if word
-                    .compare_exchange(holder, own_pid(), success, failure)
-                    .is_ok()
-                {
-                    return Self(word);
-                }
-            }
-            looks += 1;
-            std::thread::sleep(std::time::Duration::from_millis(1));
-        }
-    }
-}
-
-impl Drop for CatalogLock<'_> {
-    fn drop(&mut self) {
-        self.0.store(0, Ordering::Release);
-    }
-}
-
-fn own_pid() -> u64 {
-    u64::try_from(getpid().as_raw()).unwrap_or_default()
-}
-
-fn lives(pid: u64) -> bool {
-    let pid = i32::try_from(pid).map(Pid::from_raw);
-    pid.is_ok_and(|pid| kill(pid, None) != Err(Errno::ESRCH))
 }
 
 #[cfg(test)]

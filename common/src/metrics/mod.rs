@@ -8,6 +8,7 @@
 //! ```
 
 mod catalog;
+mod catalog_lock;
 mod check;
 mod definition;
 mod handles;
