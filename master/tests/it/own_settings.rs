@@ -29,6 +29,8 @@ fn a_reload_reads_an_applications_own_setting_again_and_keeps_its_shared_words()
         assert!(text.ends_with(&format!(", visitor {visits}")), "{text}");
         text.starts_with("Moin").then_some(())
     });
+    // Until then a worker of before may answer.
+    server.log().wait_for("Generation 2 serves");
     server.tolerate("GREETING");
     fs::write(&file, format!("GREETING={}\n", "x".repeat(101))).expect("written");
     server.signal(Signal::SIGHUP);
