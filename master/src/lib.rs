@@ -120,6 +120,7 @@ mod sys;
 mod title;
 mod upgrade;
 
+pub use control::place::default_control_socket;
 pub use ctl::control;
 pub use embed::{run, run_application};
 pub use host::{Fork, Host, Native, ShowTitle};

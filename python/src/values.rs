@@ -34,6 +34,12 @@ pub(crate) fn value<'py>(
             group.as_raw().into_bound_py_any(py)
         }
         "umask" => settings.umask.into_bound_py_any(py),
+        "control_socket" => {
+            let named = settings.control.socket.clone();
+            let path = named.or_else(oxicorn::default_control_socket);
+            path.map(|path| path.display().to_string())
+                .into_bound_py_any(py)
+        }
         "control_socket_mode" => settings.control.mode.into_bound_py_any(py),
         "chdir" => match &settings.chdir {
             Some(directory) => directory.into_bound_py_any(py),

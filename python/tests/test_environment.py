@@ -112,7 +112,7 @@ def test_programs_that_embed_the_server_keep_their_environment(tmp_path):
         log = tmp_path / "error.log"
         until("it serves", lambda: log.exists() and "serves with" in log.read_text())
         assert "WARNING" not in log.read_text()
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["error.log", "program.py"]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [".gunicorn", "error.log", "program.py"]
     finally:
         process.terminate()
         assert process.wait(30) == 0
@@ -125,4 +125,4 @@ def test_no_access_log(value):
         server.process.terminate()
         server.wait_exit()
         assert "?seen" not in (server.folder / "output").read_text()
-        assert sorted(path.name for path in server.folder.iterdir()) == ["gunicorn.conf.py", "output"]
+        assert sorted(path.name for path in server.folder.iterdir()) == [".gunicorn", "gunicorn.conf.py", "output"]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 use oxicorn_common::Settings;
 
-use super::place::{default_place, place_in};
+use super::place::{default_control_socket, place_in};
 use super::socket::{ControlPlace, ControlSocket};
 
 /// The interval of the check.
@@ -33,7 +33,7 @@ pub(crate) struct ControlListener {
 impl ControlListener {
     pub(crate) fn new() -> Self {
         Self {
-            default: default_place(),
+            default: default_control_socket(),
             wanted: None,
             is_named: false,
             socket: None,

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use nix::unistd::{User, getuid};
 use oxicorn_common::Settings;
 
-/// gunicorn's place if the setting names none: `$XDG_RUNTIME_DIR/gunicorn.ctl` where there is such a directory, else
+/// gunicorn's place for the control socket if no setting names one: `$XDG_RUNTIME_DIR/gunicorn.ctl` where there is such a directory, else
 /// `~/.gunicorn/gunicorn.ctl`. Read from the environment of the process, even if a program that embeds the server keeps its
 /// environment from the settings.
-pub(crate) fn default_place() -> Option<PathBuf> {
+pub fn default_control_socket() -> Option<PathBuf> {
     let variable = |name| {
         let value = std::env::var_os(name).filter(|value| !value.is_empty());
         value.map(PathBuf::from)

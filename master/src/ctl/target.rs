@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use oxicorn_common::Settings;
 use oxicorn_common::settings::Source;
 
-use crate::control::place::{default_place, place_in};
+use crate::control::place::{default_control_socket, place_in};
 
 /// The path of `--socket`, else that of the settings that a server would have here, else the default.
 pub(super) fn find(matches: &ArgMatches, source: &Source) -> Result<PathBuf, String> {
@@ -27,7 +27,8 @@ pub(super) fn find(matches: &ArgMatches, source: &Source) -> Result<PathBuf, Str
         arguments,
         ..source.clone()
     };
-    let default = || default_place().ok_or_else(|| "name the socket with --socket".to_owned());
+    let default =
+        || default_control_socket().ok_or_else(|| "name the socket with --socket".to_owned());
     match Settings::load(&source) {
         Ok(loaded) => {
             let settings = loaded.settings;
