@@ -176,3 +176,6 @@ impl ControlSession {
         append_frame(frame.to_string().as_bytes(), &mut self.out);
     }
 }
+
+#[cfg(test)]
+mod tests;

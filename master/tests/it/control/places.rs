@@ -216,3 +216,39 @@ fn a_daemon_has_it_when_the_command_returns() {
     let ended = control.call("drain").expect("an answer at the end");
     assert_eq!(ended["status"], "ended");
 }
+
+/// The master is root and its workers are not: they cannot use it, and cannot have it made elsewhere.
+#[test]
+fn the_workers_user_has_no_part_in_it() {
+    use std::os::unix::fs::{MetadataExt, chown, symlink};
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: only root can become somebody else");
+        return;
+    }
+    let builder = Server::new("another user").lab().workers(1);
+    let user = ["--user", "nobody", "--group", "nogroup"];
+    let server = builder.args(&user).start();
+    let path = server.dir().join(PLACE);
+    wait_for_pid(&path, server.master().0);
+    assert_eq!(path.metadata().expect("a file").uid(), 0);
+
+    let builder = Server::new("their link").lab().workers(1);
+    fs::set_permissions(builder.dir(), fs::Permissions::from_mode(0o755)).expect("root");
+    let theirs = builder.dir().join("theirs");
+    fs::create_dir(&theirs).expect("a directory");
+    let target = builder.dir().join("target");
+    symlink(&target, theirs.join("ctl")).expect("a link");
+    for path in [&theirs, &theirs.join("ctl")] {
+        std::os::unix::fs::lchown(path, Some(65534), Some(65534)).expect("root");
+    }
+    chown(&theirs, Some(65534), Some(65534)).expect("root");
+    let server = builder
+        .args(&user)
+        .args(&["--control-socket", "theirs/ctl"])
+        .start();
+    server
+        .log()
+        .wait_for("is a link made by the user of the workers");
+    assert!(!target.exists());
+    assert_eq!(server.get("/").status, 200);
+}
