@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 
 use crate::admin;
 use crate::harness::{Builder, Load, Mode, Proxy, Server, eventually};
+use crate::upgrade::NewMaster;
 
 /// A server that its test ends the delay of.
 fn patient(name: &str) -> Builder {
@@ -152,6 +153,27 @@ fn the_admin_process_says_that_the_server_drains() {
     assert_eq!(server.get("/pid").status, 200);
     server.signal(Signal::SIGTERM);
     server.wait_for_exit();
+}
+
+/// The sockets are served all the time: a check that fails would take the new master out of service too.
+#[test]
+fn an_upgrade_has_no_delay_and_fails_no_health_check() {
+    let mut server = patient("drain, upgrade").start();
+    let modes = [Mode::KeepAlive, Mode::Fresh];
+    let checks = modes.map(|mode| Load::start(server.address(), 2, mode, "/health"));
+    let new_master = NewMaster::start(&server, 2);
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
+    server.log().wait_for("Master has been promoted.");
+    checks.iter().for_each(|load| load.wait_for_more(100));
+    for load in checks {
+        load.stop().assert_perfect();
+    }
+    assert_eq!(server.log().count("Health checks fail"), 0);
+    // Now it is alone, and waits.
+    new_master.0.signal(Signal::SIGTERM);
+    server.log().wait_for("Health checks fail from now on");
+    new_master.end();
 }
 
 #[test]
