@@ -119,6 +119,8 @@ pub fn admin_settings(settings: &Settings) -> Settings {
         keepalive: Duration::from_secs(75),
         timeout: Duration::from_secs(30),
         graceful_timeout: Duration::from_secs(2),
+        // No request here has a body, and one that does not come keeps a place.
+        body_timeout: Duration::from_secs(1),
         limit_request_body: 1024,
         body_buffer_size: 1024,
         proxy: ProxySettings::default(),

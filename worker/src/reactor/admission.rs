@@ -9,8 +9,6 @@ use super::Reactor;
 use crate::connection::{Connection, ConnectionState};
 use crate::handoff;
 
-/// For this time after its arrival or after a response, a client is assumed to send something soon.
-const INVITED: Duration = Duration::from_secs(1);
 /// The interval between two looks at the listeners without a wake-up.
 const LOOK_AT_LISTENERS: Duration = Duration::from_secs(1);
 /// The time until a full worker looks again whether a client waits at a listener.
@@ -212,6 +210,7 @@ impl Reactor {
     /// The connection that has been idle longest, otherwise the slowest head or preface. A client that has just
     /// arrived or got a response is about to send something.
     fn idlest(&self) -> Option<usize> {
+        let least = self.shared.role.keeps_idle_for();
         let idle = self.table.iter().filter_map(|(token, it)| {
             let rank = match it.state() {
                 ConnectionState::Idle => 0,
@@ -221,7 +220,7 @@ impl Reactor {
                 _ => return None,
             };
             let since = it.lifecycle().since();
-            let long_enough = self.now.saturating_duration_since(since) >= INVITED;
+            let long_enough = self.now.saturating_duration_since(since) >= least;
             long_enough.then_some((rank, since, token, it))
         });
         let (_, _, token, it) = idle.min_by_key(|&(rank, since, token, _)| (rank, since, token))?;

@@ -5,11 +5,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
 use super::{LISTENS, address, get, processes, server, the_process};
-use crate::harness::{Client, Load, Mode, Process, Server, eventually};
+use crate::harness::{Client, Load, Mode, Process, Server, eventually, eventually_within};
 use crate::upgrade::NewMaster;
 
 fn workers(server: &Server) -> Vec<Process> {
@@ -362,4 +363,25 @@ fn it_has_the_user_of_the_workers_and_a_secret_that_they_cannot_read() {
     // The kernel does not show the memory of a process that has changed its user.
     assert!(!answer.text().contains("kind=\"pss\""));
     assert!(answer.text().contains("kind=\"rss\""));
+}
+
+/// Each round fills all places with clients that send nothing.
+#[test]
+fn clients_that_send_nothing_keep_no_place() {
+    const ROUNDS: usize = 150;
+    let server = server("admin, silent clients").start_with_unknown_workers();
+    let admin = address(&server, 1);
+    let asking = thread::spawn(move || {
+        for _ in 0..ROUNDS {
+            let connect = |_| Client::connect(admin).expect("it listens");
+            let silent: Vec<_> = (0..80).map(connect).collect();
+            assert_eq!(get(admin, "/healthz").status, 200);
+            drop(silent);
+        }
+    });
+    // A second per round would be more than twice as long.
+    eventually_within(Duration::from_secs(60), "an answer in each round", || {
+        asking.is_finished().then_some(())
+    });
+    asking.join().expect("an answer in each round");
 }
