@@ -54,7 +54,7 @@ impl Escape {
 
 /// Whether bytes are ASCII and need no escape. Without a branch per byte, so that the compiler uses vector
 /// instructions.
-fn are_plain(bytes: &[u8]) -> bool {
+pub(super) fn are_plain(bytes: &[u8]) -> bool {
     let is_plain = |byte: u8| (b' '..=b'~').contains(&byte) & (byte != b'"') & (byte != b'\\');
     bytes.iter().fold(true, |all, &byte| all & is_plain(byte))
 }

@@ -136,21 +136,9 @@ impl AccessEntry<'_> {
     }
 
     fn append_address(&self, out: &mut Vec<u8>) {
-        match self.peer {
-            Peer::Tcp(address) => match address.ip() {
-                IpAddr::V4(ip) => {
-                    for (index, octet) in ip.octets().into_iter().enumerate() {
-                        if index > 0 {
-                            out.push(b'.');
-                        }
-                        append_number(out, octet.into());
-                    }
-                }
-                // Writing into memory cannot fail.
-                IpAddr::V6(ip) => drop(write!(out, "{ip}")),
-            },
-            // As in gunicorn, a peer without an address is an empty text.
-            Peer::Unix => {}
+        // As in gunicorn, a peer without an address is an empty text.
+        if let Peer::Tcp(address) = self.peer {
+            append_ip(out, address.ip());
         }
     }
 
@@ -162,6 +150,21 @@ impl AccessEntry<'_> {
             _ => b"",
         };
         escape.append_bytes(out, if text.is_empty() { b"-" } else { text });
+    }
+}
+
+pub(super) fn append_ip(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(ip) => {
+            for (index, octet) in ip.octets().into_iter().enumerate() {
+                if index > 0 {
+                    out.push(b'.');
+                }
+                append_number(out, octet.into());
+            }
+        }
+        // Writing into memory cannot fail.
+        IpAddr::V6(ip) => drop(write!(out, "{ip}")),
     }
 }
 

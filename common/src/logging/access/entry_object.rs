@@ -8,7 +8,7 @@ use crate::logging::request_tag::RequestTag;
 use crate::request::{Peer, Version};
 
 use super::basic_auth;
-use super::entry::AccessEntry;
+use super::entry::{AccessEntry, append_ip};
 
 /// The methods of RFC 9110 and RFC 5789, which the conventions name. Any other is `_OTHER`.
 const METHODS: [&str; 9] = [
@@ -66,29 +66,36 @@ impl AccessEntry<'_> {
         object.text("network.protocol.version", version);
     }
 
+    /// The first field of each name counts.
     fn describe_fields(&self, object: &mut JsonObject<'_>) {
-        let head = self.head;
-        let Some((host, port)) = head.field("host").map(split_host) else {
-            return self.describe_client(object);
-        };
-        if !host.is_empty() {
-            object.octets("server.address", host);
+        let (mut host, mut agent, mut referer, mut user) = (None, None, None, None);
+        for (name, value) in self.head.fields() {
+            let (wanted, place) = match name.len() {
+                4 => ("host", &mut host),
+                7 => ("referer", &mut referer),
+                10 => ("user-agent", &mut agent),
+                13 => ("authorization", &mut user),
+                _ => continue,
+            };
+            if place.is_none() && name.eq_ignore_ascii_case(wanted) {
+                *place = Some(value);
+            }
         }
-        if let Some(port) = port {
-            object.number("server.port", port.into());
+        if let Some((host, port)) = host.map(split_host) {
+            if !host.is_empty() {
+                object.octets("server.address", host);
+            }
+            if let Some(port) = port {
+                object.number("server.port", port.into());
+            }
         }
-        self.describe_client(object);
-    }
-
-    fn describe_client(&self, object: &mut JsonObject<'_>) {
-        let head = self.head;
-        if let Some(agent) = head.field("user-agent") {
+        if let Some(agent) = agent {
             object.octets("user_agent.original", agent);
         }
-        if let Some(referer) = head.field("referer") {
+        if let Some(referer) = referer {
             object.list_of_one("http.request.header.referer", referer);
         }
-        if let Some(user) = head.field("authorization").and_then(basic_auth::user) {
+        if let Some(user) = user.and_then(basic_auth::user) {
             object.text("user.name", &user);
         }
     }
@@ -97,7 +104,7 @@ impl AccessEntry<'_> {
 fn describe_peer(object: &mut JsonObject<'_>, address: &str, port: &str, peer: &Peer) {
     // A Unix socket has no address.
     if let Peer::Tcp(place) = peer {
-        object.plain(address, place.ip());
+        object.quoted(address, |out| append_ip(out, place.ip()));
         object.number(port, place.port().into());
     }
 }
