@@ -294,6 +294,17 @@ def test_scripts_of_reloads_tell_the_truth(seed, preload):
                 assert server.get("/").body == serving, (name, err)
 
 
+def test_what_another_server_does_not_wait_for_is_no_success():
+    with Server("gunicorn", "lifecycle:application") as server:
+        socket(server)
+        code, out, err = ctl(server, "reload", "--wait")
+        assert (code, out) == (1, "") and "does not wait" in err
+        assert ctl(server, "status")[0] == 1
+        assert ctl(server, "workers")[0] == 0
+        assert ctl(server, "shutdown")[0] == 0
+        assert server.wait_exit() == 0
+
+
 def test_progress_goes_to_standard_error_and_the_answer_to_standard_output():
     with Server(OXICORN, "lifecycle:application", "--workers", "2") as server:
         code, out, err = ctl(server, "reload", "--wait")

@@ -102,10 +102,19 @@ fn obey(link: &mut CtlLink, matches: &ArgMatches, output: &Output) -> Result<Ctl
         }
         "reload" | "upgrade" if waits("wait") => {
             let done = link.wait(&[name, "--wait"], |text| output.progress(text))?;
+            expect_end(
+                &done,
+                if name == "reload" {
+                    "reloaded"
+                } else {
+                    "upgraded"
+                },
+            )?;
             output.show(&done, || report::done(&done));
         }
         "drain" => {
             let ended = link.wait(&["drain"], |text| output.progress(text))?;
+            expect_end(&ended, "ended")?;
             output.show(&ended, || report::done(&ended));
             // The server may have ended for another reason than this.
             if ended["code"] != json!(0) {
@@ -130,6 +139,17 @@ fn obey(link: &mut CtlLink, matches: &ArgMatches, output: &Output) -> Result<Ctl
         }
     }
     Ok(CtlExit::Done)
+}
+
+/// A server that knows nothing of waiting, such as gunicorn, answers at once: that is no success.
+fn expect_end(answer: &Value, status: &str) -> Result<(), CtlError> {
+    match answer["status"] == *status {
+        true => Ok(()),
+        false => {
+            let text = format!("the server does not wait for that; it answers {answer}");
+            Err(CtlError::Refused(text))
+        }
+    }
 }
 
 /// `+N`, `-N` or `=N`; without any, how many there are.
