@@ -204,7 +204,6 @@ pub(crate) mod _logs {
     /// traceback, `request` the result of `request`, and `members` JSON already.
     #[pyfunction]
     #[pyo3(signature = (created, severity, message, logger, exception, request, members))]
-    #[expect(clippy::too_many_arguments, reason = "only glogging.py calls it")]
     fn error_object(
         created: f64,
         severity: &Bound<'_, PyString>,

@@ -57,16 +57,21 @@ impl RecordQueue {
         {
             *thread = self.start();
         }
-        let sent = thread.as_ref().map(|it| it.sender.try_send(record));
-        if !matches!(sent, Some(Ok(()))) {
-            if matches!(sent, Some(Err(TrySendError::Disconnected(_)))) {
-                *thread = None;
-            }
-            drop(thread);
-            if DROPPED.fetch_add(1, Ordering::Relaxed) == 0 {
-                let text = "the handlers of Python's logging do not keep up; records are dropped until they do";
-                logging::write_error(Level::Warning, text);
-            }
+        let is_taken = match &*thread {
+            None => false,
+            Some(it) => match it.sender.try_send(record) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_)) => false,
+                Err(TrySendError::Disconnected(_)) => {
+                    *thread = None;
+                    false
+                }
+            },
+        };
+        drop(thread);
+        if !is_taken && DROPPED.fetch_add(1, Ordering::Relaxed) == 0 {
+            let text = "the handlers of Python's logging do not keep up; records are dropped until they do";
+            logging::write_error(Level::Warning, text);
         }
     }
 
