@@ -280,3 +280,33 @@ fn memory_of_another_layout_is_refused() {
     let (_, other) = SharedMemory::inheritable(512).expect("a mapping");
     assert!(Scoreboard::inherited(other.expect("a file"), 1).is_err());
 }
+
+/// `cargo test --release -p oxicorn-common --lib -- --ignored --nocapture cost_of_a_request`.
+#[test]
+#[ignore = "a measurement"]
+fn the_cost_of_a_request_is_small() {
+    const REQUESTS: u32 = 100_000;
+    let board = Scoreboard::new().expect("a mapping");
+    board.claim(0, claimant(SlotKind::Worker));
+    let rounds = (0..200).map(|_| {
+        let started = std::time::Instant::now();
+        for number in 0..REQUESTS {
+            let stats = std::hint::black_box(&board).slot(0).thread(1);
+            let method = std::hint::black_box("GET");
+            stats.begin(
+                u64::from(number) + 1,
+                method,
+                std::hint::black_box("/hello"),
+                "",
+            );
+            stats.end();
+            stats.record(ResponseFigures {
+                method,
+                ..std::hint::black_box(response(200, 1))
+            });
+            stats.count_octets(std::hint::black_box(40), std::hint::black_box(130));
+        }
+        started.elapsed() / REQUESTS
+    });
+    println!("{:?} per request", rounds.min());
+}
