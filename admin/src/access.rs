@@ -1,9 +1,14 @@
 //! Who may ask the admin process.
 //!
-//! With a token, those who send it. With client certificates, those who have shown one: the handshake has seen to that.
-//! With neither, the processes of this machine. A browser is one of them, and runs the code of strangers: so a request that
-//! a page of another origin makes is refused, and one whose `Host` is not a name of this machine, because a page may let
-//! its own name point to 127.0.0.1 (DNS rebinding). No browser reaches a Unix socket, whose file has its own permissions.
+//! With a token, those who send it: no page can. With client certificates, those who have shown one: the handshake has seen
+//! to that. With neither, the processes of this machine.
+//!
+//! A browser is one of these, and shows a certificate by itself, and it runs the code of strangers: so a request that a page
+//! of another origin makes is refused. Without certificates so is one whose `Host` is not the loopback interface, because a
+//! page may let its own name point to 127.0.0.1 (DNS rebinding). No browser reaches a Unix socket, whose file has its own
+//! permissions.
+
+use std::borrow::Cow;
 
 use oxicorn_common::request::{Peer, Request};
 use oxicorn_common::settings::is_local_host;
@@ -52,34 +57,45 @@ impl AccessRules {
             };
         }
         match request.peer {
-            Peer::Unix => return Ok(()),
-            Peer::Tcp(_) if self.certificates => return Ok(()),
+            Peer::Unix => Ok(()),
+            Peer::Tcp(_) if self.certificates => check_origin(request),
             Peer::Tcp(peer) if !peer.ip().to_canonical().is_loopback() => {
-                return Err(AccessDenied::OtherMachine);
+                Err(AccessDenied::OtherMachine)
             }
-            Peer::Tcp(_) => {}
-        }
-        let field = |name| request.field(name).map(String::from_utf8_lossy);
-        let host = field("host").unwrap_or_default();
-        let asked = authority(request.head.target());
-        if ![Some(&*host), asked].into_iter().flatten().all(is_ours) {
-            return Err(AccessDenied::OtherHost);
-        }
-        if let Some(origin) = field("origin")
-            && authority(&origin) != Some(&*host)
-        {
-            return Err(AccessDenied::OtherOrigin);
-        }
-        // https://www.w3.org/TR/fetch-metadata/. A link to a page here may be followed; a frame or an image is no link.
-        let is_link = field("sec-fetch-dest").as_deref() == Some("document");
-        match field("sec-fetch-site").as_deref() {
-            Some("cross-site" | "same-site") if !is_link => Err(AccessDenied::OtherOrigin),
-            _ => Ok(()),
+            Peer::Tcp(_) => check_host(request).and_then(|()| check_origin(request)),
         }
     }
 }
 
-/// Whether an authority is one of this machine, with any port: a tunnel may have another. A client of HTTP/1.0, which is no
+fn text_of<'a>(request: &'a Request, field: &str) -> Option<Cow<'a, str>> {
+    request.field(field).map(String::from_utf8_lossy)
+}
+
+fn check_host(request: &Request) -> Result<(), AccessDenied> {
+    let host = text_of(request, "host").unwrap_or_default();
+    let asked = authority(request.head.target());
+    match [Some(&*host), asked].into_iter().flatten().all(is_ours) {
+        true => Ok(()),
+        false => Err(AccessDenied::OtherHost),
+    }
+}
+
+fn check_origin(request: &Request) -> Result<(), AccessDenied> {
+    let host = text_of(request, "host").unwrap_or_default();
+    if let Some(origin) = text_of(request, "origin")
+        && authority(&origin) != Some(&*host)
+    {
+        return Err(AccessDenied::OtherOrigin);
+    }
+    // https://www.w3.org/TR/fetch-metadata/. A link to a page here may be followed; a frame or an image is no link.
+    let is_link = text_of(request, "sec-fetch-dest").as_deref() == Some("document");
+    match text_of(request, "sec-fetch-site").as_deref() {
+        Some("cross-site" | "same-site") if !is_link => Err(AccessDenied::OtherOrigin),
+        _ => Ok(()),
+    }
+}
+
+/// Whether an authority is the loopback interface, with any port: a tunnel may have another. A client of HTTP/1.0, which is no
 /// browser, may send none.
 fn is_ours(authority: &str) -> bool {
     let host = match authority.strip_prefix('[') {
@@ -203,5 +219,12 @@ mod tests {
         let rules = AccessRules::new(None, true);
         let far = request("10.0.0.7:40000", "/", &[("Host", "metrics.example")]);
         assert_eq!(rules.check(&far), Ok(()));
+        // A browser shows it for whatever page.
+        let foreign = [
+            ("Host", "metrics.example"),
+            ("Origin", "https://evil.example"),
+        ];
+        let page = request("10.0.0.7:40000", "/", &foreign);
+        assert_eq!(rules.check(&page), Err(AccessDenied::OtherOrigin));
     }
 }

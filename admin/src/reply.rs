@@ -52,7 +52,7 @@ impl AccessDenied {
                 None,
             ),
             Self::OtherHost => (
-                "the Host field names another machine: ask for localhost or 127.0.0.1, or set admin_token",
+                "the Host field is neither localhost nor a loopback address such as 127.0.0.1: ask for one of these, or set admin_token",
                 None,
             ),
             Self::OtherOrigin => ("a page of another origin may not ask", None),

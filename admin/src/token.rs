@@ -1,11 +1,17 @@
 //! The secret of the admin process: where it comes from, and the comparison with what a client sends.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 
+use nix::fcntl::OFlag;
 use oxicorn_common::settings::{AdminSettings, admin_token};
 use subtle::ConstantTimeEq;
+
+/// In octets. What is longer is no secret.
+const LONGEST_FILE: u64 = 4096;
 
 /// The secret that a client has to know.
 #[derive(Clone)]
@@ -35,7 +41,7 @@ impl AdminToken {
             return Ok(None);
         };
         let path = path.clone();
-        let text = match std::fs::read_to_string(&path) {
+        let text = match read_regular_file(&path) {
             Ok(text) => text,
             Err(source) => return Err(TokenError::Read { path, source }),
         };
@@ -55,6 +61,22 @@ impl AdminToken {
         scheme.eq_ignore_ascii_case(b"bearer")
             && bool::from(token.trim_ascii().ct_eq(self.0.as_bytes()))
     }
+}
+
+/// The beginning of a file. The master reads it, and must not wait for a pipe or read a device without end.
+fn read_regular_file(path: &Path) -> io::Result<String> {
+    let flags = OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        let text = "it is no regular file";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let mut text = String::new();
+    file.take(LONGEST_FILE).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 impl fmt::Debug for AdminToken {
@@ -103,6 +125,15 @@ mod tests {
             .expect_err("too short")
             .to_string();
         assert!(!error.contains("hunter2"), "{error}");
+        std::fs::remove_file(&path).expect("removed");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).expect("a pipe");
+        for endless in ["/dev/zero".into(), path.clone()] {
+            let settings = AdminSettings {
+                token_file: Some(endless),
+                ..AdminSettings::default()
+            };
+            assert!(AdminToken::read(&settings).is_err(), "{settings:?}");
+        }
         std::fs::remove_file(&path).expect("removed");
     }
 }

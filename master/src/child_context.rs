@@ -45,7 +45,7 @@ type ChildMain = Box<dyn FnOnce(ChildContext, Generation) -> i32>;
 
 /// A process that was just forked, and is still a copy of the master.
 pub(crate) struct ForkedChild {
-    generation: Generation,
+    generation: Box<Generation>,
     main: ChildMain,
     /// It runs no code of the host, not even at its end.
     without_host: bool,
@@ -57,7 +57,7 @@ impl ForkedChild {
         main: impl FnOnce(ChildContext, Generation) -> i32 + 'static,
     ) -> Self {
         Self {
-            generation: generation.clone(),
+            generation: Box::new(generation.clone()),
             main: Box::new(main),
             without_host: false,
         }
@@ -77,7 +77,7 @@ impl ForkedChild {
             true => Arc::new(Native),
             false => Arc::clone(&context.host),
         };
-        let main = AssertUnwindSafe(|| (self.main)(context, self.generation));
+        let main = AssertUnwindSafe(|| (self.main)(context, *self.generation));
         let code = catch_unwind(main).unwrap_or(exit_code::BOOT_ERROR);
         end_process(&*host, code)
     }

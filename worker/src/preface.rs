@@ -16,7 +16,7 @@ use oxicorn_common::settings::{Peers, ProxyProtocol};
 use crate::connection::{Arrived, Connection, PrefaceState};
 use crate::http::RequestError;
 use crate::proxy_header::{Beginning, ProxyHeader, begins_with, read_v1, read_v2};
-use crate::tls::{Handshake, TlsConfig, TlsSession};
+use crate::tls::{Handshake, TlsConfig, TlsSession, explain_certificate_error};
 use crate::transport::Transport;
 
 /// The first byte of a handshake: the type of its record (RFC 8446 section 5.1).
@@ -99,7 +99,7 @@ impl Preface {
                     PrefaceStep::End(PrefaceOutcome::Waiting)
                 }
                 PrefaceState::Hello => self.begin_tls(connection),
-                PrefaceState::Handshake => shake_hands(connection),
+                PrefaceState::Handshake => self.shake_hands(connection),
             };
             match step {
                 PrefaceStep::Next(None) => return PrefaceOutcome::Complete,
@@ -115,6 +115,45 @@ impl Preface {
                 PrefaceStep::End(outcome) => return outcome,
             }
         }
+    }
+
+    fn shake_hands(&self, connection: &mut Connection) -> PrefaceStep {
+        let Transport::Tls(session) = connection.transport() else {
+            return PrefaceStep::Next(None);
+        };
+        match session.shake_hands() {
+            Handshake::Done => {
+                connection.become_secure();
+                PrefaceStep::Next(None)
+            }
+            Handshake::Waiting => {
+                connection.found_empty();
+                PrefaceStep::End(PrefaceOutcome::Waiting)
+            }
+            Handshake::Gone => PrefaceStep::End(PrefaceOutcome::Gone),
+            Handshake::Failed(error) => {
+                connection.drop_tls();
+                self.fail(connection, &error)
+            }
+        }
+    }
+
+    /// Logs why TLS with a client failed. Only a missing or bad certificate concerns the operator, who has asked for
+    /// certificates: all other causes are scanners and old clients.
+    fn fail(&self, connection: &Connection, error: &rustls::Error) -> PrefaceStep {
+        let peer = connection.peer();
+        let setting = self.tls.as_ref().map_or("", TlsConfig::client_setting);
+        match error {
+            rustls::Error::NoCertificatesPresented => {
+                warn!("TLS handshake with {peer} failed: {error} ({setting})");
+            }
+            rustls::Error::InvalidCertificate(reason) => {
+                let reason = explain_certificate_error(reason);
+                warn!("TLS handshake with {peer} failed: {reason} ({setting})");
+            }
+            _ => debug!("TLS handshake with {peer} failed: {error}"),
+        }
+        PrefaceStep::End(PrefaceOutcome::Failed)
     }
 
     /// Reads the header, if there is one.
@@ -160,7 +199,7 @@ impl Preface {
                 connection.begin_tls(session);
                 PrefaceStep::Next(Some(PrefaceState::Handshake))
             }
-            Err(error) => fail(connection, &error),
+            Err(error) => self.fail(connection, &error),
         }
     }
 
@@ -187,38 +226,4 @@ fn look_at_first_byte(connection: &Connection) -> PrefaceStep {
             PrefaceStep::End(PrefaceOutcome::Gone)
         }
     }
-}
-
-fn shake_hands(connection: &mut Connection) -> PrefaceStep {
-    let Transport::Tls(session) = connection.transport() else {
-        return PrefaceStep::Next(None);
-    };
-    match session.shake_hands() {
-        Handshake::Done => {
-            connection.become_secure();
-            PrefaceStep::Next(None)
-        }
-        Handshake::Waiting => {
-            connection.found_empty();
-            PrefaceStep::End(PrefaceOutcome::Waiting)
-        }
-        Handshake::Gone => PrefaceStep::End(PrefaceOutcome::Gone),
-        Handshake::Failed(error) => {
-            connection.drop_tls();
-            fail(connection, &error)
-        }
-    }
-}
-
-/// Logs why TLS with a client failed. Only a missing or bad certificate concerns the operator, who has asked for
-/// certificates: all other causes are scanners and old clients.
-fn fail(connection: &Connection, error: &rustls::Error) -> PrefaceStep {
-    let peer = connection.peer();
-    match error {
-        rustls::Error::NoCertificatesPresented | rustls::Error::InvalidCertificate(_) => {
-            warn!("TLS handshake with {peer} failed: {error} (cert_reqs)");
-        }
-        _ => debug!("TLS handshake with {peer} failed: {error}"),
-    }
-    PrefaceStep::End(PrefaceOutcome::Failed)
 }

@@ -32,6 +32,11 @@ impl WorkerRole {
         }
     }
 
+    /// Whether its clients send bodies.
+    pub(crate) fn takes_bodies(self) -> bool {
+        self == Self::Public
+    }
+
     /// Whether others serve the same clients.
     pub(crate) fn has_siblings(self) -> bool {
         self == Self::Public

@@ -124,11 +124,14 @@ impl Supervisor {
             .min()
     }
 
-    /// Another process has told a child to end: its replacement may start at once.
+    /// Another process has told a child to end: its replacement may start at once. While the server stops, a signal to the
+    /// whole process group may have told the admin process before its turn.
     fn on_foreign_drain(&mut self, id: ChildId, now: Instant) {
-        let text = format!("{} drains without being told to", self.name(id));
-        self.log(Level::Warn, text);
-        self.note_restart(id, RestartReason::Signal);
+        if self.stopping.is_none() {
+            let text = format!("{} drains without being told to", self.name(id));
+            self.log(Level::Warn, text);
+            self.note_restart(id, RestartReason::Signal);
+        }
         if let Some(child) = self.children.get_mut(&id) {
             child.state = ChildState::Draining;
             child.deadline = Some(now + child.graceful_timeout + MARGIN);

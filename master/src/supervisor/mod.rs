@@ -251,6 +251,11 @@ impl Supervisor {
                 (Level::Debug, "has ended".into())
             }
             ChildState::Draining => (Level::Warn, format!("{death} while it drained")),
+            ChildState::Ready
+                if death.exit_code() == Some(exit_code::SUCCESS) && self.stopping.is_some() =>
+            {
+                (Level::Debug, "has ended".into())
+            }
             ChildState::Ready if death.exit_code() == Some(exit_code::SUCCESS) => {
                 (Level::Warn, format!("ended without being told to{follows}"))
             }

@@ -210,13 +210,16 @@ impl Reactor {
     /// The connection that has been idle longest, otherwise the slowest head or preface. A client that has just
     /// arrived or got a response is about to send something.
     fn idlest(&self) -> Option<usize> {
-        let least = self.shared.role.keeps_idle_for();
+        let role = self.shared.role;
+        let (least, keeps_bodies) = (role.keeps_idle_for(), role.takes_bodies());
         let idle = self.table.iter().filter_map(|(token, it)| {
             let rank = match it.state() {
                 ConnectionState::Idle => 0,
                 ConnectionState::Head | ConnectionState::Preface(_) => {
                     u8::from(it.buffers().is_some())
                 }
+                // Nothing that its clients send has to be whole.
+                ConnectionState::Body | ConnectionState::Lingering(_) if !keeps_bodies => 2,
                 _ => return None,
             };
             let since = it.lifecycle().since();

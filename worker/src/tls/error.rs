@@ -84,3 +84,16 @@ pub enum TlsError {
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?}")]
 pub struct PemError(pub pem::Error);
+
+/// Why a client's certificate is not accepted.
+pub(crate) fn explain_certificate_error(error: &rustls::CertificateError) -> String {
+    // rustls has no variant of its own for it, and names it by a word of its source.
+    match error.to_string() {
+        text if text.contains("UnsupportedCertVersion") => {
+            "the client's certificate is of X.509 version 1, and has to be of version 3 (with \
+             openssl x509 -req: -extfile, or openssl req -x509 -CA)"
+                .to_owned()
+        }
+        text => format!("the client's certificate is not accepted: {text}"),
+    }
+}

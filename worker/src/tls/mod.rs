@@ -23,25 +23,31 @@ use rustls::{ServerConfig, crypto::ring};
 use oxicorn_common::settings::{ClientCertificate, TlsSettings};
 
 pub use error::TlsError;
+pub(crate) use error::explain_certificate_error;
 pub(crate) use session::{Handshake, TlsSession};
 
 /// The settings that name the files, for messages.
+#[derive(Debug)]
 struct TlsNames {
     certfile: &'static str,
     keyfile: &'static str,
     ca_certs: &'static str,
+    /// The one that asks clients for a certificate.
+    client: &'static str,
 }
 
 const PUBLIC: TlsNames = TlsNames {
     certfile: "certfile",
     keyfile: "keyfile",
     ca_certs: "ca_certs",
+    client: "cert_reqs",
 };
 
 const ADMIN: TlsNames = TlsNames {
     certfile: "admin_certfile",
     keyfile: "admin_keyfile",
     ca_certs: "admin_ca_certs",
+    client: "admin_ca_certs",
 };
 
 const LONGEST_TICKET: usize = 16 * 1024;
@@ -49,7 +55,10 @@ const LONGEST_TICKET: usize = 16 * 1024;
 /// All that a worker needs to speak TLS. The master makes it, because children may not be allowed to read
 /// the files.
 #[derive(Debug, Clone)]
-pub struct TlsConfig(Arc<ServerConfig>);
+pub struct TlsConfig {
+    config: Arc<ServerConfig>,
+    names: &'static TlsNames,
+}
 
 impl TlsConfig {
     /// Reads the files that `settings` name for the clients of the server; `None` if they do not ask for TLS.
@@ -62,7 +71,7 @@ impl TlsConfig {
         Self::of(&settings.admin.tls, &ADMIN)
     }
 
-    fn of(tls: &TlsSettings, names: &TlsNames) -> Result<Option<Self>, TlsError> {
+    fn of(tls: &TlsSettings, names: &'static TlsNames) -> Result<Option<Self>, TlsError> {
         let Some(certfile) = &tls.certfile else {
             return match &tls.keyfile {
                 Some(_) => Err(TlsError::NoCertfile),
@@ -114,11 +123,19 @@ impl TlsConfig {
         config.ignore_client_order = tls.ciphers.is_some();
         config.ticketer = ticketer()?;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Some(Self(Arc::new(config))))
+        Ok(Some(Self {
+            config: Arc::new(config),
+            names,
+        }))
     }
 
     fn config(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0)
+        Arc::clone(&self.config)
+    }
+
+    /// The setting that asks clients for a certificate.
+    pub(crate) fn client_setting(&self) -> &'static str {
+        self.names.client
     }
 }
 

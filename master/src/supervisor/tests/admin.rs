@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use log::Level;
 use nix::sys::signal::Signal;
+use oxicorn_common::Message;
 
 use super::simulation::{Simulation, plan, plan_with_admin};
 use crate::supervisor::{Action, ChildId, ChildKind, Event};
@@ -122,6 +123,27 @@ fn one_that_dies_while_the_server_stops_is_not_restarted() {
     assert!(admins(&sim).is_empty());
     sim.exits(1, 0);
     assert_eq!(sim.exit_code(), Some(0));
+}
+
+/// As Ctrl-C and timeout(1) signal.
+#[test]
+fn a_signal_to_the_whole_group_is_no_reason_to_warn() {
+    let mut sim = Simulation::serving(plan_with_admin(1));
+    sim.signal(Signal::SIGTERM);
+    sim.message(2, Message::Draining);
+    sim.advance(seconds(1));
+    assert!(!sim.logged(Level::Warn, "drains"));
+    let mut sim = Simulation::serving(plan_with_admin(1));
+    sim.signal(Signal::SIGTERM);
+    sim.exits(2, 0);
+    assert!(!sim.logged(Level::Warn, "ended"));
+    let mut sim = Simulation::serving(plan_with_admin(1));
+    sim.message(2, Message::Draining);
+    sim.advance(seconds(1));
+    assert!(sim.logged(
+        Level::Warn,
+        "Admin process (pid: 2) drains without being told"
+    ));
 }
 
 #[test]

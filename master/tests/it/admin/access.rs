@@ -175,6 +175,12 @@ fn client_certificates_admit_those_who_have_one() {
     };
     assert_eq!(ask(Some(&client)).expect("an answer").status, 200);
     assert!(ask(None).is_err(), "no certificate");
+    server.log().wait_for("(admin_ca_certs)");
+    let tls = authority.client_with(rustls::ALL_VERSIONS, Some(&client), &[]);
+    let mut page = Client::connect_tls(admin, &tls).expect("it listens");
+    let head = b"GET /status HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\n\r\n";
+    page.send(head).expect("sent");
+    assert_eq!(page.answer().expect("an answer").status, 403);
     let foreign = stranger.certify("foreign");
     assert!(ask(Some(&foreign)).is_err(), "of another authority");
     let mut plain = Client::connect(admin).expect("it listens");
