@@ -14,6 +14,8 @@ use crate::slow_requests::SlowRequests;
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     format: AccessFormat,
+    /// The setting `request_id`.
+    id_field: Option<String>,
     pub(crate) slow: SlowRequests,
 }
 
@@ -21,7 +23,11 @@ impl AccessLog {
     pub(crate) fn new(settings: &Settings) -> Result<Self, AccessFormatError> {
         let format = settings.access_format()?;
         let slow = SlowRequests::new(settings);
-        Ok(Self { format, slow })
+        Ok(Self {
+            format,
+            id_field: settings.request_id.clone(),
+            slow,
+        })
     }
 
     /// The current response is over, whether all of it was sent or not. `stats` are those of the thread that ends it.
@@ -53,6 +59,7 @@ impl AccessLog {
             head,
             peer: &identity.peer(),
             sender: &identity.sender(),
+            id_field: self.id_field.as_deref(),
             scheme: record.scheme,
             variables: &record.variables,
             status: record.status,

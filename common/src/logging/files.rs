@@ -2,7 +2,7 @@
 //!
 //! They are process-wide: the master opens them before it forks, and children inherit them.
 
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -103,10 +103,17 @@ pub(super) fn write_access(line: &[u8]) {
 pub(super) fn report_losses() {
     for (output, log) in [(&ERROR, "error log"), (&ACCESS, "access log")] {
         match output.report() {
-            Some(LossReport::Begun { reason }) => log::warn!(
-                "the {log} takes no more lines ({}: {reason}); they are dropped until it does",
-                output.name()
-            ),
+            Some(LossReport::Begun { reason }) => {
+                let name = output.name();
+                let text = format!(
+                    "the {log} takes no more lines ({name}: {reason}); they are dropped until it does"
+                );
+                log::warn!("{text}");
+                // On a full disk that line is lost as well.
+                if ERROR.is_losing_file() && !line_writer::is_full(io::stderr().as_fd()) {
+                    let _ = writeln!(io::stderr(), "oxicorn: {text}");
+                }
+            }
             Some(LossReport::Ended { lost }) => log::warn!(
                 "the {log} takes lines again ({}); {lost} were dropped",
                 output.name()

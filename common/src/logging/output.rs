@@ -126,7 +126,13 @@ impl LogOutput {
             true => Duration::ZERO,
             false => TIMEOUT,
         };
-        let outcome = match losses.take_cut() {
+        let after_cut = losses.take_cut();
+        // The half line may be in a file that has been emptied or moved away since.
+        let begins_file = || {
+            file.metadata()
+                .is_ok_and(|it| it.is_file() && it.len() == 0)
+        };
+        let outcome = match after_cut && !begins_file() {
             // The new line is not part of the half one before it.
             true => self.writer.write(file, &[b"\n", line].concat(), timeout),
             false => self.writer.write(file, line, timeout),
@@ -135,11 +141,17 @@ impl LogOutput {
             Ok(()) => losses.note_delivery(),
             Err((written, error)) => {
                 losses.note_loss(&error);
-                if written > 0 {
+                // With not even the line feed written, the line before is still cut.
+                if written > 0 || after_cut {
                     losses.note_cut();
                 }
             }
         }
+    }
+
+    /// Whether it is a file that has not taken its latest lines.
+    pub(super) fn is_losing_file(&self) -> bool {
+        self.named().is_some() && self.losses.get().is_some_and(Losses::is_losing)
     }
 
     /// What this process has to report of lost lines.
@@ -235,6 +247,33 @@ mod tests {
             count += text.len() / 100;
         }
         assert_eq!(count, 4 * LINES);
+        fs::remove_dir_all(directory).expect("the end");
+    }
+
+    #[test]
+    fn a_line_after_a_cut_one_begins_a_line_however_long_nothing_could_be_written() {
+        use std::io::Read;
+        use std::os::unix::fs::OpenOptionsExt;
+        let directory = directory("cut");
+        let name = directory.join("log");
+        nix::unistd::mkfifo(&name, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        let mut options = fs::OpenOptions::new();
+        let opened = options.read(true).custom_flags(libc::O_NONBLOCK);
+        let mut reader = opened.open(&name).expect("its reader");
+        let output = LogOutput::new(StandardStream::Stdout);
+        let prepared = output.prepare(name.to_str(), FileOwner::default());
+        output.replace(prepared.expect("a pipe")).expect("a pipe");
+        // Longer than PIPE_BUF, so that a part of it fits.
+        let line = [b"x".repeat(6000), b"\n".to_vec()].concat();
+        for _ in 0..20 {
+            output.write(&line);
+        }
+        let mut piece = vec![0; 1 << 20];
+        let count = reader.read(&mut piece).expect("what was taken");
+        assert!(!piece[..count].ends_with(b"\n"), "the last line is cut");
+        output.write(b"whole\n");
+        let count = reader.read(&mut piece).expect("one more");
+        assert_eq!(&piece[..count], b"\nwhole\n");
         fs::remove_dir_all(directory).expect("the end");
     }
 

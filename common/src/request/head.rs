@@ -69,6 +69,15 @@ impl RequestHead {
         self.bytes.capacity() + self.fields.capacity() * size_of::<(Span, Span)>()
     }
 
+    /// Forgets the request, and keeps the buffers.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.fields.clear();
+        self.id.clear();
+        (self.method, self.target) = (Span::default(), Span::default());
+        self.version = Version::default();
+    }
+
     /// Frees the buffers if they are unusually large. Others stay as they are.
     pub fn shed(&mut self) {
         if self.capacity() > USUAL {

@@ -16,6 +16,7 @@ mod deadlines;
 mod deaths;
 mod descriptors;
 mod drain;
+mod early_refusals;
 mod fairness;
 mod framing;
 mod full_house;

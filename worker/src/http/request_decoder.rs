@@ -144,6 +144,11 @@ impl RequestDecoder {
         self.stage = DecoderStage::default();
         // It may be whole, but no thread will run it: it must not count as waiting.
         self.body = Body::default();
+        // The next client may be refused before it has sent a head: nothing of this one may be left then.
+        self.has_head = false;
+        self.head.clear();
+        self.scheme = Scheme::default();
+        self.framing = Framing::default();
     }
 
     /// Whether the last request was chunked, so that its original bytes cannot be restored.
@@ -307,6 +312,24 @@ mod tests {
         let chunk = format!("{:x}\r\n{}\r\n", 1 << 16, "x".repeat(1 << 16));
         let input = format!("{head}{}", chunk.repeat(17));
         assert_eq!(bodies(input.as_bytes(), 10_000), Err(413));
+    }
+
+    #[test]
+    fn nothing_of_an_abandoned_request_is_left_for_the_next_client() {
+        let (mut buffer, mut decoder) = (ReadBuffer::default(), RequestDecoder::default());
+        buffer.refill(b"DELETE /a?b HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n");
+        let decoded = decoder.advance(&mut buffer, &rules(), PeerTrust::default());
+        assert_eq!(decoded.ok(), Some(Decoded::Request));
+        decoder.head.id.push_str("one");
+        decoder.abandon();
+        let is_empty = |head: &RequestHead| {
+            head.fields().next().is_none() && head.method().is_empty() && head.id.is_empty()
+        };
+        assert!(is_empty(&decoder.head) && decoder.head.bytes.is_empty());
+        buffer.refill(b"PROXY nonsense\r\n");
+        assert!(!decoder.refuse(&buffer), "there is no head");
+        assert_eq!(decoder.head.bytes, b"PROXY nonsense");
+        assert!(decoder.head.fields().next().is_none() && decoder.head.target().is_empty());
     }
 
     #[test]

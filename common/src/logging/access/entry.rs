@@ -28,6 +28,8 @@ pub struct AccessEntry<'a> {
     pub status: u16,
     /// The fields of the response, as the application set them.
     pub fields: &'a [Field],
+    /// The field by which the server returns the id, unless `fields` has it too.
+    pub id_field: Option<&'a str>,
     /// Variables that the application has added, names in lower case.
     pub variables: &'a [(String, String)],
     /// The length of the response's body, without its framing.
@@ -125,7 +127,10 @@ impl AccessEntry<'_> {
             Atom::ResponseField(name) => {
                 let mut fields = self.fields.iter().rev();
                 let last = fields.find(|(key, _)| key.eq_ignore_ascii_case(name));
-                append_bytes(out, last.map_or(b"-", |(_, value)| value));
+                let is_id = |field: &&str| field.eq_ignore_ascii_case(name) && !head.id.is_empty();
+                let id = self.id_field.filter(is_id).map(|_| head.id.as_bytes());
+                let value = last.map(|(_, value)| &**value).or(id);
+                append_bytes(out, value.unwrap_or(b"-"));
             }
         }
     }

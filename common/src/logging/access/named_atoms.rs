@@ -76,6 +76,10 @@ impl AccessEntry<'_> {
                 take(&format!("{{{variable}}}e"), self.text(&atom, escape));
             }
         }
+        if let Some(field) = self.id_field {
+            let field = Atom::ResponseField(field.to_owned());
+            take(&self.id_name(), self.text(&field, escape));
+        }
         for (name, value) in self.fields {
             let name = name.to_ascii_lowercase();
             let write = |out: &mut Vec<u8>| escape.append_bytes(out, value);
@@ -115,6 +119,11 @@ impl AccessEntry<'_> {
             let write = |out: &mut Vec<u8>| append_joined(out, values, escape);
             take(&variable, written(write));
         }
+    }
+
+    fn id_name(&self) -> String {
+        let field = self.id_field.unwrap_or_default();
+        format!("{{{}}}o", field.to_ascii_lowercase())
     }
 
     fn text(&self, atom: &Atom, escape: Escape) -> AtomValue {

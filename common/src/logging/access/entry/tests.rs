@@ -80,6 +80,7 @@ fn bare(head: &RequestHead) -> AccessEntry<'_> {
         peer: &Peer::Unix,
         sender: &Peer::Unix,
         scheme: Scheme::Http,
+        id_field: Some("X-Request-ID"),
         variables: &[],
         status: 200,
         fields: &[],
@@ -360,6 +361,7 @@ fn what_gunicorn_has_no_atom_for() {
         "4bf92f3577b34da6a3ce929d0e0e4736 00f067aa0ba902b7 - -"
     );
     assert_eq!(render("%({trace_id}x)s%({span_id}x)s", PLAIN), "--");
+    assert_eq!(render("%({x-request-id}o)s", PLAIN), "id-1");
     assert_eq!(
         render(r#"{"queue": %({queue}x)s, "id": %({request_id}x)s}"#, PLAIN),
         r#"{"queue": 0.001500, "id": "id-1"}"#
