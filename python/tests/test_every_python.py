@@ -65,3 +65,12 @@ def test_config_file_and_hooks(python):
     config = "workers = 2\ndef post_fork(server, worker):\n    worker.log.info('forked %d', worker.age)\n"
     with Server(OXICORN, "lifecycle:application", "--config", "{folder}/c.py", files={"c.py": config}, python=python) as server:
         until("both hooks", lambda: "forked 1" in server.error_text() and "forked 2" in server.error_text())
+
+
+def test_is_controlled(python):
+    with Server(OXICORN, "lifecycle:application", "--workers", "2", python=python) as server:
+        def ctl(*words):
+            return run(OXICORN, "ctl", "--socket", str(server.folder / ".gunicorn/gunicorn.ctl"), *words, python=python)
+        assert json.loads(ctl("status", "--json").text)["server"]["pid"] == server.pid
+        assert "generation 2 serves" in ctl("reload", "--wait").text
+        assert ctl("drain").code == 0

@@ -4,7 +4,7 @@
 //!   settings cannot be read ------------------------------------> failed
 //!   no worker boots: given up ----------------------------------> failed
 //!   first worker ready: proven -- all are ready, quiet for 1 s -> succeeded
-//!                               `- more failures than workers --> failed; the server goes on trying
+//!                               `- more failures than workers --> failed; the server goes on trying (runners, too)
 //! ```
 //!
 //! Each generation but the first is reported once. One that the next overtakes before all of its workers were ready is
@@ -44,15 +44,19 @@ impl Supervisor {
     }
 
     fn note_failure(&mut self, child: &Child, text: String) {
-        if child.kind != ChildKind::Web {
+        let kind = child.kind;
+        if self.unsettled() != Some(child.generation) {
+            // Only workers prove a generation.
+            if kind == ChildKind::Web {
+                self.generations.note_failure(child.generation, text);
+            }
             return;
         }
-        if self.unsettled() != Some(child.generation) {
-            return self.generations.note_failure(child.generation, text);
-        }
-        if self.settling.count_failure() > self.target(ChildKind::Web) {
+        // The server serves without an admin process.
+        if kind != ChildKind::Admin && self.settling.count_failure() > self.target(kind) {
             self.settling.set_reported(child.generation);
-            let text = format!("workers keep failing, and the server goes on trying: {text}");
+            let noun = kind.noun();
+            let text = format!("{noun}s keep failing, and the server goes on trying: {text}");
             self.report_reload(child.generation, Some(text));
         }
     }

@@ -141,3 +141,22 @@ fn replacements_under_load_do_not_put_off_the_outcome() {
     }
     assert_eq!(sim.outcomes(), [(2, None)]);
 }
+
+#[test]
+fn runners_that_do_not_boot_are_a_failure_too() {
+    let mut sim = Simulation::serving(plan(2, 1));
+    sim.reload(plan(2, 1));
+    let new = sim.of_generation(2);
+    sim.ready(&new[..2]);
+    let mut outcomes = Vec::new();
+    for _ in 0..5 {
+        let runner = *sim.of_generation(2).last().expect("a runner");
+        sim.exits(runner, 1);
+        sim.advance(30 * SECOND);
+        outcomes.extend(sim.outcomes());
+    }
+    let [(2, Some(reason))] = &outcomes[..] else {
+        panic!("{outcomes:?}");
+    };
+    assert!(reason.contains("runners keep failing"), "{reason}");
+}
