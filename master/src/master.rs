@@ -13,6 +13,7 @@
 
 mod control_commands;
 mod ending;
+mod forking;
 mod wakeup;
 
 use std::collections::BTreeMap;
@@ -26,8 +27,9 @@ use oxicorn_common::hooks::HookEvent;
 use oxicorn_common::{Message, SignalPipe, exit_code, logging};
 
 use crate::child_context::{ChildContext, Forked, ForkedChild};
-use crate::children::{Children, explain_spawn_error};
+use crate::children::Children;
 use crate::control::Control;
+use crate::fork_queue::ForkQueue;
 use crate::gauges::Gauges;
 use crate::generation::{Generation, longest_end};
 use crate::hook_caller::HookCaller;
@@ -40,7 +42,7 @@ use crate::pidfile::Pidfile;
 use crate::ready_pipe::ReadySender;
 use crate::reap::{Reaper, ended_orphans};
 use crate::reload::reload;
-use crate::supervisor::{Action, ChildKind, Event, Pulse, SpawnRequest, Supervisor};
+use crate::supervisor::{Action, Event, Pulse, Supervisor};
 use crate::upgrade::Upgrade;
 use crate::{config_children, master_signals};
 
@@ -54,6 +56,7 @@ pub(crate) struct Master {
     pub(crate) hooks: HookCaller,
     pub(crate) children: Children,
     pub(crate) molds: Molds,
+    pub(crate) to_fork: ForkQueue,
     pub(crate) upgrade: Upgrade,
     pub(crate) reaper: Reaper,
     pub(crate) signals: SignalPipe,
@@ -160,6 +163,7 @@ impl Master {
             self.control.end_upgrade(Ok(pid));
         }
         self.serve_control(supervisor)?;
+        self.fork_some(supervisor)?;
         let newest = self.generations.values().next_back();
         self.gauges
             .report(supervisor.workers(), newest, Instant::now());
@@ -216,18 +220,11 @@ impl Master {
     /// Carries out one action. Returns the outcome if the supervisor waits for one.
     fn act(&mut self, action: Action) -> ControlFlow<Leave, Option<Event>> {
         match action {
-            Action::Fork(request) => return self.fork(request),
+            Action::Fork(request) => self.to_fork.push(request),
             Action::StartNewMaster => return self.start_new_master(),
             Action::Exit { code } => return Break(Leave::Exit(code)),
             Action::Reload { generation } => return Continue(Some(self.reload(generation))),
-            Action::Signal { id, signal } => {
-                if self.children.is_worker(id) {
-                    self.lifetime.count_signal(signal);
-                }
-                if !self.children.signal(id, signal) {
-                    return Continue(self.molds.signal(id, signal, &self.children));
-                }
-            }
+            Action::Signal { id, signal } => return Continue(self.signal(id, signal)),
             Action::Forget { generation } => self.forget(generation),
             Action::MarkDeserted(deserted) => self.mark_deserted(deserted),
             Action::ReopenLogs => logging::reopen(),
@@ -275,28 +272,6 @@ impl Master {
             }
         }
         Continue(None)
-    }
-
-    fn fork(&mut self, request: SpawnRequest) -> ControlFlow<Leave, Option<Event>> {
-        let id = request.id;
-        let failed = |reason| Continue(Some(Event::ForkFailed { id, reason }));
-        let Some(generation) = self.generations.get(&request.generation) else {
-            return failed("its generation is gone".to_owned());
-        };
-        let (context, children) = (&self.context, &mut self.children);
-        self.lifetime.spawned += u64::from(request.kind == ChildKind::Web);
-        if request.kind == ChildKind::Web && generation.preloads() {
-            return match self.molds.spawn(request, generation, context, children) {
-                Ok(Forked::Parent(())) => Continue(None),
-                Ok(Forked::Child(child)) => Break(Leave::Child(child)),
-                Err(error) => failed(error.to_string()),
-            };
-        }
-        match children.spawn(request, generation, context, &self.hooks) {
-            Ok(Forked::Parent(pid)) => Continue(Some(Event::Forked { id, pid })),
-            Ok(Forked::Child(child)) => Break(Leave::Child(child)),
-            Err(error) => failed(explain_spawn_error(&error)),
-        }
     }
 
     fn start_new_master(&mut self) -> ControlFlow<Leave, Option<Event>> {

@@ -24,6 +24,7 @@ use crate::control::Control;
 use crate::ctl::control;
 use crate::daemon::{Side, daemonize};
 use crate::descriptor_limit::DescriptorLimit;
+use crate::fork_queue::ForkQueue;
 use crate::gauges::Gauges;
 use crate::generation::{
     Generation, change_directory, change_environment, describe_directory, log_warnings,
@@ -311,6 +312,7 @@ fn become_master(
         generations: BTreeMap::from([(1, generation)]),
         hooks,
         molds: Molds::default(),
+        to_fork: ForkQueue::default(),
         upgrade: Upgrade::new(state, inherited.exit_token.take(), files),
         reaper: Reaper::new(),
         signals,

@@ -54,6 +54,7 @@ pub use groups::{
 };
 pub use load::Loaded;
 pub use origin::Origin;
+pub use parse::MOST_WORKERS;
 pub use peers::Peers;
 pub use secrets::mask;
 pub use served::python_settings;

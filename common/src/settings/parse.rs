@@ -84,7 +84,7 @@ pub(super) fn workers(text: &str) -> Parsed<usize> {
 }
 
 /// With all of them replaced ready-first, they still fit the scoreboard.
-pub(super) const MOST_WORKERS: usize = 250;
+pub const MOST_WORKERS: usize = 250;
 
 /// One or more addresses with commas between them.
 pub(super) fn addresses(text: &str) -> Parsed<Vec<Address>> {

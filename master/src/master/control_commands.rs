@@ -8,7 +8,7 @@ use log::info;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 use oxicorn_common::message::PROBE;
-use oxicorn_common::scoreboard::{MAX_SLOTS, RestartReason};
+use oxicorn_common::scoreboard::RestartReason;
 use serde_json::{Value, json};
 
 use super::{Leave, Master};
@@ -100,16 +100,19 @@ impl Master {
             answer: ControlReply::Now(Ok(data)),
         };
         let signals = |signal, count: usize| Obedience {
-            events: (0..count.min(MAX_SLOTS))
-                .map(|_| Event::Signal(signal))
-                .collect(),
+            events: (0..count).map(|_| Event::Signal(signal)).collect(),
             answer: ControlReply::Workers,
         };
         let await_it = |signal, awaited| Obedience {
             events: vec![Event::Signal(signal)],
             answer: ControlReply::Later(awaited),
         };
-        let wanted = supervisor.workers_wanted();
+        let (wanted, most) = (supervisor.workers_wanted(), supervisor.most_workers());
+        let too_many = |count: usize| {
+            refuse(format!(
+                "Invalid argument: {count} workers; this server may have 1 to {most}"
+            ))
+        };
         match command {
             ControlCommand::Show(target) => tell(self.control_view(supervisor).show(*target)),
             ControlCommand::Status => match self.control_view(supervisor).status() {
@@ -128,8 +131,13 @@ impl Master {
             },
             ControlCommand::Drain => await_it(Signal::SIGTERM, Awaited::End),
             _ if supervisor.is_ending() => refuse("The server is shutting down".to_owned()),
-            ControlCommand::AddWorkers(count) => signals(Signal::SIGTTIN, *count),
-            ControlCommand::RemoveWorkers(count) => signals(Signal::SIGTTOU, *count),
+            ControlCommand::AddWorkers(count) => match wanted.saturating_add(*count) {
+                total if total > most => too_many(total),
+                _ => signals(Signal::SIGTTIN, *count),
+            },
+            // One stays, however many are to go.
+            ControlCommand::RemoveWorkers(count) => signals(Signal::SIGTTOU, wanted.min(*count)),
+            ControlCommand::SetWorkers(count) if *count > most => too_many(*count),
             ControlCommand::SetWorkers(count) => match wanted.checked_sub(*count) {
                 Some(surplus) => signals(Signal::SIGTTOU, surplus),
                 None => signals(Signal::SIGTTIN, count - wanted),

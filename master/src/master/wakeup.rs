@@ -14,6 +14,8 @@ const LOGS_EVERY: Duration = Duration::from_millis(100);
 impl Master {
     /// Sleeps until an event comes or until `deadline`.
     pub(super) fn wait(&mut self, deadline: Option<Instant>) {
+        // More children are to be forked: this turn only looks what has come meanwhile.
+        let is_urgent = !self.to_fork.is_empty();
         let later = logging::tend().then(|| Instant::now() + LOGS_EVERY);
         let deadlines = [
             deadline,
@@ -23,6 +25,7 @@ impl Master {
             self.control.deadline(Instant::now()),
         ];
         let timeout = match deadlines.into_iter().flatten().min() {
+            _ if is_urgent => PollTimeout::ZERO,
             // Rounded up: otherwise short waits would follow each other until the deadline.
             Some(at) => {
                 let left = at.saturating_duration_since(Instant::now()) + Duration::from_millis(1);

@@ -37,7 +37,8 @@ use std::time::Instant;
 
 use log::Level;
 use nix::sys::signal::Signal;
-use oxicorn_common::scoreboard::{MAX_SLOTS, RestartReason};
+use oxicorn_common::scoreboard::RestartReason;
+use oxicorn_common::settings::MOST_WORKERS;
 use oxicorn_common::{Message, exit_code};
 
 use backoff::Backoff;
@@ -302,9 +303,12 @@ impl Supervisor {
             _ if self.is_ending() => self.ignore(signal),
             Signal::SIGHUP => self.ask_for_reload(),
             Signal::SIGTTIN => {
-                let others = self.runners.target + self.admin.target;
-                let most = MAX_SLOTS.saturating_sub(others);
-                self.web.target = most.min(self.target(ChildKind::Web) + 1);
+                let (now, most) = (self.target(ChildKind::Web), self.most_workers());
+                if now >= most {
+                    let text = format!("Signal ttin has no effect: {most} workers are the most");
+                    self.log(Level::Warn, text);
+                }
+                self.web.target = most.min(now + 1).max(now);
                 self.wind_up();
                 self.wound_down = 0;
             }
@@ -316,6 +320,11 @@ impl Supervisor {
             Signal::SIGUSR2 => self.ask_for_new_master(),
             _ => {}
         }
+    }
+
+    /// The highest number of workers, as for the setting: with all children replaced ready-first they fit the scoreboard.
+    pub(crate) fn most_workers(&self) -> usize {
+        MOST_WORKERS.saturating_sub(self.runners.target).max(1)
     }
 
     /// Ends the effect of SIGWINCH, if that has come: workers are started again.

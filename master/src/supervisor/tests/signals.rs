@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use log::Level;
 use nix::sys::signal::Signal;
+use oxicorn_common::settings::MOST_WORKERS;
 
 use super::simulation::{Simulation, plan};
 use crate::supervisor::Action;
@@ -24,6 +26,21 @@ fn one_more_and_one_less_but_never_none() {
     sim.all_ready();
     sim.signal(Signal::SIGTTOU);
     assert_eq!(sim.sent(Signal::SIGTERM), [1], "then the oldest");
+}
+
+/// As many as the setting may be: otherwise a reload would find no slots for the next generation.
+#[test]
+fn there_are_never_more_workers_than_the_setting_may_say() {
+    let mut sim = Simulation::serving(plan(MOST_WORKERS - 3, 2));
+    sim.signal(Signal::SIGTTIN);
+    assert_eq!(sim.of_generation(1).len(), MOST_WORKERS, "with the runners");
+    sim.signal(Signal::SIGTTIN);
+    assert_eq!(sim.of_generation(1).len(), MOST_WORKERS);
+    assert!(sim.logged(Level::Warn, "248 workers are the most"));
+    sim.all_ready();
+    sim.reload(plan(MOST_WORKERS - 3, 2));
+    sim.all_ready();
+    assert_eq!(sim.of_generation(2).len(), MOST_WORKERS);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use crate::harness::{Controller, Server, eventually};
 
 fn pids(control: &mut Controller) -> Vec<i64> {
@@ -33,6 +35,44 @@ fn the_number_of_workers_is_set_in_all_ways() {
     assert_eq!(change("worker set 4").1, 4);
     assert_eq!(change("worker set 2").1, 2);
     assert_eq!(change("worker set 2").1, 2);
+}
+
+/// The setting `workers` may be 250 at most, with the runners: then the next generation has room beside this one.
+#[test]
+fn more_workers_than_there_may_be_are_refused() {
+    let server = Server::new("too many").workers(2).start();
+    let mut control = Controller::of(&server);
+    for command in [
+        "worker set 10000",
+        "worker add 249",
+        "worker add 18446744073709551615",
+    ] {
+        let refused = control.call(command).expect_err("refused");
+        assert!(refused.contains("may have 1 to 250"), "{refused}");
+    }
+    assert_eq!(
+        control.call("show stats").expect("told")["workers_target"],
+        2
+    );
+    assert_eq!(server.children().len(), 2);
+}
+
+/// Many are forked over several turns of the master's loop. Those that are taken back before are never forked.
+#[test]
+fn many_workers_come_and_may_be_taken_back_at_once() {
+    let mut server = Server::new("many").workers(1).start();
+    let mut control = Controller::of(&server);
+    control.call("worker add 40").expect("obeyed");
+    server.wait_for_children(41);
+    for _ in 0..3 {
+        control.call("worker add 100").expect("obeyed");
+        control.call("worker set 1").expect("obeyed");
+    }
+    server.wait_for_children(1);
+    control.call("worker add 30").expect("obeyed");
+    // The end finds some that have no process yet.
+    server.signal(Signal::SIGTERM);
+    server.wait_for_exit();
 }
 
 #[test]
