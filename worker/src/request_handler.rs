@@ -71,7 +71,7 @@ impl<'a> RequestHandler<'a> {
             let log = &self.shared.access_log;
             log.end_response(connection, ended, stats);
         }
-        connection.count_octets(stats);
+        connection.count_octets(|| stats);
         ended
     }
 
@@ -94,12 +94,12 @@ impl<'a> RequestHandler<'a> {
     fn show(&self, head: Option<&RequestHead>, started: Instant) -> u64 {
         let parts = |head| {
             (
-                RequestHead::method(head),
-                RequestHead::path(head),
+                RequestHead::method_octets(head),
+                RequestHead::path_octets(head),
                 head.id.as_str(),
             )
         };
-        let (method, path, id) = head.map_or(("", "", ""), parts);
+        let (method, path, id) = head.map_or((&[][..], &[][..], ""), parts);
         let millis = self.shared.millis.at(started);
         self.stats().begin(millis, method, path, id)
     }

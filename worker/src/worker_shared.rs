@@ -132,7 +132,7 @@ impl WorkerShared {
 
     /// The slot of this worker on the scoreboard.
     pub(crate) fn slot(&self) -> Slot<'_> {
-        self.scoreboard.slot(self.slot)
+        self.scoreboard.slot_of(self.slot, self.in_flight.len())
     }
 
     pub(crate) fn server_state(&self) -> ServerState {

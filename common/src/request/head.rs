@@ -90,6 +90,21 @@ impl RequestHead {
         std::str::from_utf8(&self.bytes[span.range()]).unwrap_or_default()
     }
 
+    /// The octets of [`RequestHead::method`], which are not checked again.
+    pub fn method_octets(&self) -> &[u8] {
+        &self.bytes[self.method.range()]
+    }
+
+    /// The octets of [`RequestHead::path`].
+    pub fn path_octets(&self) -> &[u8] {
+        let target = &self.bytes[self.target.range()];
+        if !target.starts_with(b"/") {
+            return self.path().as_bytes();
+        }
+        let end = target.iter().position(|&byte| byte == b'?' || byte == b'#');
+        &target[..end.unwrap_or(target.len())]
+    }
+
     pub fn method(&self) -> &str {
         self.text(self.method)
     }
@@ -141,5 +156,35 @@ impl RequestHead {
         let query = rest.strip_prefix('?');
         let query = query.map(|query| &query[..end_of(query, |byte| byte == b'#')]);
         (if path.is_empty() { "/" } else { path }, query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_octets_are_those_of_the_text() {
+        for target in [
+            "/",
+            "/a%20b?c#d",
+            "/a#b?c",
+            "*",
+            "http://a/b?c",
+            "http://a?c",
+            "",
+        ] {
+            let head = RequestHead {
+                bytes: format!("GET {target}").into_bytes(),
+                method: Span { start: 0, end: 3 },
+                target: Span {
+                    start: 4,
+                    end: 4 + target.len() as u32,
+                },
+                ..RequestHead::default()
+            };
+            assert_eq!(head.path_octets(), head.path().as_bytes(), "{target}");
+            assert_eq!(head.method_octets(), head.method().as_bytes());
+        }
     }
 }

@@ -121,6 +121,13 @@ impl Scoreboard {
         self.own().slot(index)
     }
 
+    /// The same, of a child that is known to have that many request threads.
+    pub fn slot_of(&self, index: usize, threads: usize) -> Slot<'_> {
+        let start = self.side * SIDE_WORDS + FIRST_SLOT + index * SLOT_WORDS;
+        let words = self.memory[start..].first_chunk();
+        Slot::new(words.expect("an index below MAX_SLOTS"), threads)
+    }
+
     /// The claim on slot `index`, which is less than [`MAX_SLOTS`].
     pub fn claim_of(&self, index: usize) -> Claim<'_> {
         self.own().claim_of(index)

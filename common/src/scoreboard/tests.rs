@@ -24,7 +24,7 @@ fn claimant(kind: SlotKind) -> Claimant {
 
 fn response(status: u16, millis: u64) -> ResponseFigures<'static> {
     ResponseFigures {
-        method: "GET",
+        method: b"GET",
         status,
         times: Some(RequestTimes {
             queue: Duration::from_millis(1),
@@ -43,7 +43,7 @@ fn totals_survive_the_child_that_made_them() {
     slot.thread(0).record(response(200, 4));
     slot.thread(1).record(response(503, 20));
     slot.event_loop().record(ResponseFigures {
-        method: "BREW",
+        method: b"BREW",
         status: 431,
         times: None,
         proxy_queue: Some(Duration::from_millis(30)),
@@ -292,11 +292,11 @@ fn the_cost_of_a_request_is_small() {
         let started = std::time::Instant::now();
         for number in 0..REQUESTS {
             let stats = std::hint::black_box(&board).slot(0).thread(1);
-            let method = std::hint::black_box("GET");
+            let method = std::hint::black_box(b"GET");
             stats.begin(
                 u64::from(number) + 1,
                 method,
-                std::hint::black_box("/hello"),
+                std::hint::black_box(b"/hello"),
                 "",
             );
             stats.end();

@@ -35,7 +35,7 @@ pub struct ThreadStats<'a>(&'a [AtomicU64; STATS_WORDS]);
 #[derive(Debug, Clone, Copy)]
 pub struct ResponseFigures<'a> {
     /// As the client has sent it.
-    pub method: &'a str,
+    pub method: &'a [u8],
     pub status: u16,
     /// The times of a request that became whole.
     pub times: Option<RequestTimes>,
@@ -67,9 +67,8 @@ impl<'a> ThreadStats<'a> {
 
     /// The thread takes up a request, at `millis` of [`crate::clock::monotonic_millis`]. Returns its number, for
     /// [`ThreadStats::set_stuck`].
-    pub fn begin(self, millis: u64, method: &str, path: &str, id: &str) -> u64 {
-        let text = [method.as_bytes(), path.as_bytes(), id.as_bytes()];
-        let number = self.text().write(text);
+    pub fn begin(self, millis: u64, method: &[u8], path: &[u8], id: &str) -> u64 {
+        let number = self.text().write([method, path, id.as_bytes()]);
         self.0[STARTED].store(millis.max(1), Ordering::Relaxed);
         number
     }
@@ -179,7 +178,7 @@ mod tests {
         let words = Box::new([const { AtomicU64::new(0) }; STATS_WORDS]);
         let thread = ThreadStats::new(&words);
         assert!(thread.is_idle() && !thread.is_stuck());
-        let number = thread.begin(7, "GET", &"/a".repeat(100), "id");
+        let number = thread.begin(7, b"GET", "/a".repeat(100).as_bytes(), "id");
         assert_eq!((thread.started(), thread.is_stuck()), (Some(7), false));
         let request = thread.request().expect("a text");
         assert_eq!((&*request.method, &*request.id), ("GET", "id"));
@@ -188,7 +187,7 @@ mod tests {
         assert!(thread.is_stuck());
         thread.end();
         assert!(!thread.is_stuck());
-        let next = thread.begin(8, "GET", "/", "");
+        let next = thread.begin(8, b"GET", b"/", "");
         assert!(!thread.is_stuck());
         // The event loop may come late.
         thread.set_stuck(number);

@@ -105,11 +105,14 @@ impl Connection {
         self.record.as_ref()
     }
 
-    /// Counts the octets that have come and gone since the last call. `stats` are those of the thread that has the
-    /// connection.
-    pub(crate) fn count_octets(&mut self, stats: ThreadStats<'_>) {
-        let (received, sent) = (std::mem::take(&mut self.received), self.writer.total());
-        stats.count_octets(received, sent - std::mem::replace(&mut self.counted, sent));
+    /// Counts the octets that have come and gone since the last call, if any. `stats` are those of the thread that has
+    /// the connection.
+    pub(crate) fn count_octets<'a>(&mut self, stats: impl FnOnce() -> ThreadStats<'a>) {
+        let (received, total) = (std::mem::take(&mut self.received), self.writer.total());
+        let sent = total - std::mem::replace(&mut self.counted, total);
+        if received + sent > 0 {
+            stats().count_octets(received, sent);
+        }
     }
 
     /// A thread has worked for the current response for so long.

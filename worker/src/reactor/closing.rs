@@ -49,7 +49,7 @@ impl Reactor {
         }
         // The client may have left in the middle of a response, or stopped reading it.
         self.end_response(&mut connection);
-        connection.count_octets(self.shared.slot().event_loop());
+        connection.count_octets(|| self.shared.slot().event_loop());
         if let Some(buffers) = connection.take_buffers() {
             self.buffers.keep(buffers);
         }

@@ -304,7 +304,7 @@ impl Reactor {
 
     /// A connection needs a request thread: the first free one takes it.
     fn await_thread(&mut self, mut connection: Box<Connection>, work: ThreadWork) {
-        connection.count_octets(self.shared.slot().event_loop());
+        connection.count_octets(|| self.shared.slot().event_loop());
         connection.lifecycle_mut().await_thread(work, self.now);
         self.shared.ready.push(connection);
     }
@@ -324,7 +324,7 @@ impl Reactor {
         if connection.has_yielded() && !self.yielded.contains(&token) {
             self.yielded.push(token);
         }
-        connection.count_octets(self.shared.slot().event_loop());
+        connection.count_octets(|| self.shared.slot().event_loop());
         if let Some(at) = connection.timer_to_set(self.now) {
             self.timers.set(at, token);
         }

@@ -68,7 +68,7 @@ impl AccessRecord {
             total: now.saturating_duration_since(arrival.whole_at),
         });
         ResponseFigures {
-            method: head.method(),
+            method: head.method_octets(),
             status: self.status,
             times,
             proxy_queue: self.arrival.and_then(|arrival| arrival.proxy_queue),

@@ -50,10 +50,10 @@ fn a_report_has_every_figure_of_workers_and_keeps_other_children_out_of_the_sums
         });
         let number = slot
             .thread(1)
-            .begin(monotonic_millis() - 2000, "GET", "/a", "7");
+            .begin(monotonic_millis() - 2000, b"GET", b"/a", "7");
         slot.thread(1).set_stuck(number);
         slot.thread(1).record(ResponseFigures {
-            method: "POST",
+            method: b"POST",
             status: 500,
             times: Some(RequestTimes {
                 queue: Duration::from_millis(30),
@@ -115,8 +115,12 @@ fn nonsense_of_a_child_is_still_json() {
         writing: u64::MAX,
         away: u64::MAX,
     });
-    slot.thread(0)
-        .begin(u64::MAX, "\u{0}\"\n", "/\u{1f600}<script>\u{7f}", "\\");
+    slot.thread(0).begin(
+        u64::MAX,
+        "\u{0}\"\n".as_bytes(),
+        "/\u{1f600}<script>\u{7f}".as_bytes(),
+        "\\",
+    );
     slot.thread(0).count_octets(u64::MAX, u64::MAX);
     slot.thread(1).count_octets(u64::MAX, u64::MAX);
     let report = report(&board);
@@ -145,7 +149,12 @@ fn many_threads_are_read_soon() {
         board.claim(index, claimant);
         board.set_pid(index, std::process::id().cast_signed());
         for thread in board.slot(index).threads() {
-            thread.begin(monotonic_millis(), "GET", &"/path".repeat(20), "id");
+            thread.begin(
+                monotonic_millis(),
+                b"GET",
+                "/path".repeat(20).as_bytes(),
+                "id",
+            );
         }
     }
     let started = std::time::Instant::now();
