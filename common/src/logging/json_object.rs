@@ -95,16 +95,32 @@ fn append(out: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
+/// `00` to `99`.
+const PAIRS: [u8; 200] = {
+    let mut pairs = [b'0'; 200];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number * 2] += (number / 10) as u8;
+        pairs[number * 2 + 1] += (number % 10) as u8;
+        number += 1;
+    }
+    pairs
+};
+
+/// Two digits at a time: a division takes longer than all the rest.
 pub(super) fn append_number(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [0; 20];
     let mut start = digits.len();
-    loop {
+    while number >= 10 {
+        let pair = (number % 100) as usize * 2;
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[pair..pair + 2]);
+        number /= 100;
+    }
+    // A last pair may have left nothing.
+    if number > 0 || start == digits.len() {
         start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
+        digits[start] = b'0' + number as u8;
     }
     out.extend_from_slice(&digits[start..]);
 }
@@ -148,6 +164,22 @@ mod tests {
             r#"{"a":"b\"\u000a","n":0,"s":1.000002,"l":["x"],"more":null,"most":true}"#
         );
         assert_eq!(written(|_| {}).0, "{}");
+    }
+
+    #[test]
+    fn numbers_have_all_their_digits_and_no_more() {
+        let around = |power| {
+            [
+                10_u64.pow(power) - 1,
+                10_u64.pow(power),
+                10_u64.pow(power) + 1,
+            ]
+        };
+        for number in (0..20).flat_map(around).chain(0..1100).chain([u64::MAX]) {
+            let mut out = Vec::new();
+            append_number(&mut out, number);
+            assert_eq!(String::from_utf8(out), Ok(number.to_string()));
+        }
     }
 
     #[test]
