@@ -92,7 +92,7 @@ fn boot() -> anyhow::Result<()> {
         // Dies when it is ready.
         "fleeting" => {
             std::thread::spawn(|| {
-                sleep(Duration::from_millis(200));
+                sleep(Duration::from_millis(100));
                 std::process::exit(7)
             });
             Ok(())

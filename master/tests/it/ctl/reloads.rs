@@ -8,7 +8,8 @@ use crate::harness::{Builder, Server, eventually};
 
 use super::{Outcome, ctl, ctl_in};
 
-/// What a release does, as a line of the env file, and why a reload to it fails.
+/// What a release does, as a line of the env file, and why a reload to it fails. The fleeting one mostly dies right after it
+/// is ready, and on a busy machine before that.
 const RELEASES: [(&str, Option<&str>); 7] = [
     ("", None),
     ("OXICORN_RAW_ENV=LAB_BOOT=error", Some("the lab is closed")),
@@ -22,7 +23,7 @@ const RELEASES: [(&str, Option<&str>); 7] = [
     ),
     (
         "OXICORN_RAW_ENV=LAB_BOOT=fleeting",
-        Some("exited with code 7 right after it was ready"),
+        Some("exited with code 7"),
     ),
     ("OXICORN_THREADS=none", Some("server.env:1")),
     (
@@ -88,7 +89,7 @@ fn sixty_scripts_of_good_and_broken_releases() {
                 let outcome = ctl(&server, &["reload", "--wait", "--json"]);
                 generation = check(&server, outcome, generation, reason);
                 if line.contains("fleeting") {
-                    // That generation has taken over, and goes on failing: the next one ends it.
+                    // That generation has mostly taken over, and goes on failing: the next one ends it.
                     release(server.dir(), "");
                     let outcome = ctl(&server, &["reload", "--wait", "--json"]);
                     generation = check(&server, outcome, generation, None);
