@@ -145,12 +145,14 @@ def test_its_lines_go_to_the_log_and_not_through_python():
 
 def test_it_works_in_the_background_and_ends_with_the_server():
     with Server(OXICORN, "lifecycle:application", "--workers", "2", "-R", "--admin-bind", "unix:{folder}/admin.sock") as server:
-        figures = ask(server, "/metrics").body.decode()
-        assert 'oxicorn_workers{state="ready"} 2\n' in figures
-        before = int(re.search(r'^oxicorn_requests_total\{method="GET",code="200"\} (\d+)$', figures, re.M)[1])
+        def figures():
+            return ask(server, "/metrics").body.decode()
+
+        until("two workers", lambda: 'oxicorn_workers{state="ready"} 2\n' in figures())
+        before = int(re.search(r'^oxicorn_requests_total\{method="GET",code="200"\} (\d+)$', figures(), re.M)[1])
         for _ in range(5):
             server.get("/pid")
-        until("five more", lambda: f'code="200"}} {before + 5}\n' in ask(server, "/metrics").body.decode())
+        until("five more", lambda: f'code="200"}} {before + 5}\n' in figures())
         assert [child["kind"] for child in status(server)["workers"]].count("admin") == 1
 
 

@@ -32,8 +32,8 @@ impl WorkerRole {
         }
     }
 
-    /// Whether its clients send bodies.
-    pub(crate) fn takes_bodies(self) -> bool {
+    /// Whether a client that sends a body slowly, or takes a response slowly, keeps its place while another waits for one.
+    pub(crate) fn finishes_slow_exchanges(self) -> bool {
         self == Self::Public
     }
 

@@ -18,6 +18,9 @@ const LEAVE_IT_TO_SIBLINGS: Duration = Duration::from_millis(10);
 /// The same if the process has no descriptors left.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
 
+/// The rank of connections in the middle of an exchange, which is above that of all idle ones.
+const UNFINISHED: u8 = 2;
+
 /// When a worker that was full accepts again.
 #[derive(Debug)]
 pub(super) struct Pause {
@@ -211,23 +214,25 @@ impl Reactor {
     /// arrived or got a response is about to send something.
     fn idlest(&self) -> Option<usize> {
         let role = self.shared.role;
-        let (least, keeps_bodies) = (role.keeps_idle_for(), role.takes_bodies());
+        let (least, patient) = (role.keeps_idle_for(), role.finishes_slow_exchanges());
         let idle = self.table.iter().filter_map(|(token, it)| {
             let rank = match it.state() {
                 ConnectionState::Idle => 0,
                 ConnectionState::Head | ConnectionState::Preface(_) => {
                     u8::from(it.buffers().is_some())
                 }
-                // Nothing that its clients send has to be whole.
-                ConnectionState::Body | ConnectionState::Lingering(_) if !keeps_bodies => 2,
+                // Clients that send or take so little that they keep a place: none of that has to be whole.
+                ConnectionState::Body | ConnectionState::Lingering(_) if !patient => UNFINISHED,
+                ConnectionState::Sending(_) if !patient => UNFINISHED + 1,
                 _ => return None,
             };
             let since = it.lifecycle().since();
             let long_enough = self.now.saturating_duration_since(since) >= least;
             long_enough.then_some((rank, since, token, it))
         });
-        let (_, _, token, it) = idle.min_by_key(|&(rank, since, token, _)| (rank, since, token))?;
-        (!it.transport().socket().has_input()).then_some(token)
+        let (rank, _, token, it) =
+            idle.min_by_key(|&(rank, since, token, _)| (rank, since, token))?;
+        (rank >= UNFINISHED || !it.transport().socket().has_input()).then_some(token)
     }
 }
 

@@ -365,20 +365,26 @@ fn it_has_the_user_of_the_workers_and_a_secret_that_they_cannot_read() {
     assert!(answer.text().contains("kind=\"rss\""));
 }
 
-/// Each round fills all places with clients that send nothing, or begin with a body that never comes.
+/// Each round fills all places: with clients that send nothing, begin a body that never comes, or take no response.
 #[test]
-fn clients_that_send_nothing_keep_no_place() {
+fn clients_that_stand_still_keep_no_place() {
     const ROUNDS: usize = 150;
     let server = server("admin, silent clients").start_with_unknown_workers();
     let admin = address(&server, 1);
     let asking = thread::spawn(move || {
+        let pipelined = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
         for round in 0..ROUNDS {
             let connect = |_| {
-                let mut client = Client::connect(admin).expect("it listens");
-                if round.is_multiple_of(2) {
-                    // Fails where the server has closed the connection already.
-                    let _ = client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
-                }
+                let mut client = Client::connect_narrow(admin).expect("it listens");
+                let sent: &[u8] = match round % 20 {
+                    0 => &pipelined,
+                    odd if odd % 2 == 1 => {
+                        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n"
+                    }
+                    _ => b"",
+                };
+                // Fails where the server has closed the connection already.
+                let _ = client.send(sent);
                 client
             };
             let silent: Vec<_> = (0..80).map(connect).collect();
@@ -386,7 +392,7 @@ fn clients_that_send_nothing_keep_no_place() {
             drop(silent);
         }
     });
-    // A second per round would be more than twice as long.
+    // A second for each round of one kind would be longer.
     eventually_within(Duration::from_secs(60), "an answer in each round", || {
         asking.is_finished().then_some(())
     });
