@@ -161,6 +161,8 @@ impl Master {
         if let Some(pid) = self.upgrade.take_served() {
             info!("The new master (pid: {pid}) serves");
             self.control.end_upgrade(Ok(pid));
+            let actions = supervisor.handle(Event::NewMasterServes, Instant::now());
+            self.carry_out(supervisor, actions)?;
         }
         self.serve_control(supervisor)?;
         self.fork_some(supervisor)?;
@@ -235,7 +237,10 @@ impl Master {
             }
             Action::MarkDraining => {
                 let (delay, drain) = longest_end(&self.generations);
-                self.notifier.stopping(delay + drain);
+                match self.upgrade.state().new_master {
+                    Some(_) => self.notifier.extend(delay + drain),
+                    None => self.notifier.stopping(delay + drain),
+                }
             }
             Action::MarkStopping => {
                 self.control.stop();

@@ -3,7 +3,7 @@
 //!
 //! Only the main process may send. During an upgrade that is the old master; it names the new one when it begins to end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -17,9 +17,14 @@ use crate::sys;
 /// Added to the time that the server needs at most, so that a busy machine is no reason to kill it.
 const MARGIN: Duration = Duration::from_secs(10);
 
+/// The time until another attempt to send what has found no room.
+const RETRY: Duration = Duration::from_millis(100);
+/// No more messages wait for room than this.
+const MOST_UNSENT: usize = 64;
+
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
-    address: Option<SocketAddr>,
+    receiver: Option<Receiver>,
     watchdog: Option<ServiceWatchdog>,
     /// The old master is still the main process.
     waits: bool,
@@ -27,6 +32,35 @@ pub(crate) struct Notifier {
     status: String,
     /// What it shows.
     shown: String,
+    /// Messages that have found no room, in order. systemd acts on each of them.
+    unsent: VecDeque<String>,
+    /// A failure has been logged.
+    complained: bool,
+}
+
+/// The socket of systemd, and ours. It is opened at the start: later there may be no descriptor left.
+#[derive(Debug)]
+struct Receiver {
+    address: SocketAddr,
+    socket: UnixDatagram,
+}
+
+impl Receiver {
+    /// A path, or `@` and a name in the abstract namespace (unix(7)).
+    fn open(name: &str) -> io::Result<Self> {
+        let address = match name.as_bytes() {
+            [b'/', ..] => SocketAddr::from_pathname(name),
+            [b'@', hidden @ ..] => SocketAddr::from_abstract_name(hidden),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let socket = UnixDatagram::unbound()?;
+        // The master never waits for the receiver.
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            address: address?,
+            socket,
+        })
+    }
 }
 
 impl Notifier {
@@ -46,21 +80,20 @@ impl Notifier {
         }
     }
 
-    /// A path, or `@` and a name in the abstract namespace (unix(7)).
     fn to(name: &str) -> Self {
-        let address = match name.strip_prefix('@') {
-            Some(name) => SocketAddr::from_abstract_name(name),
-            None => SocketAddr::from_pathname(name),
-        };
+        let receiver = Receiver::open(name);
+        if let Err(error) = &receiver {
+            log::warn!("NOTIFY_SOCKET {name:?} cannot be used: {error}; systemd hears nothing");
+        }
         Self {
-            address: address.ok(),
+            receiver: receiver.ok(),
             ..Self::default()
         }
     }
 
     /// Whether anybody listens.
     pub(crate) fn is_on(&self) -> bool {
-        self.address.is_some() && !self.waits
+        self.receiver.is_some() && !self.waits
     }
 
     /// This is the main process from now on.
@@ -81,7 +114,8 @@ impl Notifier {
     /// Sends the status if it has changed.
     pub(crate) fn show(&mut self, status: &str) {
         self.keep(status);
-        if self.status != self.shown {
+        // The messages that wait have it, or it follows them.
+        if self.status != self.shown && self.unsent.is_empty() {
             self.send_with_status("");
         }
     }
@@ -93,14 +127,14 @@ impl Notifier {
     }
 
     /// A reload begins. systemd takes the message for the reload that it asked for only if the time is later.
-    pub(crate) fn reloading(&self) {
+    pub(crate) fn reloading(&mut self) {
         let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
         let micros = now.unwrap_or_default().as_micros();
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={micros}\n"));
     }
 
     /// This process ends within `longest`, and the server continues in another one, which cannot send before.
-    pub(crate) fn handed_over_to(&self, pid: i32, longest: Duration) {
+    pub(crate) fn handed_over_to(&mut self, pid: i32, longest: Duration) {
         let extension = extension(longest);
         self.send(&format!("MAINPID={pid}\n{extension}"));
     }
@@ -111,10 +145,21 @@ impl Notifier {
         self.send_with_status(&format!("STOPPING=1\n{extension}"));
     }
 
-    /// Says that the master's loop turns, if that is due.
+    /// The server may take `longest` for its present step.
+    pub(crate) fn extend(&mut self, longest: Duration) {
+        self.send(&extension(longest));
+    }
+
+    /// Says that the master's loop turns, if that is due, and sends again what has found no room.
     pub(crate) fn keep_alive(&mut self, now: Instant) {
         if !self.is_on() {
             return;
+        }
+        while let Some(text) = self.unsent.pop_front() {
+            if !self.try_to_send(&text) {
+                self.unsent.push_front(text);
+                return;
+            }
         }
         if let Some(watchdog) = &mut self.watchdog
             && watchdog.is_due(now)
@@ -126,7 +171,10 @@ impl Notifier {
     /// When [`Notifier::keep_alive`] must be called next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let watchdog = self.watchdog.as_ref().filter(|_| self.is_on());
-        watchdog.map(ServiceWatchdog::deadline)
+        match self.unsent.is_empty() {
+            true => watchdog.map(ServiceWatchdog::deadline),
+            false => Some(Instant::now() + RETRY),
+        }
     }
 
     fn send_with_status(&mut self, text: &str) {
@@ -134,12 +182,35 @@ impl Notifier {
         self.shown.clone_from(&self.status);
     }
 
-    fn send(&self, text: &str) {
-        if let Some(address) = self.address.as_ref().filter(|_| !self.waits)
-            && let Err(error) = send_to(address, text)
-        {
-            log::debug!("cannot notify systemd: {error}");
+    fn send(&mut self, text: &str) {
+        if !self.is_on() || (self.unsent.is_empty() && self.try_to_send(text)) {
+            return;
         }
+        self.unsent.push_back(text.to_owned());
+        // The latest state counts.
+        if self.unsent.len() > MOST_UNSENT {
+            self.unsent.pop_front();
+        }
+    }
+
+    /// False if the receiver has no room: then the message must be sent again.
+    fn try_to_send(&mut self, text: &str) -> bool {
+        let Some(Receiver { address, socket }) = &self.receiver else {
+            return true;
+        };
+        let Err(error) = socket.send_to_addr(text.as_bytes(), address) else {
+            self.complained = false;
+            return true;
+        };
+        let is_full = matches!(
+            error.raw_os_error(),
+            Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM)
+        );
+        if !std::mem::replace(&mut self.complained, true) {
+            let follows = if is_full { "; trying again" } else { "" };
+            log::warn!("cannot notify systemd: {error}{follows}");
+        }
+        !is_full
     }
 }
 
@@ -147,13 +218,6 @@ impl Notifier {
 fn extension(longest: Duration) -> String {
     let micros = (longest + MARGIN).as_micros();
     format!("EXTEND_TIMEOUT_USEC={micros}\n")
-}
-
-fn send_to(address: &SocketAddr, text: &str) -> io::Result<()> {
-    let socket = UnixDatagram::unbound()?;
-    // The master never waits for the receiver.
-    socket.set_nonblocking(true)?;
-    socket.send_to_addr(text.as_bytes(), address).map(drop)
 }
 
 #[cfg(test)]
@@ -189,5 +253,37 @@ mod tests {
         }
         std::fs::remove_file(&path).expect("removed");
         Notifier::default().ready();
+    }
+
+    #[test]
+    fn what_finds_no_room_is_sent_when_there_is_some() {
+        let name = format!("oxicorn-notify-full-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let socket = UnixDatagram::bind_addr(&address).expect("a socket");
+        let mut notifier = Notifier::to(&format!("@{name}"));
+        let mut others = 0;
+        while notifier.try_to_send("X=1\n") {
+            others += 1;
+        }
+        notifier.reloading();
+        notifier.ready();
+        notifier.show("all is well");
+        let soon = notifier.deadline().expect("another attempt");
+        assert!(soon <= Instant::now() + RETRY);
+        notifier.keep_alive(Instant::now());
+        (0..others).for_each(|_| assert_eq!(hear(&socket), "X=1\n"));
+        notifier.keep_alive(Instant::now());
+        assert!(hear(&socket).starts_with("RELOADING=1\n"));
+        assert!(hear(&socket).starts_with("READY=1\n"));
+        assert!(notifier.deadline().is_none());
+        notifier.show("all is well");
+        assert_eq!(hear(&socket), "STATUS=all is well\n");
+    }
+
+    #[test]
+    fn only_an_address_is_one() {
+        for bad in ["", "notify", "./notify", &format!("/{}", "a".repeat(200))] {
+            assert!(!Notifier::to(bad).is_on(), "{bad}");
+        }
     }
 }

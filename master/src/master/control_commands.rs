@@ -113,6 +113,8 @@ impl Master {
                 "Invalid argument: {count} workers; this server may have 1 to {most}"
             ))
         };
+        // A second SIGTERM would end drain_delay; who only asks again wants to wait for the rest of it.
+        let asks_again = |signal| signal == Signal::SIGTERM && supervisor.is_ending();
         match command {
             ControlCommand::Show(target) => tell(self.control_view(supervisor).show(*target)),
             ControlCommand::Status => match self.control_view(supervisor).status() {
@@ -123,11 +125,18 @@ impl Master {
             ControlCommand::Reopen => signal(Signal::SIGUSR1, json!({"status": "reopening"})),
             ControlCommand::Shutdown(mode) => {
                 let data = json!({"status": "shutting_down", "mode": mode.name()});
-                signal(mode.signal(), data)
+                match asks_again(mode.signal()) {
+                    true => tell(data),
+                    false => signal(mode.signal(), data),
+                }
             }
             ControlCommand::Stacks => Obedience {
                 events: Vec::new(),
                 answer: ControlReply::Later(Awaited::Stacks),
+            },
+            ControlCommand::Drain if asks_again(Signal::SIGTERM) => Obedience {
+                events: Vec::new(),
+                answer: ControlReply::Later(Awaited::End),
             },
             ControlCommand::Drain => await_it(Signal::SIGTERM, Awaited::End),
             _ if supervisor.is_ending() => refuse("The server is shutting down".to_owned()),

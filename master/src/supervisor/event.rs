@@ -36,6 +36,8 @@ pub(crate) enum Event {
     ReloadFailed { reason: String },
     /// [`Action::StartNewMaster`] was carried out.
     NewMasterStarted { pid: i32 },
+    /// The new master has a worker that is ready.
+    NewMasterServes,
     /// [`Action::StartNewMaster`] failed.
     NewMasterFailed { reason: String },
     /// The master that this one has started was reaped.

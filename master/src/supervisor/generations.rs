@@ -73,9 +73,9 @@ impl Generations {
         }
     }
 
-    /// A reload that waits for the end of another one does not begin any more.
-    pub(super) fn refuse_next(&mut self) {
-        self.again = false;
+    /// A reload that waits for the end of another one does not begin any more; false if none waits.
+    pub(super) fn refuse_next(&mut self) -> bool {
+        std::mem::take(&mut self.again)
     }
 
     pub(super) fn is_incoming(&self) -> bool {
@@ -241,10 +241,17 @@ impl Supervisor {
             self.log(Level::Error, format!("Shutting down: {reason}"));
             return self.shut_down(Some(Signal::SIGQUIT), code, now);
         }
-        self.log(
-            Level::Error,
-            format!("Reload given up: {reason}; the workers of before serve on"),
-        );
+        // SIGHUP after SIGWINCH asks for workers, and those of before are better than none.
+        let were_gone = self.wound_down != 0 && generation > self.wound_down;
+        let follows = match were_gone {
+            true => "the generation of before starts its workers again",
+            false => "the workers of before serve on",
+        };
+        if were_gone {
+            self.wound_down = 0;
+        }
+        let text = format!("Reload given up: {reason}; {follows}");
+        self.log(Level::Error, text);
         let failure = match failure {
             Some(text) => format!("{reason}: {text}"),
             None => reason.to_owned(),

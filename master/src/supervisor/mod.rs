@@ -66,6 +66,8 @@ pub(crate) struct Supervisor {
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
     wound_down: u32,
     upgrade: UpgradeState,
+    /// The master that this one has started has said that it serves.
+    new_master_serves: bool,
     /// Why the last reload failed, if it did.
     reload_failure: Option<String>,
     /// SIGTERM has come, and the server drains at this time.
@@ -104,6 +106,7 @@ impl Supervisor {
             admin: ChildSet::default(),
             wound_down: 0,
             upgrade,
+            new_master_serves: false,
             reload_failure: None,
             drains_at: None,
             stopping: None,
@@ -132,6 +135,7 @@ impl Supervisor {
             Event::Reloaded(plan) => self.begin_generation(plan, now),
             Event::ReloadFailed { reason } => self.on_reload_failed(&reason),
             Event::NewMasterStarted { pid } => self.on_new_master_started(pid),
+            Event::NewMasterServes => self.on_new_master_serves(now),
             Event::NewMasterFailed { reason } => {
                 self.log(Level::Error, format!("Cannot start a new master: {reason}"));
             }

@@ -67,6 +67,7 @@ impl Supervisor {
 
     pub(super) fn on_new_master_started(&mut self, pid: i32) {
         self.upgrade.new_master = Some(pid);
+        self.new_master_serves = false;
         let text = format!("The new master (pid: {pid}) starts on the sockets of this one");
         self.log(Level::Info, text);
     }

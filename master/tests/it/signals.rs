@@ -287,3 +287,24 @@ fn many_signals_at_once_end_in_a_server_that_serves() {
         (children >= 1 && now >= generation).then_some(())
     });
 }
+
+/// The way back of an upgrade, with an application that cannot be loaded for the moment.
+#[test]
+fn workers_come_back_after_winch_also_when_the_reload_fails() {
+    let builder = Server::new("winch, bad reload").lab().workers(2);
+    let closed = builder.dir().join("closed");
+    let mut server = builder
+        .env("LAB_BOOT", &closed.display().to_string())
+        .start();
+    server.tolerate("");
+    server.signal(Signal::SIGWINCH);
+    eventually("no worker", || server.children().is_empty().then_some(()));
+    fs::write(&closed, "").expect("written");
+    server.signal(Signal::SIGHUP);
+    server
+        .log()
+        .wait_for("; the generation of before starts its workers again");
+    fs::remove_file(&closed).expect("removed");
+    server.wait_for_children(2);
+    assert_eq!(server.get("/generation").number(), 1);
+}

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use oxicorn_common::scoreboard::ServerState;
 
 use super::simulation::{Simulation, plan};
-use crate::supervisor::{Action, Event, Plan};
+use crate::supervisor::{Action, Death, Event, ExitKind, Plan};
 
 const DELAY: Duration = Duration::from_secs(15);
 
@@ -108,6 +108,14 @@ fn a_reload_that_has_begun_goes_on_and_the_next_does_not_begin() {
     sim.signal(Signal::SIGHUP);
     sim.signal(Signal::SIGTERM);
     assert_eq!(sim.supervisor.server_state(), ServerState::Draining);
+    let ended = Action::ReloadEnded {
+        generation: 3,
+        failure: Some("the server has been told to end".to_owned()),
+    };
+    assert!(
+        sim.done.contains(&ended),
+        "whoever waits for it learns at once"
+    );
     sim.ready(&[2]);
     assert_eq!(sim.sent(Signal::SIGTERM), [1]);
     assert_eq!(sim.reloads(), 0);
@@ -124,6 +132,7 @@ fn a_server_that_nobody_uses_or_another_master_serves_does_not_wait() {
 
     let mut old_master = Simulation::serving(delayed(1));
     old_master.handle(Event::NewMasterStarted { pid: 70 });
+    old_master.handle(Event::NewMasterServes);
     old_master.signal(Signal::SIGTERM);
     assert_eq!(old_master.sent(Signal::SIGTERM), [1]);
     let state = old_master.supervisor.server_state();
@@ -136,6 +145,32 @@ fn a_server_that_nobody_uses_or_another_master_serves_does_not_wait() {
     new_master.handle(Event::OldMasterExited);
     let state = new_master.supervisor.server_state();
     assert_eq!(state, ServerState::Stopping, "nobody serves them any more");
+}
+
+#[test]
+fn a_new_master_that_does_not_serve_yet_ends_no_delay_and_one_that_serves_does() {
+    let mut sim = Simulation::serving(delayed(1));
+    sim.handle(Event::NewMasterStarted { pid: 70 });
+    sim.signal(Signal::SIGTERM);
+    assert_eq!(sim.supervisor.server_state(), ServerState::Draining);
+    assert!(sim.sent(Signal::SIGTERM).is_empty());
+    sim.handle(Event::NewMasterServes);
+    assert_eq!(sim.sent(Signal::SIGTERM), [1]);
+    assert_eq!(sim.supervisor.server_state(), ServerState::HandingOver);
+    // The next one is another one.
+    let mut sim = Simulation::serving(delayed(1));
+    sim.handle(Event::NewMasterStarted { pid: 70 });
+    sim.handle(Event::NewMasterServes);
+    sim.handle(Event::NewMasterExited {
+        death: Death {
+            kind: ExitKind::Exited { code: 1 },
+            out_of_memory: false,
+        },
+        reason: None,
+    });
+    sim.handle(Event::NewMasterStarted { pid: 71 });
+    sim.signal(Signal::SIGTERM);
+    assert_eq!(sim.supervisor.server_state(), ServerState::Draining);
 }
 
 #[test]

@@ -112,6 +112,38 @@ fn a_reload_overtakes_one_that_is_proven_but_not_complete() {
     assert!(sim.done.contains(&Action::Forget { generation: 2 }));
 }
 
+/// SIGHUP after SIGWINCH asks for workers. If the new ones cannot boot, those of before are better than none.
+#[test]
+fn a_reload_that_fails_after_winch_brings_the_workers_of_before_back() {
+    let mut sim = Simulation::serving(plan(2, 0));
+    sim.signal(Signal::SIGWINCH);
+    sim.exits(1, 0);
+    sim.exits(2, 0);
+    sim.reload(plan(2, 0));
+    let new = sim.of_generation(2);
+    new.into_iter().for_each(|id| sim.exits(id, 4));
+    assert!(sim.logged(
+        Level::Error,
+        "; the generation of before starts its workers again"
+    ));
+    let again = sim.of_generation(1);
+    assert_eq!(again.len(), 2);
+    // They may fail as well, and are tried again.
+    again.into_iter().for_each(|id| sim.exits(id, 4));
+    sim.advance(Duration::from_secs(1));
+    sim.all_ready();
+    assert_eq!(sim.of_generation(1).len(), 2);
+    assert_eq!(sim.supervisor.workers(), 2);
+    // SIGWINCH while the new generation boots is the last word.
+    let mut sim = Simulation::serving(plan(1, 0));
+    sim.reload(plan(1, 0));
+    sim.signal(Signal::SIGWINCH);
+    sim.exits(2, 4);
+    sim.exits(1, 0);
+    sim.advance(Duration::from_secs(60));
+    assert!(sim.alive.is_empty());
+}
+
 #[test]
 fn bad_settings_change_nothing() {
     let mut sim = Simulation::serving(plan(1, 0));

@@ -169,6 +169,28 @@ fn an_end_ends_the_wait_for_a_reload() {
     server.wait_for_exit();
 }
 
+/// As after a client that was lost: the delay is there so that balancers stop sending clients.
+#[test]
+fn a_drain_that_is_asked_for_again_ends_no_delay() {
+    let builder = Server::new("drain again").lab().workers(1);
+    let mut server = builder.args(&["--drain-delay", "3600"]).start();
+    let mut asked = [(); 2].map(|()| {
+        let mut client = Controller::of(&server);
+        client.ask("drain", &[]).expect("asked");
+        server.log().wait_for("Health checks fail from now on");
+        client
+    });
+    Controller::of(&server).call("shutdown").expect("an answer");
+    assert_eq!(server.log().count("Handling signal: term"), 0);
+    assert_eq!(server.get("/pid").status, 200);
+    assert_eq!(server.log().count("Worker draining"), 0);
+    server.signal(nix::sys::signal::Signal::SIGTERM);
+    for client in &mut asked {
+        client.frame().expect("an answer at the end");
+    }
+    server.wait_for_exit();
+}
+
 #[test]
 fn a_drain_reports_the_end() {
     let mut server = Server::new("drain").lab().workers(1).start();
