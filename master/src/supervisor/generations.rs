@@ -82,6 +82,12 @@ impl Generations {
         self.incoming.is_some()
     }
 
+    /// Whether `generation` is not proven, and another one serves meanwhile.
+    pub(super) fn is_on_trial(&self, generation: u32) -> bool {
+        let incoming = self.incoming.as_ref();
+        self.current.is_some() && incoming.is_some_and(|it| it.generation == generation)
+    }
+
     pub(super) fn is_serving(&self, generation: u32) -> bool {
         self.serving()
             .is_some_and(|(serving, _)| serving == generation)

@@ -289,7 +289,7 @@ impl Supervisor {
                 wait.as_secs_f64()
             ),
         );
-        self.count_restart(child.kind, RestartReason::Boot);
+        self.count_restart(child.kind, child.generation, RestartReason::Boot);
         self.note_failed_fork(&child, reason);
         self.judge_generation(child.kind, child.generation, None, now);
     }

@@ -1,7 +1,8 @@
 //! Counts the workers that had to be replaced, by reason: each once, as soon as the reason is certain.
 //!
 //! A worker that the server does without, because of a reload, SIGTTOU or the end of the server, is no restart. A worker
-//! that fails to boot is one each time.
+//! that fails to boot is one each time, but not while its generation is on trial: then the reload has failed, and the
+//! workers of before serve on.
 
 use oxicorn_common::scoreboard::RestartReason;
 
@@ -17,8 +18,8 @@ impl Supervisor {
             && child.is_live()
             && !std::mem::replace(&mut child.restart_counted, true)
         {
-            let kind = child.kind;
-            self.count_restart(kind, reason);
+            let (kind, generation) = (child.kind, child.generation);
+            self.count_restart(kind, generation, reason);
         }
     }
 
@@ -35,8 +36,9 @@ impl Supervisor {
         if child.restart_counted {
             return;
         }
+        let (kind, generation) = (child.kind, child.generation);
         match child.state {
-            ChildState::Booting => self.count_restart(child.kind, RestartReason::Boot),
+            ChildState::Booting => self.count_restart(kind, generation, RestartReason::Boot),
             ChildState::Ready => {
                 let reason = match death.cause() {
                     // It drains because of a signal that the master has not sent.
@@ -46,14 +48,20 @@ impl Supervisor {
                     Cause::OutOfMemory => RestartReason::OutOfMemory,
                     Cause::ForeignSignal => RestartReason::Signal,
                 };
-                self.count_restart(child.kind, reason);
+                self.count_restart(kind, generation, reason);
             }
             ChildState::Draining | ChildState::Killed(_) => {}
         }
     }
 
-    pub(super) fn count_restart(&mut self, kind: ChildKind, reason: RestartReason) {
-        if kind == ChildKind::Web && self.stopping.is_none() {
+    pub(super) fn count_restart(
+        &mut self,
+        kind: ChildKind,
+        generation: u32,
+        reason: RestartReason,
+    ) {
+        let is_on_trial = self.generations.is_on_trial(generation);
+        if kind == ChildKind::Web && self.stopping.is_none() && !is_on_trial {
             self.actions.push(Action::CountRestart(reason));
         }
     }

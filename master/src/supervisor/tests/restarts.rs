@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use log::Level;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 use oxicorn_common::scoreboard::RestartReason;
@@ -111,6 +112,26 @@ fn a_worker_that_does_not_get_ready_counts_as_boot_however_it_ends() {
     sim.advance(seconds(60));
     let boots = sim.restarts();
     assert!(!boots.is_empty() && boots.iter().all(|&it| it == RestartReason::Boot));
+}
+
+#[test]
+fn workers_of_a_reload_that_fails_replace_nobody() {
+    let mut sim = Simulation::serving(plan(2, 0));
+    sim.advance(seconds(5));
+    sim.reload(plan(2, 0));
+    let new = sim.of_generation(2);
+    sim.exits(new[0], 3);
+    // Longer than it may take.
+    sim.advance(seconds(30));
+    sim.killed(new[1], Signal::SIGABRT);
+    assert!(sim.logged(Level::Error, "Reload given up"));
+    assert_eq!(sim.restarts(), []);
+    // From the first ready worker on, its generation is the one that serves.
+    sim.reload(plan(2, 0));
+    let new = sim.of_generation(3);
+    sim.ready(&new[..1]);
+    sim.exits(new[1], 3);
+    assert_eq!(sim.restarts(), [RestartReason::Boot]);
 }
 
 #[test]

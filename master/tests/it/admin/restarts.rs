@@ -92,7 +92,21 @@ fn reloads_are_counted_and_a_failed_one_tells_its_reason() {
     assert_eq!(sample(admin, "oxicorn_generation"), 2.0);
     assert_eq!(sample(admin, "oxicorn_last_reload_successful"), 0.0);
     let boots = status(admin)["restarts"]["boot"].as_u64();
-    assert_eq!(boots, Some(1), "the worker of the third generation");
+    assert_eq!(
+        boots,
+        Some(0),
+        "the worker of the third generation replaced nobody"
+    );
+    // A worker of the generation that serves does.
+    for child in server.children() {
+        if child.command_line().contains("oxicorn: worker") {
+            child.signal(Signal::SIGKILL);
+        }
+    }
+    eventually("a worker that does not boot", || {
+        let boots = status(admin)["restarts"]["boot"].as_u64();
+        boots.filter(|boots| *boots > 0)
+    });
 }
 
 /// A hundred workers die, in three ways. The client counts.
