@@ -65,9 +65,11 @@ impl Stacks {
         let mut text = vec![0; usize::try_from(seen).map_or(MOST, |it| it.min(MOST))];
         answer.read_exact_at(&mut text, 0).ok()?;
         let text = String::from_utf8_lossy(&text);
-        // The first line names the thread by its address.
-        let (_, frames) = text.split_once('\n')?;
-        let frames = frames.trim_end();
-        (frames.contains("File ")).then(|| frames.to_owned())
+        // The first line is a heading. A thread that has not answered earlier requests answers them all now, each with
+        // a heading of its own.
+        let lines = text.lines().skip(1);
+        let frames: Vec<&str> = lines.take_while(|line| line.starts_with("  ")).collect();
+        let frames = frames.join("\n");
+        frames.contains("File ").then_some(frames)
     }
 }

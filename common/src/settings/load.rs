@@ -204,8 +204,14 @@ impl Loaded {
         }
     }
 
-    /// Reports why a setting has no effect.
+    /// Reports why a setting has no effect, and what is probably a mistake.
     fn explain(&mut self) {
+        let format = self.settings.access_format();
+        for doubt in format.iter().flat_map(AccessFormat::doubts) {
+            let origin = self.origin("access_log_format").unwrap_or(&Origin::Default);
+            self.warnings
+                .push(format!("{origin}: access_log_format: {doubt}"));
+        }
         for (row, origin) in &self.origins {
             if let Standing::NoEffect(reason) = row.standing
                 && row.shown(&self.settings) != row.default

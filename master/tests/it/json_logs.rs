@@ -151,6 +151,15 @@ fn a_format_of_ones_own_chooses_the_members() {
         line["waited"].is_f64() && line["id"].as_str().is_some_and(|it| it.len() == 32),
         "{line}"
     );
+    let doubtful = r#"{"a": %(nope)s, "a": %(s)s}"#;
+    let server = Server::new("doubtful")
+        .args(&BOTH)
+        .args(&["--access-logformat", doubtful])
+        .start();
+    server
+        .log()
+        .wait_for("access_log_format: %(nope)s is no atom");
+    server.log().wait_for("is there twice");
     let ended = Server::new("no object")
         .args(&BOTH)
         .args(&["--access-logformat", "%(h)s"])

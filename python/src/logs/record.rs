@@ -17,15 +17,15 @@ pub(crate) enum Record {
     Error {
         level: Level,
         text: String,
-        tag: RequestTag,
+        tag: Box<RequestTag>,
     },
     Access {
         /// The access log format, in Python's form.
         form: Arc<str>,
         atoms: Vec<(String, AtomValue)>,
-        tag: RequestTag,
+        tag: Box<RequestTag>,
     },
-    Request(Box<SeenRequest>, RequestTag),
+    Request(Box<SeenRequest>, Box<RequestTag>),
     Reopen,
 }
 
@@ -37,16 +37,16 @@ impl Record {
             } => Self::Error {
                 level,
                 text: text.to_owned(),
-                tag,
+                tag: Box::new(tag),
             },
             LogEntry::Access { format, entry } if wants_objects => {
-                let tag = RequestTag::of(entry.head);
+                let tag = Box::new(RequestTag::of(entry.head));
                 Self::Request(Box::new(SeenRequest::of(format, entry)), tag)
             }
             LogEntry::Access { format, entry } => Self::Access {
                 form: Arc::clone(form),
                 atoms: atoms_of(format, entry),
-                tag: RequestTag::of(entry.head),
+                tag: Box::new(RequestTag::of(entry.head)),
             },
             LogEntry::Reopen => Self::Reopen,
         }

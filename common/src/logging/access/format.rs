@@ -100,6 +100,20 @@ impl AccessFormat {
         Ok(Some(format).filter(|it| it.escape == Escape::Json))
     }
 
+    /// What is probably a mistake in a format that makes JSON: a name that is no atom, and members of the same name.
+    pub fn doubts(&self) -> Vec<String> {
+        if self.escape != Escape::Json {
+            // gunicorn says nothing either.
+            return Vec::new();
+        }
+        let is_unknown = |it: &&Directive| it.atom == Atom::Constant("-") && it.name != "l";
+        let unknown = self.directives().filter(is_unknown);
+        let unknown = unknown.map(|it| format!("%({})s is no atom, and always -", it.name));
+        let repeated = json::repeated_member(&self.parts);
+        let repeated = repeated.map(|name| format!("the member {name:?} is there twice"));
+        unknown.chain(repeated).collect()
+    }
+
     /// Whether lines are the server's own object.
     pub fn is_object(&self) -> bool {
         self.directives().any(|it| it.atom == Atom::Object)
@@ -202,6 +216,25 @@ mod tests {
             let dash = plain(Atom::Constant("-"), name);
             assert_eq!(parts(&format!("%({name})s")), [dash]);
         }
+    }
+
+    #[test]
+    fn a_probable_mistake_is_named() {
+        let doubts = |text| {
+            AccessFormat::parse(text)
+                .expect("a format")
+                .doubts()
+                .join("; ")
+        };
+        assert_eq!(
+            doubts(r#"{"a": %(r)s, "l": "%(l)s", "b": {"a": %({queue}x)s}}"#),
+            ""
+        );
+        assert_eq!(
+            doubts(r#"{"a": %(r)s, "b": %({queu}x)s, "a": "%(q)s"}"#),
+            "%({queu}x)s is no atom, and always -; the member \"a\" is there twice"
+        );
+        assert_eq!(doubts("%(nope)s"), "");
     }
 
     #[test]

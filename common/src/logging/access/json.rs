@@ -1,6 +1,10 @@
 //! Access lines that are JSON (RFC 8259), recognised by their format. Values in them are escaped as JSON asks, and a
 //! value that the format does not quote is quoted, unless it is a number.
 
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::atom::Atom;
@@ -36,6 +40,47 @@ pub(super) fn become_json(parts: &[FormatPart]) -> Option<Vec<FormatPart>> {
     }
     let is_json = serde_json::from_str::<&RawValue>(&sample).is_ok();
     is_json.then_some(strict)
+}
+
+/// The first name that two members of the object have.
+pub(super) fn repeated_member(parts: &[FormatPart]) -> Option<String> {
+    let sample: String = parts
+        .iter()
+        .map(|part| match part {
+            FormatPart::Text(text) => text,
+            FormatPart::Directive(_) => "0",
+        })
+        .collect();
+    let Members(names) = serde_json::from_str(&sample).ok()?;
+    let mut seen = HashSet::new();
+    names.into_iter().find(|name| !seen.insert(name.clone()))
+}
+
+/// The names of an object's members, repeated ones too.
+struct Members(Vec<String>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MemberNames)
+    }
+}
+
+struct MemberNames;
+
+impl<'de> Visitor<'de> for MemberNames {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut names = Vec::new();
+        while let Some((name, IgnoredAny)) = map.next_entry()? {
+            names.push(name);
+        }
+        Ok(Members(names))
+    }
 }
 
 /// Where in JSON a format is, by its text so far.
