@@ -59,7 +59,7 @@ pub struct ListenerStatus {
 pub struct ReloadStatus {
     pub succeeded: u64,
     pub failed: u64,
-    /// The latest few, the last one at the end.
+    /// The latest few, the one that began last at the end.
     pub history: Vec<Reload>,
 }
 

@@ -270,6 +270,7 @@ impl Master {
                 self.note_reload(generation, failure.as_deref());
                 self.control.end_reload(generation, failure.as_deref());
             }
+            Action::ReloadOvertaken { generation } => self.note_reload(generation, None),
             Action::Promote => {
                 self.upgrade.on_promotion();
                 self.fold_other_master();

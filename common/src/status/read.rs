@@ -99,11 +99,14 @@ impl ConnectionCounts {
 
 fn read_reloads(board: &Scoreboard, totals: &Totals) -> ReloadStatus {
     let (succeeded, failed) = totals.reloads();
-    let history = board.master().reloads().into_iter();
+    let mut history = board.master().reloads();
+    // An outcome is known a second after the workers serve. By then the next reload may have failed.
+    history.sort_by_key(|reload| reload.generation);
     ReloadStatus {
         succeeded,
         failed,
         history: history
+            .into_iter()
             .map(|reload| Reload {
                 at: reload.at,
                 generation: reload.generation,

@@ -92,6 +92,10 @@ pub(crate) enum Action {
         generation: u32,
         failure: Option<String>,
     },
+    /// This generation has served, and the next one does before the outcome of its reload was known.
+    ReloadOvertaken {
+        generation: u32,
+    },
     /// A worker had to be replaced.
     CountRestart(RestartReason),
     Log {

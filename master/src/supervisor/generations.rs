@@ -201,6 +201,7 @@ impl Supervisor {
         let Some(proven) = generations.incoming.take_if(proof) else {
             return;
         };
+        self.note_overtaken();
         self.web.target = proven.workers.unwrap_or(self.web.target);
         self.runners.target = proven.plan.runners;
         self.admin.target = usize::from(proven.plan.admin);

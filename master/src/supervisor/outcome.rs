@@ -7,8 +7,9 @@
 //!                               `- more failures than workers --> failed; the server goes on trying (runners, too)
 //! ```
 //!
-//! Each generation but the first is reported once. One that the next overtakes before all of its workers were ready is
-//! reported only if the next fails: whoever waits for it takes the success of any later one.
+//! Each generation but the first is reported once, unless the next serves before that. Such a generation is counted as a
+//! success, because it has served. It is not reported, because nothing was proven for those who wait for it: they take the
+//! success of any later one.
 
 use std::time::Instant;
 
@@ -20,11 +21,22 @@ use super::event::Action;
 impl Supervisor {
     /// Reports the outcome of the reload that began `generation`.
     pub(super) fn report_reload(&mut self, generation: u32, failure: Option<String>) {
-        self.reload_failure.clone_from(&failure);
+        // The generation before a failed one may succeed after it; that failure is the last still.
+        if failure.is_some() {
+            self.reload_failure.clone_from(&failure);
+        }
         self.actions.push(Action::ReloadEnded {
             generation,
             failure,
         });
+    }
+
+    /// The next generation is about to serve.
+    pub(super) fn note_overtaken(&mut self) {
+        if let Some(generation) = self.unsettled() {
+            self.settling.set_reported(generation);
+            self.actions.push(Action::ReloadOvertaken { generation });
+        }
     }
 
     /// A child could not be forked.

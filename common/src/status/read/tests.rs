@@ -173,3 +173,17 @@ fn many_threads_are_read_soon() {
         warm[10]
     );
 }
+
+#[test]
+fn the_last_reload_is_the_one_that_began_last() {
+    let board = Scoreboard::new().expect("a mapping");
+    board.master().begin();
+    // The outcome of a reload is known a second after its workers serve; by then the next one may have failed.
+    board.count_reload(3, Some("no file"));
+    board.count_reload(2, None);
+    let last = || report(&board).reloads.history.pop().expect("a reload");
+    assert_eq!((last().generation, last().failure.is_some()), (3, true));
+    // One whose settings could not be read leaves its number to the next.
+    board.count_reload(3, None);
+    assert_eq!((last().generation, last().failure.is_some()), (3, false));
+}

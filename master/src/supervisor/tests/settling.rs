@@ -113,17 +113,31 @@ fn an_overtaken_generation_is_reported_when_the_next_one_fails() {
     sim.ready(&[4]);
     sim.advance(2 * SECOND);
     assert_eq!(sim.outcomes(), [(2, None)]);
+    assert!(sim.overtaken().is_empty());
+    let summary = sim.supervisor.summary();
+    assert!(
+        summary.contains("the last reload failed: no worker could boot"),
+        "{summary}"
+    );
 }
 
 #[test]
-fn an_overtaken_generation_is_not_reported_beside_the_next_one() {
+fn a_generation_that_the_next_one_overtakes_is_counted_and_reported_by_that_one() {
     let mut sim = Simulation::serving(plan(2, 0));
     sim.reload(plan(2, 0));
     sim.ready(&[3]);
     sim.reload(plan(2, 0));
+    assert!(sim.overtaken().is_empty(), "the next one may fail");
+    sim.ready(&[5]);
+    assert_eq!(sim.overtaken(), [2]);
     sim.all_ready();
     sim.advance(2 * SECOND);
     assert_eq!(sim.outcomes(), [(3, None)]);
+    sim.reload(plan(2, 0));
+    sim.all_ready();
+    sim.advance(2 * SECOND);
+    assert_eq!(sim.outcomes(), [(4, None)]);
+    assert!(sim.overtaken().is_empty(), "it has been reported");
 }
 
 #[test]

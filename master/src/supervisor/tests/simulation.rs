@@ -244,6 +244,18 @@ impl Simulation {
         outcomes
     }
 
+    /// The generations that were overtaken since the last call.
+    pub(super) fn overtaken(&mut self) -> Vec<u32> {
+        let is_it = |action: &mut Action| matches!(action, Action::ReloadOvertaken { .. });
+        let overtaken = self.done.extract_if(.., is_it);
+        overtaken
+            .filter_map(|action| match action {
+                Action::ReloadOvertaken { generation } => Some(generation),
+                _ => None,
+            })
+            .collect()
+    }
+
     pub(super) fn exit_code(&self) -> Option<i32> {
         self.done.iter().find_map(|action| match action {
             Action::Exit { code } => Some(*code),

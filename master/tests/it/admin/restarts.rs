@@ -65,6 +65,26 @@ fn every_reason_of_a_restart_is_told_apart() {
 }
 
 #[test]
+fn reloads_that_follow_at_once_are_counted_too() {
+    let mut server = server("counts, overtaken").start_with_unknown_workers();
+    server.tolerate("Admin process (pid");
+    for generation in 2..=6 {
+        server.signal(Signal::SIGHUP);
+        let serves = format!("Generation {generation} serves");
+        server.log().wait_for(&serves);
+    }
+    let admin = address(&server, 1);
+    let reloads = eventually("each is counted", || {
+        let reloads = status(admin)["reloads"].clone();
+        (reloads["succeeded"] == 5).then_some(reloads)
+    });
+    assert_eq!(reloads["failed"], 0);
+    let history = reloads["history"].as_array().expect("a list");
+    let generations: Vec<_> = history.iter().map(|it| it["generation"].as_u64()).collect();
+    assert_eq!(generations, [2, 3, 4, 5, 6].map(Some));
+}
+
+#[test]
 fn reloads_are_counted_and_a_failed_one_tells_its_reason() {
     let builder = server("counts, reloads").lab();
     let closed = builder.dir().join("closed");
