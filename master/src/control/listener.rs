@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
 use oxicorn_common::Settings;
+use oxicorn_common::address::Address;
 
 use super::place::{default_control_socket, place_in};
 use super::socket::{ControlPlace, ControlSocket};
 
 /// The interval of the check.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
+const ELSEWHERE: &str = "control_socket names another place";
 
 #[derive(Debug)]
 pub(crate) struct ControlListener {
@@ -24,6 +26,8 @@ pub(crate) struct ControlListener {
     wanted: Option<ControlPlace>,
     /// The settings name the place: then it should work.
     is_named: bool,
+    /// The path is one that the server serves requests at.
+    is_bound: bool,
     socket: Option<ControlSocket>,
     check_at: Option<Instant>,
     /// The problem that was logged last.
@@ -36,6 +40,7 @@ impl ControlListener {
             default: default_control_socket(),
             wanted: None,
             is_named: false,
+            is_bound: false,
             socket: None,
             check_at: None,
             problem: None,
@@ -56,6 +61,10 @@ impl ControlListener {
             let mut path = path.into_os_string();
             path.push(suffix);
             PathBuf::from(path)
+        });
+        self.is_bound = settings.bind.iter().any(|address| match address {
+            Address::Unix(bound) => Some(directory.join(bound)) == path,
+            _ => false,
         });
         let place = |path| ControlPlace {
             path,
@@ -142,22 +151,25 @@ impl ControlListener {
     /// Says once why there is none.
     fn explain(&mut self, wanted: &ControlPlace, error: &io::Error) {
         let path = wanted.path.display();
-        let text = match error.kind() {
-            io::ErrorKind::AddrInUse => format!(
-                "Control socket {path} is another server's: this one has none until that ends. \
-                 control_socket names another place"
+        let is_taken = error.kind() == io::ErrorKind::AddrInUse;
+        let text = match is_taken {
+            true if self.is_bound => {
+                format!("No control socket at {path}: bind has that path. {ELSEWHERE}")
+            }
+            true => format!(
+                "Control socket {path} is another server's: whoever uses it controls that one, and this one has \
+                 none until that ends. {ELSEWHERE}"
             ),
-            _ => format!(
-                "No control socket at {path}: {error}. control_socket names another place, and \
-                 control_socket_disable none"
+            false => format!(
+                "No control socket at {path}: {error}. {ELSEWHERE}, and control_socket_disable none"
             ),
         };
         if self.problem.as_ref() == Some(&text) {
             return;
         }
-        match self.is_named {
+        match self.is_named || is_taken {
             true => warn!("{text}"),
-            // Nobody has asked for it.
+            // Nobody has asked for it, and nobody will find it.
             false => debug!("{text}"),
         }
         self.problem = Some(text);

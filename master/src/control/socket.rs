@@ -57,7 +57,7 @@ impl ControlSocket {
         let before = umask(Mode::from_bits_truncate(!place.mode & 0o777));
         let bound = socket.bind(&address);
         umask(before);
-        bound?;
+        bound.map_err(in_the_way)?;
         let file = id(&entry.status()?);
         socket.listen(BACKLOG)?;
         Ok(Self {
@@ -127,6 +127,17 @@ impl ControlSocket {
 impl AsFd for ControlSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.listener.as_fd()
+    }
+}
+
+/// No process answers at the path, or this would not have been tried.
+fn in_the_way(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            let text = "there is something else of that name, such as a link that leads nowhere";
+            io::Error::new(io::ErrorKind::AlreadyExists, text)
+        }
+        _ => error,
     }
 }
 

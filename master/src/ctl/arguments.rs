@@ -1,5 +1,7 @@
 //! The command line of `oxicorn ctl`.
 
+use std::time::Duration;
+
 use clap::{Arg, ArgAction, Command};
 
 const CODES: &str = "Exit codes:
@@ -143,11 +145,11 @@ pub(super) fn command(name: &str) -> Command {
         )
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds.is_finite() && seconds > 0.0 => Ok(seconds),
-        _ => Err("a number of seconds above 0".to_owned()),
-    }
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok();
+    let time = seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
+    let time = time.filter(|time| !time.is_zero());
+    time.ok_or_else(|| "a number of seconds above 0".to_owned())
 }
 
 fn change(text: &str) -> Result<String, String> {
@@ -166,6 +168,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command("oxicorn ctl").debug_assert();
+    }
+
+    #[test]
+    fn times_are_above_0_and_fit_a_clock() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        seconds("1e18").expect("for ever, but it is a time");
+        for wrong in ["0", "-1", "1e300", "1e-300", "inf", "nan", "x", ""] {
+            seconds(wrong).expect_err(wrong);
+        }
     }
 
     #[test]

@@ -24,6 +24,9 @@ pub(super) enum CtlError {
     NoServer(String),
     #[error("no answer within {0} s")]
     TimedOut(f64),
+    /// The user has left `top`.
+    #[error("ended by the user")]
+    Left,
 }
 
 impl CtlError {
@@ -32,6 +35,7 @@ impl CtlError {
             Self::Refused(_) => CtlExit::Failed,
             Self::NoServer(_) => CtlExit::NoServer,
             Self::TimedOut(_) => CtlExit::TimedOut,
+            Self::Left => CtlExit::Done,
         }
     }
 }

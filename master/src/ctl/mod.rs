@@ -22,6 +22,7 @@ mod units;
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::ArgMatches;
 use nix::sys::signal::Signal;
@@ -71,12 +72,29 @@ fn run(source: &Source) -> CtlExit {
         Ok(path) => path,
         Err(reason) => return output.fail(CtlExit::Usage, &reason),
     };
-    let timeout = matches.get_one::<f64>("timeout").copied();
-    let outcome =
-        CtlLink::connect(&path, timeout).and_then(|mut link| obey(&mut link, &matches, &output));
+    let timeout = matches.get_one::<Duration>("timeout").copied();
+    let outcome = CtlLink::connect(&path, timeout).and_then(|mut link| {
+        name_server(&link, &path, &matches, &output);
+        obey(&mut link, &matches, &output)
+    });
     match outcome {
         Ok(exit) => exit,
         Err(error) => output.fail(error.exit(), &error.to_string()),
+    }
+}
+
+/// Without `--socket`, the server may be another one than is meant: says which one is about to change.
+fn name_server(link: &CtlLink, path: &Path, matches: &ArgMatches, output: &Output) {
+    let is_large = matches!(
+        matches.subcommand_name(),
+        Some("reload" | "upgrade" | "drain" | "shutdown")
+    );
+    if is_large
+        && !matches.contains_id("socket")
+        && let Some(pid) = link.server_pid()
+    {
+        let path = path.display();
+        output.progress(&format!("the server with pid {pid}, at {path}"));
     }
 }
 

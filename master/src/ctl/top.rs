@@ -1,5 +1,6 @@
 //! `top`: what each worker does, again and again.
 
+use std::convert::Infallible;
 use std::fmt::Write;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use super::terminal::{Terminal, is_terminal};
 use super::units::{printable, time};
 
 const INTERVAL: Duration = Duration::from_secs(1);
+const QUESTION: &[&str] = &["status"];
 
 /// One answer, and when it came.
 struct Snapshot {
@@ -29,38 +31,46 @@ pub(super) fn run(
     options: &ArgMatches,
     output: &Output,
 ) -> Result<CtlExit, CtlError> {
-    let interval = options.get_one::<f64>("interval");
-    let interval = interval.map_or(INTERVAL, |&seconds| Duration::from_secs_f64(seconds));
-    let mut before = Snapshot::take(link)?;
+    let interval = options.get_one::<Duration>("interval").copied();
+    let interval = interval.unwrap_or(INTERVAL);
+    let before = Snapshot::of(link.call(QUESTION)?);
     if options.get_flag("once") || output.is_json() || !is_terminal() {
         sleep(interval);
-        let now = Snapshot::take(link)?;
+        let now = Snapshot::of(link.call(QUESTION)?);
         output.show(&now.status, || now.screen(&before, usize::MAX));
         return Ok(CtlExit::Done);
     }
-    let terminal = |error: std::io::Error| CtlError::Refused(format!("no terminal: {error}"));
-    let mut screen = Terminal::take().map_err(terminal)?;
-    let mut now = Snapshot::take(link)?;
+    match draw(link, before, interval) {
+        Err(CtlError::Left) => Ok(CtlExit::Done),
+        Err(error) => Err(error),
+        Ok(never) => match never {},
+    }
+}
+
+/// Until the user leaves, or the server does not answer.
+fn draw(
+    link: &mut CtlLink,
+    mut before: Snapshot,
+    interval: Duration,
+) -> Result<Infallible, CtlError> {
+    let mut screen = Terminal::take()?;
+    let mut now = Snapshot::of(link.call_with(QUESTION, &mut screen)?);
     loop {
         let (columns, _) = screen.size();
-        screen
-            .draw(&now.screen(&before, columns))
-            .map_err(terminal)?;
-        if !screen.rest(interval) {
-            return Ok(CtlExit::Done);
-        }
-        before = std::mem::replace(&mut now, Snapshot::take(link)?);
+        screen.draw(&now.screen(&before, columns))?;
+        screen.rest(interval)?;
+        let next = Snapshot::of(link.call_with(QUESTION, &mut screen)?);
+        before = std::mem::replace(&mut now, next);
     }
 }
 
 impl Snapshot {
-    fn take(link: &mut CtlLink) -> Result<Self, CtlError> {
-        let status = link.call(&["status"])?;
-        Ok(Self {
+    fn of(status: Value) -> Self {
+        Self {
             at: Instant::now(),
             workers: workers_in(&status),
             status,
-        })
+        }
     }
 
     fn screen(&self, before: &Self, columns: usize) -> String {

@@ -93,6 +93,7 @@ fn exit_codes_tell_what_has_happened() {
         &[],
         &["workers", "3"],
         &["--timeout", "0", "status"],
+        &["--timeout", "1e300", "status"],
     ] {
         let outcome = ctl(&server, wrong).expect(2);
         assert!(
@@ -249,6 +250,9 @@ fn a_drain_ends_with_the_server() {
     let mut server = Server::new("drain").lab().workers(2).start();
     let drained = ctl(&server, &["drain"]).expect(0);
     assert_eq!(drained.out, "the server has ended with exit code 0\n");
+    // There may be other servers, so it says which one that was.
+    let named = format!("the server with pid {}, at ", server.master().0);
+    assert!(drained.err.starts_with(&named), "{drained:?}");
     assert!(drained.err.contains("has ended"), "{drained:?}");
     server.wait_for_exit();
     // One that is killed meanwhile has not drained.
@@ -296,13 +300,47 @@ fn an_upgrade_is_waited_for() {
     ctl(&server, &["drain"]).expect(0);
 }
 
-/// With a terminal, it is drawn again and again until a key ends it.
+/// It must not pile up commands that wait for ever.
+#[test]
+fn a_limit_holds_where_a_server_accepts_nobody() {
+    let server = Server::new("accepts nobody").workers(1).start();
+    server.master().signal(Signal::SIGSTOP);
+    let path = server.dir().join(crate::harness::PLACE);
+    let address = socket2::SockAddr::unix(&path).expect("an address");
+    let mut waiting = Vec::new();
+    let full = loop {
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None);
+        let socket = socket.expect("a socket");
+        socket.set_nonblocking(true).expect("a socket");
+        match socket.connect(&address) {
+            Ok(()) => waiting.push(socket),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), std::io::ErrorKind::WouldBlock);
+    let home = server.dir().to_owned();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(ctl_in(&home, &["--timeout", "0.2", "status"])));
+    let silent = told.recv_timeout(TIMEOUT);
+    server.master().signal(Signal::SIGCONT);
+    let silent = silent.expect("it ends while nobody is accepted").expect(4);
+    assert!(silent.err.contains("no answer within 0.2 s"), "{silent:?}");
+}
+
+/// With a terminal, it is drawn again and again until a key ends it, also while the server does not answer.
 #[test]
 fn top_leaves_the_terminal_as_it_was() {
     let server = Server::new("top").workers(1).start();
+    for is_silent in [false, true] {
+        leave_top(&server, is_silent);
+    }
+}
+
+fn leave_top(server: &Server, is_silent: bool) {
     let binary = env!("CARGO_BIN_EXE_oxicorn");
-    // script(1) is a terminal.
-    let inner = format!("stty -g > before; {binary} ctl top --interval 0.05; stty -g > after");
+    // script(1) is a terminal. A command that gives up because there is no answer fails.
+    let inner =
+        format!("stty -g > before; {binary} ctl top --interval 0.05 || exit 9; stty -g > after");
     let mut child = Command::new("script")
         .args(["-qec", &inner, "/dev/null"])
         .current_dir(server.dir())
@@ -313,9 +351,21 @@ fn top_leaves_the_terminal_as_it_was() {
         .expect("script(1)");
     let screen = crate::harness::Log::of(child.stdout.take().expect("a pipe"));
     screen.wait_for_nth("REQUESTS", 3);
+    if is_silent {
+        server.master().signal(Signal::SIGSTOP);
+        // It waits for an answer before it is to draw again.
+        let drawn = || screen.count("REQUESTS");
+        let mut before = drawn();
+        eventually("it draws no more", || {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            (drawn() == std::mem::replace(&mut before, drawn())).then_some(())
+        });
+    }
     let mut keys = child.stdin.take().expect("a pipe");
     std::io::Write::write_all(&mut keys, b"q").expect("sent");
-    assert!(child.wait().expect("it ends").success());
+    let ended = child.wait().expect("it ends");
+    server.master().signal(Signal::SIGCONT);
+    assert!(ended.success(), "{ended}");
     let read = |name: &str| fs::read_to_string(server.dir().join(name)).expect("a file");
     assert_eq!(read("before"), read("after"));
     assert!(screen.ends_within(TIMEOUT));

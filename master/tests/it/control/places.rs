@@ -97,6 +97,25 @@ fn a_place_that_cannot_be_had_is_no_error() {
 }
 
 #[test]
+fn what_is_in_its_place_is_named() {
+    let builder = Server::new("in its place").workers(1);
+    std::os::unix::fs::symlink("nowhere", builder.dir().join("link")).expect("a link");
+    let server = builder.args(&["--control-socket", "link"]).start();
+    server
+        .log()
+        .wait_for("such as a link that leads nowhere. control_socket names");
+    assert_eq!(server.log().count("another server"), 0);
+
+    let server = Server::new("its own bind")
+        .workers(1)
+        .bind("unix:app.sock")
+        .args(&["--control-socket", "app.sock"])
+        .start();
+    server.log().wait_for("app.sock: bind has that path");
+    assert_eq!(server.log().count("another server"), 0);
+}
+
+#[test]
 fn a_second_server_waits_for_the_place_of_the_first() {
     let mut first = Server::new("first").workers(1).start();
     let path = first.dir().join(PLACE);
@@ -104,9 +123,13 @@ fn a_second_server_waits_for_the_place_of_the_first() {
     let mut second = Server::new("second")
         .workers(1)
         .env("HOME", &shared)
-        .args(&["--log-level", "debug"])
         .start();
-    second.log().wait_for("is another server's");
+    // Whoever uses the default place controls the first one: that is worth a line without being asked.
+    let line = second.log().wait_for("is another server's");
+    assert!(
+        line.contains("[WARNING]") && line.contains("control_socket names another place"),
+        "{line}"
+    );
     assert_eq!(pid_at(&path), Some(first.master().0.into()));
     // The socket and its directory.
     second.expect_descriptors(2);
