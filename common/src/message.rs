@@ -62,20 +62,23 @@ pub enum Message {
     Stacked { round: u64 },
 }
 
-/// Whose view of a thread's stack it is.
+/// What is told of a thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StackPart {
-    /// The application's, such as that of an interpreter.
+    /// Its state and its request when the stacks were taken, in JSON.
+    Request,
+    /// The application's stack, such as that of an interpreter.
     Application,
     /// Functions of the process.
     Native,
 }
 
 impl StackPart {
-    const ALL: [Self; 2] = [Self::Application, Self::Native];
+    const ALL: [Self; 3] = [Self::Request, Self::Application, Self::Native];
 
     fn as_str(self) -> &'static str {
         match self {
+            Self::Request => "request",
             Self::Application => "application",
             Self::Native => "native",
         }

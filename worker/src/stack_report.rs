@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::Builder;
 
 use oxicorn_common::Message;
+use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::message::StackPart;
+use oxicorn_common::status::ThreadStatus;
 
 use crate::stack_trace;
 use crate::worker_shared::WorkerShared;
@@ -26,9 +28,10 @@ pub(crate) struct StackRounds {
     answered: AtomicU64,
 }
 
-/// The stack of one request thread.
+/// The stack of one request thread, and what it runs at that moment: later it may be another request.
 struct ThreadSample {
     index: usize,
+    status: ThreadStatus,
     application: Option<String>,
     native: Option<Vec<usize>>,
 }
@@ -46,43 +49,62 @@ pub(crate) fn answer_if_asked(shared: &Arc<WorkerShared>) {
         .stack_size(STACK_SIZE)
         .spawn(move || report(&reporter, round));
     if started.is_err() {
+        // Without stacks, but it is still known what the threads run.
+        for (index, _, status) in busy_threads(shared) {
+            send(shared, round, index, StackPart::Request, status.to_json());
+        }
         shared.master.send(&Message::Stacked { round });
     }
 }
 
 fn report(shared: &WorkerShared, round: u64) {
     let samples: Vec<ThreadSample> = take(shared).collect();
-    let send = |index, part, text| {
-        shared.master.send(&Message::Stack {
-            round,
-            index,
-            part,
-            text,
-        });
-    };
     for sample in &samples {
+        let text = sample.status.to_json();
+        send(shared, round, sample.index, StackPart::Request, text);
         if let Some(text) = &sample.application {
-            send(sample.index, StackPart::Application, text.clone());
+            let text = text.clone();
+            send(shared, round, sample.index, StackPart::Application, text);
         }
     }
     for sample in &samples {
         if let Some(frames) = &sample.native {
-            send(sample.index, StackPart::Native, stack_trace::name(frames));
+            let text = stack_trace::name(frames);
+            send(shared, round, sample.index, StackPart::Native, text);
         }
     }
     shared.master.send(&Message::Stacked { round });
 }
 
-/// A thread that is idle is not disturbed.
+fn send(shared: &WorkerShared, round: u64, index: usize, part: StackPart, text: String) {
+    shared.master.send(&Message::Stack {
+        round,
+        index,
+        part,
+        text,
+    });
+}
+
 fn take(shared: &WorkerShared) -> impl Iterator<Item = ThreadSample> {
+    // The status comes before its stacks: taking them may end what the thread runs.
+    busy_threads(shared).map(|(index, thread, status)| ThreadSample {
+        index,
+        status,
+        application: shared.app.stack_of(thread),
+        native: stack_trace::of_thread(thread),
+    })
+}
+
+/// A thread that is idle is not disturbed.
+fn busy_threads(shared: &WorkerShared) -> impl Iterator<Item = (usize, libc::pid_t, ThreadStatus)> {
     let threads = shared.in_flight.iter().enumerate();
-    let busy = threads.filter(|&(index, _)| !shared.slot().thread(index).is_idle());
-    busy.filter_map(|(index, in_flight)| {
-        let thread = in_flight.thread()?;
-        Some(ThreadSample {
+    threads.filter_map(|(index, in_flight)| {
+        let stats = shared.slot().thread(index);
+        let thread = in_flight.thread().filter(|_| !stats.is_idle())?;
+        Some((
             index,
-            application: shared.app.stack_of(thread),
-            native: stack_trace::of_thread(thread),
-        })
+            thread,
+            ThreadStatus::read(index, stats, monotonic_millis()),
+        ))
     })
 }

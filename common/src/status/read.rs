@@ -149,7 +149,7 @@ fn read_child(
     let threads: Vec<ThreadStatus> = slot
         .threads()
         .enumerate()
-        .map(|(index, stats)| read_thread(index, stats, now))
+        .map(|(index, stats)| ThreadStatus::read(index, stats, now))
         .collect();
     let running = threads.iter().filter_map(|it| it.request.as_ref());
     let longest = running.map(|it| it.seconds).fold(0.0, f64::max);
@@ -185,26 +185,35 @@ fn read_child(
     }
 }
 
-fn read_thread(index: usize, stats: ThreadStats<'_>, now: u64) -> ThreadStatus {
-    let request = stats.started().map(|started| {
-        // Without a text its time is worth showing.
-        let text = stats.request().unwrap_or_default();
-        RunningRequest {
-            method: text.method,
-            path: text.path,
-            request_id: text.id,
-            seconds: seconds_since(started, now),
+impl ThreadStatus {
+    /// The thread with this number as it is `now`, in milliseconds of the monotonic clock.
+    pub fn read(index: usize, stats: ThreadStats<'_>, now: u64) -> Self {
+        let request = stats.started().map(|started| {
+            // Without a text its time is worth showing.
+            let text = stats.request().unwrap_or_default();
+            RunningRequest {
+                method: text.method,
+                path: text.path,
+                request_id: text.id,
+                seconds: seconds_since(started, now),
+            }
+        });
+        Self {
+            index,
+            state: match &request {
+                None => "idle",
+                Some(_) if stats.is_stuck() => "stuck",
+                Some(_) => "running",
+            },
+            requests: stats.responses(),
+            request,
         }
-    });
-    ThreadStatus {
-        index,
-        state: match &request {
-            None => "idle",
-            Some(_) if stats.is_stuck() => "stuck",
-            Some(_) => "running",
-        },
-        requests: stats.responses(),
-        request,
+    }
+
+    /// As JSON, for whoever cannot read the scoreboard at the same moment.
+    pub fn to_json(&self) -> String {
+        // Numbers and texts: there is nothing that JSON cannot have.
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 

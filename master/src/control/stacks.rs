@@ -27,8 +27,17 @@ pub(crate) struct StackRound {
 struct AskedWorker {
     pid: i32,
     is_done: bool,
-    /// By the index of the thread: the application's own stack, and the native one.
-    stacks: BTreeMap<usize, [Option<String>; 2]>,
+    /// By the index of the thread, of those that ran something.
+    threads: BTreeMap<usize, StackedThread>,
+}
+
+/// What a worker has told of one thread, all of the same moment.
+#[derive(Debug, Default)]
+struct StackedThread {
+    /// Its state and its request.
+    status: Value,
+    application: Option<String>,
+    native: Option<String>,
 }
 
 impl StackRound {
@@ -37,7 +46,7 @@ impl StackRound {
             let worker = AskedWorker {
                 pid,
                 is_done: false,
-                stacks: BTreeMap::new(),
+                threads: BTreeMap::new(),
             };
             (id, worker)
         };
@@ -67,11 +76,14 @@ impl StackRound {
                 text,
             } if *round == self.number && self.octets + text.len() <= MOST_TEXT => {
                 self.octets += text.len();
-                let place = match part {
-                    StackPart::Application => 0,
-                    StackPart::Native => 1,
-                };
-                worker.stacks.entry(*index).or_default()[place] = Some(text.clone());
+                let thread = worker.threads.entry(*index).or_default();
+                match part {
+                    StackPart::Request => {
+                        thread.status = serde_json::from_str(text).unwrap_or_default();
+                    }
+                    StackPart::Application => thread.application = Some(text.clone()),
+                    StackPart::Native => thread.native = Some(text.clone()),
+                }
             }
             _ => {}
         }
@@ -86,27 +98,15 @@ impl StackRound {
         now >= self.deadline || self.asked.values().all(|worker| worker.is_done)
     }
 
-    /// The workers as `status` shows them, each thread with its stacks.
+    /// The workers, each thread with its stacks. `status` is of now, and the stacks are of a moment before.
     pub(crate) fn answer(&self, status: &Value) -> Value {
         let workers = self.asked.values().map(|worker| {
             let shown = status["workers"].as_array().into_iter().flatten();
             let shown = shown.into_iter().find(|it| it["pid"] == worker.pid);
             let threads = shown.and_then(|it| it["threads"].as_array());
+            let threads = threads.into_iter().flatten().enumerate();
             let threads: Vec<Value> = threads
-                .into_iter()
-                .flatten()
-                .enumerate()
-                .map(|(index, thread)| {
-                    let stacks = worker.stacks.get(&index).cloned().unwrap_or_default();
-                    let [application, native] = stacks;
-                    json!({
-                        "index": index,
-                        "state": thread["state"],
-                        "request": thread["request"],
-                        "application": application,
-                        "native": native,
-                    })
-                })
+                .map(|(index, now)| worker.thread(index, now))
                 .collect();
             json!({
                 "pid": worker.pid,
@@ -116,6 +116,26 @@ impl StackRound {
             })
         });
         json!({"workers": workers.collect::<Vec<_>>()})
+    }
+}
+
+impl AskedWorker {
+    /// `now` is its present state, which is all that is known if the worker has not answered.
+    fn thread(&self, index: usize, now: &Value) -> Value {
+        let idle = json!({"state": "idle", "request": null});
+        let told = self.threads.get(&index);
+        let then = match told {
+            Some(told) => &told.status,
+            None if self.is_done => &idle,
+            None => now,
+        };
+        json!({
+            "index": index,
+            "state": then["state"],
+            "request": then["request"],
+            "application": told.map(|it| &it.application),
+            "native": told.map(|it| &it.native),
+        })
     }
 }
 
@@ -155,6 +175,31 @@ mod tests {
         );
         assert_eq!(worker["threads"][0]["native"], Value::Null);
         assert_eq!(worker["threads"][1]["native"], "main");
+    }
+
+    /// The answer of the slowest worker may come much later, and the threads of the others run something else then.
+    #[test]
+    fn a_stack_keeps_its_request() {
+        let mut round = StackRound::new(1, &[(1, 101), (2, 102)], Instant::now());
+        round.note(
+            1,
+            &Message::Stack {
+                round: 1,
+                index: 1,
+                part: StackPart::Request,
+                text: json!({"state": "running", "request": {"path": "/then"}}).to_string(),
+            },
+        );
+        round.note(1, &stack(1, "main"));
+        round.note(1, &Message::Stacked { round: 1 });
+        let thread = json!({"state": "running", "request": {"path": "/now"}});
+        let worker = |pid: i32| json!({"pid": pid, "threads": [thread, thread]});
+        let answer = round.answer(&json!({"workers": [worker(101), worker(102)]}));
+        let threads = &answer["workers"][0]["threads"];
+        assert_eq!(threads[0]["state"], "idle", "it ran nothing then");
+        assert_eq!(threads[1]["request"]["path"], "/then");
+        let silent = &answer["workers"][1]["threads"];
+        assert_eq!(silent[0]["request"]["path"], "/now");
     }
 
     #[test]

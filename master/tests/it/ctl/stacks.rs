@@ -60,6 +60,39 @@ fn each_stuck_thread_shows_where_it_is() {
     });
 }
 
+/// Another worker may take its time to answer, and the request of a stack ends meanwhile.
+#[test]
+fn a_stack_shows_the_request_that_it_is_of() {
+    let server = builder("its own request").start();
+    // Until the stack was taken before the request ended.
+    eventually("a stack that was taken in time", || {
+        let mut clients = hold(&server, 1);
+        let status = ctl(&server, &["status", "-j"]).expect(0).json();
+        let workers = status["workers"].as_array().expect("a list");
+        let idle = workers
+            .iter()
+            .find(|it| it["connections"]["running"] == 0)
+            .expect("one");
+        let idle = idle["pid"].as_i64().and_then(|pid| i32::try_from(pid).ok());
+        let idle = crate::harness::Process(idle.expect("a pid"));
+        idle.signal(nix::sys::signal::Signal::SIGSTOP);
+        let home = server.dir().to_owned();
+        let asking = std::thread::spawn(move || super::ctl_in(&home, &["stacks", "-j"]));
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        fs::write(server.dir().join("gate"), "").expect("a file");
+        let answer = clients[0].answer();
+        idle.signal(nix::sys::signal::Signal::SIGCONT);
+        assert_eq!(answer.expect("an answer").status, 200);
+        fs::remove_file(server.dir().join("gate")).expect("removed");
+        let stacks = asking.join().expect("no panic").expect(0).json();
+        let workers = stacks["workers"].as_array().expect("a list").iter();
+        let mut threads = workers.flat_map(|it| it["threads"].as_array().expect("a list"));
+        let stacked = threads.find(|it| !it["native"].is_null())?;
+        assert_eq!(stacked["request"]["path"], "/hold", "{stacks:#}");
+        Some(())
+    });
+}
+
 #[test]
 fn several_may_ask_at_a_time_and_a_worker_may_die_meanwhile() {
     let mut server = builder("asked twice").start();
