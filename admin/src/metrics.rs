@@ -43,6 +43,7 @@ fn write_requests(report: &StatusReport, out: &mut Exposition) {
     for response in &requests.by_method_and_code {
         let code = match response.code {
             0 => "other".to_owned(),
+            class @ 1..10 => format!("{class}xx"),
             code => code.to_string(),
         };
         let labels = [("method", response.method), ("code", &code)];

@@ -97,7 +97,7 @@ pub struct RequestStatus {
 pub struct ResponseCount {
     /// `other` if no RFC knows it.
     pub method: &'static str,
-    /// 0 if no RFC knows it.
+    /// If no RFC knows it, its first digit: 5 for 520. Or 0 if that is not 2 to 5.
     pub code: u16,
     pub count: u64,
 }

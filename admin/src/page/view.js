@@ -202,12 +202,17 @@ function showRows(table, rows) {
   });
 }
 
+// A code that no RFC knows is its first digit.
+function codeName(code) {
+  return code >= 100 ? String(code) : code ? `${code}xx` : 'other';
+}
+
 function showTables(before, report) {
   const seconds = report.server.uptime_seconds - before.server.uptime_seconds;
   const per = (value) => (seconds > 0 ? `${rate(value / seconds)}/s` : NONE);
   const [old, codes] = [sumByCode(before), sumByCode(report)];
   const rows = [...codes].sort(([a], [b]) => a - b).map(([code, count]) => ({
-    name: code ? String(code) : 'other', values: [number(count), per(count - (old.get(code) || 0))], isBad: code >= 500 && count > (old.get(code) || 0),
+    name: codeName(code), values: [number(count), per(count - (old.get(code) || 0))], isBad: (code >= 500 || code === 5) && count > (old.get(code) || 0),
   }));
   showRows($('codes'), rows.length ? rows : [{ name: 'none yet', values: [], isZero: true }]);
   const connections = Object.entries(connectionsOf(report)).map(([name, count]) => ({ name, values: [number(count)], isZero: !count }));

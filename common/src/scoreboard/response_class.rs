@@ -1,7 +1,7 @@
 //! Methods and status codes as small numbers: the place of a response in the table of counts.
 //!
-//! Both are sets that clients cannot make larger: what no RFC knows is `other`. So the table is a fixed one, and
-//! counting needs neither a search nor memory.
+//! Both are sets that clients cannot make larger: a method that no RFC knows is `other`, and of such a code only the
+//! class counts, as 5xx. So the table is a fixed one, and counting needs neither a search nor memory.
 
 /// RFC 9110 section 9.3, RFC 5789; the last stands for all others.
 pub(super) const METHODS: [&str; 10] = [
@@ -18,19 +18,27 @@ pub(super) const CODES: [u16; 58] = [
     511,
 ];
 
-/// The place of codes that are not in [`CODES`].
+/// The place of what is no final status code at all. Those of the classes follow.
 const OTHER_CODE: usize = CODES.len();
+/// The first digits of codes: a code that is not in [`CODES`] counts as that of its class.
+const CLASS_DIGITS: std::ops::RangeInclusive<usize> = 2..=5;
+const END: usize = OTHER_CODE + 1 + *CLASS_DIGITS.end() - *CLASS_DIGITS.start() + 1;
 /// Words per method: whole cache lines.
-const ROW: usize = (CODES.len() + 1).next_multiple_of(8);
+const ROW: usize = END.next_multiple_of(8);
 /// Words of the table.
 pub(super) const CLASSES: usize = METHODS.len() * ROW;
 
 const FIRST: usize = CODES[0] as usize;
-const LAST: usize = CODES[CODES.len() - 1] as usize;
+const LAST: usize = 599;
 
 /// The place of each code in a row.
 const PLACES: [u8; LAST - FIRST + 1] = {
-    let mut places = [OTHER_CODE as u8; LAST - FIRST + 1];
+    let mut places = [0; LAST - FIRST + 1];
+    let mut offset = 0;
+    while offset < places.len() {
+        places[offset] = place_of_class((FIRST + offset) / 100) as u8;
+        offset += 1;
+    }
     let mut index = 0;
     while index < CODES.len() {
         places[CODES[index] as usize - FIRST] = index as u8;
@@ -38,6 +46,11 @@ const PLACES: [u8; LAST - FIRST + 1] = {
     }
     places
 };
+
+/// The place of codes with this first digit that no RFC knows.
+const fn place_of_class(digit: usize) -> usize {
+    OTHER_CODE + 1 + digit - *CLASS_DIGITS.start()
+}
 
 /// The place of a response in the table.
 pub(super) fn class_of(method: &[u8], code: u16) -> usize {
@@ -61,11 +74,15 @@ pub(super) fn class_of(method: &[u8], code: u16) -> usize {
     row * ROW + place
 }
 
-/// Method and code of a place in the table; the code is 0 if no RFC knows it. `None` for a place that is never used.
+/// Method and code of a place in the table. A code that no RFC knows is its first digit, or 0 if that is not 2 to 5.
+/// `None` for a place that is never used.
 pub(super) fn method_and_code(class: usize) -> Option<(&'static str, u16)> {
     let method = METHODS.get(class / ROW)?;
     let code = match class % ROW {
         OTHER_CODE => 0,
+        place if (OTHER_CODE..END).contains(&place) => {
+            (place - OTHER_CODE - 1 + *CLASS_DIGITS.start()) as u16
+        }
         place => *CODES.get(place)?,
     };
     Some((method, code))
@@ -84,15 +101,23 @@ mod tests {
                 assert_eq!(method_and_code(class), Some((*method, code)));
             }
         }
-        for (method, code) in [("BREW", 199), ("get", 0), ("", 599), ("other", u16::MAX)] {
+        for (method, code, known) in [
+            ("BREW", 199, 0),
+            ("get", 0, 0),
+            ("", 600, 0),
+            ("other", u16::MAX, 0),
+            ("BREW", 299, 2),
+            ("BREW", 306, 3),
+            ("BREW", 499, 4),
+            ("BREW", 509, 5),
+            ("BREW", 520, 5),
+            ("BREW", 599, 5),
+        ] {
             let class = class_of(method.as_bytes(), code);
-            assert_eq!(
-                method_and_code(class),
-                Some(("other", 0)),
-                "{method} {code}"
-            );
+            let expected = Some(("other", known));
+            assert_eq!(method_and_code(class), expected, "{method} {code}");
         }
-        assert!((0..CLASSES + ROW).filter_map(method_and_code).count() == 10 * 59);
+        assert!((0..CLASSES + ROW).filter_map(method_and_code).count() == 10 * 63);
     }
 
     #[test]

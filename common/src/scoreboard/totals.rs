@@ -75,8 +75,8 @@ impl Totals {
         self.0[RECEIVED]
     }
 
-    /// Method and code of responses, and how many there were: only those that there were. `other` and 0 stand for what
-    /// no RFC knows.
+    /// Method and code of responses, and how many there were: only those that there were. `other` stands for
+    /// what no RFC knows, and of such a code there is the first digit only, or 0.
     pub fn responses(&self) -> impl Iterator<Item = (&'static str, u16, u64)> {
         let counts = self.0[RESPONSES..RESPONSES + CLASSES].iter().enumerate();
         counts
@@ -93,7 +93,7 @@ impl Totals {
 
     /// Responses with a 5xx status.
     pub fn errors(&self) -> u64 {
-        let errors = self.responses().filter(|(_, code, _)| *code >= 500);
+        let errors = self.responses().filter(|(_, code, _)| is_error(*code));
         errors.fold(0, |sum, (_, _, count)| sum.saturating_add(count))
     }
 
@@ -118,4 +118,9 @@ impl fmt::Debug for Totals {
         let responses: Vec<_> = self.responses().collect();
         write!(f, "Totals({responses:?})")
     }
+}
+
+/// Whether a code of [`Totals::responses`] is 5xx.
+fn is_error(code: u16) -> bool {
+    code >= 500 || code == 5
 }

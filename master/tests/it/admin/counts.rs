@@ -106,12 +106,12 @@ fn each_response_is_counted_once_by_its_method_and_code() {
         ("GET", 400, 1),
         ("other", 200, 1),
         ("other", 400, 1),
-        // No RFC knows 599.
-        ("GET", 0, 1),
+        // No RFC knows 599: it counts in its class.
+        ("GET", 5, 1),
     ] {
         assert_eq!(count(&report, method, code), expected, "{method} {code}");
     }
-    assert_eq!(report["requests"]["errors"], 2);
+    assert_eq!(report["requests"]["errors"], 3);
     // Neither 400 twice, nor 408, 413 and 431: they never were whole.
     let whole = report["requests"]["duration"]["count"].as_u64();
     assert_eq!(whole, Some(total(admin) - 5));
@@ -309,4 +309,28 @@ fn processor_time_is_that_of_the_kernel() {
         (before..=after).contains(&seconds),
         "{before} {seconds} {after}"
     );
+}
+
+/// Otherwise an application that only answers 520 would look healthy.
+#[test]
+fn a_code_that_no_rfc_knows_counts_in_its_class() {
+    let server = server("counts, classes").lab().start_with_unknown_workers();
+    let admin = address(&server, 1);
+    for code in [503, 520, 599, 499] {
+        let answer = server.get(&format!("/status?code={code}"));
+        assert_eq!(answer.status, code);
+    }
+    eventually("the errors", || {
+        (status(admin)["requests"]["errors"] == 3).then_some(())
+    });
+    let series = |code: &str| {
+        sample(
+            admin,
+            &format!(r#"oxicorn_requests_total{{method="GET",code="{code}"}}"#),
+        )
+    };
+    assert_eq!(["503", "5xx", "4xx"].map(series), [1.0, 2.0, 1.0]);
+    let report = status(admin);
+    let counts = [503, 5, 4].map(|code| count(&report, "GET", code));
+    assert_eq!(counts, [1, 2, 1]);
 }
