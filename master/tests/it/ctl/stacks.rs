@@ -39,9 +39,17 @@ fn builder(name: &str) -> Builder {
 fn each_stuck_thread_shows_where_it_is() {
     let server = builder("stacks").start();
     let clients = hold(&server, 4);
-    let stacks = ctl(&server, &["stacks", "-j"]).expect(0).json();
+    // A busy machine takes its time to name the functions of a debug build.
+    let stacks = eventually("both workers answer", || {
+        let stacks = ctl(&server, &["stacks", "-j"]).expect(0).json();
+        let workers = stacks["workers"].as_array().expect("a list");
+        assert_eq!(workers.len(), 2);
+        workers
+            .iter()
+            .all(|it| it["answered"] == true)
+            .then_some(stacks)
+    });
     let workers = stacks["workers"].as_array().expect("a list");
-    assert_eq!(workers.len(), 2);
     for thread in workers
         .iter()
         .flat_map(|it| it["threads"].as_array().expect("a list"))

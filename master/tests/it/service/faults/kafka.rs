@@ -36,20 +36,20 @@ fn kafka_may_stop_and_be_killed(generation: Generation) {
     traffic.go_on_for(stop_time(), "stopped");
     traffic.wait_for_more(50);
     services.start(name);
-    outage.ends();
+    outage.is_over();
 
     for _ in 0..2 {
         traffic.wait_for_more(50);
         services.kill(name);
         outage.begins();
         services.start(name);
-        outage.ends();
+        outage.is_over();
     }
 
     let report = traffic.stop();
     let listener = backends.events.as_ref().map(|topic| topic.listen());
     judge(&server, &backends, listener.as_ref(), &report);
-    outage.assert_told_once();
+    outage.assert_told_in_turn();
 }
 
 fn stop_time() -> Duration {

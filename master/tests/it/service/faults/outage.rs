@@ -44,6 +44,24 @@ impl<'a> Outage<'a> {
         self.known = begun;
     }
 
+    /// Waits until the backend is back. On a slow machine it may refuse for a moment after that, which is another outage.
+    pub(super) fn is_over(&mut self) {
+        self.ends();
+        eventually(&format!("{} is back", self.backend), || {
+            (self.begun() == self.ended()).then_some(())
+        });
+        self.known = self.begun();
+    }
+
+    /// No outage was logged twice, and neither was its end.
+    pub(super) fn assert_told_in_turn(&self) {
+        let lines = self.text();
+        for (index, line) in lines.lines().enumerate() {
+            let expected = ["does not answer: ", "answers again"][index % 2];
+            assert!(line.contains(expected), "{lines}");
+        }
+    }
+
     /// Each outage was logged once, and so was its end.
     pub(super) fn assert_told_once(&self) {
         let told = (self.begun(), self.ended());
