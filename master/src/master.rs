@@ -145,6 +145,7 @@ impl Master {
             if let Event::NewMasterExited { death, reason } = &event {
                 let outcome = reason.clone().unwrap_or_else(|| death.to_string());
                 self.control.end_upgrade(Err(&outcome));
+                self.clean_up_after_new_master();
             }
             let actions = supervisor.handle(event, Instant::now());
             self.carry_out(supervisor, actions)?;
@@ -242,8 +243,9 @@ impl Master {
                     None => self.notifier.stopping(delay + drain),
                 }
             }
-            Action::MarkStopping => {
-                self.control.stop();
+            Action::MarkStopping { code } => {
+                let reason = (code != 0).then(|| self.boot_failure().to_owned());
+                self.control.stop(reason.as_deref());
                 self.mark_deserted(true);
                 let (_, longest) = longest_end(&self.generations);
                 match self.upgrade.state().new_master {

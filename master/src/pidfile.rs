@@ -156,6 +156,14 @@ impl Pidfile {
         Ok(())
     }
 
+    /// Removes the file of a process that was killed. One that a process holds stays.
+    pub(crate) fn remove_left(path: &Path, workers: Option<Uid>) {
+        let is_there = DirectoryEntry::find(path, workers).is_ok_and(|it| it.status().is_ok());
+        if is_there && let Ok(left) = Self::lock(path, workers) {
+            left.remove();
+        }
+    }
+
     /// Removes the file, unless another file has taken its place.
     pub(crate) fn remove(mut self) {
         self.empty_by = None;

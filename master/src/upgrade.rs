@@ -107,6 +107,11 @@ impl Upgrade {
         receiver.filter(|_| !self.has_reported).map(AsFd::as_fd)
     }
 
+    /// Whether there is a new master that does not serve yet.
+    pub(crate) fn is_booting(&self) -> bool {
+        self.pipe().is_some()
+    }
+
     /// The pid of the new master, once, when it serves.
     pub(crate) fn take_served(&mut self) -> Option<i32> {
         let receiver = self

@@ -126,6 +126,17 @@ impl ControlCommand {
         parsed.map_err(|error| format!("Invalid argument: {error}"))
     }
 
+    /// Whether the answer may take its time.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(
+            self,
+            Self::Reload { waits: true }
+                | Self::Upgrade { waits: true }
+                | Self::Stacks
+                | Self::Drain
+        )
+    }
+
     /// Whether it changes something, and so is a line in the log.
     pub(crate) fn is_change(&self) -> bool {
         !matches!(

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
-use oxicorn_common::Settings;
 use oxicorn_common::address::Address;
+use oxicorn_common::{DirectoryEntry, Settings};
 
 use super::place::{default_control_socket, place_in};
 use super::socket::{ControlPlace, ControlSocket};
+use crate::bound_socket::clear_the_way;
 
 /// The interval of the check.
 const CHECK_EVERY: Duration = Duration::from_secs(10);
@@ -95,6 +96,17 @@ impl ControlListener {
         (self.wanted, self.check_at) = (None, None);
         if let Some(socket) = self.socket.take() {
             socket.remove();
+        }
+    }
+
+    /// Removes a socket on which nobody answers.
+    pub(crate) fn remove_left(&self, suffix: &str) {
+        if let Some(wanted) = &self.wanted {
+            let mut path = wanted.path.clone().into_os_string();
+            path.push(suffix);
+            let entry = DirectoryEntry::find(path.as_ref(), wanted.workers);
+            // What cannot be removed prevents nothing.
+            let _ = entry.and_then(|entry| clear_the_way(&entry, path.as_ref()));
         }
     }
 

@@ -41,6 +41,9 @@ use crate::supervisor::{ChildId, Event};
 pub(crate) use server::ClientId;
 pub(crate) use waits::Awaited;
 
+/// Clients that wait keep their places, and some places are for those that ask and go.
+const MOST_WAITING: usize = 48;
+
 /// The master's side of the control socket.
 pub(crate) struct Control {
     server: ControlServer,
@@ -96,6 +99,16 @@ impl Control {
         self.served = ServedApplication::of(newest);
         let settings = &newest.settings;
         self.server.listener.configure(settings, suffix, now);
+    }
+
+    /// Removes a file of another master that has left it, beside our own.
+    pub(crate) fn remove_left(&self, suffix: &str) {
+        self.server.listener.remove_left(suffix);
+    }
+
+    /// Whether one more client may wait for its answer.
+    pub(crate) fn admits_waiting(&self) -> bool {
+        self.waits.clients().len() < MOST_WAITING
     }
 
     /// What the master has to poll; [`Control::note`] takes the outcome in the same order.
@@ -188,9 +201,9 @@ impl Control {
         self.answer_all(answers);
     }
 
-    /// The server begins to stop. Clients are still served, until it has ended.
-    pub(crate) fn stop(&mut self) {
-        let answers = self.waits.stop();
+    /// The server begins to stop, perhaps because of a failure. Clients are still served, until it has ended.
+    pub(crate) fn stop(&mut self, failure: Option<&str>) {
+        let answers = self.waits.stop(failure);
         self.answer_all(answers);
     }
 

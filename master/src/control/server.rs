@@ -32,8 +32,8 @@ const MOST_CLIENTS: usize = 64;
 const ACCEPTS: usize = 16;
 /// After an error of accept(2), as when no descriptors are left.
 const PAUSE: Duration = Duration::from_secs(1);
-/// Refusals are not logged more often.
-const REFUSALS_EVERY: Duration = Duration::from_secs(60);
+/// The same trouble is not logged more often.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(crate) struct ControlServer {
@@ -42,6 +42,7 @@ pub(crate) struct ControlServer {
     next_id: ClientId,
     accept_after: Option<Instant>,
     refused_at: Option<Instant>,
+    failed_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -63,6 +64,7 @@ impl ControlServer {
             next_id: 1,
             accept_after: None,
             refused_at: None,
+            failed_at: None,
         }
     }
 
@@ -159,19 +161,21 @@ impl ControlServer {
                 // The next may be another client.
                 Err(error) if error.kind() == ErrorKind::ConnectionAborted => continue,
                 Err(error) => {
-                    warn!("cannot accept a control client: {error}");
+                    let text = format!("Cannot accept a control client: {error}");
+                    log_seldom(&text, &mut self.failed_at, now);
                     self.accept_after = Some(now + PAUSE);
                     return;
                 }
             };
-            if !self.make_room() {
+            if !self.make_room(now) {
                 // Closed: all others wait for the master.
                 continue;
             }
             let session = match refusal {
                 None => ControlSession::new(now),
                 Some(reason) => {
-                    self.log_refusal(&reason, now);
+                    let text = format!("Control client refused: {reason}");
+                    log_seldom(&text, &mut self.refused_at, now);
                     ControlSession::refused(reason, now)
                 }
             };
@@ -186,24 +190,24 @@ impl ControlServer {
     }
 
     /// Whether there is room for a client; sends the one away that has been silent longest if there is none.
-    fn make_room(&mut self) -> bool {
+    fn make_room(&mut self, now: Instant) -> bool {
         if self.clients.len() < MOST_CLIENTS {
             return true;
         }
         let idle = self.clients.iter();
-        let idle = idle.filter_map(|(&id, client)| Some((client.session.idle_since()?, id)));
+        let idle = idle.filter_map(|(&id, client)| Some((client.session.idle_since(now)?, id)));
         match idle.min() {
             Some((_, id)) => self.clients.remove(&id).is_some(),
             None => false,
         }
     }
+}
 
-    fn log_refusal(&mut self, reason: &str, now: Instant) {
-        let is_due = |at: Instant| now.saturating_duration_since(at) >= REFUSALS_EVERY;
-        if self.refused_at.is_none_or(is_due) {
-            warn!("Control client refused: {reason}");
-            self.refused_at = Some(now);
-        }
+fn log_seldom(text: &str, logged_at: &mut Option<Instant>, now: Instant) {
+    let is_due = |at: Instant| now.saturating_duration_since(at) >= LOG_EVERY;
+    if logged_at.is_none_or(is_due) {
+        warn!("{text}");
+        *logged_at = Some(now);
     }
 }
 

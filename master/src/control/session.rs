@@ -21,6 +21,8 @@ use super::request::ControlRequest;
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest request. The longest command has some hundred octets.
 pub(crate) const MOST_REQUEST: usize = 64 * 1024;
+/// A client that takes nothing of its answer for longer has no place of its own any more.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// A client that has not taken as much of its progress gets no more of it before the answer.
 const MOST_PROGRESS: usize = 64 * 1024;
 
@@ -167,9 +169,12 @@ impl ControlSession {
         self.open.is_none().then(|| self.active_at + IDLE_TIMEOUT)
     }
 
-    /// Since when a client has been silent that is owed nothing, and may make room for another one.
-    pub(crate) fn idle_since(&self) -> Option<Instant> {
-        (self.open.is_none() && self.unsent().is_empty()).then_some(self.active_at)
+    /// Since when a client has been silent that may make room for another one: it is owed nothing, or has not taken what it
+    /// is owed for a while.
+    pub(crate) fn idle_since(&self, now: Instant) -> Option<Instant> {
+        let takes_nothing = now.saturating_duration_since(self.active_at) >= PATIENCE;
+        let is_idle = self.open.is_none() && (self.unsent().is_empty() || takes_nothing);
+        is_idle.then_some(self.active_at)
     }
 
     fn push(&mut self, frame: &Value) {

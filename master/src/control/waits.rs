@@ -68,9 +68,10 @@ impl Waits {
         self.end(|awaited| *awaited == Awaited::Stacks, &Ok(stacks.clone()))
     }
 
-    /// The server begins to stop.
-    pub(crate) fn stop(&mut self) -> Vec<ControlAnswer> {
-        let outcome = Err("The server is shutting down".to_owned());
+    /// The server begins to stop, perhaps because of a failure.
+    pub(crate) fn stop(&mut self, failure: Option<&str>) -> Vec<ControlAnswer> {
+        let reason = failure.map_or_else(String::new, |it| format!(": {it}"));
+        let outcome = Err(format!("The server is shutting down{reason}"));
         let is_over = |awaited: &Awaited| match awaited {
             Awaited::Reload { .. } | Awaited::NewMaster => true,
             Awaited::Stacks | Awaited::End => false,
@@ -128,7 +129,7 @@ mod tests {
         waits.add(4, Awaited::NewMaster);
         waits.retain(|client| client != 4);
         assert_eq!(ids(&waits.end_upgrade(Err("no")), false), [2]);
-        assert_eq!(ids(&waits.stop(), false), [1]);
+        assert_eq!(ids(&waits.stop(None), false), [1]);
         assert_eq!(ids(&waits.finish(0), true), [3]);
     }
 }

@@ -9,6 +9,7 @@
 //! [`CtlExit`](exit::CtlExit).
 
 mod arguments;
+mod careful_reader;
 mod exit;
 mod figures;
 mod link;
@@ -78,7 +79,7 @@ fn run(source: &Source) -> CtlExit {
         obey(&mut link, &matches, &output)
     });
     match outcome {
-        Ok(exit) => exit,
+        Ok(exit) => output.end(exit),
         Err(error) => output.fail(error.exit(), &error.to_string()),
     }
 }

@@ -1,5 +1,6 @@
 //! What the user sees: results on standard output, the rest on standard error. A reader that is gone is no error.
 
+use std::cell::OnceCell;
 use std::io::{self, Write};
 
 use serde_json::{Value, json};
@@ -11,6 +12,8 @@ use super::units::printable;
 pub(super) struct Output {
     name: String,
     is_json: bool,
+    /// Why the result could not be written.
+    failure: OnceCell<io::Error>,
 }
 
 impl Output {
@@ -18,6 +21,7 @@ impl Output {
         Self {
             name: name.to_owned(),
             is_json,
+            failure: OnceCell::new(),
         }
     }
 
@@ -31,12 +35,30 @@ impl Output {
             true => format!("{data:#}"),
             false => text(),
         };
-        let _ = writeln!(io::stdout(), "{}", shown.trim_end());
+        let mut stdout = io::stdout();
+        let written = writeln!(stdout, "{}", shown.trim_end()).and_then(|()| stdout.flush());
+        match written {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                let _ = self.failure.set(error);
+            }
+            _ => {}
+        }
     }
 
     /// What happens while the result is waited for.
     pub(super) fn progress(&self, text: &str) {
         let _ = writeln!(io::stderr(), "{}", clean(text));
+    }
+
+    /// How a command ends: a result that nobody could see is none.
+    pub(super) fn end(&self, exit: CtlExit) -> CtlExit {
+        match self.failure.get() {
+            None => exit,
+            Some(error) => self.fail(
+                CtlExit::Failed,
+                &format!("cannot write to standard output: {error}"),
+            ),
+        }
     }
 
     /// There is no result.

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ArgMatches;
 use oxicorn_common::Settings;
-use oxicorn_common::settings::Source;
+use oxicorn_common::settings::{Loaded, Source};
 
+use super::careful_reader::CarefulReader;
 use crate::control::place::{default_control_socket, place_in};
 
 /// The path of `--socket`, else that of the settings that a server would have here, else the default.
@@ -23,10 +25,13 @@ pub(super) fn find(matches: &ArgMatches, source: &Source) -> Result<PathBuf, Str
         }
     }
     let is_named = arguments.len() > 1;
-    let source = Source {
+    let mut source = Source {
         arguments,
         ..source.clone()
     };
+    if Loaded::config_given(&source).is_ok_and(|it| it.is_none()) {
+        source.reader = Arc::new(CarefulReader(source.reader));
+    }
     let default =
         || default_control_socket().ok_or_else(|| "name the socket with --socket".to_owned());
     match Settings::load(&source) {

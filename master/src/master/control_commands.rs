@@ -58,6 +58,11 @@ impl Master {
                 return Continue(());
             }
         };
+        if command.is_awaited() && !self.control.admits_waiting() {
+            let text = "Too many clients wait already: end some, or ask without --wait";
+            self.control.answer(client, Err(text.to_owned()));
+            return Continue(());
+        }
         if command.is_change() {
             let words = request.words.join(" ");
             info!("Handling control command: {}", words.escape_debug());
@@ -170,6 +175,11 @@ impl Master {
                 let generation = supervisor.newest() + 1;
                 await_it(Signal::SIGHUP, Awaited::Reload { generation })
             }
+            // Whoever has asked for it may be gone, and this one asks for the outcome.
+            ControlCommand::Upgrade { waits: true } if self.upgrade.is_booting() => Obedience {
+                events: Vec::new(),
+                answer: ControlReply::Later(Awaited::NewMaster),
+            },
             ControlCommand::Upgrade { waits } => match (self.upgrade.state().obstacle(), waits) {
                 (Some(obstacle), _) => refuse(format!("Upgrade refused: {obstacle}")),
                 (None, true) => await_it(Signal::SIGUSR2, Awaited::NewMaster),

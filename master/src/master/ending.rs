@@ -5,14 +5,15 @@ use oxicorn_common::hooks::HookEvent;
 
 use super::Master;
 use crate::generation::Generation;
+use crate::pidfile::Pidfile;
 use crate::reload::go_back;
+use crate::supervisor::NEW_MASTER_SUFFIX;
 
 impl Master {
     /// The end of the server, when no child is left.
     pub(super) fn finish(mut self, code: i32) -> i32 {
-        let reason = self.molds.last_error().or(self.last_error.as_deref());
-        self.ready_sender
-            .failed(code, reason.unwrap_or("no worker could boot"));
+        let reason = self.boot_failure().to_owned();
+        self.ready_sender.failed(code, &reason);
         if self.upgrade.conclude() {
             self.promote();
         }
@@ -29,6 +30,25 @@ impl Master {
         self.control.finish(code);
         self.hooks.call_or_log(HookEvent::Exit);
         code
+    }
+
+    /// Why a server that could not boot ends.
+    pub(super) fn boot_failure(&self) -> &str {
+        let reason = self.molds.last_error().or(self.last_error.as_deref());
+        reason.unwrap_or("no worker could boot")
+    }
+
+    /// The new master has ended. It removes its files, unless it was killed.
+    pub(super) fn clean_up_after_new_master(&self) {
+        let Some(newest) = self.generations.values().next_back() else {
+            return;
+        };
+        self.control.remove_left(NEW_MASTER_SUFFIX);
+        if let Some(path) = &newest.settings.pidfile {
+            let mut path = path.clone().into_os_string();
+            path.push(NEW_MASTER_SUFFIX);
+            Pidfile::remove_left(path.as_ref(), newest.settings.user);
+        }
     }
 
     /// Takes the place of the old master, which has ended.

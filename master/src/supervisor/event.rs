@@ -76,8 +76,10 @@ pub(crate) enum Action {
     MarkDeserted(bool),
     /// Tell health checks to fail, and service managers that the server is about to end.
     MarkDraining,
-    /// Tell all children that the whole server stops, before any is told to drain.
-    MarkStopping,
+    /// Tell all children that the whole server stops, before any is told to drain. `code` will be its exit code.
+    MarkStopping {
+        code: i32,
+    },
     /// Admit no more clients, unless another master does.
     CloseListeners,
     /// The number of workers has changed, or a reload reports it again.

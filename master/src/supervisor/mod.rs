@@ -51,7 +51,7 @@ pub(crate) use death::{Death, ExitKind};
 pub(crate) use event::{Action, Event, SpawnRequest};
 pub(crate) use liveness::Pulse;
 pub(crate) use plan::Plan;
-pub(crate) use upgrade::UpgradeState;
+pub(crate) use upgrade::{NEW_MASTER_SUFFIX, UpgradeState};
 
 #[derive(Debug)]
 pub(crate) struct Supervisor {

@@ -21,7 +21,7 @@ impl Supervisor {
         if self.stopping.is_none() {
             self.stopping = Some(code);
             self.drains_at = None;
-            self.actions.push(Action::MarkStopping);
+            self.actions.push(Action::MarkStopping { code });
         }
         match quick {
             None => {

@@ -14,6 +14,9 @@ use super::Supervisor;
 use super::death::Death;
 use super::event::Action;
 
+/// At the end of the names of a new master's files, as in gunicorn.
+pub(crate) const NEW_MASTER_SUFFIX: &str = ".2";
+
 /// The other master of an upgrade, if there is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct UpgradeState {
@@ -51,7 +54,7 @@ impl UpgradeState {
     /// The suffix that distinguishes title and pid file of a new master from those of the old one.
     pub(crate) fn suffix(&self) -> &'static str {
         match self.old_master {
-            Some(_) => ".2",
+            Some(_) => NEW_MASTER_SUFFIX,
             None => "",
         }
     }

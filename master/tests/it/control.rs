@@ -105,6 +105,50 @@ fn clients_that_wait_keep_their_place() {
     drop(others);
 }
 
+/// Neither clients that take no answer nor clients that wait can keep everybody else out.
+#[test]
+fn no_kind_of_client_takes_all_places() {
+    let builder = Server::new("places").lab().workers(1);
+    let gate = builder.dir().join("gate");
+    std::fs::write(&gate, "").expect("a file");
+    let server = builder
+        .env("LAB_BOOT_GATE", &gate.display().to_string())
+        .start();
+    let mut deaf: Vec<_> = (0..MOST_CLIENTS).map(|_| Controller::of(&server)).collect();
+    for client in &mut deaf {
+        for _ in 0..500 {
+            client.ask("show config", &[]).expect("sent");
+        }
+    }
+    // Until none of them takes anything more.
+    let mut before = 0;
+    eventually("the master has nothing to do", || {
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        let now = server.master().processor_ticks();
+        (now == std::mem::replace(&mut before, now)).then_some(())
+    });
+    eventually("one of them makes room", || {
+        let mut client = Controller::of(&server);
+        client.ask("help", &[]).ok()?;
+        client.frame().ok()
+    });
+    drop(deaf);
+    std::fs::remove_file(&gate).expect("removed");
+    let mut waiting: Vec<_> = (0..MOST_CLIENTS - 1)
+        .map(|_| Controller::of(&server))
+        .collect();
+    for client in &mut waiting {
+        client.ask("reload", &["--wait"]).expect("sent");
+    }
+    let refused = waiting.last_mut().expect("one").frame().expect("an answer");
+    let error = refused["error"].as_str().unwrap_or_default();
+    assert!(error.contains("Too many clients wait"), "{refused}");
+    Controller::of(&server).call("help").expect("served");
+    std::fs::write(&gate, "").expect("a file");
+    let frame = waiting[0].frame().expect("an answer");
+    assert_eq!(frame["data"]["status"], "reloaded", "{frame}");
+}
+
 #[test]
 fn a_slow_reader_holds_up_nobody_and_gets_everything() {
     let server = Server::new("slow reader").workers(1).start();

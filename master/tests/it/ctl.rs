@@ -230,6 +230,12 @@ fn settings_are_shown_by_name_and_without_secrets() {
         all.contains("\nworkers ") && !all.contains("secret"),
         "{all}"
     );
+    // Whoever wants to keep it should know that it is not there.
+    let mut full = command(server.dir(), &["config", "--json"]);
+    let place = fs::OpenOptions::new().write(true).open("/dev/full");
+    full.stdout(place.expect("a device"));
+    let mut lost = full.spawn().expect("the binary");
+    assert_eq!(lost.wait().expect("it ends").code(), Some(1));
     let some = ctl(&server, &["config", "workers", "bind", "-j"])
         .expect(0)
         .json();

@@ -162,12 +162,21 @@ fn silence_has_an_end_unless_the_master_owes_the_answer() {
     client.send(&request(1)[5..]);
     client.session.next_request().expect("a request");
     assert_eq!(client.session.deadline(), None);
-    assert_eq!(client.session.idle_since(), None, "it keeps its place");
+    assert_eq!(
+        client.session.idle_since(client.now),
+        None,
+        "it keeps its place"
+    );
     client.session.answer(Err("no".to_owned()));
     assert!(client.session.deadline().is_some());
-    assert_eq!(client.session.idle_since(), None, "it has to take that");
+    assert_eq!(
+        client.session.idle_since(client.now),
+        None,
+        "it has to take that"
+    );
+    assert!(client.session.idle_since(client.now + PATIENCE).is_some());
     client.take();
-    assert!(client.session.idle_since().is_some());
+    assert!(client.session.idle_since(client.now).is_some());
 }
 
 #[test]

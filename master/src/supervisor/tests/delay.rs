@@ -32,13 +32,13 @@ fn term_drains_when_the_delay_is_over() {
     let mut sim = draining(2);
     sim.advance(DELAY - Duration::from_millis(1));
     assert!(sim.sent(Signal::SIGTERM).is_empty());
-    assert!(!sim.done.contains(&Action::MarkStopping));
+    assert!(!sim.done.contains(&Action::MarkStopping { code: 0 }));
     assert_eq!(
         sim.supervisor.summary(),
         "Draining (drain_delay); generation 1: 2 of 2 workers ready"
     );
     sim.advance(Duration::from_millis(1));
-    assert!(sim.done.contains(&Action::MarkStopping));
+    assert!(sim.done.contains(&Action::MarkStopping { code: 0 }));
     assert_eq!(sim.sent(Signal::SIGTERM), [1, 2]);
     assert_eq!(sim.supervisor.server_state(), ServerState::Stopping);
     // Only now: graceful_timeout is for the drain.

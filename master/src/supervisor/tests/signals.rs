@@ -67,7 +67,7 @@ fn each_new_number_of_workers_is_reported_and_a_reload_reports_it_again() {
 fn term_says_that_all_stops_drains_and_waits_for_all() {
     let mut sim = Simulation::serving(plan(2, 1));
     sim.signal(Signal::SIGTERM);
-    assert_eq!(sim.done[0], Action::MarkStopping);
+    assert_eq!(sim.done[0], Action::MarkStopping { code: 0 });
     assert_eq!(sim.sent(Signal::SIGTERM), [1, 2, 3]);
     sim.signal(Signal::SIGTERM);
     sim.signal(Signal::SIGHUP);

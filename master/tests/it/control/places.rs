@@ -221,6 +221,31 @@ fn a_new_master_has_its_own_and_takes_the_place_of_the_old_one() {
     assert!(!path.exists());
 }
 
+/// It could not remove them itself.
+#[test]
+fn the_files_of_a_killed_new_master_are_removed() {
+    let builder = Server::new("killed new master").lab().workers(1);
+    let mut server = builder.args(&["--pid", "pid"]).start();
+    let beside = [
+        server.dir().join(format!("{PLACE}.2")),
+        server.dir().join("pid.2"),
+    ];
+    let new_master = NewMaster::start(&server, 1);
+    wait_for_pid(&beside[0], new_master.0.0);
+    assert!(beside[1].exists());
+    server.tolerate("was killed by SIGKILL");
+    new_master.0.signal(Signal::SIGKILL);
+    for path in beside {
+        let what = format!("{} is removed", path.display());
+        eventually(&what, || (!path.exists()).then_some(()));
+    }
+    assert!(server.dir().join("pid").exists());
+    assert_eq!(
+        pid_at(&server.dir().join(PLACE)),
+        Some(server.master().0.into())
+    );
+}
+
 #[test]
 fn a_daemon_has_it_when_the_command_returns() {
     let mut server = Server::new("daemon")

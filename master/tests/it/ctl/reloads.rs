@@ -199,3 +199,54 @@ fn a_wait_may_have_a_limit() {
         (ctl(&server, &["reload", "--wait"]).code == Some(0)).then_some(())
     });
 }
+
+/// The server ends because it cannot boot, and that is what they are told.
+#[test]
+fn a_server_that_cannot_boot_tells_those_who_wait() {
+    let builder = builder("cannot boot", 1);
+    let gate = builder.dir().join("gate");
+    let mut server = builder
+        .env("LAB_BOOT_GATE", &gate.display().to_string())
+        .env("LAB_BOOT", "error")
+        .spawn();
+    server.tolerate("");
+    server.log().wait_for("Booting worker");
+    let home = server.dir().to_owned();
+    let reload = thread::spawn(move || ctl_in(&home, &["reload", "--wait", "--json"]));
+    server.log().wait_for("Handling control command");
+    fs::write(&gate, "").expect("a file");
+    let failed = reload.join().expect("no panic").expect(1).json();
+    let error = failed["error"].as_str().expect("a text");
+    assert!(
+        error.starts_with("The server is shutting down: ") && error.contains("the lab is closed"),
+        "{error}"
+    );
+    server.expect_code(4);
+    server.wait_for_exit();
+}
+
+/// The one who has asked for the upgrade may have lost the connection.
+#[test]
+fn an_upgrade_can_be_waited_for_by_another_one() {
+    let builder = builder("upgrade", 1);
+    let gate = builder.dir().join("gate");
+    fs::write(&gate, "").expect("a file");
+    let mut server = builder
+        .env("LAB_BOOT_GATE", &gate.display().to_string())
+        .start();
+    server.tolerate("");
+    fs::remove_file(&gate).expect("removed");
+    ctl(&server, &["upgrade"]).expect(0);
+    let home = server.dir().to_owned();
+    let upgrade = thread::spawn(move || ctl_in(&home, &["upgrade", "--wait", "--json"]));
+    server
+        .log()
+        .wait_for("Handling control command: upgrade --wait");
+    fs::write(&gate, "").expect("a file");
+    let done = upgrade.join().expect("no panic").expect(0).json();
+    let pid = i32::try_from(done["pid"].as_i64().expect("a pid")).expect("a pid");
+    let new_master = crate::upgrade::NewMaster(crate::harness::Process(pid));
+    assert!(new_master.0.is_alive());
+    // Now it serves, and there is nothing to wait for.
+    ctl(&server, &["upgrade", "--wait"]).expect(1);
+}
