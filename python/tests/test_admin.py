@@ -135,7 +135,7 @@ def test_it_runs_no_code_of_the_config_file(preload):
 
 def test_its_lines_go_to_the_log_and_not_through_python():
     with started("lifecycle:application", "-c", "conf.py", files={"conf.py": LOGGING}) as server:
-        pid = admins(server)[0]
+        (pid,) = until("an admin process", lambda: admins(server))
         assert ask(server, "/ready").status == 200
         assert f"[{pid}] [INFO] Booting admin process with pid: {pid}" in server.error_text()
         records = (server.folder / "records").read_text()

@@ -147,8 +147,8 @@ class Server:
             return self.access_log.read_text(errors="replace").splitlines()
         return []
 
-    def wait_exit(self, seconds=TIMEOUT):
-        """The exit code, when the server has ended."""
+    def wait_exit(self, seconds=60):
+        """The exit code, when the server has ended. A worker of gunicorn's that boots may lose the signal: it is killed after 30 s."""
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
