@@ -335,6 +335,27 @@ def test_stacks_show_python_and_native_functions_of_stuck_threads():
             assert (one.answer().status, other.answer().status) == (200, 200)
 
 
+def test_a_config_file_of_somebody_else_is_not_executed(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    tmp_path.chmod(0o755)
+    (tmp_path / "gunicorn.conf.py").write_text("open('executed', 'w')\n")
+    def look(*flags):
+        done = subprocess.run(
+            [BIN / "oxicorn", "ctl", *flags, "status"], cwd=tmp_path, env=environment_of({"HOME": str(tmp_path)}),
+            capture_output=True, text=True, timeout=60, check=False,
+        )
+        return done.returncode, done.stderr, (tmp_path / "executed").exists()
+    os.chown(tmp_path / "gunicorn.conf.py", 65534, 65534)
+    code, err, was_executed = look()
+    assert (code, was_executed) == (3, False) and "is not executed: it belongs to user 65534" in err
+    # Unless it is named.
+    assert look("--config", "gunicorn.conf.py")[2]
+    (tmp_path / "executed").unlink()
+    os.chown(tmp_path / "gunicorn.conf.py", 0, 0)
+    assert look()[2]
+
+
 def test_an_interrupt_ends_a_command_that_waits():
     slow = "import os, time\nwhile os.path.exists('closed'): time.sleep(0.01)\n" + APP.replace("{body}", "x").replace("{length}", "1")
     with Server(OXICORN, "app:application", files={"app.py": slow}, env={"PYTHONPATH": ""}) as server:

@@ -76,3 +76,16 @@ impl Output {
 fn clean(text: &str) -> String {
     text.lines().map(printable).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_applications_keep_their_lines_and_control_no_terminal() {
+        assert_eq!(
+            clean("Traceback:\n  boom\u{1b}[31mred\r\n"),
+            "Traceback:\n  boom\\u{1b}[31mred"
+        );
+    }
+}
