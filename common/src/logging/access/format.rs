@@ -231,8 +231,8 @@ mod tests {
             ""
         );
         assert_eq!(
-            doubts(r#"{"a": %(r)s, "b": %({queu}x)s, "a": "%(q)s"}"#),
-            "%({queu}x)s is no atom, and always -; the member \"a\" is there twice"
+            doubts(r#"{"a": %(r)s, "b": %({line}x)s, "a": "%(q)s"}"#),
+            "%({line}x)s is no atom, and always -; the member \"a\" is there twice"
         );
         assert_eq!(doubts("%(nope)s"), "");
     }
