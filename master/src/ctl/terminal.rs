@@ -158,7 +158,9 @@ impl LinkWait for Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        // The user has left, also one who has stopped the output before.
+        // The user has left, also one who has stopped the output with Ctrl-S. The kernel starts only what was stopped in the
+        // same way.
+        let _ = tcflow(io::stdout(), FlowArg::TCOOFF);
         let _ = tcflow(io::stdout(), FlowArg::TCOON);
         let stdout = io::stdout();
         let mut fds = [PollFd::new(stdout.as_fd(), PollFlags::POLLOUT)];
