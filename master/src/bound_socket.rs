@@ -7,11 +7,12 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::stat::{FileStat, Mode, SFlag, umask};
+use nix::sys::stat::{FileStat, SFlag};
 use oxicorn_common::address::Address;
 use oxicorn_common::{DirectoryEntry, Settings};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 
+use crate::file_mask::with_file_mask;
 use crate::sys;
 
 /// As in gunicorn.
@@ -209,10 +210,8 @@ fn bind_unix(path: &Path, settings: &Settings) -> io::Result<(Socket, DirectoryE
     let file = DirectoryEntry::find(path, settings.user)?;
     clear_the_way(&file, path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    let before = umask(Mode::from_bits_truncate(settings.umask));
-    let result = socket.bind(&SockAddr::unix(path)?);
-    umask(before);
-    result?;
+    let address = SockAddr::unix(path)?;
+    with_file_mask(settings.umask, || socket.bind(&address))?;
     if settings.user.is_some() || settings.group.is_some() {
         file.give_socket(settings.user, settings.group)?;
     }

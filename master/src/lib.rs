@@ -90,6 +90,7 @@ mod descriptor_limit;
 mod embed;
 mod exit_token;
 mod figures;
+mod file_mask;
 mod fork_queue;
 mod gauges;
 mod generation;

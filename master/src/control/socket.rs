@@ -10,12 +10,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
 use nix::sys::socket::{UnixCredentials, getsockopt, sockopt::PeerCredentials};
-use nix::sys::stat::{FileStat, Mode, umask};
+use nix::sys::stat::FileStat;
 use nix::unistd::{Uid, geteuid};
 use oxicorn_common::DirectoryEntry;
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::bound_socket::clear_the_way;
+use crate::file_mask::with_file_mask;
 
 /// Clients that may wait to be accepted.
 const BACKLOG: i32 = 64;
@@ -53,11 +54,7 @@ impl ControlSocket {
         clear_the_way(&entry, &place.path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        // The file has its permissions from the beginning.
-        let before = umask(Mode::from_bits_truncate(!place.mode & 0o777));
-        let bound = socket.bind(&address);
-        umask(before);
-        bound.map_err(in_the_way)?;
+        with_file_mask(!place.mode & 0o777, || socket.bind(&address)).map_err(in_the_way)?;
         let file = id(&entry.status()?);
         socket.listen(BACKLOG)?;
         Ok(Self {
