@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -132,14 +133,18 @@ class ServedDashboard(unittest.TestCase):
 
 class ServedAlerts(unittest.TestCase):
     def test_an_alert_fires_when_a_worker_is_stuck(self):
-        words = ("--workers", "2", "--threads", "2", "--timeout", "5", "--graceful-timeout", "20")
+        words = ("--workers", "1", "--threads", "2", "--timeout", "5", "--graceful-timeout", str(LONG))
         with Oxicorn("examples/lab", *words) as server, prometheus_of(server) as prometheus:
-            until("a scrape", lambda: prometheus.query('oxicorn_workers{state="ready"} == 2'))
+            until("a scrape", lambda: prometheus.query('oxicorn_workers{state="ready"} == 1'))
             until("no alert", lambda: firing(prometheus) == set())
-            threading.Thread(target=stuck, args=(server.port,), daemon=True).start()
-            until("OxicornWorkerStuck", lambda: "OxicornWorkerStuck" in firing(prometheus), LONG)
-            # For its thread, not for an event loop that the machine has kept waiting.
-            until("a stuck thread", lambda: prometheus.query('max_over_time(oxicorn_threads{state="stuck"}[10m]) > 0'), LONG)
+            # A worker that has nothing else to do ends as soon as its stuck request has been answered.
+            with contextlib.closing(stream(server.port)) as busy:
+                threading.Thread(target=drink, args=(busy,), daemon=True).start()
+                threading.Thread(target=stuck, args=(server.port,), daemon=True).start()
+                until("OxicornWorkerStuck", lambda: "OxicornWorkerStuck" in firing(prometheus), LONG)
+                # For its thread, not for an event loop that the machine has kept waiting.
+                until("a stuck thread", lambda: prometheus.query('max_over_time(oxicorn_threads{state="stuck"}[10m]) > 0'), LONG)
+                busy.shutdown(socket.SHUT_RDWR)
             # And when the worker has gone, its replacement is not stuck.
             until("OxicornWorkersTimeOut alone", lambda: firing(prometheus) == {"OxicornWorkersTimeOut"}, LONG)
 
@@ -148,6 +153,21 @@ class ServedAlerts(unittest.TestCase):
             until("a scrape", lambda: prometheus.query("up == 1"))
             os.killpg(server.process.pid, signal.SIGKILL)
             until("OxicornDown", lambda: "OxicornDown" in firing(prometheus, states=("pending", "firing")), LONG)
+
+
+def stream(port):
+    """The socket of a response that has begun and goes on for an hour."""
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(b"GET /stream?pieces=14400&ms=250 HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.recv(12) == b"HTTP/1.1 200"
+    return client
+
+
+def drink(client):
+    """Takes all that comes, until the end."""
+    with contextlib.suppress(OSError):
+        while client.recv(4096):
+            pass
 
 
 def stuck(port):
