@@ -64,24 +64,9 @@ impl NewChild {
             Ok(listeners) => listeners,
             Err(reason) => return self.fail(&reason),
         };
-        let metrics = Metrics::new(
-            context.shared.metric_memory,
-            self.request.slot,
-            generation.metric_places,
-        );
         let boot = Boot {
             role: WorkerRole::Public,
-            context: WorkerContext {
-                settings: generation.settings,
-                slot: self.request.slot,
-                generation: self.request.generation,
-                age: self.request.id,
-                bell: context.shared.bell,
-                shared_memory: generation.shared_memory,
-                metrics,
-                hooks: generation.hooks,
-                scoreboard: context.shared.scoreboard,
-            },
+            context: self.worker_context(&context, &generation),
             application: generation.application,
             listeners,
             sender: Arc::new(self.sender),
@@ -111,6 +96,7 @@ impl NewChild {
             Ok(sockets) => sockets,
             Err(reason) => return self.fail(&reason),
         };
+        let worker_context = self.worker_context(&context, &generation);
         let (settings, admin) = (&generation.settings, &generation.admin);
         let facts = AdminFacts {
             master: self.parent,
@@ -123,23 +109,12 @@ impl NewChild {
             handoff: context.shared.handoff,
             metric_memory: context.shared.metric_memory.clone(),
         };
-        let metrics = Metrics::new(
-            context.shared.metric_memory,
-            self.request.slot,
-            generation.metric_places,
-        );
         let boot = Boot {
             role: WorkerRole::Admin,
             context: WorkerContext {
                 settings: Arc::new(admin_settings(&generation.settings)),
-                slot: self.request.slot,
-                generation: self.request.generation,
-                age: self.request.id,
-                bell: context.shared.bell,
-                shared_memory: generation.shared_memory,
-                metrics,
                 hooks: Arc::new(NoHooks),
-                scoreboard: context.shared.scoreboard,
+                ..worker_context
             },
             application: Arc::new(AdminApplication::new(facts)),
             listeners,
@@ -150,6 +125,22 @@ impl NewChild {
         };
         drop((generation.listeners, generation.admin));
         run_web(boot)
+    }
+
+    fn worker_context(&self, context: &ChildContext, generation: &Generation) -> WorkerContext {
+        let (request, shared) = (self.request, &context.shared);
+        let metrics = shared.metric_memory.clone();
+        WorkerContext {
+            settings: Arc::clone(&generation.settings),
+            slot: request.slot,
+            generation: request.generation,
+            age: request.id,
+            bell: shared.bell.clone(),
+            shared_memory: generation.shared_memory.clone(),
+            metrics: Metrics::new(metrics, request.slot, generation.metric_places.clone()),
+            hooks: Arc::clone(&generation.hooks),
+            scoreboard: shared.scoreboard.clone(),
+        }
     }
 
     /// Makes the copy of the master a process of its own.
