@@ -1,7 +1,7 @@
 //! [`ControlServer`]: the control socket and its clients, in the master's loop. It never waits.
 //!
 //! ```text
-//!   poll --> accept, receive --> requests --> the master obeys
+//!   poll --> accept, receive --> requests --> the master
 //!                 send <-- answers and progress <--'
 //! ```
 //!
@@ -113,7 +113,7 @@ impl ControlServer {
                 gone.push(id);
             }
         }
-        // A request that has come with the end of its client is obeyed all the same.
+        // A request that has come with the end of its client is served all the same.
         let asks = |id: &ClientId| requests.iter().any(|(client, _)| client == id);
         gone.retain(|id| !asks(id));
         gone.iter().for_each(|id| drop(self.clients.remove(id)));

@@ -76,7 +76,7 @@ fn run(source: &Source) -> CtlExit {
     let timeout = matches.get_one::<Duration>("timeout").copied();
     let outcome = CtlLink::connect(&path, timeout).and_then(|mut link| {
         name_server(&link, &path, &matches, &output);
-        obey(&mut link, &matches, &output)
+        run_command(&mut link, &matches, &output)
     });
     match outcome {
         Ok(exit) => output.end(exit),
@@ -99,7 +99,11 @@ fn name_server(link: &CtlLink, path: &Path, matches: &ArgMatches, output: &Outpu
     }
 }
 
-fn obey(link: &mut CtlLink, matches: &ArgMatches, output: &Output) -> Result<CtlExit, CtlError> {
+fn run_command(
+    link: &mut CtlLink,
+    matches: &ArgMatches,
+    output: &Output,
+) -> Result<CtlExit, CtlError> {
     let Some((name, options)) = matches.subcommand() else {
         return Ok(CtlExit::Usage);
     };

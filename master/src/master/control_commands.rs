@@ -19,7 +19,7 @@ use crate::control::{Awaited, ClientId};
 use crate::supervisor::{ChildId, ChildKind, Event, Supervisor};
 
 /// What a command leads to.
-struct Obedience {
+struct CommandPlan {
     events: Vec<Event>,
     answer: ControlReply,
 }
@@ -35,7 +35,7 @@ impl Master {
     /// Serves the clients of the control socket.
     pub(super) fn serve_control(&mut self, supervisor: &mut Supervisor) -> ControlFlow<Leave> {
         for (client, request) in self.control.turn(Instant::now()) {
-            self.obey(client, &request, supervisor)?;
+            self.run_command(client, &request, supervisor)?;
         }
         if self.control.has_stacks() {
             let status = self.control_view(supervisor).status();
@@ -45,7 +45,7 @@ impl Master {
         Continue(())
     }
 
-    fn obey(
+    fn run_command(
         &mut self,
         client: ClientId,
         request: &ControlRequest,
@@ -70,7 +70,7 @@ impl Master {
         if command == ControlCommand::Stacks {
             self.ask_for_stacks(supervisor);
         }
-        let Obedience { events, answer } = self.plan(&command, supervisor);
+        let CommandPlan { events, answer } = self.plan(&command, supervisor);
         let before = supervisor.workers_wanted();
         let is_worker_change = matches!(answer, ControlReply::Workers);
         // Before the events: they may end this process.
@@ -91,24 +91,24 @@ impl Master {
         Continue(())
     }
 
-    fn plan(&self, command: &ControlCommand, supervisor: &Supervisor) -> Obedience {
-        let refuse = |reason: String| Obedience {
+    fn plan(&self, command: &ControlCommand, supervisor: &Supervisor) -> CommandPlan {
+        let refuse = |reason: String| CommandPlan {
             events: Vec::new(),
             answer: ControlReply::Now(Err(reason)),
         };
-        let tell = |data| Obedience {
+        let tell = |data| CommandPlan {
             events: Vec::new(),
             answer: ControlReply::Now(Ok(data)),
         };
-        let signal = |signal, data| Obedience {
+        let signal = |signal, data| CommandPlan {
             events: vec![Event::Signal(signal)],
             answer: ControlReply::Now(Ok(data)),
         };
-        let signals = |signal, count: usize| Obedience {
+        let signals = |signal, count: usize| CommandPlan {
             events: (0..count).map(|_| Event::Signal(signal)).collect(),
             answer: ControlReply::Workers,
         };
-        let await_it = |signal, awaited| Obedience {
+        let await_it = |signal, awaited| CommandPlan {
             events: vec![Event::Signal(signal)],
             answer: ControlReply::Later(awaited),
         };
@@ -135,11 +135,11 @@ impl Master {
                     false => signal(mode.signal(), data),
                 }
             }
-            ControlCommand::Stacks => Obedience {
+            ControlCommand::Stacks => CommandPlan {
                 events: Vec::new(),
                 answer: ControlReply::Later(Awaited::Stacks),
             },
-            ControlCommand::Drain if asks_again(Signal::SIGTERM) => Obedience {
+            ControlCommand::Drain if asks_again(Signal::SIGTERM) => CommandPlan {
                 events: Vec::new(),
                 answer: ControlReply::Later(Awaited::End),
             },
@@ -158,7 +158,7 @@ impl Master {
             },
             ControlCommand::KillWorker(pid) => match self.children.find(*pid) {
                 None => tell(json!({"success": false, "error": format!("Worker {pid} not found")})),
-                Some(id) => Obedience {
+                Some(id) => CommandPlan {
                     events: vec![Event::Message {
                         id,
                         message: Message::Replace {
@@ -176,7 +176,7 @@ impl Master {
                 await_it(Signal::SIGHUP, Awaited::Reload { generation })
             }
             // Whoever has asked for it may be gone, and this one asks for the outcome.
-            ControlCommand::Upgrade { waits: true } if self.upgrade.is_booting() => Obedience {
+            ControlCommand::Upgrade { waits: true } if self.upgrade.is_booting() => CommandPlan {
                 events: Vec::new(),
                 answer: ControlReply::Later(Awaited::NewMaster),
             },
