@@ -5,7 +5,7 @@ mod places;
 
 use std::io::ErrorKind;
 
-use crate::harness::{Controller, Server, eventually};
+use crate::harness::{BootGate, Controller, Server, eventually};
 
 /// As many as the server serves at a time.
 const MOST_CLIENTS: usize = 64;
@@ -85,13 +85,9 @@ fn silent_clients_take_little_and_make_room_for_others() {
 /// One that waits for its answer is not sent away.
 #[test]
 fn clients_that_wait_keep_their_place() {
-    let builder = Server::new("waiting").lab().workers(1);
-    let gate = builder.dir().join("gate");
-    std::fs::write(&gate, "").expect("a file");
-    let server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .start();
-    std::fs::remove_file(&gate).expect("removed");
+    let (builder, gate) = BootGate::open_for(Server::new("waiting").lab().workers(1));
+    let server = builder.start();
+    gate.close();
     let mut waiting = Controller::of(&server);
     waiting.ask("reload", &["--wait"]).expect("asked");
     server
@@ -99,7 +95,7 @@ fn clients_that_wait_keep_their_place() {
         .wait_for("Handling control command: reload --wait");
     let others: Vec<_> = (0..200).map(|_| Controller::of(&server)).collect();
     Controller::of(&server).call("help").expect("served");
-    std::fs::write(&gate, "").expect("a file");
+    gate.open();
     let frame = waiting.frame().expect("an answer");
     assert_eq!(frame["data"]["status"], "reloaded", "{frame}");
     drop(others);
@@ -108,12 +104,8 @@ fn clients_that_wait_keep_their_place() {
 /// Neither clients that take no answer nor clients that wait can keep everybody else out.
 #[test]
 fn no_kind_of_client_takes_all_places() {
-    let builder = Server::new("places").lab().workers(1);
-    let gate = builder.dir().join("gate");
-    std::fs::write(&gate, "").expect("a file");
-    let server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .start();
+    let (builder, gate) = BootGate::open_for(Server::new("places").lab().workers(1));
+    let server = builder.start();
     let mut deaf: Vec<_> = (0..MOST_CLIENTS).map(|_| Controller::of(&server)).collect();
     for client in &mut deaf {
         for _ in 0..500 {
@@ -133,7 +125,7 @@ fn no_kind_of_client_takes_all_places() {
         client.frame().ok()
     });
     drop(deaf);
-    std::fs::remove_file(&gate).expect("removed");
+    gate.close();
     let mut waiting: Vec<_> = (0..MOST_CLIENTS - 1)
         .map(|_| Controller::of(&server))
         .collect();
@@ -144,7 +136,7 @@ fn no_kind_of_client_takes_all_places() {
     let error = refused["error"].as_str().unwrap_or_default();
     assert!(error.contains("Too many clients wait"), "{refused}");
     Controller::of(&server).call("help").expect("served");
-    std::fs::write(&gate, "").expect("a file");
+    gate.open();
     let frame = waiting[0].frame().expect("an answer");
     assert_eq!(frame["data"]["status"], "reloaded", "{frame}");
 }
@@ -290,13 +282,9 @@ fn fuzzed_frames_do_no_harm() {
 /// Whatever state a client is in, the master sleeps until something happens.
 #[test]
 fn no_client_makes_the_master_spin() {
-    let builder = Server::new("spin").lab().workers(1);
-    let gate = builder.dir().join("gate");
-    std::fs::write(&gate, "").expect("a file");
-    let server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .start();
-    std::fs::remove_file(&gate).expect("removed");
+    let (builder, gate) = BootGate::open_for(Server::new("spin").lab().workers(1));
+    let server = builder.start();
+    gate.close();
     let frame = br#"{"id": 1, "command": "reload --wait"}"#;
     let mut clients: Vec<_> = (0..5).map(|_| Controller::of(&server)).collect();
     // One waits, one waits with more to say, one has sent its last, one says half a frame, one takes nothing.
@@ -317,7 +305,7 @@ fn no_client_makes_the_master_spin() {
     std::thread::sleep(std::time::Duration::from_secs(2));
     let used = server.master().processor_ticks() - before;
     assert!(used < 50, "{used} hundredths of a second in two seconds");
-    std::fs::write(&gate, "").expect("a file");
+    gate.open();
     for client in [0, 2] {
         let answer = clients[client].frame().expect("an answer");
         assert_eq!(answer["data"]["status"], "reloaded", "{answer}");

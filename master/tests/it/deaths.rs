@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Load, Mode, Process, Server, TIMEOUT, eventually, eventually_within};
+use crate::harness::{
+    BootGate, Load, Mode, Process, Server, TIMEOUT, eventually, eventually_within,
+};
 
 #[test]
 fn a_killed_worker_is_back_and_its_sibling_loses_nothing() {
@@ -277,20 +279,15 @@ fn max_requests_replaces_workers_without_an_error() {
 
 #[test]
 fn requests_do_not_wait_for_the_boot_of_a_replacement() {
-    let builder = Server::new("max requests, slow boot").lab();
-    let gate = builder.dir().join("gate");
-    std::fs::write(&gate, "").expect("written");
-    let server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .args(&["--max-requests", "10"])
-        .start();
-    std::fs::remove_file(&gate).expect("removed");
+    let (builder, gate) = BootGate::open_for(Server::new("max requests, slow boot").lab());
+    let server = builder.args(&["--max-requests", "10"]).start();
+    gate.close();
     let load = Load::start(server.address(), 2, Mode::Fresh, "/pid");
     // The replacement boots while the gate is closed, and all clients are served meanwhile.
     server.log().wait_for_nth("Booting worker with pid", 2);
     load.wait_for_more(200);
     assert_eq!(server.log().count("Booting worker with pid"), 2);
-    std::fs::write(&gate, "").expect("written");
+    gate.open();
     server.log().wait_for_nth("Booting worker with pid", 3);
     load.stop().assert_perfect();
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Load, Mode, PLACE, Server, eventually};
+use crate::harness::{BootGate, Load, Mode, PLACE, Server, eventually};
 
 /// How many reloads the endurance test does; `OXICORN_TEST_RELOADS` overrides.
 const RELOADS: usize = 1000;
@@ -66,13 +66,9 @@ fn bad_settings_change_nothing() {
 
 #[test]
 fn slow_boots_overlap_with_the_old_generation() {
-    let builder = Server::new("slow boot").lab().workers(2);
-    let gate = builder.dir().join("gate");
-    std::fs::write(&gate, "").expect("written");
-    let server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .start();
-    std::fs::remove_file(&gate).expect("removed");
+    let (builder, gate) = BootGate::open_for(Server::new("slow boot").lab().workers(2));
+    let server = builder.start();
+    gate.close();
     let old = server.children();
     let load = Load::start(server.address(), 2, Mode::Fresh, "/generation");
     server.signal(Signal::SIGHUP);
@@ -82,7 +78,7 @@ fn slow_boots_overlap_with_the_old_generation() {
     // No client waits for a boot, however long it takes.
     load.wait_for_more(200);
     assert!(old.iter().all(|it| server.children().contains(it)));
-    std::fs::write(&gate, "").expect("written");
+    gate.open();
     server.wait_for_others(&old, 2);
     eventually("the last generation serves", || {
         (server.get("/generation").number() == 3).then_some(())

@@ -10,7 +10,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::{LISTENS, address, get, processes, server, the_process};
-use crate::harness::{Client, Load, Mode, Process, Server, eventually, eventually_within};
+use crate::harness::{
+    BootGate, Client, Load, Mode, Process, Server, eventually, eventually_within,
+};
 use crate::upgrade::NewMaster;
 
 fn workers(server: &Server) -> Vec<Process> {
@@ -242,17 +244,14 @@ fn reloads_lose_no_scrape() {
 
 #[test]
 fn no_ready_worker_is_a_reason() {
-    let builder = server("admin, boot").lab();
-    let gate = builder.dir().join("gate");
-    let mut server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .spawn();
+    let (builder, gate) = BootGate::closed_for(server("admin, boot").lab());
+    let mut server = builder.spawn();
     let admin = address(&server, 1);
     let answer = get(admin, "/ready");
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("no worker is ready"), "{answer:?}");
     assert_eq!(get(admin, "/healthz").status, 200);
-    fs::write(&gate, "").expect("written");
+    gate.open();
     eventually("readiness", || {
         (get(admin, "/ready").status == 200).then_some(())
     });

@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Controller, Server, eventually};
+use crate::harness::{BootGate, Controller, Server, eventually};
 
 fn pids(control: &mut Controller) -> Vec<i64> {
     let data = control.call("show workers").expect("an answer");
@@ -145,13 +145,9 @@ fn progress_comes_in_frames_of_its_own_if_it_is_wanted() {
 
 #[test]
 fn an_end_ends_the_wait_for_a_reload() {
-    let builder = Server::new("end").lab().workers(1);
-    let gate = builder.dir().join("gate");
-    fs::write(&gate, "").expect("a file");
-    let mut server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .start();
-    fs::remove_file(&gate).expect("removed");
+    let (builder, gate) = BootGate::open_for(Server::new("end").lab().workers(1));
+    let mut server = builder.start();
+    gate.close();
     let mut waiting = Controller::of(&server);
     waiting.ask("reload", &["--wait"]).expect("asked");
     server
@@ -165,7 +161,7 @@ fn an_end_ends_the_wait_for_a_reload() {
     );
     let frame = waiting.frame().expect("an answer");
     assert_eq!(frame["error"], "The server is shutting down");
-    fs::write(&gate, "").expect("a file");
+    gate.open();
     server.wait_for_exit();
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use crate::harness::{Builder, Server, eventually};
+use crate::harness::{BootGate, Builder, Server, eventually};
 
 use super::{Outcome, ctl, ctl_in};
 
@@ -109,14 +109,10 @@ fn a_reload_during_a_reload_has_an_outcome_of_its_own() {
         ("", None),
         ("OXICORN_RAW_ENV=LAB_BOOT=error", Some("the lab is closed")),
     ] {
-        let builder = builder("two", 1);
-        let gate = builder.dir().join("gate");
-        fs::write(&gate, "").expect("a file");
-        let mut server = builder
-            .env("LAB_BOOT_GATE", &gate.display().to_string())
-            .start();
+        let (builder, gate) = BootGate::open_for(builder("two", 1));
+        let mut server = builder.start();
         server.tolerate("");
-        fs::remove_file(&gate).expect("removed");
+        gate.close();
         let start = |server: &Server| {
             let home = server.dir().to_owned();
             thread::spawn(move || ctl_in(&home, &["reload", "--wait", "--json"]))
@@ -128,7 +124,7 @@ fn a_reload_during_a_reload_has_an_outcome_of_its_own() {
             .log()
             .wait_for("A reload is under way; the next one follows");
         release(server.dir(), second);
-        fs::write(&gate, "").expect("a file");
+        gate.open();
         let one = one.join().expect("no panic").expect(0).json();
         let outcome = other.join().expect("no panic");
         match reason {
@@ -142,14 +138,10 @@ fn a_reload_during_a_reload_has_an_outcome_of_its_own() {
 
 #[test]
 fn a_term_during_a_reload_is_a_failure() {
-    let builder = builder("term", 1);
-    let gate = builder.dir().join("gate");
-    fs::write(&gate, "").expect("a file");
-    let mut server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .start();
+    let (builder, gate) = BootGate::open_for(builder("term", 1));
+    let mut server = builder.start();
     server.tolerate("");
-    fs::remove_file(&gate).expect("removed");
+    gate.close();
     let home = server.dir().to_owned();
     let reload = thread::spawn(move || ctl_in(&home, &["reload", "--wait", "--json"]));
     server.log().wait_for_nth("Booting worker", 2);
@@ -159,7 +151,7 @@ fn a_term_during_a_reload_is_a_failure() {
         failed.err.contains("The server is shutting down"),
         "{failed:?}"
     );
-    fs::write(&gate, "").expect("a file");
+    gate.open();
     server.wait_for_exit();
     ctl(&server, &["reload", "--wait"]).expect(3);
 }
@@ -167,33 +159,24 @@ fn a_term_during_a_reload_is_a_failure() {
 /// The old workers serve meanwhile, and progress is shown.
 #[test]
 fn a_boot_that_takes_too_long_is_a_failure() {
-    let builder = builder("slow", 1);
-    let gate = builder.dir().join("gate");
-    fs::write(&gate, "").expect("a file");
-    let mut server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .args(&["--timeout", "1"])
-        .start();
+    let (builder, gate) = BootGate::open_for(builder("slow", 1));
+    let mut server = builder.args(&["--timeout", "1"]).start();
     server.tolerate("");
-    fs::remove_file(&gate).expect("removed");
+    gate.close();
     let failed = ctl(&server, &["reload", "--wait"]).expect(1);
     assert!(failed.err.contains("it did not get ready"), "{failed:?}");
     assert_eq!(server.get("/generation").number(), 1);
-    fs::write(&gate, "").expect("a file");
+    gate.open();
 }
 
 #[test]
 fn a_wait_may_have_a_limit() {
-    let builder = builder("limit", 1);
-    let gate = builder.dir().join("gate");
-    fs::write(&gate, "").expect("a file");
-    let server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .start();
-    fs::remove_file(&gate).expect("removed");
+    let (builder, gate) = BootGate::open_for(builder("limit", 1));
+    let server = builder.start();
+    gate.close();
     let late = ctl(&server, &["--timeout", "0.3", "reload", "--wait"]).expect(4);
     assert!(late.err.contains("no answer within 0.3 s"), "{late:?}");
-    fs::write(&gate, "").expect("a file");
+    gate.open();
     server.log().wait_for("Generation 2 serves");
     eventually("the next is answered", || {
         (ctl(&server, &["reload", "--wait"]).code == Some(0)).then_some(())
@@ -203,18 +186,14 @@ fn a_wait_may_have_a_limit() {
 /// The server ends because it cannot boot, and that is what they are told.
 #[test]
 fn a_server_that_cannot_boot_tells_those_who_wait() {
-    let builder = builder("cannot boot", 1);
-    let gate = builder.dir().join("gate");
-    let mut server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .env("LAB_BOOT", "error")
-        .spawn();
+    let (builder, gate) = BootGate::closed_for(builder("cannot boot", 1));
+    let mut server = builder.env("LAB_BOOT", "error").spawn();
     server.tolerate("");
     server.log().wait_for("Booting worker");
     let home = server.dir().to_owned();
     let reload = thread::spawn(move || ctl_in(&home, &["reload", "--wait", "--json"]));
     server.log().wait_for("Handling control command");
-    fs::write(&gate, "").expect("a file");
+    gate.open();
     let failed = reload.join().expect("no panic").expect(1).json();
     let error = failed["error"].as_str().expect("a text");
     assert!(
@@ -228,21 +207,17 @@ fn a_server_that_cannot_boot_tells_those_who_wait() {
 /// The one who has asked for the upgrade may have lost the connection.
 #[test]
 fn an_upgrade_can_be_waited_for_by_another_one() {
-    let builder = builder("upgrade", 1);
-    let gate = builder.dir().join("gate");
-    fs::write(&gate, "").expect("a file");
-    let mut server = builder
-        .env("LAB_BOOT_GATE", &gate.display().to_string())
-        .start();
+    let (builder, gate) = BootGate::open_for(builder("upgrade", 1));
+    let mut server = builder.start();
     server.tolerate("");
-    fs::remove_file(&gate).expect("removed");
+    gate.close();
     ctl(&server, &["upgrade"]).expect(0);
     let home = server.dir().to_owned();
     let upgrade = thread::spawn(move || ctl_in(&home, &["upgrade", "--wait", "--json"]));
     server
         .log()
         .wait_for("Handling control command: upgrade --wait");
-    fs::write(&gate, "").expect("a file");
+    gate.open();
     let done = upgrade.join().expect("no panic").expect(0).json();
     let pid = i32::try_from(done["pid"].as_i64().expect("a pid")).expect("a pid");
     let new_master = crate::upgrade::NewMaster(crate::harness::Process(pid));

@@ -3,6 +3,7 @@
 mod answer;
 mod authority;
 mod backends;
+mod boot_gate;
 mod bouncer;
 mod client;
 mod controller;
@@ -23,6 +24,7 @@ mod topic;
 pub(crate) use answer::Answer;
 pub(crate) use authority::{Authority, Identity};
 pub(crate) use backends::{Backends, CacheKind, EventsKind, StoreKind};
+pub(crate) use boot_gate::BootGate;
 pub(crate) use bouncer::Bouncer;
 pub(crate) use client::Client;
 pub(crate) use controller::{Controller, PLACE};
