@@ -38,11 +38,8 @@ pub(crate) enum StoreError {
         path: String,
         source: rusqlite::Error,
     },
-    #[error("{path} cannot be locked: {source}")]
-    Lock {
-        path: String,
-        source: std::io::Error,
-    },
+    #[error("{path} cannot be locked: {cause}")]
+    Lock { path: String, cause: std::io::Error },
     #[error("a column holds what it cannot hold")]
     Json(#[from] serde_json::Error),
     #[error("the database holds what it cannot hold: {0}")]

@@ -147,7 +147,7 @@ impl Builder {
         self.dir.path()
     }
 
-    /// Starts the server and waits until it serves.
+    /// Starts the server and waits until all its workers serve: a test may take away at once what they need to boot.
     pub(crate) fn start(self) -> Server {
         let workers = self.workers;
         let mut server = self.spawn();
@@ -155,9 +155,8 @@ impl Builder {
         if workers > 0 {
             server.wait_for_children(workers);
         }
-        if server.speaks_tls {
-            server.log.wait_for("Generation 1 serves");
-        } else if server.address.is_some() {
+        server.log.wait_for("Generation 1 serves");
+        if !server.speaks_tls && server.address.is_some() {
             eventually("the first answer", || server.ask_and_close().ok());
         }
         if workers > 0 {

@@ -43,9 +43,9 @@ pub(super) struct SqliteConnection {
 impl SqliteConnection {
     /// Never creates the file: if it is missing, an empty one in its place would hide that.
     pub(super) fn new(path: &Path) -> Result<Self, OpenError> {
-        let missing = |source| OpenError::Missing {
+        let missing = |cause| OpenError::Missing {
             path: path.display().to_string(),
-            source,
+            cause,
         };
         let file = FileId::of(path).map_err(missing)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -75,8 +75,8 @@ impl DerefMut for SqliteConnection {
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
-    #[error("{path}: {source}")]
-    Missing { path: String, source: io::Error },
+    #[error("{path}: {cause}")]
+    Missing { path: String, cause: io::Error },
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
 }

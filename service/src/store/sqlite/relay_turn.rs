@@ -20,6 +20,6 @@ pub(super) fn take(store: &Sqlite) -> Result<Option<Box<dyn RelayTurn>>, StoreEr
     match file.try_lock() {
         Ok(()) => Ok(Some(Box::new(SqliteRelayLock(file)))),
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(source)) => Err(StoreError::Lock { path, source }),
+        Err(TryLockError::Error(cause)) => Err(StoreError::Lock { path, cause }),
     }
 }

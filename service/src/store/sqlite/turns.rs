@@ -152,10 +152,10 @@ impl TurnQueue {
         let _ = self.file.unlock();
     }
 
-    fn problem(&self, source: io::Error) -> StoreError {
+    fn problem(&self, cause: io::Error) -> StoreError {
         StoreError::Lock {
             path: self.path.clone(),
-            source,
+            cause,
         }
     }
 }
@@ -178,7 +178,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> Result<(String, File), StoreE
     let path = Path::new(&name).display().to_string();
     match File::options().create(true).append(true).open(name) {
         Ok(file) => Ok((path, file)),
-        Err(source) => Err(StoreError::Lock { path, source }),
+        Err(cause) => Err(StoreError::Lock { path, cause }),
     }
 }
 
