@@ -49,6 +49,19 @@ fn write_requests(report: &StatusReport, out: &mut Exposition) {
         let labels = [("method", response.method), ("code", &code)];
         out.sample(&labels, response.count as f64);
     }
+    out.metric(
+        "oxicorn_requests_refused_total",
+        Counter,
+        "Requests that the server has refused, so that the application has not seen them, by reason.",
+    );
+    by_label(
+        out,
+        "reason",
+        requests
+            .refused
+            .iter()
+            .map(|(reason, count)| (*reason, *count)),
+    );
     for (name, histogram, help) in [
         (
             "oxicorn_request_duration_seconds",

@@ -79,6 +79,9 @@ pub struct RequestStatus {
     /// Responses with a 5xx status.
     pub errors: u64,
     pub by_method_and_code: Vec<ResponseCount>,
+    /// Requests that the server has refused, so that the application has not seen them, by reason: `queue_timeout`,
+    /// `max_queue`, `rate_limit`. All are there, also at 0. Their responses are in the counts above.
+    pub refused: BTreeMap<&'static str, u64>,
     /// Octets of requests and responses, heads included, without TLS.
     pub received_bytes: u64,
     pub sent_bytes: u64,

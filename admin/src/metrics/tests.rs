@@ -36,6 +36,9 @@ fn fresh() -> StatusReport {
     ]
     .map(|reason| (reason, 0))
     .into();
+    report.requests.refused = ["max_queue", "queue_timeout", "rate_limit"]
+        .map(|reason| (reason, 0))
+        .into();
     report.server.listeners = vec![ListenerStatus {
         address: "127.0.0.1:8000".to_owned(),
         backlog: Some(0),
@@ -152,6 +155,11 @@ fn every_value_of_a_fixed_set_is_there_from_the_start() {
                 "exit",
                 "boot",
             ],
+        ),
+        (
+            "oxicorn_requests_refused_total",
+            "reason",
+            &["max_queue", "queue_timeout", "rate_limit"],
         ),
         (
             "oxicorn_worker_memory_bytes{worker=\"0\",kind",

@@ -214,6 +214,10 @@ function showTables(before, report) {
   const rows = [...codes].sort(([a], [b]) => a - b).map(([code, count]) => ({
     name: codeName(code), values: [number(count), per(count - (old.get(code) || 0))], isBad: (code >= 500 || code === 5) && count > (old.get(code) || 0),
   }));
+  for (const [reason, count] of Object.entries(report.requests.refused)) {
+    const more = count - (before.requests.refused[reason] || 0);
+    if (count) rows.push({ name: `refused: ${reason}`, values: [number(count), per(more)], isBad: more > 0 });
+  }
   showRows($('codes'), rows.length ? rows : [{ name: 'none yet', values: [], isZero: true }]);
   const connections = Object.entries(connectionsOf(report)).map(([name, count]) => ({ name, values: [number(count)], isZero: !count }));
   const backlogs = report.server.listeners.filter((it) => it.backlog !== null)

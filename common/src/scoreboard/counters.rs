@@ -1,11 +1,12 @@
 //! The counters of one writer: where each of them is, and the scales of the histograms.
 //!
 //! ```text
-//!   | sent, received, sums of times, count | duration | queue | proxy queue | latency | responses by method and code |
+//!   | sent, received, sums of times, count | duration | queue | proxy queue | latency | responses by method and code | refusals |
 //! ```
 
 use std::time::Duration;
 
+use super::refusal_reason::RefusalReason;
 use super::response_class::CLASSES;
 
 /// Buckets of the latency histogram: four per power of two of microseconds, the last from 29 s up.
@@ -31,9 +32,11 @@ pub(super) const TIMES: usize = 8;
 pub(super) const TIMES_ROW: usize = DURATION_BUCKETS.next_multiple_of(8);
 pub(super) const LATENCY: usize = TIMES + 3 * TIMES_ROW;
 pub(super) const RESPONSES: usize = LATENCY + BUCKETS;
+/// In the order of [`RefusalReason`].
+pub(super) const REFUSALS: usize = RESPONSES + CLASSES;
 
 /// Words of all counters: whole cache lines.
-pub(super) const COUNTERS: usize = (RESPONSES + CLASSES).next_multiple_of(8);
+pub(super) const COUNTERS: usize = (REFUSALS + RefusalReason::ALL.len()).next_multiple_of(8);
 
 /// The times that are counted, each with a histogram and a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use crate::clock::monotonic_millis;
 /// Names the layout of the whole scoreboard: a program that has another one does not use this memory.
 const LAYOUT: usize = 7;
 /// To be changed with anything that is at another place, or means something else.
-const THIS_LAYOUT: u64 = u64::from_be_bytes(*b"oxicorn1");
+const THIS_LAYOUT: u64 = u64::from_be_bytes(*b"oxicorn2");
 const STATE: usize = 8;
 const PID: usize = 9;
 /// Unix time, the bits of an `f64`.

@@ -48,6 +48,9 @@ fn totals_survive_the_child_that_made_them() {
         times: None,
         proxy_queue: Some(Duration::from_millis(30)),
     });
+    slot.thread(1).count_refusal(RefusalReason::QueueTimeout);
+    slot.event_loop().count_refusal(RefusalReason::RateLimit);
+    slot.event_loop().count_refusal(RefusalReason::RateLimit);
     slot.thread(1).count_octets(0, 15);
     slot.event_loop().count_octets(7, 3);
     let living = board.totals();
@@ -58,6 +61,8 @@ fn totals_survive_the_child_that_made_them() {
     );
     assert_eq!((living.requests(), living.errors()), (3, 1));
     assert_eq!((living.received_octets(), living.sent_octets()), (7, 18));
+    let refusals = RefusalReason::ALL.map(|reason| living.refusals(reason));
+    assert_eq!(refusals, [1, 0, 2]);
     assert_eq!(living.sum(Timed::Duration), 24_000);
     assert_eq!(living.times(Timed::Duration)[..3], [1, 0, 1]);
     assert_eq!(living.times(Timed::Queue)[..2], [2, 0]);
@@ -201,6 +206,10 @@ fn what_a_master_has_counted_outlives_it_through_further_upgrades() {
     for board in [&first, &second] {
         board.claim(0, claimant(SlotKind::Worker));
         board.slot(0).thread(0).record(response(200, 1));
+        board
+            .slot(0)
+            .thread(0)
+            .count_refusal(RefusalReason::MaxQueue);
     }
     first.count_reload(2, None);
     let all = second.totals();
@@ -223,6 +232,7 @@ fn what_a_master_has_counted_outlives_it_through_further_upgrades() {
         (3, 3)
     );
     assert_eq!(fourth.totals().reloads(), (1, 0));
+    assert_eq!(fourth.totals().refusals(RefusalReason::MaxQueue), 2);
 }
 
 #[test]

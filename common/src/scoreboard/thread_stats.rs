@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::counters::{
-    COUNT, COUNTERS, LATENCY, RECEIVED, RESPONSES, SENT, Timed, bucket_of, duration_bucket_of,
-    micros_of,
+    COUNT, COUNTERS, LATENCY, RECEIVED, REFUSALS, RESPONSES, SENT, Timed, bucket_of,
+    duration_bucket_of, micros_of,
 };
+use super::refusal_reason::RefusalReason;
 use super::response_class::class_of;
 use super::text_cell::{TextCell, text_words};
 
@@ -119,6 +120,12 @@ impl<'a> ThreadStats<'a> {
         if let Some(time) = response.proxy_queue {
             self.add_time(Timed::ProxyQueue, time);
         }
+    }
+
+    /// Counts a request that the application has not seen. Its response is counted like any other. Only for the thread
+    /// itself.
+    pub fn count_refusal(self, reason: RefusalReason) {
+        self.add(REFUSALS + reason as usize, 1);
     }
 
     /// All that were counted.

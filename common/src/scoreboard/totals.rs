@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::counters::{
-    BUCKETS, COUNT, COUNTERS, DURATION_BUCKETS, LATENCY, RECEIVED, RESPONSES, SENT, Timed,
+    BUCKETS, COUNT, COUNTERS, DURATION_BUCKETS, LATENCY, RECEIVED, REFUSALS, RESPONSES, SENT, Timed,
 };
+use super::refusal_reason::RefusalReason;
 use super::response_class::{CLASSES, method_and_code};
 use super::restart_reason::RestartReason;
 use super::slot::Slot;
@@ -58,6 +59,11 @@ impl Totals {
     /// Workers that were replaced for this reason.
     pub fn restarts(&self, reason: RestartReason) -> u64 {
         self.0[RESTARTS + reason as usize]
+    }
+
+    /// Requests that the server has refused for this reason.
+    pub fn refusals(&self, reason: RefusalReason) -> u64 {
+        self.0[REFUSALS + reason as usize]
     }
 
     /// Reloads that have succeeded, and those that have failed.

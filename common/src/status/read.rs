@@ -7,8 +7,8 @@ use crate::Scoreboard;
 use crate::clock::monotonic_millis;
 use crate::handoff::Handoff;
 use crate::scoreboard::{
-    Claim, DURATION_BOUNDS, RestartReason, Slot, SlotKind, ThreadStats, Timed, Totals,
-    bucket_upper_bound,
+    Claim, DURATION_BOUNDS, RefusalReason, RestartReason, Slot, SlotKind, ThreadStats, Timed,
+    Totals, bucket_upper_bound,
 };
 
 use super::process_usage::ProcessUsage;
@@ -129,6 +129,9 @@ fn read_requests(totals: &Totals, active: u64) -> RequestStatus {
                 count,
             })
             .collect(),
+        refused: RefusalReason::ALL
+            .map(|reason| (reason.as_str(), totals.refusals(reason)))
+            .into(),
         received_bytes: totals.received_octets(),
         sent_bytes: totals.sent_octets(),
         duration: histogram_of(totals, Timed::Duration),

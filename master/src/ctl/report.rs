@@ -76,13 +76,18 @@ pub(super) fn status(status: &Value) -> String {
     if let Some(failure) = last.and_then(|it| it["failure"].as_str()) {
         let _ = writeln!(text, "the last reload has failed: {}", first_line(failure));
     }
-    let restarts = status["restarts"].as_object().into_iter().flatten();
-    let restarts: Vec<String> = restarts
-        .filter(|(_, count)| count.as_u64() != Some(0))
-        .map(|(reason, count)| format!("{reason} {count}"))
-        .collect();
-    if !restarts.is_empty() {
-        let _ = writeln!(text, "workers replaced: {}", restarts.join(", "));
+    for (title, counts) in [
+        ("requests refused", &status["requests"]["refused"]),
+        ("workers replaced", &status["restarts"]),
+    ] {
+        let counts = counts.as_object().into_iter().flatten();
+        let counts: Vec<String> = counts
+            .filter(|(_, count)| count.as_u64() != Some(0))
+            .map(|(reason, count)| format!("{reason} {count}"))
+            .collect();
+        if !counts.is_empty() {
+            let _ = writeln!(text, "{title}: {}", counts.join(", "));
+        }
     }
     let _ = write!(text, "\n{}", table(&workers, &[], None, usize::MAX));
     text
