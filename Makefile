@@ -29,7 +29,7 @@ endif
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help build run python check test test-busy python-test lint fmt bench services install
+.PHONY: help build run python check test test-busy test-etc python-test lint fmt bench services install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +67,11 @@ test: need-test ## every test: units, request corpus, the real binary over real 
 
 test-busy: need-test ## the same on a busy machine: beside a loop of higher priority on each processor
 	scripts/busy $(MAKE) --no-print-directory test
+
+test-etc: need-etc ## every file of etc/ on trial: real balancers, logrotate and more, under load
+	$(CARGO) build --locked --workspace --examples --bins
+	python3 -B tests/etc/balancers_test.py
+	python3 -B tests/etc/logrotate_test.py
 
 python: need-python ## the wheel, in release, into .venv/: .venv/bin/oxicorn
 	test -x .venv/bin/python || python3 -m venv .venv

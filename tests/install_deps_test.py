@@ -21,6 +21,8 @@ ALWAYS_THERE = ("cat chmod cut dirname env grep head id ls mkdir mount rm sed sh
 PACKAGES = {"rustup": {"rustup"}, "python3-venv": set()}
 for _command, _package in re.findall(r"\b(?:need|lack) ([a-z0-9-]+) ([a-z0-9-]+)$", SCRIPT.read_text(), re.M):
     PACKAGES.setdefault(_package, set()).add(_command)
+# Only for `make test-etc`.
+ETC = {"logrotate"}
 # Only for `make bench`.
 BENCH = {"wrk", "apache2-utils", "libev-dev", "python3-dev"}
 APT = """#!/bin/sh
@@ -69,7 +71,7 @@ class InstallDepsTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         update, install = self.log.read_text().splitlines()
         self.assertEqual(update, "update -q")
-        self.assertLessEqual(set(PACKAGES) - {"rustup"} - BENCH, set(install.split()))
+        self.assertLessEqual(set(PACKAGES) - {"rustup"} - BENCH - ETC, set(install.split()))
         self.log.write_text("")
         again = self.run_script("test")
         self.assertEqual((again.returncode, again.stdout, again.stderr, self.log.read_text()), (0, "", "", ""))
@@ -165,8 +167,8 @@ class InstallDepsTest(unittest.TestCase):
 
 class MakefileTest(unittest.TestCase):
     def test_each_target_begins_with_what_it_needs(self):
-        groups = {"run": "build", "check": "lint"}
-        for target in ("run", "test", "lint", "check", "python", "bench"):
+        groups = {"run": "build", "check": "lint", "test-etc": "etc"}
+        for target in ("run", "test", "test-etc", "lint", "check", "python", "bench"):
             with self.subTest(target):
                 # Without the variables of a make that runs this test.
                 environ = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
@@ -175,10 +177,10 @@ class MakefileTest(unittest.TestCase):
                 ).stdout
                 self.assertEqual(told.splitlines()[0], f"scripts/install-deps {groups.get(target, target)}")
 
-    def test_ci_types_two_commands(self):
+    def test_ci_types_three_commands(self):
         lines = (ROOT / ".ci/run").read_text().splitlines()
         commands = [line for line in lines if line and not line.startswith(("#", "set ", "cd "))]
-        self.assertEqual(commands, ["make lint", "make test"])
+        self.assertEqual(commands, ["make lint", "make test", "make test-etc"])
 
 
 if __name__ == "__main__":
