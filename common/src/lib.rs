@@ -22,7 +22,7 @@
 //!
 //! ```text
 //!   what is served       application  worker_context  app  response_sink  runner
-//!   what is chosen       settings
+//!   what is chosen       settings  rate_limits
 //!   logs and metrics     logging
 //!   what is exchanged    request  response  body  body_memory  hooks  message  exit_code
 //!   what is known        status  metrics
@@ -50,6 +50,7 @@ pub mod listener;
 pub mod logging;
 pub mod message;
 pub mod metrics;
+pub mod rate_limits;
 pub mod request;
 pub mod response;
 pub mod response_sink;

@@ -22,6 +22,8 @@ pub struct StatusReport {
     /// there, also at 0.
     pub restarts: BTreeMap<&'static str, u64>,
     pub requests: RequestStatus,
+    /// What each rule of `rate_limits` has refused.
+    pub rate_limits: Vec<RateLimitStatus>,
     /// Those of all workers, and those that wait between workers.
     pub connections: ConnectionCounts,
     /// All living children, in the order of their age.
@@ -173,6 +175,14 @@ pub struct RunningRequest {
     pub path: String,
     pub request_id: String,
     pub seconds: f64,
+}
+
+/// A rule of `rate_limits`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RateLimitStatus {
+    pub rule: String,
+    /// Requests that were answered 429.
+    pub refused: u64,
 }
 
 /// One metric of the application, summed over its processes, the dead included where it is a counter.

@@ -31,13 +31,24 @@ impl Peers {
         self.everybody
     }
 
+    /// Adds an address or a network.
+    pub(crate) fn add(&mut self, text: &str) -> Parsed<()> {
+        self.networks.push(Network::parse(text)?);
+        Ok(())
+    }
+
+    /// Whether nobody is one of them.
+    pub fn is_empty(&self) -> bool {
+        !self.everybody && self.networks.is_empty()
+    }
+
     /// Addresses and networks with commas between them, or `*`. An empty text is nobody.
     pub(super) fn parse(text: &str) -> Parsed<Self> {
         let mut peers = Self::default();
         for item in text.split(',').map(str::trim).filter(|it| !it.is_empty()) {
             match item {
                 "*" => peers.everybody = true,
-                _ => peers.networks.push(Network::parse(item)?),
+                _ => peers.add(item)?,
             }
         }
         Ok(peers)

@@ -2,18 +2,19 @@
 
 use super::rows::{
     admin, balancer, control, debugging, hooks, limits, logging, mechanics, parsing, process,
-    proxy, python, reload, socket, sources, telemetry, tls, unserved, workers,
+    proxy, python, rate_limits, reload, socket, sources, telemetry, tls, unserved, workers,
 };
 use super::setting::Setting;
 use super::values::Settings;
 
-const GROUPS: [&[Setting]; 19] = [
+const GROUPS: [&[Setting]; 20] = [
     &sources::ROWS,
     &python::ROWS,
     &socket::ROWS,
     &workers::ROWS,
     &process::ROWS,
     &limits::ROWS,
+    &rate_limits::ROWS,
     &parsing::ROWS,
     &mechanics::ROWS,
     &logging::ROWS,

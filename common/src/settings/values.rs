@@ -10,6 +10,7 @@ use super::groups::{
     AdminSettings, ControlSettings, HookNames, Leniency, LogConfig, ProxySettings, PythonSettings,
     ReloadSettings, StatsdSettings, SyslogSettings, TlsSettings, Unused,
 };
+use super::rate_limits::RateLimitSettings;
 use crate::address::Address;
 use crate::logging::Level;
 
@@ -103,6 +104,7 @@ pub struct Settings {
     pub tls: TlsSettings,
     pub admin: AdminSettings,
     pub control: ControlSettings,
+    pub rate_limits: RateLimitSettings,
     pub hooks: HookNames,
     pub unused: Unused,
 
@@ -187,6 +189,7 @@ impl Settings {
             tls: TlsSettings::default(),
             admin: AdminSettings::default(),
             control: ControlSettings::default(),
+            rate_limits: RateLimitSettings::default(),
             hooks: HookNames::default(),
             unused: Unused::default(),
             application_values: ApplicationValues::default(),

@@ -13,8 +13,8 @@ use crate::scoreboard::{
 
 use super::process_usage::ProcessUsage;
 use super::{
-    ApplicationMetric, ChildStatus, ConnectionCounts, Histogram, ListenerStatus, Reload,
-    ReloadStatus, RequestStatus, ResponseCount, RunningRequest, ServerStatus, StatusReport,
+    ApplicationMetric, ChildStatus, ConnectionCounts, Histogram, ListenerStatus, RateLimitStatus,
+    Reload, ReloadStatus, RequestStatus, ResponseCount, RunningRequest, ServerStatus, StatusReport,
     ThreadStatus,
 };
 
@@ -28,6 +28,7 @@ pub struct StatusContext<'a> {
     pub timeout_seconds: f64,
     pub listeners: Vec<ListenerStatus>,
     pub application_metrics: Vec<ApplicationMetric>,
+    pub rate_limits: Vec<RateLimitStatus>,
 }
 
 impl StatusReport {
@@ -64,6 +65,7 @@ impl StatusReport {
             requests: read_requests(&totals, active),
             connections,
             workers,
+            rate_limits: context.rate_limits,
             application: context.application_metrics,
             server: ServerStatus {
                 version: env!("CARGO_PKG_VERSION").to_owned(),

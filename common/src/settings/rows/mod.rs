@@ -12,6 +12,7 @@ pub(super) mod parsing;
 pub(super) mod process;
 pub(super) mod proxy;
 pub(super) mod python;
+pub(super) mod rate_limits;
 pub(super) mod reload;
 pub(super) mod socket;
 pub(super) mod sources;

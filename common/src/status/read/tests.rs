@@ -17,6 +17,7 @@ fn report(board: &Scoreboard) -> StatusReport {
         threads_per_worker: 2,
         timeout_seconds: 30.0,
         listeners: Vec::new(),
+        rate_limits: Vec::new(),
         application_metrics: Vec::new(),
     })
 }
