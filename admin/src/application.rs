@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::unistd::Pid;
 use oxicorn_common::metrics::MetricMemory;
+use oxicorn_common::rate_limits::RateLimitSet;
 use oxicorn_common::settings::ProxySettings;
 use oxicorn_common::status::{StatusContext, StatusReport};
 use oxicorn_common::{
@@ -40,6 +41,8 @@ pub struct AdminFacts {
     /// That of the workers, for the number of requests in it.
     pub handoff: Handoff,
     pub metric_memory: MetricMemory,
+    /// Of the workers.
+    pub rate_limits: Option<Arc<RateLimitSet>>,
 }
 
 /// The application of an admin process.
@@ -91,6 +94,10 @@ impl AdminApp {
             timeout_seconds: facts.timeout.as_secs_f64(),
             listeners: read_backlogs(&facts.listeners),
             application_metrics: facts.metric_memory.report(),
+            rate_limits: facts
+                .rate_limits
+                .as_ref()
+                .map_or_else(Vec::new, |it| it.report()),
         });
         self.memory.fill(&mut report.workers);
         report

@@ -62,6 +62,14 @@ fn write_requests(report: &StatusReport, out: &mut Exposition) {
             .iter()
             .map(|(reason, count)| (*reason, *count)),
     );
+    out.metric(
+        "oxicorn_rate_limited_total",
+        Counter,
+        "Requests that a rule of rate_limits has refused.",
+    );
+    for limit in &report.rate_limits {
+        out.sample(&[("rule", &limit.rule)], limit.refused as f64);
+    }
     for (name, histogram, help) in [
         (
             "oxicorn_request_duration_seconds",

@@ -9,6 +9,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use nix::unistd::Uid;
 use oxicorn_common::metrics;
+use oxicorn_common::rate_limits::RateLimitSet;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, DirectoryEntry, Settings, logging};
 use oxicorn_worker::TlsConfig;
@@ -61,6 +62,11 @@ pub(crate) fn find_problems(
     }
     note(AdminResources::check(settings));
     note(TlsConfig::load(settings).map(drop).map_err(Into::into));
+    note(
+        RateLimitSet::load(settings, None)
+            .map(drop)
+            .map_err(Into::into),
+    );
     let is_built_in = native::find(application.name()).is_some();
     note(metrics::check(application.metrics(), is_built_in).map_err(Into::into));
     note(application.check(settings).map_err(Into::into));

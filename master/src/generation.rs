@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use oxicorn_common::hooks::Hooks;
 use oxicorn_common::metrics::{MetricError, MetricMemory, MetricPlaces};
+use oxicorn_common::rate_limits::RateLimitSet;
 use oxicorn_common::settings::{Loaded, Source};
 use oxicorn_common::{Application, Settings, SharedMemory};
 use oxicorn_worker::TlsConfig;
@@ -30,9 +31,19 @@ pub(crate) struct Generation {
     pub(crate) listeners: Listeners,
     /// Read from files that children may not be allowed to read.
     pub(crate) tls: Option<TlsConfig>,
+    /// The rules and buckets of `rate_limits`.
+    pub(crate) rate_limits: Option<Arc<RateLimitSet>>,
     pub(crate) admin: AdminResources,
     pub(crate) hooks: Arc<dyn Hooks>,
 }
+
+/// What a generation opens and reads besides its settings.
+type Acquired = (
+    Listeners,
+    Option<TlsConfig>,
+    Option<Arc<RateLimitSet>>,
+    AdminResources,
+);
 
 impl Generation {
     pub(crate) fn plan(&self) -> Plan {
@@ -87,13 +98,14 @@ impl Generation {
         let metric_places = place_metrics(metric_memory, &*application)?;
         change_directory(&settings, source)?;
         match self.acquire(&settings) {
-            Ok((listeners, tls, admin)) => Ok(Self {
+            Ok((listeners, tls, rate_limits, admin)) => Ok(Self {
                 settings: Arc::new(settings),
                 application,
                 shared_memory,
                 metric_places,
                 listeners,
                 tls,
+                rate_limits,
                 admin,
                 hooks,
             }),
@@ -116,14 +128,12 @@ impl Generation {
     }
 
     /// Opens files that the settings may name by relative paths.
-    fn acquire(
-        &self,
-        settings: &Settings,
-    ) -> anyhow::Result<(Listeners, Option<TlsConfig>, AdminResources)> {
+    fn acquire(&self, settings: &Settings) -> anyhow::Result<Acquired> {
         let tls = TlsConfig::load(settings)?;
+        let rate_limits = RateLimitSet::load(settings, self.rate_limits.as_deref())?;
         let listeners = self.listeners.rebind(&settings.bind, settings)?;
         match self.admin.next(settings) {
-            Ok(admin) => Ok((listeners, tls, admin)),
+            Ok(admin) => Ok((listeners, tls, rate_limits, admin)),
             Err(error) => {
                 listeners.retire([&self.listeners].into_iter());
                 Err(error)

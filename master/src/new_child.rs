@@ -72,6 +72,7 @@ impl NewChild {
             sender: Arc::new(self.sender),
             handoff: context.shared.handoff,
             tls: generation.tls,
+            rate_limits: generation.rate_limits,
             end,
         };
         // The last handles of the master: `boot` has duplicates.
@@ -108,6 +109,7 @@ impl NewChild {
             listeners: generation.listeners.inodes(),
             handoff: context.shared.handoff,
             metric_memory: context.shared.metric_memory.clone(),
+            rate_limits: generation.rate_limits.clone(),
         };
         let boot = Boot {
             role: WorkerRole::Admin,
@@ -121,6 +123,7 @@ impl NewChild {
             sender: Arc::new(self.sender),
             handoff,
             tls: generation.admin.tls.clone(),
+            rate_limits: None,
             end: Box::new(|code| end_process(&Native, code)),
         };
         drop((generation.listeners, generation.admin));

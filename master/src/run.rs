@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use log::{error, info};
 use oxicorn_common::bell::Bell;
 use oxicorn_common::hooks::HookEvent;
+use oxicorn_common::rate_limits::RateLimitSet;
 use oxicorn_common::settings::{ApplicationSettings, Loaded, SettingsError, Source};
 use oxicorn_common::{Application, Handoff, Settings, SignalPipe, exit_code, logging};
 use oxicorn_worker::TlsConfig;
@@ -224,6 +225,7 @@ fn become_master(
         hooks.call_starting()?;
     }
     let tls = TlsConfig::load(&settings)?;
+    let rate_limits = RateLimitSet::load(&settings, None)?;
     let given = activation::descriptors(&source.environment);
     let listeners = match given.is_empty() {
         true => Listeners::bind(
@@ -274,6 +276,7 @@ fn become_master(
         listeners,
         hooks: loaded.hooks,
         tls,
+        rate_limits,
         admin,
     };
     let pid = std::process::id();

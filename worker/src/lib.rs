@@ -38,6 +38,7 @@ mod pace;
 mod preface;
 mod proxy_header;
 mod proxy_queue;
+mod rate_limits;
 mod reactor;
 mod read_buffer;
 mod ready_queue;

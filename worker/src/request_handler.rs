@@ -17,6 +17,7 @@ use crate::http::date::DateCache;
 use crate::http::encode::ResponseContext;
 use crate::in_flight::RequestFacts;
 use crate::proxy_queue::proxy_queue;
+use crate::rate_limits::{LimitCharge, LimitFields};
 use crate::request_ids::RequestIds;
 use crate::response::{AccessRecord, Arrival, EarlyWriter, Flushed, LengthError, PieceMade};
 use crate::worker_shared::WorkerShared;
@@ -26,6 +27,8 @@ pub(crate) struct RequestHandler<'a> {
     index: usize,
     date: DateCache,
     ids: RequestIds,
+    limit_fields: LimitFields,
+    charges: Vec<LimitCharge>,
     /// A buffer that is reused for each response, so that it stays in the processor's cache.
     spare: Vec<u8>,
 }
@@ -38,6 +41,8 @@ impl<'a> RequestHandler<'a> {
             index,
             date: DateCache::new(),
             ids: RequestIds::new(&shared.settings),
+            limit_fields: LimitFields::default(),
+            charges: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -104,6 +109,19 @@ impl<'a> RequestHandler<'a> {
         self.stats().begin(millis, method, path, id)
     }
 
+    /// Makes the fields that tell the client about its limits.
+    fn describe_limits(&mut self, request: &Request, now: Instant) {
+        if let Some(limiter) = self.shared.rate_limiter.as_ref().filter(|it| it.shows()) {
+            let Self {
+                charges,
+                limit_fields,
+                ..
+            } = self;
+            limit_fields.clear();
+            limiter.describe(&request.head, request.peer, now, charges, limit_fields);
+        }
+    }
+
     /// Runs the application for a request, and sends what it returns.
     fn respond(&mut self, connection: &mut Connection, started: Instant) {
         let Some(mut request) = connection.take_request() else {
@@ -112,6 +130,7 @@ impl<'a> RequestHandler<'a> {
         request.body.begin();
         self.ids.assign(&mut request.head, request.trusted);
         let _scope = self.enter(&request.head);
+        self.describe_limits(&request, started);
         let in_flight = &self.shared.in_flight[self.index];
         let head = &request.head;
         let whole_at = connection.lifecycle().ready_at();
@@ -132,6 +151,7 @@ impl<'a> RequestHandler<'a> {
             version: head.version,
             head_only: head.method() == "HEAD",
             keep_alive: connection.wants_keep_alive(),
+            limits: self.limit_fields.lines(),
         };
         let output = connection.begin_output(&mut self.spare);
         let date = &mut self.date;

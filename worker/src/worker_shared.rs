@@ -9,6 +9,7 @@ use nix::sys::signal::Signal;
 use oxicorn_common::clock::InstantMillis;
 use oxicorn_common::hooks::{HookEvent, Hooks, NoHooks};
 use oxicorn_common::logging::AccessFormatError;
+use oxicorn_common::rate_limits::RateLimitSet;
 use oxicorn_common::scoreboard::{ServerState, Slot, SlotState};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
@@ -18,6 +19,7 @@ use crate::connection_limit::most_connections;
 use crate::http::Rules;
 use crate::in_flight::InFlight;
 use crate::master_link::MasterLink;
+use crate::rate_limits::RateLimiter;
 use crate::ready_queue::ReadyQueue;
 use crate::role::WorkerRole;
 use crate::siblings::Siblings;
@@ -42,6 +44,7 @@ pub(crate) struct WorkerShared {
     pub(crate) siblings: Siblings,
     pub(crate) master: MasterLink,
     pub(crate) role: WorkerRole,
+    pub(crate) rate_limiter: Option<RateLimiter>,
     /// For times on the scoreboard.
     pub(crate) millis: InstantMillis,
     scoreboard: Scoreboard,
@@ -80,6 +83,7 @@ impl WorkerShared {
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),
             role: WorkerRole::Public,
+            rate_limiter: None,
             millis: InstantMillis::new(),
             settings,
             scoreboard,
@@ -98,6 +102,15 @@ impl WorkerShared {
         self.hooks = Arc::clone(&context.hooks);
         self.age = context.age;
         self
+    }
+
+    /// With the limits of its clients.
+    pub(crate) fn with_rate_limits(self, limits: Option<Arc<RateLimitSet>>) -> Self {
+        let rate_limiter = limits.map(|set| RateLimiter::new(set, &self.settings));
+        Self {
+            rate_limiter,
+            ..self
+        }
     }
 
     /// Serves the clients of `role`.

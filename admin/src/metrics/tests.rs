@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use oxicorn_common::status::{
-    ApplicationSample, Histogram, ListenerStatus, Reload, ResponseCount, ThreadStatus,
+    ApplicationSample, Histogram, ListenerStatus, RateLimitStatus, Reload, ResponseCount,
+    ThreadStatus,
 };
 
 use super::*;
@@ -36,6 +37,10 @@ fn fresh() -> StatusReport {
     ]
     .map(|reason| (reason, 0))
     .into();
+    report.rate_limits = vec![RateLimitStatus {
+        rule: "api".to_owned(),
+        refused: 0,
+    }];
     report.requests.refused = ["max_queue", "queue_timeout", "rate_limit"]
         .map(|reason| (reason, 0))
         .into();

@@ -46,6 +46,7 @@ impl ControlView<'_> {
     pub(crate) fn status(&self) -> Result<Value, String> {
         let settings = &self.served.settings;
         let listeners = self.newest.map(|it| it.listeners.status());
+        let rate_limits = self.newest.and_then(|it| it.rate_limits.as_ref());
         let report = StatusReport::read(StatusContext {
             scoreboard: &self.shared.scoreboard,
             handoff: &self.shared.handoff,
@@ -54,6 +55,7 @@ impl ControlView<'_> {
             timeout_seconds: settings.timeout.as_secs_f64(),
             listeners: listeners.unwrap_or_default(),
             application_metrics: self.shared.metric_memory.report(),
+            rate_limits: rate_limits.map_or_else(Vec::new, |it| it.report()),
         });
         serde_json::to_value(report).map_err(|error| format!("Command failed: {error}"))
     }

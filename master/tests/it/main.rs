@@ -27,6 +27,7 @@ mod mechanics;
 mod own_settings;
 mod privileges;
 mod proxy;
+mod rate_limits;
 mod rates;
 mod reload;
 mod request_ids;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use oxicorn_common::rate_limits::RateLimitSet;
 use oxicorn_common::{Application, Handoff, Listener, MessageSender, WorkerContext};
 
 use crate::role::WorkerRole;
@@ -21,6 +22,8 @@ pub struct Boot {
     pub handoff: Handoff,
     /// Set if clients are to speak TLS.
     pub tls: Option<TlsConfig>,
+    /// Set if there are limits for clients.
+    pub rate_limits: Option<Arc<RateLimitSet>>,
     /// Ends the process of a web worker whose main thread is stuck, on another thread.
     pub end: ExitProcess,
 }

@@ -42,7 +42,8 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
     let settings = limited(&context.settings, app.body_limit());
     let (board, slot) = (context.scoreboard.clone(), context.slot);
     let shared = WorkerShared::new(app, settings, board, slot, Arc::clone(sender))?;
-    let shared = Arc::new(shared.with_hooks(context).with_role(boot.role));
+    let shared = shared.with_hooks(context).with_role(boot.role);
+    let shared = Arc::new(shared.with_rate_limits(boot.rate_limits));
     let (reactor, waker) = Reactor::new(
         Arc::clone(&shared),
         boot.listeners,

@@ -24,6 +24,8 @@ pub(crate) enum Arrived {
 pub(crate) enum Received {
     /// The socket is empty; the decoder says how far the request is.
     Waiting(Decoded),
+    /// The head of a request is whole. The next call reads its body.
+    Head,
     /// A request is whole.
     Request,
     /// The client left or shut down its side between requests.
@@ -57,6 +59,7 @@ impl Connection {
             }
             match decoded {
                 Decoded::Request => return Ok(Received::Request),
+                Decoded::Head => return Ok(Received::Head),
                 // Retried when there is memory for it.
                 Decoded::Crowded => {}
                 _ if !self.readable && !self.hung_up => {}
@@ -155,7 +158,12 @@ impl Connection {
             return false;
         }
         self.find_trust(rules);
-        match self.receive(rules) {
+        let mut received = self.receive(rules);
+        if matches!(received, Received::Head) {
+            // The sibling has counted it.
+            received = self.receive(rules);
+        }
+        match received {
             Received::Request => {
                 let ready_at = self.lifecycle.ready_at();
                 self.lifecycle.await_thread(ThreadWork::Respond, ready_at);
@@ -163,9 +171,15 @@ impl Connection {
             }
             Received::Refused(error) => self.refused = Some(error),
             Received::Closed => self.lifecycle.close(),
-            Received::Waiting(_) => {}
+            Received::Waiting(_) | Received::Head => {}
         }
         self.adopted
+    }
+
+    /// Goes on behind the body of a request that is refused, if all of it has come.
+    pub(crate) fn skip_body(&mut self, rules: &Rules) -> bool {
+        let buffers = self.buffers.as_deref_mut();
+        buffers.is_some_and(|it| it.decoder.skip_body(&mut it.input, rules))
     }
 
     /// Whether there is nothing to do for the connection before the client sends more: it waits

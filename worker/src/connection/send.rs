@@ -83,6 +83,7 @@ impl Connection {
             head_only: request.head.method() == "HEAD",
             keep_alive: may_stay && self.wants_keep_alive(),
             id: None,
+            limits: &[],
         };
         self.return_head(request.head);
         self.writer.reset();
@@ -91,6 +92,42 @@ impl Connection {
         };
         self.writer.add_body(response.body, sent.framing);
         match sent.keep_alive {
+            true => AfterResponse::KeepAlive,
+            false => AfterResponse::Linger,
+        }
+    }
+
+    /// Answers the request whose head has come, in place of the application. Returns the step after the response.
+    pub(crate) fn begin_refusal(
+        &mut self,
+        mut response: Response,
+        may_stay: bool,
+        started: Instant,
+        date: &str,
+        ids: &mut RequestIds,
+    ) -> AfterResponse {
+        let is_trusted = self.identity.trust().trusted;
+        let Some(decoder) = self.buffers.as_mut().map(|it| &mut it.decoder) else {
+            return AfterResponse::Close;
+        };
+        ids.assign(&mut decoder.head, is_trusted);
+        let context = ResponseContext {
+            version: decoder.head.version,
+            head_only: decoder.head.method() == "HEAD",
+            keep_alive: may_stay && decoder.framing.keep_alive,
+            id: ids.latest_field(),
+            limits: &[],
+        };
+        self.writer.reset();
+        let Ok(mut sent) = self.writer.begin(&response, context, date) else {
+            return AfterResponse::Close;
+        };
+        let body = std::mem::take(&mut response.body);
+        sent.count_body(self.writer.add_body(body, sent.framing));
+        let keeps_alive = sent.keep_alive;
+        let sent = sent.with_fields(response.fields);
+        self.record = Some(AccessRecord::new(sent, started, decoder.scheme, Vec::new()));
+        match keeps_alive {
             true => AfterResponse::KeepAlive,
             false => AfterResponse::Linger,
         }

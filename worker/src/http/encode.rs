@@ -16,6 +16,9 @@ pub(crate) struct ResponseContext<'a> {
     pub(crate) keep_alive: bool,
     /// Returned in the response, unless the application sets the same field.
     pub(crate) id: Option<IdField<'a>>,
+    /// Whole lines about rate limits. A redirection has none: a client might wait before it follows (section 6 of
+    /// draft-ietf-httpapi-ratelimit-headers).
+    pub(crate) limits: &'a [u8],
 }
 
 /// How the body goes over the wire.
@@ -77,6 +80,9 @@ pub(crate) fn encode_head(
     put_field(out, "Connection", options);
     if let Some(IdField { name, id }) = asked.id.filter(|_| !own.id) {
         put_field(out, name, id.as_bytes());
+    }
+    if !asked.limits.is_empty() && !status.is_redirection() {
+        out.extend_from_slice(asked.limits);
     }
     for (name, value) in &response.fields {
         if !is_ours(name) || (upgrades && name.eq_ignore_ascii_case("upgrade")) {

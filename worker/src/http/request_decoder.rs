@@ -2,7 +2,7 @@
 //! to files.
 //!
 //! ```text
-//!   Head --whole head--> Body --whole body--> Decoded::Request, and Head again
+//!   Head --whole head--> [Decoded::Head] --> Body --whole body--> Decoded::Request, and Head again
 //! ```
 
 use oxicorn_common::request::{Body, RequestHead, Scheme};
@@ -22,6 +22,8 @@ pub(crate) enum Decoded {
     Idle,
     /// A head is incomplete.
     MoreHead,
+    /// The head is whole, and [`Rules::stops_at_head`] asks to say so.
+    Head,
     /// A body is incomplete.
     MoreBody,
     /// A body is incomplete, and the client waits for `100 Continue` before it sends it.
@@ -51,8 +53,16 @@ pub(crate) struct RequestDecoder {
 #[derive(Debug)]
 enum DecoderStage {
     Head(Scan),
-    Length { length: u64, spool: Spool },
-    Chunked { decoder: Chunked, spool: Spool },
+    /// The head is whole, and the caller knows.
+    Begun,
+    Length {
+        length: u64,
+        spool: Spool,
+    },
+    Chunked {
+        decoder: Chunked,
+        spool: Spool,
+    },
 }
 
 impl Default for DecoderStage {
@@ -83,9 +93,16 @@ impl RequestDecoder {
             self.scheme = rules.fields.apply(&mut self.head, trust)?;
             authority::settle(&mut self.head, trust)?;
             self.framing = Framing::of(&self.head, rules.limits.body)?;
+            if rules.stops_at_head {
+                self.stage = DecoderStage::Begun;
+                return Ok(Decoded::Head);
+            }
             return self.begin_body(buffer, rules);
         }
-        self.read_body(buffer, rules)
+        match self.stage {
+            DecoderStage::Begun => self.begin_body(buffer, rules),
+            _ => self.read_body(buffer, rules),
+        }
     }
 
     /// Room for more of the body, up to its capacity, so that reads bypass the buffer; `None` if there is none.
@@ -97,7 +114,7 @@ impl RequestDecoder {
                     false => Ok(Some(spool.room(&rules.storage)?)),
                 }
             }
-            DecoderStage::Head(_) | DecoderStage::Chunked { .. } => Ok(None),
+            DecoderStage::Head(_) | DecoderStage::Begun | DecoderStage::Chunked { .. } => Ok(None),
         }
     }
 
@@ -107,13 +124,26 @@ impl RequestDecoder {
             DecoderStage::Length { spool, .. } | DecoderStage::Chunked { spool, .. } => {
                 Ok(spool.pause(&rules.storage)?)
             }
-            DecoderStage::Head(_) => Ok(()),
+            DecoderStage::Head(_) | DecoderStage::Begun => Ok(()),
         }
     }
 
     /// Sets whether a body `may_wait` for the memory of requests that run soon, and whether `others_ahead` do.
     pub(crate) fn set_order(&mut self, may_wait: bool, others_ahead: bool) {
         (self.may_wait, self.others_ahead) = (may_wait, others_ahead);
+    }
+
+    /// Goes on behind the body of the current request, which nobody will read, if all of it is in `buffer`.
+    pub(crate) fn skip_body(&mut self, buffer: &mut ReadBuffer, rules: &Rules) -> bool {
+        let skipped = matches!(
+            self.advance(buffer, rules, PeerTrust::default()),
+            Ok(Decoded::Request)
+        );
+        self.body = Body::default();
+        if !skipped {
+            self.stage = DecoderStage::default();
+        }
+        skipped
     }
 
     /// Takes the whole request.
@@ -189,7 +219,7 @@ impl RequestDecoder {
         rules: &Rules,
     ) -> Result<Decoded, RequestError> {
         let complete = match &mut self.stage {
-            DecoderStage::Head(_) => return Ok(Decoded::Idle),
+            DecoderStage::Head(_) | DecoderStage::Begun => return Ok(Decoded::Idle),
             DecoderStage::Length { length, spool } => {
                 spool.cut_excess(|next| buffer.refill(next));
                 let left = length.saturating_sub(spool.length());
@@ -223,7 +253,7 @@ impl RequestDecoder {
                 self.body = spool.finish(&rules.storage)?;
                 Ok(Decoded::Request)
             }
-            DecoderStage::Head(_) => Ok(Decoded::Idle),
+            DecoderStage::Head(_) | DecoderStage::Begun => Ok(Decoded::Idle),
         }
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Rules {
     pub(crate) leniency: HeadLeniency,
     pub(crate) fields: FieldPolicy,
     pub(crate) storage: Arc<BodyStorage>,
+    /// Whether the decoder stops when a head is whole, so that the request can be refused before its body is read.
+    pub(crate) stops_at_head: bool,
 }
 
 impl From<&Settings> for Rules {
@@ -24,6 +26,7 @@ impl From<&Settings> for Rules {
             leniency: HeadLeniency::from(settings),
             fields: FieldPolicy::from(settings),
             storage: Arc::new(BodyStorage::from(settings)),
+            stops_at_head: settings.rate_limits.file.is_some(),
         }
     }
 }

@@ -17,6 +17,7 @@ mod closing;
 mod deadlines;
 mod drain;
 mod health;
+mod limiting;
 mod poller;
 mod receive;
 mod sending;
@@ -84,6 +85,7 @@ pub(crate) struct Reactor {
     runs_requests: bool,
     date: DateCache,
     request_ids: RequestIds,
+    limits: limiting::LimitState,
     handoff: Handoff,
     /// No connection moves to a sibling before then.
     rebalance_after: Instant,
@@ -115,6 +117,10 @@ impl Reactor {
             Acceptor::new(poller.poll(), listeners, handoff.clone(), FIRST_LISTENER)?;
         acceptor.set_open(true, true)?;
         let request_ids = RequestIds::new(&shared.settings);
+        let rules = shared
+            .rate_limiter
+            .as_ref()
+            .map_or(0, |it| it.rules().len());
         let reactor = Self {
             preface: Arc::new(Preface::new(&shared.settings, tls)),
             shared,
@@ -132,6 +138,7 @@ impl Reactor {
             runs_requests: true,
             date: DateCache::new(),
             request_ids,
+            limits: limiting::LimitState::new(rules, now),
             handoff,
             rebalance_after: now,
             signals,
@@ -223,6 +230,7 @@ impl Reactor {
         self.expire();
         self.pass_on_kept();
         self.rebalance();
+        self.report_all_limited();
         // Log lines may wait for a receiver that is slow.
         self.logs_wait = oxicorn_common::logging::tend();
         self.buffers.tend(self.now);

@@ -46,12 +46,21 @@ impl Reactor {
     pub(super) fn receive(&mut self, mut connection: Box<Connection>, last: bool) {
         let decoder = &mut connection.ready_buffers(|| self.buffers.take()).decoder;
         decoder.set_order(self.runs_requests, !self.crowded.is_empty());
-        let decoded = match connection.receive(&self.shared.rules) {
+        let mut received = connection.receive(&self.shared.rules);
+        if matches!(received, Received::Head) {
+            if let Some(refusal) = self.limit(&connection) {
+                return self.answer_limited(connection, refusal);
+            }
+            received = connection.receive(&self.shared.rules);
+        }
+        let decoded = match received {
             Received::Request if self.is_health_check(&connection) => {
                 return self.answer_health_check(connection);
             }
             Received::Request => return self.await_thread(connection, ThreadWork::Respond),
             Received::Waiting(decoded) => decoded,
+            // It has been counted.
+            Received::Head => Decoded::MoreBody,
             Received::Closed => return self.say_goodbye(connection),
             Received::Refused(error) => return self.refuse(connection, &error),
         };

@@ -74,6 +74,7 @@ impl ResponseWriter {
             head_only: head.is_some_and(|head| head.method() == "HEAD"),
             keep_alive: false,
             id,
+            limits: &[],
         };
         let mut sent = self
             .begin(&response, context, date)

@@ -5,6 +5,7 @@ use super::*;
 const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
 const ASKED: ResponseContext<'_> = ResponseContext {
     id: None,
+    limits: &[],
     version: Version::Http11,
     head_only: false,
     keep_alive: true,
