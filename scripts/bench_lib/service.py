@@ -47,11 +47,15 @@ INSERT_VALUES = {
     7: ("number", "1764000000000"),
     8: ("text", '{"eventType":"task_created","taskId":'),
     9: ("text", ',"taskReference":"TASK20261124ABCDEF01","taskType":"data_processing","userId":7,"priority":"medium",'
-                '"timestamp":"2026-11-24T00:00:00.000Z"}'),
+                '"timestamp":"'),
     # Constants of the statement, which PostgreSQL shows as further parameters.
     10: ("text", "epoch"),
     11: ("number", "1000"),
     12: ("text", "task_created"),
+    13: ("text", "epoch"),
+    14: ("text", "1 millisecond"),
+    15: ("text", 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    16: ("text", '"}'),
 }
 
 

@@ -11,12 +11,12 @@ use serde::Serialize;
 use super::cache::{self, Cache, FreshBody};
 use super::input::RequestInput;
 use super::keys::{session_key, task_key, user_key};
-use super::model::{NewTask, NewUser, TaskFilter, Timestamp, UserChange, UserRef};
+use super::model::{NewTask, NewUser, TaskFilter, UserChange, UserRef};
 use super::problem::Problem;
 use super::readiness::Readiness;
 use super::routes::{Call, Routes};
 use super::settings::ServiceSettings;
-use super::store::{self, PoolShape, Store, TaskPage};
+use super::store::{self, Now, PoolShape, Store, TaskPage};
 
 /// Tasks that one list may have.
 const MAX_LIMIT: u32 = 1000;
@@ -92,7 +92,7 @@ impl Service {
             Call::ShowSession(id) => self.show_session(&id),
             Call::RefreshSession(id) => self.refresh_session(&id, request),
             Call::DeleteSession(id) => {
-                deleted(self.store.delete_session(&id, Timestamp::now())?, "session")
+                deleted(self.store.delete_session(&id, Now::Store)?, "session")
             }
         }
     }
@@ -110,7 +110,7 @@ impl Service {
             priority,
             parameters,
         }))?;
-        let task = self.store.create_task(&new, Timestamp::now())?;
+        let task = self.store.create_task(&new, Now::Store)?;
         self.bell.ring();
         let location = format!("{}/{}", request.path(), task.task_id);
         Ok(one(StatusCode::CREATED, "task", &task)?.field("Location", location))
@@ -144,7 +144,7 @@ impl Service {
     }
 
     fn cancel_task(&self, id: i64) -> HandlerResult {
-        match self.store.cancel_task(id, Timestamp::now())? {
+        match self.store.cancel_task(id, Now::Store)? {
             None => Err(Problem::NotFound("such task")),
             Some((task, false)) => Err(Problem::Final(task.summary.status)),
             Some((task, true)) => one(StatusCode::OK, "task", &task),
@@ -166,7 +166,7 @@ impl Service {
             }),
             _ => None,
         })?;
-        let user = self.store.create_user(&new, Timestamp::now())?;
+        let user = self.store.create_user(&new, Now::Store)?;
         let location = format!("{}/{}", request.path(), user.user_id);
         Ok(one(StatusCode::CREATED, "user", &user)?.field("Location", location))
     }
@@ -179,7 +179,7 @@ impl Service {
             full_name: input.text("fullName"),
         };
         let change = input.finish_valid(Some(change))?;
-        let user = self.store.change_user(id, &change, Timestamp::now())?;
+        let user = self.store.change_user(id, &change, Now::Store)?;
         one(
             StatusCode::OK,
             "user",
@@ -192,8 +192,8 @@ impl Service {
         let user_id = input.integer("userId");
         let data = input.object("data").unwrap_or_default();
         let user_id = input.finish(user_id)?;
-        let (ttl, now) = (self.settings.session_ttl, Timestamp::now());
-        let session = self.store.create_session(user_id, &data, ttl, now)?;
+        let ttl = self.settings.session_ttl;
+        let session = self.store.create_session(user_id, &data, ttl, Now::Store)?;
         let session = session.ok_or_else(|| Problem::field("userId", "is no user"))?;
         let location = format!("{}/{}", request.path(), session.session_id);
         Ok(one(StatusCode::CREATED, "session", &session)?.field("Location", location))
@@ -201,16 +201,8 @@ impl Service {
 
     fn show_session(&self, id: &str) -> HandlerResult {
         self.show("session", &session_key(id), "such session", || {
-            let now = Timestamp::now();
-            let session = self.store.session(id, now)?;
-            Ok(session.map(|session| {
-                let left = u64::try_from(session.expires_at.0 - now.0).unwrap_or(0);
-                let ttl = self
-                    .settings
-                    .session_cache_ttl
-                    .min(Duration::from_millis(left));
-                (session, ttl)
-            }))
+            let session = self.store.session(id, Now::Store)?;
+            Ok(session.map(|(session, left)| (session, self.settings.session_cache_ttl.min(left))))
         })
     }
 
@@ -222,8 +214,10 @@ impl Service {
             let data = input.object("data");
             input.finish(Some(data))?
         };
-        let (ttl, now) = (self.settings.session_ttl, Timestamp::now());
-        let session = self.store.refresh_session(id, data.as_ref(), ttl, now)?;
+        let ttl = self.settings.session_ttl;
+        let session = self
+            .store
+            .refresh_session(id, data.as_ref(), ttl, Now::Store)?;
         let session = session.ok_or(Problem::NotFound("such session"))?;
         one(StatusCode::OK, "session", &session)
     }

@@ -230,7 +230,7 @@ mod tests {
             priority: Default::default(),
             parameters: serde_json::from_value(parameters).expect("JSON"),
         };
-        let task = store.create_task(&new, Timestamp::now()).expect("a task");
+        let task = store.create_task(&new, Now::Store).expect("a task");
         task.task_id
     }
 
@@ -282,7 +282,7 @@ mod tests {
             store: testing::open(&settings),
             perform: Box::new(move |_, progress| {
                 progress(10)?;
-                elsewhere.cancel_task(id, Timestamp::now()).expect("a task");
+                elsewhere.cancel_task(id, Now::Store).expect("a task");
                 progress(20)?;
                 unreachable!("nobody wants it")
             }),

@@ -75,22 +75,24 @@ pub(crate) fn payload(
     })
 }
 
-/// The event of a task that has no id yet: the text before the id, and the text after it.
-pub(crate) fn payload_without_id(
+/// The event of a task that has neither id nor time yet: the text before the id, and the text between it and the time.
+/// After the time comes `"}`.
+pub(crate) fn payload_without_id_and_time(
     event_type: EventType,
     task: &TaskSummary,
-    now: Timestamp,
 ) -> serde_json::Result<(String, String)> {
-    const FIELD: &str = "\"taskId\":";
+    const ID: &str = "\"taskId\":";
+    const TIME: &str = "\"timestamp\":\"";
     let task = TaskSummary {
         task_id: 0,
         ..task.clone()
     };
-    let whole = payload(event_type, &task, now)?;
-    // `taskId` is the second field, and no client chooses the value of the first.
-    let (before, after) = whole.split_once(FIELD).unwrap_or((&whole, "0"));
-    let after = after.strip_prefix('0').unwrap_or(after);
-    Ok((format!("{before}{FIELD}"), after.to_owned()))
+    let whole = payload(event_type, &task, Timestamp(0))?;
+    // `taskId` is the second field and `timestamp` the last: what a client has sent is between them.
+    let (before, rest) = whole.split_once(ID).unwrap_or((&whole, "0"));
+    let rest = rest.strip_prefix('0').unwrap_or(rest);
+    let (between, _) = rest.rsplit_once(TIME).unwrap_or((rest, ""));
+    Ok((format!("{before}{ID}"), format!("{between}{TIME}")))
 }
 
 #[cfg(test)]
@@ -98,21 +100,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_goes_where_it_belongs() {
+    fn id_and_time_go_where_they_belong() {
         let task = TaskSummary {
             task_id: 1000,
             task_reference: "TASK1".to_owned(),
             task_type: TaskType::FileUpload,
-            user_id: UserRef::from_stored("\"\\\"taskId\\\":0\""),
+            user_id: UserRef::from_stored("\"\\\"taskId\\\":0\\\"timestamp\\\":\\\"\""),
             priority: Priority::High,
             status: Default::default(),
             progress: 0,
             created_at: Timestamp(0),
         };
         let whole = payload(EventType::Created, &task, Timestamp(0)).expect("JSON");
-        let (before, after) =
-            payload_without_id(EventType::Created, &task, Timestamp(0)).expect("JSON");
-        assert_eq!(format!("{before}1000{after}"), whole);
+        let (before, between) =
+            payload_without_id_and_time(EventType::Created, &task).expect("JSON");
+        let time = "1970-01-01T00:00:00.000Z\"}";
+        assert_eq!(format!("{before}1000{between}{time}"), whole);
         assert!(
             whole.starts_with(
                 r#"{"eventType":"task_created","taskId":1000,"taskReference":"TASK1""#

@@ -10,9 +10,9 @@ use super::modern::{ModernPublisher, ModernSubscriber};
 use super::probe::{LEGACY_CALLS, offers, probe};
 use super::testing::{brokers_4, brokers_39, topic};
 use super::{EventsError, Feed, OutboxEvent, Publisher, Relay, Subscriber, Topic};
-use crate::model::{NewTask, TaskType, Timestamp, UserRef};
+use crate::model::{NewTask, TaskType, UserRef};
 use crate::settings::ServiceSettings;
-use crate::store::testing as stores;
+use crate::store::{Now, testing as stores};
 
 const EVENTS: usize = 20_000;
 /// The batch size of the relay.
@@ -129,7 +129,7 @@ fn new_task() -> NewTask {
 /// As the store writes them.
 fn events() -> Vec<OutboxEvent> {
     let (_guard, store) = stores::store();
-    let task = store.create_task(&new_task(), Timestamp::now());
+    let task = store.create_task(&new_task(), Now::Store);
     let event = store.outbox(1).expect("no error").remove(0);
     let id = task.expect("a task").task_id;
     let others = (id..).take(EVENTS).map(|task_id| OutboxEvent {
@@ -144,9 +144,7 @@ fn events() -> Vec<OutboxEvent> {
 fn relay(brokers: &[String]) -> f64 {
     let (_guard, settings) = stores::on_postgres();
     let (store, context) = (stores::open(&settings), stores::context(&settings));
-    store
-        .create_task(&new_task(), Timestamp::now())
-        .expect("a task");
+    store.create_task(&new_task(), Now::Store).expect("a task");
     let sql = format!(
         "INSERT INTO events (event_type, task_id, payload, created_at)
          SELECT event_type, task_id + number, payload, created_at
@@ -187,9 +185,7 @@ fn latencies(brokers: &[String]) -> Vec<Duration> {
     let group = topic.name.clone();
     let feed = Feed::start(topic, group).expect("a thread");
     let deliver = || {
-        store
-            .create_task(&new_task(), Timestamp::now())
-            .expect("a task");
+        store.create_task(&new_task(), Now::Store).expect("a task");
         let committed = Instant::now();
         context.bell.ring();
         while feed.take(1, Duration::from_millis(50)).is_empty() {

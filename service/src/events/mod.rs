@@ -26,6 +26,6 @@ mod tests;
 
 pub(crate) use client::{KafkaMessage, Position, Published, Publisher, Subscriber, Topic};
 pub(crate) use error::EventsError;
-pub(crate) use event::{EventType, Notice, OutboxEvent, payload, payload_without_id};
+pub(crate) use event::{EventType, Notice, OutboxEvent, payload, payload_without_id_and_time};
 pub(crate) use feed::Feed;
 pub(crate) use relay::Relay;

@@ -10,9 +10,9 @@ use oxicorn_common::runner::Stop;
 use super::relay::Relaying;
 use super::testing::{Broker, brokers_4, brokers_39, topic};
 use super::{Feed, Notice, Published, Publisher as _, Relay, Topic};
-use crate::model::{NewTask, Priority, TaskId, TaskType, Timestamp, UserRef};
+use crate::model::{NewTask, Priority, TaskId, TaskType, UserRef};
 use crate::outages::{Backend, Outages};
-use crate::store::{Store, testing as stores};
+use crate::store::{Now, Store, testing as stores};
 
 const SOON: Duration = Duration::from_secs(30);
 
@@ -46,15 +46,13 @@ impl RelaySource {
             priority: Priority::default(),
             parameters: Default::default(),
         };
-        let task = self.store.create_task(&new, Timestamp::now());
+        let task = self.store.create_task(&new, Now::Store);
         self.context.bell.ring();
         task.expect("a task").task_id
     }
 
     fn cancel(&self, id: TaskId) {
-        self.store
-            .cancel_task(id, Timestamp::now())
-            .expect("a task");
+        self.store.cancel_task(id, Now::Store).expect("a task");
         self.context.bell.ring();
     }
 

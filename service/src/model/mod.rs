@@ -12,5 +12,5 @@ pub(crate) use task::{
     NewTask, Priority, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, TaskType,
     UserRef, new_task_reference,
 };
-pub(crate) use time::{Timestamp, after};
+pub(crate) use time::{Timestamp, after, time_left};
 pub(crate) use user::{NewUser, User, UserChange, UserId};

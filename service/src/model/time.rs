@@ -34,6 +34,11 @@ impl Serialize for Timestamp {
     }
 }
 
+/// The time until a moment that is so many milliseconds ahead; none if it has passed.
+pub(crate) fn time_left(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
 /// Adds a duration.
 pub(crate) fn after(moment: Timestamp, wait: Duration) -> Timestamp {
     let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);

@@ -52,7 +52,7 @@ pub(crate) trait RelayTurn: fmt::Debug + Send {
 
 /// Tasks, for requests and for work.
 pub(crate) trait Tasks {
-    fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<TaskSummary, StoreError>;
+    fn create_task(&self, new: &NewTask, now: Now) -> Result<TaskSummary, StoreError>;
     fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError>;
     fn tasks(&self, filter: &TaskFilter, limit: u32, offset: i64) -> Result<TaskPage, StoreError>;
     /// Tasks for reports and exports, newest first.
@@ -63,18 +63,18 @@ pub(crate) trait Tasks {
     ) -> Result<Vec<TaskRecord>, StoreError>;
     /// Cancels a task that is not final. Returns the task, and whether this call has cancelled it; `None` if there is
     /// none.
-    fn cancel_task(&self, id: TaskId, now: Timestamp) -> Result<Option<(Task, bool)>, StoreError>;
+    fn cancel_task(&self, id: TaskId, now: Now) -> Result<Option<(Task, bool)>, StoreError>;
 }
 
 pub(crate) trait Users {
-    fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError>;
+    fn create_user(&self, new: &NewUser, now: Now) -> Result<User, StoreError>;
     fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
     /// The changed user; `None` if there is none.
     fn change_user(
         &self,
         id: UserId,
         change: &UserChange,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<User>, StoreError>;
     /// Deletes the user and their sessions; false if there is none.
     fn delete_user(&self, id: UserId) -> Result<bool, StoreError>;
@@ -88,19 +88,20 @@ pub(crate) trait Sessions {
         user: UserId,
         data: &StoredJson,
         ttl: Duration,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<Session>, StoreError>;
-    fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError>;
+    /// The session, and how long it has left.
+    fn session(&self, id: &str, now: Now) -> Result<Option<(Session, Duration)>, StoreError>;
     /// Gives a session its full lifetime again, and other data if `data` is given.
     fn refresh_session(
         &self,
         id: &str,
         data: Option<&StoredJson>,
         ttl: Duration,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<Session>, StoreError>;
     /// False if there is none.
-    fn delete_session(&self, id: &str, now: Timestamp) -> Result<bool, StoreError>;
+    fn delete_session(&self, id: &str, now: Now) -> Result<bool, StoreError>;
 }
 
 /// The present time, for decisions on which all servers must agree.

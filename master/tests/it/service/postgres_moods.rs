@@ -300,6 +300,14 @@ fn faketime() -> String {
     found.display().to_string()
 }
 
+/// Its clock is off by so much; its deadlines and pauses are as long as ever.
+fn with_clock(server: Builder, offset: &str) -> Builder {
+    server
+        .env("LD_PRELOAD", &faketime())
+        .env("FAKETIME", offset)
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
+
 /// By its own clock it would find every lease expired.
 #[test]
 fn a_server_whose_clock_is_ahead_takes_no_task_that_another_has() {
@@ -322,11 +330,7 @@ fn a_server_whose_clock_is_ahead_takes_no_task_that_another_has() {
     let body = json!({"userId": 77, "parameters": {"csv": "a,b\n1,2\n3,4\n"}});
     let id = create(&here, body);
     wait_for_status(&here, id, "processing");
-    let ahead = backends.service("ahead").env("LD_PRELOAD", &faketime());
-    let ahead = ahead
-        .env("FAKETIME", "+30s")
-        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
-    let there = start(ahead, 1);
+    let there = start(with_clock(backends.service("ahead"), "+30s"), 1);
     // That runner keeps looking for tasks; the one here is held.
     for _ in 0..5 {
         let other = create(&there, json!({"userId": 1, "parameters": {"numbers": [1]}}));
@@ -338,4 +342,46 @@ fn a_server_whose_clock_is_ahead_takes_no_task_that_another_has() {
     drop(hold);
     wait_for_status(&here, id, "completed");
     assert_eq!(attempts(), "1");
+}
+
+/// By the clock of either, what the other makes would be over already, or would live for hours too long.
+#[test]
+fn what_servers_with_other_clocks_make_is_as_old_as_it_is() {
+    let backends = over(Services::shared());
+    let database = store(&backends);
+    let servers: Vec<Server> = [("behind", "-2h"), ("ahead", "+2h")]
+        .map(|(name, offset)| with_clock(web(&backends, name), offset).start())
+        .into();
+    let user = json!({"username": "anna", "email": "a@b.org"});
+    let (_, made) = call(&servers[0], "POST", "/users", Some(user));
+    let user = &made["user"]["userId"];
+    for server in &servers {
+        let (status, made) = call(server, "POST", "/sessions", Some(json!({"userId": user})));
+        assert_eq!(status, 201, "{made}");
+        let path = format!(
+            "/sessions/{}",
+            made["session"]["sessionId"].as_str().expect("an id")
+        );
+        for other in &servers {
+            assert_eq!(call(other, "GET", &path, None).0, 200, "a read");
+            assert_eq!(call(other, "PUT", &path, None).0, 200, "a refresh");
+        }
+        create(server, json!({"userId": 7}));
+    }
+    // Of a session, an hour is left; and nothing else is older or younger than this test.
+    let odd = database.sql(
+        "WITH present AS (SELECT extract(epoch FROM clock_timestamp()) * 1000 AS now)
+         SELECT (SELECT count(*) FROM sessions, present WHERE abs(expires_at - now - 3600000) > 1800000)
+              + (SELECT count(*) FROM tasks, present WHERE abs(created_at - now) > 1800000)
+              + (SELECT count(*) FROM users, present WHERE abs(created_at - now) > 1800000)
+              + (SELECT count(*) FROM events, present WHERE abs(created_at - now) > 1800000)",
+    );
+    assert_eq!(odd, "0");
+    // Consumers get the same time as clients.
+    let apart = database.sql(
+        "SELECT count(*) FROM events JOIN tasks USING (task_id)
+         WHERE (payload::json ->> 'timestamp')::timestamptz
+            <> to_timestamp(0) + tasks.created_at * interval '1 millisecond'",
+    );
+    assert_eq!(apart, "0");
 }

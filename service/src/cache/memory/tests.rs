@@ -9,9 +9,9 @@ use oxicorn_common::Settings;
 use super::EntryKind::{List, Thing};
 use super::*;
 use crate::cache::{FreshBody, UNIT};
-use crate::model::{NewTask, TaskType, Timestamp, UserRef};
+use crate::model::{NewTask, TaskType, UserRef};
 use crate::problem::Problem;
-use crate::store::{Store, testing};
+use crate::store::{Now, Store, testing};
 
 const TTL: Duration = Duration::from_secs(60);
 
@@ -33,7 +33,7 @@ fn add(store: &dyn Store) -> String {
         priority: Default::default(),
         parameters: Default::default(),
     };
-    let task = store.create_task(&new, Timestamp::now()).expect("a task");
+    let task = store.create_task(&new, Now::Store).expect("a task");
     format!("task:{}", task.task_id)
 }
 
@@ -53,9 +53,7 @@ fn a_change_by_anyone_is_seen_at_once_and_spoils_only_its_key() {
     assert_eq!(cache.look().expect("a look"), version);
     assert!(cache.find(Thing, &one).is_some() && cache.find(List, "?").is_some());
 
-    elsewhere
-        .cancel_task(1000, Timestamp::now())
-        .expect("a change");
+    elsewhere.cancel_task(1000, Now::Store).expect("a change");
     let later = cache.look().expect("a look");
     assert_eq!(cache.find(Thing, &one), None);
     assert!(cache.find(Thing, &two).is_some());
@@ -191,7 +189,7 @@ fn who_waited_for_an_answer_from_before_a_change_asks_again() {
         let late = RefCell::new(None);
         status(&|| {
             // This thread leads and has read; now comes the change, and then a thread that waits.
-            let cancelled = elsewhere.cancel_task(id, Timestamp::now());
+            let cancelled = elsewhere.cancel_task(id, Now::Store);
             assert!(cancelled.expect("no error").is_some());
             late.replace(Some(scope.spawn(|| status(&|| {}))));
             let deadline = Instant::now() + Duration::from_secs(20);

@@ -16,11 +16,11 @@ use tempfile::TempDir;
 use super::RedisCache;
 use crate::cache::{Cache, CacheResult, FreshBody};
 use crate::key_versions::KeyVersions;
-use crate::model::{NewTask, TaskId, TaskType, Timestamp, UserRef};
+use crate::model::{NewTask, TaskId, TaskType, UserRef};
 use crate::problem::Problem;
 use crate::settings::ServiceSettings;
 use crate::store::testing::{self, Guard};
-use crate::store::{self, PoolShape, Store};
+use crate::store::{self, Now, PoolShape, Store};
 
 /// `redis-server` on a socket in a folder of its own.
 #[derive(Debug)]
@@ -210,7 +210,7 @@ impl Ground {
             priority: Default::default(),
             parameters: Default::default(),
         };
-        let task = self.bare.create_task(&new, Timestamp::now());
+        let task = self.bare.create_task(&new, Now::Store);
         task.expect("a task").task_id
     }
 }
@@ -254,7 +254,7 @@ impl Process {
     }
 
     pub(super) fn cancel(&self, id: TaskId) {
-        let cancelled = self.store.cancel_task(id, Timestamp::now());
+        let cancelled = self.store.cancel_task(id, Now::Store);
         assert!(cancelled.expect("no error").is_some_and(|(_, now)| now));
     }
 }

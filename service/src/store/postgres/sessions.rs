@@ -1,12 +1,13 @@
-//! Sessions, in SQL.
+//! Sessions, in SQL. They expire by the clock of the database: a session that one server makes must be alive for all.
 
 use std::time::Duration;
 
 use super::Postgres;
+use super::clock::{self, millis};
 use super::columns::{SESSION, session};
 use crate::keys::session_key;
-use crate::model::{Session, StoredJson, Timestamp, UserId, after, new_session_id};
-use crate::store::{Sessions, StoreError};
+use crate::model::{Session, StoredJson, UserId, new_session_id, time_left};
+use crate::store::{Now, Sessions, StoreError};
 
 impl Sessions for Postgres {
     fn create_session(
@@ -14,33 +15,42 @@ impl Sessions for Postgres {
         user: UserId,
         data: &StoredJson,
         ttl: Duration,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<Session>, StoreError> {
         let id = new_session_id()?;
         let data = serde_json::to_string(data)?;
+        let (moment, ttl) = (now.given(), millis(ttl));
         self.write(|change| {
             // Deletes expired sessions, a few at a time; other processes may do so at the same time.
-            change.execute(
+            let sql = format!(
                 "DELETE FROM sessions WHERE session_id IN (
-                     SELECT session_id FROM sessions WHERE expires_at <= $1
+                     SELECT session_id FROM sessions WHERE expires_at <= {}
                      LIMIT 100 FOR UPDATE SKIP LOCKED)",
-                &[&now.0],
-            )?;
+                clock::now(1)
+            );
+            change.execute(&sql, &[&moment])?;
+            let present = clock::now(4);
             let sql = format!(
                 "INSERT INTO sessions (session_id, user_id, data, created_at, expires_at)
-                 SELECT $1, user_id, $3, $4, $5 FROM users WHERE user_id = $2 FOR KEY SHARE
+                 SELECT $1, user_id, $3, {present}, {present} + $5 FROM users WHERE user_id = $2 FOR KEY SHARE
                  RETURNING {SESSION}"
             );
-            let row = change.row(&sql, &[&id, &user, &data, &now.0, &after(now, ttl).0])?;
+            let row = change.row(&sql, &[&id, &user, &data, &moment, &ttl])?;
             row.as_ref().map(session).transpose()
         })
     }
 
-    fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        let sql =
-            format!("SELECT {SESSION} FROM sessions WHERE session_id = $1 AND expires_at > $2");
-        let row = self.read(|connection| connection.row(&sql, &[&id, &now.0]))?;
-        row.as_ref().map(session).transpose()
+    fn session(&self, id: &str, now: Now) -> Result<Option<(Session, Duration)>, StoreError> {
+        let present = clock::now(2);
+        let sql = format!(
+            "SELECT {SESSION}, expires_at - {present} AS time_left FROM sessions
+             WHERE session_id = $1 AND expires_at > {present}"
+        );
+        let row = self.read(|connection| connection.row(&sql, &[&id, &now.given()]))?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        Ok(Some((session(&row)?, time_left(row.try_get("time_left")?))))
     }
 
     fn refresh_session(
@@ -48,15 +58,16 @@ impl Sessions for Postgres {
         id: &str,
         data: Option<&StoredJson>,
         ttl: Duration,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<Session>, StoreError> {
         let data = data.map(serde_json::to_string).transpose()?;
+        let (present, moment, ttl) = (clock::now(4), now.given(), millis(ttl));
         self.write(|change| {
             let sql = format!(
-                "UPDATE sessions SET data = coalesce($2, data), expires_at = $3
-                 WHERE session_id = $1 AND expires_at > $4 RETURNING {SESSION}"
+                "UPDATE sessions SET data = coalesce($2, data), expires_at = {present} + $3
+                 WHERE session_id = $1 AND expires_at > {present} RETURNING {SESSION}"
             );
-            let row = change.row(&sql, &[&id, &data, &after(now, ttl).0, &now.0])?;
+            let row = change.row(&sql, &[&id, &data, &ttl, &moment])?;
             let refreshed = row.as_ref().map(session).transpose()?;
             if refreshed.is_some() {
                 change.spoils(session_key(id));
@@ -65,10 +76,12 @@ impl Sessions for Postgres {
         })
     }
 
-    fn delete_session(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    fn delete_session(&self, id: &str, now: Now) -> Result<bool, StoreError> {
+        let (present, moment) = (clock::now(2), now.given());
         self.write(|change| {
-            let sql = "DELETE FROM sessions WHERE session_id = $1 AND expires_at > $2";
-            let deleted = change.execute(sql, &[&id, &now.0])? > 0;
+            let sql =
+                format!("DELETE FROM sessions WHERE session_id = $1 AND expires_at > {present}");
+            let deleted = change.execute(&sql, &[&id, &moment])? > 0;
             if deleted {
                 change.spoils(session_key(id));
             }

@@ -2,35 +2,39 @@
 
 use std::sync::LazyLock;
 
-use super::clock::STORE_NOW;
+use postgres::Row;
+
+use super::clock;
 use super::columns::{TASK, TASK_RECORD, TASK_SUMMARY, rank, task, task_record, task_summary};
 use super::connection::PgConnection;
 use super::statements::Parameter;
 use super::{Postgres, error, outbox};
-use crate::events::{EventType, payload_without_id};
+use crate::events::{EventType, payload_without_id_and_time};
 use crate::keys::task_key;
 use crate::model::{
     NewTask, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, Timestamp,
     new_task_reference,
 };
-use crate::store::{StoreError, TaskPage, Tasks};
+use crate::store::{Now, StoreError, TaskPage, Tasks};
 
 impl Tasks for Postgres {
     /// The task and its event in one statement. It may be sent twice: because the reference is unique, the second one
     /// waits for the first and then does nothing.
-    fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<TaskSummary, StoreError> {
+    fn create_task(&self, new: &NewTask, now: Now) -> Result<TaskSummary, StoreError> {
+        // Its day goes by the clock of this server: the reference must exist before the statement is first sent.
+        let here = now.here();
         let task = TaskSummary {
             task_id: 0,
-            task_reference: new_task_reference(now)?,
+            task_reference: new_task_reference(here)?,
             task_type: new.task_type,
             user_id: new.user_id.clone(),
             priority: new.priority,
             status: Status::Pending,
             progress: 0,
-            created_at: now,
+            created_at: here,
         };
         let parameters = serde_json::to_string(&new.parameters)?;
-        let (before, after) = payload_without_id(EventType::Created, &task, now)?;
+        let (before, between) = payload_without_id_and_time(EventType::Created, &task)?;
         let insert = |connection: &mut PgConnection| {
             connection.row(
                 &INSERT,
@@ -41,9 +45,9 @@ impl Tasks for Postgres {
                     &rank(task.priority),
                     &task.status.as_str(),
                     &parameters,
-                    &now.0,
+                    &now.given(),
                     &before,
-                    &after,
+                    &between,
                 ],
             )
         };
@@ -55,12 +59,16 @@ impl Tasks for Postgres {
             outcome = insert(&mut *self.take_checked()?);
         }
         let created = self.note_change(outcome.map_err(error::of_commit))?;
-        let task_id = match created {
-            Some(row) => row.try_get(0)?,
-            // The first statement has made the task.
-            None => self.id_of(&task.task_reference)?,
+        // Nothing is returned if an earlier statement has made the task.
+        let row = match created {
+            Some(row) => row,
+            None => self.created(&task.task_reference)?,
         };
-        Ok(TaskSummary { task_id, ..task })
+        Ok(TaskSummary {
+            task_id: row.try_get(0)?,
+            created_at: Timestamp(row.try_get(1)?),
+            ..task
+        })
     }
 
     fn task(&self, id: TaskId) -> Result<Option<Task>, StoreError> {
@@ -124,16 +132,18 @@ impl Tasks for Postgres {
         rows.iter().map(task_record).collect()
     }
 
-    fn cancel_task(&self, id: TaskId, now: Timestamp) -> Result<Option<(Task, bool)>, StoreError> {
+    fn cancel_task(&self, id: TaskId, now: Now) -> Result<Option<(Task, bool)>, StoreError> {
+        let (present, moment) = (clock::now(2), now.given());
         self.write(|change| {
             let sql = format!(
-                "UPDATE tasks SET status = 'cancelled', completed_at = $2, updated_at = $2,
+                "UPDATE tasks SET status = 'cancelled', completed_at = {present}, updated_at = {present},
                      lease_owner = NULL, lease_until = NULL
                  WHERE task_id = $1 AND status IN ('pending', 'processing') RETURNING {TASK}"
             );
-            if let Some(row) = change.row(&sql, &[&id, &now.0])? {
+            if let Some(row) = change.row(&sql, &[&id, &moment])? {
                 let cancelled = task(&row)?;
-                outbox::put(change, EventType::Cancelled, &cancelled.summary, now)?;
+                let at = cancelled.updated_at;
+                outbox::put(change, EventType::Cancelled, &cancelled.summary, at)?;
                 change.spoils(task_key(id));
                 return Ok(Some((cancelled, true)));
             }
@@ -145,31 +155,35 @@ impl Tasks for Postgres {
 }
 
 impl Postgres {
-    fn id_of(&self, reference: &str) -> Result<TaskId, StoreError> {
-        let sql = "SELECT task_id::int8 FROM tasks WHERE task_reference = $1";
+    /// Id and time of a task.
+    fn created(&self, reference: &str) -> Result<Row, StoreError> {
+        let sql = "SELECT task_id::int8, created_at::int8 FROM tasks WHERE task_reference = $1";
         let row = self.read(|connection| connection.row(sql, &[&reference]))?;
-        let row = row.ok_or(StoreError::Column("task_reference"))?;
-        Ok(row.try_get(0)?)
+        row.ok_or(StoreError::Column("task_reference"))
     }
 }
 
 static SELECT: LazyLock<String> =
     LazyLock::new(|| format!("SELECT {TASK} FROM tasks WHERE task_id = $1"));
 
-/// Taken by the database's clock: the creator's may be ahead of it.
+/// All times go by the database's clock; a test may give another.
 static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let (present, printed) = (clock::now(7), clock::rfc_3339("created_at"));
     format!(
-        "WITH task AS (
+        "WITH moment AS (
+             SELECT {present} AS at
+         ), task AS (
              INSERT INTO tasks (task_reference, task_type, user_id, priority, status, parameters,
                  available_at, created_at, updated_at)
-             VALUES ($1, $2, $3, $4::int2, $5, $6, least($7, {STORE_NOW}), $7, $7)
+             SELECT $1::text, $2::text, $3::text, $4::int2, $5::text, $6::text, at, at, at FROM moment
              ON CONFLICT (task_reference) DO NOTHING
-             RETURNING task_id
+             RETURNING task_id, created_at
          ), event AS (
              INSERT INTO events (event_type, task_id, payload, created_at)
-             SELECT 'task_created', task_id, $8::text || task_id || $9::text, $7 FROM task
+             SELECT 'task_created', task_id, $8::text || task_id || $9::text || {printed} || '\"}}', created_at
+             FROM task
          )
-         SELECT task_id::int8 FROM task"
+         SELECT task_id::int8, created_at::int8 FROM task"
     )
 });
 

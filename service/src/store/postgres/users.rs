@@ -1,19 +1,21 @@
 //! Users, in SQL.
 
 use super::Postgres;
+use super::clock;
 use super::columns::{USER, user};
 use crate::keys::{session_key, user_key};
-use crate::model::{NewUser, Timestamp, User, UserChange, UserId};
-use crate::store::{StoreError, Users};
+use crate::model::{NewUser, User, UserChange, UserId};
+use crate::store::{Now, StoreError, Users};
 
 impl Users for Postgres {
-    fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError> {
+    fn create_user(&self, new: &NewUser, now: Now) -> Result<User, StoreError> {
+        let (present, moment) = (clock::now(4), now.given());
         self.write(|change| {
             let sql = format!(
                 "INSERT INTO users (username, email, full_name, created_at, updated_at)
-                 VALUES ($1, $2, $3, $4, $4) RETURNING {USER}"
+                 VALUES ($1, $2, $3, {present}, {present}) RETURNING {USER}"
             );
-            let values = (&new.username, &new.email, &new.full_name, &now.0);
+            let values = (&new.username, &new.email, &new.full_name, &moment);
             let row = change.row(&sql, &[values.0, values.1, values.2, values.3])?;
             user(&row.ok_or(StoreError::Column("users"))?)
         })
@@ -29,16 +31,17 @@ impl Users for Postgres {
         &self,
         id: UserId,
         changed: &UserChange,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<User>, StoreError> {
+        let (present, moment) = (clock::now(5), now.given());
         self.write(|change| {
             let sql = format!(
                 "UPDATE users SET username = coalesce($2, username), email = coalesce($3, email),
-                     full_name = coalesce($4, full_name), updated_at = $5
+                     full_name = coalesce($4, full_name), updated_at = {present}
                  WHERE user_id = $1 RETURNING {USER}"
             );
             let (username, email) = (&changed.username, &changed.email);
-            let row = change.row(&sql, &[&id, username, email, &changed.full_name, &now.0])?;
+            let row = change.row(&sql, &[&id, username, email, &changed.full_name, &moment])?;
             let found = row.as_ref().map(user).transpose()?;
             if found.is_some() {
                 change.spoils(user_key(id));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::Sqlite;
 use super::columns::{SESSION, session};
 use crate::keys::session_key;
-use crate::model::{Session, StoredJson, Timestamp, UserId, after, new_session_id};
-use crate::store::{Sessions, StoreError};
+use crate::model::{Session, StoredJson, UserId, after, new_session_id, time_left};
+use crate::store::{Now, Sessions, StoreError};
 use rusqlite::OptionalExtension;
 
 impl Sessions for Sqlite {
@@ -15,8 +15,9 @@ impl Sessions for Sqlite {
         user: UserId,
         data: &StoredJson,
         ttl: Duration,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<Session>, StoreError> {
+        let now = now.here();
         let id = new_session_id()?;
         let data = serde_json::to_string(data)?;
         self.write(|change| {
@@ -34,13 +35,18 @@ impl Sessions for Sqlite {
         })
     }
 
-    fn session(&self, id: &str, now: Timestamp) -> Result<Option<Session>, StoreError> {
-        self.read(|connection| {
+    fn session(&self, id: &str, now: Now) -> Result<Option<(Session, Duration)>, StoreError> {
+        let now = now.here();
+        let found = self.read(|connection| {
             let mut statement = connection.prepare_cached(&format!(
                 "SELECT {SESSION} FROM sessions WHERE session_id = ? AND expires_at > ?"
             ))?;
             Ok(statement.query_row((id, now), session).optional()?)
-        })
+        })?;
+        Ok(found.map(|session| {
+            let left = time_left(session.expires_at.0 - now.0);
+            (session, left)
+        }))
     }
 
     fn refresh_session(
@@ -48,8 +54,9 @@ impl Sessions for Sqlite {
         id: &str,
         data: Option<&StoredJson>,
         ttl: Duration,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<Session>, StoreError> {
+        let now = now.here();
         let data = data.map(serde_json::to_string).transpose()?;
         self.write(|change| {
             let refreshed = change
@@ -66,7 +73,8 @@ impl Sessions for Sqlite {
         })
     }
 
-    fn delete_session(&self, id: &str, now: Timestamp) -> Result<bool, StoreError> {
+    fn delete_session(&self, id: &str, now: Now) -> Result<bool, StoreError> {
+        let now = now.here();
         self.write(|change| {
             let deleted = change
                 .prepare_cached("DELETE FROM sessions WHERE session_id = ? AND expires_at > ?")?

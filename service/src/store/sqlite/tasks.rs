@@ -7,13 +7,13 @@ use super::{Sqlite, outbox};
 use crate::events::EventType;
 use crate::keys::task_key;
 use crate::model::{
-    NewTask, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, Timestamp,
-    new_task_reference,
+    NewTask, Status, Task, TaskFilter, TaskId, TaskRecord, TaskSummary, new_task_reference,
 };
-use crate::store::{StoreError, TaskPage, Tasks};
+use crate::store::{Now, StoreError, TaskPage, Tasks};
 
 impl Tasks for Sqlite {
-    fn create_task(&self, new: &NewTask, now: Timestamp) -> Result<TaskSummary, StoreError> {
+    fn create_task(&self, new: &NewTask, now: Now) -> Result<TaskSummary, StoreError> {
+        let now = now.here();
         let parameters = serde_json::to_string(&new.parameters)?;
         let reference = new_task_reference(now)?;
         self.write(|change| {
@@ -90,7 +90,8 @@ impl Tasks for Sqlite {
         })
     }
 
-    fn cancel_task(&self, id: TaskId, now: Timestamp) -> Result<Option<(Task, bool)>, StoreError> {
+    fn cancel_task(&self, id: TaskId, now: Now) -> Result<Option<(Task, bool)>, StoreError> {
+        let now = now.here();
         self.write(|change| {
             let cancelled = change
                 .prepare_cached(

@@ -5,11 +5,12 @@ use rusqlite::{ErrorCode, OptionalExtension};
 use super::Sqlite;
 use super::columns::{self, USER};
 use crate::keys::{session_key, user_key};
-use crate::model::{NewUser, Timestamp, User, UserChange, UserId};
-use crate::store::{StoreError, Users};
+use crate::model::{NewUser, User, UserChange, UserId};
+use crate::store::{Now, StoreError, Users};
 
 impl Users for Sqlite {
-    fn create_user(&self, new: &NewUser, now: Timestamp) -> Result<User, StoreError> {
+    fn create_user(&self, new: &NewUser, now: Now) -> Result<User, StoreError> {
+        let now = now.here();
         self.write(|change| {
             change
                 .prepare_cached(&format!(
@@ -36,8 +37,9 @@ impl Users for Sqlite {
         &self,
         id: UserId,
         changed: &UserChange,
-        now: Timestamp,
+        now: Now,
     ) -> Result<Option<User>, StoreError> {
+        let now = now.here();
         self.write(|change| {
             let user = change
                 .prepare_cached(&format!(

@@ -14,7 +14,10 @@ fn add(store: &dyn Store, priority: Priority) -> TaskId {
         priority,
         parameters: Default::default(),
     };
-    store.create_task(&new, at(0)).expect("a task").task_id
+    store
+        .create_task(&new, Now::At(at(0)))
+        .expect("a task")
+        .task_id
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -105,7 +108,7 @@ fn what_was_cancelled_meanwhile_stays_so() {
                 .note_progress(&lease, 40, Now::At(at(1)))
                 .expect("no error")
         );
-        store.cancel_task(id, at(2)).expect("no error");
+        store.cancel_task(id, Now::At(at(2))).expect("no error");
         assert!(
             !store
                 .note_progress(&lease, 80, Now::At(at(3)))

@@ -21,12 +21,12 @@ fn tasks_are_counted_by_state_and_the_outbox_with_its_oldest_event() {
         let ids: Vec<i64> = (0..5)
             .map(|_| {
                 store
-                    .create_task(&new, an_hour_ago)
+                    .create_task(&new, Now::At(an_hour_ago))
                     .expect("a task")
                     .task_id
             })
             .collect();
-        store.cancel_task(ids[0], Timestamp::now()).expect("a task");
+        store.cancel_task(ids[0], Now::Store).expect("a task");
         let taken = store.take_task(Now::Store, Duration::ZERO);
         assert!(taken.expect("no error").is_some());
         let figures = store.survey().expect("figures");

@@ -22,7 +22,7 @@ fn tasks_count_from_1000_and_lists_are_newest_first() {
         let now = Timestamp::now();
         for user in [json!(7), json!("7"), json!("anna")] {
             store
-                .create_task(&new(user, TaskType::DataExport), now)
+                .create_task(&new(user, TaskType::DataExport), Now::At(now))
                 .expect("a task");
         }
         let ids = |filter: &TaskFilter, limit, offset| {
@@ -61,11 +61,11 @@ fn a_task_is_cancelled_once() {
     each(|store| {
         let now = Timestamp::now();
         let id = store
-            .create_task(&new(json!(1), TaskType::DataExport), now)
+            .create_task(&new(json!(1), TaskType::DataExport), Now::At(now))
             .expect("a task")
             .task_id;
         let cancel = |id| {
-            let outcome = store.cancel_task(id, now).expect("no error");
+            let outcome = store.cancel_task(id, Now::At(now)).expect("no error");
             outcome.map(|(task, done)| (task.summary.status, done))
         };
         assert_eq!(cancel(id), Some((Status::Cancelled, true)));
@@ -91,10 +91,10 @@ fn totals_follow_every_change() {
             TaskType::FileUpload,
         ] {
             store
-                .create_task(&new(json!(1), task_type), now)
+                .create_task(&new(json!(1), task_type), Now::At(now))
                 .expect("a task");
         }
-        store.cancel_task(1000, now).expect("no error");
+        store.cancel_task(1000, Now::At(now)).expect("no error");
         let lease = store
             .take_task(Now::At(now), Duration::ZERO)
             .expect("no error")

@@ -1,8 +1,8 @@
 //! Users.
 
-use crate::model::{NewUser, Timestamp, UserChange};
-use crate::store::StoreError;
+use crate::model::{NewUser, UserChange};
 use crate::store::testing::each;
+use crate::store::{Now, StoreError};
 
 fn new(username: &str, email: &str) -> NewUser {
     NewUser {
@@ -15,11 +15,10 @@ fn new(username: &str, email: &str) -> NewUser {
 #[test]
 fn names_and_addresses_are_unique_whatever_the_case() {
     each(|store| {
-        let now = Timestamp::now();
         let anna = store
-            .create_user(&new("anna", "a@b.org"), now)
+            .create_user(&new("anna", "a@b.org"), Now::Store)
             .expect("a user");
-        let taken = |user: &NewUser| match store.create_user(user, now) {
+        let taken = |user: &NewUser| match store.create_user(user, Now::Store) {
             Err(StoreError::Taken(field)) => field,
             other => panic!("{other:?}"),
         };
@@ -31,7 +30,7 @@ fn names_and_addresses_are_unique_whatever_the_case() {
             full_name: Some("Anna B".to_owned()),
         };
         let changed = store
-            .change_user(anna.user_id, &change, now)
+            .change_user(anna.user_id, &change, Now::Store)
             .expect("a change");
         assert_eq!(changed.and_then(|it| it.full_name), change.full_name);
         assert!(store.delete_user(anna.user_id).expect("a deletion"));

@@ -7,9 +7,9 @@ use redis::cmd;
 
 use super::super::testing::{Ground, Process, key, until};
 use super::super::*;
-use crate::model::{TaskId, Timestamp};
+use crate::model::TaskId;
 use crate::store::testing;
-use crate::store::{self, PoolShape};
+use crate::store::{self, Now, PoolShape};
 
 /// Has `reader` read from the store, and `writer` change it before the body can be kept.
 fn overtaken(reader: &Process, writer: &Process, id: TaskId) {
@@ -125,10 +125,7 @@ fn hung_at(step: &str) {
         }
         "settle" => {
             assert!(writer.cache.announce(&keys));
-            ground
-                .bare
-                .cancel_task(id, Timestamp::now())
-                .expect("a change");
+            ground.bare.cancel_task(id, Now::Store).expect("a change");
             ground.server.pause();
             writer.cache.settle(&keys);
         }
@@ -138,10 +135,7 @@ fn hung_at(step: &str) {
             assert!(!writer.cache.announce(&keys) && !writer.cache.is_up());
             ground.server.resume();
             writer.wait_up();
-            ground
-                .bare
-                .cancel_task(id, Timestamp::now())
-                .expect("a change");
+            ground.bare.cancel_task(id, Now::Store).expect("a change");
             ground.server.pause();
             writer.cache.settle(&keys);
         }
@@ -191,7 +185,7 @@ fn cancel_cut_off(ground: &Ground, id: TaskId) {
     let context = testing::context(&ground.settings);
     let shape = PoolShape::of_worker(&ground.settings);
     let store = store::open(&context, shape, Arc::new(CutOff)).expect("a store");
-    store.cancel_task(id, Timestamp::now()).expect("a change");
+    store.cancel_task(id, Now::Store).expect("a change");
     assert_eq!(ground.bare.stale_keys(10).expect("no error"), [key(id)]);
 }
 

@@ -6,6 +6,7 @@ use redis::cmd;
 
 use super::super::testing::{Ground, Process, key, until};
 use super::super::*;
+use crate::store::Now;
 
 /// Several workers of one server over one Redis, with copies.
 fn ground() -> Ground {
@@ -118,10 +119,7 @@ fn nobody_uses_a_copy_while_redis_is_silent() {
         process.cache.near.find(&key(id)).is_none()
     });
     // As if another server had done it while Redis was silent.
-    ground
-        .bare
-        .cancel_task(id, crate::model::Timestamp::now())
-        .expect("no error");
+    ground.bare.cancel_task(id, Now::Store).expect("no error");
     assert_eq!(process.status(id), "cancelled");
     ground.server.resume();
     until("copies are used again", || {

@@ -8,7 +8,7 @@ use super::super::address::RedisAddress;
 use super::super::connection::RedisConnection;
 use super::super::testing::{Ground, Server, key, until};
 use super::super::*;
-use crate::store::testing;
+use crate::store::{Now, testing};
 
 #[test]
 fn a_hung_redis_costs_a_few_requests_a_few_milliseconds() {
@@ -84,10 +84,7 @@ fn processes_that_find_an_old_snapshot_together_show_nothing_of_it() {
     drop(ground.process());
     for _ in 0..10 {
         let id = ground.add_task();
-        ground
-            .bare
-            .cancel_task(id, crate::model::Timestamp::now())
-            .expect("a change");
+        ground.bare.cancel_task(id, Now::Store).expect("a change");
         let old = r#"{"status":"pending"}"#;
         let _: () = ground.server.ask(cmd("SET").arg(ground.place(id)).arg(old));
         for number in 0..200 {
