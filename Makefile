@@ -18,8 +18,9 @@ BINARY := target/release/oxicorn
 # Of the tests alone, separate from those of `make services`.
 TEST_SERVICES := $(CURDIR)/target/services
 
-# The programs of scripts/requirements-lint.txt.
+# The programs of scripts/requirements-lint.txt, and what scripts/requirements-etc.txt brings.
 LINT := target/python/lint/bin
+ETC := target/python/etc/bin
 
 # Where rustup can neither find nor fetch the version of rust-toolchain.toml, its default has to do.
 ifneq ($(shell command -v rustup),)
@@ -69,10 +70,11 @@ test: need-test ## every test: units, request corpus, the real binary over real 
 test-busy: need-test ## the same on a busy machine: beside a loop of higher priority on each processor
 	scripts/busy $(MAKE) --no-print-directory test
 
-test-etc: need-etc ## every file of etc/ on trial: real balancers, logrotate and more, under load
+test-etc: need-etc ## every file of etc/ on trial: real balancers, logrotate, the schemas of Kubernetes and more
 	$(CARGO) build --locked --workspace --examples --bins
 	python3 -B tests/etc/balancers_test.py
 	python3 -B tests/etc/logrotate_test.py
+	$(ETC)/python -B tests/etc/kubernetes_test.py
 
 python: need-python ## the wheel, in release, into .venv/: .venv/bin/oxicorn
 	test -x .venv/bin/python || python3 -m venv .venv
