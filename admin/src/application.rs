@@ -130,6 +130,8 @@ pub fn admin_settings(settings: &Settings) -> Settings {
         body_timeout: Duration::from_secs(1),
         limit_request_body: 1024,
         body_buffer_size: 1024,
+        // It counts towards the total.
+        recycling: settings.recycling,
         proxy: ProxySettings::default(),
         server_header: settings.server_header.clone(),
         tmp_upload_dir: settings.tmp_upload_dir.clone(),

@@ -1,17 +1,16 @@
 //! Measures the proportional set size of all children, on a thread of its own.
 //!
-//! The kernel walks all page tables of a process for that, which takes milliseconds for a large one: too long for a
-//! request, and for more than a few times a minute. A process of another user is not measured (proc_pid_smaps(5)), nor is
-//! one that has changed its user after its start.
+//! That takes too long for a request, and for more than a few times a minute. A process of another user is not measured
+//! (proc_pid_smaps(5)), nor is one that has changed its user after its start.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use oxicorn_common::Scoreboard;
+use oxicorn_common::process_memory::pss_of;
 use oxicorn_common::status::ChildStatus;
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -51,37 +50,5 @@ impl MemoryMeter {
         for child in children {
             child.pss_bytes = figures.get(&child.age).copied();
         }
-    }
-}
-
-fn pss_of(pid: i32) -> Option<u64> {
-    if pid <= 0 {
-        return None;
-    }
-    parse(&fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?)
-}
-
-fn parse(rollup: &str) -> Option<u64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
-    let kilobytes = line.trim().strip_suffix("kB")?.trim().parse::<u64>();
-    Some(kilobytes.ok()? * 1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn this_process_has_some_memory() {
-        let pss = pss_of(std::process::id().cast_signed()).expect("our own");
-        assert!(pss > 50_000, "{pss}");
-        assert_eq!(pss_of(0), None);
-    }
-
-    #[test]
-    fn the_line_is_found() {
-        let rollup = "00400000-7ffd rollup\nRss:  900 kB\nPss:       512 kB\nPss_Dirty: 4 kB\n";
-        assert_eq!(parse(rollup), Some(512 * 1024));
-        assert_eq!(parse("Rss: 900 kB\n"), None);
     }
 }

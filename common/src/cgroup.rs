@@ -11,6 +11,31 @@ pub fn files(controller: &str, unified: &str, first: &str) -> Vec<PathBuf> {
     candidates(&cgroups, &mounts, controller, unified, first)
 }
 
+/// The memory in bytes that the control group of this process may use, or that the machine has if that is less or there
+/// is no limit. `None` if the system does not tell.
+pub fn usable_memory() -> Option<u64> {
+    let files = files("memory", "memory.max", "memory.limit_in_bytes").into_iter();
+    let limits = files.flat_map(|file| {
+        let name = file.file_name().map(ToOwned::to_owned);
+        let groups: Vec<PathBuf> = file.ancestors().skip(1).map(Path::to_owned).collect();
+        // A limit of a group above holds too.
+        let files = groups
+            .into_iter()
+            .filter_map(move |group| Some(group.join(name.as_ref()?)));
+        files.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
+    });
+    limits.chain(machine_memory()).min()
+}
+
+fn machine_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
 fn candidates(
     cgroups: &str,
     mounts: &str,

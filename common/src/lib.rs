@@ -27,7 +27,7 @@
 //!   what is exchanged    request  response  body  body_memory  hooks  message  exit_code
 //!   what is known        status  metrics
 //!   what is shared       scoreboard  handoff  bell  shared_memory  descriptor_passing
-//!   the process          signals  forks  clock  listener  address  directory_entry  cgroup
+//!   the process          signals  forks  clock  listener  address  directory_entry  cgroup  process_memory
 //!   system calls         sys
 //! ```
 
@@ -50,6 +50,7 @@ pub mod listener;
 pub mod logging;
 pub mod message;
 pub mod metrics;
+pub mod process_memory;
 pub mod rate_limits;
 pub mod request;
 pub mod response;

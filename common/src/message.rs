@@ -7,6 +7,7 @@
 //!   draining
 //!   changed STAMP FILE
 //!   replace REASON                     as the label of a restart
+//!   memory BYTES
 //!   failed EXIT_CODE TEXT
 //!   stack ROUND THREAD PART TEXT
 //!   stacked ROUND
@@ -46,6 +47,8 @@ pub enum Message {
     Draining,
     /// The child asks for a replacement, and to be told to drain when that is ready. Until then it serves.
     Replace { why: RestartReason },
+    /// What the child uses, as it has measured.
+    Memory { bytes: u64 },
     /// A file of the application has changed since it was loaded. `stamp` is the same in all reports of one
     /// change, and never less for a later one.
     Changed { file: String, stamp: u64 },
@@ -195,6 +198,7 @@ impl Message {
             Self::Draining => "draining\n".to_owned(),
             Self::Changed { file, stamp } => format!("changed {stamp} {}\n", escape(file)),
             Self::Replace { why } => format!("replace {}\n", why.as_str()),
+            Self::Memory { bytes } => format!("memory {bytes}\n"),
             Self::Failed { exit_code, text } => format!("failed {exit_code} {}\n", escape(text)),
             Self::Stack {
                 round,
@@ -230,6 +234,9 @@ impl Message {
                 let why = reasons.find(|reason| reason.as_str() == rest)?;
                 Some(Self::Replace { why })
             }
+            "memory" => Some(Self::Memory {
+                bytes: rest.parse().ok()?,
+            }),
             "stack" => {
                 let mut words = rest.splitn(4, ' ');
                 let (round, index) = (words.next()?, words.next()?);
@@ -301,6 +308,7 @@ mod tests {
             Message::Replace {
                 why: RestartReason::MaxRequests,
             },
+            Message::Memory { bytes: 1 << 40 },
             Message::Changed {
                 file: "/srv/app\n.py".to_owned(),
                 stamp: u64::MAX,

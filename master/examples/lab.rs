@@ -7,15 +7,16 @@
 
 #[path = "lab/figures.rs"]
 mod figures;
+#[path = "lab/hoard.rs"]
+mod hoard;
 #[path = "lab/scribble.rs"]
 mod scribble;
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -129,7 +130,8 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
             wait_for(std::path::Path::new(&word(&query, "until")));
             text(std::process::id())
         }
-        "/hoard" => text(hoard(value(&query, "files", 0))),
+        "/hoard" => text(hoard::files(value(&query, "files", 0))),
+        "/grow" => text(hoard::memory(value(&query, "mib", 0))),
         "/together" => text(together(Duration::from_micros(value(&query, "us", 0)))),
         "/spin" => {
             spin(ms);
@@ -199,17 +201,6 @@ fn status(query: &str) -> Response {
         0 => response,
         size => response.body(ResponseBody::Bytes(vec![b'x'; size])),
     }
-}
-
-/// Opens so many files and keeps them; tells how many there were descriptors for.
-fn hoard(files: usize) -> usize {
-    static HOARD: Mutex<Vec<File>> = Mutex::new(Vec::new());
-    let opened: Vec<File> = (0..files)
-        .map_while(|_| File::open("/dev/null").ok())
-        .collect();
-    let count = opened.len();
-    HOARD.lock().expect("no panic").extend(opened);
-    count
 }
 
 /// How many calls were here while this one slept.

@@ -56,6 +56,10 @@ impl Generation {
             },
             admin: self.admin.exist(),
             timeout: settings.timeout,
+            boot_timeout: settings.recycling.boot_timeout,
+            worker_max_age: settings.recycling.worker_max_age,
+            max_worker_memory: settings.recycling.max_worker_memory.in_bytes(),
+            max_total_memory: settings.recycling.max_total_memory.in_bytes(),
             graceful_timeout: settings.graceful_timeout,
             drain_delay: settings.drain_delay,
         }

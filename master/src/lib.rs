@@ -107,6 +107,7 @@ mod native;
 mod new_child;
 mod notify;
 mod oom;
+mod other_memory;
 mod pidfile;
 mod privileges;
 mod ready_pipe;

@@ -38,6 +38,7 @@ use crate::lifetime::Lifetime;
 use crate::listeners::Listeners;
 use crate::mold::Molds;
 use crate::notify::Notifier;
+use crate::other_memory::OtherMemory;
 use crate::pidfile::Pidfile;
 use crate::ready_pipe::ReadySender;
 use crate::reap::{Reaper, ended_orphans};
@@ -68,6 +69,7 @@ pub(crate) struct Master {
     pub(crate) admin_listeners: Vec<Listeners>,
     pub(crate) control: Control,
     pub(crate) lifetime: Lifetime,
+    pub(crate) other_memory: OtherMemory,
     /// Why the last child that failed could not boot.
     pub(crate) last_error: Option<String>,
 }
@@ -147,6 +149,12 @@ impl Master {
                 self.control.end_upgrade(Err(&outcome));
                 self.clean_up_after_new_master();
             }
+            let actions = supervisor.handle(event, Instant::now());
+            self.carry_out(supervisor, actions)?;
+        }
+        if supervisor.limits_total_memory()
+            && let Some(event) = self.other_memory.measure(0, Instant::now())
+        {
             let actions = supervisor.handle(event, Instant::now());
             self.carry_out(supervisor, actions)?;
         }

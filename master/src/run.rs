@@ -40,6 +40,7 @@ use crate::listeners::Listeners;
 use crate::master::Master;
 use crate::mold::Molds;
 use crate::notify::Notifier;
+use crate::other_memory::OtherMemory;
 use crate::pidfile::{self, Pidfile};
 use crate::reap::Reaper;
 use crate::start_command::StartCommand;
@@ -326,6 +327,7 @@ fn become_master(
         admin_listeners: Vec::new(),
         control,
         lifetime: Lifetime::new(),
+        other_memory: OtherMemory::default(),
         last_error: None,
     };
     Ok(Start::Serve(Box::new(master)))

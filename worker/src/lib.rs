@@ -34,6 +34,7 @@ mod handoff;
 mod http;
 mod in_flight;
 mod master_link;
+mod memory_watch;
 mod pace;
 mod preface;
 mod proxy_header;

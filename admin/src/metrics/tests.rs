@@ -34,6 +34,7 @@ fn fresh() -> StatusReport {
         "crash",
         "exit",
         "boot",
+        "age",
     ]
     .map(|reason| (reason, 0))
     .into();
@@ -159,6 +160,7 @@ fn every_value_of_a_fixed_set_is_there_from_the_start() {
                 "crash",
                 "exit",
                 "boot",
+                "age",
             ],
         ),
         (

@@ -20,10 +20,12 @@ pub enum RestartReason {
     Exit = 6,
     /// It did not get ready.
     Boot = 7,
+    /// It has served for `worker_max_age`.
+    Age = 8,
 }
 
 impl RestartReason {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::MaxRequests,
         Self::Timeout,
         Self::Memory,
@@ -32,6 +34,7 @@ impl RestartReason {
         Self::Crash,
         Self::Exit,
         Self::Boot,
+        Self::Age,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -44,6 +47,7 @@ impl RestartReason {
             Self::Crash => "crash",
             Self::Exit => "exit",
             Self::Boot => "boot",
+            Self::Age => "age",
         }
     }
 }

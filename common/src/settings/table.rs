@@ -2,16 +2,18 @@
 
 use super::rows::{
     admin, balancer, control, debugging, hooks, limits, logging, mechanics, parsing, process,
-    proxy, python, rate_limits, reload, socket, sources, telemetry, tls, unserved, workers,
+    proxy, python, rate_limits, recycling, reload, socket, sources, telemetry, tls, unserved,
+    workers,
 };
 use super::setting::Setting;
 use super::values::Settings;
 
-const GROUPS: [&[Setting]; 20] = [
+const GROUPS: [&[Setting]; 21] = [
     &sources::ROWS,
     &python::ROWS,
     &socket::ROWS,
     &workers::ROWS,
+    &recycling::ROWS,
     &process::ROWS,
     &limits::ROWS,
     &rate_limits::ROWS,

@@ -47,6 +47,7 @@ fn sample(row: &Setting) -> &'static str {
         "syslog_facility" => "local3",
         "statsd_host" => "stats:9125",
         "worker_class" => "gthread",
+        "max_worker_memory" | "max_total_memory" => "25%",
         "http_parser" => "fast",
         "control_socket_mode" => "0o660",
         "protocol" | "http_protocols" => row.default,

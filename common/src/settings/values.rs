@@ -11,6 +11,7 @@ use super::groups::{
     ReloadSettings, StatsdSettings, SyslogSettings, TlsSettings, Unused,
 };
 use super::rate_limits::RateLimitSettings;
+use super::recycling::RecyclingSettings;
 use crate::address::Address;
 use crate::logging::Level;
 
@@ -50,6 +51,7 @@ pub struct Settings {
     pub write_timeout: Duration,
     pub write_min_rate: u32,
     pub runners: usize,
+    pub recycling: RecyclingSettings,
 
     // Security
     pub limit_request_line: usize,
@@ -147,6 +149,7 @@ impl Settings {
             write_timeout: Duration::ZERO,
             write_min_rate: 0,
             runners: 0,
+            recycling: RecyclingSettings::default(),
             limit_request_line: 0,
             limit_request_fields: 0,
             limit_request_field_size: 0,

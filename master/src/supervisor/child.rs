@@ -108,6 +108,12 @@ pub(crate) struct Child {
     pub(crate) drains: bool,
     /// Why it has asked to be replaced.
     pub(crate) wants_replacement: Option<RestartReason>,
+    /// It was chosen because all processes together are too large.
+    pub(crate) is_largest: bool,
+    /// When it will have served for `worker_max_age`.
+    pub(crate) retires_at: Option<Instant>,
+    /// What it uses, in bytes, as it has reported.
+    pub(crate) memory: Option<u64>,
     /// Its end is a restart that has been counted.
     pub(crate) restart_counted: bool,
     /// Why it could not boot, as it has reported.
@@ -115,10 +121,11 @@ pub(crate) struct Child {
     /// The child that drains when this one is ready.
     pub(crate) replaces: Option<ChildId>,
     pub(crate) timeout: Duration,
+    pub(crate) max_age: Duration,
     pub(crate) graceful_timeout: Duration,
 }
 
-/// A child that is not ready after this long is stuck. A shorter `timeout` does not apply.
+/// A child that is not ready after this long is stuck. A shorter `timeout` does not apply, only a `boot_timeout`.
 const SHORTEST_BOOT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Heartbeats come every second; a loaded machine may delay some.
@@ -133,7 +140,11 @@ impl Child {
         plan: &Plan,
         now: Instant,
     ) -> Self {
-        let boot_timeout = plan.timeout.max(SHORTEST_BOOT_TIMEOUT);
+        let boot_timeout = match (plan.boot_timeout.is_zero(), plan.timeout.is_zero()) {
+            (false, _) => Some(plan.boot_timeout),
+            (true, false) => Some(plan.timeout.max(SHORTEST_BOOT_TIMEOUT)),
+            (true, true) => None,
+        };
         Self {
             id,
             pid: 0,
@@ -142,16 +153,20 @@ impl Child {
             generation,
             state: ChildState::Booting,
             ready_at: None,
-            deadline: (!plan.timeout.is_zero()).then(|| now + boot_timeout),
+            deadline: boot_timeout.map(|timeout| now + timeout),
             asked_at: None,
             answered_at: None,
             doubted: false,
             drains: false,
             wants_replacement: None,
+            is_largest: false,
+            retires_at: None,
+            memory: None,
             restart_counted: false,
             failure: None,
             replaces: None,
             timeout: plan.timeout,
+            max_age: plan.worker_max_age,
             graceful_timeout: plan.graceful_timeout,
         }
     }

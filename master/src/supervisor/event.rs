@@ -28,6 +28,8 @@ pub(crate) enum Event {
     Message { id: ChildId, message: Message },
     /// A child was reaped.
     Exited { id: ChildId, death: Death },
+    /// What the master and its molds use together.
+    OtherMemory { bytes: u64 },
     /// The master has received a signal.
     Signal(Signal),
     /// [`Action::Reload`] read good settings.

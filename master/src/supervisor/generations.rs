@@ -166,6 +166,7 @@ impl Supervisor {
             self.runners.target = plan.runners;
             self.admin.target = usize::from(plan.admin);
         }
+        self.memory.forget();
         for kind in ChildKind::ALL {
             self.set_mut(kind).backoff.succeed();
         }

@@ -54,6 +54,7 @@ impl Supervisor {
         for id in self.ids(|child| child.deadline.is_some_and(|deadline| deadline <= now)) {
             self.enforce(id, now);
         }
+        self.check_ages(now);
         self.check_delay(now);
         self.settle(now)
     }
@@ -120,6 +121,8 @@ impl Supervisor {
             .chain(watched.then(|| now + ROUND))
             .chain(retries)
             .chain(self.settling_deadline())
+            .chain(self.aging_deadline())
+            .chain(self.memory_deadline(now))
             .chain(self.drains_at)
             .min()
     }
@@ -145,7 +148,12 @@ impl Supervisor {
         match child.state {
             ChildState::Booting => {
                 self.note_restart(id, RestartReason::Boot);
-                self.kill(id, Signal::SIGABRT, "it did not get ready", now);
+                self.kill(
+                    id,
+                    Signal::SIGABRT,
+                    "it did not get ready in time (boot_timeout)",
+                    now,
+                );
             }
             ChildState::Ready => {}
             ChildState::Draining if self.stopping.is_some() => {

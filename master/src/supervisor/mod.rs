@@ -11,16 +11,20 @@
 //! ```
 //!
 //! Each file has the rules for one thing: `reconcile` keeps the number of children right, `generations` replaces all
-//! of them, `outcome` reports whether that has succeeded, `liveness` kills those that are late or silent, `delay` gives load
-//! balancers time before `shutdown` ends the server, `upgrade` tolerates a second master.
+//! of them, `outcome` reports whether that has succeeded, `liveness` kills those that are late or silent, `aging` and
+//! `memory` replace workers that are old or large, `delay` gives load balancers time before `shutdown` ends the server, `upgrade` tolerates a second master.
 
+mod aging;
 mod backoff;
 mod child;
 mod death;
 mod delay;
+mod end_report;
 mod event;
 mod generations;
 mod liveness;
+mod memory;
+mod memory_rules;
 mod outcome;
 mod plan;
 mod reconcile;
@@ -37,13 +41,14 @@ use std::time::Instant;
 
 use log::Level;
 use nix::sys::signal::Signal;
+use oxicorn_common::Message;
 use oxicorn_common::scoreboard::RestartReason;
 use oxicorn_common::settings::MOST_WORKERS;
-use oxicorn_common::{Message, exit_code};
 
 use backoff::Backoff;
 use child::ChildState;
 use generations::Generations;
+use memory_rules::MemoryRules;
 use settling::{EARLY_EXIT, Settling};
 
 pub(crate) use child::{Child, ChildId, ChildKind};
@@ -60,6 +65,7 @@ pub(crate) struct Supervisor {
     next_id: ChildId,
     generations: Generations,
     settling: Settling,
+    memory: MemoryRules,
     web: ChildSet,
     runners: ChildSet,
     admin: ChildSet,
@@ -101,6 +107,7 @@ impl Supervisor {
             next_id: 1,
             generations: Generations::default(),
             settling: Settling::default(),
+            memory: MemoryRules::default(),
             web: ChildSet::default(),
             runners: ChildSet::default(),
             admin: ChildSet::default(),
@@ -131,6 +138,7 @@ impl Supervisor {
             Event::ForkFailed { id, reason } => self.on_fork_failed(id, &reason, now),
             Event::Message { id, message } => self.on_message(id, message, now),
             Event::Exited { id, death } => self.on_exit(id, death, now),
+            Event::OtherMemory { bytes } => self.memory.set_others(bytes),
             Event::Signal(signal) => self.on_signal(signal, now),
             Event::Reloaded(plan) => self.begin_generation(plan, now),
             Event::ReloadFailed { reason } => self.on_reload_failed(&reason),
@@ -180,7 +188,11 @@ impl Supervisor {
                 let generation = child.generation;
                 self.on_code_changed(generation, &file, stamp);
             }
+            Message::Replace {
+                why: RestartReason::Memory,
+            } => self.on_too_large(id, now),
             Message::Replace { why } => child.wants_replacement = Some(why),
+            Message::Memory { bytes } => self.on_memory(id, bytes, now),
             // The child has logged it itself. [`Event::Exited`] follows.
             Message::Failed { text, .. } => child.failure = Some(text),
             // [`Event::Forked`] follows.
@@ -200,6 +212,7 @@ impl Supervisor {
         let (kind, generation) = (child.kind, child.generation);
         let replaced = child.replaces.take();
         self.log(Level::Debug, format!("{} is ready", self.name(id)));
+        self.begin_aging(id, now);
         self.prove_generation(kind, generation);
         if let Some(old) = replaced {
             self.note_replaced(old);
@@ -240,41 +253,6 @@ impl Supervisor {
         } else if failed_to_boot {
             self.judge_generation(child.kind, child.generation, death.exit_code(), now);
         }
-    }
-
-    /// Logs how a child ended, and the consequence.
-    fn report(&mut self, child: &Child, death: Death, wait: Option<std::time::Duration>) {
-        let follows = match wait {
-            _ if self.stopping.is_some() => String::new(),
-            _ if !self.generations.is_serving(child.generation) => String::new(),
-            Some(wait) => format!("; trying again in {:.1} s", wait.as_secs_f64()),
-            None => "; starting another".to_owned(),
-        };
-        let (level, text) = match child.state {
-            ChildState::Killed(why) => (Level::Error, format!("was killed: {why}{follows}")),
-            ChildState::Draining if death.exit_code() == Some(exit_code::SUCCESS) => {
-                (Level::Debug, "has ended".into())
-            }
-            ChildState::Draining => (Level::Warn, format!("{death} while it drained")),
-            ChildState::Ready
-                if death.exit_code() == Some(exit_code::SUCCESS) && self.stopping.is_some() =>
-            {
-                (Level::Debug, "has ended".into())
-            }
-            ChildState::Ready if death.exit_code() == Some(exit_code::SUCCESS) => {
-                (Level::Warn, format!("ended without being told to{follows}"))
-            }
-            ChildState::Booting if death.exit_code() == Some(exit_code::LOAD_ERROR) => (
-                Level::Error,
-                format!("could not load the application{follows}"),
-            ),
-            ChildState::Booting => (
-                Level::Error,
-                format!("{death} before it was ready{follows}"),
-            ),
-            ChildState::Ready => (Level::Error, format!("{death}{follows}")),
-        };
-        self.log(level, format!("{child} {text}"));
     }
 
     fn on_fork_failed(&mut self, id: ChildId, reason: &str, now: Instant) {

@@ -11,6 +11,13 @@ pub(crate) struct Plan {
     pub(crate) admin: bool,
     /// A child whose event loop is silent for longer is killed; zero means never.
     pub(crate) timeout: Duration,
+    /// How long a child may take to get ready; zero means that `timeout` counts.
+    pub(crate) boot_timeout: Duration,
+    /// After this time a worker is replaced; zero means never.
+    pub(crate) worker_max_age: Duration,
+    /// The limits of a worker and of all processes together, in bytes.
+    pub(crate) max_worker_memory: Option<u64>,
+    pub(crate) max_total_memory: Option<u64>,
     /// The longest drain of a child.
     pub(crate) graceful_timeout: Duration,
     pub(crate) drain_delay: Duration,

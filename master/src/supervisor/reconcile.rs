@@ -161,18 +161,30 @@ impl Supervisor {
         if draining > self.target(kind) {
             return;
         }
+        let may_be = |reason| match reason {
+            RestartReason::Memory => self.memory.not_before(now).is_none(),
+            _ => true,
+        };
         let asking = self
             .live(kind, generation)
-            .find(|child| child.is_ready() && child.wants_replacement.is_some());
+            .find(|child| child.is_ready() && child.wants_replacement.is_some_and(may_be));
         let Some(old) = asking else { return };
         let (id, plan) = (old.id, plan.clone());
         let reason = match old.wants_replacement {
-            Some(RestartReason::MaxRequests) => "max_requests",
-            Some(RestartReason::Timeout) => "a request took longer than timeout",
-            Some(RestartReason::Memory) => "it uses more memory than it may",
-            Some(RestartReason::Signal) => "a control client wants it",
-            _ => "its application wants it",
+            Some(RestartReason::MaxRequests) => "max_requests".to_owned(),
+            Some(RestartReason::Timeout) => "a request took longer than timeout".to_owned(),
+            Some(RestartReason::Memory) if old.is_largest => "max_total_memory".to_owned(),
+            Some(RestartReason::Memory) => self.too_large(id),
+            Some(RestartReason::Age) => {
+                let age = plan.worker_max_age.as_secs_f64();
+                format!("worker_max_age ({age} s)")
+            }
+            Some(RestartReason::Signal) => "a control client wants it".to_owned(),
+            _ => "its application wants it".to_owned(),
         };
+        if old.wants_replacement == Some(RestartReason::Memory) {
+            self.memory.begin(now);
+        }
         let text = format!("Replacing {}: {reason}", self.name(id));
         self.log(Level::Info, text);
         self.start(kind, generation, &plan, Some(id), now);

@@ -29,6 +29,7 @@ mod privileges;
 mod proxy;
 mod rate_limits;
 mod rates;
+mod recycling;
 mod reload;
 mod request_ids;
 mod service;

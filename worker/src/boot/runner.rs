@@ -19,6 +19,7 @@ use super::error::BootError;
 use super::load::load;
 use super::parts::Boot;
 use super::prepare::{install_signals, log_panics};
+use crate::memory_watch::MemoryWatch;
 use crate::thread_spawn::{self, ThreadError};
 
 /// The life of a runner; returns its exit code.
@@ -33,7 +34,7 @@ pub fn run_runner(boot: Boot) -> i32 {
 fn run(
     application: &Arc<dyn Application>,
     context: &WorkerContext,
-    sender: &MessageSender,
+    sender: &Arc<MessageSender>,
 ) -> Result<i32, BootError> {
     let mut signals = install_signals(&context.settings)?;
     let runner = load(&**application, |application| application.runner(context))?;
@@ -41,6 +42,7 @@ fn run(
     let Some(runner) = runner else {
         return Ok(0);
     };
+    let watch = MemoryWatch::start(&context.settings, false, sender);
     let stop = Stop::default();
     let work = start(runner, stop.clone())?;
     let slot = context.scoreboard.slot(context.slot);
@@ -48,7 +50,9 @@ fn run(
     slot.set_state(SlotState::Ready);
     // If the master dies, the kernel ends this process too.
     let _ = sender.send(&Message::Ready);
-    Ok(supervise(work, &stop, &mut signals, context, sender))
+    let code = supervise(work, &stop, &mut signals, context, sender);
+    watch.iter().for_each(MemoryWatch::end);
+    Ok(code)
 }
 
 fn start(runner: Runner, stop: Stop) -> Result<JoinHandle<anyhow::Result<()>>, ThreadError> {

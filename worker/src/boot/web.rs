@@ -18,8 +18,10 @@ use super::load::load;
 use super::parts::Boot;
 use super::prepare::{install_signals, log_panics};
 use crate::http::server_field;
+use crate::memory_watch::MemoryWatch;
 use crate::reactor::Reactor;
 use crate::reload;
+use crate::role::WorkerRole;
 use crate::threads;
 use crate::worker_shared::WorkerShared;
 
@@ -69,6 +71,8 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
         )?;
     }
 
+    let is_worker = boot.role == WorkerRole::Public;
+    let watch = MemoryWatch::start(&context.settings, is_worker, sender);
     let ready = || {
         shared.slot().set_state(SlotState::Ready);
         shared.master.send(&Message::Ready);
@@ -76,6 +80,7 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
     let (last, leave) = (Arc::clone(&shared), boot.end);
     let end = Box::new(move |code| leave(conclude(&last, age, code)));
     let code = threads::run(Arc::clone(&shared), reactor, waker, ready, end)?;
+    watch.iter().for_each(MemoryWatch::end);
     Ok(conclude(&shared, age, code))
 }
 

@@ -13,6 +13,7 @@ pub(super) mod process;
 pub(super) mod proxy;
 pub(super) mod python;
 pub(super) mod rate_limits;
+pub(super) mod recycling;
 pub(super) mod reload;
 pub(super) mod socket;
 pub(super) mod sources;

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 
 use super::simulation::{Simulation, plan};
-use crate::supervisor::{Action, ChildKind};
+use crate::supervisor::{Action, ChildKind, Plan};
 
 fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)
@@ -127,6 +127,32 @@ fn a_worker_that_crashes_as_soon_as_it_is_ready_waits_too() {
     assert!(sim.alive.is_empty(), "twice as long");
     sim.advance(Duration::from_millis(100));
     assert_eq!(sim.alive.len(), 1);
+}
+
+#[test]
+fn the_time_to_boot_is_apart_from_the_timeout() {
+    let mut sim = Simulation::new(Plan {
+        boot_timeout: seconds(90),
+        ..plan(1, 1)
+    });
+    sim.advance(seconds(89));
+    assert!(sim.sent(Signal::SIGABRT).is_empty());
+    sim.advance(seconds(2));
+    assert_eq!(sim.sent(Signal::SIGABRT), [1, 2]);
+    // Shorter than the shortest timeout, and without any.
+    let mut sim = Simulation::new(Plan {
+        boot_timeout: seconds(2),
+        timeout: Duration::ZERO,
+        ..plan(1, 0)
+    });
+    sim.advance(seconds(3));
+    assert_eq!(sim.sent(Signal::SIGABRT), [1]);
+    let mut sim = Simulation::new(Plan {
+        timeout: Duration::ZERO,
+        ..plan(1, 0)
+    });
+    sim.advance(seconds(100_000));
+    assert!(sim.sent(Signal::SIGABRT).is_empty());
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn a_worker_that_never_gets_ready_is_a_boot_failure() {
     sim.killed(2, Signal::SIGABRT);
     assert!(sim.logged(
         Level::Error,
-        "was killed: it did not get ready; trying again"
+        "was killed: it did not get ready in time (boot_timeout); trying again"
     ));
 }
 

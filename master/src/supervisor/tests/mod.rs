@@ -1,9 +1,11 @@
 //! Every rule of a child's life, without a process.
 
 mod admin;
+mod aging;
 mod boot;
 mod delay;
 mod liveness;
+mod memory;
 mod random_events;
 mod recycle;
 mod reload;

@@ -29,6 +29,10 @@ pub(super) fn plan(workers: usize, runners: usize) -> Plan {
         runners,
         admin: false,
         timeout: Duration::from_secs(30),
+        boot_timeout: Duration::ZERO,
+        worker_max_age: Duration::ZERO,
+        max_worker_memory: None,
+        max_total_memory: None,
         graceful_timeout: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
     }
