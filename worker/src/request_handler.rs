@@ -9,7 +9,7 @@ use log::{debug, error, warn};
 use oxicorn_common::logging::{EXCEPTION, RequestScope, RequestTag};
 use oxicorn_common::request::{Request, RequestHead};
 use oxicorn_common::response::{Response, ResponseBody};
-use oxicorn_common::scoreboard::ThreadStats;
+use oxicorn_common::scoreboard::{RefusalReason, ThreadStats};
 use oxicorn_common::{EarlyOutput, ResponseSink, forks};
 
 use crate::connection::{AfterResponse, Connection, ConnectionState, ThreadWork};
@@ -17,7 +17,7 @@ use crate::http::date::DateCache;
 use crate::http::encode::ResponseContext;
 use crate::in_flight::RequestFacts;
 use crate::proxy_queue::proxy_queue;
-use crate::rate_limits::{LimitCharge, LimitFields};
+use crate::rate_limits::ThreadLimits;
 use crate::request_ids::RequestIds;
 use crate::response::{AccessRecord, Arrival, EarlyWriter, Flushed, LengthError, PieceMade};
 use crate::worker_shared::WorkerShared;
@@ -27,8 +27,7 @@ pub(crate) struct RequestHandler<'a> {
     index: usize,
     date: DateCache,
     ids: RequestIds,
-    limit_fields: LimitFields,
-    charges: Vec<LimitCharge>,
+    limits: ThreadLimits,
     /// A buffer that is reused for each response, so that it stays in the processor's cache.
     spare: Vec<u8>,
 }
@@ -41,8 +40,7 @@ impl<'a> RequestHandler<'a> {
             index,
             date: DateCache::new(),
             ids: RequestIds::new(&shared.settings),
-            limit_fields: LimitFields::default(),
-            charges: Vec::new(),
+            limits: ThreadLimits::new(shared.rate_limiter.as_ref()),
             spare: Vec::new(),
         }
     }
@@ -109,17 +107,12 @@ impl<'a> RequestHandler<'a> {
         self.stats().begin(millis, method, path, id)
     }
 
-    /// Makes the fields that tell the client about its limits.
-    fn describe_limits(&mut self, request: &Request, now: Instant) {
-        if let Some(limiter) = self.shared.rate_limiter.as_ref().filter(|it| it.shows()) {
-            let Self {
-                charges,
-                limit_fields,
-                ..
-            } = self;
-            limit_fields.clear();
-            limiter.describe(&request.head, request.peer, now, charges, limit_fields);
-        }
+    /// The answer to a request that is over a limit of all hosts.
+    fn limit(&mut self, request: &Request, started: Instant) -> Option<Response> {
+        let limiter = self.shared.rate_limiter.as_ref()?;
+        let refusal = self.limits.begin(limiter, request, started)?;
+        self.stats().count_refusal(RefusalReason::RateLimit);
+        Some(refusal)
     }
 
     /// Runs the application for a request, and sends what it returns.
@@ -130,7 +123,7 @@ impl<'a> RequestHandler<'a> {
         request.body.begin();
         self.ids.assign(&mut request.head, request.trusted);
         let _scope = self.enter(&request.head);
-        self.describe_limits(&request, started);
+        let refusal = self.limit(&request, started);
         let in_flight = &self.shared.in_flight[self.index];
         let head = &request.head;
         let whole_at = connection.lifecycle().ready_at();
@@ -151,12 +144,15 @@ impl<'a> RequestHandler<'a> {
             version: head.version,
             head_only: head.method() == "HEAD",
             keep_alive: connection.wants_keep_alive(),
-            limits: self.limit_fields.lines(),
+            limits: self.limits.lines(),
         };
         let output = connection.begin_output(&mut self.spare);
         let date = &mut self.date;
         let mut early = EarlyWriter::new(self.shared, in_flight, output, date, asked, started);
-        let called = call(self.shared, &mut request, &mut early);
+        let called = match refusal {
+            Some(refusal) => Some(refusal),
+            None => call(self.shared, &mut request, &mut early),
+        };
         let is_early = early.has_begun();
         // A panic after the response has begun ends it.
         let is_lost = early.is_lost() || (is_early && called.is_none());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::parse::Parsed;
 use super::secrets::mask;
 
-/// `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `redis+unix:///PATH` for a Unix socket.
+/// `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `unix:///PATH`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
     pub place: RedisPlace,
@@ -25,12 +25,12 @@ pub enum RedisPlace {
 impl RedisUrl {
     pub fn parse(text: &str) -> Parsed<Self> {
         let wrong = || {
-            "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] or redis+unix:///PATH, with a percent sign before special characters of a password".to_owned()
+            "redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE] or unix:///PATH, with a percent sign before special characters of a password".to_owned()
         };
         if text.starts_with("rediss://") {
-            return Err("redis:// or redis+unix://: for TLS, run a proxy such as stunnel or Envoy beside this server".to_owned());
+            return Err("redis:// or unix://: for TLS, run a proxy such as stunnel or Envoy beside this server".to_owned());
         }
-        if let Some(path) = text.strip_prefix("redis+unix://") {
+        if let Some(path) = text.strip_prefix("unix://") {
             return match path.starts_with('/') {
                 true => Ok(Self {
                     place: RedisPlace::Unix(path.into()),
@@ -130,7 +130,7 @@ mod tests {
             ("redis://10.0.0.1:7000/3", tcp("10.0.0.1", 7000), 3),
             ("redis://[::1]:7000/", tcp("::1", 7000), 0),
             (
-                "redis+unix:///run/redis.sock",
+                "unix:///run/redis.sock",
                 RedisPlace::Unix("/run/redis.sock".into()),
                 0,
             ),
@@ -162,7 +162,7 @@ mod tests {
             "redis://h/x",
             "redis://u@h",
             "redis://:%zz@h",
-            "redis+unix://a",
+            "unix://a",
             "rediss://h",
         ] {
             assert!(RedisUrl::parse(text).is_err(), "{text}");

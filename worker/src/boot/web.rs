@@ -19,9 +19,11 @@ use super::parts::Boot;
 use super::prepare::{install_signals, log_panics};
 use crate::http::server_field;
 use crate::memory_watch::MemoryWatch;
+use crate::rate_limits::RateLimiter;
 use crate::reactor::Reactor;
 use crate::reload;
 use crate::role::WorkerRole;
+use crate::thread_spawn;
 use crate::threads;
 use crate::worker_shared::WorkerShared;
 
@@ -54,6 +56,7 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
         boot.tls,
     )?;
 
+    watch_redis(&shared)?;
     let initialized = context.hooks.call(HookEvent::PostWorkerInit { age });
     forks::end_child(i32::from(initialized.is_err()));
     initialized?;
@@ -82,6 +85,22 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
     let code = threads::run(Arc::clone(&shared), reactor, waker, ready, end)?;
     watch.iter().for_each(MemoryWatch::end);
     Ok(conclude(&shared, age, code))
+}
+
+/// Looks for the Redis of the rate limits on a thread of its own, so that no request waits for names or for an outage.
+fn watch_redis(shared: &WorkerShared) -> Result<(), BootError> {
+    let limiter = shared.rate_limiter.as_ref();
+    if let Some(endpoint) = limiter.and_then(RateLimiter::redis) {
+        let endpoint = Arc::clone(endpoint);
+        let what = || "the thread that looks for the Redis of rate_limit_redis".to_owned();
+        thread_spawn::start(
+            "limits-redis",
+            what,
+            thread_spawn::stack_size(),
+            move || endpoint.watch(),
+        )?;
+    }
+    Ok(())
 }
 
 /// The application. With `reload`, an application that is broken at the first start is replaced by a page with the

@@ -5,15 +5,19 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use oxicorn_common::rate_limits::{
-    BucketKey, LimitKey, LimitVerdict, LimitedRule, RateLimitSet, ShownFields,
+    BucketKey, BucketTable, LimitKey, LimitVerdict, LimitedRule, RateLimitRule, RateLimitSet,
+    ShownFields,
 };
-use oxicorn_common::request::{Peer, RequestHead};
+use oxicorn_common::request::{Peer, Request, RequestHead};
 use oxicorn_common::settings::Peers;
 use oxicorn_common::{Response, ResponseBody, Settings};
+use ring::digest;
 
 use super::client_address::LimitedClient;
 use super::limit_fields::{LimitFields, whole_seconds};
+use super::limit_script::LimitScript;
 use super::path_match::PathMatch;
+use super::redis_endpoint::RedisEndpoint;
 
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
@@ -24,6 +28,7 @@ pub(crate) struct RateLimiter {
     names_client: bool,
     /// Whether responses that pass have fields.
     shows: bool,
+    redis: Option<Arc<RedisEndpoint>>,
 }
 
 /// A bucket that a request is counted in.
@@ -50,6 +55,10 @@ impl RateLimiter {
         Self {
             believed: settings.proxy.forwarded_peers.clone(),
             names_client,
+            redis: set.redis.as_ref().map(|url| {
+                let endpoint = RedisEndpoint::new(url.clone(), set.outage.clone());
+                Arc::new(endpoint)
+            }),
             shows: rules.any(|it| it.shown == ShownFields::Always),
             set,
         }
@@ -117,6 +126,78 @@ impl RateLimiter {
             .body(ResponseBody::Bytes(body.into_bytes()))
     }
 
+    pub(crate) fn redis(&self) -> Option<&Arc<RedisEndpoint>> {
+        self.redis.as_ref()
+    }
+
+    /// Counts a request in Redis, and makes the fields of its response. `None` if Redis cannot be asked; the error is the
+    /// answer to a request that may not pass. What all hosts together have used up, no request of this host gets any more: its
+    /// own buckets are held back.
+    pub(crate) fn check_remote(
+        &self,
+        script: &mut LimitScript,
+        request: &Request,
+        charges: &mut Vec<LimitCharge>,
+        fields: &mut LimitFields,
+    ) -> Option<Result<(), Response>> {
+        charges.clear();
+        let (head, peer) = (&request.head, request.peer);
+        let mut buckets = Vec::new();
+        self.each_key(head, peer, |index, octets| {
+            let LimitedRule { rule, table, .. } = &self.set.rules[index];
+            let key = table.key(octets);
+            let charge = LimitCharge { rule: index, key };
+            if !charges.contains(&charge) {
+                charges.push(charge);
+                buckets.push((rule, self.remote_key(rule, octets, request)));
+            }
+        });
+        if charges.is_empty() {
+            return Some(Ok(()));
+        }
+        let standings = script.count(&buckets)?;
+        let now = Instant::now();
+        let mut worst: Option<LimitRefusal> = None;
+        for (charge, standing) in charges.iter().zip(&standings) {
+            let (rule, wait) = (charge.rule, standing.wait);
+            if !wait.is_zero() {
+                self.set.rules[rule].table.hold(charge.key, now, wait);
+                if worst.is_none_or(|it| it.wait < wait) {
+                    worst = Some(LimitRefusal { rule, wait });
+                }
+            } else if self.set.rules[rule].rule.shown == ShownFields::Always {
+                let rule = &self.set.rules[rule].rule;
+                fields.add(rule, standing.left, rule.interval());
+            }
+        }
+        Some(match worst {
+            None => Ok(()),
+            Some(refusal) => {
+                fields.clear();
+                self.set.rules[refusal.rule].counters.count_refused();
+                Err(self.answer(refusal, charges, now))
+            }
+        })
+    }
+
+    /// The name of a bucket in Redis. Values of fields may be secret, so there is only their hash.
+    fn remote_key(&self, rule: &RateLimitRule, octets: &[u8], request: &Request) -> String {
+        let name = &rule.name;
+        match rule.by {
+            LimitKey::Client => {
+                let client = self.client(&request.head, request.peer);
+                format!("oxicorn:limit:{name}:{client}")
+            }
+            LimitKey::Header(_) => {
+                let hash = digest::digest(&digest::SHA256, octets);
+                let half = hash.as_ref().iter().take(16);
+                let hash: String = half.map(|octet| format!("{octet:02x}")).collect();
+                format!("oxicorn:limit:{name}:{hash}")
+            }
+            LimitKey::Server => format!("oxicorn:limit:{name}:all"),
+        }
+    }
+
     /// Whether [`RateLimiter::describe`] may have anything to say.
     pub(crate) fn shows(&self) -> bool {
         self.shows
@@ -161,7 +242,7 @@ impl RateLimiter {
     fn refusal(
         &self,
         charge: LimitCharge,
-        judge: impl Fn(&oxicorn_common::rate_limits::BucketTable, BucketKey) -> LimitVerdict,
+        judge: impl Fn(&BucketTable, BucketKey) -> LimitVerdict,
     ) -> Option<LimitRefusal> {
         match judge(&self.set.rules[charge.rule].table, charge.key) {
             LimitVerdict::Passed { .. } => None,

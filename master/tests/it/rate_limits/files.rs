@@ -31,6 +31,14 @@ fn wrong_rules_stop_the_start_with_their_lines() {
         "{}",
         ended.log
     );
+    let ended = Server::new("redis alone")
+        .args(&["--rate-limit-redis", "redis://127.0.0.1"])
+        .run();
+    assert!(
+        ended.code == Some(1) && ended.log.contains("no effect without rate_limits"),
+        "{}",
+        ended.log
+    );
     let ended = limited("right", "api 10/s\n").arg("--check-config").run();
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), "oxicorn: ok"));
 }

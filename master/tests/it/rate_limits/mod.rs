@@ -4,6 +4,7 @@
 mod attacks;
 mod connections;
 mod files;
+mod redis;
 mod shared;
 
 use std::fs;

@@ -1,0 +1,239 @@
+//! One limit for several servers, in a real Redis, which goes away in every way.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::{ask, limited, passed, status, use_up};
+use crate::harness::{Keyspace, Load, Mode, Server, Services, eventually};
+
+type Step = fn(&mut CountingRedis);
+
+const AWAY: &str = "cannot count in Redis";
+const BACK: &str = "All servers count together";
+
+/// `redis-server` on a socket in the folder of the server under test.
+struct CountingRedis {
+    folder: PathBuf,
+    process: Child,
+}
+
+impl CountingRedis {
+    fn start(folder: &Path) -> Self {
+        let process = Command::new("redis-server")
+            .args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""])
+            .current_dir(folder)
+            .stdout(Stdio::null())
+            .spawn();
+        let redis = Self {
+            folder: folder.to_owned(),
+            process: process.expect("redis-server, which scripts/install-deps gets"),
+        };
+        eventually("redis-server", || {
+            (redis.ask(&["PING"]) == "PONG").then_some(())
+        });
+        redis
+    }
+
+    fn ask(&self, words: &[&str]) -> String {
+        let output = Command::new("redis-cli")
+            .args(["-s", "redis.sock"])
+            .args(words)
+            .current_dir(&self.folder)
+            .output();
+        let output = output.expect("redis-cli, which scripts/install-deps gets");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).expect("a process id");
+        kill(Pid::from_raw(pid), signal).expect("a process");
+    }
+
+    fn kill(&mut self) {
+        self.process.kill().expect("a process");
+        self.process.wait().expect("a process");
+    }
+
+    fn start_again(&mut self) {
+        let folder = self.folder.clone();
+        *self = Self::start(&folder);
+    }
+}
+
+impl Drop for CountingRedis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A server beside a Redis of its own.
+fn with_redis(name: &str, rules: &str) -> (Server, CountingRedis) {
+    let builder = limited(name, rules).workers(2).threads(2);
+    let redis = CountingRedis::start(builder.dir());
+    let url = format!("unix://{}/redis.sock", builder.dir().display());
+    (builder.args(&["--rate-limit-redis", &url]).start(), redis)
+}
+
+#[test]
+fn two_servers_share_a_limit() {
+    let keyspace = Keyspace::new(Services::shared());
+    let rules = "api 100/h burst=6 path=/api\nkey 100/h burst=3 by=header:X-Key path=/key\nall 100/h burst=3 by=server path=/all\n";
+    let start = |name| {
+        let builder = limited(name, rules).workers(2).threads(2).admin();
+        builder
+            .args(&["--rate-limit-redis", &keyspace.url()])
+            .start_with_unknown_workers()
+    };
+    let (one, two) = (start("one of two"), start("two of two"));
+    let first = ask(one.address(), "/api", "").expect("an answer");
+    assert_eq!(
+        (first.status, first.field("RateLimit")),
+        (200, Some("\"api\";r=5;t=180"))
+    );
+    let second = ask(two.address(), "/api", "").expect("an answer");
+    assert_eq!(second.field("RateLimit"), Some("\"api\";r=4;t=144"));
+    assert_eq!(passed(&one, 3, "/api", ""), 3);
+    assert_eq!(passed(&two, 5, "/api", ""), 1);
+    let refused = ask(one.address(), "/api", "").expect("an answer");
+    assert_eq!(refused.status, 429);
+    assert!(refused.field("Retry-After").is_some() && refused.text().contains("[\"api\"]"));
+    assert!(
+        refused
+            .field("RateLimit")
+            .is_some_and(|it| it.starts_with("\"api\";r=0;t="))
+    );
+    // Both have let fewer pass than the burst, and refuse by themselves now, without Redis.
+    keyspace.ask(&["FLUSHDB"]);
+    assert_eq!(
+        (status(&one, "/api", ""), status(&two, "/api", "")),
+        (429, 429)
+    );
+    assert_eq!(keyspace.keys("oxicorn:limit:api:*"), Vec::<String>::new());
+
+    use_up(&one, "/key", "X-Key: my-secret\r\n");
+    assert_eq!(status(&two, "/key", "X-Key: my-secret\r\n"), 429);
+    assert_eq!(status(&two, "/key", "X-Key: another\r\n"), 200);
+    use_up(&two, "/all", "X-Forwarded-For: 192.0.2.1\r\n");
+    assert_eq!(status(&one, "/all", "X-Forwarded-For: 192.0.2.2\r\n"), 429);
+    let keys = keyspace.keys("*");
+    assert!(
+        keys.iter().any(|it| it.starts_with("oxicorn:limit:key:")),
+        "{keys:?}"
+    );
+    assert!(!keys.iter().any(|it| it.contains("secret")), "{keys:?}");
+    // Nothing stays behind.
+    for key in keys.iter().filter(|it| it.starts_with("oxicorn:")) {
+        assert!(
+            (1..=3_600_000).contains(&keyspace.time_left_ms(key)),
+            "{key}"
+        );
+    }
+    let refusals = [&one, &two].map(|it| {
+        it.exposition()
+            .value(r#"oxicorn_requests_refused_total{reason="rate_limit"}"#)
+    });
+    assert_eq!(refusals, [5.0, 8.0]);
+}
+
+/// Killed, stopped, slow: requests go on, each server counts alone, and the log says so once.
+#[test]
+fn an_outage_costs_nothing_but_the_common_count() {
+    let (server, mut redis) = with_redis(
+        "outage",
+        "api 1000/h burst=1000 path=/api\nfew 100/h burst=3 path=/few\n",
+    );
+    let is_counted = || redis_count(&server, 12);
+    assert!(is_counted());
+    let outages: [(&str, Step, Step); 3] = [
+        ("killed", CountingRedis::kill, CountingRedis::start_again),
+        (
+            "stopped",
+            |it| it.signal(Signal::SIGSTOP),
+            |it| it.signal(Signal::SIGCONT),
+        ),
+        (
+            "slow",
+            |it| drop(it.ask(&["CLIENT", "PAUSE", "600000", "WRITE"])),
+            |it| drop(it.ask(&["CLIENT", "UNPAUSE"])),
+        ),
+    ];
+    for (index, (name, begin, end)) in outages.into_iter().enumerate() {
+        begin(&mut redis);
+        eventually(name, || {
+            assert_eq!(status(&server, "/api", ""), 200, "{name}");
+            (server.log().count(AWAY) == index + 1).then_some(())
+        });
+        assert_eq!(passed(&server, 12, "/api", ""), 12, "{name}");
+        end(&mut redis);
+        server.log().wait_for_nth(BACK, index + 1);
+        assert!(redis_count(&server, 12), "{name}");
+        assert_eq!(
+            (server.log().count(AWAY), server.log().count(BACK)),
+            (index + 1, index + 1),
+            "{name}"
+        );
+    }
+    redis.kill();
+    // Alone it still has its own limit.
+    use_up(&server, "/few", "");
+}
+
+/// Whether the next requests are counted in Redis.
+fn redis_count(server: &Server, requests: usize) -> bool {
+    let socket = server.dir().join("redis.sock");
+    let count = || {
+        let output = Command::new("redis-cli")
+            .arg("-s")
+            .arg(&socket)
+            .args(["INFO", "commandstats"])
+            .output();
+        let text = String::from_utf8_lossy(&output.expect("redis-cli").stdout).into_owned();
+        let calls = text
+            .lines()
+            .filter(|it| it.starts_with("cmdstat_evalsha:") || it.starts_with("cmdstat_eval:"));
+        calls
+            .filter_map(|it| it.split(['=', ',']).nth(1)?.parse::<usize>().ok())
+            .sum::<usize>()
+    };
+    let before = count();
+    assert_eq!(passed(server, requests, "/api", ""), requests);
+    count() >= before + requests
+}
+
+/// What operators do to a Redis that works: nothing is lost, and nothing is logged.
+#[test]
+fn a_redis_that_forgets_is_no_outage() {
+    let (server, redis) = with_redis("forgetful", "api 1000/h burst=1000 path=/api\n");
+    let load = Load::start_limited(server.address(), 2, Mode::KeepAlive, "/api", 200);
+    load.wait_for_more(50);
+    for words in [
+        &["SCRIPT", "FLUSH"][..],
+        &["FLUSHALL"],
+        &["CLIENT", "KILL", "TYPE", "normal"],
+        &["CONFIG", "SET", "timeout", "1"],
+    ] {
+        redis.ask(words);
+        assert!(redis_count(&server, 12), "{words:?}");
+    }
+    load.stop().assert_perfect();
+    assert_eq!(server.log().count(AWAY), 0);
+}
+
+#[test]
+fn a_redis_that_refuses_is_named_with_what_it_says() {
+    let (server, redis) = with_redis("refusing", "api 1000/h burst=1000 path=/api\n");
+    redis.ask(&["CONFIG", "SET", "requirepass", "open"]);
+    redis.ask(&["-a", "open", "CLIENT", "KILL", "TYPE", "normal"]);
+    eventually("the refusal", || {
+        assert_eq!(status(&server, "/api", ""), 200);
+        (server.log().count(AWAY) == 1).then_some(())
+    });
+    server.log().wait_for("it says: NOAUTH");
+    assert_eq!(server.log().count(AWAY), 1);
+    redis.ask(&["-a", "open", "CONFIG", "SET", "requirepass", ""]);
+    server.log().wait_for(BACK);
+}
