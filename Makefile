@@ -70,11 +70,13 @@ test: need-test ## every test: units, request corpus, the real binary over real 
 test-busy: need-test ## the same on a busy machine: beside a loop of higher priority on each processor
 	scripts/busy $(MAKE) --no-print-directory test
 
-test-etc: need-etc ## every file of etc/ on trial: real balancers, logrotate, the schemas of Kubernetes and more
+test-etc: need-etc ## every file of etc/ on trial: real balancers, logrotate and images, the schemas of Kubernetes and Compose
 	$(CARGO) build --locked --workspace --examples --bins
 	python3 -B tests/etc/balancers_test.py
 	python3 -B tests/etc/logrotate_test.py
 	$(ETC)/python -B tests/etc/kubernetes_test.py
+	$(ETC)/python -B tests/etc/compose_test.py
+	python3 -B tests/etc/images_test.py
 
 python: need-python ## the wheel, in release, into .venv/: .venv/bin/oxicorn
 	test -x .venv/bin/python || python3 -m venv .venv

@@ -128,13 +128,16 @@ class Haproxy(Balancer):
         until(f"HAProxy knows {instance.address} as {state}", lambda: self.state(instance) == state, LONG)
 
     def state(self, instance):
+        # `UP 1/2` is one that is about to be.
+        return [line.split(",")[17] for line in self.statistics()][self.instances.index(instance)]
+
+    def statistics(self):
+        """A line of values for each server."""
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(self.folder / "admin.sock"))
             client.sendall(b"show stat\n")
             text = client.makefile().read()
-        # `UP 1/2` is one that is about to be.
-        states = [line.split(",")[17] for line in text.splitlines() if line.startswith("oxicorn,") and ",BACKEND," not in line]
-        return states[self.instances.index(instance)]
+        return [line for line in text.splitlines() if line.startswith("oxicorn,") and ",BACKEND," not in line]
 
 
 class HaproxyPassthrough(Haproxy):

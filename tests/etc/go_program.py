@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import unittest
-from pathlib import Path
 
 from instance import ROOT
 
@@ -25,5 +24,7 @@ def go_program(module, version, name):
         fresh.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, "GOBIN": str(fresh), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
         subprocess.run(["go", "install", f"{module}@{version}"], env=env, check=True, timeout=600)
-        (fresh / Path(module).name.replace("v5", "kustomize")).replace(program)
+        # Named after the last part of its path, without that of a version.
+        (built,) = fresh.iterdir()
+        built.replace(program)
     return program

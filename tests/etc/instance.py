@@ -42,11 +42,10 @@ def free_ports(count):
 class Instance:
     """`unix`: it listens on a Unix socket. A long drain_delay: a second TERM ends it when the balancer has noticed the first."""
 
-    def __init__(self, unix=False, port=None, flags=(), log="log"):
+    def __init__(self, unix=False, port=None, flags=(), log="log", host="127.0.0.1"):
         self.folder = open_folder("instance")
-        self.socket = self.folder / "app.sock"
         self.port = None if unix else port or free_ports(1)[0]
-        self.address = f"unix:{self.socket}" if unix else f"127.0.0.1:{self.port}"
+        self.address = f"unix:{self.folder}/app.sock" if unix else f"{host}:{self.port}"
         self.flags, self.process, self.log_file = flags, None, self.folder / log
 
     def __enter__(self):

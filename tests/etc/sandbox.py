@@ -1,6 +1,7 @@
-"""What a container is, without an engine: namespaces of processes, mounts and network, another user, a root that cannot be written to."""
+"""What a container is, without an engine: namespaces of processes, mounts and network, and another user."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -11,8 +12,8 @@ from pathlib import Path
 
 from instance import BUILT, LONG, open_folder, until
 
-# $1: the folder with `bin` and what is mounted; $2: a user and group; then the command.
-SCRIPT = """
+# $1: a folder with the binary and the token; $2: the user; then the command. The root is this machine's, and cannot be written to.
+OWN_ROOT = """
 folder=$1 user=$2; shift 2
 mount --make-rprivate /
 ip link set lo up
@@ -28,6 +29,23 @@ mount -t tmpfs -o mode=1777 none /tmp
 mount -o remount,bind,ro /
 cd /usr
 exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --bounding-set=-all "$@"
+"""
+# $1: the root of an image; $2: what ENTER needs.
+ROOT_OF_AN_IMAGE = """
+mount --make-rprivate /
+ip link set lo up
+mount -t proc proc "$1/proc"
+exec python3 -c "$ENTER" "$@"
+"""
+ENTER = """
+import json, os, sys
+root, told = sys.argv[1], json.loads(sys.argv[2])
+os.chroot(root)
+os.chdir(told["directory"])
+os.setgroups([])
+os.setgid(told["user"])
+os.setuid(told["user"])
+os.execve(told["command"][0], told["command"], told["env"])
 """
 
 
@@ -46,18 +64,22 @@ class Sandbox:
         if not allowed():
             raise unittest.SkipTest("takes root, and namespaces")
         self.folder = open_folder("sandbox")
-        # On a file system of its own that another user reaches.
+        self.user, self.env = user, {"PATH": os.environ["PATH"], **(env or {})}
+        self.words = self.prepare(command)
+        self.process = None
+
+    def prepare(self, command):
+        """The script that becomes the command, with its arguments."""
+        # Where another user reaches it.
         shutil.copy(BUILT / "oxicorn", self.folder / "oxicorn")
         (self.folder / "token").write_text("a-token-of-sixteen-characters-and-more")
-        self.command, self.user, self.env = command, user, {"PATH": os.environ["PATH"], **(env or {})}
-        self.process = None
+        return [OWN_ROOT, "sh", self.folder, str(self.user), *command]
 
     def __enter__(self):
         with (self.folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-ec", SCRIPT, "sh", self.folder, str(self.user),
-                 *self.command], env=self.env, stdout=log, stderr=log, start_new_session=True,
-            )
+            unshare = ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "sh", "-ec", *self.words]
+            env = {**self.env, "PATH": os.environ["PATH"], "ENTER": ENTER}
+            self.process = subprocess.Popen(unshare, env=env, stdout=log, stderr=log, start_new_session=True)
         until("process 1", lambda: self.process.poll() is not None or self._children(), LONG)
         return self
 
@@ -79,16 +101,20 @@ class Sandbox:
     def _children(self):
         return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
 
+    def enter(self, *words):
+        """A command of this machine with the namespaces that nsenter names."""
+        return subprocess.run(
+            ["nsenter", "--target", str(self.first()), *words], env=self.env, capture_output=True, text=True, timeout=LONG, check=False,
+        )
+
     def run(self, *words):
         """A command inside, as the same user."""
-        enter = ["nsenter", "--target", str(self.first()), "--mount", "--pid", "--net"]
-        become = ["setpriv", "--reuid", str(self.user), "--clear-groups"]
-        return subprocess.run([*enter, *become, *words], env=self.env, capture_output=True, text=True, timeout=LONG, check=False)
+        return self.enter("--mount", "--pid", "--net", "setpriv", "--reuid", str(self.user), "--clear-groups", *words)
 
     def get(self, port, path):
         """The status of a request, as a kubelet sends it; None if there is none."""
         words = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", f"http://127.0.0.1:{port}{path}"]
-        told = self.run(*words)
+        told = self.enter("--net", *words)
         return int(told.stdout) if told.returncode == 0 else None
 
     def until_ready(self, port, path):
@@ -99,3 +125,22 @@ class Sandbox:
 
     def signal(self, number):
         os.kill(self.first(), number)
+
+
+class Container(Sandbox):
+    """An image as an engine runs it, by what its configuration says; `root` is where its files are."""
+
+    def __init__(self, root, configuration, flags=()):
+        self.root, self.configuration, self.flags = root, configuration, flags
+        user = int(configuration["User"].partition(":")[0])
+        super().__init__([*configuration["Entrypoint"], *(flags or configuration["Cmd"])], user, dict(
+            line.split("=", 1) for line in configuration["Env"]
+        ))
+
+    def prepare(self, command):
+        told = {"command": command, "directory": self.configuration["WorkingDir"], "user": self.user, "env": self.env}
+        return [ROOT_OF_AN_IMAGE, "sh", self.root, json.dumps(told)]
+
+    def run(self, *words):
+        ids = ("--setuid", str(self.user), "--setgid", str(self.user))
+        return self.enter("--mount", "--pid", "--net", "--root", "--wd", *ids, "--", *words)
