@@ -149,7 +149,9 @@ def test_it_works_in_the_background_and_ends_with_the_server():
             return ask(server, "/metrics").body.decode()
 
         until("two workers", lambda: 'oxicorn_workers{state="ready"} 2\n' in figures())
-        before = int(re.search(r'^oxicorn_requests_total\{method="GET",code="200"\} (\d+)$', figures(), re.M)[1])
+        # The start has asked, and a response is counted when it has been sent.
+        first = r'^oxicorn_requests_total\{method="GET",code="200"\} (\d+)$'
+        before = int(until("the first request", lambda: re.search(first, figures(), re.M))[1])
         for _ in range(5):
             server.get("/pid")
         until("five more", lambda: f'code="200"}} {before + 5}\n' in figures())

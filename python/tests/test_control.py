@@ -115,10 +115,7 @@ def errors(server):
         "show all", "show workers", "show config", "show stats", "show listeners", "worker add [N]", "worker remove [N]",
         "worker kill <PID>", "shutdown [graceful|quick]", "help",
     }
-    path = socket(server)
-    os.rename(path, server.folder / "hidden")
-    code, _, err = run(server, "gunicornc", "-c", "help")
-    os.rename(server.folder / "hidden", path)
+    code, _, err = run(server, "gunicornc", "--socket", str(server.folder / "missing.ctl"), "-c", "help")
     return {**facts, "no server": (code, err.replace(str(server.folder), ""))}
 
 

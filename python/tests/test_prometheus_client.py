@@ -92,4 +92,5 @@ def test_totals_of_all_workers_and_of_those_that_are_gone(tmp_path, flags):
         before = served(server)
         assert before > total
         assert asked(server) == total
-        assert served(server) == before + 1
+        # A response is counted when it has been sent: the last ones may be missing in `before`.
+        until("one more", lambda: served(server) > before)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Authority, Client, Server};
+use crate::harness::{Authority, Client, Server, eventually};
 
 const VICTIM: &str = "the-id-of-the-victim";
 
@@ -67,14 +67,17 @@ fn a_refusal_before_the_head_shows_nothing_of_another_request() {
         }
         let mut admin =
             Client::connect_unix(&server.dir().join("admin.sock")).expect("a connection");
-        let metrics = admin.get("/metrics").expect("an answer").text();
-        let refused = metrics
-            .lines()
-            .find(|it| it.starts_with("oxicorn_requests_total{") && it.contains("code=\"400\""));
+        let is_refusal = |line: &&str| {
+            line.starts_with("oxicorn_requests_total{") && line.contains("code=\"400\"")
+        };
+        // A response is counted when it has been sent.
+        let refused = eventually("the refusal", || {
+            let metrics = admin.get("/metrics").expect("an answer").text();
+            metrics.lines().find(is_refusal).map(str::to_owned)
+        });
         assert!(
-            refused
-                .is_some_and(|it| it.contains("method=\"other\"") || it.contains("method=\"GET\"")),
-            "{refused:?}"
+            refused.contains("method=\"other\"") || refused.contains("method=\"GET\""),
+            "{refused}"
         );
     }
 }

@@ -97,12 +97,14 @@ class Server:
         return processes.listening(self.process.pid)
 
     def wait_ready(self):
-        """Waits until a worker answers."""
+        """Waits until a worker answers, and until all do where the log tells: a test may end or starve one at once."""
         def answers():
             self._ended()
             with contextlib.suppress(OSError, Closed, Broken), self.connect() as client:
                 return client.get("/ready")
         until("a worker that answers", answers)
+        if not self.is_gunicorn and "Listening at:" in self.error_text():
+            until("all workers", lambda: self._ended() or "Generation 1 serves" in self.error_text())
 
     @property
     def is_gunicorn(self):
