@@ -59,6 +59,10 @@ pub(crate) fn value<'py>(
             texts(py, pairs.map(|(name, value)| format!("{name}={value}")))
         }
         "reload_extra_files" => texts(py, settings.reload.extra_files.iter().cloned()),
+        "static_cache_control" => {
+            let rules = settings.static_files.cache_rules.iter();
+            texts(py, rules.map(ToString::to_string))
+        }
         "secure_scheme_headers" => {
             pairs(py, &settings.proxy.secure_scheme_headers)?.into_bound_py_any(py)
         }

@@ -11,6 +11,7 @@
 //!       transport     the socket, or TLS on top of it (tls)
 //!     preface         what may come before the first request: PROXY header, TLS handshake
 //!     http            HTTP/1.1 without I/O: bytes to requests, responses to bytes
+//!   static_files      answers requests for files, without an application
 //!   ready_queue       requests that are whole and wait for a thread
 //!     handoff         passes connections to siblings, also requests that find no thread here
 //!   request_handler   runs the application for a request, on one thread
@@ -54,6 +55,7 @@ mod socket;
 mod stack_log;
 mod stack_report;
 mod stack_trace;
+mod static_files;
 mod sync;
 mod sys;
 mod thread_spawn;

@@ -133,6 +133,7 @@ impl Loaded {
                 + 2 * settings.limit_request_field_size.min(usize::MAX / 4);
             settings.limit_request_head = settings.limit_request_head.max(lines);
         }
+        settings.static_files.settle(&base);
         for path in &mut settings.python.path {
             *path = base.join(&path);
         }
@@ -193,6 +194,10 @@ impl Loaded {
         if let Some(file) = files.find(|file| !is_pattern(file) && !Path::new(file).exists()) {
             let expected = "a file that exists, or a pattern".to_owned();
             return Err(self.refuse("reload_extra_files", file.clone(), expected));
+        }
+        if let Some(map) = settings.static_files.find_missing() {
+            let expected = "a directory or a file that exists".to_owned();
+            return Err(self.refuse("static_map", map.to_string(), expected));
         }
         match (&settings.tls.certfile, &settings.tls.keyfile) {
             // A file with a certificate alone may also hold its key.

@@ -39,6 +39,7 @@ mod setting;
 pub mod show;
 mod source;
 mod spelling;
+mod static_files;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -66,5 +67,6 @@ pub use secrets::mask;
 pub use served::python_settings;
 pub use setting::{Kind, Section, Setting, Standing};
 pub use source::Source;
+pub use static_files::{CacheRule, StaticMap, StaticSettings};
 pub use table::SETTINGS;
 pub use values::Settings;

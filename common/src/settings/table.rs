@@ -2,13 +2,13 @@
 
 use super::rows::{
     admin, balancer, control, debugging, hooks, limits, logging, mechanics, parsing, process,
-    proxy, python, rate_limits, recycling, reload, socket, sources, telemetry, tls, unserved,
-    workers,
+    proxy, python, rate_limits, recycling, reload, socket, sources, static_files, telemetry, tls,
+    unserved, workers,
 };
 use super::setting::Setting;
 use super::values::Settings;
 
-const GROUPS: [&[Setting]; 21] = [
+const GROUPS: [&[Setting]; 22] = [
     &sources::ROWS,
     &python::ROWS,
     &socket::ROWS,
@@ -25,6 +25,7 @@ const GROUPS: [&[Setting]; 21] = [
     &reload::ROWS,
     &proxy::ROWS,
     &balancer::ROWS,
+    &static_files::ROWS,
     &tls::ROWS,
     &admin::ROWS,
     &control::ROWS,

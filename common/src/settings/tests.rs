@@ -31,6 +31,8 @@ fn sample(row: &Setting) -> &'static str {
         "secure_scheme_headers" => "X-SCHEME=https,X-SSL=1",
         "root_path" => "/shop",
         "health_path" => "/health",
+        "static_map" => "/static=/tmp",
+        "static_cache_control" => "*.css=max-age=60",
         "header_map" => "refuse",
         "cert_reqs" => "2",
         "ssl_version" => "TLSv1_2",

@@ -12,6 +12,7 @@ use super::groups::{
 };
 use super::rate_limits::RateLimitSettings;
 use super::recycling::RecyclingSettings;
+use super::static_files::StaticSettings;
 use crate::address::Address;
 use crate::logging::Level;
 
@@ -103,6 +104,7 @@ pub struct Settings {
     pub statsd: StatsdSettings,
 
     pub proxy: ProxySettings,
+    pub static_files: StaticSettings,
     pub tls: TlsSettings,
     pub admin: AdminSettings,
     pub control: ControlSettings,
@@ -189,6 +191,7 @@ impl Settings {
             syslog: SyslogSettings::default(),
             statsd: StatsdSettings::default(),
             proxy: ProxySettings::default(),
+            static_files: StaticSettings::default(),
             tls: TlsSettings::default(),
             admin: AdminSettings::default(),
             control: ControlSettings::default(),

@@ -24,6 +24,11 @@ fn value(row: &Setting, settings: &Settings) -> Value {
     let items = || shown.split(',').filter(|item| !item.is_empty());
     match row.kind {
         Kind::Switch | Kind::Off => (shown == "true").into(),
+        // Its values have commas.
+        _ if row.name == "static_cache_control" => {
+            let rules = settings.static_files.cache_rules.iter();
+            rules.map(|rule| Value::from(rule.to_string())).collect()
+        }
         Kind::List(_) => items().map(Value::from).collect(),
         _ if row.name == "bind" => items().map(Value::from).collect(),
         _ if row.name == "worker_class" => settings.worker_class().into(),

@@ -272,6 +272,11 @@ impl Connection {
         self.hung_up |= hung_up;
     }
 
+    /// Whether its next request may be here already.
+    pub(crate) fn may_have_more(&self) -> bool {
+        self.readable || self.hung_up || !self.unread().is_empty()
+    }
+
     /// Gives others their turn, and continues without an event.
     pub(crate) fn yield_turn(&mut self) {
         self.yielded = true;

@@ -28,6 +28,11 @@ impl Connection {
         (&self.transport, &mut self.writer)
     }
 
+    /// Takes the buffer back that [`Connection::begin_output`] has lent, if it is empty.
+    pub(crate) fn swap_output(&mut self, spare: &mut Vec<u8>) {
+        self.writer.swap_buffer(spare);
+    }
+
     pub(crate) fn writer(&self) -> &ResponseWriter {
         &self.writer
     }

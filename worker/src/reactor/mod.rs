@@ -22,6 +22,7 @@ mod poller;
 mod receive;
 mod sending;
 mod sharing;
+mod static_files;
 mod table;
 mod timers;
 
@@ -40,6 +41,7 @@ use crate::connection::{Connection, ConnectionState, ThreadWork};
 use crate::http::date::DateCache;
 use crate::preface::Preface;
 use crate::request_ids::RequestIds;
+use crate::static_files::StaticFiles;
 use crate::tls::TlsConfig;
 use crate::worker_shared::WorkerShared;
 
@@ -86,6 +88,10 @@ pub(crate) struct Reactor {
     date: DateCache,
     request_ids: RequestIds,
     limits: limiting::LimitState,
+    /// Boxed: most servers have none.
+    static_files: Option<Box<StaticFiles>>,
+    /// A buffer for the responses of `static_files`.
+    spare: Vec<u8>,
     handoff: Handoff,
     /// No connection moves to a sibling before then.
     rebalance_after: Instant,
@@ -121,6 +127,7 @@ impl Reactor {
             .rate_limiter
             .as_ref()
             .map_or(0, |it| it.rules().len());
+        let static_files = StaticFiles::new(&shared.settings).map(Box::new);
         let reactor = Self {
             preface: Arc::new(Preface::new(&shared.settings, tls)),
             shared,
@@ -139,6 +146,8 @@ impl Reactor {
             date: DateCache::new(),
             request_ids,
             limits: limiting::LimitState::new(rules, now),
+            static_files,
+            spare: Vec::new(),
             handoff,
             rebalance_after: now,
             signals,

@@ -57,6 +57,9 @@ impl Reactor {
             Received::Request if self.is_health_check(&connection) => {
                 return self.answer_health_check(connection);
             }
+            Received::Request if self.is_for_file(&connection) => {
+                return self.answer_with_file(connection);
+            }
             Received::Request => return self.await_thread(connection, ThreadWork::Respond),
             Received::Waiting(decoded) => decoded,
             // It has been counted.

@@ -4,6 +4,7 @@ use log::{debug, error, info, warn};
 use oxicorn_common::request::Peer;
 
 use super::Reactor;
+use super::static_files::note_loss;
 use crate::connection::{AfterResponse, Connection, ConnectionState, ThreadWork};
 use crate::http::RequestError;
 use crate::pace::Pace;
@@ -17,7 +18,8 @@ impl Reactor {
             Ok(Flushed::NeedsPiece) => {
                 return self.await_thread(connection, ThreadWork::NextPiece(after));
             }
-            _ => {}
+            Err(error) => note_loss(&connection, &error),
+            Ok(_) => {}
         }
         self.place(connection);
     }

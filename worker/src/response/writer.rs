@@ -1,10 +1,12 @@
 //! The bytes of a response that the client has yet to take, and the pieces of a stream that are made as it takes
 //! them.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use oxicorn_common::response::{FileRange, Piece, Pieces, ResponseBody};
 
+use super::file_parts::{FilePart, FileParts};
 use crate::http::encode::{BodyFraming, LAST_CHUNK, put_chunk, sized};
 use crate::transport::Transport;
 
@@ -56,6 +58,8 @@ pub(crate) struct ResponseWriter {
     body: ResponseBody,
     /// A part of a file; follows `bytes`.
     file: Option<FileRange>,
+    /// Further parts of the same file, which follow when all of this is sent.
+    parts: VecDeque<FilePart>,
     /// Octets of `bytes` and the parts that follow.
     sent: usize,
     /// Octets sent of all responses so far.
@@ -122,6 +126,35 @@ impl ResponseWriter {
                 length as u64
             }
         }
+    }
+
+    /// Adds content from a file after its head; returns its octets.
+    pub(crate) fn add_file(&mut self, content: FileParts, framing: BodyFraming) -> u64 {
+        if framing == BodyFraming::Bodiless {
+            return 0;
+        }
+        let octets = content.octets();
+        let (first, rest) = content.begin();
+        if let Some((before, range)) = first {
+            self.bytes.extend_from_slice(&before);
+            self.file = Some(range);
+        }
+        self.parts = rest;
+        octets
+    }
+
+    /// All is sent: goes on with the next part of the file; false if there is none.
+    fn begin_part(&mut self) -> bool {
+        let Some(part) = self.parts.pop_front() else {
+            return false;
+        };
+        self.bytes.clear();
+        self.bytes.extend_from_slice(&part.before);
+        self.sent = 0;
+        if let Some(range) = &mut self.file {
+            (range.offset, range.length) = (part.offset, part.length);
+        }
+        true
     }
 
     /// As [`ResponseWriter::add_body`], for a response of which the head and more has been sent already.
@@ -271,9 +304,9 @@ impl ResponseWriter {
 
     /// Sends as much as the socket takes.
     pub(crate) fn flush(&mut self, transport: &Transport) -> io::Result<Flushed> {
-        let pause_at = self.sent.saturating_add(BUDGET);
-        while self.sent < self.length() {
-            if self.sent >= pause_at {
+        let pause_at = self.total.saturating_add(BUDGET as u64);
+        while self.sent < self.length() || self.begin_part() {
+            if self.total >= pause_at {
                 return Ok(Flushed::Yielded);
             }
             match self.send(transport) {
@@ -324,12 +357,14 @@ impl ResponseWriter {
         }
         self.body = ResponseBody::Empty;
         self.file = None;
+        self.parts.clear();
         self.sent = 0;
     }
 
     /// Octets that are ready and not sent.
     pub(crate) fn unsent(&self) -> u64 {
-        self.length().saturating_sub(self.sent) as u64
+        let parts: u64 = self.parts.iter().map(FilePart::octets).sum();
+        self.length().saturating_sub(self.sent) as u64 + parts
     }
 
     fn length(&self) -> usize {
@@ -339,36 +374,4 @@ impl ResponseWriter {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::net::{TcpListener, TcpStream};
-
-    use super::*;
-    use crate::socket::Socket;
-
-    #[test]
-    fn a_client_that_takes_a_lot_stops_for_the_others() {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a socket");
-        let mut client =
-            TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
-        let stream = listener.accept().expect("a connection").0;
-        stream.set_nonblocking(true).expect("a socket");
-        let stream = Transport::new(Socket::Tcp(mio::net::TcpStream::from_std(stream)));
-        // The client does not read yet, and the kernel buffers more than one turn sends, but not everything.
-        let length = 64 * BUDGET;
-        let mut writer = ResponseWriter::default();
-        writer.add_body(ResponseBody::Bytes(vec![b'x'; length]), BodyFraming::Sized);
-        assert_eq!(writer.flush(&stream).expect("sent"), Flushed::Yielded);
-        let taker = std::thread::spawn(move || {
-            let mut taken = 0;
-            let mut piece = vec![0; BUDGET];
-            while taken < length {
-                taken += client.read(&mut piece).expect("more");
-            }
-        });
-        while writer.flush(&stream).expect("sent") != Flushed::Done {
-            std::thread::yield_now();
-        }
-        taker.join().expect("all is taken");
-    }
-}
+mod tests;

@@ -17,6 +17,7 @@ pub(super) mod recycling;
 pub(super) mod reload;
 pub(super) mod socket;
 pub(super) mod sources;
+pub(super) mod static_files;
 pub(super) mod telemetry;
 pub(super) mod tls;
 pub(super) mod unserved;
