@@ -7,6 +7,7 @@ from bench_lib import charts, environment, tables
 PERFORMANCE, README = environment.ROOT / "docs/performance.md", environment.ROOT / "README.md"
 SECTIONS = {
     "native": "the native application beside nginx",
+    "static": "static files beside nginx",
     "one": "WSGI, one worker with one thread on a core of its own",
     "four": "WSGI, four workers with two threads, which share the cores with the load",
     "bodies": "bodies of requests and responses",

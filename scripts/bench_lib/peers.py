@@ -27,9 +27,15 @@ http {{
     uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
     server {{
         listen 127.0.0.1:{port} backlog=2048;
-        location / {{ return 200 "Hello, World!"; }}
+        {content}
     }}
 }}
+"""
+NGINX_HELLO = 'location / { return 200 "Hello, World!"; }'
+NGINX_FILES = """
+        sendfile on; tcp_nopush on; tcp_nodelay on;
+        types {{ text/css css; text/javascript js; }}
+        location / {{ root {files}; }}
 """
 BJOERN = """
 import os, importlib, bjoern
@@ -100,11 +106,11 @@ def command(name, application, port, workers, threads):
     }[name]()
 
 
-def nginx(directory, port, workers):
+def nginx(directory, port, workers, content=NGINX_HELLO):
     folder = pathlib.Path(directory, f"nginx-{port}")
     folder.mkdir()
     config = folder / "nginx.conf"
-    config.write_text(NGINX.format(dir=folder, port=port, workers=workers))
+    config.write_text(NGINX.format(dir=folder, port=port, workers=workers, content=content))
     return [find("nginx"), "-p", str(folder), "-c", str(config)]
 
 

@@ -21,6 +21,8 @@ LIST = "/api/v1/eventstreammonitor/tasks"
 BODY = {"userId": 7, "taskType": "data_processing", "parameters": {"numbers": list(range(20))}}
 # The first task number in a new store.
 FIRST = 1000
+# Static files, in octets.
+FILES = {"1k.css": 1000, "100k.js": 100_000, "10m.bin": 10_000_000}
 # What a browser sends: fifteen, with the Host that wrk adds.
 FIELDS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -139,6 +141,28 @@ class Native(Workload):
         return peers.native(options.binary, "native:hello", port, workers, threads)
 
 
+class Static(Workload):
+    """Files beside nginx, with the same TCP options: `sendfile`, head and content in one packet."""
+
+    def commands(self, directory, options):
+        workers, threads = self.shape
+        files = pathlib.Path(directory, "files")
+        files.mkdir()
+        # The workers of nginx are another user's if root starts it.
+        os.chmod(directory, 0o755)
+        for name, octets in FILES.items():
+            pathlib.Path(files, name).write_bytes(os.urandom(octets))
+        for name in self.servers:
+            port = free_port()
+            if name == "nginx":
+                command = peers.nginx(directory, port, workers, peers.NGINX_FILES.format(files=files))
+            else:
+                command = [
+                    *peers.native(options.binary, "native:hello", port, workers, threads), "--static-map", f"/={files}",
+                ]
+            yield name, command, port, {}
+
+
 class Guide(Workload):
     """The guide's Flask service with the guide's config file, and the native service with the same calls."""
 
@@ -185,6 +209,14 @@ def table():
     return [
         Native("native-hello", "native", "hello, 1 x 1", wrk(), servers=("oxicorn", "nginx")),
         Native("native-hello-4x2", "native", "hello, 4 x 2", Wrk(), shape=(4, 2), servers=("oxicorn", "nginx")),
+        *(
+            Static(
+                f"static-{name}{suffix}", "static", f"{size}, {workers} x 1", load(path=f"/{file}"), (workers, 1),
+                servers=("oxicorn", "nginx"),
+            )
+            for workers, suffix, load in ((1, "", wrk), (2, "-2x1", Wrk))
+            for name, size, file in (("1k", "1 KB", "1k.css"), ("100k", "100 KB", "100k.js"), ("10m", "10 MB", "10m.bin"))
+        ),
         one("hello", "hello", wrk()),
         one("fresh", "one connection per request", wrk(fields={"Connection": "close"}), left_out=unsaid),
         one("fields", "15 header fields", wrk(fields=FIELDS)),

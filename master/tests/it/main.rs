@@ -37,6 +37,7 @@ mod settings;
 mod shortages;
 mod signals;
 mod slow_requests;
+mod static_files;
 mod statsd;
 mod stopped_readers;
 mod streams;
