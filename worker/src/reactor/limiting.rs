@@ -4,11 +4,12 @@
 use std::time::{Duration, Instant};
 
 use log::warn;
+use oxicorn_common::request::Request;
 use oxicorn_common::scoreboard::RefusalReason;
 
 use super::Reactor;
 use crate::connection::{Connection, ConnectionState};
-use crate::rate_limits::{LimitCharge, LimitRefusal, LimitedClient};
+use crate::rate_limits::{LimitCharge, LimitFields, LimitRefusal, LimitedClient, RateLimiter};
 
 /// How often a worker looks for refusals that the log has not mentioned.
 const LOOK: Duration = Duration::from_secs(1);
@@ -18,6 +19,8 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct LimitState {
     /// The buckets of the latest request; kept for its memory.
     charges: Vec<LimitCharge>,
+    /// What the latest response with a file says of the limits.
+    fields: LimitFields,
     /// The client that this worker has refused last, by rule.
     latest: Vec<Option<LimitedClient>>,
     look_at: Instant,
@@ -27,9 +30,25 @@ impl LimitState {
     pub(super) fn new(rules: usize, now: Instant) -> Self {
         Self {
             charges: Vec::new(),
+            fields: LimitFields::default(),
             latest: vec![None; rules],
             look_at: now,
         }
+    }
+
+    /// The lines that tell the client about its limits, in a response that the reactor makes.
+    pub(super) fn describe(
+        &mut self,
+        limiter: Option<&RateLimiter>,
+        request: &Request,
+        now: Instant,
+    ) -> &[u8] {
+        self.fields.clear();
+        if let Some(limiter) = limiter.filter(|it| it.shows()) {
+            let (charges, fields) = (&mut self.charges, &mut self.fields);
+            limiter.describe(&request.head, request.peer, now, charges, fields);
+        }
+        self.fields.lines()
     }
 }
 

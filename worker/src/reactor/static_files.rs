@@ -64,7 +64,9 @@ impl Reactor {
         let mut answer = files.answer(head, request.trusted, self.now);
         let may_stay = self.shared.keeps_alive(connection.transport().is_tls());
         let wants_to_stay = connection.wants_keep_alive();
+        let limiter = self.shared.rate_limiter.as_ref();
         let asked = ResponseContext {
+            limits: self.limits.describe(limiter, &request, self.now),
             id: self.request_ids.latest_field(),
             version: head.version,
             head_only: head.method() == "HEAD",

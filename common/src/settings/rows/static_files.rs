@@ -14,7 +14,7 @@ pub(in crate::settings) const ROWS: [Setting; 3] = [
         standing: Standing::Works,
         help: "A directory whose files the server serves itself below a path, such as \
                /static=/srv/shop/static, or one file, such as /favicon.ico=icons/shop.ico. It may be \
-               given several times; the longest path counts. The event loop answers, even while all \
+               given several times, or several with commas between them; the longest path counts. The event loop answers, even while all \
                threads are busy; the application never sees these paths. docs/static-files.md has the \
                rest.",
         apply: |settings, text| match text {

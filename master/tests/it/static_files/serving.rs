@@ -309,3 +309,25 @@ fn a_release_under_load_loses_no_request() {
     kept.stop().assert_perfect();
     fresh.stop().assert_perfect();
 }
+
+#[test]
+fn rate_limits_count_files() {
+    let builder = site("static, limited");
+    write(
+        builder.dir(),
+        "limits.conf",
+        b"files 100/h burst=3 path=/static fields=always\n",
+    );
+    let server = builder.args(&["--rate-limits", "limits.conf"]).start();
+    let mut client = server.client();
+    for _ in 0..3 {
+        let answer = client.get("/static/small.txt").expect("an answer");
+        assert_eq!(answer.status, 200);
+        assert!(answer.field("RateLimit").is_some(), "{answer:?}");
+    }
+    assert_eq!(
+        client.get("/static/small.txt").expect("an answer").status,
+        429
+    );
+    assert_eq!(client.get("/pid").expect("an answer").status, 200);
+}
