@@ -21,5 +21,6 @@ mod resp_connection;
 mod thread_limits;
 
 pub(crate) use client_address::LimitedClient;
+pub(crate) use limit_fields::LimitFields;
 pub(crate) use rate_limiter::{LimitCharge, LimitRefusal, RateLimiter};
 pub(crate) use thread_limits::ThreadLimits;
