@@ -65,6 +65,7 @@ test: need-test ## every test: units, request corpus, the real binary over real 
 	python3 -B tests/page_test.py
 	python3 -B tests/systemd_test.py
 	python3 -B tests/docs_test.py
+	python3 -B tests/hosts_test.py
 	$(MAKE) --no-print-directory python-test
 
 test-busy: need-test ## the same on a busy machine: beside a loop of higher priority on each processor

@@ -11,14 +11,14 @@ import struct
 import uuid
 
 from .jars import Jars
-from .service import Service
+from .service import Service, address
 
 CONFIGURATION = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://{address}:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://{address}:{port}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
@@ -76,6 +76,7 @@ class Kafka(Service):
 
     def prepare(self):
         settings = {"port": self.port(), "controller": self.port("controller"), "logs": self.home / "logs"}
+        settings["address"] = address()
         # Later lines of the file override earlier ones.
         more = os.environ.get("OXICORN_KAFKA_SETTINGS", "")
         for place in ("port", "controller"):
@@ -92,13 +93,13 @@ class Kafka(Service):
     def answers(self):
         """Whether the broker lists itself, which it does after its controller has admitted it."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port()), timeout=5) as connection:
+            with socket.create_connection((address(), self.port()), timeout=5) as connection:
                 return _brokers(connection) > 0
         except (OSError, struct.error):
             return False
 
     def exports(self):
-        brokers = f"127.0.0.1:{self.port()}"
+        brokers = f"{address()}:{self.port()}"
         return {f"{self.prefix}_BROKERS": brokers, f"{self.prefix}_JARS": self._jars().classpath()}
 
     def _properties(self):

@@ -10,13 +10,13 @@ import subprocess
 from pathlib import Path
 
 from .owner import Owner
-from .service import Service
+from .service import LOOPBACK, Service, address
 
 USER = "oxicorn"
 DATABASE = "oxicorn"
 
 CONFIGURATION = """
-listen_addresses = '127.0.0.1'
+listen_addresses = '{address}'
 port = {port}
 unix_socket_directories = ''
 max_connections = 100
@@ -57,7 +57,10 @@ class Postgres(Service):
         data = self.home / "data"
         self._run("initdb", "-D", data, "-U", USER, "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync")
         with open(data / "postgresql.conf", "a", encoding="utf-8") as configuration:
-            configuration.write(CONFIGURATION.format(port=self.port()))
+            configuration.write(CONFIGURATION.format(port=self.port(), address=address()))
+        if address() != LOOPBACK:
+            with open(data / "pg_hba.conf", "a", encoding="utf-8") as rules:
+                rules.write("host all all samenet trust\n")
         self._certify(data)
         # Single-user mode: the database exists before the server first answers.
         self._run("postgres", "--single", "-D", data, "postgres", text=f"CREATE DATABASE {DATABASE}\n")
@@ -83,7 +86,7 @@ class Postgres(Service):
             "DATABASE_TLS_URL": self._url(sslmode="require"),
             "DATABASE_CA_FILE": self.home / "data" / "ca.crt",
             # psql, pgbench and the like need no argument.
-            "PGHOST": "127.0.0.1",
+            "PGHOST": address(),
             "PGPORT": self.port(),
             "PGUSER": USER,
             "PGDATABASE": DATABASE,
@@ -105,7 +108,7 @@ class Postgres(Service):
 
     def _url(self, **options):
         query = "&".join(f"{key}={value}" for key, value in options.items())
-        return f"postgresql://{USER}@127.0.0.1:{self.port()}/{DATABASE}" + (f"?{query}" if query else "")
+        return f"postgresql://{USER}@{address()}:{self.port()}/{DATABASE}" + (f"?{query}" if query else "")
 
     def _certify(self, data):
         """A certificate authority of our own and a server certificate for 127.0.0.1 and localhost."""

@@ -4,7 +4,7 @@ import os
 import shutil
 import socket
 
-from .service import Service
+from .service import LOOPBACK, Service, address
 
 DATABASES = 4096
 
@@ -18,7 +18,8 @@ class Redis(Service):
 
     def spawn(self):
         settings = {
-            "bind": "127.0.0.1",
+            "bind": address(),
+            "protected-mode": "yes" if address() == LOOPBACK else "no",
             "port": self.port(),
             "dir": self.home,
             "databases": DATABASES,
@@ -31,11 +32,11 @@ class Redis(Service):
 
     def answers(self):
         try:
-            with socket.create_connection(("127.0.0.1", self.port()), timeout=2) as connection:
+            with socket.create_connection((address(), self.port()), timeout=2) as connection:
                 connection.sendall(b"PING\r\n")
                 return connection.recv(16) == b"+PONG\r\n"
         except OSError:
             return False
 
     def exports(self):
-        return {"REDIS_URL": f"redis://127.0.0.1:{self.port()}/0"}
+        return {"REDIS_URL": f"redis://{address()}:{self.port()}/0"}

@@ -6,6 +6,7 @@
 Subclasses define the requirements of a server, its start, and the check that it answers.
 """
 
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,12 @@ from .process import Process
 START_SECONDS = 120
 STOP_SECONDS = 60
 LOG_TAIL_LINES = 25
+LOOPBACK = "127.0.0.1"
+
+
+def address():
+    """Where the servers listen: at another address than loopback for tests that have hosts of their own."""
+    return os.environ.get("OXICORN_SERVICES_ADDRESS") or LOOPBACK
 
 
 class Service:
@@ -147,7 +154,7 @@ class Service:
             self._keep(pid=process.pid, birth=process.birth)
         self._await_answer(begun)
         if fresh:
-            say(f"{self.name} answers on 127.0.0.1:{self.port()} after {time.monotonic() - begun:.1f} s")
+            say(f"{self.name} answers on {address()}:{self.port()} after {time.monotonic() - begun:.1f} s")
 
     def stop(self):
         """Stops the server properly and waits for its end."""

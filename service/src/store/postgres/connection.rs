@@ -11,7 +11,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::change::PgChange;
 use super::statements::{Preparing, Statements, Values};
-use super::target::PgTarget;
+use super::target::{PgTarget, UNACKNOWLEDGED};
 use super::{error, migrations};
 use crate::store::StoreError;
 
@@ -198,6 +198,16 @@ impl Manager {
     }
 }
 
+/// Has the server notice as soon as we do that the other machine is gone. By default it takes two hours, for which the
+/// session of a lost host would keep its locks: on rows of tasks, and on the turn to publish.
+fn notice_loss_of_client() -> String {
+    let (all, part) = (UNACKNOWLEDGED.as_secs(), UNACKNOWLEDGED.as_secs() / 3);
+    format!(
+        "SET tcp_keepalives_idle = {part}; SET tcp_keepalives_interval = {part}; SET tcp_keepalives_count = 2;
+         SET tcp_user_timeout = '{all}s'"
+    )
+}
+
 /// The process id of the server's end.
 fn session(client: &mut impl GenericClient) -> Result<i32, postgres::Error> {
     Ok(client
@@ -212,6 +222,9 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<PgConnection, ConnectError> {
         let connected = self.target.config.connect(self.connector.clone());
         let mut client = connected.map_err(ConnectError::Connect)?;
+        client
+            .batch_execute(&notice_loss_of_client())
+            .map_err(ConnectError::Connect)?;
         if !self.is_prepared.load(Ordering::Acquire) {
             self.prepare(&mut client)?;
             self.is_prepared.store(true, Ordering::Release);

@@ -14,7 +14,7 @@ use crate::trust::Trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long sent bytes may stay unacknowledged. It takes that long to notice that the server's machine is gone.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
+pub(super) const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 
 #[derive(Clone)]
 pub(super) struct PgTarget {
