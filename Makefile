@@ -75,6 +75,7 @@ test-etc: need-etc ## every file of etc/ on trial: real balancers, logrotate and
 	$(CARGO) build --locked --workspace --examples --bins
 	python3 -B tests/etc/balancers_test.py
 	python3 -B tests/etc/logrotate_test.py
+	python3 -B tests/etc/units_test.py
 	$(ETC)/python -B tests/etc/kubernetes_test.py
 	$(ETC)/python -B tests/etc/compose_test.py
 	python3 -B tests/etc/images_test.py
