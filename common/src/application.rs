@@ -104,6 +104,18 @@ pub trait Application: Send + Sync {
         false
     }
 
+    /// Whether [`Application::load`] may be called again in processes that are forked from one that has loaded and
+    /// served it (`refork_after`). They share what it keeps outside of its [`App`]: in itself, and in statics.
+    fn can_refork(&self) -> bool {
+        false
+    }
+
+    /// Prepares the memory of a worker for being shared, before workers are forked from it. It has drained, its [`App`]
+    /// is gone, and it runs no thread of the server's. Returns what forbids to fork it.
+    fn settle(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Makes the application of a web worker: opens pools, warms caches. Called once, after the fork.
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError>;
 

@@ -15,12 +15,23 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::{signals, sys};
 
+static NOTICES: AtomicBool = AtomicBool::new(false);
 static IS_CHILD: AtomicBool = AtomicBool::new(false);
 static HAS_CHILDREN: AtomicBool = AtomicBool::new(false);
 
-/// Notices forks of this process from now on (pthread_atfork(3)). To be called once.
+/// Notices forks of this process from now on (pthread_atfork(3)).
 pub fn notice() -> io::Result<()> {
-    sys::at_fork(before, in_parent, in_child)
+    // A fork of this process has the functions already.
+    match NOTICES.swap(true, Ordering::Relaxed) {
+        true => Ok(()),
+        false => sys::at_fork(before, in_parent, in_child),
+    }
+}
+
+/// This process was forked by the server, from one that notices forks: it is no child of the application.
+pub fn begin_again() {
+    IS_CHILD.store(false, Ordering::Relaxed);
+    HAS_CHILDREN.store(false, Ordering::Relaxed);
 }
 
 /// Whether the application has forked this process.

@@ -8,6 +8,9 @@
 //!   changed STAMP FILE
 //!   replace REASON                     as the label of a restart
 //!   memory BYTES
+//!   warm
+//!   becomes-mold
+//!   no-mold REASON
 //!   failed EXIT_CODE TEXT
 //!   stack ROUND THREAD PART TEXT
 //!   stacked ROUND
@@ -49,6 +52,12 @@ pub enum Message {
     Replace { why: RestartReason },
     /// What the child uses, as it has measured.
     Memory { bytes: u64 },
+    /// The child has served `refork_after` requests.
+    Warm,
+    /// The child has drained, and is the mold of its generation from now on.
+    BecomesMold,
+    /// The child has drained, but cannot be a mold, and ends.
+    CannotBecomeMold { reason: String },
     /// A file of the application has changed since it was loaded. `stamp` is the same in all reports of one
     /// change, and never less for a later one.
     Changed { file: String, stamp: u64 },
@@ -199,6 +208,9 @@ impl Message {
             Self::Changed { file, stamp } => format!("changed {stamp} {}\n", escape(file)),
             Self::Replace { why } => format!("replace {}\n", why.as_str()),
             Self::Memory { bytes } => format!("memory {bytes}\n"),
+            Self::Warm => "warm\n".to_owned(),
+            Self::BecomesMold => "becomes-mold\n".to_owned(),
+            Self::CannotBecomeMold { reason } => format!("no-mold {}\n", escape(reason)),
             Self::Failed { exit_code, text } => format!("failed {exit_code} {}\n", escape(text)),
             Self::Stack {
                 round,
@@ -236,6 +248,11 @@ impl Message {
             }
             "memory" => Some(Self::Memory {
                 bytes: rest.parse().ok()?,
+            }),
+            "warm" => Some(Self::Warm),
+            "becomes-mold" => Some(Self::BecomesMold),
+            "no-mold" => Some(Self::CannotBecomeMold {
+                reason: unescape(rest),
             }),
             "stack" => {
                 let mut words = rest.splitn(4, ' ');
@@ -309,6 +326,11 @@ mod tests {
                 why: RestartReason::MaxRequests,
             },
             Message::Memory { bytes: 1 << 40 },
+            Message::Warm,
+            Message::BecomesMold,
+            Message::CannotBecomeMold {
+                reason: "threads\nof its own".to_owned(),
+            },
             Message::Changed {
                 file: "/srv/app\n.py".to_owned(),
                 stamp: u64::MAX,

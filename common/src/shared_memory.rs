@@ -95,7 +95,14 @@ impl SharedMemory {
     /// Makes all words read-only for this process, except a range that begins and ends with a page. Writing
     /// to another word then kills the process with SIGSEGV.
     pub fn protect_all_but(&self, writable: Range<usize>) -> io::Result<()> {
-        for part in [0..writable.start, writable.end..self.len()] {
+        let (read, write) = (ProtFlags::PROT_READ, ProtFlags::PROT_WRITE);
+        // A fork of a process that was confined may write to its own words only after that.
+        let parts = [
+            (0..writable.start, read),
+            (writable.end..self.len(), read),
+            (writable, read | write),
+        ];
+        for (part, protection) in parts {
             if part.is_empty() {
                 continue;
             }
@@ -103,7 +110,7 @@ impl SharedMemory {
             let start = NonNull::from(words).cast();
             // SAFETY: the words are part of the mapping, which stays where it is and stays readable, so
             // references to it remain valid.
-            unsafe { mprotect(start, size_of_val(words), ProtFlags::PROT_READ)? };
+            unsafe { mprotect(start, size_of_val(words), protection)? };
         }
         Ok(())
     }

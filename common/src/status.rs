@@ -18,7 +18,7 @@ pub use read::StatusContext;
 pub struct StatusReport {
     pub server: ServerStatus,
     pub reloads: ReloadStatus,
-    /// Replaced workers by reason: `max_requests`, `timeout`, `memory`, `oom`, `signal`, `crash`, `exit`, `boot`, `age`. All are
+    /// Replaced workers by reason: `max_requests`, `timeout`, `memory`, `oom`, `signal`, `crash`, `exit`, `boot`, `age`, `refork`. All are
     /// there, also at 0.
     pub restarts: BTreeMap<&'static str, u64>,
     pub requests: RequestStatus,

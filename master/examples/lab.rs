@@ -47,6 +47,10 @@ impl Application for LabApplication {
         true
     }
 
+    fn can_refork(&self) -> bool {
+        true
+    }
+
     fn load(&self, context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
         boot()?;
         Ok(Box::new(Lab(context.clone())))
@@ -132,6 +136,8 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
         }
         "/hoard" => text(hoard::files(value(&query, "files", 0))),
         "/grow" => text(hoard::memory(value(&query, "mib", 0))),
+        "/keep" => text(hoard::keep(&query)),
+        "/kept" => text(hoard::kept()),
         "/together" => text(together(Duration::from_micros(value(&query, "us", 0)))),
         "/spin" => {
             spin(ms);

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
@@ -17,6 +18,8 @@ use oxicorn_common::scoreboard::Claimant;
 use oxicorn_common::{MessageReceiver, Scoreboard};
 
 use crate::child_context::{ChildContext, Forked, ForkedChild};
+use crate::child_life::live;
+use crate::child_link::{ChildLink, DrainedWorker, request_sockets};
 use crate::generation::Generation;
 use crate::hook_caller::HookCaller;
 use crate::host::fork_blocking_signals;
@@ -30,6 +33,7 @@ struct ChildProcess {
     kind: ChildKind,
     slot: usize,
     receiver: MessageReceiver,
+    requests: Option<OwnedFd>,
 }
 
 #[derive(Debug)]
@@ -57,16 +61,21 @@ impl Children {
         hooks: &HookCaller,
     ) -> io::Result<Forked<i32>> {
         let (sender, receiver) = channel()?;
+        let (ours, theirs) = match request.kind == ChildKind::Web && generation.reforks() {
+            true => request_sockets().map(|(ours, theirs)| (Some(ours), Some(theirs)))?,
+            false => (None, None),
+        };
         self.claim_slot(request, generation);
         let child = NewChild {
             request,
-            sender,
+            sender: Arc::new(sender),
+            requests: theirs,
             parent: getpid(),
             pre_fork_error: call_pre_fork(&generation.hook_caller(), request),
         };
         match fork_blocking_signals(&*context.host, &mut sys::fork) {
             Ok(None) => {
-                let work = move |context, generation| child.run(context, generation);
+                let work = move |context, generation| live(child, context, generation);
                 let forked = ForkedChild::new(generation, work);
                 Ok(Forked::Child(match request.kind {
                     ChildKind::Admin => forked.without_host(),
@@ -75,7 +84,11 @@ impl Children {
             }
             Ok(Some(pid)) => {
                 let pid = pid.as_raw();
-                self.register(request, pid, receiver, hooks);
+                let link = ChildLink {
+                    receiver,
+                    requests: ours,
+                };
+                self.register(request, pid, link, hooks);
                 Ok(Forked::Parent(pid))
             }
             Err(error) => {
@@ -111,7 +124,7 @@ impl Children {
         &mut self,
         request: SpawnRequest,
         pid: i32,
-        receiver: MessageReceiver,
+        link: ChildLink,
         hooks: &HookCaller,
     ) {
         if request.kind == ChildKind::Web {
@@ -123,7 +136,8 @@ impl Children {
             pid,
             kind: request.kind,
             slot: request.slot,
-            receiver,
+            receiver: link.receiver,
+            requests: link.requests,
         };
         self.processes.insert(request.id, process);
     }
@@ -169,6 +183,18 @@ impl Children {
             }
         }
         events
+    }
+
+    /// Removes a worker that has become a mold; its process lives on. `None` if it is gone.
+    pub(crate) fn release(&mut self, id: ChildId, hooks: &HookCaller) -> Option<DrainedWorker> {
+        let child = self.processes.remove(&id)?;
+        hooks.call_or_log(HookEvent::ChildExit { age: id });
+        self.release_slot(child.slot);
+        Some(DrainedWorker {
+            pid: child.pid,
+            receiver: child.receiver,
+            requests: child.requests?,
+        })
     }
 
     pub(crate) fn pids(&self) -> impl Iterator<Item = i32> {

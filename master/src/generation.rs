@@ -56,6 +56,7 @@ impl Generation {
             },
             admin: self.admin.exist(),
             timeout: settings.timeout,
+            reforks: self.reforks(),
             boot_timeout: settings.recycling.boot_timeout,
             worker_max_age: settings.recycling.worker_max_age,
             max_worker_memory: settings.recycling.max_worker_memory.in_bytes(),
@@ -69,6 +70,11 @@ impl Generation {
     pub(crate) fn preloads(&self) -> bool {
         let settings = &self.settings;
         settings.preload_app && !settings.reload.enabled && self.application.can_preload()
+    }
+
+    /// Whether a worker may become the mold of others.
+    pub(crate) fn reforks(&self) -> bool {
+        reforks(&self.settings) && self.application.can_refork()
     }
 
     pub(crate) fn hook_caller(&self) -> HookCaller {
@@ -98,6 +104,7 @@ impl Generation {
         } = loaded;
         privileges::check(&settings)?;
         let application = resolve(&settings)?;
+        warn_of_refork(&settings, &*application);
         let shared_memory = self.shared_memory_for(&*application)?;
         let metric_places = place_metrics(metric_memory, &*application)?;
         change_directory(&settings, source)?;
@@ -159,12 +166,25 @@ impl Generation {
     }
 }
 
+/// Whether the settings ask for it. Not with `reload`: a mold would keep the old code.
+pub(crate) fn reforks(settings: &Settings) -> bool {
+    settings.recycling.refork_after > 0 && !settings.reload.enabled
+}
+
 /// How long health checks may fail before the server drains, and how long its children may drain then.
 pub(crate) fn longest_end(generations: &BTreeMap<u32, Generation>) -> (Duration, Duration) {
     let settings = || generations.values().map(|generation| &generation.settings);
     let delay = settings().map(|it| it.drain_delay).max();
     let drain = settings().map(|it| it.graceful_timeout).max();
     (delay.unwrap_or_default(), drain.unwrap_or_default())
+}
+
+/// Says that `refork_after` has no effect, if `application` forbids it.
+pub(crate) fn warn_of_refork(settings: &Settings, application: &dyn Application) {
+    if reforks(settings) && !application.can_refork() {
+        let name = application.name();
+        log::warn!("refork_after has no effect: {name} cannot be forked once it has served");
+    }
 }
 
 /// Memory for all processes of `application`. Unused words take no memory.
@@ -189,6 +209,9 @@ pub(crate) fn log_warnings(loaded: &Loaded) {
     let settings = &loaded.settings;
     if let Some(warning) = privileges::warning(settings) {
         log::warn!("{warning}");
+    }
+    if settings.recycling.refork_after > 0 && settings.reload.enabled {
+        log::warn!("refork_after has no effect with reload: each worker loads the application");
     }
     if settings.preload_app && settings.reload.enabled {
         log::warn!("preload_app has no effect with reload: each worker loads the application");

@@ -153,7 +153,9 @@ impl Master {
             self.carry_out(supervisor, actions)?;
         }
         if supervisor.limits_total_memory()
-            && let Some(event) = self.other_memory.measure(0, Instant::now())
+            && let Some(event) = self
+                .other_memory
+                .measure(self.molds.memory(), Instant::now())
         {
             let actions = supervisor.handle(event, Instant::now());
             self.carry_out(supervisor, actions)?;
@@ -200,6 +202,7 @@ impl Master {
                 let (children, hooks) = (&mut self.children, &self.hooks);
                 events.extend(self.molds.on_exit(pid, death, children, hooks));
                 events.extend(self.children.on_exit(pid, death, hooks));
+                self.fork_unserved();
             }
         }
         events
@@ -238,7 +241,13 @@ impl Master {
             Action::Signal { id, signal } => return Continue(self.signal(id, signal)),
             Action::Forget { generation } => self.forget(generation),
             Action::MarkDeserted(deserted) => self.mark_deserted(deserted),
-            Action::ReopenLogs => logging::reopen(),
+            Action::ChooseMold { slot } => self.context.shared.scoreboard.choose_mold(slot),
+            Action::AdoptMold { id, generation } => self.adopt_mold(id, generation),
+            Action::EndMold { generation } => self.discard_mold(generation),
+            Action::ReopenLogs => {
+                logging::reopen();
+                self.molds.reopen_logs();
+            }
             Action::WorkersChanged { new, old } => {
                 let old = Some(old);
                 self.hooks

@@ -12,129 +12,41 @@
 //! new one is made for the next worker that its generation needs. The supervisor does not know about molds: a fork
 //! only takes longer.
 //!
-//! This is the master's side; `process` is the mold's.
+//! A worker may become the mold later (`warm`). This is the master's side; `process` is the mold's.
 
-mod process;
+mod handle;
+mod obstacles;
+pub(crate) mod process;
+mod warm;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use log::{error, warn};
-use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
-use nix::unistd::{Pid, getpid};
+use nix::sys::signal::Signal;
 use oxicorn_common::hooks::HookEvent;
-use oxicorn_common::message::channel;
-use oxicorn_common::{Message, MessageReceiver, exit_code};
+use oxicorn_common::{Message, exit_code};
 
-use crate::child_context::{ChildContext, Forked, ForkedChild};
-use crate::children::{Children, call_pre_fork};
+use crate::child_context::{ChildContext, Forked};
+use crate::child_link::ChildLink;
+use crate::children::Children;
 use crate::generation::Generation;
 use crate::hook_caller::HookCaller;
-use crate::host::fork_blocking_signals;
 use crate::supervisor::{ChildId, Death, Event, ExitKind, SpawnRequest};
 use crate::sys;
-use process::MoldProcess;
-
-/// A mold as the master knows it.
-#[derive(Debug)]
-struct Mold {
-    pid: i32,
-    receiver: MessageReceiver,
-    requests: OwnedFd,
-    /// Those of its generation.
-    hooks: HookCaller,
-    /// The application is loaded.
-    ready: bool,
-    /// It has been told to end.
-    retired: bool,
-    /// Why it could not load the application, as it has reported.
-    failure: Option<String>,
-    /// In the order of their age.
-    pending: BTreeMap<ChildId, PendingWorker>,
-}
-
-/// A worker that the supervisor waits for.
-#[derive(Debug)]
-struct PendingWorker {
-    request: SpawnRequest,
-    /// Set when the mold has the request.
-    receiver: Option<MessageReceiver>,
-}
-
-impl Mold {
-    /// Forks the mold of a generation.
-    fn spawn(
-        number: u32,
-        generation: &Generation,
-        context: &ChildContext,
-    ) -> io::Result<Forked<Self>> {
-        let (sender, receiver) = channel()?;
-        let flags = SockFlag::SOCK_CLOEXEC;
-        let (requests, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags)?;
-        prctl::set_child_subreaper(true)?;
-        let process = MoldProcess {
-            sender,
-            requests: theirs,
-            parent: getpid(),
-            number,
-        };
-        Ok(
-            match fork_blocking_signals(&*context.host, &mut sys::fork)? {
-                None => Forked::Child(ForkedChild::new(generation, move |context, generation| {
-                    process.run(context, generation)
-                })),
-                Some(pid) => Forked::Parent(Self {
-                    pid: pid.as_raw(),
-                    receiver,
-                    requests,
-                    hooks: generation.hook_caller(),
-                    ready: false,
-                    retired: false,
-                    failure: None,
-                    pending: BTreeMap::new(),
-                }),
-            },
-        )
-    }
-
-    fn pipes(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let pending = self.pending.values();
-        let receivers = pending.filter_map(|pending| pending.receiver.as_ref());
-        receivers
-            .chain([&self.receiver])
-            .filter(|receiver| !receiver.is_closed())
-            .map(AsFd::as_fd)
-    }
-
-    /// Sends the request for a worker to a mold that is ready.
-    fn send(&mut self, id: ChildId) -> io::Result<()> {
-        let Some(pending) = self.pending.get_mut(&id) else {
-            return Ok(());
-        };
-        let error = call_pre_fork(&self.hooks, pending.request);
-        let (sender, receiver) = channel()?;
-        process::send_request(&self.requests, pending.request, error.as_ref(), sender)?;
-        pending.receiver = Some(receiver);
-        Ok(())
-    }
-
-    /// Kills the process, whatever its application is doing.
-    fn end(&mut self) {
-        self.retired = true;
-        // It is not reaped yet, so the pid is still its own.
-        let _ = kill(Pid::from_raw(self.pid), Signal::SIGKILL);
-    }
-}
+use handle::{Mold, PendingWorker};
 
 /// The molds of all generations.
 #[derive(Debug, Default)]
 pub(crate) struct Molds {
     by_generation: BTreeMap<u32, Mold>,
+    /// Those that others have taken the place of. They have been killed.
+    ending: Vec<Mold>,
+    /// What they were asked for and have not done.
+    unserved: Vec<SpawnRequest>,
     /// Why the last mold that failed could not boot.
     last_error: Option<String>,
 }
@@ -177,8 +89,11 @@ impl Molds {
             self.by_generation.insert(number, mold);
         }
         if let Some(mold) = self.by_generation.get_mut(&number) {
-            let receiver = None;
-            let worker = PendingWorker { request, receiver };
+            let worker = PendingWorker {
+                request,
+                receiver: None,
+                requests: None,
+            };
             mold.pending.insert(request.id, worker);
             children.claim_slot(request, generation);
             if mold.ready {
@@ -217,6 +132,7 @@ impl Molds {
                     mold.ready = true;
                     due = mold.pending.keys().copied().collect();
                 }
+                Message::Memory { bytes } => mold.memory = bytes,
                 Message::Failed { text, .. } => {
                     mold.failure = Some(text.clone());
                     self.last_error = Some(text);
@@ -238,16 +154,8 @@ impl Molds {
                 events.extend(deliver(pending, messages, children, hooks));
             }
         }
-        for id in due {
-            let sent = mold.send(id);
-            if let Err(error) = sent
-                && let Some(pending) = mold.pending.remove(&id)
-            {
-                children.release_slot(pending.request.slot);
-                let reason = error.to_string();
-                events.push(Event::ForkFailed { id, reason });
-            }
-        }
+        let due = due.into_iter();
+        events.extend(due.filter_map(|id| mold.send_or_fail(id, children)));
         events
     }
 
@@ -289,7 +197,8 @@ impl Molds {
     }
 
     pub(crate) fn pids(&self) -> impl Iterator<Item = i32> {
-        self.by_generation.values().map(|mold| mold.pid)
+        let molds = self.by_generation.values().chain(&self.ending);
+        molds.map(|mold| mold.pid)
     }
 
     /// Removes a mold that was reaped, and with it the workers that it was asked for.
@@ -300,6 +209,11 @@ impl Molds {
         children: &mut Children,
         hooks: &HookCaller,
     ) -> Vec<Event> {
+        if let Some(index) = self.ending.iter().position(|mold| mold.pid == pid) {
+            self.ending.swap_remove(index);
+            hooks.call_or_log(HookEvent::MoldExit { pid });
+            return Vec::new();
+        }
         let mut molds = self.by_generation.iter();
         let Some((&number, _)) = molds.find(|(_, mold)| mold.pid == pid) else {
             return Vec::new();
@@ -315,6 +229,14 @@ impl Molds {
             error!("Mold (pid: {pid}) {death} before it was ready");
         }
         hooks.call_or_log(HookEvent::MoldExit { pid });
+        if mold.warm {
+            // Others can be made without it.
+            let pending = mold.pending.into_values();
+            self.unserved.extend(pending.map(|pending| pending.request));
+            let generation = number;
+            events.extend((!mold.retired).then_some(Event::MoldEnded { generation }));
+            return events;
+        }
         let failure = mold.failure;
         let text =
             failure.unwrap_or_else(|| format!("Mold (pid: {pid}) {death} before it was ready"));
@@ -350,7 +272,7 @@ impl Molds {
     pub(crate) fn end_all(&mut self, children: &mut Children, hooks: &HookCaller) {
         self.retire_all();
         let until = Instant::now() + Duration::from_secs(1);
-        while !self.by_generation.is_empty() && Instant::now() < until {
+        while !(self.by_generation.is_empty() && self.ending.is_empty()) && Instant::now() < until {
             for pid in self.pids().collect::<Vec<_>>() {
                 if let Some(kind) = sys::reap(pid) {
                     let out_of_memory = false;
@@ -381,7 +303,11 @@ fn deliver(
         let reason = "the mold could not".to_owned();
         return vec![Event::ForkFailed { id, reason }];
     };
-    children.register(pending.request, pid, receiver, hooks);
+    let link = ChildLink {
+        receiver,
+        requests: pending.requests,
+    };
+    children.register(pending.request, pid, link, hooks);
     let messages = messages.map(|message| Event::Message { id, message });
     [Event::Forked { id, pid }]
         .into_iter()

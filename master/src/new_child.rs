@@ -3,6 +3,7 @@
 //! The order matters. Signals are blocked until the handlers of the master are gone. `post_fork` runs with the rights
 //! of the master, as in gunicorn. The death signal is set after the change of user, which clears it.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -14,11 +15,14 @@ use oxicorn_admin::{AdminApplication, AdminFacts, admin_settings};
 use oxicorn_common::hooks::{HookError, HookEvent, NoHooks};
 use oxicorn_common::metrics::Metrics;
 use oxicorn_common::{Handoff, Message, MessageSender, WorkerContext, exit_code, logging, signals};
-use oxicorn_worker::{Boot, ExitProcess, WorkerRole, run_runner, run_web};
+use oxicorn_worker::{Boot, ExitProcess, WorkerEnd, WorkerRole, run_runner, run_web};
 
+use crate::admin_resources::AdminResources;
 use crate::child_context::{ChildContext, end_process};
 use crate::generation::Generation;
 use crate::host::Native;
+use crate::listeners::Listeners;
+use crate::open_sockets::OpenSockets;
 use crate::privileges;
 use crate::supervisor::{ChildKind, SpawnRequest};
 
@@ -27,16 +31,39 @@ use crate::supervisor::{ChildKind, SpawnRequest};
 pub(crate) struct NewChild {
     pub(crate) request: SpawnRequest,
     /// The messages to the master.
-    pub(crate) sender: MessageSender,
+    pub(crate) sender: Arc<MessageSender>,
+    /// Over which it will be asked for workers, if it becomes a mold.
+    pub(crate) requests: Option<OwnedFd>,
     /// The master's pid.
     pub(crate) parent: Pid,
     /// Why it must not boot.
     pub(crate) pre_fork_error: Option<HookError>,
 }
 
+/// How the work of a child ends.
+pub(crate) enum ChildEnd {
+    /// With an exit code.
+    Exit(i32),
+    /// As a worker that is to become a mold.
+    Drained(Box<WarmWorker>),
+}
+
+/// A worker without requests, connections and request threads, and what it needs to be a mold.
+pub(crate) struct WarmWorker {
+    pub(crate) number: u32,
+    pub(crate) context: ChildContext,
+    pub(crate) generation: Generation,
+    pub(crate) sender: Arc<MessageSender>,
+    pub(crate) requests: OwnedFd,
+    /// The master's pid.
+    pub(crate) parent: Pid,
+    /// Those that it had before it loaded the application.
+    pub(crate) sockets: OpenSockets,
+}
+
 impl NewChild {
-    /// The work of the child; returns its exit code.
-    pub(crate) fn run(self, context: ChildContext, generation: Generation) -> i32 {
+    /// The work of the child.
+    pub(crate) fn run(mut self, mut context: ChildContext, mut generation: Generation) -> ChildEnd {
         let hooks = generation.hook_caller();
         let SpawnRequest { id, kind, .. } = self.request;
         let worker_exit = move || {
@@ -49,36 +76,59 @@ impl NewChild {
             before_end();
             end_process(&*host, code)
         });
-        let code = self.serve(context, generation, end);
+        if kind == ChildKind::Admin {
+            return ChildEnd::Exit(self.serve_admin(context, generation));
+        }
+        generation.admin = AdminResources::default();
+        let mut sockets = OpenSockets::default();
+        let outcome = self.serve(&mut context, &mut generation, &mut sockets, end);
         worker_exit();
-        code
+        match (outcome, self.requests) {
+            (WorkerEnd::Exit(code), _) => ChildEnd::Exit(code),
+            (WorkerEnd::Drained, None) => ChildEnd::Exit(exit_code::SUCCESS),
+            (WorkerEnd::Drained, Some(requests)) => ChildEnd::Drained(Box::new(WarmWorker {
+                number: self.request.generation,
+                context,
+                generation,
+                sender: self.sender,
+                requests,
+                parent: self.parent,
+                sockets,
+            })),
+        }
     }
 
-    fn serve(mut self, mut context: ChildContext, generation: Generation, end: ExitProcess) -> i32 {
-        if self.request.kind == ChildKind::Admin {
-            return self.serve_admin(context, generation);
-        }
-        let prepared = self.prepare(&mut context, &generation);
+    fn serve(
+        &mut self,
+        context: &mut ChildContext,
+        generation: &mut Generation,
+        sockets: &mut OpenSockets,
+        end: ExitProcess,
+    ) -> WorkerEnd {
+        let prepared = self.prepare(context, generation);
         let listeners = prepared.and_then(|()| Ok(generation.listeners.for_child()?));
         let listeners = match listeners {
             Ok(listeners) => listeners,
-            Err(reason) => return self.fail(&reason),
+            Err(reason) => return WorkerEnd::Exit(self.fail(&reason)),
         };
+        match self.requests {
+            Some(_) => *sockets = OpenSockets::now(),
+            // The last handles of the master: the worker has duplicates.
+            None => generation.listeners = Listeners::default(),
+        }
         let boot = Boot {
             role: WorkerRole::Public,
-            context: self.worker_context(&context, &generation),
-            application: generation.application,
+            context: self.worker_context(context, generation),
+            application: Arc::clone(&generation.application),
             listeners,
-            sender: Arc::new(self.sender),
-            handoff: context.shared.handoff,
-            tls: generation.tls,
-            rate_limits: generation.rate_limits,
+            sender: Arc::clone(&self.sender),
+            handoff: context.shared.handoff.clone(),
+            tls: generation.tls.clone(),
+            rate_limits: generation.rate_limits.clone(),
             end,
         };
-        // The last handles of the master: `boot` has duplicates.
-        drop((generation.listeners, generation.admin));
         match self.request.kind {
-            ChildKind::Runner => run_runner(boot),
+            ChildKind::Runner => WorkerEnd::Exit(run_runner(boot)),
             ChildKind::Web | ChildKind::Admin => run_web(boot),
         }
     }
@@ -120,14 +170,17 @@ impl NewChild {
             },
             application: Arc::new(AdminApplication::new(facts)),
             listeners,
-            sender: Arc::new(self.sender),
+            sender: self.sender,
             handoff,
             tls: generation.admin.tls.clone(),
             rate_limits: None,
             end: Box::new(|code| end_process(&Native, code)),
         };
         drop((generation.listeners, generation.admin));
-        run_web(boot)
+        match run_web(boot) {
+            WorkerEnd::Exit(code) => code,
+            WorkerEnd::Drained => exit_code::SUCCESS,
+        }
     }
 
     fn worker_context(&self, context: &ChildContext, generation: &Generation) -> WorkerContext {

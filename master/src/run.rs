@@ -29,7 +29,7 @@ use crate::fork_queue::ForkQueue;
 use crate::gauges::Gauges;
 use crate::generation::{
     Generation, change_directory, change_environment, describe_directory, log_warnings,
-    place_metrics, shared_memory_of,
+    place_metrics, shared_memory_of, warn_of_refork,
 };
 use crate::hook_caller::HookCaller;
 use crate::host::{Host, Native};
@@ -209,6 +209,7 @@ fn become_master(
     logging::init(&settings.logging_options()).context("cannot open the log")?;
     host.open_logs(&settings)?;
     log_warnings(&loaded);
+    warn_of_refork(&settings, &*application);
     let descriptor_limit = DescriptorLimit::raise();
     change_environment(&Settings::default(), &settings);
     let mut pidfile = pidfile::path_of(&settings, state)

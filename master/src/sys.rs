@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::socket::{SockType, SockaddrStorage, getpeername, getsockname, getsockopt, sockopt};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{ForkResult, Pid};
 
@@ -96,6 +97,29 @@ pub(crate) fn has_ended(pid: i32) -> bool {
     let found = waitid(Id::Pid(Pid::from_raw(pid)), flags);
     // A death by a real-time signal is an error without a pid.
     !matches!(found, Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD))
+}
+
+/// The connection or listening socket at `fd`, in words. `None` if it is neither, or processes may share it: datagrams
+/// stay whole.
+pub(crate) fn describe_connection(fd: RawFd) -> Option<String> {
+    // SAFETY: borrowed for this call only, by the number that the kernel has just named; a wrong one is an error.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    let kind = getsockopt(&borrowed, sockopt::SockType).ok()?;
+    if kind == SockType::Datagram {
+        return None;
+    }
+    if getsockopt(&borrowed, sockopt::AcceptConn).unwrap_or(false) {
+        let place = getsockname::<SockaddrStorage>(fd).ok()?;
+        return Some(format!("a socket that listens at {place}"));
+    }
+    match getpeername::<SockaddrStorage>(fd) {
+        Ok(peer) if peer.as_unix_addr().is_some_and(|it| it.path().is_none()) => {
+            Some("a pair of sockets".to_owned())
+        }
+        Ok(peer) => Some(format!("to {peer}")),
+        // The other side has gone, or there has been none: nothing that workers could take from each other.
+        Err(_) => None,
+    }
 }
 
 /// The end of a child, if it has ended. Never waits.

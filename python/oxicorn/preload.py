@@ -1,4 +1,4 @@
-"""Preloading: prepares the shared memory, and finds connections and threads that must not be shared."""
+"""Preloading and reforking: prepares the shared memory, and finds connections and threads that must not be shared."""
 
 import os
 import socket
@@ -33,6 +33,15 @@ def settle(before):
     freeze()
     sockets_before, threads_before = before
     return [*_connections(sockets_before), *_threads(threads_before)]
+
+
+def settle_worker():
+    """Prepare the memory of a worker that has drained, and is to become a mold. Return what forbids that, or ``None``."""
+    names = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread() and not isinstance(thread, threading._DummyThread))
+    if names:
+        return f"the application has started {', '.join(names)}, and no fork would have these threads: end them in worker_exit"
+    freeze()
+    return None
 
 
 def _connections(before):

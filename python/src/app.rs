@@ -27,6 +27,11 @@ pub(crate) fn retire() {
     RETIRES.store(true, Ordering::Relaxed);
 }
 
+/// A worker begins, perhaps as a fork of one that was to be replaced.
+pub(crate) fn begin() {
+    RETIRES.store(false, Ordering::Relaxed);
+}
+
 /// How many unlogged requests may pass between two checks of the loggers.
 const CALLS_BETWEEN_LOOKS: u32 = 16;
 

@@ -12,7 +12,7 @@ use pyo3::prelude::*;
 
 use crate::app::WsgiApp;
 use crate::search_path::extend_search_path;
-use crate::{logs, trace, values};
+use crate::{app, logs, thread_context, trace, values};
 
 /// The application that the settings name, native or Python.
 pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application>> {
@@ -39,7 +39,7 @@ pub(crate) fn resolve(settings: &Settings) -> anyhow::Result<Arc<dyn Application
 pub(crate) struct WsgiApplication {
     spec: String,
     source: AppSource,
-    /// Set in a mold, and so in its workers.
+    /// Set in a process that others are forked from, or may be.
     preloaded: OnceLock<Py<PyAny>>,
 }
 
@@ -92,6 +92,23 @@ impl Application for WsgiApplication {
         true
     }
 
+    fn can_refork(&self) -> bool {
+        true
+    }
+
+    fn settle(&self) -> Result<(), String> {
+        thread_context::forget();
+        Python::attach(|py| {
+            let preload = py.import("oxicorn.preload");
+            let threads = preload.and_then(|it| it.call_method0("settle_worker")?.extract());
+            match threads {
+                Ok(None) => Ok(()),
+                Ok(Some(obstacle)) => Err(obstacle),
+                Err(exception) => Err(trace::line(py, &exception)),
+            }
+        })
+    }
+
     fn source_files(&self) -> Vec<PathBuf> {
         let files = Python::attach(module_files);
         files.unwrap_or_else(|exception| {
@@ -107,6 +124,11 @@ impl Application for WsgiApplication {
                 Some(callable) => callable.bind(py).clone(),
                 None => self.find(py, &context.settings)?.into_bound(py),
             };
+            if context.settings.recycling.refork_after > 0 {
+                // Workers that are forked from this one have it then.
+                let _ = self.preloaded.set(callable.clone().unbind());
+            }
+            app::begin();
             let worker = WsgiApp::new(callable, context);
             let worker = worker.map_err(|exception| LoadError::Broken(exception.into()))?;
             Ok(Box::new(worker) as Box<dyn App>)

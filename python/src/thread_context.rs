@@ -53,6 +53,11 @@ impl ThreadContext {
     }
 }
 
+/// Drops the context of this thread, which is detached.
+pub(crate) fn forget() {
+    drop(CONTEXT.with_borrow_mut(Option::take));
+}
+
 /// Runs `work` with the context of this thread while attached to the interpreter.
 pub(crate) fn with_context<T>(
     settings: &Settings,

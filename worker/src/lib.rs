@@ -65,7 +65,7 @@ mod tls;
 mod transport;
 mod worker_shared;
 
-pub use boot::{Boot, preload, run_runner, run_web};
+pub use boot::{Boot, WorkerEnd, preload, run_runner, run_web};
 pub use role::WorkerRole;
 pub use threads::ExitProcess;
 pub use tls::{TlsConfig, TlsError};

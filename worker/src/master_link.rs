@@ -15,6 +15,8 @@ pub(crate) struct MasterLink {
     served: AtomicU64,
     /// After this number of requests the worker asks to be replaced; 0 is never.
     serves_at_most: u64,
+    /// After this number it could become a mold; 0 is never.
+    warm_after: u64,
 }
 
 impl MasterLink {
@@ -27,6 +29,7 @@ impl MasterLink {
             sender,
             asked_for_replacement: AtomicBool::new(false),
             served: AtomicU64::new(0),
+            warm_after: settings.recycling.refork_after,
             serves_at_most: match settings.max_requests {
                 0 => 0,
                 count => count + jitter,
@@ -47,10 +50,17 @@ impl MasterLink {
         }
     }
 
-    /// Counts a request towards `max_requests`.
+    /// Counts a request towards `max_requests` and `refork_after`.
     pub(crate) fn count_request(&self) {
-        let most = self.serves_at_most;
-        if most > 0 && self.served.fetch_add(1, Ordering::Relaxed) + 1 == most {
+        let (most, warm) = (self.serves_at_most, self.warm_after);
+        if most | warm == 0 {
+            return;
+        }
+        let served = self.served.fetch_add(1, Ordering::Relaxed) + 1;
+        if served == warm {
+            self.send(&Message::Warm);
+        }
+        if served == most {
             info!("Autorestarting worker after {most} requests.");
             self.ask_for_replacement(RestartReason::MaxRequests);
         }

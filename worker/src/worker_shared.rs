@@ -157,6 +157,12 @@ impl WorkerShared {
         self.scoreboard.master().stack_round()
     }
 
+    /// Whether this worker, which drains, is to become a mold.
+    pub(crate) fn becomes_mold(&self) -> bool {
+        let is_chosen = self.scoreboard.claim_of(self.slot).becomes_mold();
+        is_chosen && self.is_draining() && self.quit_signal().is_none()
+    }
+
     /// From now on this worker takes no new connections. `closing` if the whole server stops.
     pub(crate) fn begin_drain(&self, closing: bool) {
         self.draining.store(true, Ordering::Relaxed);

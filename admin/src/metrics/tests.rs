@@ -35,6 +35,7 @@ fn fresh() -> StatusReport {
         "exit",
         "boot",
         "age",
+        "refork",
     ]
     .map(|reason| (reason, 0))
     .into();
@@ -161,6 +162,7 @@ fn every_value_of_a_fixed_set_is_there_from_the_start() {
                 "exit",
                 "boot",
                 "age",
+                "refork",
             ],
         ),
         (

@@ -50,6 +50,7 @@ mod statsd;
 mod syslog;
 
 use std::io;
+use std::os::fd::RawFd;
 
 use receivers::Receivers;
 use redirect::InstalledRedirect;
@@ -116,6 +117,11 @@ pub fn log_records_only(least: Level) {
     files::close_access();
     let counted = Receivers::current().is_some_and(|it| it.statsd.is_some());
     error_log::install(least, counted);
+}
+
+/// The connection of this process to a daemon that logs, as the kernel calls it.
+pub fn connection() -> Option<RawFd> {
+    Receivers::current()?.syslog?.connection()
 }
 
 /// Reports the number of workers to statsd.

@@ -14,6 +14,7 @@ const AGE: usize = 2;
 const GENERATION: usize = 3;
 const BORN: usize = 4;
 const THREADS: usize = 5;
+const BECOMES_MOLD: usize = 6;
 
 /// What a child does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +86,18 @@ impl<'a> Claim<'a> {
         (self.get(THREADS) as usize).min(MAX_THREADS)
     }
 
+    /// Whether the child is to become the mold of its generation when it has drained.
+    pub fn becomes_mold(self) -> bool {
+        self.get(BECOMES_MOLD) != 0
+    }
+
+    pub(super) fn choose_mold(self) {
+        self.put(BECOMES_MOLD, 1);
+    }
+
     pub(super) fn set(self, claimant: Claimant, now: u64) {
         self.put(PID, 0);
+        self.put(BECOMES_MOLD, 0);
         self.put(AGE, claimant.age);
         self.put(GENERATION, claimant.generation.into());
         self.put(BORN, now);

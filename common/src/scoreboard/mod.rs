@@ -188,6 +188,13 @@ impl Scoreboard {
         self.claim_of(index).set_pid(pid);
     }
 
+    /// The child of slot `index` is to become a mold. For the master, before it tells the child to drain.
+    pub fn choose_mold(&self, index: usize) {
+        self.claim_of(index).choose_mold();
+        // A child that is told by a signal has to see it.
+        fence(Ordering::SeqCst);
+    }
+
     /// Makes everything but slot `index` read-only for this process, a child.
     pub fn confine(&self, index: usize) -> io::Result<()> {
         let start = self.side * SIDE_WORDS + FIRST_SLOT + index * SLOT_WORDS;

@@ -22,10 +22,12 @@ pub enum RestartReason {
     Boot = 7,
     /// It has served for `worker_max_age`.
     Age = 8,
+    /// A worker that has served `refork_after` requests has become the mold of others.
+    Refork = 9,
 }
 
 impl RestartReason {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MaxRequests,
         Self::Timeout,
         Self::Memory,
@@ -35,6 +37,7 @@ impl RestartReason {
         Self::Exit,
         Self::Boot,
         Self::Age,
+        Self::Refork,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -48,6 +51,7 @@ impl RestartReason {
             Self::Exit => "exit",
             Self::Boot => "boot",
             Self::Age => "age",
+            Self::Refork => "refork",
         }
     }
 }

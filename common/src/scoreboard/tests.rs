@@ -99,7 +99,7 @@ fn only_workers_count_and_the_master_counts_for_all() {
     board.count_reload(4, None);
     let totals = board.totals();
     let restarts = RestartReason::ALL.map(|reason| totals.restarts(reason));
-    assert_eq!(restarts, [0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(restarts, [0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     assert_eq!(totals.reloads(), (2, 1));
     assert_eq!(board.master().reloads().len(), 3);
 }

@@ -18,6 +18,8 @@ pub struct RecyclingSettings {
     pub max_worker_memory: MemoryLimit,
     /// Of all processes of the server together.
     pub max_total_memory: MemoryLimit,
+    /// After this number of requests a worker becomes the mold of the next ones; 0 is never.
+    pub refork_after: u64,
 }
 
 /// A limit of memory, as it was set.

@@ -35,8 +35,15 @@ impl Master {
         };
         let (context, children) = (&self.context, &mut self.children);
         self.lifetime.spawned += u64::from(request.kind == ChildKind::Web);
-        if request.kind == ChildKind::Web && generation.preloads() {
+        let is_warm = self.molds.has_warm(request.generation);
+        if request.kind == ChildKind::Web && (is_warm || generation.preloads()) {
             return match self.molds.spawn(request, generation, context, children) {
+                // It has just ended. The worker is made without it.
+                Err(_) if is_warm => {
+                    self.to_fork.push(request);
+                    self.discard_mold(request.generation);
+                    Continue(None)
+                }
                 Ok(Forked::Parent(())) => Continue(None),
                 Ok(Forked::Child(child)) => Break(Leave::Child(child)),
                 Err(error) => failed(error.to_string()),
@@ -46,6 +53,29 @@ impl Master {
             Ok(Forked::Parent(pid)) => Continue(Some(Event::Forked { id, pid })),
             Ok(Forked::Child(child)) => Break(Leave::Child(child)),
             Err(error) => failed(explain_spawn_error(&error)),
+        }
+    }
+
+    /// A worker is a mold from now on.
+    pub(super) fn adopt_mold(&mut self, id: ChildId, generation: u32) {
+        // If its end has been seen meanwhile, workers are made without it.
+        let worker = self.children.release(id, &self.hooks);
+        if let (Some(worker), Some(its)) = (worker, self.generations.get(&generation)) {
+            self.molds.adopt(generation, worker, its.hook_caller());
+            self.fork_unserved();
+        }
+    }
+
+    /// Does without the mold of a generation.
+    pub(super) fn discard_mold(&mut self, generation: u32) {
+        self.molds.discard(generation);
+        self.fork_unserved();
+    }
+
+    /// Forks the workers that a mold was asked for before it ended.
+    pub(super) fn fork_unserved(&mut self) {
+        for request in self.molds.take_unserved(&self.children) {
+            self.to_fork.push(request);
         }
     }
 

@@ -2,22 +2,28 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
 
 use log::{error, info};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
 use oxicorn_common::hooks::HookError;
+use oxicorn_common::process_memory::OwnMemory;
 use oxicorn_common::{
-    Message, MessageSender, SignalPipe, descriptor_passing, exit_code, logging, signals,
+    Message, MessageSender, SignalPipe, descriptor_passing, exit_code, forks, logging, signals,
 };
 
 use crate::admin_resources::AdminResources;
 use crate::child_context::ChildContext;
+use crate::child_life::live;
 use crate::generation::Generation;
 use crate::host::fork_blocking_signals;
 use crate::master_signals;
-use crate::new_child::NewChild;
+use crate::mold::obstacles;
+use crate::new_child::{NewChild, WarmWorker};
 use crate::supervisor::{ChildKind, SpawnRequest};
 use crate::sys;
 
@@ -25,17 +31,21 @@ use crate::sys;
 const MOST_TEXT: usize = 16 * 1024;
 /// Age and slot of the worker, followed by the reason why it must not boot, if there is one.
 const HEADER: usize = 2 * size_of::<u64>();
+/// From one report of its memory to the next.
+const REPORT_PAUSE: Duration = Duration::from_secs(5);
 
 /// A mold in its own process.
 #[derive(Debug)]
-pub(super) struct MoldProcess {
+pub(crate) struct MoldProcess {
     /// The messages to the master.
-    pub(super) sender: MessageSender,
+    pub(super) sender: Arc<MessageSender>,
     pub(super) requests: OwnedFd,
     /// The master's pid.
     pub(super) parent: Pid,
     /// Those of its generation.
     pub(super) number: u32,
+    /// It was a worker.
+    pub(super) is_warm: bool,
 }
 
 impl MoldProcess {
@@ -52,27 +62,75 @@ impl MoldProcess {
                 let _ = self.sender.send(&Message::Failed { exit_code, text });
                 Err(exit_code)
             });
-        let outcome = loaded.and_then(|signals| {
-            let worker = self.next_worker(&context)?;
-            drop(signals);
-            Ok(worker)
-        });
-        match outcome {
+        match loaded {
+            Ok(signals) => self.fork_workers(signals, context, generation),
+            Err(code) => end_mold(code),
+        }
+    }
+
+    /// The same for a worker that has drained, and has loaded the application. Where that cannot be, returns the exit code
+    /// of the worker.
+    pub(crate) fn begin_warm(worker: WarmWorker) -> i32 {
+        let WarmWorker {
+            number,
+            mut context,
+            generation,
+            sender,
+            requests,
+            parent,
+            sockets,
+        } = worker;
+        let settled = generation.application.settle();
+        let found = settled
+            .and_then(|()| obstacles::find(&sockets, context.host.allows_threads()))
+            .and_then(|()| catch_signals().map_err(|error| error.to_string()));
+        let signals = match found {
+            Ok(signals) => signals,
+            Err(reason) => {
+                // If the master is gone, this process is about to end.
+                let _ = sender.send(&Message::CannotBecomeMold { reason });
+                return exit_code::SUCCESS;
+            }
+        };
+        context.title.show("mold");
+        if sender.send(&Message::BecomesMold).is_err() {
+            return exit_code::SUCCESS;
+        }
+        let mold = Self {
+            sender,
+            requests,
+            parent,
+            number,
+            is_warm: true,
+        };
+        mold.fork_workers(signals, context, generation)
+    }
+
+    /// Forks workers until the end. Returns in each of them with its exit code.
+    fn fork_workers(
+        self,
+        mut signals: SignalPipe,
+        context: ChildContext,
+        generation: Generation,
+    ) -> i32 {
+        let reports = !generation.settings.recycling.max_total_memory.is_off();
+        let is_warm = self.is_warm;
+        match self.next_worker(&context, &mut signals, reports) {
             Ok(worker) => {
+                drop(signals);
+                forks::begin_again();
                 let pid = getpid().as_raw();
                 if worker.sender.send(&Message::Born { pid }).is_err() {
                     // The request was cancelled meanwhile.
                     return exit_code::SUCCESS;
                 }
                 // The mold's log files may have been renamed since it was forked.
-                logging::reopen();
-                worker.run(context, generation)
+                if !is_warm {
+                    logging::reopen();
+                }
+                live(worker, context, generation)
             }
-            Err(code) => {
-                log::logger().flush();
-                // The application's exit functions run at the end of each worker.
-                sys::exit_now(code)
-            }
+            Err(code) => end_mold(code),
         }
     }
 
@@ -90,11 +148,7 @@ impl MoldProcess {
         if getppid() != self.parent {
             anyhow::bail!("the master is gone");
         }
-        // A terminal or a careless `kill` means the master. The pipe is never read. Ignored signals would stay
-        // ignored in the programs that the application starts.
-        let caught = master_signals::HANDLED.into_iter();
-        let caught = caught.filter(|&it| it != Signal::SIGCHLD);
-        let signals = SignalPipe::install(&caught.collect::<Vec<_>>())?;
+        let signals = catch_signals()?;
         let (application, settings) = (&*generation.application, &generation.settings);
         let preloaded = oxicorn_worker::preload(application, settings, &self.sender);
         if preloaded.is_ok() {
@@ -105,17 +159,30 @@ impl MoldProcess {
     }
 
     /// Forks one worker per request. Returns in each of them; in the mold only at its end, with the exit code.
-    fn next_worker(self, context: &ChildContext) -> Result<NewChild, i32> {
+    fn next_worker(
+        self,
+        context: &ChildContext,
+        signals: &mut SignalPipe,
+        reports: bool,
+    ) -> Result<NewChild, i32> {
+        let mut memory = OwnMemory::default();
         loop {
+            if reports && !is_asked(&self.requests) {
+                let bytes = memory.read().unwrap_or(0);
+                // The end of the master is seen below.
+                let _ = self.sender.send(&Message::Memory { bytes });
+                continue;
+            }
             let worker = match receive_request(&self.requests) {
-                Ok(Some((age, slot, pre_fork_error, sender))) => NewChild {
+                Ok(Some((age, slot, pre_fork_error, pipes))) => NewChild {
                     request: SpawnRequest {
                         id: age,
                         kind: ChildKind::Web,
                         slot,
                         generation: self.number,
                     },
-                    sender,
+                    sender: Arc::new(pipes.sender),
+                    requests: pipes.requests,
                     parent: self.parent,
                     pre_fork_error,
                 },
@@ -125,6 +192,10 @@ impl MoldProcess {
                     return Err(exit_code::BOOT_ERROR);
                 }
             };
+            // It has the rights of a worker, so that it opens them when workers do. The master signals before it asks.
+            if signals.take().contains(&Signal::SIGUSR1) && self.is_warm {
+                logging::reopen();
+            }
             match fork_blocking_signals(&*context.host, &mut sys::fork_orphan) {
                 Ok(None) => return Ok(worker),
                 Ok(Some(_)) => {}
@@ -134,12 +205,41 @@ impl MoldProcess {
     }
 }
 
-/// Sends a mold the request for a worker, with the worker's pipe.
+/// Ends the process of a mold. The application's exit functions run at the end of each worker.
+fn end_mold(code: i32) -> ! {
+    log::logger().flush();
+    sys::exit_now(code)
+}
+
+/// A terminal or a careless `kill` means the master. Only SIGUSR1 is ever looked at. Ignored signals would stay ignored in the
+/// programs that the application starts.
+fn catch_signals() -> io::Result<SignalPipe> {
+    let caught = master_signals::HANDLED.into_iter();
+    let caught = caught.filter(|&it| it != Signal::SIGCHLD);
+    SignalPipe::install(&caught.collect::<Vec<_>>())
+}
+
+/// Waits for a request, but not for long.
+fn is_asked(requests: &OwnedFd) -> bool {
+    let mut fds = [PollFd::new(requests.as_fd(), PollFlags::POLLIN)];
+    let pause = PollTimeout::try_from(REPORT_PAUSE).unwrap_or(PollTimeout::MAX);
+    poll(&mut fds, pause).is_ok_and(|ready| ready > 0)
+}
+
+/// A worker's ends of what connects it with the master.
+#[derive(Debug)]
+pub(super) struct WorkerPipes {
+    pub(super) sender: MessageSender,
+    /// Over which it would be asked for others, if it became a mold.
+    pub(super) requests: Option<OwnedFd>,
+}
+
+/// Sends a mold the request for a worker, with the worker's pipes.
 pub(super) fn send_request(
     requests: impl AsFd,
     request: SpawnRequest,
     refusal: Option<&HookError>,
-    pipe: MessageSender,
+    pipes: WorkerPipes,
 ) -> io::Result<()> {
     let slot = u64::try_from(request.slot).unwrap_or(u64::MAX);
     let mut packet = [request.id.to_ne_bytes(), slot.to_ne_bytes()].concat();
@@ -148,16 +248,20 @@ pub(super) fn send_request(
         let length = text.floor_char_boundary(MOST_TEXT);
         packet.extend_from_slice(&text.as_bytes()[..length]);
     }
-    descriptor_passing::send(requests, &[IoSlice::new(&packet)], pipe.into_pipe())
+    let pipe = pipes.sender.into_pipe();
+    let descriptors = [Some(pipe.as_fd()), pipes.requests.as_ref().map(AsFd::as_fd)];
+    let descriptors: Vec<_> = descriptors.into_iter().flatten().collect();
+    descriptor_passing::send_all(requests, &[IoSlice::new(&packet)], &descriptors)
 }
 
-type ReceivedRequest = (u64, usize, Option<HookError>, MessageSender);
+type ReceivedRequest = (u64, usize, Option<HookError>, WorkerPipes);
 
 /// Waits for a request; `None` if the master is gone.
 fn receive_request(requests: impl AsFd) -> io::Result<Option<ReceivedRequest>> {
     let mut packet = [0; HEADER + MOST_TEXT];
     let received = descriptor_passing::receive(requests, &mut [IoSliceMut::new(&mut packet)])?;
-    let pipe = received.descriptors.into_iter().next();
+    let mut descriptors = received.descriptors.into_iter();
+    let (pipe, requests) = (descriptors.next(), descriptors.next());
     let mut rest = &packet[..received.length];
     let mut number = || {
         let (number, after) = rest.split_first_chunk()?;
@@ -172,7 +276,8 @@ fn receive_request(requests: impl AsFd) -> io::Result<Option<ReceivedRequest>> {
         traceback: String::from_utf8_lossy(rest).into_owned(),
     });
     let slot = usize::try_from(slot).map_err(io::Error::other)?;
-    Ok(Some((age, slot, refusal, MessageSender::new(pipe))))
+    let sender = MessageSender::new(pipe);
+    Ok(Some((age, slot, refusal, WorkerPipes { sender, requests })))
 }
 
 #[cfg(test)]
@@ -185,6 +290,11 @@ mod tests {
     fn pair() -> (OwnedFd, OwnedFd) {
         let flags = SockFlag::SOCK_CLOEXEC;
         socketpair(AddressFamily::Unix, SockType::SeqPacket, None, flags).expect("a pair")
+    }
+
+    fn pipes(sender: MessageSender) -> WorkerPipes {
+        let requests = None;
+        WorkerPipes { sender, requests }
     }
 
     fn request() -> SpawnRequest {
@@ -200,9 +310,10 @@ mod tests {
     fn an_order_arrives_with_its_pipe() {
         let (ours, theirs) = pair();
         let (sender, mut receiver) = channel().expect("a pipe");
-        send_request(&ours, request(), None, sender).expect("given");
+        send_request(&ours, request(), None, pipes(sender)).expect("given");
         let taken = receive_request(&theirs).expect("taken").expect("a request");
-        let (age, slot, refusal, sender) = taken;
+        let (age, slot, refusal, pipes) = taken;
+        let sender = pipes.sender;
         assert_eq!((age, slot, refusal), (u64::MAX, 7, None));
         sender.send(&Message::Born { pid: 1 }).expect("sent");
         assert_eq!(receiver.read(), [Message::Born { pid: 1 }]);
@@ -216,7 +327,7 @@ mod tests {
             hook: "pre_fork",
             traceback: "ä".repeat(MOST_TEXT),
         };
-        send_request(&ours, request(), Some(&refusal), sender).expect("given");
+        send_request(&ours, request(), Some(&refusal), pipes(sender)).expect("given");
         let (_, _, taken, _) = receive_request(&theirs).expect("taken").expect("a request");
         let taken = taken.expect("a refusal");
         assert_eq!(taken.hook, "pre_fork");

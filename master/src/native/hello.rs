@@ -10,6 +10,10 @@ impl Application for Hello {
         "native:hello"
     }
 
+    fn can_refork(&self) -> bool {
+        true
+    }
+
     fn load(&self, _context: &WorkerContext) -> Result<Box<dyn App>, LoadError> {
         Ok(Box::new(|_: &mut Request| Response::text("Hello, World!")))
     }

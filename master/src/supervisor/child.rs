@@ -86,6 +86,18 @@ impl ChildState {
     }
 }
 
+/// What a child is with regard to `refork_after`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MoldRole {
+    Cold,
+    /// It has served enough requests.
+    Warm,
+    /// It is to become the mold, when its replacement is ready.
+    Chosen,
+    /// It has been told so, and drains.
+    Told,
+}
+
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) id: ChildId,
@@ -108,6 +120,7 @@ pub(crate) struct Child {
     pub(crate) drains: bool,
     /// Why it has asked to be replaced.
     pub(crate) wants_replacement: Option<RestartReason>,
+    pub(crate) mold: MoldRole,
     /// It was chosen because all processes together are too large.
     pub(crate) is_largest: bool,
     /// When it will have served for `worker_max_age`.
@@ -159,6 +172,7 @@ impl Child {
             doubted: false,
             drains: false,
             wants_replacement: None,
+            mold: MoldRole::Cold,
             is_largest: false,
             retires_at: None,
             memory: None,

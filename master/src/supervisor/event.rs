@@ -30,6 +30,8 @@ pub(crate) enum Event {
     Exited { id: ChildId, death: Death },
     /// What the master and its molds use together.
     OtherMemory { bytes: u64 },
+    /// A mold that was a worker has ended by itself.
+    MoldEnded { generation: u32 },
     /// The master has received a signal.
     Signal(Signal),
     /// [`Action::Reload`] read good settings.
@@ -74,6 +76,19 @@ pub(crate) enum Action {
         generation: u32,
     },
     ReopenLogs,
+    /// Tell the child in this slot that it will be a mold when it has drained.
+    ChooseMold {
+        slot: usize,
+    },
+    /// This child is no worker any more: the next workers of the generation are forked from it.
+    AdoptMold {
+        id: ChildId,
+        generation: u32,
+    },
+    /// Do without that mold.
+    EndMold {
+        generation: u32,
+    },
     /// Tell all children whether siblings remain when one drains.
     MarkDeserted(bool),
     /// Tell health checks to fail, and service managers that the server is about to end.

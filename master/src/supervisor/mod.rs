@@ -12,7 +12,7 @@
 //!
 //! Each file has the rules for one thing: `reconcile` keeps the number of children right, `generations` replaces all
 //! of them, `outcome` reports whether that has succeeded, `liveness` kills those that are late or silent, `aging` and
-//! `memory` replace workers that are old or large, `delay` gives load balancers time before `shutdown` ends the server, `upgrade` tolerates a second master.
+//! `memory` replace workers that are old or large, `refork` forks workers from a warm one, `delay` gives load balancers time before `shutdown` ends the server, `upgrade` tolerates a second master.
 
 mod aging;
 mod backoff;
@@ -28,6 +28,7 @@ mod memory_rules;
 mod outcome;
 mod plan;
 mod reconcile;
+mod refork;
 mod restarts;
 mod settling;
 mod shutdown;
@@ -35,6 +36,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod upgrade;
+mod warm_mold;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -46,10 +48,11 @@ use oxicorn_common::scoreboard::RestartReason;
 use oxicorn_common::settings::MOST_WORKERS;
 
 use backoff::Backoff;
-use child::ChildState;
+use child::{ChildState, MoldRole};
 use generations::Generations;
 use memory_rules::MemoryRules;
 use settling::{EARLY_EXIT, Settling};
+use warm_mold::WarmMold;
 
 pub(crate) use child::{Child, ChildId, ChildKind};
 pub(crate) use death::{Death, ExitKind};
@@ -66,6 +69,7 @@ pub(crate) struct Supervisor {
     generations: Generations,
     settling: Settling,
     memory: MemoryRules,
+    warm_mold: WarmMold,
     web: ChildSet,
     runners: ChildSet,
     admin: ChildSet,
@@ -108,6 +112,7 @@ impl Supervisor {
             generations: Generations::default(),
             settling: Settling::default(),
             memory: MemoryRules::default(),
+            warm_mold: WarmMold::default(),
             web: ChildSet::default(),
             runners: ChildSet::default(),
             admin: ChildSet::default(),
@@ -139,6 +144,7 @@ impl Supervisor {
             Event::Message { id, message } => self.on_message(id, message, now),
             Event::Exited { id, death } => self.on_exit(id, death, now),
             Event::OtherMemory { bytes } => self.memory.set_others(bytes),
+            Event::MoldEnded { generation } => self.on_mold_ended(generation),
             Event::Signal(signal) => self.on_signal(signal, now),
             Event::Reloaded(plan) => self.begin_generation(plan, now),
             Event::ReloadFailed { reason } => self.on_reload_failed(&reason),
@@ -191,7 +197,14 @@ impl Supervisor {
             Message::Replace {
                 why: RestartReason::Memory,
             } => self.on_too_large(id, now),
+            // It is about to be replaced anyway, and is of more use as the mold.
+            Message::Replace {
+                why: RestartReason::MaxRequests,
+            } if child.mold == MoldRole::Chosen => {}
             Message::Replace { why } => child.wants_replacement = Some(why),
+            Message::Warm => self.on_warm(id),
+            Message::BecomesMold => self.on_became_mold(id),
+            Message::CannotBecomeMold { reason } => self.on_cannot_become_mold(id, &reason),
             Message::Memory { bytes } => self.on_memory(id, bytes, now),
             // The child has logged it itself. [`Event::Exited`] follows.
             Message::Failed { text, .. } => child.failure = Some(text),
@@ -216,6 +229,7 @@ impl Supervisor {
         self.prove_generation(kind, generation);
         if let Some(old) = replaced {
             self.note_replaced(old);
+            self.tell_mold(old);
             self.drain(old, now);
         }
     }
@@ -245,6 +259,7 @@ impl Supervisor {
         }
         self.report(&child, death, wait);
         self.note_end(&child, death);
+        self.note_end_for_mold(&child, failed_to_boot || exited_early, now);
         if failed_to_boot || exited_early {
             self.note_failed_boot(&child, death);
         }

@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     /// The limits of a worker and of all processes together, in bytes.
     pub(crate) max_worker_memory: Option<u64>,
     pub(crate) max_total_memory: Option<u64>,
+    /// Whether a worker becomes a mold when it says that it is warm.
+    pub(crate) reforks: bool,
     /// The longest drain of a child.
     pub(crate) graceful_timeout: Duration,
     pub(crate) drain_delay: Duration,

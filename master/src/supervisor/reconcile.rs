@@ -12,6 +12,7 @@ use super::plan::Plan;
 
 impl Supervisor {
     pub(super) fn reconcile(&mut self, now: Instant) {
+        self.choose_mold();
         for kind in ChildKind::ALL {
             self.make_room(kind, now);
             self.drain_surplus(kind, now);
@@ -179,6 +180,7 @@ impl Supervisor {
                 let age = plan.worker_max_age.as_secs_f64();
                 format!("worker_max_age ({age} s)")
             }
+            Some(RestartReason::Refork) => "refork_after".to_owned(),
             Some(RestartReason::Signal) => "a control client wants it".to_owned(),
             _ => "its application wants it".to_owned(),
         };

@@ -30,6 +30,7 @@ mod proxy;
 mod rate_limits;
 mod rates;
 mod recycling;
+mod refork;
 mod reload;
 mod request_ids;
 mod service;

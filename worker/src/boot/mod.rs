@@ -19,4 +19,4 @@ mod web;
 pub use load::preload;
 pub use parts::Boot;
 pub use runner::run_runner;
-pub use web::run_web;
+pub use web::{WorkerEnd, run_web};

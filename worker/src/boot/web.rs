@@ -27,14 +27,24 @@ use crate::thread_spawn;
 use crate::threads;
 use crate::worker_shared::WorkerShared;
 
-/// The life of a worker.
-pub fn run_web(boot: Boot) -> i32 {
-    log_panics();
-    let (role, sender) = (boot.role, Arc::clone(&boot.sender));
-    serve(boot, &sender).unwrap_or_else(|error| error.report(role.noun(), &sender))
+/// How the life of a worker ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkerEnd {
+    /// With an exit code.
+    Exit(i32),
+    /// It has drained and is to become a mold: the process goes on.
+    Drained,
 }
 
-fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
+/// The life of a worker.
+pub fn run_web(boot: Boot) -> WorkerEnd {
+    log_panics();
+    let (role, sender) = (boot.role, Arc::clone(&boot.sender));
+    let end = serve(boot, &sender);
+    end.unwrap_or_else(|error| WorkerEnd::Exit(error.report(role.noun(), &sender)))
+}
+
+fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<WorkerEnd, BootError> {
     let context = &boot.context;
     let age = context.age;
     let signals = install_signals(&context.settings)?;
@@ -84,7 +94,11 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<i32, BootError> {
     let end = Box::new(move |code| leave(conclude(&last, age, code)));
     let code = threads::run(Arc::clone(&shared), reactor, waker, ready, end)?;
     watch.iter().for_each(MemoryWatch::end);
-    Ok(conclude(&shared, age, code))
+    if code == 0 && shared.becomes_mold() {
+        shared.stack_log.finish();
+        return Ok(WorkerEnd::Drained);
+    }
+    Ok(WorkerEnd::Exit(conclude(&shared, age, code)))
 }
 
 /// Looks for the Redis of the rate limits on a thread of its own, so that no request waits for names or for an outage.

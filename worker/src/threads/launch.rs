@@ -13,8 +13,8 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use log::error;
 use mio::Waker;
@@ -29,6 +29,8 @@ use crate::worker_shared::WorkerShared;
 
 /// The interval at which the watchdog checks whether the main thread, which should end the process, is stuck.
 const PAUSE: Duration = Duration::from_millis(10);
+/// How long a thread may take to end that the application does not hold.
+const LAST_STEPS: Duration = Duration::from_secs(2);
 
 /// Ends the process with an exit code, on any thread.
 pub type ExitProcess = Box<dyn FnOnce(i32) + Send>;
@@ -56,24 +58,28 @@ pub(crate) fn run(
     let stack = shared.app.stack_size();
     let stack = stack.unwrap_or_else(thread_spawn::stack_size);
     let pool = Arc::new(ThreadPool::new(shared, reactor, waker, over));
+    let mut started = Vec::new();
     if threads > 1 {
         for index in 0..threads {
             let pool = Arc::clone(&pool);
             let what = || format!("request thread {} of {threads}", index + 1);
-            thread_spawn::start(&format!("request-{index}"), what, stack, move || {
-                guarded(|| pool.work(index));
-            })?;
+            let thread =
+                thread_spawn::start(&format!("request-{index}"), what, stack, move || {
+                    guarded(|| pool.work(index));
+                })?;
+            started.push(thread);
         }
     }
     let end = Arc::new(Mutex::new(Some(end)));
     let (watched, last) = (Arc::clone(&pool), Arc::clone(&end));
     let what = || "the thread that watches over the request threads".to_owned();
-    thread_spawn::start("watchdog", what, stack, move || {
+    let watchdog = thread_spawn::start("watchdog", what, stack, move || {
         guarded(|| {
             let code = watchdog::watch(&watched);
             end_if_main_is_stuck(&watched, &last, code);
         });
     })?;
+    started.push(watchdog);
     ready();
     pool.leadership.open();
     match threads {
@@ -91,7 +97,22 @@ pub(crate) fn run(
             thread::park();
         }
     }
+    if pool.shared.becomes_mold() {
+        await_end(started);
+    }
     Ok(pool.leadership.dismissed().unwrap_or(0))
+}
+
+/// Waits until the threads have ended, which they have been told to, but not for those that the application holds.
+fn await_end(threads: Vec<JoinHandle<()>>) {
+    let until = Instant::now() + LAST_STEPS;
+    while !threads.iter().all(JoinHandle::is_finished) && Instant::now() < until {
+        thread::sleep(Duration::from_millis(1));
+    }
+    for thread in threads.into_iter().filter(JoinHandle::is_finished) {
+        // A panic has ended the process.
+        let _ = thread.join();
+    }
 }
 
 fn eventfd() -> io::Result<EventFd> {

@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,16 @@ impl StreamSender {
         self.queue.push_back(record);
         self.pump();
         Ok(())
+    }
+
+    /// That of the connection, if there is one.
+    pub(in crate::logging) fn descriptor(&self) -> Option<RawFd> {
+        match &self.link {
+            StreamLink::Idle => None,
+            StreamLink::Connecting(socket) | StreamLink::Connected(socket) => {
+                Some(socket.as_raw_fd())
+            }
+        }
     }
 
     /// Whether records wait.

@@ -11,6 +11,7 @@ mod address;
 mod facility;
 
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -148,6 +149,11 @@ impl SyslogClient {
                 lock(stream).push(record)
             }
         }
+    }
+
+    /// The descriptor of a connection to the daemon.
+    pub(super) fn connection(&self) -> Option<RawFd> {
+        self.stream()?.descriptor()
     }
 
     fn stream(&self) -> Option<MutexGuard<'_, StreamSender>> {

@@ -3,7 +3,7 @@
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 4] = [
+pub(in crate::settings) const ROWS: [Setting; 5] = [
     Setting {
         name: "boot_timeout",
         section: Section::WorkerProcesses,
@@ -70,5 +70,24 @@ pub(in crate::settings) const ROWS: [Setting; 4] = [
                 .map(|limit| settings.recycling.max_total_memory = limit)
         },
         show: |settings| settings.recycling.max_total_memory.to_string(),
+    },
+    Setting {
+        name: "refork_after",
+        section: Section::WorkerProcesses,
+        flags: &["--refork-after"],
+        kind: Kind::Value("COUNT"),
+        default: "0",
+        bare: None,
+        standing: Standing::Works,
+        help: "When a worker has served this many requests, it drains and becomes the mold that the next \
+               workers are forked from: they share the memory that it has filled, and start warm. The \
+               other workers are replaced one by one. Once per generation: SIGHUP loads new code and \
+               begins again. Refused, with a warning, if the application has left threads or \
+               connections open (worker_exit may close them), or cannot be forked. No effect with \
+               reload. 0 turns it off.",
+        apply: |settings, text| {
+            parse::number(text, 0..=u64::MAX).map(|value| settings.recycling.refork_after = value)
+        },
+        show: |settings| settings.recycling.refork_after.to_string(),
     },
 ];

@@ -104,7 +104,7 @@ fn a_report_has_every_figure_of_workers_and_keeps_other_children_out_of_the_sums
         (1, 0.03)
     );
     assert_eq!(report.requests.latency.buckets.len(), 1);
-    assert_eq!((report.restarts.len(), report.restarts["oom"]), (9, 0));
+    assert_eq!((report.restarts.len(), report.restarts["oom"]), (10, 0));
 }
 
 #[test]

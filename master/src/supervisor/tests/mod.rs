@@ -8,6 +8,7 @@ mod liveness;
 mod memory;
 mod random_events;
 mod recycle;
+mod refork;
 mod reload;
 mod restarts;
 mod settling;

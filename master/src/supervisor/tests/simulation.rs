@@ -33,6 +33,7 @@ pub(super) fn plan(workers: usize, runners: usize) -> Plan {
         worker_max_age: Duration::ZERO,
         max_worker_memory: None,
         max_total_memory: None,
+        reforks: false,
         graceful_timeout: Duration::from_secs(10),
         drain_delay: Duration::ZERO,
     }
@@ -95,6 +96,9 @@ impl Simulation {
 
     fn carry_out(&mut self, actions: Vec<Action>) {
         for action in actions {
+            if let Action::AdoptMold { id, .. } = action {
+                self.alive.remove(&id);
+            }
             let Action::Fork(SpawnRequest {
                 id,
                 kind,
