@@ -174,6 +174,28 @@ fn write_workers(report: &StatusReport, out: &mut Exposition) {
         target,
     );
     out.metric(
+        "oxicorn_scaling_decisions_total",
+        Counter,
+        "Decisions of automatic scaling, by direction and cause.",
+    );
+    for it in &report.scalings {
+        let labels = [("direction", it.direction), ("cause", it.cause)];
+        out.sample(&labels, it.count as f64);
+    }
+    out.metric(
+        "oxicorn_scaling_workers",
+        Gauge,
+        "The fewest and the most workers that automatic scaling may want.",
+    );
+    let fixed = report.server.workers_target;
+    let scaling = report.server.scaling.as_ref();
+    let (floor, most) = scaling.map_or((fixed, fixed), |it| (it.floor, it.most));
+    by_label(
+        out,
+        "bound",
+        [("floor", floor as u64), ("most", most as u64)],
+    );
+    out.metric(
         "oxicorn_worker_restarts_total",
         Counter,
         "Workers that were replaced, by reason.",

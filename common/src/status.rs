@@ -21,6 +21,8 @@ pub struct StatusReport {
     /// Replaced workers by reason: `max_requests`, `timeout`, `memory`, `oom`, `signal`, `crash`, `exit`, `boot`, `age`, `refork`. All are
     /// there, also at 0.
     pub restarts: BTreeMap<&'static str, u64>,
+    /// Decisions of automatic scaling by direction and cause. All are there, also at 0.
+    pub scalings: Vec<ScalingCount>,
     pub requests: RequestStatus,
     /// What each rule of `rate_limits` has refused.
     pub rate_limits: Vec<RateLimitStatus>,
@@ -43,10 +45,33 @@ pub struct ServerStatus {
     /// `serving`, `draining` (readiness says no, everything is served) or `stopping`.
     pub state: &'static str,
     pub workers_target: usize,
+    /// `None` if the number of workers is fixed.
+    pub scaling: Option<ScalingStatus>,
     /// The settings `threads` and `timeout`; a timeout of 0 is none.
     pub threads_per_worker: usize,
     pub timeout_seconds: f64,
     pub listeners: Vec<ListenerStatus>,
+}
+
+/// Automatic scaling.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ScalingStatus {
+    /// Between these numbers of workers: what operators have made of `min_workers`, and `max_workers`.
+    pub floor: usize,
+    pub most: usize,
+    pub last: Option<ScalingChange>,
+}
+
+/// The last decision of automatic scaling.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ScalingChange {
+    pub at: f64,
+    /// `up`, `down`, or `held` where more were wanted and refused.
+    pub direction: &'static str,
+    /// `queue`, `busy`, `idle` or `memory`.
+    pub cause: &'static str,
+    pub from: usize,
+    pub to: usize,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -71,6 +96,13 @@ pub struct Reload {
     pub generation: u32,
     /// `None` if it succeeded.
     pub failure: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ScalingCount {
+    pub direction: &'static str,
+    pub cause: &'static str,
+    pub count: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize)]

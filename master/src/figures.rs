@@ -16,6 +16,9 @@ impl Master {
     pub(crate) fn show(&self, supervisor: &Supervisor) {
         let page = self.context.shared.scoreboard.master();
         page.set_target(supervisor.target(ChildKind::Web));
+        let bounds = supervisor.bounds();
+        let bounds = bounds.map(|bounds| (bounds.least, bounds.most));
+        page.scaling().set_bounds(bounds);
         page.set_generation(supervisor.serving_generation());
     }
 

@@ -50,6 +50,7 @@ impl Generation {
         let settings = &self.settings;
         Plan {
             workers: settings.workers,
+            scaling: settings.worker_bounds(),
             runners: match self.application.has_runner() {
                 true => settings.runners,
                 false => 0,

@@ -117,6 +117,7 @@ mod ready_pipe;
 mod reap;
 mod reload;
 mod run;
+mod scaling;
 mod service_watchdog;
 mod shared_files;
 mod start_command;

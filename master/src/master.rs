@@ -43,6 +43,7 @@ use crate::pidfile::Pidfile;
 use crate::ready_pipe::ReadySender;
 use crate::reap::{Reaper, ended_orphans};
 use crate::reload::reload;
+use crate::scaling::AutoScaler;
 use crate::supervisor::{Action, Event, Pulse, Supervisor};
 use crate::upgrade::Upgrade;
 use crate::{config_children, master_signals};
@@ -65,6 +66,7 @@ pub(crate) struct Master {
     pub(crate) ready_sender: ReadySender,
     pub(crate) notifier: Notifier,
     pub(crate) gauges: Gauges,
+    pub(crate) scaler: AutoScaler,
     /// Those of generations that are over: while the server stops, the admin process answers to the end.
     pub(crate) admin_listeners: Vec<Listeners>,
     pub(crate) control: Control,
@@ -176,6 +178,7 @@ impl Master {
             self.carry_out(supervisor, actions)?;
         }
         self.serve_control(supervisor)?;
+        self.scale(supervisor)?;
         self.fork_some(supervisor)?;
         let newest = self.generations.values().next_back();
         self.gauges
@@ -184,6 +187,16 @@ impl Master {
             self.notifier.show(&supervisor.summary());
         }
         self.show(supervisor);
+        Continue(())
+    }
+
+    /// Lets the load decide how many workers there are, where the settings say so.
+    fn scale(&mut self, supervisor: &mut Supervisor) -> ControlFlow<Leave> {
+        let (now, shared) = (Instant::now(), &self.context.shared);
+        if let Some(event) = self.scaler.turn(supervisor.scale(), shared, now) {
+            let actions = supervisor.handle(event, now);
+            self.carry_out(supervisor, actions)?;
+        }
         Continue(())
     }
 
@@ -278,6 +291,12 @@ impl Master {
                 self.notifier.ready();
             }
             Action::CountRestart(reason) => self.context.shared.scoreboard.count_restart(reason),
+            Action::CountScaling { cause, from, to } => {
+                self.context
+                    .shared
+                    .scoreboard
+                    .count_scaling(cause, from, to);
+            }
             Action::Log { level, text } => {
                 log!(level, "{text}");
                 self.control.report(level, &text);

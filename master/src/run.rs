@@ -43,6 +43,7 @@ use crate::notify::Notifier;
 use crate::other_memory::OtherMemory;
 use crate::pidfile::{self, Pidfile};
 use crate::reap::Reaper;
+use crate::scaling::AutoScaler;
 use crate::start_command::StartCommand;
 use crate::title::Title;
 use crate::upgrade::Upgrade;
@@ -325,6 +326,7 @@ fn become_master(
         ready_sender: std::mem::take(&mut inherited.ready_sender),
         notifier,
         gauges: Gauges::default(),
+        scaler: AutoScaler::new(),
         admin_listeners: Vec::new(),
         control,
         lifetime: Lifetime::new(),

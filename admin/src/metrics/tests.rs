@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use oxicorn_common::scoreboard::ScalingCause;
 use oxicorn_common::status::{
     ApplicationSample, Histogram, ListenerStatus, RateLimitStatus, Reload, ResponseCount,
-    ThreadStatus,
+    ScalingCount, ScalingStatus, ThreadStatus,
 };
 
 use super::*;
@@ -43,6 +44,18 @@ fn fresh() -> StatusReport {
         rule: "api".to_owned(),
         refused: 0,
     }];
+    report.scalings = ScalingCause::ALL
+        .map(|cause| ScalingCount {
+            direction: cause.direction(),
+            cause: cause.as_str(),
+            count: 0,
+        })
+        .into();
+    report.server.scaling = Some(ScalingStatus {
+        floor: 2,
+        most: 8,
+        last: None,
+    });
     report.requests.refused = ["max_queue", "queue_timeout", "rate_limit"]
         .map(|reason| (reason, 0))
         .into();

@@ -126,7 +126,9 @@ function showWorkers(reports, report) {
   const place = (it) => KINDS.indexOf(it.kind);
   const workers = report.workers.slice().sort((a, b) => place(a) - place(b) || a.age - b.age);
   const ready = workers.filter((it) => it.kind === 'worker' && it.state === 'ready').length;
-  put($('count'), `${ready} of ${report.server.workers_target} workers ready`);
+  const { scaling } = report.server;
+  const bounds = scaling ? ` (scaling: ${scaling.floor} to ${scaling.most})` : '';
+  put($('count'), `${ready} of ${report.server.workers_target} workers ready${bounds}`);
   setClass($('count'), ready < report.server.workers_target ? 'bad' : '');
   const many = workers.reduce((sum, it) => sum + it.threads.length, 0) > ALL_THREADS;
   keyed($('workers'), workers, (it) => `${it.age} ${it.pid}`, () => {

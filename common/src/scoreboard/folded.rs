@@ -17,7 +17,8 @@
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::restart_reason::RestartReason;
-use super::totals::{RELOADS, RESTARTS, SUMS_WORDS, Totals};
+use super::scaling_cause::ScalingCause;
+use super::totals::{RELOADS, RESTARTS, SCALINGS, SUMS_WORDS, Totals};
 
 /// Words of both copies.
 pub(super) const FOLDED_WORDS: usize = 2 * SUMS_WORDS;
@@ -100,6 +101,10 @@ impl<'a> Folded<'a> {
 
     pub(super) fn count_reload(self, succeeded: bool) {
         self.add_one(RELOADS + usize::from(!succeeded));
+    }
+
+    pub(super) fn count_scaling(self, cause: ScalingCause) {
+        self.add_one(SCALINGS + cause as usize);
     }
 
     fn add_one(self, index: usize) {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::limits::PAGE;
+use super::scaling_page::{SCALING_WORDS, ScalingPage};
 use super::server_state::ServerState;
 use super::text_cell::{TextCell, text_words};
 use crate::clock::monotonic_millis;
@@ -11,7 +12,7 @@ use crate::clock::monotonic_millis;
 /// Names the layout of the whole scoreboard: a program that has another one does not use this memory.
 const LAYOUT: usize = 7;
 /// To be changed with anything that is at another place, or means something else.
-const THIS_LAYOUT: u64 = u64::from_be_bytes(*b"oxicorn2");
+const THIS_LAYOUT: u64 = u64::from_be_bytes(*b"oxicorn3");
 const STATE: usize = 8;
 const PID: usize = 9;
 /// Unix time, the bits of an `f64`.
@@ -30,7 +31,9 @@ const KEPT: usize = 8;
 const RELOAD_ROOMS: [usize; 4] = [1, 1, 1, 40];
 const RELOAD_WORDS: usize = text_words(RELOAD_ROOMS).next_multiple_of(8);
 
-const _: () = assert!(HISTORY + KEPT * RELOAD_WORDS <= PAGE);
+const SCALING: usize = HISTORY + KEPT * RELOAD_WORDS;
+
+const _: () = assert!(SCALING + SCALING_WORDS <= PAGE);
 
 /// A reload that is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +103,11 @@ impl<'a> MasterPage<'a> {
 
     pub fn set_target(self, workers: usize) {
         self.put(TARGET, workers as u64);
+    }
+
+    /// What automatic scaling does.
+    pub fn scaling(self) -> ScalingPage<'a> {
+        ScalingPage::new(&self.0[SCALING..SCALING + SCALING_WORDS])
     }
 
     /// How often the master has asked the workers for the stacks of their threads. A probe follows a new round.

@@ -30,9 +30,12 @@ mod master_page;
 mod refusal_reason;
 mod response_class;
 mod restart_reason;
+mod scaling_cause;
+mod scaling_page;
 mod server_state;
 mod side;
 mod slot;
+mod slot_load;
 mod text_cell;
 mod thread_stats;
 mod totals;
@@ -57,9 +60,12 @@ pub use limits::{MAX_SLOTS, MAX_THREADS};
 pub use master_page::{MasterPage, ReloadRecord};
 pub use refusal_reason::RefusalReason;
 pub use restart_reason::RestartReason;
+pub use scaling_cause::ScalingCause;
+pub use scaling_page::{ScalingPage, ScalingRecord};
 pub use server_state::ServerState;
 pub use side::FIRST_SLOT;
 pub use slot::{ConnectionStates, SLOT_WORDS, Slot, SlotState};
+pub use slot_load::SlotLoad;
 pub use thread_stats::{RequestText, RequestTimes, ResponseFigures, ThreadStats};
 pub use totals::Totals;
 
@@ -170,6 +176,12 @@ impl Scoreboard {
     pub fn count_reload(&self, generation: u32, failure: Option<&str>) {
         self.master().add_reload(generation, failure);
         self.own().folded().count_reload(failure.is_none());
+    }
+
+    /// Automatic scaling has decided on another number of workers, or was refused one. For the master.
+    pub fn count_scaling(&self, cause: ScalingCause, from: usize, to: usize) {
+        self.master().scaling().set_last(cause, from, to);
+        self.own().folded().count_scaling(cause);
     }
 
     /// Prepares slot `index` for a child about to be forked.

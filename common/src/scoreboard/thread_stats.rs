@@ -133,6 +133,11 @@ impl<'a> ThreadStats<'a> {
         self.counters()[COUNT].load(Ordering::Relaxed)
     }
 
+    /// For how long the requests of all that were counted have waited for a thread.
+    pub fn waited_micros(self) -> u64 {
+        self.counters()[Timed::Queue.sum()].load(Ordering::Relaxed)
+    }
+
     /// Counts octets from and to clients. Only for the thread itself.
     pub fn count_octets(self, received: u64, sent: u64) {
         if received > 0 {

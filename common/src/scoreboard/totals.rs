@@ -9,14 +9,16 @@ use super::counters::{
 use super::refusal_reason::RefusalReason;
 use super::response_class::{CLASSES, method_and_code};
 use super::restart_reason::RestartReason;
+use super::scaling_cause::ScalingCause;
 use super::slot::Slot;
 
 // What the master counts, behind what threads count.
 pub(super) const RESTARTS: usize = COUNTERS;
 /// Those that have succeeded, and those that have failed.
 pub(super) const RELOADS: usize = RESTARTS + RestartReason::ALL.len();
+pub(super) const SCALINGS: usize = RELOADS + 2;
 /// Words of all sums: whole cache lines.
-pub(super) const SUMS_WORDS: usize = (RELOADS + 2).next_multiple_of(8);
+pub(super) const SUMS_WORDS: usize = (SCALINGS + ScalingCause::ALL.len()).next_multiple_of(8);
 
 /// What any number of threads have counted. A sum that would be too large is the largest number: a child may have
 /// written nonsense, and no total may fall.
@@ -69,6 +71,11 @@ impl Totals {
     /// Reloads that have succeeded, and those that have failed.
     pub fn reloads(&self) -> (u64, u64) {
         (self.0[RELOADS], self.0[RELOADS + 1])
+    }
+
+    /// Decisions of automatic scaling for this reason.
+    pub fn scalings(&self, cause: ScalingCause) -> u64 {
+        self.0[SCALINGS + cause as usize]
     }
 
     /// Octets of responses, heads included.

@@ -9,6 +9,7 @@ use super::error::SettingsError;
 use super::layers::Layers;
 use super::origin::Origin;
 use super::parse;
+use super::scaling;
 use super::secrets::{MASK, mask};
 use super::setting::{Kind, Setting, Standing};
 use super::source::Source;
@@ -116,6 +117,8 @@ impl Loaded {
     /// one setting.
     fn settle(&mut self, start: &Path) -> Result<(), SettingsError> {
         let default_head = self.origin("limit_request_head") == Some(&Origin::Default);
+        let default_workers = self.origin("workers") == Some(&Origin::Default);
+        scaling::settle(&mut self.settings, default_workers);
         let settings = &mut self.settings;
         settings.env_file = settings.env_file.take().map(|path| match path.to_str() {
             Some(optional) if optional.starts_with('-') => {
@@ -171,6 +174,9 @@ impl Loaded {
             let value = self.settings.workers.to_string();
             let expected = format!("{most} at most with runners = {}", self.settings.runners);
             return Err(self.refuse("workers", value, expected));
+        }
+        if let Some(problem) = scaling::find_problem(&self.settings) {
+            return Err(self.refuse(problem.name, problem.value, problem.expected));
         }
         Ok(())
     }

@@ -83,6 +83,14 @@ pub(super) fn workers(text: &str) -> Parsed<usize> {
     number(text, 1..=MOST_WORKERS).map_err(|expected| format!("{expected}, or auto"))
 }
 
+/// The same, where 0 is "not set".
+pub(super) fn workers_or_none(text: &str) -> Parsed<usize> {
+    match text {
+        "0" => Ok(0),
+        _ => workers(text).map_err(|_| format!("a whole number from 0 to {MOST_WORKERS}, or auto")),
+    }
+}
+
 /// With all of them replaced ready-first, they still fit the scoreboard.
 pub const MOST_WORKERS: usize = 250;
 

@@ -2,18 +2,19 @@
 
 use super::rows::{
     admin, balancer, control, debugging, hooks, limits, logging, mechanics, parsing, process,
-    proxy, python, rate_limits, recycling, reload, socket, sources, static_files, telemetry, tls,
-    unserved, workers,
+    proxy, python, rate_limits, recycling, reload, scaling, socket, sources, static_files,
+    telemetry, tls, unserved, workers,
 };
 use super::setting::Setting;
 use super::values::Settings;
 
-const GROUPS: [&[Setting]; 22] = [
+const GROUPS: [&[Setting]; 23] = [
     &sources::ROWS,
     &python::ROWS,
     &socket::ROWS,
     &workers::ROWS,
     &recycling::ROWS,
+    &scaling::ROWS,
     &process::ROWS,
     &limits::ROWS,
     &rate_limits::ROWS,

@@ -97,6 +97,7 @@ fn partner(row: &Setting) -> Vec<&'static str> {
         "keyfile" => vec!["--certfile", "/nowhere/y.pem"],
         "certfile" => vec!["--keyfile", "/nowhere/y.pem"],
         "admin_keyfile" | "admin_ca_certs" => vec!["--admin-certfile", "/nowhere/y.pem"],
+        "min_workers" => vec!["--max-workers", "20"],
         _ => Vec::new(),
     }
 }

@@ -12,6 +12,7 @@ use super::groups::{
 };
 use super::rate_limits::RateLimitSettings;
 use super::recycling::RecyclingSettings;
+use super::scaling::ScalingSettings;
 use super::static_files::StaticSettings;
 use crate::address::Address;
 use crate::logging::Level;
@@ -34,6 +35,7 @@ pub struct Settings {
 
     // Worker processes
     pub workers: usize,
+    pub scaling: ScalingSettings,
     pub threads: usize,
     /// By gunicorn's names; there is only one kind, with threads.
     pub worker_class: String,
@@ -136,6 +138,7 @@ impl Settings {
             health_path: None,
             reuse_port: false,
             workers: 0,
+            scaling: ScalingSettings::default(),
             threads: 0,
             worker_class: String::new(),
             worker_connections: 0,

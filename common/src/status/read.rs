@@ -7,15 +7,15 @@ use crate::Scoreboard;
 use crate::clock::monotonic_millis;
 use crate::handoff::Handoff;
 use crate::scoreboard::{
-    Claim, DURATION_BOUNDS, RefusalReason, RestartReason, Slot, SlotKind, ThreadStats, Timed,
-    Totals, bucket_upper_bound,
+    Claim, DURATION_BOUNDS, RefusalReason, RestartReason, ScalingCause, Slot, SlotKind,
+    ThreadStats, Timed, Totals, bucket_upper_bound,
 };
 
 use super::process_usage::ProcessUsage;
 use super::{
     ApplicationMetric, ChildStatus, ConnectionCounts, Histogram, ListenerStatus, RateLimitStatus,
-    Reload, ReloadStatus, RequestStatus, ResponseCount, RunningRequest, ServerStatus, StatusReport,
-    ThreadStatus,
+    Reload, ReloadStatus, RequestStatus, ResponseCount, RunningRequest, ScalingChange,
+    ScalingCount, ScalingStatus, ServerStatus, StatusReport, ThreadStatus,
 };
 
 /// What a report needs besides the scoreboard.
@@ -62,6 +62,13 @@ impl StatusReport {
             restarts: RestartReason::ALL
                 .map(|reason| (reason.as_str(), totals.restarts(reason)))
                 .into(),
+            scalings: ScalingCause::ALL
+                .map(|cause| ScalingCount {
+                    direction: cause.direction(),
+                    cause: cause.as_str(),
+                    count: totals.scalings(cause),
+                })
+                .into(),
             requests: read_requests(&totals, active),
             connections,
             workers,
@@ -76,6 +83,7 @@ impl StatusReport {
                 generation: board.master().generation(),
                 state: board.server_state().as_str(),
                 workers_target: board.master().target(),
+                scaling: read_scaling(board),
                 threads_per_worker: context.threads_per_worker,
                 timeout_seconds: context.timeout_seconds,
                 listeners: context.listeners,
@@ -116,6 +124,19 @@ fn read_reloads(board: &Scoreboard, totals: &Totals) -> ReloadStatus {
             })
             .collect(),
     }
+}
+
+fn read_scaling(board: &Scoreboard) -> Option<ScalingStatus> {
+    let page = board.master().scaling();
+    let (floor, most) = page.bounds()?;
+    let last = page.last().map(|last| ScalingChange {
+        at: last.at,
+        direction: last.cause.direction(),
+        cause: last.cause.as_str(),
+        from: last.from,
+        to: last.to,
+    });
+    Some(ScalingStatus { floor, most, last })
 }
 
 fn read_requests(totals: &Totals, active: u64) -> RequestStatus {

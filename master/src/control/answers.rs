@@ -99,6 +99,8 @@ impl ControlView<'_> {
             "pid": std::process::id(),
             "workers_current": self.children(ChildKind::Web).count(),
             "workers_target": self.supervisor.workers_wanted(),
+            "workers_floor": self.supervisor.floor(),
+            "workers_most": self.supervisor.most_workers(),
             "workers_spawned": lifetime.spawned,
             "workers_killed": lifetime.killed,
             "reloads": lifetime.reloads,

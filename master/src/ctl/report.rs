@@ -45,6 +45,9 @@ pub(super) fn status(status: &Value) -> String {
         sum(|it| it.busy),
         sum(|it| it.stuck),
     );
+    if let Some(line) = scaling(&server["scaling"]) {
+        let _ = writeln!(text, "{line}");
+    }
     let requests = &status["requests"];
     let latency = Latency::of(&requests["latency"]);
     let _ = writeln!(
@@ -91,6 +94,26 @@ pub(super) fn status(status: &Value) -> String {
     }
     let _ = write!(text, "\n{}", table(&workers, &[], None, usize::MAX));
     text
+}
+
+/// Automatic scaling, where it is on.
+fn scaling(scaling: &Value) -> Option<String> {
+    let (floor, most) = (scaling["floor"].as_u64()?, scaling["most"].as_u64()?);
+    let last = &scaling["last"];
+    let last = match (last["direction"].as_str(), last["cause"].as_str()) {
+        (Some("held"), Some(cause)) => {
+            format!("held at {} by lack of {}", last["to"], printable(cause))
+        }
+        (Some(direction), Some(cause)) => format!(
+            "{} from {} to {} ({})",
+            printable(direction),
+            last["from"],
+            last["to"],
+            printable(cause)
+        ),
+        _ => "nothing yet".to_owned(),
+    };
+    Some(format!("scaling: {floor} to {most} workers; last: {last}"))
 }
 
 /// The answer to `stacks`.

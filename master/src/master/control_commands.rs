@@ -71,7 +71,7 @@ impl Master {
             self.ask_for_stacks(supervisor);
         }
         let CommandPlan { events, answer } = self.plan(&command, supervisor);
-        let before = supervisor.workers_wanted();
+        let before = supervisor.floor();
         let is_worker_change = matches!(answer, ControlReply::Workers);
         // Before the events: they may end this process.
         match answer {
@@ -85,7 +85,7 @@ impl Master {
             self.carry_out(supervisor, actions)?;
         }
         if is_worker_change {
-            let change = worker_change(&command, before, supervisor.workers_wanted());
+            let change = worker_change(&command, before, supervisor.floor());
             self.control.answer(client, Ok(change));
         }
         Continue(())
@@ -112,7 +112,7 @@ impl Master {
             events: vec![Event::Signal(signal)],
             answer: ControlReply::Later(awaited),
         };
-        let (wanted, most) = (supervisor.workers_wanted(), supervisor.most_workers());
+        let (wanted, most) = (supervisor.floor(), supervisor.most_workers());
         let too_many = |count: usize| {
             refuse(format!(
                 "Invalid argument: {count} workers; this server may have 1 to {most}"

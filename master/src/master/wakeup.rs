@@ -21,6 +21,7 @@ impl Master {
             deadline,
             later,
             self.gauges.deadline(),
+            self.scaler.deadline(),
             self.notifier.deadline(),
             self.control.deadline(Instant::now()),
         ];

@@ -2,7 +2,7 @@
 
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
-use oxicorn_common::scoreboard::RestartReason;
+use oxicorn_common::scoreboard::{RestartReason, ScalingCause};
 
 use super::child::{ChildId, ChildKind};
 use super::death::Death;
@@ -52,6 +52,13 @@ pub(crate) enum Event {
     },
     /// The master that has started this one is gone.
     OldMasterExited,
+    /// Automatic scaling wants another number of workers, or would want more than there is memory for.
+    Scaled {
+        to: usize,
+        cause: ScalingCause,
+        /// What it is concluded from.
+        figures: String,
+    },
 }
 
 /// An action for the master; actions are carried out in the given order.
@@ -117,6 +124,12 @@ pub(crate) enum Action {
     },
     /// A worker had to be replaced.
     CountRestart(RestartReason),
+    /// Automatic scaling has changed the number of workers, or was refused more.
+    CountScaling {
+        cause: ScalingCause,
+        from: usize,
+        to: usize,
+    },
     Log {
         level: log::Level,
         text: String,

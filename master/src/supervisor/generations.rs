@@ -19,6 +19,7 @@ use super::Supervisor;
 use super::child::{Child, ChildKind};
 use super::event::Action;
 use super::plan::Plan;
+use super::worker_count::WorkerCount;
 
 #[derive(Debug, Default)]
 pub(super) struct Generations {
@@ -42,7 +43,7 @@ struct Incoming {
     generation: u32,
     plan: Plan,
     /// The number of workers once it is proven, if that changes.
-    workers: Option<usize>,
+    count: Option<WorkerCount>,
     load_error: bool,
     /// Why a worker of it could not boot.
     failure: Option<String>,
@@ -56,8 +57,8 @@ impl Generations {
     }
 
     /// The number of workers that the starting generation brings, if that changes.
-    pub(super) fn workers_to_come(&self) -> Option<usize> {
-        self.incoming.as_ref()?.workers
+    pub(super) fn count_to_come(&self) -> Option<WorkerCount> {
+        self.incoming.as_ref()?.count
     }
 
     /// Whether no child or resource is left of the generations before it.
@@ -159,10 +160,13 @@ impl Supervisor {
         generations.newest += 1;
         let generation = generations.newest;
         // What SIGTTIN and SIGTTOU have set holds until the setting itself changes.
-        let workers_before = generations.current.as_ref().map(|(_, plan)| plan.workers);
-        let workers = (workers_before != Some(plan.workers)).then_some(plan.workers);
-        if generations.current.is_none() {
-            self.web.target = plan.workers;
+        let before = generations.current.as_ref().map(|(_, plan)| plan.clone());
+        let count = match &before {
+            Some(before) => self.count().after(before, &plan),
+            None => Some(WorkerCount::of(&plan)),
+        };
+        if before.is_none() {
+            self.set_count(WorkerCount::of(&plan));
             self.runners.target = plan.runners;
             self.admin.target = usize::from(plan.admin);
         }
@@ -173,7 +177,7 @@ impl Supervisor {
         self.generations.incoming = Some(Incoming {
             generation,
             plan: plan.clone(),
-            workers,
+            count,
             load_error: false,
             failure: None,
         });
@@ -203,7 +207,7 @@ impl Supervisor {
             return;
         };
         self.note_overtaken();
-        self.web.target = proven.workers.unwrap_or(self.web.target);
+        self.set_count(proven.count.unwrap_or(self.count()));
         self.runners.target = proven.plan.runners;
         self.admin.target = usize::from(proven.plan.admin);
         self.generations.current = Some((generation, proven.plan));

@@ -12,7 +12,8 @@
 //!
 //! Each file has the rules for one thing: `reconcile` keeps the number of children right, `generations` replaces all
 //! of them, `outcome` reports whether that has succeeded, `liveness` kills those that are late or silent, `aging` and
-//! `memory` replace workers that are old or large, `refork` forks workers from a warm one, `delay` gives load balancers time before `shutdown` ends the server, `upgrade` tolerates a second master.
+//! `memory` replace workers that are old or large, `refork` forks workers from a warm one, `delay` gives load balancers time before `shutdown` ends the server, `upgrade` tolerates a second master,
+//! `worker_scale` has the number of workers.
 
 mod aging;
 mod backoff;
@@ -37,6 +38,8 @@ mod summary;
 mod tests;
 mod upgrade;
 mod warm_mold;
+mod worker_count;
+mod worker_scale;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -45,7 +48,6 @@ use log::Level;
 use nix::sys::signal::Signal;
 use oxicorn_common::Message;
 use oxicorn_common::scoreboard::RestartReason;
-use oxicorn_common::settings::MOST_WORKERS;
 
 use backoff::Backoff;
 use child::{ChildState, MoldRole};
@@ -60,6 +62,7 @@ pub(crate) use event::{Action, Event, SpawnRequest};
 pub(crate) use liveness::Pulse;
 pub(crate) use plan::Plan;
 pub(crate) use upgrade::{NEW_MASTER_SUFFIX, UpgradeState};
+pub(crate) use worker_scale::WorkerScale;
 
 #[derive(Debug)]
 pub(crate) struct Supervisor {
@@ -71,6 +74,8 @@ pub(crate) struct Supervisor {
     memory: MemoryRules,
     warm_mold: WarmMold,
     web: ChildSet,
+    /// The number of workers that operators have set: [`worker_scale`].
+    floor: usize,
     runners: ChildSet,
     admin: ChildSet,
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
@@ -114,6 +119,7 @@ impl Supervisor {
             memory: MemoryRules::default(),
             warm_mold: WarmMold::default(),
             web: ChildSet::default(),
+            floor: 0,
             runners: ChildSet::default(),
             admin: ChildSet::default(),
             wound_down: 0,
@@ -155,6 +161,7 @@ impl Supervisor {
             }
             Event::NewMasterExited { death, reason } => self.on_new_master_exited(death, reason),
             Event::OldMasterExited => self.on_old_master_exited(),
+            Event::Scaled { to, cause, figures } => self.on_scaled(to, cause, &figures),
         }
         self.settle(now)
     }
@@ -299,35 +306,14 @@ impl Supervisor {
             }
             _ if self.is_ending() => self.ignore(signal),
             Signal::SIGHUP => self.ask_for_reload(),
-            Signal::SIGTTIN => {
-                let (now, most) = (self.target(ChildKind::Web), self.most_workers());
-                if now >= most {
-                    let text = format!("Signal ttin has no effect: {most} workers are the most");
-                    self.log(Level::Warn, text);
-                }
-                self.web.target = most.min(now + 1).max(now);
-                self.wind_up();
-                self.wound_down = 0;
-            }
-            Signal::SIGTTOU => self.web.target = self.web.target.saturating_sub(1).max(1),
+            Signal::SIGTTIN => self.raise_floor(),
+            Signal::SIGTTOU => self.lower_floor(),
             Signal::SIGWINCH => {
                 self.actions.push(Action::MarkDeserted(true));
                 self.wound_down = self.newest();
             }
             Signal::SIGUSR2 => self.ask_for_new_master(),
             _ => {}
-        }
-    }
-
-    /// The highest number of workers, as for the setting: with all children replaced ready-first they fit the scoreboard.
-    pub(crate) fn most_workers(&self) -> usize {
-        MOST_WORKERS.saturating_sub(self.runners.target).max(1)
-    }
-
-    /// Ends the effect of SIGWINCH, if that has come: workers are started again.
-    fn wind_up(&mut self) {
-        if self.wound_down == self.newest() {
-            self.actions.push(Action::MarkDeserted(false));
         }
     }
 

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use oxicorn_common::settings::WorkerBounds;
+
 /// The supervisor's part of the settings of one generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Plan {
     pub(crate) workers: usize,
+    /// `None` if the number of workers is fixed.
+    pub(crate) scaling: Option<WorkerBounds>,
     pub(crate) runners: usize,
     /// Whether there is an admin process.
     pub(crate) admin: bool,

@@ -24,8 +24,8 @@ impl Supervisor {
 
     /// The target number of workers, without SIGWINCH.
     pub(crate) fn workers_wanted(&self) -> usize {
-        let to_come = self.generations.workers_to_come();
-        to_come.unwrap_or(self.web.target)
+        let to_come = self.generations.count_to_come();
+        to_come.map_or(self.web.target, |count| count.wanted)
     }
 
     /// How many workers serve.

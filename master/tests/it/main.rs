@@ -33,6 +33,7 @@ mod recycling;
 mod refork;
 mod reload;
 mod request_ids;
+mod scaling;
 mod service;
 mod settings;
 mod shortages;

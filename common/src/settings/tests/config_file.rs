@@ -53,6 +53,7 @@ fn every_row_can_be_set() {
             "admin_keyfile" | "admin_ca_certs" => {
                 values.push(("admin_certfile", text("/nowhere/y.pem")));
             }
+            "min_workers" => values.push(("max_workers", text("20"))),
             _ => {}
         }
         let loaded = read(&values, &[]);

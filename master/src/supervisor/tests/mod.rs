@@ -11,6 +11,7 @@ mod recycle;
 mod refork;
 mod reload;
 mod restarts;
+mod scaling;
 mod settling;
 mod signals;
 mod simulation;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use oxicorn_common::scoreboard::ScalingCause;
+use oxicorn_common::settings::WorkerBounds;
 
 use super::simulation::{Simulation, plan};
 use crate::supervisor::{Event, Plan};
@@ -22,6 +24,7 @@ impl Random {
 fn whole_plan() -> Plan {
     Plan {
         admin: true,
+        scaling: Some(WorkerBounds { least: 2, most: 7 }),
         ..plan(3, 1)
     }
 }
@@ -43,7 +46,7 @@ fn step(sim: &mut Simulation, random: &mut Random) {
         0 => 0,
         count => ids[random.below(count)],
     };
-    match random.below(12) {
+    match random.below(13) {
         0..=3 => sim.ready(&[victim]),
         4 => sim.ask_replacement(victim),
         5 if victim > 0 => sim.killed(victim, Signal::SIGKILL),
@@ -51,6 +54,11 @@ fn step(sim: &mut Simulation, random: &mut Random) {
         7 => sim.signal(Signal::SIGHUP),
         8 => sim.signal([Signal::SIGTTIN, Signal::SIGTTOU][random.below(2)]),
         9 => end_those_told_to(sim),
+        12 => sim.handle(Event::Scaled {
+            to: random.below(9),
+            cause: ScalingCause::Queue,
+            figures: String::new(),
+        }),
         10 => sim.forks_fail = random.below(4) == 0,
         _ => sim.advance(Duration::from_millis(random.below(3000) as u64)),
     }
@@ -79,6 +87,7 @@ fn after_any_events_there_is_the_right_number_of_children() {
                 sim.handle(Event::Reloaded(whole_plan()));
             }
         }
+        assert!((1..=7).contains(&sim.supervisor.web.target));
         let (web, runners, admin) = (sim.supervisor.web.target, 1, 1);
         assert_eq!(sim.alive.len(), web + runners + admin, "seed {seed}");
         let newest = sim.supervisor.newest();

@@ -26,6 +26,7 @@ pub(super) struct Simulation {
 pub(super) fn plan(workers: usize, runners: usize) -> Plan {
     Plan {
         workers,
+        scaling: None,
         runners,
         admin: false,
         timeout: Duration::from_secs(30),

@@ -1,0 +1,70 @@
+//! No worker is added for which the control group has no memory.
+
+use std::fs;
+
+use nix::unistd::geteuid;
+
+use super::{CLIENTS, MOST, elastic, load};
+use crate::harness::eventually;
+
+/// Runs the server with files of this directory in place of those of the control groups: a mount namespace of its own.
+const MOUNT: &str = "mount --bind \"$0\" /sys/fs/cgroup && exec \"$@\"";
+
+#[test]
+fn a_full_control_group_gets_no_more_workers_until_it_has_room() {
+    if !geteuid().is_root() {
+        eprintln!("skipped: only root may mount");
+        return;
+    }
+    let builder = elastic("scaling-memory");
+    let groups = builder.dir().join("groups");
+    // Where the control group is within its mount, in both versions.
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let mount = mounts.lines().find_map(|line| {
+        let (mount, system) = line.split_once(" - ")?;
+        let is_memory = system.starts_with("cgroup2 ") || system.ends_with("memory");
+        let point = mount.split(' ').nth(4)?.strip_prefix("/sys/fs/cgroup")?;
+        is_memory.then(|| point.trim_start_matches('/').to_owned())
+    });
+    let Some(mount) = mount else {
+        eprintln!("skipped: no control groups");
+        return;
+    };
+    let group = groups.join(mount);
+    fs::create_dir_all(&group).expect("a directory");
+    let set_limit = |mib: u64| {
+        let text = format!("{}\n", mib << 20);
+        for name in ["memory.max", "memory.limit_in_bytes"] {
+            // A reader sees the old or the new one.
+            let draft = group.join("draft");
+            fs::write(&draft, &text).expect("a file");
+            fs::rename(&draft, group.join(name)).expect("renamed");
+        }
+    };
+    for name in ["memory.current", "memory.usage_in_bytes"] {
+        fs::write(group.join(name), "104857600\n").expect("a file");
+    }
+    set_limit(110);
+    let directory = groups.display().to_string();
+    let server = builder
+        .under(&["unshare", "--mount", "sh", "-c", MOUNT, &directory])
+        .start();
+    let load = load(&server);
+    let line = "No more than 1 workers for now: another one needs about ";
+    let line = server.log().wait_for(line);
+    let figures = "MiB, and the control group uses 100 of 110 MiB, of which a tenth stays free";
+    assert!(line.contains(figures), "{line}");
+    load.wait_for_more(2 * CLIENTS as u64);
+    assert_eq!(
+        (server.children().len(), server.log().count("Scaling up")),
+        (1, 0)
+    );
+    set_limit(4000);
+    server.wait_for_children(MOST);
+    assert_eq!(server.log().count("No more than"), 1, "it is said once");
+    load.wait_for_more(2 * CLIENTS as u64);
+    load.stop().assert_perfect();
+    eventually("the workers", || {
+        (server.children().len() == MOST).then_some(())
+    });
+}
