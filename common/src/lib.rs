@@ -62,6 +62,7 @@ pub mod shared_memory;
 pub mod signals;
 pub mod status;
 mod sys;
+pub mod tcp_info;
 pub mod worker_context;
 
 pub use app::App;

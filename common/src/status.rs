@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use listener_backlog::listen_backlog;
 pub use read::StatusContext;
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -114,7 +113,7 @@ pub struct RequestStatus {
     pub errors: u64,
     pub by_method_and_code: Vec<ResponseCount>,
     /// Requests that the server has refused, so that the application has not seen them, by reason: `queue_timeout`,
-    /// `max_queue`, `rate_limit`. All are there, also at 0. Their responses are in the counts above.
+    /// `max_queue`, `rate_limit`, `client_gone`. All are there, also at 0. Their responses are in the counts above.
     pub refused: BTreeMap<&'static str, u64>,
     /// Octets of requests and responses, heads included, without TLS.
     pub received_bytes: u64,

@@ -123,9 +123,8 @@ pub(crate) fn local_time(unix_seconds: i64) -> libc::tm {
     time
 }
 
-/// The number of connections that wait at a listening TCP socket, for which the kernel's `tcpi_unacked` is
-/// the length of the queue (tcp(7)). `None` for other sockets.
-pub(crate) fn accept_queue(socket: impl AsFd) -> Option<u32> {
+/// What the kernel knows of a TCP socket (tcp(7), TCP_INFO). `None` for other sockets.
+pub(crate) fn tcp_info(socket: impl AsFd) -> Option<libc::tcp_info> {
     // SAFETY: a struct of integers, of which all bits zero is a valid value.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut length = libc::socklen_t::try_from(size_of::<libc::tcp_info>()).ok()?;
@@ -140,7 +139,7 @@ pub(crate) fn accept_queue(socket: impl AsFd) -> Option<u32> {
             &raw mut length,
         )
     };
-    (result == 0).then_some(info.tcpi_unacked)
+    (result == 0).then_some(info)
 }
 
 /// Ticks per second of the times in `/proc`.

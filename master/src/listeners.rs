@@ -12,7 +12,7 @@ use nix::sys::stat::fstat;
 use oxicorn_admin::PublicListener;
 use oxicorn_common::address::Address;
 use oxicorn_common::status::ListenerStatus;
-use oxicorn_common::status::listen_backlog;
+use oxicorn_common::tcp_info::listen_backlog;
 use oxicorn_common::{Listener, Settings};
 
 use crate::bound_socket::{BindError, BoundSocket};

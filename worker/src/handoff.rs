@@ -41,6 +41,8 @@ const PROXIED: u8 = 2;
 const WHOLE: u8 = 4;
 /// A process that the application of a worker has forked has the socket too.
 const SHARED: u8 = 8;
+/// The client has shut down its side, and waits for the response.
+const HUNG_UP: u8 = 16;
 /// An address in a packet: IPv6, or IPv4 mapped to IPv6; port; scope.
 const ADDRESS: usize = 16 + 2 + 4;
 /// The start of a packet: the time when its request became whole, in nanoseconds of `CLOCK_MONOTONIC`; flags;
@@ -103,13 +105,21 @@ pub(crate) fn holds_older(handoff: &Handoff, other: Option<Instant>) -> bool {
     let (true, Some(other)) = (handoff.may_hold_any(), other) else {
         return handoff.may_hold_any();
     };
+    oldest(handoff).is_some_and(|first| first < other)
+}
+
+/// When the first request in the queue became whole.
+pub(crate) fn oldest(handoff: &Handoff) -> Option<Instant> {
+    if !handoff.may_hold_any() {
+        return None;
+    }
     let mut ready_at = [0; 8];
     let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
     match recv(handoff.receiver.as_raw_fd(), &mut ready_at, flags) {
-        Ok(8) => instant_of(u64::from_le_bytes(ready_at)) < other,
+        Ok(8) => Some(instant_of(u64::from_le_bytes(ready_at))),
         _ => {
             handoff.note_empty();
-            false
+            None
         }
     }
 }
@@ -204,7 +214,8 @@ fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
     label[8] = flags
         | flag(!connection.is_in_preface(), OPENED)
         | flag(connection.identity().is_proxied(), PROXIED)
-        | flag(connection.is_shared(), SHARED);
+        | flag(connection.is_shared(), SHARED)
+        | flag(connection.has_hung_up(), HUNG_UP);
     let (peer, local) = label[9..].split_at_mut(1 + ADDRESS);
     if let Peer::Tcp(address) = connection.peer() {
         write_address(peer, address);
@@ -232,6 +243,9 @@ fn read_label(label: &[u8; LABEL], socket: Socket) -> Option<Connection> {
     }
     if flags & SHARED != 0 {
         connection.set_shared();
+    }
+    if flags & HUNG_UP != 0 {
+        connection.note_event(true, true);
     }
     if flags & OPENED != 0 {
         connection.lifecycle_mut().resume();

@@ -49,6 +49,7 @@ mod request_handler;
 mod request_ids;
 mod response;
 mod role;
+mod shedding;
 mod siblings;
 mod slow_requests;
 mod socket;

@@ -56,6 +56,16 @@ impl ReadyQueue {
             .map(|first| first.lifecycle().ready_at())
     }
 
+    /// Since when the first request has waited whose response has not begun.
+    pub(crate) fn oldest_request(&self) -> Option<Instant> {
+        if self.is_empty() {
+            return None;
+        }
+        let queue = self.lock();
+        let first = queue.iter().find(|it| it.has_request())?;
+        Some(first.lifecycle().ready_at())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }

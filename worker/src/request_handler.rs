@@ -20,6 +20,7 @@ use crate::proxy_queue::proxy_queue;
 use crate::rate_limits::ThreadLimits;
 use crate::request_ids::RequestIds;
 use crate::response::{AccessRecord, Arrival, EarlyWriter, Flushed, LengthError, PieceMade};
+use crate::shedding::Refusal;
 use crate::worker_shared::WorkerShared;
 
 pub(crate) struct RequestHandler<'a> {
@@ -67,6 +68,31 @@ impl<'a> RequestHandler<'a> {
         stats.end();
         let ended = Instant::now();
         connection.count_application(ended.saturating_duration_since(started));
+        self.conclude(connection, ended);
+        ended
+    }
+
+    /// Refuses a request that has waited. Returns the time of the end.
+    pub(crate) fn turn_away(
+        &mut self,
+        connection: &mut Connection,
+        refusal: Refusal,
+        now: Instant,
+    ) -> Instant {
+        let since = connection.lifecycle().ready_at();
+        let may_stay = self.shared.may_stay(connection, refusal);
+        let (date, ids) = (self.date.at(now), &mut self.ids);
+        let after = connection.begin_whole_refusal(refusal.response(), may_stay, since, date, ids);
+        self.stats().count_refusal(refusal.reason);
+        self.shared.note_refusal(refusal, now);
+        let _ = connection.flush(after);
+        self.conclude(connection, now);
+        now
+    }
+
+    /// The thread has done its work for a connection. The response is over, unless the client takes it slowly.
+    fn conclude(&self, connection: &mut Connection, ended: Instant) {
+        let stats = self.stats();
         if connection.record().is_some()
             && !connection.writer().has_pieces()
             && !matches!(connection.state(), ConnectionState::Sending(_))
@@ -75,7 +101,6 @@ impl<'a> RequestHandler<'a> {
             log.end_response(connection, ended, stats);
         }
         connection.count_octets(|| stats);
-        ended
     }
 
     /// From now on the lines of this thread are about a request.
@@ -180,12 +205,7 @@ impl<'a> RequestHandler<'a> {
         if !sent.keep_alive {
             self.shared.set_place_wanted(false);
         }
-        let after = match (sent.keep_alive, connection.unread().is_empty()) {
-            (true, _) => AfterResponse::KeepAlive,
-            // Over TLS the client may still send a close_notify; a closed socket would answer it with a reset.
-            (false, true) if !asked.keep_alive && !connection.is_bound() => AfterResponse::Close,
-            (false, _) => AfterResponse::Linger,
-        };
+        let after = connection.step_after(sent.keep_alive, asked.keep_alive);
         let writer = connection.writer_mut();
         sent.count_body(match is_early {
             true => writer.add_rest(response.body, sent.framing),

@@ -4,6 +4,8 @@ use oxicorn_common::Scoreboard;
 use oxicorn_common::clock::monotonic_millis;
 use oxicorn_common::scoreboard::{Slot, ThreadStats};
 
+use crate::shedding::{CombinedLoad, WorkerLoad};
+
 /// A worker beats at least once per second; without a beat for this many milliseconds it is stopped or stuck.
 const LONGEST_SILENCE: u64 = 3000;
 
@@ -58,6 +60,17 @@ impl Siblings {
         self.ready().any(|slot| {
             let silent_for = now.saturating_sub(slot.heartbeat());
             slot.connections() < most && !slot.lacks_descriptors() && silent_for < LONGEST_SILENCE
+        })
+    }
+
+    /// How busy they are together, at `now` in milliseconds of the monotonic clock. Those that do not turn do not count.
+    pub(crate) fn load(&self, now: u64) -> CombinedLoad {
+        let turning = self
+            .ready()
+            .filter(|slot| now.saturating_sub(slot.heartbeat()) < LONGEST_SILENCE);
+        turning.fold(CombinedLoad::default(), |sum, slot| {
+            let waiting = slot.queue_figures().waiting as usize;
+            sum.with(&WorkerLoad::of(slot, waiting, now))
         })
     }
 

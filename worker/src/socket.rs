@@ -13,6 +13,7 @@ use mio::net::{TcpStream, UnixStream};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::request::Peer;
+use oxicorn_common::tcp_info;
 use rustix::buffer::spare_capacity;
 use rustix::fs::sendfile;
 use rustix::io::retry_on_intr;
@@ -87,6 +88,23 @@ impl Socket {
     pub(crate) fn has_input(&self) -> bool {
         let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
         matches!(recv(self, &mut [0], flags), Ok((_, 1..)))
+    }
+
+    /// How long the octets that came last have been here, if nothing was read meanwhile. Zero if the kernel does not report
+    /// it: all but TCP.
+    pub(crate) fn unread_for(&self) -> Duration {
+        tcp_info::since_last_data(self).unwrap_or_default()
+    }
+
+    /// Whether the client has shut down its side of the connection, or has reset it.
+    pub(crate) fn has_ended(&self) -> bool {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match recv(self, &mut [0], flags) {
+            Ok((_, count)) => count == 0,
+            Err(error) => {
+                error != rustix::io::Errno::WOULDBLOCK && error != rustix::io::Errno::INTR
+            }
+        }
     }
 
     /// The other end of the socket; `None` if it was reset.

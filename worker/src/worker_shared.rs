@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::{Duration, Instant};
 
 use log::error;
 use nix::sys::signal::Signal;
@@ -10,11 +11,12 @@ use oxicorn_common::clock::InstantMillis;
 use oxicorn_common::hooks::{HookEvent, Hooks, NoHooks};
 use oxicorn_common::logging::AccessFormatError;
 use oxicorn_common::rate_limits::RateLimitSet;
-use oxicorn_common::scoreboard::{ServerState, Slot, SlotState};
+use oxicorn_common::scoreboard::{RefusalReason, ServerState, Slot, SlotState};
 use oxicorn_common::{App, Message, MessageSender, Scoreboard, Settings, WorkerContext};
 
 use crate::access_log::AccessLog;
 use crate::adoptions::Adoptions;
+use crate::connection::Connection;
 use crate::connection_limit::most_connections;
 use crate::http::Rules;
 use crate::in_flight::InFlight;
@@ -22,6 +24,7 @@ use crate::master_link::MasterLink;
 use crate::rate_limits::RateLimiter;
 use crate::ready_queue::ReadyQueue;
 use crate::role::WorkerRole;
+use crate::shedding::{LoadShedding, Refusal};
 use crate::siblings::Siblings;
 use crate::stack_log::StackLog;
 use crate::stack_report::StackRounds;
@@ -41,6 +44,8 @@ pub(crate) struct WorkerShared {
     pub(crate) tags_lines: bool,
     pub(crate) stack_log: StackLog,
     pub(crate) stack_rounds: StackRounds,
+    /// `None` if no request is ever refused for lack of a thread.
+    pub(crate) shedding: Option<LoadShedding>,
     pub(crate) siblings: Siblings,
     pub(crate) master: MasterLink,
     pub(crate) role: WorkerRole,
@@ -80,6 +85,7 @@ impl WorkerShared {
             tags_lines: settings.request_id.is_some() || settings.error_log_json,
             stack_log: StackLog::new(),
             stack_rounds: StackRounds::default(),
+            shedding: LoadShedding::new(&settings),
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),
             role: WorkerRole::Public,
@@ -141,6 +147,44 @@ impl WorkerShared {
         if let Err(error) = std::thread::Builder::new().spawn(call) {
             error!("worker_abort is not called: {error}");
         }
+    }
+
+    /// Why the request that a thread is about to take up is not run after all, if so. What a forecast needs to know of it
+    /// is measured.
+    pub(crate) fn take_up(&self, connection: &Connection, now: Instant) -> Option<Refusal> {
+        let shedding = self.shedding.as_ref()?;
+        let ready_at = connection.lifecycle().ready_at();
+        if connection.has_request()
+            && let Err(refusal) =
+                shedding.check_waited(ready_at, now, || connection.has_lost_client())
+        {
+            return Some(refusal);
+        }
+        let interval = shedding.pace.note_start(now, ready_at);
+        let slot = self.slot();
+        slot.set_start(interval, self.millis.at(now));
+        slot.set_waiting(self.ready.len());
+        None
+    }
+
+    /// A request has had a thread for so long.
+    pub(crate) fn note_served(&self, took: Duration) {
+        if let Some(shedding) = &self.shedding {
+            self.slot().set_service_nanos(shedding.pace.note_end(took));
+        }
+    }
+
+    /// A request is refused.
+    pub(crate) fn note_refusal(&self, refusal: Refusal, now: Instant) {
+        if let Some(shedding) = &self.shedding {
+            shedding.note_refusal(refusal, now);
+        }
+    }
+
+    /// Whether the connection may go on after `refusal`.
+    pub(crate) fn may_stay(&self, connection: &Connection, refusal: Refusal) -> bool {
+        let is_tls = connection.transport().is_tls();
+        refusal.reason != RefusalReason::ClientGone && self.keeps_alive(is_tls)
     }
 
     /// The slot of this worker on the scoreboard.

@@ -56,7 +56,7 @@ fn fresh() -> StatusReport {
         most: 8,
         last: None,
     });
-    report.requests.refused = ["max_queue", "queue_timeout", "rate_limit"]
+    report.requests.refused = ["client_gone", "max_queue", "queue_timeout", "rate_limit"]
         .map(|reason| (reason, 0))
         .into();
     report.server.listeners = vec![ListenerStatus {
@@ -181,7 +181,7 @@ fn every_value_of_a_fixed_set_is_there_from_the_start() {
         (
             "oxicorn_requests_refused_total",
             "reason",
-            &["max_queue", "queue_timeout", "rate_limit"],
+            &["client_gone", "max_queue", "queue_timeout", "rate_limit"],
         ),
         (
             "oxicorn_worker_memory_bytes{worker=\"0\",kind",

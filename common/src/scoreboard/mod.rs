@@ -64,7 +64,7 @@ pub use scaling_cause::ScalingCause;
 pub use scaling_page::{ScalingPage, ScalingRecord};
 pub use server_state::ServerState;
 pub use side::FIRST_SLOT;
-pub use slot::{ConnectionStates, SLOT_WORDS, Slot, SlotState};
+pub use slot::{ConnectionStates, QueueFigures, SLOT_WORDS, Slot, SlotState};
 pub use slot_load::SlotLoad;
 pub use thread_stats::{RequestText, RequestTimes, ResponseFigures, ThreadStats};
 pub use totals::Totals;

@@ -10,16 +10,24 @@ pub enum RefusalReason {
     MaxQueue = 1,
     /// Its client was over a limit of `rate_limits`.
     RateLimit = 2,
+    /// Its client has left while it waited.
+    ClientGone = 3,
 }
 
 impl RefusalReason {
-    pub const ALL: [Self; 3] = [Self::QueueTimeout, Self::MaxQueue, Self::RateLimit];
+    pub const ALL: [Self; 4] = [
+        Self::QueueTimeout,
+        Self::MaxQueue,
+        Self::RateLimit,
+        Self::ClientGone,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
             Self::QueueTimeout => "queue_timeout",
             Self::MaxQueue => "max_queue",
             Self::RateLimit => "rate_limit",
+            Self::ClientGone => "client_gone",
         }
     }
 }

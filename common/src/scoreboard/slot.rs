@@ -18,6 +18,8 @@ const CONNECTIONS: usize = 2;
 const LACKS_DESCRIPTORS: usize = 3;
 /// The next cache line.
 const CONNECTION_STATES: usize = 8;
+/// What [`QueueFigures`] has.
+const QUEUE: usize = 12;
 /// The next cache line.
 const STATS_START: usize = 16;
 
@@ -52,6 +54,20 @@ pub struct ConnectionStates {
     pub writing: u64,
     /// With a request thread, or waiting for one.
     pub away: u64,
+}
+
+/// How long a request that comes now has to wait in a worker: what its siblings need to know for a forecast. It is there
+/// only if a setting asks for forecasts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct QueueFigures {
+    /// Whole requests that wait for a thread.
+    pub waiting: u64,
+    /// How long a request has a thread, in nanoseconds; 0 if nobody knows yet.
+    pub service_nanos: u64,
+    /// How long after one request the next is taken up while requests wait, in nanoseconds.
+    pub interval_nanos: u64,
+    /// When the last one was taken up, in [`monotonic_millis`].
+    pub last_start: u64,
 }
 
 /// A child's figures. The child writes them; the master only prepares them for the next child.
@@ -134,6 +150,31 @@ impl<'a> Slot<'a> {
         for (index, count) in [idle, reading, writing, away].into_iter().enumerate() {
             self.put(CONNECTION_STATES + index, count);
         }
+    }
+
+    pub fn queue_figures(self) -> QueueFigures {
+        let [waiting, service_nanos, interval_nanos, last_start] =
+            [0, 1, 2, 3].map(|index| self.get(QUEUE + index));
+        QueueFigures {
+            waiting,
+            service_nanos,
+            interval_nanos,
+            last_start,
+        }
+    }
+
+    pub fn set_waiting(self, count: usize) {
+        self.put(QUEUE, count as u64);
+    }
+
+    pub fn set_service_nanos(self, nanos: u64) {
+        self.put(QUEUE + 1, nanos);
+    }
+
+    /// A request was taken up at `millis` of [`monotonic_millis`].
+    pub fn set_start(self, interval_nanos: u64, millis: u64) {
+        self.put(QUEUE + 2, interval_nanos);
+        self.put(QUEUE + 3, millis);
     }
 
     /// Whether the child cannot accept because it has no descriptors left.

@@ -62,7 +62,7 @@ fn totals_survive_the_child_that_made_them() {
     assert_eq!((living.requests(), living.errors()), (3, 1));
     assert_eq!((living.received_octets(), living.sent_octets()), (7, 18));
     let refusals = RefusalReason::ALL.map(|reason| living.refusals(reason));
-    assert_eq!(refusals, [1, 0, 2]);
+    assert_eq!(refusals, [1, 0, 2, 0]);
     assert_eq!(living.sum(Timed::Duration), 24_000);
     assert_eq!(living.times(Timed::Duration)[..3], [1, 0, 1]);
     assert_eq!(living.times(Timed::Queue)[..2], [2, 0]);

@@ -2,19 +2,20 @@
 
 use super::rows::{
     admin, balancer, control, debugging, hooks, limits, logging, mechanics, parsing, process,
-    proxy, python, rate_limits, recycling, reload, scaling, socket, sources, static_files,
-    telemetry, tls, unserved, workers,
+    proxy, python, rate_limits, recycling, reload, scaling, shedding, socket, sources,
+    static_files, telemetry, tls, unserved, workers,
 };
 use super::setting::Setting;
 use super::values::Settings;
 
-const GROUPS: [&[Setting]; 23] = [
+const GROUPS: [&[Setting]; 24] = [
     &sources::ROWS,
     &python::ROWS,
     &socket::ROWS,
     &workers::ROWS,
     &recycling::ROWS,
     &scaling::ROWS,
+    &shedding::ROWS,
     &process::ROWS,
     &limits::ROWS,
     &rate_limits::ROWS,

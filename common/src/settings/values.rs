@@ -13,6 +13,7 @@ use super::groups::{
 use super::rate_limits::RateLimitSettings;
 use super::recycling::RecyclingSettings;
 use super::scaling::ScalingSettings;
+use super::shedding::SheddingSettings;
 use super::static_files::StaticSettings;
 use crate::address::Address;
 use crate::logging::Level;
@@ -55,6 +56,7 @@ pub struct Settings {
     pub write_min_rate: u32,
     pub runners: usize,
     pub recycling: RecyclingSettings,
+    pub shedding: SheddingSettings,
 
     // Security
     pub limit_request_line: usize,
@@ -155,6 +157,7 @@ impl Settings {
             write_min_rate: 0,
             runners: 0,
             recycling: RecyclingSettings::default(),
+            shedding: SheddingSettings::default(),
             limit_request_line: 0,
             limit_request_fields: 0,
             limit_request_field_size: 0,

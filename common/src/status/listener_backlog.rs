@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use super::ListenerStatus;
 use crate::address::Address;
-use crate::sys;
+use crate::tcp_info::listen_backlog;
 
 impl ListenerStatus {
     /// The listener `socket`, which is bound to `address`.
@@ -14,10 +14,4 @@ impl ListenerStatus {
             backlog: listen_backlog(socket),
         }
     }
-}
-
-/// The number of connections that wait to be accepted. `None` for sockets for which the kernel does not tell: all but
-/// TCP.
-pub fn listen_backlog(socket: impl AsFd) -> Option<u64> {
-    sys::accept_queue(socket).map(u64::from)
 }

@@ -12,7 +12,7 @@ const END: &str = "<!-- settings: end -->\n";
 const PAGE: &str = "docs/migrating-from-gunicorn.md";
 
 /// Settings that gunicorn does not have.
-const OURS: [&str; 22] = [
+const OURS: [&str; 24] = [
     "access_log_json",
     "admin_bind",
     "admin_ca_certs",
@@ -29,6 +29,8 @@ const OURS: [&str; 22] = [
     "header_timeout",
     "limit_request_body",
     "limit_request_head",
+    "max_queue",
+    "queue_timeout",
     "request_id",
     "runners",
     "server_header",

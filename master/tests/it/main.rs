@@ -36,6 +36,7 @@ mod request_ids;
 mod scaling;
 mod service;
 mod settings;
+mod shedding;
 mod shortages;
 mod signals;
 mod slow_requests;

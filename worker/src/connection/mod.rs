@@ -166,6 +166,16 @@ impl Connection {
         self.transport.is_tls()
     }
 
+    /// Whether no response has begun on it.
+    pub(crate) fn is_first_request(&self) -> bool {
+        self.writer.total() == 0
+    }
+
+    /// Whether the client has shut down its side.
+    pub(crate) fn has_hung_up(&self) -> bool {
+        self.hung_up
+    }
+
     /// Whether it waits for a thread with a whole request whose response has not begun.
     pub(crate) fn has_request(&self) -> bool {
         self.state() == ConnectionState::Ready(ThreadWork::Respond)

@@ -182,6 +182,12 @@ impl Connection {
         buffers.is_some_and(|it| it.decoder.skip_body(&mut it.input, rules))
     }
 
+    /// Whether its client has left since its request became whole. One that shut down its side together with the request
+    /// waits for the response.
+    pub(crate) fn has_lost_client(&self) -> bool {
+        !self.hung_up && self.transport.socket().has_ended()
+    }
+
     /// Whether there is nothing to do for the connection before the client sends more: it waits
     /// for a request, the poll watches it, and the socket is empty.
     pub(crate) fn is_quiet(&mut self) -> bool {

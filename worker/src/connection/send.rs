@@ -138,6 +138,33 @@ impl Connection {
         }
     }
 
+    /// As [`Connection::begin_refusal`], for a request that is whole, so that the connection may go on.
+    pub(crate) fn begin_whole_refusal(
+        &mut self,
+        response: Response,
+        may_stay: bool,
+        started: Instant,
+        date: &str,
+        ids: &mut RequestIds,
+    ) -> AfterResponse {
+        let Some(request) = self.take_request() else {
+            return AfterResponse::Close;
+        };
+        self.return_head(request.head);
+        let after = self.begin_refusal(response, may_stay, started, date, ids);
+        self.step_after(after == AfterResponse::KeepAlive, self.wants_keep_alive())
+    }
+
+    /// The step after a response to a client that wanted to stay or not.
+    pub(crate) fn step_after(&self, stays: bool, wanted_to_stay: bool) -> AfterResponse {
+        match (stays, self.unread().is_empty()) {
+            (true, _) => AfterResponse::KeepAlive,
+            // Over TLS the client may still send a close_notify; a closed socket would answer it with a reset.
+            (false, true) if !wanted_to_stay && !self.is_bound() => AfterResponse::Close,
+            (false, _) => AfterResponse::Linger,
+        }
+    }
+
     /// A response has begun, and `record` is logged when it is over.
     pub(crate) fn begin_record(&mut self, record: AccessRecord) {
         self.record = Some(record);

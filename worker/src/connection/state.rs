@@ -201,6 +201,11 @@ impl Lifecycle {
         self.time(ConnectionState::Body, pace.begin(now));
     }
 
+    /// A request that keeps its place is refused: false if there is none.
+    pub(crate) fn give_up_place(&mut self) -> bool {
+        std::mem::take(&mut self.keeps_place)
+    }
+
     /// A request thread is needed.
     pub(crate) fn await_thread(&mut self, work: ThreadWork, now: Instant) {
         if !std::mem::take(&mut self.keeps_place) {

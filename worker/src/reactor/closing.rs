@@ -86,5 +86,8 @@ impl Reactor {
         let mut states = self.table.states();
         states.away += self.shared.adoptions.count() as u64;
         self.shared.slot().set_connection_states(states);
+        if self.shared.shedding.is_some() {
+            self.shared.slot().set_waiting(self.shared.ready.len());
+        }
     }
 }

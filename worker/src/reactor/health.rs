@@ -27,6 +27,11 @@ impl Reactor {
         let after = connection.begin_own(response, may_stay, self.date.at(self.now));
         // Far shorter than what one turn may send.
         let _ = connection.flush(after);
+        self.go_on_after_own(connection);
+    }
+
+    /// The event loop has answered a request itself.
+    pub(super) fn go_on_after_own(&mut self, mut connection: Box<Connection>) {
         match connection.state() {
             // The next request has its turn after those of others: a client may have sent any number of them.
             ConnectionState::Idle => {

@@ -94,18 +94,7 @@ impl Reactor {
         if !matches!(connection.state(), ConnectionState::Sending(_)) {
             self.end_response(&mut connection);
         }
-        match connection.state() {
-            // The next request has its turn after those of others: a client may have sent any number of them.
-            ConnectionState::Idle => {
-                let keepalive = self.shared.settings.keepalive;
-                connection
-                    .lifecycle_mut()
-                    .await_request(self.now, keepalive);
-                connection.yield_turn();
-                self.hold(connection, false);
-            }
-            _ => self.place(connection),
-        }
+        self.go_on_after_own(connection);
     }
 
     /// Reports once a second what the log has not mentioned yet.

@@ -22,6 +22,7 @@ mod poller;
 mod receive;
 mod sending;
 mod sharing;
+mod shedding;
 mod static_files;
 mod table;
 mod timers;
@@ -93,6 +94,7 @@ pub(crate) struct Reactor {
     /// A buffer for the responses of `static_files`.
     spare: Vec<u8>,
     handoff: Handoff,
+    shedding: shedding::SheddingState,
     /// No connection moves to a sibling before then.
     rebalance_after: Instant,
     signals: SignalPipe,
@@ -149,6 +151,7 @@ impl Reactor {
             static_files,
             spare: Vec::new(),
             handoff,
+            shedding: shedding::SheddingState::new(now),
             rebalance_after: now,
             signals,
             signals_due: now,
@@ -237,6 +240,7 @@ impl Reactor {
         }
         self.ready_listeners = listeners;
         self.expire();
+        self.turn_away_late();
         self.pass_on_kept();
         self.rebalance();
         self.report_all_limited();
@@ -268,7 +272,12 @@ impl Reactor {
             LONGEST_TURN
         };
         let drain = self.drain.as_ref().map(drain::Drain::deadline);
-        let next = [self.timers.next(), self.accepting.until(), drain];
+        let next = [
+            self.timers.next(),
+            self.accepting.until(),
+            drain,
+            self.next_late(),
+        ];
         let lefts = next
             .iter()
             .flatten()

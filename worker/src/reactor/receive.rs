@@ -1,7 +1,7 @@
 //! Connections whose clients are to send something: a preface or a request.
 
 use super::Reactor;
-use crate::connection::{Connection, ConnectionState, PrefaceState, Received, ThreadWork};
+use crate::connection::{Connection, ConnectionState, PrefaceState, Received};
 use crate::http::Decoded;
 use crate::pace::Pace;
 use crate::preface::PrefaceOutcome;
@@ -60,7 +60,7 @@ impl Reactor {
             Received::Request if self.is_for_file(&connection) => {
                 return self.answer_with_file(connection);
             }
-            Received::Request => return self.await_thread(connection, ThreadWork::Respond),
+            Received::Request => return self.queue_request(connection),
             Received::Waiting(decoded) => decoded,
             // It has been counted.
             Received::Head => Decoded::MoreBody,

@@ -138,9 +138,14 @@ impl ThreadPool {
         self.last_thread.store(handler.index(), Ordering::Relaxed);
         self.last_kind.store(kind, Ordering::Relaxed);
         self.leadership.note_call();
+        if let Some(refusal) = self.shared.take_up(connection, started) {
+            return handler.turn_away(connection, refusal, started);
+        }
         let sample = self.estimator.begin(kind, started, alone);
         let ended = handler.serve(connection, started);
         self.estimator.learn(&sample, ended);
+        self.shared
+            .note_served(ended.saturating_duration_since(started));
         ended
     }
 

@@ -85,15 +85,18 @@ pub(super) struct WatchdogRules {
     calm: u32,
     /// The time since which one call has blocked the worker.
     stalled_since: Option<Instant>,
+    /// Requests that come while all threads are busy have to be refused soon.
+    sheds: bool,
 }
 
 impl WatchdogRules {
-    pub(super) fn new(calls: u64) -> Self {
+    pub(super) fn new(calls: u64, sheds: bool) -> Self {
         Self {
             calls,
             quiet: 0,
             calm: TICKS_UNTIL_CALM,
             stalled_since: None,
+            sheds,
         }
     }
 
@@ -125,7 +128,8 @@ impl WatchdogRules {
         }
         self.quiet = 0;
         let since = *self.stalled_since.get_or_insert(tick.now);
-        let is_due = tick.now.saturating_duration_since(since) >= COMPUTES
+        let is_due = (self.sheds && tick.idle == 0)
+            || tick.now.saturating_duration_since(since) >= COMPUTES
             || look() != Caller::Computes { elsewhere: false };
         if !is_due {
             return WatchdogAction::Wait;
@@ -153,7 +157,7 @@ mod tests {
     impl Ticks {
         fn new() -> Self {
             Self {
-                rules: WatchdogRules::new(0),
+                rules: WatchdogRules::new(0, false),
                 tick: Tick {
                     now: Instant::now(),
                     calls: 0,

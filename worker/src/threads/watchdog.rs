@@ -14,7 +14,7 @@ use crate::reactor::Reactor;
 pub(super) fn watch(pool: &ThreadPool) -> i32 {
     let leadership = &pool.leadership;
     leadership.register_watchdog();
-    let mut rules = WatchdogRules::new(leadership.calls());
+    let mut rules = WatchdogRules::new(leadership.calls(), pool.shared.shedding.is_some());
     loop {
         if let Some(code) = leadership.dismissed() {
             return code;

@@ -16,6 +16,7 @@ pub(super) mod rate_limits;
 pub(super) mod recycling;
 pub(super) mod reload;
 pub(super) mod scaling;
+pub(super) mod shedding;
 pub(super) mod socket;
 pub(super) mod sources;
 pub(super) mod static_files;

@@ -90,7 +90,12 @@ fn a_report_has_every_figure_of_workers_and_keeps_other_children_out_of_the_sums
     let text = [&request.method, &request.path, &request.request_id];
     assert_eq!(text, ["GET", "/a", "7"]);
     assert_eq!((report.requests.active, report.requests.total), (1, 1));
-    let refused = [("max_queue", 1), ("queue_timeout", 0), ("rate_limit", 0)];
+    let refused = [
+        ("client_gone", 0),
+        ("max_queue", 1),
+        ("queue_timeout", 0),
+        ("rate_limit", 0),
+    ];
     assert_eq!(report.requests.refused, refused.into());
     let all = ConnectionCounts {
         queued: 4,

@@ -3,6 +3,7 @@
 
 mod certificates;
 mod handshakes;
+mod shedding;
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,0 +1,117 @@
+//! [`LoadShedding`]: decides which requests are refused.
+
+use std::time::{Duration, Instant};
+
+use oxicorn_common::Settings;
+use oxicorn_common::scoreboard::RefusalReason;
+use oxicorn_common::settings::SheddingSettings;
+
+use super::admission_share::AdmissionShare;
+use super::queue_forecast::{CombinedLoad, QueuePlace, WorkerLoad, forecast};
+use super::refusal::Refusal;
+use super::refusal_log::RefusalLog;
+use super::service_pace::ServicePace;
+
+/// Clients that leave do so after some time. Looking costs a system call.
+const LEAVES: Duration = Duration::from_micros(100);
+
+/// The load shedding of one worker.
+#[derive(Debug)]
+pub(crate) struct LoadShedding {
+    settings: SheddingSettings,
+    pub(crate) pace: ServicePace,
+    share: AdmissionShare,
+    log: RefusalLog,
+}
+
+impl LoadShedding {
+    /// `None` if nothing is ever refused.
+    pub(crate) fn new(settings: &Settings) -> Option<Self> {
+        settings.shedding.enabled().then(|| Self {
+            settings: settings.shedding,
+            pace: ServicePace::new(settings.threads),
+            share: AdmissionShare::new(),
+            log: RefusalLog::default(),
+        })
+    }
+
+    /// Whether a request that becomes whole now, and finds no free thread, may wait, if it has waited for `waited` already, unseen.
+    pub(crate) fn check_new(
+        &self,
+        own: &WorkerLoad,
+        siblings: &CombinedLoad,
+        place: QueuePlace,
+        waited: Duration,
+    ) -> Result<(), Refusal> {
+        let waiting = own.waiting + siblings.waiting + place.handed_on;
+        let idle = own.idle + siblings.idle;
+        let wait = forecast(own, siblings, place).unwrap_or_default();
+        let SheddingSettings {
+            queue_timeout,
+            max_queue,
+        } = self.settings;
+        if max_queue > 0 && waiting >= max_queue + idle {
+            return Err(Refusal::new(RefusalReason::MaxQueue, wait));
+        }
+        let is_late = |timeout: Duration| {
+            waited >= timeout || (!wait.is_zero() && waited + wait > self.share.of(timeout))
+        };
+        if !queue_timeout.is_zero() && is_late(queue_timeout) {
+            return Err(Refusal::new(RefusalReason::QueueTimeout, wait));
+        }
+        Ok(())
+    }
+
+    /// Whether a request that became whole at `ready_at` is run. `has_left` tells whether its client has left.
+    pub(crate) fn check_waited(
+        &self,
+        ready_at: Instant,
+        now: Instant,
+        has_left: impl FnOnce() -> bool,
+    ) -> Result<(), Refusal> {
+        if self.is_late(ready_at, now) {
+            return Err(self.refuse_late());
+        }
+        let waited = now.saturating_duration_since(ready_at);
+        if waited >= LEAVES && has_left() {
+            return Err(Refusal::new(RefusalReason::ClientGone, Duration::ZERO));
+        }
+        self.share.note_in_time();
+        Ok(())
+    }
+
+    /// Whether a request that has become whole at `ready_at` has waited too long.
+    pub(crate) fn is_late(&self, ready_at: Instant, now: Instant) -> bool {
+        self.deadline(ready_at).is_some_and(|at| at <= now)
+    }
+
+    /// When a request that became whole at `ready_at` has waited too long.
+    pub(crate) fn deadline(&self, ready_at: Instant) -> Option<Instant> {
+        let timeout = self.settings.queue_timeout;
+        (!timeout.is_zero()).then(|| ready_at + timeout)
+    }
+
+    /// The moment such that requests that became whole before it have waited too long.
+    pub(crate) fn late_before(&self, now: Instant) -> Option<Instant> {
+        let timeout = self.settings.queue_timeout;
+        let before = || now.checked_sub(timeout);
+        (!timeout.is_zero()).then(before).flatten()
+    }
+
+    /// A request has waited in vain.
+    pub(crate) fn refuse_late(&self) -> Refusal {
+        self.share.note_late();
+        Refusal::new(RefusalReason::QueueTimeout, self.settings.queue_timeout)
+    }
+
+    /// A request is refused.
+    pub(crate) fn note_refusal(&self, refusal: Refusal, now: Instant) {
+        self.log.note(refusal.reason, now, || {
+            let timeout = self.settings.queue_timeout.as_secs_f64();
+            format!(
+                "queue_timeout {timeout}, max_queue {}",
+                self.settings.max_queue
+            )
+        });
+    }
+}
