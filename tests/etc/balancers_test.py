@@ -13,7 +13,7 @@ import subprocess
 import unittest
 
 from balancer import Haproxy, HaproxyPassthrough, Nginx
-from instance import BUILT, LONG, ROOT, Instance, open_folder, until
+from instance import BUILT, LONG, ROOT, Instance, open_folder, python_application, until
 from load import Load
 
 # Of the methods: repeated by HAProxy and nginx when an instance has gone without an answer, or by none.
@@ -23,9 +23,10 @@ CLIENT = "127.0.0.77"
 
 
 @contextlib.contextmanager
-def three(balancer, unix=(False, False, False), flags=(), **options):
+def three(balancer, unix=(False, False, False), flags=(), program=None, **options):
+    kinds = {"flags": flags, **({"program": program} if program else {})}
     with contextlib.ExitStack() as stack:
-        instances = [stack.enter_context(Instance(kind, flags=flags)) for kind in unix]
+        instances = [stack.enter_context(Instance(kind, **kinds)) for kind in unix]
         yield stack.enter_context(balancer(instances, **options)), instances
 
 
@@ -38,9 +39,12 @@ class Served(unittest.TestCase):
     def test_clients_notice_nothing_over_unix_sockets(self):
         self.clients_notice_nothing((True, True, True))
 
-    def clients_notice_nothing(self, unix):
+    def test_clients_of_a_python_application_notice_nothing(self):
+        self.clients_notice_nothing((False, False, True), python_application())
+
+    def clients_notice_nothing(self, unix, program=None):
         for balancer in (Nginx, Haproxy):
-            with self.subTest(balancer.file), three(balancer, unix) as (front, instances):
+            with self.subTest(balancer.file), three(balancer, unix, program=program) as (front, instances):
                 reloaded, upgraded, drained = instances
                 with Load(front.port, ANY) as load:
                     for instance in instances:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from instance import ROOT
+from instance import ROOT, fetched
 
 HOME = ROOT / "target/etc/bin"
 OLDEST_GO = (1, 21)
@@ -23,7 +23,7 @@ def go_program(module, version, name):
         fresh = HOME / "fresh"
         fresh.mkdir(parents=True, exist_ok=True)
         env = {**os.environ, "GOBIN": str(fresh), "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod"}
-        subprocess.run(["go", "install", f"{module}@{version}"], env=env, check=True, timeout=600)
+        fetched(lambda: subprocess.run(["go", "install", f"{module}@{version}"], env=env, check=True, timeout=600))
         # Named after the last part of its path, without that of a version.
         (built,) = fresh.iterdir()
         built.replace(program)

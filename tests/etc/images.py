@@ -14,7 +14,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from instance import ROOT
+from instance import ROOT, fetched
 
 CACHE = Path(os.environ.get("OXICORN_CACHE_DIR") or Path.home() / ".cache/oxicorn") / "images"
 CARGO_HOME = Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo")
@@ -28,6 +28,7 @@ MOST_IMAGES = 150
 DEBIAN = "docker.io/library/debian:bookworm-slim"
 # Whatever tells pip of another index or proxy is true in an image, too.
 PIP = " ".join(f"{name}={json.dumps(value)}" for name, value in os.environ.items() if name.startswith("PIP_") and name != "PIP_FIND_LINKS")
+ISOLATION = ("--isolation", "chroot", "--network", "host", "--format", "docker", "--pull-never")
 STAND_INS = {
     "docker.io/library/rust:1.95-bookworm": f"""
 FROM {DEBIAN}
@@ -59,22 +60,24 @@ def stand_ins():
     if len(buildah("images", "--all", "--quiet").stdout.split()) > MOST_IMAGES:
         buildah("rmi", "--prune")
     if not there(DEBIAN, RELEASE):
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", RELEASE, folder, MIRROR]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-            container = buildah("from", "scratch").stdout.strip()
-            buildah("copy", "--quiet", container, f"{folder}/", "/")
-            buildah("commit", "--quiet", "--rm", container, DEBIAN)
+        fetched(make_debian)
         keep(DEBIAN, RELEASE)
     for name, recipe in STAND_INS.items():
         if not there(name, recipe):
             with tempfile.TemporaryDirectory() as folder:
                 (Path(folder) / "Dockerfile").write_text(recipe)
-                buildah("bud", *ISOLATION, "--tag", name, folder)
+                fetched(lambda name=name, folder=folder: buildah("bud", *ISOLATION, "--tag", name, folder))
             keep(name, recipe)
 
 
-ISOLATION = ("--isolation", "chroot", "--network", "host", "--format", "docker", "--pull-never")
+def make_debian():
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        command = ["debootstrap", "--variant=minbase", "--include=ca-certificates", RELEASE, folder, MIRROR]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        container = buildah("from", "scratch").stdout.strip()
+        buildah("copy", "--quiet", container, f"{folder}/", "/")
+        buildah("commit", "--quiet", "--rm", container, DEBIAN)
+
 
 
 def stamp(name):
@@ -104,8 +107,8 @@ def build(dockerfile, tag, *words):
         volumes |= {f"{TARGET}:/warm:O", f"{CARGO_HOME / 'registry'}:{CARGO_HOME / 'registry'}:O"}
     mounts = [word for volume in sorted(volumes) for word in ("--volume", volume)]
     # Quick, not fast.
-    buildah("bud", *ISOLATION, "--layers", "--build-arg", "PROFILE=dev", *mounts, *words, "--file", ROOT / "etc/docker" / dockerfile,
-            "--tag", tag, ROOT)
+    told = ("--layers", "--build-arg", "PROFILE=dev", *mounts, *words, "--file", ROOT / "etc/docker" / dockerfile, "--tag", tag, ROOT)
+    fetched(lambda: buildah("bud", *ISOLATION, *told))
 
 
 def configuration(tag):

@@ -1,4 +1,4 @@
-"""One oxicorn among several: the `lab` of the integration tests, which says what it has been sent."""
+"""One oxicorn among several: the `lab` of the integration tests, which says what it has been sent, or a Python application."""
 
 import contextlib
 import os
@@ -39,14 +39,31 @@ def free_ports(count):
     return found
 
 
+def python_application():
+    """The command line of the wheel in the first environment of the Python tests, which is made if it is not there."""
+    told = subprocess.run([ROOT / "scripts/python-env"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return (Path(told.split()[0]) / "bin/oxicorn", "--pythonpath", Path(__file__).resolve().parent, "application:application")
+
+
+def fetched(action, tries=3):
+    """What `action` returns, which asks a registry or a mirror: those may be away for a moment."""
+    for last in (*[False] * (tries - 1), True):
+        try:
+            return action()
+        except (AssertionError, subprocess.SubprocessError) as error:
+            if last:
+                raise
+            print(f"once more: {str(error)[-500:]}", file=sys.stderr)
+
+
 class Instance:
     """`unix`: it listens on a Unix socket. A long drain_delay: a second TERM ends it when the balancer has noticed the first."""
 
-    def __init__(self, unix=False, port=None, flags=(), log="log", host="127.0.0.1"):
+    def __init__(self, unix=False, port=None, flags=(), log="log", host="127.0.0.1", program=(BUILT / "examples/lab",)):
         self.folder = open_folder("instance")
         self.port = None if unix else port or free_ports(1)[0]
         self.address = f"unix:{self.folder}/app.sock" if unix else f"{host}:{self.port}"
-        self.flags, self.process, self.log_file = flags, None, self.folder / log
+        self.program, self.flags, self.process, self.log_file = program, flags, None, self.folder / log
 
     def __enter__(self):
         with contextlib.ExitStack() as stack:
@@ -65,7 +82,7 @@ class Instance:
         """And waits until all of its workers are ready."""
         serving = self.log().count("serves with 2 workers")
         command = [
-            BUILT / "examples/lab", "--bind", self.address, "--workers", "2", "--threads", "2", "--health-path", "/health",
+            *self.program, "--bind", self.address, "--workers", "2", "--threads", "2", "--health-path", "/health",
             "--drain-delay", "3600", "--pid", "pid", "--control-socket", self.folder / "control", "--error-logfile", self.log_file,
             *self.flags,
         ]
