@@ -16,6 +16,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::url_path::below;
+
 /// Never waits: a FIFO without a writer opens at once.
 const READ: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
@@ -27,11 +29,11 @@ const MOST_LINKS: usize = 40;
 /// openat2(2) fails with EAGAIN while something in the way is renamed.
 const ATTEMPTS: usize = 4;
 
-/// A directory, and the names that absolute links into it may begin with.
+/// A directory, with its name.
 #[derive(Debug)]
 pub(super) struct Root {
     directory: OwnedFd,
-    names: Vec<PathBuf>,
+    path: PathBuf,
     stat: Stat,
     uses_openat2: bool,
 }
@@ -42,12 +44,10 @@ impl Root {
         let flags = ONLY_NAME | OFlags::DIRECTORY;
         let directory = rustix::fs::open(path, flags, Mode::empty())?;
         let stat = fstat(&directory)?;
-        let canonical = path.canonicalize().ok().filter(|it| it != path);
-        let names = std::iter::once(path.to_owned()).chain(canonical).collect();
         let uses_openat2 = offers_openat2(directory.as_fd());
         Ok(Self {
             directory,
-            names,
+            path: path.to_owned(),
             stat,
             uses_openat2,
         })
@@ -125,12 +125,10 @@ impl Root {
         }
     }
 
-    /// The part of an absolute target that lies in this directory.
+    /// The part of an absolute target that lies in this directory. It may be written with links on the way or without.
     fn below(&self, target: &[u8]) -> Option<Vec<u8>> {
-        self.names.iter().find_map(|name| {
-            let rest = super::url_path::below(target, name.as_os_str().as_bytes())?;
-            Some(rest.to_vec())
-        })
+        let rest = |name: &Path| below(target, name.as_os_str().as_bytes()).map(<[u8]>::to_vec);
+        rest(&self.path).or_else(|| rest(&self.path.canonicalize().ok()?))
     }
 }
 

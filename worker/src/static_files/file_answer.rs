@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::SystemTime;
 
@@ -29,13 +30,13 @@ pub(crate) struct FileAnswer {
 }
 
 impl FileAnswer {
-    /// The answer with a file; `None` if the file has become shorter meanwhile.
+    /// The answer with a file. The error is `UnexpectedEof` if the file has become shorter meanwhile.
     pub(super) fn of(
         chosen: ChosenFile,
         head: &RequestHead,
         cache_control: Option<&str>,
         now: SystemTime,
-    ) -> Option<Self> {
+    ) -> io::Result<Self> {
         let ChosenFile {
             open,
             media_type,
@@ -45,7 +46,7 @@ impl FileAnswer {
         let size = u64::try_from(open.stat.st_size).unwrap_or(0);
         let verdict = preconditions::judge(head, &validators);
         if verdict == Verdict::Failed {
-            return Some(Self::error(StatusCode::PRECONDITION_FAILED));
+            return Ok(Self::error(StatusCode::PRECONDITION_FAILED));
         }
         let is_get = head.method() == "GET";
         let wanted = match is_get && verdict == Verdict::Send {
@@ -58,7 +59,7 @@ impl FileAnswer {
             _ => wanted,
         };
         if wanted == WantedRanges::Unsatisfiable {
-            return Some(Self::unsatisfiable(size));
+            return Ok(Self::unsatisfiable(size));
         }
         let mut response = Response::new(match (verdict, &wanted) {
             (Verdict::NotModified, _) => StatusCode::NOT_MODIFIED,
@@ -76,7 +77,7 @@ impl FileAnswer {
             response = response.field("Cache-Control", value.to_owned());
         }
         if verdict == Verdict::NotModified {
-            return Some(Self::whole(response));
+            return Ok(Self::whole(response));
         }
         if let Some(coding) = coding {
             response = response.field("Content-Encoding", coding.name());
@@ -100,7 +101,7 @@ impl FileAnswer {
                     .field("Content-Range", content_range(*one, size));
                 Self::with_range(response, open.file, *one, true)
             }
-            _ => Some(Self::with_ranges(
+            _ => Ok(Self::with_ranges(
                 response, open.file, &ranges, media_type, size,
             )),
         }
@@ -155,18 +156,23 @@ impl FileAnswer {
     }
 
     /// One range, which may be the whole file. Not `is_read` if the response has no content.
-    fn with_range(response: Response, file: File, range: ByteRange, is_read: bool) -> Option<Self> {
+    fn with_range(
+        response: Response,
+        file: File,
+        range: ByteRange,
+        is_read: bool,
+    ) -> io::Result<Self> {
         if is_read && range.length() <= READ_AT_ONCE {
-            let mut octets = vec![0; usize::try_from(range.length()).ok()?];
-            file.read_exact_at(&mut octets, range.start).ok()?;
-            return Some(Self::whole(response.body(ResponseBody::Bytes(octets))));
+            let mut octets = vec![0; usize::try_from(range.length()).unwrap_or(0)];
+            file.read_exact_at(&mut octets, range.start)?;
+            return Ok(Self::whole(response.body(ResponseBody::Bytes(octets))));
         }
         let part = FilePart {
             before: Vec::new(),
             offset: range.start,
             length: range.length(),
         };
-        Some(Self {
+        Ok(Self {
             response: response.body(of_length(range.length())),
             content: Some(FileParts {
                 file,

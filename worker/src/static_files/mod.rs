@@ -29,6 +29,7 @@ mod tests;
 mod url_path;
 mod validators;
 
+use std::io;
 use std::time::{Instant, SystemTime};
 
 use http::StatusCode;
@@ -142,8 +143,14 @@ impl StaticFiles {
             };
             let cache_control = self.cache_control(path.octets());
             let wall = SystemTime::now();
-            if let Some(answer) = FileAnswer::of(chosen, head, cache_control, wall) {
-                return answer;
+            match FileAnswer::of(chosen, head, cache_control, wall) {
+                Ok(answer) => return answer,
+                // It has become shorter since it was opened.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+                Err(error) => {
+                    error!("static_map: {}: {error}", head.path());
+                    return FileAnswer::error(StatusCode::INTERNAL_SERVER_ERROR);
+                }
             }
         }
         error!("{} changes faster than it can be read", head.path());
@@ -192,15 +199,21 @@ impl StaticFiles {
                 Found::Directory => Err(Errno::NOENT),
             };
         }
-        match place.open(&name.name, "", now)? {
-            Found::File(open) => Ok(PathLookup::File(choose(place, &name.name, open, head, now))),
-            Found::Directory => {
-                let index = name.with(index.ok_or(Errno::NOENT)?);
-                match place.open(&index, "", now)? {
-                    Found::File(_) => Ok(PathLookup::Directory),
-                    Found::Directory => Err(Errno::NOENT),
-                }
+        let is_directory = |place: &mut StaticPlace| {
+            let index = name.with(index.ok_or(Errno::NOENT)?);
+            Ok(matches!(place.open(&index, "", now)?, Found::File(_)))
+        };
+        match place.open(&name.name, "", now) {
+            Ok(Found::File(open)) => {
+                Ok(PathLookup::File(choose(place, &name.name, open, head, now)))
             }
+            Ok(Found::Directory) => match is_directory(place)? {
+                true => Ok(PathLookup::Directory),
+                false => Err(Errno::NOENT),
+            },
+            // A directory may be searched by those who may not read it.
+            Err(Errno::ACCESS) if is_directory(place) == Ok(true) => Ok(PathLookup::Directory),
+            Err(error) => Err(error),
         }
     }
 

@@ -204,7 +204,17 @@ fn a_file_that_the_worker_may_not_read_is_forbidden() {
     write(&builder.dir().join("files"), "secret.txt", b"secret");
     let closed = fs::Permissions::from_mode(0o600);
     fs::set_permissions(builder.dir().join("files/secret.txt"), closed).expect("root");
+    // One that may be searched and not read.
+    write(&builder.dir().join("files"), "closed/index.html", b"index");
+    let searched = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(builder.dir().join("files/closed"), searched).expect("root");
     let server = builder.args(&["--user", "nobody"]).start();
+    assert_eq!(server.get("/static/closed/").text(), "index");
+    let redirect = server.get("/static/closed");
+    assert_eq!(
+        (redirect.status, redirect.field("Location")),
+        (301, Some("./closed/"))
+    );
     assert_eq!(server.get("/static/secret.txt").status, 403);
     server.log().wait_for("/static/secret.txt: ");
     assert_eq!(server.get("/static/small.txt").status, 200);
