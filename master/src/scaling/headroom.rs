@@ -1,5 +1,5 @@
 //! How many more workers there is memory for. The control group, those above it, and the machine: the one with the
-//! least left counts. A tenth of it stays free, because workers grow after their start.
+//! least left counts. A part of it stays free, because workers grow after their start.
 //!
 //! Read only when workers are to be added: some files of /proc and the control group, none of which takes long.
 
@@ -86,9 +86,17 @@ impl Headroom {
         })
     }
 
+    /// What stays free.
+    fn reserve(&self) -> u64 {
+        match self.is_group {
+            true => self.limit / 10,
+            false => self.limit / 50,
+        }
+    }
+
     /// What may still be used.
     fn left(&self) -> u64 {
-        (self.limit - self.limit / 10).saturating_sub(self.used)
+        (self.limit - self.reserve()).saturating_sub(self.used)
     }
 
     /// For workers that each have this much memory of their own at most. Memory that they share with each other counts
@@ -103,13 +111,15 @@ impl Headroom {
             true => "the control group",
             false => "the machine",
         };
-        let [cost_shown, used, limit] =
-            [cost, self.used, self.limit].map(|it| it.div_ceil(1 << 20));
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
         WorkerRoom {
             workers: usize::try_from(self.left() / cost).unwrap_or(usize::MAX),
             figures: format!(
-                "another one needs about {cost_shown} MiB, and {whose} uses {used} of {limit} MiB, of which a tenth \
-                 stays free"
+                "another one needs about {} MiB, and {whose} uses {} of {} MiB, of which {} stay free",
+                mib(cost),
+                mib(self.used),
+                mib(self.limit),
+                mib(self.reserve()),
             ),
         }
     }
@@ -168,15 +178,15 @@ mod tests {
         };
         let room = group.room(400 * MIB, 4);
         assert_eq!(room.workers, 2, "300 MiB, at 150 each");
-        let expected = "another one needs about 150 MiB, and the control group uses 600 of 1000 MiB, of which a tenth \
-                        stays free";
+        let expected = "another one needs about 150 MiB, and the control group uses 600 of 1000 MiB, of which 100 \
+                        stay free";
         assert_eq!(room.figures, expected);
         assert_eq!(group.room(100 * MIB, 4).workers, 3);
         let machine = Headroom {
             is_group: false,
             ..group
         };
-        assert_eq!(machine.room(400 * MIB, 4).workers, 0);
+        assert_eq!(machine.room(400 * MIB, 4).workers, 0, "380 MiB are left");
         let full = Headroom {
             used: 950 * MIB,
             ..group

@@ -8,7 +8,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::harness::{
-    BootGate, Builder, Controller, Load, Mode, Process, Server, TIMEOUT, eventually_within,
+    BootGate, Builder, Controller, Load, Mode, Process, Server, TIMEOUT, eventually,
+    eventually_within,
 };
 use crate::upgrade::NewMaster;
 
@@ -32,9 +33,16 @@ fn load(server: &Server) -> Load {
     Load::start(address, CLIENTS, Mode::KeepAlive, "/sleep?ms=300")
 }
 
-/// Waits until the server has scaled up, and all workers that it wants are there.
+/// Waits until the server has scaled up, all workers that it wants serve, and no other is left.
 fn wait_for_most(server: &Server) -> Vec<Process> {
-    server.log().wait_for("Scaling up from 1 to");
+    server.log().wait_for(&format!(" to {MOST} workers: "));
+    let mut control = Controller::of(server);
+    eventually("all workers serve", || {
+        let status = control.call("status").expect("told");
+        let workers = status["workers"].as_array().expect("a list");
+        let ready = workers.iter().filter(|it| it["state"] == "ready").count();
+        (ready == MOST && workers.len() == MOST).then_some(())
+    });
     server.wait_for_children(MOST)
 }
 
@@ -80,10 +88,11 @@ fn workers_that_are_killed_while_they_scale_are_replaced() {
     gate.close();
     let load = load(&server);
     server.log().wait_for("Scaling up from 1 to");
-    let booting = server.wait_for_children(2);
-    for victim in booting.iter().filter(|it| !first.contains(it)) {
-        victim.signal(Signal::SIGKILL);
-    }
+    let victim = eventually("a worker that boots", || {
+        let mut children = server.children().into_iter();
+        children.find(|it| !first.contains(it))
+    });
+    victim.signal(Signal::SIGKILL);
     server.log().wait_for("before it was ready");
     gate.open();
     wait_for_most(&server);
@@ -98,12 +107,12 @@ fn a_reload_keeps_the_number_and_one_amid_scaling_loses_nothing() {
     gate.close();
     let load = load(&server);
     // The next workers cannot boot, and meanwhile the settings are read again.
-    server.log().wait_for("Scaling up from 1 to 2");
+    server.log().wait_for("Scaling up from 1 to ");
     server.signal(Signal::SIGHUP);
     server.log().wait_for("Hang up: Master");
     gate.open();
-    server.log().wait_for("Generation 2 serves with 2 workers");
-    let before = server.wait_for_children(MOST);
+    server.log().wait_for("Generation 2 serves with ");
+    let before = wait_for_most(&server);
     server.signal(Signal::SIGHUP);
     let line = format!("Generation 3 serves with {MOST} workers");
     server.log().wait_for(&line);
@@ -142,11 +151,14 @@ fn an_upgrade_amid_scaling_loses_nothing() {
     let mut server = elastic("scaling-upgrade").start();
     let load = load(&server);
     wait_for_most(&server);
-    let new_master = NewMaster::start(&server, 1);
+    // It begins with one worker, and this one has been there.
+    let before = server.log().count("Scaling up from 1 to ");
+    let new_master = NewMaster::start_booting(&server);
+    server.log().wait_for(") serves");
     server.signal(Signal::SIGWINCH);
     server
         .log()
-        .wait_for_nth("Scaling up from 1 to 2 workers", 2);
+        .wait_for_nth("Scaling up from 1 to ", before + 1);
     load.wait_for_more(2 * CLIENTS as u64);
     server.signal(Signal::SIGTERM);
     server.wait_for_exit_within(TIMEOUT);

@@ -26,7 +26,7 @@ impl NewMaster {
         new_master
     }
 
-    fn start_booting(server: &Server) -> Self {
+    pub(crate) fn start_booting(server: &Server) -> Self {
         const LINE: &str = "The new master (pid: ";
         let before = server.log().count(" starts on the sockets of this one");
         server.signal(Signal::SIGUSR2);

@@ -1,4 +1,4 @@
-//! Steps, ramps, spikes, noise, days, blocked and stuck requests, and a recorded load: it settles within 10 s, does not
+//! Steps, ramps, spikes, noise, days, blocked and stuck requests: it settles within 10 s, does not
 //! flap, and stays within its bounds (which `SimulatedServer` checks after each step of its clock).
 
 use oxicorn_common::scoreboard::ScalingCause;

@@ -4,8 +4,7 @@ use std::fs;
 
 use nix::unistd::geteuid;
 
-use super::{CLIENTS, MOST, elastic, load};
-use crate::harness::eventually;
+use super::{CLIENTS, elastic, load, wait_for_most};
 
 /// Runs the server with files of this directory in place of those of the control groups: a mount namespace of its own.
 const MOUNT: &str = "mount --bind \"$0\" /sys/fs/cgroup && exec \"$@\"";
@@ -52,7 +51,7 @@ fn a_full_control_group_gets_no_more_workers_until_it_has_room() {
     let load = load(&server);
     let line = "No more than 1 workers for now: another one needs about ";
     let line = server.log().wait_for(line);
-    let figures = "MiB, and the control group uses 100 of 110 MiB, of which a tenth stays free";
+    let figures = "MiB, and the control group uses 100 of 110 MiB, of which 11 stay free";
     assert!(line.contains(figures), "{line}");
     load.wait_for_more(2 * CLIENTS as u64);
     assert_eq!(
@@ -60,11 +59,8 @@ fn a_full_control_group_gets_no_more_workers_until_it_has_room() {
         (1, 0)
     );
     set_limit(4000);
-    server.wait_for_children(MOST);
+    wait_for_most(&server);
     assert_eq!(server.log().count("No more than"), 1, "it is said once");
     load.wait_for_more(2 * CLIENTS as u64);
     load.stop().assert_perfect();
-    eventually("the workers", || {
-        (server.children().len() == MOST).then_some(())
-    });
 }
