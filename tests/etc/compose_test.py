@@ -131,6 +131,9 @@ class Scaled(Haproxy):
             "20 oxicorn:5002": f"20 oxicorn:{self.replica_port}",
         }
 
+    def ready(self):
+        return super().ready() and self.up()
+
     def up(self):
         """The addresses of the replicas that get requests."""
         return {line.split(",")[73].rpartition(":")[0] for line in self.statistics() if line.split(",")[17] == "UP"}

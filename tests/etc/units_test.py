@@ -106,7 +106,7 @@ class Booted(unittest.TestCase):
             )
         self.addCleanup(self.end)
         try:
-            until("systemd", lambda: self.systemctl("is-system-running", check=False) in ("running", "degraded"), 15)
+            until("systemd", lambda: self.systemctl("is-system-running", check=False) in ("running", "degraded"), LONG)
         except AssertionError:
             log = (self.folder / "log").read_text()
             self.assertIn("systemd begins", log)
