@@ -27,7 +27,7 @@ BOOT = """
 mount --make-rprivate /
 ip link set lo up
 mount -t proc proc /proc
-for path in /run /var/lib /var/log /etc/systemd/system /usr/local/bin /srv; do mount -t tmpfs none $path; done
+for path in /run /var/lib /var/log /etc/systemd/system /usr/local/bin /srv; do mount -t tmpfs -o mode=755 none $path; done
 cp "$1/oxicorn" /usr/local/bin/
 cp "$1"/*.service "$1"/*.target /etc/systemd/system/
 mkdir -p /srv/app/venv/bin && cp "$1/oxicorn" /srv/app/venv/bin/
