@@ -24,6 +24,11 @@ pub(crate) struct Framing {
 }
 
 impl Framing {
+    /// Whether a body follows the head.
+    pub(crate) fn has_body(&self) -> bool {
+        !matches!(self.length, Length::None | Length::Known(0))
+    }
+
     pub(crate) fn of(head: &RequestHead, body_limit: u64) -> Result<Self, RequestError> {
         let mut fields = FramingFields::default();
         for (name, value) in head.fields() {

@@ -22,7 +22,7 @@ pub(crate) enum Decoded {
     Idle,
     /// A head is incomplete.
     MoreHead,
-    /// The head is whole, and [`Rules::stops_at_head`] asks to say so.
+    /// The head is whole, and [`Rules::stops_at_head`] or [`Rules::stops_before_body`] asks to say so.
     Head,
     /// A body is incomplete.
     MoreBody,
@@ -93,7 +93,7 @@ impl RequestDecoder {
             self.scheme = rules.fields.apply(&mut self.head, trust)?;
             authority::settle(&mut self.head, trust)?;
             self.framing = Framing::of(&self.head, rules.limits.body)?;
-            if rules.stops_at_head {
+            if rules.stops_at_head || (rules.stops_before_body && self.framing.has_body()) {
                 self.stage = DecoderStage::Begun;
                 return Ok(Decoded::Head);
             }

@@ -17,6 +17,8 @@ pub(crate) struct Rules {
     pub(crate) storage: Arc<BodyStorage>,
     /// Whether the decoder stops when a head is whole, so that the request can be refused before its body is read.
     pub(crate) stops_at_head: bool,
+    /// The same for a head that announces a body: some paths take none.
+    pub(crate) stops_before_body: bool,
 }
 
 impl From<&Settings> for Rules {
@@ -27,6 +29,8 @@ impl From<&Settings> for Rules {
             fields: FieldPolicy::from(settings),
             storage: Arc::new(BodyStorage::from(settings)),
             stops_at_head: settings.rate_limits.file.is_some(),
+            stops_before_body: settings.health_path.is_some()
+                || !settings.static_files.maps.is_empty(),
         }
     }
 }

@@ -17,13 +17,13 @@ impl Reactor {
         path.is_some_and(|path| connection.head().is_some_and(|head| head.path() == path))
     }
 
-    pub(super) fn answer_health_check(&mut self, mut connection: Box<Connection>) {
+    pub(super) fn answer_health_check(&mut self, mut connection: Box<Connection>, is_whole: bool) {
         let method = connection.head().map_or("", |head| head.method());
         let response = match method {
             "GET" | "HEAD" => self.health(),
             _ => Response::new(StatusCode::METHOD_NOT_ALLOWED).field("Allow", "GET, HEAD"),
         };
-        let may_stay = self.shared.keeps_alive(connection.transport().is_tls());
+        let may_stay = is_whole && self.shared.keeps_alive(connection.transport().is_tls());
         let after = connection.begin_own(response, may_stay, self.date.at(self.now));
         // Far shorter than what one turn may send.
         let _ = connection.flush(after);

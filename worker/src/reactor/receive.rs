@@ -51,14 +51,17 @@ impl Reactor {
             if let Some(refusal) = self.limit(&connection) {
                 return self.answer_limited(connection, refusal);
             }
+            if self.is_health_check(&connection) || self.is_for_file(&connection) {
+                let is_whole = connection.skip_body(&self.shared.rules);
+                return self.answer_itself(connection, is_whole);
+            }
             received = connection.receive(&self.shared.rules);
         }
         let decoded = match received {
-            Received::Request if self.is_health_check(&connection) => {
-                return self.answer_health_check(connection);
-            }
-            Received::Request if self.is_for_file(&connection) => {
-                return self.answer_with_file(connection);
+            Received::Request
+                if self.is_health_check(&connection) || self.is_for_file(&connection) =>
+            {
+                return self.answer_itself(connection, true);
             }
             Received::Request => return self.queue_request(connection),
             Received::Waiting(decoded) => decoded,
@@ -94,6 +97,15 @@ impl Reactor {
             _ if last && connection.lifecycle().is_overdue(now) => self.end_late(connection),
             Decoded::Idle => self.rest(connection),
             _ => self.hold(connection, false),
+        }
+    }
+
+    /// Answers a request without a request thread. Not `is_whole` if the rest of its body is still to come: nobody reads
+    /// that, so the connection ends.
+    fn answer_itself(&mut self, connection: Box<Connection>, is_whole: bool) {
+        match self.is_health_check(&connection) {
+            true => self.answer_health_check(connection, is_whole),
+            false => self.answer_with_file(connection, is_whole),
         }
     }
 

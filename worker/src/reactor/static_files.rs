@@ -23,8 +23,8 @@ impl Reactor {
             .is_some_and(|(files, head)| files.covers(head, is_trusted))
     }
 
-    pub(super) fn answer_with_file(&mut self, mut connection: Box<Connection>) {
-        let Some(after) = self.begin_file(&mut connection) else {
+    pub(super) fn answer_with_file(&mut self, mut connection: Box<Connection>, is_whole: bool) {
+        let Some(after) = self.begin_file(&mut connection, is_whole) else {
             connection.lifecycle_mut().close();
             return self.place(connection);
         };
@@ -40,21 +40,13 @@ impl Reactor {
             Ok(_) => {}
         }
         match connection.state() {
-            // Others have their turn before its next request: a client may have sent any number of them.
-            ConnectionState::Idle if connection.may_have_more() => {
-                let keepalive = self.shared.settings.keepalive;
-                connection
-                    .lifecycle_mut()
-                    .await_request(self.now, keepalive);
-                connection.yield_turn();
-                self.hold(connection, false);
-            }
+            ConnectionState::Idle if connection.may_have_more() => self.go_on_after_own(connection),
             _ => self.place(connection),
         }
     }
 
     /// Begins the response; returns the step after it. `None` if there is nothing to be said.
-    fn begin_file(&mut self, connection: &mut Connection) -> Option<AfterResponse> {
+    fn begin_file(&mut self, connection: &mut Connection, is_whole: bool) -> Option<AfterResponse> {
         let files = self.static_files.as_mut()?;
         let mut request = connection.take_request()?;
         self.request_ids.assign(&mut request.head, request.trusted);
@@ -62,7 +54,7 @@ impl Reactor {
         let _scope = tags_lines.then(|| RequestTag::of(&request.head).enter());
         let head = &request.head;
         let mut answer = files.answer(head, request.trusted, self.now);
-        let may_stay = self.shared.keeps_alive(connection.transport().is_tls());
+        let may_stay = is_whole && self.shared.keeps_alive(connection.transport().is_tls());
         let wants_to_stay = connection.wants_keep_alive();
         let limiter = self.shared.rate_limiter.as_ref();
         let asked = ResponseContext {
@@ -90,7 +82,9 @@ impl Reactor {
         let after = match (sent.keep_alive, connection.unread().is_empty()) {
             (true, _) => AfterResponse::KeepAlive,
             // As for responses of the application.
-            (false, true) if !wants_to_stay && !connection.is_bound() => AfterResponse::Close,
+            (false, true) if is_whole && !wants_to_stay && !connection.is_bound() => {
+                AfterResponse::Close
+            }
             (false, _) => AfterResponse::Linger,
         };
         let arrival = Arrival {

@@ -161,6 +161,46 @@ fn what_is_no_file_is_refused_at_once() {
     assert_eq!(server.get("/pid").status, 200);
 }
 
+/// These paths take no body: nothing of it is asked for, read into memory or written to a disk.
+#[test]
+fn a_body_is_not_waited_for() {
+    let server = site("static, bodies")
+        .args(&["--health-path", "/health"])
+        .start();
+    for (request, status) in [
+        ("POST /static/small.txt", 405),
+        ("PUT /static/none", 405),
+        ("GET /static/small.txt", 200),
+        ("GET /static/none", 404),
+        ("POST /health", 405),
+    ] {
+        for framing in [
+            "Content-Length: 200000000\r\nExpect: 100-continue",
+            "Content-Length: 200000000",
+            "Transfer-Encoding: chunked",
+        ] {
+            let mut client = server.client();
+            let head = format!("{request} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n");
+            client.send(head.as_bytes()).expect("sent");
+            let answer = client.any_answer_to("POST").expect("an answer");
+            assert_eq!(answer.status, status, "{request} {framing}");
+            assert!(answer.closes(), "{request} {framing}");
+            client.finish().expect("the end");
+            assert!(client.rest().expect("the end").is_empty());
+        }
+    }
+    // A short one that has come is skipped.
+    let mut client = server.client();
+    for _ in 0..2 {
+        let answer = client
+            .request("POST", "/static/small.txt", "", b"abc")
+            .expect("an answer");
+        assert!(answer.status == 405 && !answer.closes());
+    }
+    let echo = client.request("POST", "/echo", "", &pattern(LARGE));
+    assert!(echo.expect("an answer").body == pattern(LARGE));
+}
+
 #[test]
 fn without_descriptors_a_client_is_told_to_come_again() {
     let mut server = site("static, descriptors")
