@@ -18,15 +18,15 @@ fn a_worker_that_grows_is_replaced_under_load_without_an_error() {
         .lab()
         .workers(2)
         .threads(2)
-        .args(&["--max-worker-memory", "64M"])
+        .args(&["--max-worker-memory", "24M"])
         .start();
     let load = Load::start(server.address(), 4, Mode::KeepAlive, "/pid");
-    let pid = grow(&server, 200);
+    let pid = grow(&server, 40);
     let line = server
         .log()
         .wait_for(&format!("Replacing Worker (pid: {pid})"));
     assert!(
-        line.contains("MiB of memory, more than max_worker_memory (64.0 MiB)"),
+        line.contains("MiB of memory, more than max_worker_memory (24.0 MiB)"),
         "{line}"
     );
     eventually("it is gone", || {
@@ -49,9 +49,9 @@ fn a_worker_that_has_changed_its_user_is_measured_too() {
     let server = Server::new("max worker memory, nobody")
         .lab()
         .args(&["--user", "nobody", "--group", "nogroup"])
-        .args(&["--max-worker-memory", "64"])
+        .args(&["--max-worker-memory", "24"])
         .start();
-    let pid = grow(&server, 200);
+    let pid = grow(&server, 40);
     server
         .log()
         .wait_for(&format!("Replacing Worker (pid: {pid})"));
@@ -88,14 +88,14 @@ fn the_largest_worker_goes_when_all_processes_are_too_large_together() {
     let server = Server::new("max total memory")
         .lab()
         .workers(3)
-        .args(&["--max-total-memory", "300M"])
+        .args(&["--max-total-memory", "60M"])
         .start();
     let load = Load::start(server.address(), 2, Mode::KeepAlive, "/pid");
-    grow(&server, 50);
-    let pid = grow(&server, 400);
+    grow(&server, 8);
+    let pid = grow(&server, 80);
     let line = server
         .log()
-        .wait_for("more than max_total_memory (300.0 MiB)");
+        .wait_for("more than max_total_memory (60.0 MiB)");
     assert!(
         line.contains(&format!("the largest is Worker (pid: {pid})")),
         "{line}"
@@ -115,12 +115,14 @@ fn the_largest_worker_goes_when_all_processes_are_too_large_together() {
 #[test]
 fn workers_are_replaced_at_their_age_without_an_error() {
     for mode in [Mode::KeepAlive, Mode::Fresh] {
-        let server = Server::new("worker max age")
+        let mut server = Server::new("worker max age")
             .lab()
             .workers(2)
             .threads(2)
             .args(&["--worker-max-age", "0.5"])
             .start();
+        // Workers come and go until the end: one that boots, and one that is not reaped yet.
+        server.expect_descriptors(2);
         let load = Load::start(server.address(), 4, mode, "/pid");
         let line = server.log().wait_for_nth("Replacing Worker", 6);
         assert!(line.contains("worker_max_age (0.5 s)"), "{line}");
