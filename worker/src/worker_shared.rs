@@ -45,7 +45,7 @@ pub(crate) struct WorkerShared {
     pub(crate) stack_log: StackLog,
     pub(crate) stack_rounds: StackRounds,
     /// `None` if no request is ever refused for lack of a thread.
-    pub(crate) shedding: Option<LoadShedding>,
+    pub(crate) shedding: Option<Arc<LoadShedding>>,
     pub(crate) siblings: Siblings,
     pub(crate) master: MasterLink,
     pub(crate) role: WorkerRole,
@@ -85,7 +85,7 @@ impl WorkerShared {
             tags_lines: settings.request_id.is_some() || settings.error_log_json,
             stack_log: StackLog::new(),
             stack_rounds: StackRounds::default(),
-            shedding: LoadShedding::new(&settings),
+            shedding: LoadShedding::new(&settings).map(Arc::new),
             siblings: Siblings::new(scoreboard.clone(), slot),
             master: MasterLink::new(sender, &settings),
             role: WorkerRole::Public,

@@ -1,6 +1,5 @@
 //! Refuses requests that would wait too long for a thread, and those that have. See `shedding`.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Reactor;
@@ -44,8 +43,7 @@ impl SheddingState {
 impl Reactor {
     /// A request has become whole: it waits for a thread, or is refused.
     pub(super) fn queue_request(&mut self, mut connection: Box<Connection>) {
-        let shared = Arc::clone(&self.shared);
-        let Some(shedding) = &shared.shedding else {
+        let Some(shedding) = self.shared.shedding.clone() else {
             return self.await_thread(connection, ThreadWork::Respond);
         };
         let checked = match connection.lifecycle().keeps_place() {
@@ -54,7 +52,7 @@ impl Reactor {
                 true => Err(shedding.refuse_late()),
                 false => Ok(()),
             },
-            false => self.check_new(shedding, &mut connection),
+            false => self.check_new(&shedding, &mut connection),
         };
         match checked {
             Ok(()) => self.await_thread(connection, ThreadWork::Respond),
@@ -130,18 +128,15 @@ impl Reactor {
 
     /// Refuses the requests that have waited too long, here and in the queue that all workers share.
     pub(super) fn turn_away_late(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let Some(late_before) = shared
-            .shedding
-            .as_ref()
-            .and_then(|it| it.late_before(self.now))
-        else {
+        let late_before = self.shared.shedding.as_ref();
+        let Some(late_before) = late_before.and_then(|it| it.late_before(self.now)) else {
             return;
         };
         let is_late = |at: Instant| at <= late_before;
-        if shared.ready.oldest_request().is_some_and(is_late) {
+        let ready = &self.shared.ready;
+        if ready.oldest_request().is_some_and(is_late) {
             let fit = |it: &Connection| it.has_request() && is_late(it.lifecycle().ready_at());
-            for connection in shared.ready.take_all(fit) {
+            for connection in ready.take_all(fit) {
                 self.turn_away_one(connection);
             }
         }
