@@ -71,12 +71,13 @@ impl Reactor {
             handed_on: usize::try_from(self.handoff.queued()).unwrap_or(usize::MAX),
             can_move: !connection.is_bound(),
         };
-        let siblings = *self.sibling_load(now);
-        if place.finds_thread(&own, &siblings) {
+        self.read_siblings(now);
+        let siblings = &self.shedding.siblings;
+        if place.finds_thread(&own, siblings) {
             return Ok(());
         }
         let waited = self.note_unseen_wait(connection);
-        shedding.check_new(&own, &siblings, place, waited)
+        shedding.check_new(&own, siblings, place, waited)
     }
 
     /// How long the first request of a connection has waited before the connection was accepted, without the time in which
@@ -97,13 +98,12 @@ impl Reactor {
         }
     }
 
-    fn sibling_load(&mut self, now: u64) -> &CombinedLoad {
+    fn read_siblings(&mut self, now: u64) {
         let state = &mut self.shedding;
         if self.now.saturating_duration_since(state.read_at) >= SIBLINGS_FOR {
             state.siblings = self.shared.siblings.load(now);
             state.read_at = self.now;
         }
-        &state.siblings
     }
 
     /// Answers a whole request with 503; the connection goes on.

@@ -10,7 +10,7 @@ const LONG: f64 = 4.0;
 const INACCURACY: f64 = 0.005;
 
 /// What is known of one worker.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct WorkerLoad {
     /// Whole requests that wait there.
     pub(crate) waiting: usize,
@@ -22,10 +22,12 @@ pub(crate) struct WorkerLoad {
     since: f64,
     /// All threads have been busy for so long that the interval does not hold.
     stopped: bool,
+    /// Seconds until each thread has had its request for as long as requests take; empty while a thread is idle.
+    ends: Vec<f64>,
 }
 
 /// What is known of several workers together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct CombinedLoad {
     pub(crate) waiting: usize,
     pub(crate) idle: usize,
@@ -38,6 +40,8 @@ pub(crate) struct CombinedLoad {
     /// As `rate`, of those that have stopped.
     stopped_rate: f64,
     since: f64,
+    /// As those of each worker.
+    ends: Vec<f64>,
 }
 
 /// The place of a request in the queues.
@@ -62,17 +66,28 @@ impl QueuePlace {
 impl WorkerLoad {
     /// The worker with this slot, `waiting` requests in its queue, at `now` in milliseconds of the monotonic clock.
     pub(crate) fn of(slot: Slot<'_>, waiting: usize, now: u64) -> Self {
-        let (mut threads, mut idle) = (0, 0);
-        for thread in slot.threads() {
-            threads += 1;
-            idle += usize::from(ThreadStats::is_idle(thread));
-        }
         let figures = slot.queue_figures();
         let service = figures.service_nanos as f64 / 1e9;
         let interval = figures.interval_nanos as f64 / 1e9;
-        let since = now.saturating_sub(figures.last_start) as f64 / 1e3;
-        let busy: usize = threads - idle;
-        Self::new(waiting, (busy, idle), service, interval, since)
+        let seconds_since = |millis| now.saturating_sub(millis) as f64 / 1e3;
+        let (mut busy, mut idle, mut ends) = (0, 0, Vec::new());
+        for thread in slot.threads() {
+            match ThreadStats::started(thread) {
+                Some(started) => {
+                    busy += 1;
+                    if idle == 0 {
+                        ends.push((service - seconds_since(started)).max(0.0));
+                    }
+                }
+                None => idle += 1,
+            }
+        }
+        let since = seconds_since(figures.last_start);
+        let load = Self::new(waiting, (busy, idle), service, interval, since);
+        if idle > 0 || load.stopped {
+            ends.clear();
+        }
+        Self { ends, ..load }
     }
 
     /// `threads` are the busy and the idle ones; times are in seconds, and 0 if they are not known.
@@ -94,6 +109,7 @@ impl WorkerLoad {
             interval: (interval > 0.0).then_some(interval),
             since,
             stopped: idle == 0 && service > 0.0 && since > LONG * service + INACCURACY,
+            ends: Vec::new(),
         }
     }
 
@@ -115,6 +131,7 @@ impl Default for CombinedLoad {
             stopped: 0,
             stopped_rate: 0.0,
             since: f64::INFINITY,
+            ends: Vec::new(),
         }
     }
 }
@@ -125,6 +142,7 @@ impl CombinedLoad {
         self.idle += worker.idle;
         self.workers += 1;
         self.since = self.since.min(worker.since);
+        self.ends.extend_from_slice(&worker.ends);
         match worker.interval {
             Some(interval) if worker.stopped => {
                 self.stopped += 1;
@@ -152,7 +170,18 @@ impl CombinedLoad {
         // An idle thread is about to begin.
         let since = if self.idle > 0 { 0.0 } else { self.since };
         let next = (ahead + 1.0) / rate - since;
-        Some(next.max(ahead / rate))
+        Some(next.max(ahead / rate).max(self.end_behind(ahead)))
+    }
+
+    /// When the thread is free that takes up the request with `ahead` before it, if each request takes as long as usual:
+    /// threads that have begun together end together.
+    fn end_behind(&self, ahead: f64) -> f64 {
+        let place = ahead as usize;
+        if self.idle > 0 || place >= self.ends.len() {
+            return 0.0;
+        }
+        let mut ends = self.ends.clone();
+        *ends.select_nth_unstable_by(place, f64::total_cmp).1
     }
 }
 
@@ -162,7 +191,7 @@ pub(crate) fn forecast(
     siblings: &CombinedLoad,
     place: QueuePlace,
 ) -> Option<Duration> {
-    let all = siblings.with(own);
+    let all = siblings.clone().with(own);
     let seconds = match place.can_move {
         true => {
             let waiting = all.waiting + place.handed_on;
@@ -195,7 +224,7 @@ mod tests {
         WorkerLoad::new(waiting, (threads, 0), service, interval, since)
     }
 
-    fn millis(own: &WorkerLoad, siblings: &[WorkerLoad], place: QueuePlace) -> Option<u128> {
+    fn millis(own: &WorkerLoad, siblings: &[&WorkerLoad], place: QueuePlace) -> Option<u128> {
         let combined = CombinedLoad::default();
         let siblings = siblings.iter().fold(combined, |sum, it| sum.with(it));
         forecast(own, &siblings, place).map(|it| (it.as_secs_f64() * 1e3).round() as u128)
@@ -205,7 +234,8 @@ mod tests {
     fn a_request_waits_for_those_before_it_in_all_workers() {
         let own = busy(3, 2, 0.010, 0.0);
         assert_eq!(millis(&own, &[], QUEUED), Some(40));
-        let siblings = [busy(1, 2, 0.010, 0.0)];
+        let sibling = busy(1, 2, 0.010, 0.0);
+        let siblings = [&sibling];
         assert_eq!(millis(&own, &siblings, QUEUED), Some(25));
         let place = QueuePlace {
             handed_on: 5,
@@ -232,13 +262,32 @@ mod tests {
     fn who_finds_an_idle_thread_does_not_wait() {
         let own = busy(0, 2, 0.010, 0.0);
         let idle = WorkerLoad::new(0, (1, 1), 0.02, 0.010, 0.0);
-        assert_eq!(millis(&own, &[idle], QUEUED), Some(0));
-        assert_eq!(millis(&idle, &[own], QUEUED), Some(0));
-        let waiting = WorkerLoad { waiting: 1, ..own };
-        assert_ne!(millis(&waiting, &[idle], QUEUED), Some(0));
+        assert_eq!(millis(&own, &[&idle], QUEUED), Some(0));
+        assert_eq!(millis(&idle, &[&own], QUEUED), Some(0));
+        let waiting = WorkerLoad {
+            waiting: 1,
+            ..own.clone()
+        };
+        assert_ne!(millis(&waiting, &[&idle], QUEUED), Some(0));
         // Four threads of Python that compute are one.
         let python = WorkerLoad::new(1, (1, 3), 0.010, 0.010, 0.0);
         assert_eq!(millis(&python, &[], QUEUED), Some(20));
+    }
+
+    #[test]
+    fn threads_that_have_begun_together_end_together() {
+        let own = WorkerLoad {
+            ends: vec![0.038, 0.039, 0.002, 0.040],
+            ..busy(0, 4, 0.010, 0.002)
+        };
+        assert_eq!(millis(&own, &[], QUEUED), Some(8));
+        let waiting = |waiting| WorkerLoad {
+            waiting,
+            ..own.clone()
+        };
+        assert_eq!(millis(&waiting(1), &[], QUEUED), Some(38));
+        assert_eq!(millis(&waiting(2), &[], QUEUED), Some(39));
+        assert_eq!(millis(&waiting(4), &[], QUEUED), Some(48));
     }
 
     #[test]
@@ -247,7 +296,7 @@ mod tests {
         assert_eq!(millis(&fresh, &[], QUEUED), None);
         // It is like its siblings.
         let known = busy(0, 2, 0.010, 0.0);
-        assert_eq!(millis(&fresh, &[known], QUEUED), Some(255));
+        assert_eq!(millis(&fresh, &[&known], QUEUED), Some(255));
     }
 
     #[test]
@@ -255,11 +304,11 @@ mod tests {
         let stopped = busy(2, 2, 0.010, 3.0);
         assert_eq!(millis(&stopped, &[], QUEUED), Some(3020));
         let lively = busy(0, 2, 0.010, 0.0);
-        assert_eq!(millis(&stopped, &[lively], QUEUED), Some(30));
+        assert_eq!(millis(&stopped, &[&lively], QUEUED), Some(30));
         let bound = QueuePlace {
             handed_on: 0,
             can_move: false,
         };
-        assert_eq!(millis(&stopped, &[lively], bound), Some(3020));
+        assert_eq!(millis(&stopped, &[&lively], bound), Some(3020));
     }
 }
