@@ -25,6 +25,12 @@ impl RelayTurn for PgRelayLock {
 }
 
 pub(super) fn take(store: &Postgres) -> Result<Option<Box<dyn RelayTurn>>, StoreError> {
+    // Most attempts end here, and open no connection: with hundreds of runners that would be hundreds per second.
+    let free = "SELECT pg_try_advisory_xact_lock($1)";
+    let row = store.read(|connection| connection.row(free, &[&LOCK]))?;
+    if !row.map_or(Ok(false), |row| row.try_get(0))? {
+        return Ok(None);
+    }
     // Not from the pool, because it is kept as long as the process lives.
     let manager = store.pool.manager();
     let unreachable = |error: ConnectError| StoreError::Unreachable(error.to_string());
