@@ -30,18 +30,18 @@ def test_a_step_raises_the_workers_loses_nothing_and_they_fall_again():
         assert server.get("/env/WHO").text == "scaling"
 
 
-def test_a_worker_that_is_killed_and_a_reload_keep_the_number():
+def test_a_reload_and_a_worker_that_is_killed_keep_the_number():
     expects = ["was killed by SIGKILL, which was not sent by the master"]
     with elastic("--preload", expects=expects) as server:
         with Load(server, clients=6, target="/sleep/0.3") as load:
             wait_for_most(server)
+            server.signal(SIGHUP)
+            until("the reload", lambda: f"Generation 2 serves with {MOST} workers" in server.error_text())
             load.more(6)
-        assert not load.lost
-        victim = server.workers()[0]
+        assert not load.lost and not load.again
+        victim = until("workers", lambda: len(server.workers()) == MOST and server.workers())[0]
         os.kill(victim, SIGKILL)
         until("another one", lambda: len(server.workers()) == MOST and victim not in server.workers())
-        server.signal(SIGHUP)
-        until("the reload", lambda: f"Generation 2 serves with {MOST} workers" in server.error_text())
 
 
 def test_signals_move_the_floor():
