@@ -37,7 +37,8 @@ def settle(before):
 
 def settle_worker():
     """Prepare the memory of a worker that has drained, and is to become a mold. Return what forbids that, or ``None``."""
-    names = sorted(thread.name for thread in threading.enumerate() if thread is not threading.main_thread() and not isinstance(thread, threading._DummyThread))
+    others = [thread for thread in threading.enumerate() if thread is not threading.main_thread()]
+    names = sorted(thread.name for thread in others if not isinstance(thread, threading._DummyThread))
     if names:
         return f"the application has started {', '.join(names)}, and no fork would have these threads: end them in worker_exit"
     freeze()

@@ -9,6 +9,7 @@ import threading
 from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP
 
 import pytest
+
 from harness import OXICORN, Load, Server, until
 from harness.answer import Broken, Closed
 

@@ -98,7 +98,7 @@ def test_a_warm_worker_becomes_the_mold_of_all_others(threads):
 
 def test_the_mold_of_preload_app_is_replaced():
     with reforking("--preload", workers=2) as server:
-        old = starts(server, 2)
+        starts(server, 2)
         cold, = (pid for pid in processes.children(server.pid) if "oxicorn: mold" in processes.title(pid))
         with Load(server, target="/") as load:
             pid = mold(server)
@@ -121,7 +121,7 @@ def test_max_requests_works_beside_it():
 
 def test_a_mold_that_is_killed_is_followed_by_another():
     with reforking(workers=2, expects=["was killed by SIGKILL"]) as server:
-        old = starts(server, 2)
+        starts(server, 2)
         with Load(server, target="/") as load:
             first = mold(server)
             workers = forks(server, first, 2)
@@ -135,7 +135,7 @@ def test_a_mold_that_is_killed_is_followed_by_another():
 
 def test_a_reload_brings_fresh_code_and_a_new_mold():
     with reforking(workers=2) as server:
-        old = starts(server, 2)
+        starts(server, 2)
         with Load(server, target="/") as load:
             first = mold(server)
             workers = forks(server, first, 2)
@@ -193,7 +193,7 @@ def test_forks_that_come_later_write_to_the_new_log():
 def test_nothing_outlives_the_server():
     for number in (SIGTERM, SIGKILL):
         server = reforking(workers=2)
-        old = starts(server, 2)
+        starts(server, 2)
         with Load(server, target="/"):
             pid = mold(server)
             forks(server, pid, 2)
@@ -219,7 +219,7 @@ def test_it_works_for_workers_with_a_user_of_their_own():
 
 def check_other_user(folder):
     with reforking("--pythonpath", folder, "--user", "65534", "--group", "65534", workers=2) as server:
-        old = starts(server, 2)
+        starts(server, 2)
         with Load(server, target="/") as load:
             pid = mold(server)
             forks(server, pid, 2)
