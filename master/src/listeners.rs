@@ -123,6 +123,20 @@ impl Listeners {
         self.sockets.iter().map(duplicate).collect()
     }
 
+    /// Those of a child that was a worker, for its own children.
+    pub(crate) fn of_child(listeners: Vec<Listener>) -> Self {
+        let bound = |it: Listener| BoundSocket {
+            fd: it.fd,
+            asked: it.address.clone(),
+            actual: it.address,
+            file: None,
+        };
+        Self {
+            sockets: listeners.into_iter().map(bound).map(Rc::new).collect(),
+            given: false,
+        }
+    }
+
     /// Keeps the sockets open over exec. Returns the variable that names them for a new master: `variable`, or that of
     /// systemd if systemd has opened them.
     pub(crate) fn keep_across_exec(

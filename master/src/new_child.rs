@@ -4,7 +4,7 @@
 //! of the master, as in gunicorn. The death signal is set after the change of user, which clears it.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use anyhow::{Context, bail};
 use log::{error, info};
@@ -15,7 +15,9 @@ use oxicorn_admin::{AdminApplication, AdminFacts, admin_settings};
 use oxicorn_common::hooks::{HookError, HookEvent, NoHooks};
 use oxicorn_common::metrics::Metrics;
 use oxicorn_common::{Handoff, Message, MessageSender, WorkerContext, exit_code, logging, signals};
-use oxicorn_worker::{Boot, ExitProcess, WorkerEnd, WorkerRole, run_runner, run_web};
+use oxicorn_worker::{
+    Boot, ExitProcess, SpareListeners, WorkerEnd, WorkerRole, run_runner, run_web,
+};
 
 use crate::admin_resources::AdminResources;
 use crate::child_context::{ChildContext, end_process};
@@ -81,20 +83,26 @@ impl NewChild {
         }
         generation.admin = AdminResources::default();
         let mut sockets = OpenSockets::default();
-        let outcome = self.serve(&mut context, &mut generation, &mut sockets, end);
+        let spare = SpareListeners::default();
+        let outcome = self.serve(&mut context, &mut generation, (&mut sockets, &spare), end);
         worker_exit();
         match (outcome, self.requests) {
             (WorkerEnd::Exit(code), _) => ChildEnd::Exit(code),
             (WorkerEnd::Drained, None) => ChildEnd::Exit(exit_code::SUCCESS),
-            (WorkerEnd::Drained, Some(requests)) => ChildEnd::Drained(Box::new(WarmWorker {
-                number: self.request.generation,
-                context,
-                generation,
-                sender: self.sender,
-                requests,
-                parent: self.parent,
-                sockets,
-            })),
+            (WorkerEnd::Drained, Some(requests)) => {
+                let spare =
+                    std::mem::take(&mut *spare.lock().unwrap_or_else(PoisonError::into_inner));
+                generation.listeners = Listeners::of_child(spare);
+                ChildEnd::Drained(Box::new(WarmWorker {
+                    number: self.request.generation,
+                    context,
+                    generation,
+                    sender: self.sender,
+                    requests,
+                    parent: self.parent,
+                    sockets,
+                }))
+            }
         }
     }
 
@@ -102,7 +110,7 @@ impl NewChild {
         &mut self,
         context: &mut ChildContext,
         generation: &mut Generation,
-        sockets: &mut OpenSockets,
+        (sockets, spare): (&mut OpenSockets, &SpareListeners),
         end: ExitProcess,
     ) -> WorkerEnd {
         let prepared = self.prepare(context, generation);
@@ -111,16 +119,21 @@ impl NewChild {
             Ok(listeners) => listeners,
             Err(reason) => return WorkerEnd::Exit(self.fail(&reason)),
         };
-        match self.requests {
-            Some(_) => *sockets = OpenSockets::now(),
-            // The last handles of the master: the worker has duplicates.
-            None => generation.listeners = Listeners::default(),
+        if self.requests.is_some() {
+            *sockets = OpenSockets::now();
+            match generation.listeners.for_child() {
+                Ok(listeners) => *spare.lock().unwrap_or_else(PoisonError::into_inner) = listeners,
+                Err(error) => return WorkerEnd::Exit(self.fail(&error.into())),
+            }
         }
+        // The last handles of the master: the worker has duplicates.
+        generation.listeners = Listeners::default();
         let boot = Boot {
             role: WorkerRole::Public,
             context: self.worker_context(context, generation),
             application: Arc::clone(&generation.application),
             listeners,
+            spare_listeners: Arc::clone(spare),
             sender: Arc::clone(&self.sender),
             handoff: context.shared.handoff.clone(),
             tls: generation.tls.clone(),
@@ -170,6 +183,7 @@ impl NewChild {
             },
             application: Arc::new(AdminApplication::new(facts)),
             listeners,
+            spare_listeners: SpareListeners::default(),
             sender: self.sender,
             handoff,
             tls: generation.admin.tls.clone(),

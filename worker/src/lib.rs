@@ -53,6 +53,7 @@ mod shedding;
 mod siblings;
 mod slow_requests;
 mod socket;
+mod spare_listeners;
 mod stack_log;
 mod stack_report;
 mod stack_trace;
@@ -68,5 +69,6 @@ mod worker_shared;
 
 pub use boot::{Boot, WorkerEnd, preload, run_runner, run_web};
 pub use role::WorkerRole;
+pub use spare_listeners::SpareListeners;
 pub use threads::ExitProcess;
 pub use tls::{TlsConfig, TlsError};

@@ -26,8 +26,10 @@ use crate::ready_queue::ReadyQueue;
 use crate::role::WorkerRole;
 use crate::shedding::{LoadShedding, Refusal};
 use crate::siblings::Siblings;
+use crate::spare_listeners::SpareListeners;
 use crate::stack_log::StackLog;
 use crate::stack_report::StackRounds;
+use crate::sync::lock;
 
 pub(crate) struct WorkerShared {
     pub(crate) app: Box<dyn App>,
@@ -54,6 +56,7 @@ pub(crate) struct WorkerShared {
     pub(crate) millis: InstantMillis,
     scoreboard: Scoreboard,
     slot: usize,
+    spare_listeners: SpareListeners,
     hooks: Arc<dyn Hooks>,
     age: u64,
     /// A client waits, and this worker has no place for it: the next response must free one.
@@ -94,6 +97,7 @@ impl WorkerShared {
             settings,
             scoreboard,
             slot,
+            spare_listeners: SpareListeners::default(),
             hooks: Arc::new(NoHooks),
             age: 0,
             place_wanted: AtomicBool::new(false),
@@ -207,10 +211,19 @@ impl WorkerShared {
         is_chosen && self.is_draining() && self.quit_signal().is_none()
     }
 
+    /// Keeps listeners for the case that it becomes a mold.
+    pub(crate) fn with_spare_listeners(mut self, spare: SpareListeners) -> Self {
+        self.spare_listeners = spare;
+        self
+    }
+
     /// From now on this worker takes no new connections. `closing` if the whole server stops.
     pub(crate) fn begin_drain(&self, closing: bool) {
         self.draining.store(true, Ordering::Relaxed);
         self.closing.store(closing, Ordering::Relaxed);
+        if !self.becomes_mold() {
+            lock(&self.spare_listeners).clear();
+        }
         self.adoptions.close();
         self.slot().set_state(SlotState::Draining);
         self.master.send(&Message::Draining);

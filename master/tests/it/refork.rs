@@ -1,8 +1,10 @@
 //! `refork_after`: a worker that has served for a while becomes the mold of the next ones.
 
+use std::io::ErrorKind;
+
 use nix::sys::signal::Signal;
 
-use crate::harness::{Builder, Load, Log, Mode, Process, Server, eventually};
+use crate::harness::{Builder, Client, Load, Log, Mode, Process, Server, eventually};
 
 fn reforking(name: &str, workers: usize) -> Builder {
     Server::new(name)
@@ -218,6 +220,26 @@ fn an_application_that_cannot_be_forked_is_named_at_the_start() {
     load.wait_for_more(200);
     load.stop().assert_perfect();
     assert_eq!(server.log().count("Replacing Worker"), 0);
+}
+
+#[test]
+fn a_worker_that_ends_leaves_no_socket_open_for_clients() {
+    let builder = reforking("refork, closed sockets", 1);
+    let gate = builder.dir().join("gate");
+    let mut server = builder.start();
+    let mut held = server.client();
+    let target = format!("/hold?until={}", gate.display());
+    let head = format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n");
+    held.send(head.as_bytes()).expect("sent");
+    server.signal(Signal::SIGTERM);
+    server.log().wait_for("Worker draining");
+    eventually("a client is refused", || {
+        let refused = Client::connect(server.address()).err()?;
+        (refused.kind() == ErrorKind::ConnectionRefused).then_some(())
+    });
+    std::fs::write(gate, "").expect("written");
+    assert_eq!(held.answer().expect("an answer").status, 200);
+    server.wait_for_exit();
 }
 
 #[test]

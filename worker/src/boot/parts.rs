@@ -6,6 +6,7 @@ use oxicorn_common::rate_limits::RateLimitSet;
 use oxicorn_common::{Application, Handoff, Listener, MessageSender, WorkerContext};
 
 use crate::role::WorkerRole;
+use crate::spare_listeners::SpareListeners;
 use crate::threads::ExitProcess;
 use crate::tls::TlsConfig;
 
@@ -18,6 +19,9 @@ pub struct Boot {
     pub context: WorkerContext,
     pub application: Arc<dyn Application>,
     pub listeners: Vec<Listener>,
+    /// What the worker would need as a mold, and lets go of when it drains otherwise: a socket that is open somewhere is
+    /// not closed for clients.
+    pub spare_listeners: SpareListeners,
     pub sender: Arc<MessageSender>,
     pub handoff: Handoff,
     /// Set if clients are to speak TLS.

@@ -57,6 +57,7 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<WorkerEnd, BootError
     let (board, slot) = (context.scoreboard.clone(), context.slot);
     let shared = WorkerShared::new(app, settings, board, slot, Arc::clone(sender))?;
     let shared = shared.with_hooks(context).with_role(boot.role);
+    let shared = shared.with_spare_listeners(boot.spare_listeners);
     let shared = Arc::new(shared.with_rate_limits(boot.rate_limits));
     let (reactor, waker) = Reactor::new(
         Arc::clone(&shared),
