@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use std::thread;
 
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
 use super::*;
@@ -113,7 +113,7 @@ fn the_bound_holds_for_every_key_of_an_overcrowded_table() {
         let (mut state, mut now) = (seed, 0_u64);
         let mut passed: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         for _ in 0..20_000 {
-            now += random(&mut state) % 800;
+            now += random(&mut state) % 40;
             let key = random(&mut state) % 192;
             let verdict = table.take(
                 table.key(&key.to_be_bytes()),
@@ -141,6 +141,38 @@ fn a_used_up_bucket_outlives_a_flood_of_addresses() {
             assert!(!passes(table.take(key, start)), "after {number}");
         }
     }
+}
+
+/// Processes and threads that bring one key at once: each request that passes is counted.
+#[test]
+fn no_update_is_lost() {
+    const REQUESTS: u64 = 100_000;
+    let (table, start) = table("a 10000/s burst=1000000 keys=8");
+    let key = table.key(b"one");
+    let go = || (0..REQUESTS).all(|_| passes(table.take(key, start)));
+    let mut children = Vec::new();
+    for _ in 0..3 {
+        // SAFETY: the child reads and writes words of shared memory, allocates nothing, and ends without handlers.
+        match unsafe { fork() }.expect("a child") {
+            ForkResult::Parent { child } => children.push(child),
+            ForkResult::Child => {
+                let code = i32::from(!go());
+                // SAFETY: ends the child without the exit handlers of the test harness.
+                unsafe { libc::_exit(code) };
+            }
+        }
+    }
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| assert!(go()));
+        }
+    });
+    for child in children {
+        let ended = waitpid(child, None).expect("its end");
+        assert_eq!(ended, WaitStatus::Exited(child, 0));
+    }
+    let (left, _) = table.standing(key, start);
+    assert_eq!(left, 1_000_000 - 6 * REQUESTS);
 }
 
 /// Processes and threads that bring the same few keys at once, with a table in which places change hands all the time.
