@@ -1,6 +1,7 @@
 //! The settings of rate limiting.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::redis_url::RedisUrl;
 
@@ -10,4 +11,6 @@ pub struct RateLimitSettings {
     pub file: Option<PathBuf>,
     /// The Redis in which all hosts count together.
     pub redis: Option<RedisUrl>,
+    /// How long a request waits for it.
+    pub redis_timeout: Duration,
 }

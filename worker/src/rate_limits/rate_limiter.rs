@@ -49,6 +49,7 @@ pub(crate) struct LimitRefusal {
 
 impl RateLimiter {
     pub(crate) fn new(set: Arc<RateLimitSet>, settings: &Settings) -> Self {
+        let timeout = settings.rate_limits.redis_timeout;
         let mut rules = set.rules.iter().map(|it| &it.rule);
         let names_client =
             !set.allowed.is_empty() || rules.clone().any(|it| it.by == LimitKey::Client);
@@ -56,7 +57,7 @@ impl RateLimiter {
             believed: settings.proxy.forwarded_peers.clone(),
             names_client,
             redis: set.redis.as_ref().map(|url| {
-                let endpoint = RedisEndpoint::new(url.clone(), set.outage.clone());
+                let endpoint = RedisEndpoint::new(url.clone(), set.outage.clone(), timeout);
                 Arc::new(endpoint)
             }),
             shows: rules.any(|it| it.shown == ShownFields::Always),

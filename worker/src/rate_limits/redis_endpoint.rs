@@ -22,8 +22,6 @@ use oxicorn_common::settings::{RedisPlace, RedisUrl};
 use super::limit_script::LimitScript;
 use super::resp_connection::{RespAddress, RespConnection, RespFailure};
 
-/// How long a request waits for each step, at most.
-const TIMEOUT: Duration = Duration::from_millis(100);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -31,12 +29,14 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub(crate) struct RedisEndpoint {
     url: RedisUrl,
     outage: OutageWord,
+    /// How long a request waits for each step, at most.
+    timeout: Duration,
     /// The addresses of its name; none until they have been looked up.
     addresses: Mutex<Arc<[RespAddress]>>,
 }
 
 impl RedisEndpoint {
-    pub(crate) fn new(url: RedisUrl, outage: OutageWord) -> Self {
+    pub(crate) fn new(url: RedisUrl, outage: OutageWord, timeout: Duration) -> Self {
         let addresses: Arc<[RespAddress]> = match &url.place {
             RedisPlace::Unix(path) => [RespAddress::Unix(path.clone())].into(),
             RedisPlace::Tcp { host, port } => {
@@ -48,6 +48,7 @@ impl RedisEndpoint {
         Self {
             url,
             outage,
+            timeout,
             addresses: Mutex::new(addresses),
         }
     }
@@ -60,7 +61,7 @@ impl RedisEndpoint {
     pub(super) fn connect(&self) -> Result<RespConnection, RespFailure> {
         let mut outcome = Err(RespFailure::Late);
         for address in self.addresses().iter() {
-            outcome = RespConnection::open(address, &self.url, TIMEOUT);
+            outcome = RespConnection::open(address, &self.url, self.timeout);
             if outcome.is_ok() {
                 break;
             }

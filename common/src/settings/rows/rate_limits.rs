@@ -1,10 +1,12 @@
 //! How many requests a client may send.
 
+use std::time::Duration;
+
 use crate::settings::redis_url::RedisUrl;
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 use crate::settings::{parse, show};
 
-pub(in crate::settings) const ROWS: [Setting; 2] = [
+pub(in crate::settings) const ROWS: [Setting; 3] = [
     Setting {
         name: "rate_limits",
         section: Section::Security,
@@ -42,5 +44,23 @@ pub(in crate::settings) const ROWS: [Setting; 2] = [
             Ok(())
         },
         show: |settings| show::optional(settings.rate_limits.redis.as_ref()),
+    },
+    Setting {
+        name: "rate_limit_redis_timeout",
+        section: Section::Security,
+        flags: &["--rate-limit-redis-timeout"],
+        kind: Kind::Value("SECONDS"),
+        default: "0.1",
+        bare: None,
+        standing: Standing::Works,
+        help: "How long a request waits for rate_limit_redis, in seconds, at least 0.001. After three \
+               answers in a row that take longer, Redis counts as away.",
+        apply: |settings, text| {
+            let least = Duration::from_millis(1);
+            let value = parse::seconds(text)?;
+            settings.rate_limits.redis_timeout = value.max(least);
+            Ok(())
+        },
+        show: |settings| show::seconds(settings.rate_limits.redis_timeout),
     },
 ];

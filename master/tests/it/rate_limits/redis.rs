@@ -71,11 +71,21 @@ impl Drop for CountingRedis {
 }
 
 /// A server beside a Redis of its own.
-fn with_redis(name: &str, rules: &str) -> (Server, CountingRedis) {
+fn with_redis(name: &str, rules: &str, timeout: &str) -> (Server, CountingRedis) {
     let builder = limited(name, rules).workers(2).threads(2);
     let redis = CountingRedis::start(builder.dir());
     let url = format!("unix://{}/redis.sock", builder.dir().display());
-    (builder.args(&["--rate-limit-redis", &url]).start(), redis)
+    (
+        builder
+            .args(&[
+                "--rate-limit-redis",
+                &url,
+                "--rate-limit-redis-timeout",
+                timeout,
+            ])
+            .start(),
+        redis,
+    )
 }
 
 #[test]
@@ -85,7 +95,12 @@ fn two_servers_share_a_limit() {
     let start = |name| {
         let builder = limited(name, rules).workers(2).threads(2).admin();
         builder
-            .args(&["--rate-limit-redis", &keyspace.url()])
+            .args(&[
+                "--rate-limit-redis",
+                &keyspace.url(),
+                "--rate-limit-redis-timeout",
+                "30",
+            ])
             .start_with_unknown_workers()
     };
     let (one, two) = (start("one of two"), start("two of two"));
@@ -145,6 +160,7 @@ fn an_outage_costs_nothing_but_the_common_count() {
     let (server, mut redis) = with_redis(
         "outage",
         "api 1000/h burst=1000 path=/api\nfew 100/h burst=3 path=/few\n",
+        "2",
     );
     let is_counted = || redis_count(&server, 12);
     assert!(is_counted());
@@ -207,7 +223,7 @@ fn redis_count(server: &Server, requests: usize) -> bool {
 /// What operators do to a Redis that works: nothing is lost, and nothing is logged.
 #[test]
 fn a_redis_that_forgets_is_no_outage() {
-    let (server, redis) = with_redis("forgetful", "api 1000/h burst=1000 path=/api\n");
+    let (server, redis) = with_redis("forgetful", "api 1000/h burst=1000 path=/api\n", "30");
     let load = Load::start_limited(server.address(), 2, Mode::KeepAlive, "/api", 200);
     load.wait_for_more(50);
     for words in [
@@ -225,7 +241,7 @@ fn a_redis_that_forgets_is_no_outage() {
 
 #[test]
 fn a_redis_that_refuses_is_named_with_what_it_says() {
-    let (server, redis) = with_redis("refusing", "api 1000/h burst=1000 path=/api\n");
+    let (server, redis) = with_redis("refusing", "api 1000/h burst=1000 path=/api\n", "30");
     redis.ask(&["CONFIG", "SET", "requirepass", "open"]);
     redis.ask(&["-a", "open", "CLIENT", "KILL", "TYPE", "normal"]);
     eventually("the refusal", || {
