@@ -27,7 +27,7 @@
 //!   what is exchanged    request  response  body  body_memory  hooks  message  exit_code
 //!   what is known        status  metrics
 //!   what is shared       scoreboard  handoff  bell  shared_memory  descriptor_passing
-//!   the process          signals  forks  clock  listener  address  directory_entry  cgroup  process_memory
+//!   the process          signals  forks  clock  listener  address  bounded_file  directory_entry  cgroup  process_memory
 //!   system calls         sys
 //! ```
 
@@ -37,6 +37,7 @@ pub mod application;
 pub mod bell;
 pub mod body;
 pub mod body_memory;
+pub mod bounded_file;
 pub mod cgroup;
 pub mod clock;
 pub mod descriptor_passing;

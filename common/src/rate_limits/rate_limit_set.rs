@@ -1,8 +1,7 @@
 //! [`RateLimitSet`]: the rules of one generation, with their memory.
 
-use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::limited_rule::LimitedRule;
@@ -10,6 +9,7 @@ use super::outage_word::OutageWord;
 
 use super::rules_file::{RulesFile, RulesFileError};
 use crate::Settings;
+use crate::bounded_file::read_bounded;
 use crate::settings::{Peers, RedisUrl};
 use crate::status::RateLimitStatus;
 
@@ -75,11 +75,17 @@ impl RateLimitSet {
         self.rules.iter().map(report).collect()
     }
 
-    fn read(file: &PathBuf) -> Result<RulesFile, RateLimitError> {
-        let text = fs::read_to_string(file).map_err(|source| RateLimitError::Unreadable {
-            file: file.clone(),
-            source,
-        })?;
+    fn read(file: &Path) -> Result<RulesFile, RateLimitError> {
+        let text = read_bounded(file)
+            .and_then(|octets| String::from_utf8(octets).map_err(|_| not_text()))
+            .map_err(|source| RateLimitError::Unreadable {
+                file: file.to_owned(),
+                source,
+            })?;
         RulesFile::parse(&text, file).map_err(RateLimitError::Wrong)
     }
+}
+
+fn not_text() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it is no text in UTF-8")
 }

@@ -240,7 +240,8 @@ fn read_by(text: &str) -> Result<LimitKey, String> {
             Ok(LimitKey::Header(name.to_owned()))
         }
         Some(("header", name)) if name.contains('_') => Err(format!(
-            "by: fields with an underscore, such as {name}, are dropped from requests: use another field"
+            "by: write header:{}, which counts {name} as well where header_map lets it through",
+            name.replace('_', "-")
         )),
         _ => Err(format!(
             "by: expected client, server or header:FIELD such as header:X-Api-Key, not {text:?}"

@@ -12,6 +12,8 @@ use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::str::Chars;
 
+use crate::bounded_file::read_bounded;
+
 use super::error::SettingsError;
 use super::origin::Origin;
 
@@ -31,7 +33,7 @@ struct Line {
 impl EnvFile {
     /// Reads the file that a setting from `origin` names.
     pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, SettingsError> {
-        let text = std::fs::read(path)
+        let text = read_bounded(path)
             .and_then(|bytes| String::from_utf8(bytes).map_err(|_| not_text()))
             .map_err(|source| SettingsError::File {
                 origin,

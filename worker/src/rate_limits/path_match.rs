@@ -3,20 +3,25 @@
 //! Servers and applications read a path in different ways: some decode it before they look for `..`, some drop empty
 //! segments, some ignore case. A rule must not be evaded by a spelling that the application understands. So a path fits if any
 //! of its readings does: as it is sent, or decoded (`%61pi`, `%2Fapi`) without empty segments (`//api`), each with `.` and `..`
-//! followed or taken as names. Capitals never matter.
+//! followed or taken as names. Where the application is mounted, each also counts from the mount point on, as the application
+//! sees it. Capitals never matter.
 
 use std::cell::OnceCell;
 
 pub(crate) struct PathMatch<'a> {
     sent: &'a [u8],
+    /// Where the application may be mounted, without final slashes.
+    mounts: Vec<&'a [u8]>,
     /// The readings that differ from what was sent. Made when a rule first asks.
     readings: OnceCell<Option<[Vec<u8>; 2]>>,
 }
 
 impl<'a> PathMatch<'a> {
-    pub(crate) fn new(path: &'a [u8]) -> Self {
+    pub(crate) fn new(path: &'a [u8], mounts: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mounts = mounts.map(|it| it.strip_suffix(b"/").unwrap_or(it));
         Self {
             sent: path,
+            mounts: mounts.filter(|it| !it.is_empty()).collect(),
             readings: OnceCell::new(),
         }
     }
@@ -25,7 +30,12 @@ impl<'a> PathMatch<'a> {
     pub(crate) fn is_below(&self, prefix: &[u8]) -> bool {
         let others = self.readings.get_or_init(|| readings(self.sent));
         let others = others.iter().flatten();
-        is_below(self.sent, prefix) || others.into_iter().any(|it| is_below(it, prefix))
+        self.fits(self.sent, prefix) || others.into_iter().any(|it| self.fits(it, prefix))
+    }
+
+    fn fits(&self, path: &[u8], prefix: &[u8]) -> bool {
+        let mut mounted = self.mounts.iter().filter(|it| is_below(path, it));
+        is_below(path, prefix) || mounted.any(|it| is_below(&path[it.len()..], prefix))
     }
 }
 
@@ -94,6 +104,34 @@ fn hex(digits: &[u8]) -> Option<u8> {
 mod tests {
     use super::*;
 
+    fn at_root(path: &str) -> PathMatch<'_> {
+        PathMatch::new(path.as_bytes(), std::iter::empty())
+    }
+
+    #[test]
+    fn a_path_also_counts_from_the_mount_point_on() {
+        let mounts = || [&b"/shop/"[..], b"", b"/x"].into_iter();
+        for path in [
+            "/login",
+            "/shop/login",
+            "/x/login",
+            "/SHOP//%6cogin/y",
+            "/shop/../shop/login",
+        ] {
+            assert!(
+                PathMatch::new(path.as_bytes(), mounts()).is_below(b"/login"),
+                "{path}"
+            );
+        }
+        for path in ["/shop", "/shops/login", "/x/shop/login", "/y/login"] {
+            assert!(
+                !PathMatch::new(path.as_bytes(), mounts()).is_below(b"/login"),
+                "{path}"
+            );
+        }
+        assert!(PathMatch::new(b"/shop", mounts()).is_below(b"/shop"));
+    }
+
     #[test]
     fn no_spelling_of_a_path_evades_its_rule() {
         for path in [
@@ -117,7 +155,7 @@ mod tests {
             "/api/../x",
             "/api/..%2fx",
         ] {
-            assert!(PathMatch::new(path.as_bytes()).is_below(b"/api"), "{path}");
+            assert!(at_root(path).is_below(b"/api"), "{path}");
         }
     }
 
@@ -127,12 +165,12 @@ mod tests {
             "/", "/apis", "/ap", "/x/api", "/api%20", "/%2561pi", "/api;x", "*", "", "/x/../y",
             "/%6",
         ] {
-            assert!(!PathMatch::new(path.as_bytes()).is_below(b"/api"), "{path}");
+            assert!(!at_root(path).is_below(b"/api"), "{path}");
         }
         for path in ["/", "/x", "//"] {
-            assert!(PathMatch::new(path.as_bytes()).is_below(b""), "{path}");
+            assert!(at_root(path).is_below(b""), "{path}");
         }
-        assert!(!PathMatch::new(b"*").is_below(b""));
-        assert!(PathMatch::new(b"/a/%2F/b%zz%").is_below(b"/a/b%zz%"));
+        assert!(!at_root("*").is_below(b""));
+        assert!(at_root("/a/%2F/b%zz%").is_below(b"/a/b%zz%"));
     }
 }

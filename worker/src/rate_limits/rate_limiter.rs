@@ -24,6 +24,8 @@ pub(crate) struct RateLimiter {
     set: Arc<RateLimitSet>,
     /// Peers that may name clients.
     believed: Peers,
+    /// Where the application is mounted; empty is the root.
+    mount: String,
     /// Whether it matters who the client is.
     names_client: bool,
     /// Whether responses that pass have fields.
@@ -55,6 +57,10 @@ impl RateLimiter {
             !set.allowed.is_empty() || rules.clone().any(|it| it.by == LimitKey::Client);
         Self {
             believed: settings.proxy.forwarded_peers.clone(),
+            mount: match settings.proxy.root_path.as_str() {
+                "" => std::env::var("SCRIPT_NAME").unwrap_or_default(),
+                root_path => root_path.to_owned(),
+            },
             names_client,
             redis: set.redis.as_ref().map(|url| {
                 let endpoint = RedisEndpoint::new(url.clone(), set.outage.clone(), timeout);
@@ -271,7 +277,14 @@ impl RateLimiter {
         if client.is_some_and(|it| it.is_among(&self.set.allowed)) {
             return;
         }
-        let path = PathMatch::new(head.path_octets());
+        // Only a proxy may send this field, unless a setting permits it to everybody. In any case a path can only fit more
+        // rules by it.
+        let fields = head.fields();
+        let fields = fields.filter(|(name, _)| name.eq_ignore_ascii_case("script_name"));
+        let mounts = fields
+            .map(|(_, value)| value)
+            .chain([self.mount.as_bytes()]);
+        let path = PathMatch::new(head.path_octets(), mounts);
         let method = head.method_octets();
         for (index, LimitedRule { rule, .. }) in self.set.rules.iter().enumerate() {
             let fits_path = |prefix: &String| path.is_below(prefix.as_bytes());
@@ -289,10 +302,7 @@ impl RateLimiter {
                 }
                 // Applications differ in which of several lines counts for them. So all do here.
                 LimitKey::Header(name) => {
-                    for (_, value) in head
-                        .fields()
-                        .filter(|(it, _)| it.eq_ignore_ascii_case(name))
-                    {
+                    for (_, value) in head.fields().filter(|(it, _)| is_same_field(it, name)) {
                         if !value.is_empty() {
                             found(index, value);
                         }
@@ -302,6 +312,18 @@ impl RateLimiter {
             }
         }
     }
+}
+
+/// In the environment of WSGI a hyphen is an underscore. Where `header_map` lets such names through, they are the same field.
+fn is_same_field(name: &str, rule: &str) -> bool {
+    let plain = |it: u8| {
+        if it == b'_' {
+            b'-'
+        } else {
+            it.to_ascii_lowercase()
+        }
+    };
+    name.len() == rule.len() && name.bytes().map(plain).eq(rule.bytes().map(plain))
 }
 
 /// Applications answer HEAD as they answer GET.

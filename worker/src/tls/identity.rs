@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use oxicorn_common::bounded_file::read_bounded;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -70,7 +71,7 @@ pub(super) fn roots(setting: &'static str, path: &Path) -> Result<RootCertStore,
 }
 
 fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read {
+    read_bounded(path).map_err(|source| TlsError::Read {
         setting,
         path: path.to_owned(),
         source,

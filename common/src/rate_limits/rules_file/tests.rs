@@ -80,7 +80,7 @@ fn each_wrong_line_is_named_with_what_to_write() {
         ("api 10/s path=/a path=/b", "with commas"),
         ("api 10/s by=ip", "client, server or header"),
         ("api 10/s by=header:", "header:FIELD"),
-        ("api 10/s by=header:X_KEY", "underscore"),
+        ("api 10/s by=header:X_KEY", "write header:X-KEY"),
         ("api 10/s path=api", "such as /api"),
         ("api 10/s path=/a//b", "such as /api"),
         ("api 10/s path=/%61", "such as /api"),

@@ -47,6 +47,31 @@ fn no_spelling_of_a_path_gets_more() {
 }
 
 #[test]
+fn a_mounted_application_is_limited_by_the_path_that_it_sees() {
+    let server = limited("mounted", "api 100/h burst=3 path=/api\n")
+        .args(&["--root-path", "/shop"])
+        .start();
+    use_up(&server, "/shop/api", "");
+    for target in ["/api", "/shop/api/x", "/shop//%61pi", "/SHOP/x/../api"] {
+        assert_eq!(status(&server, target, ""), 429, "{target}");
+    }
+    assert_eq!(status(&server, "/x/api", "SCRIPT_NAME: /x\r\n"), 429);
+    assert_eq!(status(&server, "/x/api", ""), 200);
+}
+
+#[test]
+fn a_field_with_an_underscore_is_the_same_field_where_it_comes_through() {
+    let server = limited(
+        "underscore",
+        "key 100/h burst=3 by=header:X-Api-Key path=/api\n",
+    )
+    .args(&["--header-map", "dangerous"])
+    .start();
+    use_up(&server, "/api", "X_Api_Key: one\r\n");
+    assert_eq!(status(&server, "/api", "X-Api-Key: one\r\n"), 429);
+}
+
+#[test]
 fn a_forged_chain_of_proxies_makes_no_new_client() {
     let server = limited("chain", "api 100/h burst=3 path=/api\n").start();
     // This client is one of forwarded_allow_ips: it stands for a proxy, which adds the last address.

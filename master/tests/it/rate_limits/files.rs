@@ -1,8 +1,11 @@
 //! The file of rules: at the start, at a reload and for `--check-config`.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use super::{limited, passed, status, use_up};
 use crate::harness::{Server, eventually};
@@ -41,6 +44,35 @@ fn wrong_rules_stop_the_start_with_their_lines() {
     );
     let ended = limited("right", "api 10/s\n").arg("--check-config").run();
     assert_eq!((ended.code, ended.out.as_str()), (Some(0), "oxicorn: ok"));
+}
+
+/// The master must not wait for a pipe, nor read without end.
+#[test]
+fn a_file_without_an_end_is_refused_and_the_server_goes_on() {
+    let mut server = limited("endless", "api 100/h burst=3 path=/api\n")
+        .workers(2)
+        .start();
+    server.tolerate("limits.conf");
+    let file = server.dir().join("limits.conf");
+    for (kind, reason) in [
+        ("fifo", "it is a pipe"),
+        ("zero", "longer than 4 MiB"),
+        ("octets", "no text in UTF-8"),
+    ] {
+        fs::remove_file(&file).expect("there");
+        match kind {
+            "fifo" => mkfifo(&file, Mode::S_IRWXU).expect("a FIFO"),
+            "zero" => symlink("/dev/zero", &file).expect("a link"),
+            _ => fs::write(&file, b"api \xff").expect("written"),
+        }
+        server.signal(Signal::SIGHUP);
+        server.log().wait_for(reason);
+        let victim = server.children()[0];
+        victim.signal(Signal::SIGKILL);
+        server.tolerate("SIGKILL");
+        server.wait_for_others(&[victim], 2);
+        assert_eq!(status(&server, "/", ""), 200, "{kind}");
+    }
 }
 
 #[test]
