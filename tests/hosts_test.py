@@ -31,6 +31,8 @@ CLOCKS = ("+61m", "-59m", "+7m")
 CLIENTS = 3
 # Tasks that have to be confirmed in each phase, beside what it does: so many that all hosts and runners have a part.
 EACH_PHASE = 60
+# Requests with one key that a rule lets through.
+BURST = 10
 # A row for each time that a task was completed.
 AUDIT = """
 CREATE TABLE done (task_id bigint);
@@ -145,9 +147,12 @@ class HostsTest(unittest.TestCase):
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         names = ("DATABASE_URL", "REDIS_URL", "KAFKA_BROKERS")
         environment = {**kept, **{name: self.services.variables[name] for name in names}}
+        limits = self.folder / "limits.conf"
+        limits.write_text(f"key 1/h burst={BURST} by=header:X-Key\n")
+        more = ["--rate-limits", limits, "--rate-limit-redis", self.services.variables["REDIS_URL"]]
         self.hosts = []
         for number, clock in enumerate(CLOCKS, 1):
-            self.hosts.append(Host(number, self.folder, environment, clock, APART))
+            self.hosts.append(Host(number, self.folder, environment, clock, APART, more))
             self.addCleanup(self.hosts[-1].remove)
         for host in self.hosts:
             host.start()
@@ -206,6 +211,19 @@ class HostsTest(unittest.TestCase):
             for other in self.connected():
                 until(f"{new}, at host {other.number}", lambda other=other: seen(other), LONG)
 
+    def check_limits(self):
+        """All hosts count the requests with a key together."""
+        keys = itertools.count()
+
+        def passed():
+            fields = {"X-Key": f"key-{next(keys)}"}
+            turns = itertools.islice(itertools.cycle(self.hosts), 3 * BURST)
+            answers = [host.ask("GET", f"{BASE}/users/{self.user}", fields=fields)[0] for host in turns]
+            self.assertLessEqual(set(answers), {200, 429})
+            return answers.count(200)
+        # A host counts alone for a while where Redis is slow to answer.
+        until("as many requests as one host would let through", lambda: passed() == BURST, LONG)
+
     def phase(self, name, load, *steps):
         """Each step for each host in turn, then load and checks."""
         for host, step in itertools.product(self.connected(), steps):
@@ -232,6 +250,7 @@ class HostsTest(unittest.TestCase):
         with contextlib.closing(contextlib.ExitStack()) as stack:
             stack.callback(load.end)
             self.phase("at rest", load)
+            self.check_limits()
             self.phase("upgraded", load, Host.upgrade)
             self.phase("reloaded", load, Host.reload)
             self.phase("restarted", load, Host.stop, Host.start)

@@ -51,7 +51,8 @@ def enter():
 class Host:
     """A host with one server. Without namespaces it is an address of the loopback interface, which cannot be cut off."""
 
-    def __init__(self, number, folder, environment, clock, apart):
+    def __init__(self, number, folder, environment, clock, apart, more=()):
+        self.more = more
         self.number, self.folder, self.apart = number, folder / f"host{number}", apart
         self.folder.mkdir()
         self.address = f"10.77.{number}.2" if apart else f"127.0.0.{10 + number}"
@@ -101,14 +102,14 @@ class Host:
 
     # Its server.
 
-    def start(self, *more):
+    def start(self):
         flags = [
             "--bind", f"{self.address}:8000", "--workers", "2", "--threads", "2", "--runners", "1", "--pid", "oxicorn.pid",
             "--control-socket", self.folder / "control", "--error-logfile", "log", "--timeout", LONG, "--graceful-timeout", LONG,
             # On a slow machine a process would go on without Redis, and others could briefly return old values.
             "--redis-timeout", "10",
         ]
-        words = [*DYING, *self.inside, BUILT / "oxicorn", *flags, *more, "native:eventstreammonitor"]
+        words = [*DYING, *self.inside, BUILT / "oxicorn", *flags, *self.more, "native:eventstreammonitor"]
         self.process = subprocess.Popen([str(it) for it in words], cwd=self.folder, env=self.environment)
         until(f"host {self.number} serves", self.is_ready, LONG)
 
@@ -158,12 +159,13 @@ class Host:
             return self.ask("GET", "/ready", seconds=5)[0] == 200
         return False
 
-    def ask(self, method, path, body=None, seconds=LONG):
+    def ask(self, method, path, body=None, seconds=LONG, fields=None):
         """(status, body) of a request on a connection of its own."""
         with contextlib.closing(http.client.HTTPConnection(self.address, 8000, timeout=seconds)) as client:
             client.connect()
             text = None if body is None else json.dumps(body)
-            client.request(method, path, text, {} if text is None else {"Content-Type": "application/json"})
+            fields = {**(fields or {}), **({} if text is None else {"Content-Type": "application/json"})}
+            client.request(method, path, text, fields)
             answer = client.getresponse()
             text = answer.read()
             return answer.status, json.loads(text) if text.startswith(b"{") else text
