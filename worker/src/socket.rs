@@ -96,15 +96,13 @@ impl Socket {
         tcp_info::since_last_data(self).unwrap_or_default()
     }
 
-    /// Whether the client has shut down its side of the connection, or has reset it.
+    /// Whether the client has shut down its side of the connection, or has reset it, even if octets of it are unread: over
+    /// TLS a close_notify comes before the end.
     pub(crate) fn has_ended(&self) -> bool {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        match recv(self, &mut [0], flags) {
-            Ok((_, count)) => count == 0,
-            Err(error) => {
-                error != rustix::io::Errno::WOULDBLOCK && error != rustix::io::Errno::INTR
-            }
-        }
+        // nix has no name for it.
+        let ended = PollFlags::from_bits_retain(libc::POLLRDHUP);
+        let mut fds = [PollFd::new(self.as_fd(), ended)];
+        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     /// The other end of the socket; `None` if it was reset.

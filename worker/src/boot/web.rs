@@ -97,6 +97,9 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<WorkerEnd, BootError
     watch.iter().for_each(MemoryWatch::end);
     if code == 0 && shared.becomes_mold() {
         shared.stack_log.finish();
+        if let Some(shedding) = &shared.shedding {
+            shedding.report_last();
+        }
         return Ok(WorkerEnd::Drained);
     }
     Ok(WorkerEnd::Exit(conclude(&shared, age, code)))
@@ -163,6 +166,9 @@ fn conclude(shared: &WorkerShared, age: u64, code: i32) -> i32 {
         None => code,
     };
     shared.stack_log.finish();
+    if let Some(shedding) = &shared.shedding {
+        shedding.report_last();
+    }
     let (who, pid) = (shared.role.noun(), std::process::id());
     info!("{who} exiting (pid: {pid})");
     code

@@ -182,10 +182,20 @@ impl Connection {
         buffers.is_some_and(|it| it.decoder.skip_body(&mut it.input, rules))
     }
 
-    /// Whether its client has left since its request became whole. One that shut down its side together with the request
-    /// waits for the response.
+    /// Its request begins to wait: from now on an end of the client's side means that it has left. A client that has shut
+    /// down its side before waits for the response.
+    pub(crate) fn begin_wait(&mut self) {
+        self.may_lose_client = !self.transport.socket().has_ended();
+    }
+
+    /// Its request does not wait.
+    pub(crate) fn skip_wait(&mut self) {
+        self.may_lose_client = false;
+    }
+
+    /// Whether its client has left while its request waited.
     pub(crate) fn has_lost_client(&self) -> bool {
-        !self.hung_up && self.transport.socket().has_ended()
+        self.may_lose_client && self.transport.socket().has_ended()
     }
 
     /// Whether there is nothing to do for the connection before the client sends more: it waits

@@ -74,8 +74,10 @@ impl Reactor {
         self.read_siblings(now);
         let siblings = &self.shedding.siblings;
         if place.finds_thread(&own, siblings) {
+            connection.skip_wait();
             return Ok(());
         }
+        connection.begin_wait();
         let waited = self.note_unseen_wait(connection);
         shedding.check_new(&own, siblings, place, waited)
     }
@@ -126,10 +128,13 @@ impl Reactor {
         self.go_on_after_own(connection);
     }
 
-    /// Refuses the requests that have waited too long, here and in the queue that all workers share.
+    /// Refuses the requests that have waited too long, and says so in the log: here and in the queue that all workers share.
     pub(super) fn turn_away_late(&mut self) {
-        let late_before = self.shared.shedding.as_ref();
-        let Some(late_before) = late_before.and_then(|it| it.late_before(self.now)) else {
+        let Some(shedding) = self.shared.shedding.clone() else {
+            return;
+        };
+        shedding.report(self.now);
+        let Some(late_before) = shedding.late_before(self.now) else {
             return;
         };
         let is_late = |at: Instant| at <= late_before;

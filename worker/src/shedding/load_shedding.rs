@@ -106,7 +106,22 @@ impl LoadShedding {
 
     /// A request is refused.
     pub(crate) fn note_refusal(&self, refusal: Refusal, now: Instant) {
-        self.log.note(refusal.reason, now, || {
+        self.log.note(refusal.reason);
+        self.report(now);
+    }
+
+    /// Logs the refusals that have not been logged yet, if it is time.
+    pub(crate) fn report(&self, now: Instant) {
+        self.log(now, false);
+    }
+
+    /// The worker ends.
+    pub(crate) fn report_last(&self) {
+        self.log(Instant::now(), true);
+    }
+
+    fn log(&self, now: Instant, last: bool) {
+        self.log.report(now, last, || {
             let timeout = self.settings.queue_timeout.as_secs_f64();
             format!(
                 "queue_timeout {timeout}, max_queue {}",

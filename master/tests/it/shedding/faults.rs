@@ -10,31 +10,63 @@ use super::{
     Held, NEVER, ask, assert_refused, lab, number, queued, refused, status, wait_until_busy,
     wait_until_served,
 };
-use crate::harness::{Client, eventually};
+use crate::harness::{Client, Server, eventually};
 
 #[test]
 fn a_request_whose_client_has_left_is_not_run() {
     for workers in [1, 2] {
-        let builder = lab("left")
-            .workers(workers)
-            .args(&["--queue-timeout", NEVER]);
-        let server = builder.start();
-        let held = Held::all_threads(&server, workers);
-        let (mut leaves, mut stays) = (server.client(), server.client());
-        ask(&mut leaves, "/pid?leaves");
-        wait_until_busy(&server, workers as u64, 1);
-        ask(&mut stays, "/pid?stays");
-        wait_until_busy(&server, workers as u64, 2);
-        drop(leaves);
-        held.release();
-        assert_eq!(stays.answer().expect("an answer").status, 200);
-        eventually("it is counted", || {
-            (refused(&status(&server), "client_gone") == 1).then_some(())
+        let builder = lab("left").workers(workers).args(&LEFT);
+        who_has_left_is_not_served(&builder.start(), workers, Server::client, |client| {
+            drop(client);
         });
-        eventually("it is in the access log", || {
-            (server.out().count("/pid?leaves HTTP/1.1\" 503 ") == 1).then_some(())
-        });
-        assert_eq!(server.out().count("/pid?leaves HTTP/1.1\" 200 "), 0);
+    }
+}
+
+pub(crate) const LEFT: [&str; 2] = ["--queue-timeout", NEVER];
+
+/// The server has so many threads in all, and an access log on its output.
+pub(crate) fn who_has_left_is_not_served(
+    server: &Server,
+    threads: usize,
+    connect: impl Fn(&Server) -> Client,
+    leave: impl FnOnce(Client),
+) {
+    let held = Held::by(server, (0..threads).map(|_| connect(server)).collect());
+    let (mut leaves, mut stays) = (connect(server), connect(server));
+    ask(&mut leaves, "/pid?leaves");
+    wait_until_busy(server, threads as u64, 1);
+    ask(&mut stays, "/pid?stays");
+    wait_until_busy(server, threads as u64, 2);
+    leave(leaves);
+    held.release();
+    assert_eq!(stays.answer().expect("an answer").status, 200);
+    eventually("it is counted", || {
+        (refused(&status(server), "client_gone") == 1).then_some(())
+    });
+    eventually("it is in the access log", || {
+        (server.out().count("/pid?leaves HTTP/1.1\" 503 ") == 1).then_some(())
+    });
+    assert_eq!(server.out().count("/pid?leaves HTTP/1.1\" 200 "), 0);
+    server.log().wait_for("client_gone 1");
+}
+
+/// It has shut down its side before the later ones begin to wait.
+#[test]
+fn a_client_that_sends_all_its_requests_and_then_the_end_gets_all_answers() {
+    for (workers, threads) in [(1, 1), (2, 2)] {
+        let builder = lab("half closed").workers(workers).threads(threads);
+        let server = builder
+            .args(&["--queue-timeout", NEVER, "--max-queue", "1"])
+            .start();
+        for _ in 0..5 {
+            let mut client = server.client();
+            let request = "GET /sleep?ms=20 HTTP/1.1\r\nHost: test\r\n\r\n".repeat(3);
+            client.send(request.as_bytes()).expect("sent");
+            client.finish().expect("sent");
+            for _ in 0..3 {
+                assert_eq!(client.answer().expect("an answer").status, 200);
+            }
+        }
     }
 }
 

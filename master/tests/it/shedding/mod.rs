@@ -1,7 +1,7 @@
 //! Load shedding: `queue_timeout` and `max_queue`. What would wait too long gets 503 at once, everybody is answered, and
 //! all of it is counted.
 
-mod faults;
+pub(crate) mod faults;
 
 use std::path::PathBuf;
 use std::thread;
