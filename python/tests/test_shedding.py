@@ -61,7 +61,7 @@ def test_while_a_view_holds_the_thread_the_others_are_refused_in_time():
 def test_an_overload_is_survived_and_counted(path, shape):
     workers, threads = shape
     with server("--workers", workers, "--threads", threads, "--queue-timeout", "0.1", "--max-queue", "20") as it:
-        counts = overload(it, path, 40, lambda counts: counts[200] >= 200)
+        counts = overload(it, path, 40, lambda counts: counts[200] >= 100 and counts[503] > 0)
         assert counts[503] > 0 and set(counts) == {200, 503}, counts
         until("all refusals are counted", lambda: sum(refused(it).values()) == counts[503])
         # On a busy machine a thread that is free may begin late.
@@ -120,7 +120,8 @@ def overload(it, path, clients, done):
     for thread in threads:
         thread.start()
     try:
-        until("enough of the overload", lambda: done(counts))
+        # On a busy machine few are served.
+        until("enough of the overload", lambda: done(counts), 300)
     finally:
         over.set()
         for thread in threads:
