@@ -10,6 +10,8 @@ use std::time::Duration;
 const WHOLE: u32 = 1 << 16;
 const FIRST: u32 = WHOLE / 4 * 3;
 const LEAST: u32 = WHOLE / 8;
+/// Who has waited in vain for no longer has lost nothing, while a thread without a request is lost.
+const HARMLESS: Duration = Duration::from_millis(8);
 
 /// In parts of [`WHOLE`]. Relaxed: threads may lose each other's changes.
 #[derive(Debug)]
@@ -21,7 +23,8 @@ impl AdmissionShare {
     }
 
     pub(crate) fn of(&self, timeout: Duration) -> Duration {
-        timeout.mul_f64(f64::from(self.get()) / f64::from(WHOLE))
+        let share = timeout.mul_f64(f64::from(self.get()) / f64::from(WHOLE));
+        share.max(timeout.min(HARMLESS))
     }
 
     /// A request that has waited is run in time.
@@ -67,6 +70,10 @@ mod tests {
         assert!((1..100).contains(&late), "{late}");
         (0..1000).for_each(|_| share.note_late());
         assert_eq!(share.of(timeout), timeout / 8);
+        for millis in [4, 8, 40] {
+            let least = share.of(Duration::from_millis(millis));
+            assert_eq!(least.as_millis(), u128::from(millis.min(8)));
+        }
         (0..20_000).for_each(|_| share.note_in_time());
         assert!(share.of(timeout) > timeout.mul_f64(0.99));
     }
