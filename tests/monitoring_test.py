@@ -115,7 +115,12 @@ def prometheus_of(server):
 
 class ServedDashboard(unittest.TestCase):
     def test_each_query_has_data(self):
-        with Oxicorn("oxicorn", "--workers", "2", "--threads", "2", "native:eventstreammonitor") as server:
+        with tempfile.NamedTemporaryFile("w", suffix=".conf") as rules, contextlib.ExitStack() as stack:
+            rules.write("generous 10000/s\n")
+            rules.flush()
+            server = stack.enter_context(Oxicorn(
+                "oxicorn", "--workers", "2", "--threads", "2", "--rate-limits", rules.name, "native:eventstreammonitor",
+            ))
             text = server.admin("/metrics")
             promtool("check", "metrics", text=text)
             self.assertEqual(set(re.findall(r"^# TYPE (oxicorn_\w+)", text, re.MULTILINE)), documented())
