@@ -152,8 +152,12 @@ def reload(server):
     old = server.workers()
     answer = data(server, "reload")
     until("others", lambda: not set(old) & set(server.workers()) and len(server.workers()) == 2)
-    until("it is counted", lambda: data(server, "show stats")["reloads"] == 1)
-    return {"answer": answer, "spawned": data(server, "show stats")["workers_spawned"]}
+    def counted():
+        # A reload of gunicorn makes the socket anew.
+        code, out, _ = gunicornc(server, "show stats", "-j")
+        stats = json.loads(out) if code == 0 else {"reloads": 0}
+        return stats["reloads"] == 1 and stats
+    return {"answer": answer, "spawned": until("it is counted", counted)["workers_spawned"]}
 
 
 @control("--workers", "1")

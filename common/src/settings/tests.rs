@@ -32,6 +32,7 @@ fn sample(row: &Setting) -> &'static str {
         "root_path" => "/shop",
         "health_path" => "/health",
         "static_map" => "/static=/tmp",
+        "rate_limit_redis" => "redis://counts:6380/2",
         "static_cache_control" => "*.css=max-age=60",
         "header_map" => "refuse",
         "cert_reqs" => "2",
