@@ -53,12 +53,12 @@ check: lint ## lint and the unit tests: no services, no Java
 
 test: export OXICORN_SERVICES_DIR = $(TEST_SERVICES)
 test: need-test ## every test: units, request corpus, the real binary over real PostgreSQL, Redis and Kafka, the wheel
-	trap 'scripts/services down' EXIT && trap 'exit 130' INT TERM && \
-		scripts/services up && $(CARGO) test --locked --workspace
 	python3 -B tests/architecture_test.py
 	python3 -B tests/dependencies_test.py
 	python3 -B tests/install_deps_test.py
 	python3 -B tests/bench_test.py
+	trap 'scripts/services down' EXIT && trap 'exit 130' INT TERM && \
+		scripts/services up && $(CARGO) test --locked --workspace --no-fail-fast
 	python3 -B tests/services_test.py
 	python3 -B tests/prometheus_test.py
 	python3 -B tests/monitoring_test.py
