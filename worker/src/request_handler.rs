@@ -133,9 +133,14 @@ impl<'a> RequestHandler<'a> {
     }
 
     /// The answer to a request that is over a limit of all hosts.
-    fn limit(&mut self, request: &Request, started: Instant) -> Option<Response> {
+    fn limit(
+        &mut self,
+        connection: &mut Connection,
+        request: &Request,
+        started: Instant,
+    ) -> Option<Response> {
         let limiter = self.shared.rate_limiter.as_ref()?;
-        let refusal = self.limits.begin(limiter, request, started)?;
+        let refusal = self.limits.begin(limiter, connection, request, started)?;
         self.stats().count_refusal(RefusalReason::RateLimit);
         Some(refusal)
     }
@@ -148,7 +153,7 @@ impl<'a> RequestHandler<'a> {
         request.body.begin();
         self.ids.assign(&mut request.head, request.trusted);
         let _scope = self.enter(&request.head);
-        let refusal = self.limit(&request, started);
+        let refusal = self.limit(connection, &request, started);
         let in_flight = &self.shared.in_flight[self.index];
         let head = &request.head;
         let whole_at = connection.lifecycle().ready_at();

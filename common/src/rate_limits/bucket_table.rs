@@ -32,6 +32,8 @@ use crate::SharedMemory;
 /// Words of a set: one cache line.
 const WAYS: usize = 8;
 const TAG_BITS: u32 = 16;
+/// Of a second.
+const NANOS: u64 = 1_000_000_000;
 
 #[derive(Debug, Clone)]
 pub struct BucketTable {
@@ -41,6 +43,8 @@ pub struct BucketTable {
     origin: Instant,
     /// Words that a key may be in.
     ways: usize,
+    /// The number of the last set; there are a power of two.
+    last_set: u64,
     tag_bits: u32,
     /// Nanoseconds per unit of time.
     tick: u64,
@@ -58,8 +62,8 @@ pub struct BucketKey {
 /// Whether a request may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitVerdict {
-    /// So many more may pass at once.
-    Passed { left: u64 },
+    /// So many more may pass at once. If none, the next one may after `wait`, which is zero otherwise.
+    Passed { left: u64, wait: Duration },
     /// The next one may pass after this time.
     Refused { wait: Duration },
 }
@@ -80,6 +84,7 @@ impl BucketTable {
             hasher: RandomState::new(),
             origin: Instant::now(),
             ways,
+            last_set: (words / ways) as u64 - 1,
             tag_bits,
             tick,
             interval: u64::try_from(interval).unwrap_or(u64::MAX).max(1),
@@ -90,10 +95,9 @@ impl BucketTable {
     /// The place of a key.
     pub fn key(&self, octets: &[u8]) -> BucketKey {
         let hash = self.hasher.hash_one(octets);
-        let sets = (self.words.len() / self.ways) as u64;
         let most = (1 << self.tag_bits) - 1;
         BucketKey {
-            first: (hash % sets) as usize * self.ways,
+            first: (hash & self.last_set) as usize * self.ways,
             // Not 0, which stands for an empty place.
             tag: match most {
                 0 => 0,
@@ -127,7 +131,7 @@ impl BucketTable {
     /// How many requests of the key may pass at once, and if none may, after which time one may.
     pub fn standing(&self, key: BucketKey, now: Instant) -> (u64, Duration) {
         match self.look(key, now) {
-            LimitVerdict::Passed { left } => (left + 1, Duration::ZERO),
+            LimitVerdict::Passed { left, .. } => (left + 1, Duration::ZERO),
             LimitVerdict::Refused { wait } => (0, wait),
         }
     }
@@ -149,12 +153,17 @@ impl BucketTable {
     fn judge(&self, word: u64, now: u64) -> (LimitVerdict, u64) {
         let next = (word >> self.tag_bits).max(now) + self.interval;
         let (ahead, most) = (next - now, self.tolerance());
-        let verdict = match ahead.checked_sub(most) {
-            None | Some(0) => LimitVerdict::Passed {
-                left: (most - ahead) / self.interval,
+        let verdict = match most.checked_sub(ahead) {
+            None => LimitVerdict::Refused {
+                wait: self.span_of(ahead - most),
             },
-            Some(excess) => LimitVerdict::Refused {
-                wait: Duration::from_nanos(excess.saturating_mul(self.tick)),
+            Some(room) if room < self.interval => LimitVerdict::Passed {
+                left: 0,
+                wait: self.span_of(self.interval - room),
+            },
+            Some(room) => LimitVerdict::Passed {
+                left: room / self.interval,
+                wait: Duration::ZERO,
             },
         };
         (verdict, next)
@@ -195,8 +204,16 @@ impl BucketTable {
         self.ticks_of(now.saturating_duration_since(self.origin))
     }
 
+    /// A division of 128 bits would take longer than all the rest of an update.
     fn ticks_of(&self, span: Duration) -> u64 {
-        u64::try_from(span.as_nanos() / u128::from(self.tick)).unwrap_or(u64::MAX >> 1)
+        let whole = span.as_secs().checked_mul(NANOS / self.tick);
+        let part = u64::from(span.subsec_nanos()) / self.tick;
+        let ticks = whole.and_then(|it| it.checked_add(part));
+        ticks.unwrap_or(u64::MAX >> 1)
+    }
+
+    fn span_of(&self, ticks: u64) -> Duration {
+        Duration::from_nanos(ticks.saturating_mul(self.tick))
     }
 }
 

@@ -131,6 +131,13 @@ impl RequestHead {
             .map(|&(name, value)| (self.text(name), &self.bytes[value.range()]))
     }
 
+    /// [`RequestHead::fields`] with the octets of the names, which are not checked again.
+    pub fn field_octets(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let octets = |span: Span| &self.bytes[span.range()];
+        let fields = self.fields.iter();
+        fields.map(move |&(name, value)| (octets(name), octets(value)))
+    }
+
     /// The value of the first field line of that name; case does not matter.
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         self.fields()

@@ -1,6 +1,7 @@
 //! The read buffer and the decoder of a request. An idle connection has none.
 
 use crate::http::RequestDecoder;
+use crate::rate_limits::LimitFields;
 use crate::read_buffer::ReadBuffer;
 
 /// The buffers of a request. A connection has them while a request arrives or is served, not while it idles.
@@ -8,6 +9,8 @@ use crate::read_buffer::ReadBuffer;
 pub(crate) struct RequestBuffers {
     pub(crate) input: ReadBuffer,
     pub(crate) decoder: RequestDecoder,
+    /// What the response will say of rate limits.
+    pub(crate) limits: LimitFields,
 }
 
 impl RequestBuffers {
@@ -20,5 +23,6 @@ impl RequestBuffers {
     pub(crate) fn clear(&mut self) {
         self.input.clear();
         self.decoder.abandon();
+        self.limits.clear();
     }
 }

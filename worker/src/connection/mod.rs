@@ -18,6 +18,7 @@ use oxicorn_common::request::{Local, Peer, Request, RequestHead};
 
 use crate::http::{RequestError, Rules};
 use crate::pace::AckProgress;
+use crate::rate_limits::LimitFields;
 use crate::response::{AccessRecord, ResponseWriter};
 use crate::socket::Socket;
 use crate::tls::TlsSession;
@@ -255,6 +256,20 @@ impl Connection {
     pub(crate) fn return_head(&mut self, head: RequestHead) {
         if let Some(buffers) = &mut self.buffers {
             buffers.decoder.return_head(head);
+        }
+    }
+
+    /// The head that is being read, and the place for what the response will say of rate limits.
+    pub(crate) fn head_and_limits(&mut self) -> Option<(&RequestHead, &mut LimitFields)> {
+        let buffers = self.buffers.as_deref_mut()?;
+        Some((&buffers.decoder.head, &mut buffers.limits))
+    }
+
+    /// Moves what the response will say of rate limits to where it is made.
+    pub(crate) fn move_limits(&mut self, place: &mut LimitFields) {
+        match &mut self.buffers {
+            Some(buffers) => buffers.limits.move_to(place),
+            None => place.clear(),
         }
     }
 

@@ -56,7 +56,7 @@ impl Connection {
             proxy_queue: None,
         });
         let (mut scheme, mut head, mut tag) = (Scheme::default(), None, RequestTag::NONE);
-        if let Some(RequestBuffers { input, decoder }) = self.buffers.as_deref_mut() {
+        if let Some(RequestBuffers { input, decoder, .. }) = self.buffers.as_deref_mut() {
             let has_head = decoder.refuse(input);
             let is_trusted = has_head && self.identity.trust().trusted;
             ids.assign(&mut decoder.head, is_trusted);

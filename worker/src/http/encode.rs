@@ -263,7 +263,8 @@ fn put_length(out: &mut Vec<u8>, octets: u64) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn put_number(out: &mut Vec<u8>, number: u64) {
+/// Appends `number` in decimal.
+pub(crate) fn put_number(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = number;

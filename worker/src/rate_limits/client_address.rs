@@ -17,7 +17,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use oxicorn_common::request::{Peer, RequestHead};
 use oxicorn_common::settings::Peers;
 
-const FIELD: &str = "x-forwarded-for";
+const FIELD: &[u8] = b"x-forwarded-for";
 
 /// An IPv4 address mapped to IPv6 is an IPv4 address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl LimitedClient {
         if !client.may_name_others(believed) {
             return client;
         }
-        let lines = head.fields();
+        let lines = head.field_octets();
         let lines = lines.filter(|(name, _)| name.eq_ignore_ascii_case(FIELD));
         let lines: Vec<&[u8]> = lines.map(|(_, value)| value).collect();
         let named = lines

@@ -8,6 +8,8 @@
 //!                       +--> 429 (reactor/limiting.rs): no body is read, no thread is used
 //! ```
 //!
+//! What the response will say of the limits goes with the request: it is known when the request is counted.
+//!
 //! A request is counted by every rule that it fits, and passes if it may pass all of them. One that is refused is counted by
 //! none, so that a client that goes on asking is served again as soon as its bucket permits.
 

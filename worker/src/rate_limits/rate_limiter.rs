@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use oxicorn_common::rate_limits::{
-    BucketKey, BucketTable, LimitKey, LimitVerdict, LimitedRule, RateLimitRule, RateLimitSet,
-    ShownFields,
+    BucketKey, LimitKey, LimitVerdict, LimitedRule, RateLimitRule, RateLimitSet, ShownFields,
 };
 use oxicorn_common::request::{Peer, Request, RequestHead};
 use oxicorn_common::settings::Peers;
@@ -14,7 +13,7 @@ use oxicorn_common::{Response, ResponseBody, Settings};
 use ring::digest;
 
 use super::client_address::LimitedClient;
-use super::limit_fields::{LimitFields, whole_seconds};
+use super::limit_fields::{LimitFields, LimitText, whole_seconds};
 use super::limit_script::LimitScript;
 use super::path_match::PathMatch;
 use super::redis_endpoint::RedisEndpoint;
@@ -28,8 +27,10 @@ pub(crate) struct RateLimiter {
     mount: String,
     /// Whether it matters who the client is.
     names_client: bool,
-    /// Whether responses that pass have fields.
-    shows: bool,
+    /// Whether it matters what the path is.
+    names_path: bool,
+    /// What response fields say of each rule.
+    texts: Vec<LimitText>,
     redis: Option<Arc<RedisEndpoint>>,
 }
 
@@ -52,21 +53,21 @@ pub(crate) struct LimitRefusal {
 impl RateLimiter {
     pub(crate) fn new(set: Arc<RateLimitSet>, settings: &Settings) -> Self {
         let timeout = settings.rate_limits.redis_timeout;
-        let mut rules = set.rules.iter().map(|it| &it.rule);
-        let names_client =
-            !set.allowed.is_empty() || rules.clone().any(|it| it.by == LimitKey::Client);
+        let rules = || set.rules.iter().map(|it| &it.rule);
+        let has_client_rules = rules().any(|it| it.by == LimitKey::Client);
         Self {
             believed: settings.proxy.forwarded_peers.clone(),
             mount: match settings.proxy.root_path.as_str() {
                 "" => std::env::var("SCRIPT_NAME").unwrap_or_default(),
                 root_path => root_path.to_owned(),
             },
-            names_client,
+            names_client: has_client_rules || !set.allowed.is_empty(),
+            names_path: rules().any(|it| !it.paths.is_empty()),
+            texts: rules().map(LimitText::new).collect(),
             redis: set.redis.as_ref().map(|url| {
                 let endpoint = RedisEndpoint::new(url.clone(), set.outage.clone(), timeout);
                 Arc::new(endpoint)
             }),
-            shows: rules.any(|it| it.shown == ShownFields::Always),
             set,
         }
     }
@@ -75,27 +76,38 @@ impl RateLimiter {
         &self.set.rules
     }
 
-    /// Counts a request. `charges` becomes the buckets that it belongs to.
+    /// Counts a request. `charges` becomes the buckets that it belongs to, `fields` those of the response if it passes.
     pub(crate) fn check(
         &self,
         head: &RequestHead,
         peer: Peer,
         now: Instant,
         charges: &mut Vec<LimitCharge>,
+        fields: &mut LimitFields,
     ) -> Option<LimitRefusal> {
+        fields.begin();
         self.find_charges(head, peer, charges);
         // Nothing is taken for a request that another rule refuses.
         if charges.len() > 1 {
-            let looked = charges
-                .iter()
-                .filter_map(|it| self.refusal(*it, |table, key| table.look(key, now)));
+            let looked = charges.iter().filter_map(|charge| {
+                let table = &self.set.rules[charge.rule].table;
+                refusal(*charge, table.look(charge.key, now))
+            });
             if let Some(refusal) = looked.max_by_key(|it| it.wait) {
                 return Some(refusal);
             }
         }
-        let taken = charges
-            .iter()
-            .filter_map(|it| self.refusal(*it, |table, key| table.take(key, now)));
+        let taken = charges.iter().enumerate().filter_map(|(index, charge)| {
+            let LimitedRule { rule, table, .. } = &self.set.rules[charge.rule];
+            let verdict = table.take(charge.key, now);
+            if let LimitVerdict::Passed { left, wait } = verdict
+                && rule.shown == ShownFields::Always
+                && is_first(charges, index)
+            {
+                fields.add(&self.texts[charge.rule], left, wait);
+            }
+            refusal(*charge, verdict)
+        });
         taken.max_by_key(|it| it.wait)
     }
 
@@ -107,6 +119,7 @@ impl RateLimiter {
         now: Instant,
     ) -> Response {
         let mut fields = LimitFields::default();
+        fields.begin();
         self.add_fields(charges, now, &mut fields, |shown| {
             shown != ShownFields::Never
         });
@@ -160,27 +173,31 @@ impl RateLimiter {
             }
         });
         if charges.is_empty() {
+            fields.begin();
             return Some(Ok(()));
         }
         let standings = script.count(&buckets)?;
         let now = Instant::now();
+        fields.begin();
         let mut worst: Option<LimitRefusal> = None;
-        for (charge, standing) in charges.iter().zip(&standings) {
+        for (index, (charge, standing)) in charges.iter().zip(&standings).enumerate() {
             let (rule, wait) = (charge.rule, standing.wait);
             if !wait.is_zero() {
                 self.set.rules[rule].table.hold(charge.key, now, wait);
                 if worst.is_none_or(|it| it.wait < wait) {
                     worst = Some(LimitRefusal { rule, wait });
                 }
-            } else if self.set.rules[rule].rule.shown == ShownFields::Always {
-                let rule = &self.set.rules[rule].rule;
-                fields.add(rule, standing.left, rule.interval());
+            } else if self.set.rules[rule].rule.shown == ShownFields::Always
+                && is_first(charges, index)
+            {
+                let interval = self.set.rules[rule].rule.interval();
+                fields.add(&self.texts[rule], standing.left, interval);
             }
         }
         Some(match worst {
             None => Ok(()),
             Some(refusal) => {
-                fields.clear();
+                fields.begin();
                 self.set.rules[refusal.rule].counters.count_refused();
                 Err(self.answer(refusal, charges, now))
             }
@@ -205,12 +222,7 @@ impl RateLimiter {
         }
     }
 
-    /// Whether [`RateLimiter::describe`] may have anything to say.
-    pub(crate) fn shows(&self) -> bool {
-        self.shows
-    }
-
-    /// The fields of the response to a request that has passed.
+    /// The fields of the response to a request that another process has let pass.
     pub(crate) fn describe(
         &self,
         head: &RequestHead,
@@ -219,6 +231,7 @@ impl RateLimiter {
         charges: &mut Vec<LimitCharge>,
         fields: &mut LimitFields,
     ) {
+        fields.begin();
         self.find_charges(head, peer, charges);
         self.add_fields(charges, now, fields, |shown| shown == ShownFields::Always);
     }
@@ -237,26 +250,10 @@ impl RateLimiter {
     ) {
         for (index, charge) in charges.iter().enumerate() {
             let LimitedRule { rule, table, .. } = &self.set.rules[charge.rule];
-            // A rule has several buckets if a field is repeated: the first stands for all.
-            let is_first = charges[..index].iter().all(|it| it.rule != charge.rule);
-            if is_first && is_shown(rule.shown) {
+            if is_shown(rule.shown) && is_first(charges, index) {
                 let (left, wait) = table.standing(charge.key, now);
-                fields.add(rule, left, wait);
+                fields.add(&self.texts[charge.rule], left, wait);
             }
-        }
-    }
-
-    fn refusal(
-        &self,
-        charge: LimitCharge,
-        judge: impl Fn(&BucketTable, BucketKey) -> LimitVerdict,
-    ) -> Option<LimitRefusal> {
-        match judge(&self.set.rules[charge.rule].table, charge.key) {
-            LimitVerdict::Passed { .. } => None,
-            LimitVerdict::Refused { wait } => Some(LimitRefusal {
-                rule: charge.rule,
-                wait,
-            }),
         }
     }
 
@@ -279,8 +276,9 @@ impl RateLimiter {
         }
         // Only a proxy may send this field, unless a setting permits it to everybody. In any case a path can only fit more
         // rules by it.
-        let fields = head.fields();
-        let fields = fields.filter(|(name, _)| name.eq_ignore_ascii_case("script_name"));
+        let fields = head
+            .field_octets()
+            .filter(|(name, _)| self.names_path && name.eq_ignore_ascii_case(b"script_name"));
         let mounts = fields
             .map(|(_, value)| value)
             .chain([self.mount.as_bytes()]);
@@ -302,7 +300,8 @@ impl RateLimiter {
                 }
                 // Applications differ in which of several lines counts for them. So all do here.
                 LimitKey::Header(name) => {
-                    for (_, value) in head.fields().filter(|(it, _)| is_same_field(it, name)) {
+                    let fields = head.field_octets();
+                    for (_, value) in fields.filter(|(it, _)| is_same_field(it, name)) {
                         if !value.is_empty() {
                             found(index, value);
                         }
@@ -314,8 +313,24 @@ impl RateLimiter {
     }
 }
 
+fn refusal(charge: LimitCharge, verdict: LimitVerdict) -> Option<LimitRefusal> {
+    match verdict {
+        LimitVerdict::Passed { .. } => None,
+        LimitVerdict::Refused { wait } => Some(LimitRefusal {
+            rule: charge.rule,
+            wait,
+        }),
+    }
+}
+
+/// A rule has several buckets if a field is repeated: the first stands for all.
+fn is_first(charges: &[LimitCharge], index: usize) -> bool {
+    let rule = charges[index].rule;
+    charges[..index].iter().all(|it| it.rule != rule)
+}
+
 /// In the environment of WSGI a hyphen is an underscore. Where `header_map` lets such names through, they are the same field.
-fn is_same_field(name: &str, rule: &str) -> bool {
+fn is_same_field(name: &[u8], rule: &str) -> bool {
     let plain = |it: u8| {
         if it == b'_' {
             b'-'
@@ -323,7 +338,7 @@ fn is_same_field(name: &str, rule: &str) -> bool {
             it.to_ascii_lowercase()
         }
     };
-    name.len() == rule.len() && name.bytes().map(plain).eq(rule.bytes().map(plain))
+    name.len() == rule.len() && name.iter().copied().map(plain).eq(rule.bytes().map(plain))
 }
 
 /// Applications answer HEAD as they answer GET.

@@ -1,5 +1,5 @@
 //! [`ThreadLimits`]: what a request thread does about the limits of a request that the event loop has let pass: it counts the
-//! request in Redis, where that is set, and makes the fields of the response.
+//! request in Redis, where that is set, and has the fields of the response.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,6 +10,7 @@ use oxicorn_common::request::Request;
 use super::limit_fields::LimitFields;
 use super::limit_script::LimitScript;
 use super::rate_limiter::{LimitCharge, RateLimiter};
+use crate::connection::Connection;
 
 #[derive(Debug, Default)]
 pub(crate) struct ThreadLimits {
@@ -27,14 +28,15 @@ impl ThreadLimits {
         }
     }
 
-    /// Returns the answer to the request if it may not pass after all.
+    /// Returns the answer to the request of `connection` if it may not pass after all.
     pub(crate) fn begin(
         &mut self,
         limiter: &RateLimiter,
+        connection: &mut Connection,
         request: &Request,
         now: Instant,
     ) -> Option<Response> {
-        self.fields.clear();
+        connection.move_limits(&mut self.fields);
         let Self {
             fields,
             charges,
@@ -45,14 +47,15 @@ impl ThreadLimits {
         {
             return outcome.err();
         }
-        if limiter.shows() {
+        // A sibling has counted it.
+        if !fields.is_settled() {
             limiter.describe(&request.head, request.peer, now, charges, fields);
         }
         None
     }
 
     /// Whole lines for the response.
-    pub(crate) fn lines(&mut self) -> &[u8] {
+    pub(crate) fn lines(&self) -> &[u8] {
         self.fields.lines()
     }
 }

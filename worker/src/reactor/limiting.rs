@@ -36,32 +36,37 @@ impl LimitState {
         }
     }
 
-    /// The lines that tell the client about its limits, in a response that the reactor makes.
-    pub(super) fn describe(
+    /// The lines that tell the client about its limits, in a response that the reactor makes to a request of `connection`.
+    pub(super) fn lines(
         &mut self,
         limiter: Option<&RateLimiter>,
+        connection: &mut Connection,
         request: &Request,
         now: Instant,
     ) -> &[u8] {
-        self.fields.clear();
-        if let Some(limiter) = limiter.filter(|it| it.shows()) {
-            let (charges, fields) = (&mut self.charges, &mut self.fields);
-            limiter.describe(&request.head, request.peer, now, charges, fields);
+        let (charges, fields) = (&mut self.charges, &mut self.fields);
+        if let Some(limiter) = limiter {
+            connection.move_limits(fields);
+            // A sibling has counted it.
+            if !fields.is_settled() {
+                limiter.describe(&request.head, request.peer, now, charges, fields);
+            }
         }
-        self.fields.lines()
+        fields.lines()
     }
 }
 
 impl Reactor {
     /// Counts the request whose head has just become whole.
-    pub(super) fn limit(&mut self, connection: &Connection) -> Option<LimitRefusal> {
+    pub(super) fn limit(&mut self, connection: &mut Connection) -> Option<LimitRefusal> {
         let limiter = self.shared.rate_limiter.as_ref()?;
         // A sibling that has read the whole request has counted it.
         if connection.lifecycle().keeps_place() || self.is_health_check(connection) {
             return None;
         }
-        let (head, peer) = (connection.head()?, connection.peer());
-        limiter.check(head, peer, self.now, &mut self.limits.charges)
+        let peer = connection.peer();
+        let (head, fields) = connection.head_and_limits()?;
+        limiter.check(head, peer, self.now, &mut self.limits.charges, fields)
     }
 
     /// Answers 429. What has come of the body is skipped; if more of it is to come, the connection ends, because nobody would

@@ -48,7 +48,7 @@ impl Reactor {
         decoder.set_order(self.runs_requests, !self.crowded.is_empty());
         let mut received = connection.receive(&self.shared.rules);
         if matches!(received, Received::Head) {
-            if let Some(refusal) = self.limit(&connection) {
+            if let Some(refusal) = self.limit(&mut connection) {
                 return self.answer_limited(connection, refusal);
             }
             if self.is_health_check(&connection) || self.is_for_file(&connection) {

@@ -58,7 +58,7 @@ impl Reactor {
         let wants_to_stay = connection.wants_keep_alive();
         let limiter = self.shared.rate_limiter.as_ref();
         let asked = ResponseContext {
-            limits: self.limits.describe(limiter, &request, self.now),
+            limits: self.limits.lines(limiter, connection, &request, self.now),
             id: self.request_ids.latest_field(),
             version: head.version,
             head_only: head.method() == "HEAD",

@@ -3,6 +3,7 @@
 
 mod attacks;
 mod connections;
+mod fields;
 mod files;
 mod redis;
 mod shared;

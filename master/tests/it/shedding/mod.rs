@@ -146,6 +146,39 @@ fn no_more_than_max_queue_wait_in_all_workers_together() {
     }
 }
 
+/// Rate limits count what a client sends: one that is refused and comes back at once uses up its share.
+#[test]
+fn a_request_that_is_refused_has_used_its_rate_limit() {
+    let late = ["--queue-timeout", "1"];
+    for (flags, waiting) in [(&["--max-queue", "1"], 1), (&late, 0)] {
+        let builder = lab("counted").args(flags);
+        let rules = "api 1/h burst=3 path=/pid\n";
+        std::fs::write(builder.dir().join("limits.conf"), rules).expect("written");
+        let server = builder.args(&["--rate-limits", "limits.conf"]).start();
+        let held = Held::all_threads(&server, 1);
+        let mut clients: Vec<Client> = (0..waiting).map(|_| server.client()).collect();
+        for client in &mut clients {
+            ask(client, "/pid?waits");
+            wait_until_busy(&server, 1, 1);
+        }
+        let mut client = server.client();
+        for _ in waiting..3 {
+            ask(&mut client, "/pid");
+            assert_refused(&mut client);
+        }
+        let answer = client.get("/pid").expect("an answer");
+        assert_eq!(answer.status, 429, "{flags:?}");
+        // One that the limit refuses is not counted as overload.
+        let status = status(&server);
+        let overload = refused(&status, "max_queue") + refused(&status, "queue_timeout");
+        assert_eq!((overload, refused(&status, "rate_limit")), (3 - waiting, 1));
+        held.release();
+        for client in &mut clients {
+            assert_eq!(client.answer().expect("an answer").status, 200);
+        }
+    }
+}
+
 #[test]
 fn pipelined_requests_are_refused_one_by_one() {
     let server = lab("pipelined")
