@@ -7,7 +7,7 @@ from signal import SIGHUP, SIGKILL
 
 import pytest
 
-from harness import OXICORN, Client, Gate, Server, processes, until
+from harness import OXICORN, Client, Gate, Server, lock_held, processes, until
 
 # Writes down which processes run code of the config file, and that of atexit.
 CONFIG = """
@@ -43,21 +43,6 @@ logconfig_dict = {
     "root": {"level": "INFO", "handlers": ["own"]},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["own"], "propagate": False}},
 }
-"""
-
-# Holds the interpreter's lock for as long as the file of that name is there.
-BUSY = """
-import os
-import re
-
-
-def application(environ, start_response):
-    if environ["PATH_INFO"] == "/busy":
-        open(os.path.join(os.environ["HOME"], "held"), "w").close()
-        # Backtracks without end: the lock is not let go of inside one match.
-        re.match("(a+)+$", "a" * 64 + "b")
-    start_response("200 OK", [("Content-Length", "5")])
-    return [b"ready"]
 """
 
 
@@ -100,17 +85,11 @@ def test_it_tells_what_threads_do_while_all_are_held(preload):
 
 
 def test_it_answers_while_a_worker_never_lets_go_of_the_interpreter():
-    with started("busy:application", "--timeout", "2", "--graceful-timeout", "1", files={"busy.py": BUSY},
-                 env={"PYTHONPATH": "."}, expects=["timed out", "was killed", "while it drained", "timeout"]) as server:
-        client = server.connect()
-        client.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
-        until("a worker that is busy", (server.folder / "held").exists)
+    expects = ["timed out", "was killed", "while it drained", "timeout"]
+    with started("lock_holder:application", "--timeout", "2", "--graceful-timeout", "1", expects=expects) as server, lock_held(server):
         for _ in range(20):
             assert ask(server, "/healthz").status == 200
             assert b"oxicorn_workers_target 1\n" in ask(server, "/metrics").body
-        server.signal(SIGKILL)
-        server.process.wait()
-        server.code = -SIGKILL
 
 
 @pytest.mark.parametrize("preload", [False, True])

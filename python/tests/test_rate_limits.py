@@ -1,6 +1,6 @@
 """Rate limits of WSGI applications: one count for all workers, and nothing of a refused request reaches Python.
 
-Rules here are per hour, so that nothing becomes free while a test runs.
+Rules here are per hour, and few per hour, so that nothing becomes free while a test runs.
 """
 
 import os
@@ -53,12 +53,12 @@ def statuses(it, count, target="/api", fields=""):
 
 @pytest.mark.parametrize("flags", [[], ["--preload"]])
 def test_the_application_sees_what_passes_and_every_response_tells_the_limit(flags):
-    with server("api 100/h burst=5 path=/api\n", "--workers", "3", "--threads", "2", *flags) as it:
+    with server("api 4/h burst=5 path=/api\n", "--workers", "3", "--threads", "2", *flags) as it:
         for left, path in [(4, "/api"), (3, "/api/write"), (2, "/api/stream")]:
             answer = it.get(path)
             assert (answer.status, answer.text) == (200, "hello")
-            assert answer.field("RateLimit-Policy") == '"api";q=5;w=180'
-            assert answer.field("RateLimit") == f'"api";r={left};t={left * 36}'
+            assert answer.field("RateLimit-Policy") == '"api";q=5;w=4500'
+            assert answer.field("RateLimit") == f'"api";r={left};t={left * 900}'
         moved = it.get("/api/moved")
         assert (moved.status, moved.field("RateLimit")) == (302, None)
         with it.connect() as client:
@@ -78,17 +78,19 @@ def test_the_application_sees_what_passes_and_every_response_tells_the_limit(fla
 
 def test_killed_workers_give_nobody_more_under_load():
     burst = 300
-    passed, lost, end = [], [], threading.Event()
+    passed, lost, others, end = [], [], [], threading.Event()
+
+    def count(status):
+        if status != 429:
+            (passed if status == 200 else others).append(status)
+        return status
 
     def client(it):
         while not end.is_set():
             try:
                 with it.connect() as connection:
                     while not end.is_set():
-                        status = connection.get("/api").status
-                        assert status in (200, 429), status
-                        if status == 200:
-                            passed.append(status)
+                        count(connection.get("/api").status)
             except (OSError, Closed, Broken):
                 lost.append(1)
 
@@ -102,25 +104,27 @@ def test_killed_workers_give_nobody_more_under_load():
                 victim = it.workers()[0]
                 os.kill(victim, SIGKILL)
                 until("its replacement", lambda victim=victim: victim not in it.workers() and len(it.workers()) == 3)
-            until("the burst is used up", lambda: it.get("/api").status == 429)
+            until("the burst is used up", lambda: count(it.get("/api").status) == 429)
             # Those who are not limited are served beside all that are refused.
             load.more(100)
         end.set()
         for thread in threads:
             thread.join(30)
         assert len(calls(it, "GET /api")) <= burst
-        assert len(passed) <= burst <= len(passed) + len(lost) + 1
+        assert not others, others
+        # What a killed worker has let pass, its client has lost.
+        assert len(passed) <= burst <= len(passed) + len(lost)
 
 
 def test_a_config_file_sets_it_and_a_wrong_file_changes_nothing():
-    files = {"gunicorn.conf.py": 'rate_limits = "limits.conf"\nworkers = 2\n', "own_app.py": APP, "limits.conf": "api 100/h burst=3 path=/api\n"}
+    files = {"gunicorn.conf.py": 'rate_limits = "limits.conf"\nworkers = 2\n', "own_app.py": APP, "limits.conf": "api 1/h burst=3 path=/api\n"}
     with Server(OXICORN, "own_app:application", "--config", "gunicorn.conf.py", files=files, expects=["limits.conf:1"]) as it:
         assert statuses(it, 5) == [200, 200, 200, 429, 429]
         (it.folder / "limits.conf").write_text("api 100/fortnight\n")
         it.signal(SIGHUP)
         until("the reason", lambda: 'limits.conf:1: "100/fortnight" is no rate' in it.error_text())
         assert it.get("/api").status == 429
-        (it.folder / "limits.conf").write_text("other 100/h path=/other\napi 100/h burst=3 path=/api\n")
+        (it.folder / "limits.conf").write_text("other 1/h path=/other\napi 1/h burst=3 path=/api\n")
         it.signal(SIGHUP)
         until("the next generation", lambda: "Generation 2 serves" in it.error_text())
         # Old and new workers count alike.
@@ -151,12 +155,13 @@ class Redis:
 
 def test_two_servers_count_together_and_each_alone_while_redis_is_away(tmp_path):
     redis = Redis(tmp_path)
-    rules = "api 100/h burst=6 path=/api\nmany 1000/h burst=1000 path=/many\n"
+    # More than a load can send meanwhile.
+    rules = "api 4/h burst=6 path=/api\nmany 100000/h burst=1000000 path=/many\n"
     flags = ["--workers", "2", "--threads", "2", "--rate-limit-redis", f"unix://{tmp_path}/redis.sock", "--rate-limit-redis-timeout", "5"]
     try:
         with server(rules, *flags) as one, server(rules, *flags) as two:
-            assert one.get("/api").field("RateLimit") == '"api";r=5;t=180'
-            assert two.get("/api").field("RateLimit") == '"api";r=4;t=144'
+            assert one.get("/api").field("RateLimit") == '"api";r=5;t=4500'
+            assert two.get("/api").field("RateLimit") == '"api";r=4;t=3600'
             assert statuses(one, 3) + statuses(two, 4) == [200] * 4 + [429] * 3
             assert one.get("/api").status == 429
             assert len(calls(one, "GET /api")) + len(calls(two, "GET /api")) == 6

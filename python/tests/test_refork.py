@@ -9,6 +9,7 @@ from signal import SIGHUP, SIGKILL, SIGTERM, SIGTTIN, SIGUSR1
 import pytest
 
 from harness import OXICORN, Load, Server, processes, until
+from harness.deadline import until_after
 
 # Imports a module of its own and fills a cache with the first request, as frameworks do.
 WARMS = """
@@ -53,6 +54,10 @@ def worker_exit(server, worker):
 """
 
 
+# A worker has to serve 200 requests before it becomes the mold, and then others have to boot: so many steps, in seconds.
+LONG = 120
+
+
 def reforking(*flags, app=WARMS, workers=3, **more):
     files = {"warms.py": app, **more.pop("files", {})}
     flags = ["--workers", str(workers), "--refork-after", "200", *flags]
@@ -62,7 +67,7 @@ def reforking(*flags, app=WARMS, workers=3, **more):
 def mold(server, number=1):
     """The worker that the log calls the mold, the `number`th time."""
     pattern = r"Worker \(pid: (\d+)\) is the mold of the next workers"
-    found = until(f"mold {number}", lambda: (found := re.findall(pattern, server.error_text())) and len(found) >= number and found)
+    found = until(f"mold {number}", lambda: (found := re.findall(pattern, server.error_text())) and len(found) >= number and found, LONG)
     return int(found[number - 1])
 
 
@@ -73,7 +78,7 @@ def forks(server, mold, count):
         booted = {int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", after)}
         workers = [pid for pid in server.workers() if pid != mold]
         return len(workers) == count and booted.issuperset(workers) and workers
-    return until("new workers", found)
+    return until("new workers", found, LONG)
 
 
 def starts(server, count):
@@ -99,7 +104,7 @@ def test_a_warm_worker_becomes_the_mold_of_all_others(threads):
 def test_the_mold_of_preload_app_is_replaced():
     with reforking("--preload", workers=2) as server:
         starts(server, 2)
-        cold, = (pid for pid in processes.children(server.pid) if "oxicorn: mold" in processes.title(pid))
+        (cold,) = (pid for pid in processes.children(server.pid) if "oxicorn: mold" in processes.title(pid))
         with Load(server, target="/") as load:
             pid = mold(server)
             forks(server, pid, 2)
@@ -113,7 +118,7 @@ def test_max_requests_works_beside_it():
     with reforking("--max-requests", "300", "--max-requests-jitter", "30", workers=2) as server:
         with Load(server, target="/") as load:
             pid = mold(server)
-            until("four more", lambda: server.error_text().count(": max_requests") >= 4)
+            until_after("workers are replaced", lambda: server.error_text().count(": max_requests"), 4)
             load.more(100)
         assert not load.lost, load.lost
         assert server.get("/").text.split()[0] == str(pid)
@@ -160,7 +165,7 @@ def test_a_reload_brings_fresh_code_and_a_new_mold():
 def test_it_is_refused_with_a_reason(app, reason):
     with reforking(app=app, workers=2) as server:
         with Load(server, target="/") as load:
-            until("the refusal", lambda: "cannot become the mold of the next workers" in server.error_text())
+            until("the refusal", lambda: "cannot become the mold of the next workers" in server.error_text(), LONG)
             load.more(1000)
         assert not load.lost, load.lost
         text = server.error_text()
@@ -212,8 +217,11 @@ def test_nothing_outlives_the_server():
 def test_it_works_for_workers_with_a_user_of_their_own():
     # The folder of the server is root's alone.
     with tempfile.TemporaryDirectory() as folder:
+        module = pathlib.Path(folder, "warms.py")
+        module.write_text(WARMS)
+        # Whatever the umask is.
+        module.chmod(0o644)
         os.chmod(folder, 0o755)
-        (pathlib.Path(folder) / "warms.py").write_text(WARMS)
         check_other_user(folder)
 
 

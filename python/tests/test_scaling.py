@@ -3,11 +3,13 @@
 import os
 from signal import SIGHUP, SIGKILL, SIGTTIN
 
+import pytest
+
 from harness import OXICORN, Load, Server, until
 
 MOST = 3
-# The server waits for a minute before it does with fewer workers.
-DOWN = 300
+# Several steps, in seconds; the server waits for a minute before it does with fewer workers.
+UP, DOWN = 120, 300
 
 
 def elastic(*flags, **options):
@@ -15,10 +17,11 @@ def elastic(*flags, **options):
 
 
 def wait_for_most(server):
-    until("a step up", lambda: "Scaling up from 1 to 2 workers: " in server.error_text())
-    until("all workers", lambda: len(server.workers()) == MOST)
+    until("a step up", lambda: "Scaling up from 1 to 2 workers: " in server.error_text(), UP)
+    until("all workers", lambda: len(server.workers()) == MOST, UP)
 
 
+@pytest.mark.timeout(2 * DOWN)
 def test_a_step_raises_the_workers_loses_nothing_and_they_fall_again():
     with elastic("--env", "WHO=scaling") as server:
         with Load(server, clients=6, target="/sleep/0.3") as load:

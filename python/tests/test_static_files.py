@@ -6,11 +6,13 @@ import subprocess
 import sys
 import textwrap
 import threading
-from signal import SIGHUP, SIGKILL
+from signal import SIGHUP
 
 import pytest
 
-from harness import OXICORN, Server, until
+from harness import OXICORN, Server, lock_held, until
+from harness.deadline import until_after
+from harness.lock import paths
 
 SETTINGS = """
     import os
@@ -49,19 +51,6 @@ WSGI = """
     application = get_wsgi_application()
 """
 MANIFEST = "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"
-# Writes down its paths. Holds the interpreter's lock for as long as it lives.
-BUSY = """
-import os, re
-def application(environ, start_response):
-    path = environ["PATH_INFO"]
-    with open(os.path.join(os.environ["HOME"], "paths"), "a") as file:
-        print(path, file=file)
-    if path == "/busy":
-        # Backtracks without end: the lock is not let go of inside one match.
-        re.match("(a+)+$", "a" * 64 + "b")
-    start_response("200 OK", [("Content-Length", "5")])
-    return [b"ready"]
-"""
 
 
 @pytest.fixture
@@ -102,7 +91,7 @@ def test_djangos_admin_has_its_styles_and_scripts(tmp_path, prefix, storage):
     mount = ["--root-path", prefix] if prefix else []
     variables = {"STORAGE": storage} if storage else {}
     with Server(OXICORN, "shop.wsgi:application", *flags, *mount, path=folder, env=variables, ready=False) as it:
-        it.wait_ready() if not prefix else until("a worker", lambda: it.workers() and it.get(f"{prefix}/admin/login/").status == 200)
+        it.wait_ready(f"{prefix}/admin/login/")
         for url in assets(it, prefix):
             assert url.startswith(f"{prefix}/static/admin/"), url
             answer = it.get(url)
@@ -133,18 +122,12 @@ def test_a_proxy_may_say_where_the_application_is_mounted(tmp_path):
 
 def test_files_are_served_while_a_request_never_lets_go_of_the_interpreter(site):
     flags = ["--static-map", f"/static={site}", "--timeout", "3600"]
-    with Server(OXICORN, "own_app:application", *flags, files={"own_app.py": BUSY}, expects=["was killed"]) as it:
-        client = it.connect()
-        client.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n")
-        until("a worker that is busy", lambda: "/busy" in (it.folder / "paths").read_text())
+    with Server(OXICORN, "lock_holder:application", *flags, expects=["was killed"]) as it, lock_held(it):
         with it.connect() as other:
             for _ in range(50):
                 assert other.get("/static/a.css").text == "body {}"
                 assert other.get("/static/large.bin", "Range: bytes=-256000\r\n").body == bytes(range(256)) * 1000
-        assert "/static" not in (it.folder / "paths").read_text()
-        it.signal(SIGKILL)
-        it.process.wait()
-        it.code = -SIGKILL
+        assert not [path for path in paths(it) if path.startswith("/static")]
 
 
 @pytest.mark.parametrize("flags", [[], ["--preload"]])
@@ -166,17 +149,16 @@ def test_no_client_notices_a_reload(site, flags):
         except BaseException as problem:
             problems.append((target, problem))
 
-    with Server(
-        OXICORN, "own_app:application", "--workers", "2", "--threads", "2", "--static-map", f"/static={site}", *flags,
-        files={"own_app.py": BUSY},
-    ) as it:
+    more = ["--workers", "2", "--threads", "2", "--static-map", f"/static={site}", *flags]
+    with Server(OXICORN, "lock_holder:application", *more) as it:
         lengths = {"/static/a.css": 7, "/static/large.bin": 2_560_000, "/app": 5}
         threads = [threading.Thread(target=ask, args=(it, target, lengths[target])) for target in counts for _ in range(2)]
         for thread in threads:
             thread.start()
         for _ in range(2):
-            seen = dict(counts)
-            until("progress", lambda: problems or all(counts[it] > seen[it] + 20 for it in counts))
+            for target, seen in counts.copy().items():
+                goal = seen + 20
+                until_after(target, lambda target=target, goal=goal: goal if problems else counts[target], goal)
             old = it.workers()
             it.signal(SIGHUP)
             until("new workers", lambda: len(new := it.workers()) == 2 and not set(new) & set(old))
@@ -196,9 +178,7 @@ def pre_request(worker, request):
 def when_ready(server):
     server.log.info("rules: %s", server.cfg.static_cache_control)
 """
-    with Server(
-        OXICORN, "own_app:application", "--config", "conf.py", files={"own_app.py": BUSY, "conf.py": config},
-    ) as it:
+    with Server(OXICORN, "lock_holder:application", "--config", "conf.py", files={"conf.py": config}) as it:
         answer = it.get("/static/a.css")
         assert (answer.status, answer.field("Cache-Control")) == (200, "public, max-age=60")
         assert it.get("/static/").text == "body {}"
@@ -207,5 +187,5 @@ def when_ready(server):
         until("the hook", lambda: "hook for /app" in it.error_text())
         # No code of the application or its config file has a part in files.
         assert "hook for /static" not in it.error_text()
-        assert "rules: ['*.css=public, max-age=60', '*=no-cache']" in it.error_text()
+        until("the other hook", lambda: "rules: ['*.css=public, max-age=60', '*=no-cache']" in it.error_text())
         until("its line", lambda: any('"GET /static/a.css HTTP/1.1" 200 7' in line for line in it.access_lines()))

@@ -20,8 +20,11 @@ class Gate:
         self.open()
         self.folder.cleanup()
 
+    def is_held(self):
+        return self.file.with_suffix(".held").exists()
+
     def wait_held(self):
-        until("a request inside the application", self.file.with_suffix(".held").exists)
+        until("a request inside the application", self.is_held)
 
     def open(self):
         self.file.unlink(missing_ok=True)

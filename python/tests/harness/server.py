@@ -96,12 +96,12 @@ class Server:
         self._ended()
         return processes.listening(self.process.pid)
 
-    def wait_ready(self):
+    def wait_ready(self, target="/ready"):
         """Waits until a worker answers, and until all do where the log tells: a test may end or starve one at once."""
         def answers():
             self._ended()
             with contextlib.suppress(OSError, Closed, Broken), self.connect() as client:
-                return client.get("/ready")
+                return client.get(target)
         until("a worker that answers", answers)
         if not self.is_gunicorn and "Listening at:" in self.error_text():
             until("all workers", lambda: self._ended() or "Generation 1 serves" in self.error_text())
@@ -179,7 +179,7 @@ class Server:
             story = self.story()
             assert code == self.code, f"exit code {code}, not {self.code}\n{story}"
             if not self.orphans:
-                until("no process left", lambda: not processes.of_session(self.pid), 5)
+                until("no process left", lambda: not processes.of_session(self.pid))
             self._check_log(story)
         finally:
             self._abandon()
