@@ -10,6 +10,7 @@ the machine has none, they are addresses of the loopback interface, and none is 
 
 import collections
 import contextlib
+import http.client
 import itertools
 import json
 import os
@@ -22,6 +23,7 @@ import threading
 import unittest
 from pathlib import Path
 
+from client_threads import ClientThreads
 from network_hosts import FAKETIME, LONG, SERVICES_ADDRESS, Host, enter
 from prometheus_test import ROOT, until
 
@@ -74,21 +76,19 @@ class Services:
         return found
 
 
-class Load:
-    """Clients that make tasks, each at the next host. As a balancer does, they go on to another host if they cannot connect, and skip
-    hosts that are cut off."""
+class TaskMakers(ClientThreads):
+    """They make tasks, each at the next host. As a balancer does, they go on to another host if they cannot connect, and skip hosts that
+    are cut off."""
 
     def __init__(self, hosts):
-        self.hosts, self.done, self.going = hosts, threading.Event(), threading.Event()
+        super().__init__(CLIENTS, 2 * LONG)
+        self.hosts, self.going = hosts, threading.Event()
         self.going.set()
         self.confirmed, self.unknown, self.failures = {}, [], []
         self.numbers = itertools.count(1)
-        self.threads = [threading.Thread(target=self.run, args=(number,), daemon=True) for number in range(CLIENTS)]
-        for thread in self.threads:
-            thread.start()
 
-    def run(self, client):
-        for turn in itertools.count(client):
+    def run(self, number):
+        for turn in itertools.count(number):
             host = self.hosts[turn % len(self.hosts)]
             # So many in all as a slow machine does as well.
             if self.done.wait(0.05):
@@ -102,7 +102,7 @@ class Load:
             status, answer = host.ask("POST", f"{BASE}/tasks", {"userId": mark, "parameters": {"numbers": [1, 2, 3]}})
         except ConnectionRefusedError:
             return
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             # What became of it is not known, as when a cable is pulled.
             (self.unknown if host.was_cut else self.failures).append(f"{mark} at host {host.number}: {error!r}")
             return
@@ -122,11 +122,6 @@ class Load:
         yield
         self.going.set()
 
-    def end(self):
-        self.done.set()
-        for thread in self.threads:
-            thread.join(LONG)
-
 
 def matching(answered, wanted):
     """The answer, if it is the one that is wanted; an empty one counts too."""
@@ -135,7 +130,6 @@ def matching(answered, wanted):
 
 
 @unittest.skipUnless(FAKETIME, "takes faketime, which scripts/install-deps gets")
-
 class HostsTest(unittest.TestCase):
     def setUp(self):
         self.folder = Path(tempfile.mkdtemp(prefix="oxicorn-hosts-"))
@@ -246,9 +240,7 @@ class HostsTest(unittest.TestCase):
         return next(host for host in self.hosts if host.address == address)
 
     def test_no_task_is_lost_or_done_twice(self):
-        load = Load(self.hosts)
-        with contextlib.closing(contextlib.ExitStack()) as stack:
-            stack.callback(load.end)
+        with TaskMakers(self.hosts) as load:
             self.phase("at rest", load)
             self.check_limits()
             self.phase("upgraded", load, Host.upgrade)
@@ -259,7 +251,6 @@ class HostsTest(unittest.TestCase):
             self.phase("with other clocks", load)
             if APART:
                 self.cut_off(load)
-            load.end()
         until("all tasks are done and all events published", self.drained, LONG)
         self.check_tasks(load)
         for host in self.hosts:

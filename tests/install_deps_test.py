@@ -22,9 +22,9 @@ PACKAGES = {"rustup": {"rustup"}, "python3-venv": set()}
 for _command, _package in re.findall(r"\b(?:need|lack) ([a-z0-9-]+) ([a-z0-9-]+)$", SCRIPT.read_text(), re.M):
     PACKAGES.setdefault(_package, set()).add(_command)
 # Only for `make test-etc`.
-ETC = {"logrotate", "curl", "iproute2", "golang-go", "buildah", "debootstrap", "systemd"}
+ETC = {"logrotate", "golang-go", "buildah", "debootstrap", "systemd"}
 # Only for `make bench`.
-BENCH = {"wrk", "apache2-utils", "libev-dev", "python3-dev"}
+BENCH = {"libev-dev", "python3-dev"}
 APT = """#!/bin/sh
 echo "$@" >> {log}
 [ "$1" = install ] || exit 0

@@ -24,6 +24,7 @@ import unittest
 import urllib.request
 from pathlib import Path
 
+from client_threads import ClientThreads
 from prometheus_test import OFTEN, ROOT, Prometheus, documented, promtool, queries, until
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -78,24 +79,14 @@ class Oxicorn:
             return response.read().decode()
 
 
-class Load:
-    """Clients that make tasks, read them, and ask for what is not there, until it is told to end."""
+class ApiClients(ClientThreads):
+    """They make tasks, read them, and ask for what is not there."""
 
     def __init__(self, port):
-        self.port, self.done = port, threading.Event()
-        self.threads = [threading.Thread(target=self.run, daemon=True) for _ in range(CLIENTS)]
+        super().__init__(CLIENTS, LONG)
+        self.port = port
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join(30)
-
-    def run(self):
+    def run(self, number):
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             self.ask(connection)
 
@@ -124,7 +115,7 @@ class ServedDashboard(unittest.TestCase):
             text = server.admin("/metrics")
             promtool("check", "metrics", text=text)
             self.assertEqual(set(re.findall(r"^# TYPE (oxicorn_\w+)", text, re.MULTILINE)), documented())
-            with prometheus_of(server) as prometheus, Load(server.port):
+            with prometheus_of(server) as prometheus, ApiClients(server.port):
                 for panel, query in queries():
                     with self.subTest(panel, query=query):
                         def found(query=query):
@@ -133,15 +124,15 @@ class ServedDashboard(unittest.TestCase):
                             found()
                         else:
                             until(f"{panel}: data for {query}", found, LONG)
-                until("none of them is of a server that does well", lambda: firing(prometheus) == set())
+                until("none of them is of a server that does well", lambda: firing(prometheus) == set(), LONG)
 
 
 class ServedAlerts(unittest.TestCase):
     def test_an_alert_fires_when_a_worker_is_stuck(self):
         words = ("--workers", "1", "--threads", "2", "--timeout", "5", "--graceful-timeout", str(LONG))
         with Oxicorn("examples/lab", *words) as server, prometheus_of(server) as prometheus:
-            until("a scrape", lambda: prometheus.query('oxicorn_workers{state="ready"} == 1'))
-            until("no alert", lambda: firing(prometheus) == set())
+            until("a scrape", lambda: prometheus.query('oxicorn_workers{state="ready"} == 1'), LONG)
+            until("no alert", lambda: firing(prometheus) == set(), LONG)
             # A worker that has nothing else to do ends as soon as its stuck request has been answered.
             with contextlib.closing(stream(server.port)) as busy:
                 threading.Thread(target=drink, args=(busy,), daemon=True).start()
@@ -155,7 +146,7 @@ class ServedAlerts(unittest.TestCase):
 
     def test_an_alert_fires_when_a_server_is_gone(self):
         with Oxicorn("examples/lab") as server, prometheus_of(server) as prometheus:
-            until("a scrape", lambda: prometheus.query("up == 1"))
+            until("a scrape", lambda: prometheus.query("up == 1"), LONG)
             os.killpg(server.process.pid, signal.SIGKILL)
             until("OxicornDown", lambda: "OxicornDown" in firing(prometheus, states=("pending", "firing")), LONG)
 

@@ -22,6 +22,10 @@ from pathlib import Path
 
 from prometheus_test import ROOT, until
 
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from services_lib.folder import Folder
+
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target") / "debug"
 SERVICES_ADDRESS = "10.77.0.1"
 INSIDE = "INSIDE_NETWORK_HOSTS"
@@ -56,6 +60,8 @@ class Host:
         self.number, self.folder, self.apart = number, folder / f"host{number}", apart
         self.folder.mkdir()
         self.address = f"10.77.{number}.2" if apart else f"127.0.0.{10 + number}"
+        # A namespace has all ports for itself.
+        self.port = 8000 if apart else Folder(self.folder).free_port()
         self.is_cut, self.was_cut = False, False
         self.process = None
         self.set_clock(clock)
@@ -104,7 +110,7 @@ class Host:
 
     def start(self):
         flags = [
-            "--bind", f"{self.address}:8000", "--workers", "2", "--threads", "2", "--runners", "1", "--pid", "oxicorn.pid",
+            "--bind", f"{self.address}:{self.port}", "--workers", "2", "--threads", "2", "--runners", "1", "--pid", "oxicorn.pid",
             "--control-socket", self.folder / "control", "--error-logfile", "log", "--timeout", LONG, "--graceful-timeout", LONG,
             # On a slow machine a process would go on without Redis, and others could briefly return old values.
             "--redis-timeout", "10",
@@ -161,7 +167,7 @@ class Host:
 
     def ask(self, method, path, body=None, seconds=LONG, fields=None):
         """(status, body) of a request on a connection of its own."""
-        with contextlib.closing(http.client.HTTPConnection(self.address, 8000, timeout=seconds)) as client:
+        with contextlib.closing(http.client.HTTPConnection(self.address, self.port, timeout=seconds)) as client:
             client.connect()
             text = None if body is None else json.dumps(body)
             fields = {**(fields or {}), **({} if text is None else {"Content-Type": "application/json"})}

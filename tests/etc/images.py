@@ -79,7 +79,6 @@ def make_debian():
         buildah("commit", "--quiet", "--rm", container, DEBIAN)
 
 
-
 def stamp(name):
     return CACHE / f"{name.replace('/', '-')}.stamp"
 

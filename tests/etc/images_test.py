@@ -100,7 +100,7 @@ class Images(unittest.TestCase):
             status = Path(f"/proc/{container.first()}/status").read_text()
             self.assertRegex(status, r"(?m)^Uid:\t10001\t10001")
             self.assertRegex(status, r"(?m)^NSpid:\t\d+\t1$")
-                # No shell.
+            # No shell.
             self.assertEqual(Path(os.readlink(f"/proc/{container.first()}/exe")), root / "usr/local/bin/oxicorn")
             container.signal(signal.Signals[container.configuration["StopSignal"]])
             self.assertEqual(container.process.wait(LONG), 0, container.log())

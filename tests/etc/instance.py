@@ -12,6 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+# Tests of this folder find it here.
+from client_threads import ClientThreads  # noqa: F401
 from prometheus_test import ROOT, until
 
 sys.path.insert(0, str(ROOT / "scripts"))

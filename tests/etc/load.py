@@ -5,28 +5,22 @@ import http.client
 import itertools
 import threading
 
-from instance import LONG, until
+from instance import LONG, ClientThreads, until
 
 # A response may take its time on a busy machine.
 TIMEOUT = 90
 
 
-class Load:
+class Load(ClientThreads):
     """Pairs of clients, one with a connection that it keeps, one with a new connection for each request. `stay`: the first ones
     stay connected, and silent, until they `leave`."""
 
     def __init__(self, port, methods, pairs=2, stay=False):
-        self.port, self.done, self.left = port, threading.Event(), threading.Event()
-        self.stay = stay
+        self.kinds = [(method, kept) for method in methods for kept in (True, False)] * pairs
+        super().__init__(len(self.kinds), 2 * TIMEOUT)
+        self.port, self.stay, self.left = port, stay, threading.Event()
         self.failures, self.served = [], set()
-        kinds = [(method, kept) for method in methods for kept in (True, False)] * pairs
-        self.counts = [0] * len(kinds)
-        self.threads = [threading.Thread(target=self._run, args=(n, *kind), daemon=True) for n, kind in enumerate(kinds)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
+        self.counts = [0] * len(self.kinds)
 
     def __exit__(self, kind, *_):
         self.done.set()
@@ -37,8 +31,7 @@ class Load:
 
     def leave(self):
         self.left.set()
-        for thread in self.threads:
-            thread.join(TIMEOUT)
+        self.end()
 
     def go_on(self, count=50):
         """Until each client has had so many more answers."""
@@ -56,7 +49,8 @@ class Load:
         until(f"an answer of {instance.address}", lambda: self.served & instance.workers(), LONG)
         self.go_on()
 
-    def _run(self, number, method, kept):
+    def run(self, number):
+        method, kept = self.kinds[number]
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         with contextlib.closing(connection):
             for serial in itertools.count():

@@ -15,11 +15,10 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import unittest
 
 from balancer import shipped
-from instance import BUILT, LONG, Instance, until
+from instance import BUILT, LONG, ClientThreads, Instance, until
 
 ROUNDS, CLIENTS = 6, 4
 # The user of the file, whose workers open the new logs.
@@ -30,24 +29,14 @@ REOPEN = "test ! -S /run/oxicorn-wsgi/control || /srv/app/venv/bin/oxicorn ctl -
 LINES = (("access.log", "GET /log?text="), ("error.log", "front "), ("error.log", "back "))
 
 
-class Writers:
-    """Clients that cause a line of the access log and a line of the error log per request, each with a number of its own."""
+class Writers(ClientThreads):
+    """They cause a line of the access log and a line of the error log per request, each with a number of its own."""
 
     def __init__(self, port):
-        self.port, self.done = port, threading.Event()
+        super().__init__(CLIENTS, 2 * LONG)
+        self.port = port
         self.answered = [0] * CLIENTS
         self.errors = []
-        self.threads = [threading.Thread(target=self._run, args=(it,), daemon=True) for it in range(CLIENTS)]
-
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.done.set()
-        for thread in self.threads:
-            thread.join(LONG)
 
     def go_on(self, count=60):
         wanted = [have + count for have in self.answered]
@@ -57,15 +46,15 @@ class Writers:
     def expected(self):
         return {f"{client}-{serial}" for client, count in enumerate(self.answered) for serial in range(count)}
 
-    def _run(self, client):
+    def run(self, number):
         with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=LONG)) as connection:
             for serial in itertools.count():
                 if self.done.is_set():
                     return
                 try:
-                    connection.request("GET", f"/log?text={client}-{serial}.")
+                    connection.request("GET", f"/log?text={number}-{serial}.")
                     assert connection.getresponse().read() is not None
-                    self.answered[client] += 1
+                    self.answered[number] += 1
                 except (OSError, http.client.HTTPException) as error:
                     self.errors.append(repr(error))
                     return
