@@ -135,7 +135,7 @@ impl Supervisor {
         };
         let to = to.min(most).max(floor);
         if cause == ScalingCause::Memory {
-            let text = format!("No more than {wanted} workers for now: {figures}");
+            let text = format!("Workers stay at {wanted}: {figures}");
             self.log(Level::Warn, text);
         } else if to == wanted {
             return;

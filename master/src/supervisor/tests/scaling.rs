@@ -57,7 +57,7 @@ fn a_decision_starts_and_ends_workers_within_the_bounds() {
 fn a_refusal_is_logged_and_counted_and_changes_nothing() {
     let mut sim = Simulation::serving(elastic());
     scale(&mut sim, 3, ScalingCause::Memory);
-    assert!(sim.logged(Level::Warn, "No more than 3 workers for now: as measured"));
+    assert!(sim.logged(Level::Warn, "Workers stay at 3: as measured"));
     let is_counted = |it: &Action| matches!(it, Action::CountScaling { from: 3, to: 3, .. });
     assert!(sim.done.iter().any(is_counted) && wanted(&sim) == (3, 2));
 }

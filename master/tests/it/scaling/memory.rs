@@ -49,7 +49,7 @@ fn a_full_control_group_gets_no_more_workers_until_it_has_room() {
         .under(&["unshare", "--mount", "sh", "-c", MOUNT, &directory])
         .start();
     let load = load(&server);
-    let line = "No more than 1 workers for now: another one needs about ";
+    let line = "Workers stay at 1: another one needs about ";
     let line = server.log().wait_for(line);
     let figures = "MiB, and the control group uses 100 of 110 MiB, of which 11 stay free";
     assert!(line.contains(figures), "{line}");
@@ -60,7 +60,7 @@ fn a_full_control_group_gets_no_more_workers_until_it_has_room() {
     );
     set_limit(4000);
     wait_for_most(&server);
-    assert_eq!(server.log().count("No more than"), 1, "it is said once");
+    assert_eq!(server.log().count("Workers stay at"), 1, "it is said once");
     load.wait_for_more(2 * CLIENTS as u64);
     load.stop().assert_perfect();
 }
