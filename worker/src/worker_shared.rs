@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use log::error;
 use nix::sys::signal::Signal;
@@ -164,17 +164,18 @@ impl WorkerShared {
         {
             return Some(refusal);
         }
-        let interval = shedding.pace.note_start(now, ready_at);
+        let interval = shedding.note_start(now, ready_at);
         let slot = self.slot();
         slot.set_start(interval, self.millis.at(now));
         slot.set_waiting(self.ready.len());
         None
     }
 
-    /// A request has had a thread for so long.
-    pub(crate) fn note_served(&self, took: Duration) {
+    /// A request had a thread from `started` to `ended`.
+    pub(crate) fn note_served(&self, started: Instant, ended: Instant) {
         if let Some(shedding) = &self.shedding {
-            self.slot().set_service_nanos(shedding.pace.note_end(took));
+            let nanos = shedding.note_end(started, ended);
+            self.slot().set_service_nanos(nanos);
         }
     }
 

@@ -49,7 +49,7 @@ impl Reactor {
         let checked = match connection.lifecycle().keeps_place() {
             // A sibling has let it in.
             true => match shedding.is_late(connection.lifecycle().ready_at(), self.now) {
-                true => Err(shedding.refuse_late()),
+                true => Err(shedding.refuse_late(self.now)),
                 false => Ok(()),
             },
             false => self.check_new(&shedding, &mut connection),
@@ -79,7 +79,7 @@ impl Reactor {
         }
         connection.begin_wait();
         let waited = self.note_unseen_wait(connection);
-        shedding.check_new(&own, siblings, place, waited)
+        shedding.check_new(&own, siblings, place, self.now, waited)
     }
 
     /// How long the first request of a connection has waited before the connection was accepted, without the time in which
@@ -167,7 +167,7 @@ impl Reactor {
 
     fn turn_away_one(&mut self, connection: Box<Connection>) {
         if let Some(shedding) = &self.shared.shedding {
-            let refusal = shedding.refuse_late();
+            let refusal = shedding.refuse_late(self.now);
             self.turn_away(connection, refusal);
         }
     }

@@ -1,8 +1,12 @@
 //! How much of `queue_timeout` the wait that is foreseen may be.
 //!
-//! Forecasts are wrong by more where some requests take much longer than others. A request that is let in and then
-//! refused after all has waited in vain: each one makes the share smaller, and those that are run make it grow slowly.
-//! In balance one in some hundred is refused late.
+//! Forecasts are wrong by more where some requests take much longer than others. There are two ways to be wrong. A request
+//! that is let in and refused after all has waited in vain: each one makes the share a little smaller. A thread that has
+//! nothing to do, although a request was refused that it could have run in time, is lost: the longer it is, the more the
+//! share grows. A thread that is idle for the time of one request weighs as much as 64 that wait in vain.
+//!
+//! Where forecasts are right the share becomes 1. It is less where they are often too short, and more where they are too
+//! long: of requests whose times differ much, most take less than the average.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -10,8 +14,13 @@ use std::time::Duration;
 const WHOLE: u32 = 1 << 16;
 const FIRST: u32 = WHOLE / 4 * 3;
 const LEAST: u32 = WHOLE / 8;
-/// Who has waited in vain for no longer has lost nothing, while a thread without a request is lost.
-const HARMLESS: Duration = Duration::from_millis(8);
+const MOST: u32 = 8 * WHOLE;
+/// One request that has waited in vain takes this part of the share.
+const LATE_PART: u32 = 128;
+/// One that is run takes the share nearer to the whole, by this part of what is missing.
+const IN_TIME_PART: u32 = 8192;
+/// A thread that is idle for the time of a request, or longer, adds this part of the share.
+const IDLE_PART: f64 = 0.5;
 
 /// In parts of [`WHOLE`]. Relaxed: threads may lose each other's changes.
 #[derive(Debug)]
@@ -23,20 +32,29 @@ impl AdmissionShare {
     }
 
     pub(crate) fn of(&self, timeout: Duration) -> Duration {
-        let share = timeout.mul_f64(f64::from(self.get()) / f64::from(WHOLE));
-        share.max(timeout.min(HARMLESS))
+        timeout.mul_f64(f64::from(self.get()) / f64::from(WHOLE))
     }
 
     /// A request that has waited is run in time.
     pub(crate) fn note_in_time(&self) {
         let share = self.get();
-        self.set(share + (WHOLE - share).div_ceil(2048));
+        let missing = WHOLE.saturating_sub(share);
+        self.set(share + missing.div_ceil(IN_TIME_PART));
     }
 
     /// A request has waited in vain.
     pub(crate) fn note_late(&self) {
         let share = self.get();
-        self.set((share - share / 8).max(LEAST));
+        self.set((share - share / LATE_PART).max(LEAST));
+    }
+
+    /// A thread was idle for `idle` times as long as a request takes, and with a share of `needed` it would not have been.
+    pub(crate) fn note_idle(&self, idle: f64, needed: f64) {
+        let share = f64::from(self.get());
+        let more = share * (1.0 + idle.min(1.0) * IDLE_PART);
+        // A little more, or the same request would be refused again.
+        let enough = needed * 1.01 * f64::from(WHOLE);
+        self.set(more.min(enough).max(share) as u32);
     }
 
     fn get(&self) -> u32 {
@@ -44,7 +62,7 @@ impl AdmissionShare {
     }
 
     fn set(&self, share: u32) {
-        self.0.store(share.min(WHOLE), Ordering::Relaxed);
+        self.0.store(share.min(MOST), Ordering::Relaxed);
     }
 }
 
@@ -52,29 +70,41 @@ impl AdmissionShare {
 mod tests {
     use super::*;
 
+    const TIMEOUT: Duration = Duration::from_secs(1);
+
     #[test]
     fn few_are_late_in_the_end_and_it_recovers() {
         let share = AdmissionShare::new();
-        let timeout = Duration::from_secs(1);
-        assert_eq!(share.of(timeout), timeout.mul_f64(0.75));
+        assert_eq!(share.of(TIMEOUT), TIMEOUT.mul_f64(0.75));
         // Whoever waits longer than half of the time is late.
         let mut late = 0;
-        for _ in 0..10_000 {
-            if share.of(timeout) > timeout / 2 {
+        for _ in 0..20_000 {
+            if share.of(TIMEOUT) > TIMEOUT / 2 {
                 share.note_late();
                 late += 1;
             } else {
                 share.note_in_time();
             }
         }
-        assert!((1..100).contains(&late), "{late}");
+        assert!((1..500).contains(&late), "{late}");
         (0..1000).for_each(|_| share.note_late());
-        assert_eq!(share.of(timeout), timeout / 8);
-        for millis in [4, 8, 40] {
-            let least = share.of(Duration::from_millis(millis));
-            assert_eq!(least.as_millis(), u128::from(millis.min(8)));
-        }
-        (0..20_000).for_each(|_| share.note_in_time());
-        assert!(share.of(timeout) > timeout.mul_f64(0.99));
+        assert_eq!(share.of(TIMEOUT), TIMEOUT / 8);
+        (0..80_000).for_each(|_| share.note_in_time());
+        assert!(share.of(TIMEOUT) > TIMEOUT.mul_f64(0.99));
+    }
+
+    #[test]
+    fn it_grows_while_a_thread_is_idle_without_need() {
+        let share = AdmissionShare::new();
+        share.note_idle(0.1, 2.0);
+        assert!(share.of(TIMEOUT) > TIMEOUT.mul_f64(0.78));
+        (0..10).for_each(|_| share.note_idle(1.0, 1.0));
+        let whole = share.of(TIMEOUT).as_secs_f64();
+        assert!((1.0..1.02).contains(&whole), "{whole}");
+        // What would have been let in says nothing.
+        share.note_idle(1.0, 0.5);
+        assert_eq!(share.of(TIMEOUT).as_secs_f64(), whole);
+        (0..100).for_each(|_| share.note_idle(1.0, 100.0));
+        assert_eq!(share.of(TIMEOUT), 8 * TIMEOUT);
     }
 }

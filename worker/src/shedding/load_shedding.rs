@@ -7,7 +7,8 @@ use oxicorn_common::scoreboard::RefusalReason;
 use oxicorn_common::settings::SheddingSettings;
 
 use super::admission_share::AdmissionShare;
-use super::queue_forecast::{CombinedLoad, QueuePlace, WorkerLoad, forecast};
+use super::early_refusals::{EarlyRefusal, EarlyRefusals};
+use super::queue_forecast::{CombinedLoad, QueuePlace, WorkerLoad, forecast, forecast_alone};
 use super::refusal::Refusal;
 use super::refusal_log::RefusalLog;
 use super::service_pace::ServicePace;
@@ -19,28 +20,57 @@ const LEAVES: Duration = Duration::from_micros(100);
 #[derive(Debug)]
 pub(crate) struct LoadShedding {
     settings: SheddingSettings,
-    pub(crate) pace: ServicePace,
+    pace: ServicePace,
     share: AdmissionShare,
+    early: EarlyRefusals,
     log: RefusalLog,
 }
 
 impl LoadShedding {
     /// `None` if nothing is ever refused.
     pub(crate) fn new(settings: &Settings) -> Option<Self> {
-        settings.shedding.enabled().then(|| Self {
-            settings: settings.shedding,
-            pace: ServicePace::new(settings.threads),
-            share: AdmissionShare::new(),
-            log: RefusalLog::default(),
-        })
+        let shedding = settings.shedding;
+        shedding
+            .enabled()
+            .then(|| Self::with(shedding, settings.threads))
     }
 
-    /// Whether a request that becomes whole now, and finds no free thread, may wait, if it has waited for `waited` already, unseen.
+    pub(super) fn with(settings: SheddingSettings, threads: usize) -> Self {
+        Self {
+            settings,
+            pace: ServicePace::new(threads),
+            share: AdmissionShare::new(),
+            early: EarlyRefusals::default(),
+            log: RefusalLog::default(),
+        }
+    }
+
+    /// A thread takes up a request that became whole at `ready_at`. Returns the interval, in nanoseconds.
+    pub(crate) fn note_start(&self, now: Instant, ready_at: Instant) -> u64 {
+        let (interval, gap) = self.pace.note_start(now, ready_at);
+        let timeout = self.settings.queue_timeout.as_nanos();
+        let timeout = u64::try_from(timeout).unwrap_or(u64::MAX);
+        if let Some(gap) = gap
+            && let Some(needed) = self.early.take_wrong(gap.since, timeout)
+        {
+            self.share.note_idle(gap.length, needed);
+        }
+        interval
+    }
+
+    /// A thread is done with the request that it began at `started`. Returns the average, in nanoseconds.
+    pub(crate) fn note_end(&self, started: Instant, ended: Instant) -> u64 {
+        self.pace.note_end(started, ended)
+    }
+
+    /// Whether a request that becomes whole `now`, and finds no free thread, may wait, if it has waited for `waited`
+    /// already, unseen.
     pub(crate) fn check_new(
         &self,
         own: &WorkerLoad,
         siblings: &CombinedLoad,
         place: QueuePlace,
+        now: Instant,
         waited: Duration,
     ) -> Result<(), Refusal> {
         let waiting = own.waiting + siblings.waiting + place.handed_on;
@@ -53,11 +83,22 @@ impl LoadShedding {
         if max_queue > 0 && waiting >= max_queue + idle {
             return Err(Refusal::new(RefusalReason::MaxQueue, wait));
         }
-        let is_late = |timeout: Duration| {
-            waited >= timeout || (!wait.is_zero() && waited + wait > self.share.of(timeout))
-        };
-        if !queue_timeout.is_zero() && is_late(queue_timeout) {
-            return Err(Refusal::new(RefusalReason::QueueTimeout, wait));
+        if queue_timeout.is_zero() {
+            return Ok(());
+        }
+        let refused = Err(Refusal::new(RefusalReason::QueueTimeout, wait));
+        if waited >= queue_timeout {
+            return refused;
+        }
+        if !wait.is_zero() && waited + wait > self.share.of(queue_timeout) {
+            let alone = forecast_alone(own, siblings, place).unwrap_or_default();
+            let needed = |wait| (waited + wait).div_duration_f64(queue_timeout);
+            self.early.note(EarlyRefusal {
+                at: self.pace.nanos_at(now),
+                needed: needed(wait),
+                needed_alone: needed(alone),
+            });
+            return refused;
         }
         Ok(())
     }
@@ -70,7 +111,7 @@ impl LoadShedding {
         has_left: impl FnOnce() -> bool,
     ) -> Result<(), Refusal> {
         if self.is_late(ready_at, now) {
-            return Err(self.refuse_late());
+            return Err(self.refuse_late(now));
         }
         let waited = now.saturating_duration_since(ready_at);
         if waited >= LEAVES && has_left() {
@@ -99,8 +140,9 @@ impl LoadShedding {
     }
 
     /// A request has waited in vain.
-    pub(crate) fn refuse_late(&self) -> Refusal {
+    pub(crate) fn refuse_late(&self, now: Instant) -> Refusal {
         self.share.note_late();
+        self.early.note_late(self.pace.nanos_at(now));
         Refusal::new(RefusalReason::QueueTimeout, self.settings.queue_timeout)
     }
 

@@ -20,17 +20,22 @@
 //!   service_pace      measures: how long a request takes, and the interval
 //!   queue_forecast    computes the wait, without I/O
 //!   admission_share   how far forecasts can be trusted
+//!   early_refusals    which of them were wrong
 //!   refusal           why, and the response
 //!   refusal_log       says in the log that requests are refused
 //!   load_shedding     decides
+//!   simulation        what the policy costs
 //! ```
 
 mod admission_share;
+mod early_refusals;
 mod load_shedding;
 mod queue_forecast;
 mod refusal;
 mod refusal_log;
 mod service_pace;
+#[cfg(test)]
+mod simulation;
 
 pub(crate) use load_shedding::LoadShedding;
 pub(crate) use queue_forecast::{CombinedLoad, QueuePlace, WorkerLoad};

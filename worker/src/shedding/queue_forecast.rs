@@ -22,6 +22,8 @@ pub(crate) struct WorkerLoad {
     since: f64,
     /// All threads have been busy for so long that the interval does not hold.
     stopped: bool,
+    /// Its threads that are busy.
+    busy: usize,
     /// Seconds until each thread has had its request for as long as requests take; empty while a thread is idle.
     ends: Vec<f64>,
 }
@@ -39,6 +41,8 @@ pub(crate) struct CombinedLoad {
     stopped: usize,
     /// As `rate`, of those that have stopped.
     stopped_rate: f64,
+    /// Their threads.
+    stopped_threads: usize,
     since: f64,
     /// As those of each worker.
     ends: Vec<f64>,
@@ -108,6 +112,7 @@ impl WorkerLoad {
             idle: idle.min(helpful.saturating_sub(busy)),
             interval: (interval > 0.0).then_some(interval),
             since,
+            busy,
             stopped: idle == 0 && service > 0.0 && since > LONG * service + INACCURACY,
             ends: Vec::new(),
         }
@@ -130,6 +135,7 @@ impl Default for CombinedLoad {
             unknown: 0,
             stopped: 0,
             stopped_rate: 0.0,
+            stopped_threads: 0,
             since: f64::INFINITY,
             ends: Vec::new(),
         }
@@ -147,6 +153,7 @@ impl CombinedLoad {
             Some(interval) if worker.stopped => {
                 self.stopped += 1;
                 self.stopped_rate += 1.0 / interval;
+                self.stopped_threads += worker.busy;
             }
             Some(interval) => self.rate += 1.0 / interval,
             None => self.unknown += 1,
@@ -161,9 +168,11 @@ impl CombinedLoad {
         }
         let known = self.workers - self.unknown - self.stopped;
         if known == 0 {
-            // What has lasted for an unusually long time may last for as long again.
+            // What has lasted for an unusually long time may last for as long again. One request per thread may wait all
+            // the same, so that none is idle when it ends.
             let all_stopped = self.unknown == 0 && self.stopped > 0;
-            return all_stopped.then(|| self.since + ahead / self.stopped_rate);
+            let is_next = ahead < self.stopped_threads as f64;
+            return (all_stopped && !is_next).then(|| self.since + ahead / self.stopped_rate);
         }
         // A worker that has just begun is like the others.
         let rate = self.rate * (known + self.unknown) as f64 / known as f64;
@@ -185,7 +194,8 @@ impl CombinedLoad {
     }
 }
 
-/// How long a request waits that becomes whole now in the worker `own`. `None` if nothing has been measured yet.
+/// How long a request waits that becomes whole now in the worker `own`. `None` if nobody knows: nothing has been measured
+/// yet, or all threads have stopped.
 pub(crate) fn forecast(
     own: &WorkerLoad,
     siblings: &CombinedLoad,
@@ -206,7 +216,25 @@ pub(crate) fn forecast(
             own.wait(shared)
         }
     };
-    seconds.map(|it| Duration::try_from_secs_f64(it.max(0.0)).unwrap_or(Duration::MAX))
+    duration_of(seconds?)
+}
+
+/// The same, if nobody waited before it.
+pub(crate) fn forecast_alone(
+    own: &WorkerLoad,
+    siblings: &CombinedLoad,
+    place: QueuePlace,
+) -> Option<Duration> {
+    let others = match place.can_move {
+        true => siblings.clone(),
+        false => CombinedLoad::default(),
+    };
+    duration_of(others.with(own).wait(0.0)?)
+}
+
+fn duration_of(seconds: f64) -> Option<Duration> {
+    let seconds = seconds.max(0.0);
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]
@@ -310,5 +338,7 @@ mod tests {
             can_move: false,
         };
         assert_eq!(millis(&stopped, &[&lively], bound), Some(3020));
+        // There is a request for each thread that may be free at once.
+        assert_eq!(millis(&busy(1, 2, 0.010, 3.0), &[], QUEUED), None);
     }
 }

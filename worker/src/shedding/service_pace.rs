@@ -5,7 +5,7 @@
 //! So a measure that has become too long corrects itself, even if it lets no request wait any more.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A sample counts as at most this many times the average before, plus [`MOST_BEYOND`]: one request that hangs says
 /// nothing of the others.
@@ -19,8 +19,21 @@ pub(crate) struct ServicePace {
     threads: u64,
     /// When the last request was taken up, in nanoseconds since `base`.
     last_start: AtomicU64,
+    /// When a thread was last done with one.
+    last_end: AtomicU64,
+    /// Threads that have a request.
+    busy: AtomicU64,
     service: Average,
     interval: Average,
+}
+
+/// A thread has had nothing to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct IdleGap {
+    /// In nanoseconds, as of [`ServicePace::nanos_at`].
+    pub(super) since: u64,
+    /// Times as long as a request takes.
+    pub(super) length: f64,
 }
 
 #[derive(Debug, Default)]
@@ -35,29 +48,45 @@ impl ServicePace {
             base: Instant::now(),
             threads: threads.max(1) as u64,
             last_start: AtomicU64::new(0),
+            last_end: AtomicU64::new(0),
+            busy: AtomicU64::new(0),
             service: Average::default(),
             interval: Average::default(),
         }
     }
 
-    /// A thread takes up a request that became whole at `ready_at`. Returns the interval.
-    pub(crate) fn note_start(&self, now: Instant, ready_at: Instant) -> u64 {
+    /// A thread takes up a request that became whole at `ready_at`. Returns the interval, and the gap before it, if a
+    /// thread had nothing to do.
+    pub(super) fn note_start(&self, now: Instant, ready_at: Instant) -> (u64, Option<IdleGap>) {
         let (now, ready_at) = (self.nanos_at(now), self.nanos_at(ready_at));
         let before = self.last_start.swap(now, Ordering::Relaxed);
         let has_waited = before > 0 && ready_at <= before;
+        let service = self.service.get();
         let sample = match has_waited {
             true => now.saturating_sub(before),
-            false => self.service.get() / self.threads,
+            false => service / self.threads,
         };
         if has_waited || sample > 0 {
             self.interval.take_in(sample, self.memory());
         }
-        self.interval()
+        let interval = self.interval();
+        let busy = self.busy.fetch_add(1, Ordering::Relaxed);
+        let since = self.last_end.load(Ordering::Relaxed);
+        // Threads that wait for each other are worth less than their number, and the others idle in any case.
+        let helps = interval > 0 && busy < (service + interval / 2) / interval;
+        let gap = (helps && since > before && ready_at > since).then(|| IdleGap {
+            since,
+            length: now.saturating_sub(since) as f64 / service as f64,
+        });
+        (interval, gap)
     }
 
-    /// A request has had a thread for so long. Returns the average.
-    pub(crate) fn note_end(&self, took: Duration) -> u64 {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    /// A thread is done with the request that it began at `started`. Returns the average.
+    pub(super) fn note_end(&self, started: Instant, ended: Instant) -> u64 {
+        self.busy.fetch_sub(1, Ordering::Relaxed);
+        let ended = self.nanos_at(ended);
+        self.last_end.store(ended, Ordering::Relaxed);
+        let nanos = ended.saturating_sub(self.nanos_at(started));
         self.service.take_in(nanos, self.memory());
         self.service.get()
     }
@@ -78,7 +107,8 @@ impl ServicePace {
         16 + 4 * self.threads
     }
 
-    fn nanos_at(&self, moment: Instant) -> u64 {
+    /// Since the worker began.
+    pub(super) fn nanos_at(&self, moment: Instant) -> u64 {
         let age = moment.saturating_duration_since(self.base).as_nanos();
         u64::try_from(age).unwrap_or(u64::MAX)
     }
@@ -110,6 +140,8 @@ impl Average {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const MILLI: u64 = 1_000_000;
@@ -121,7 +153,7 @@ mod tests {
 
     impl Clock {
         fn new(threads: usize) -> Self {
-            let now = Instant::now() + Duration::from_secs(1);
+            let now = Instant::now() + Duration::from_secs(100);
             let pace = ServicePace::new(threads);
             Self { pace, now }
         }
@@ -130,11 +162,20 @@ mod tests {
         fn start(&mut self, millis: u64, waited: u64) -> u64 {
             self.now += Duration::from_millis(millis);
             let ready_at = self.now - Duration::from_millis(waited);
-            self.pace.note_start(self.now, ready_at)
+            self.pace.note_start(self.now, ready_at).0
+        }
+
+        /// The same, for the gap before it.
+        fn gap(&mut self, millis: u64, waited: u64) -> Option<f64> {
+            self.now += Duration::from_millis(millis);
+            let ready_at = self.now - Duration::from_millis(waited);
+            let (_, gap) = self.pace.note_start(self.now, ready_at);
+            gap.map(|it| (it.length * 100.0).round() / 100.0)
         }
 
         fn end(&self, millis: u64) {
-            self.pace.note_end(Duration::from_millis(millis));
+            let took = Duration::from_millis(millis);
+            self.pace.note_end(self.now - took, self.now);
         }
     }
 
@@ -192,5 +233,34 @@ mod tests {
             clock.start(10, 30);
         }
         assert!(clock.start(10, 30) < 12 * MILLI);
+    }
+
+    #[test]
+    fn a_thread_that_finds_no_request_has_a_gap() {
+        let mut clock = Clock::new(2);
+        for _ in 0..100 {
+            clock.start(5, 30);
+            clock.start(5, 30);
+            clock.end(10);
+            clock.end(10);
+        }
+        assert_eq!(clock.gap(5, 10), None, "it was there already");
+        clock.now += Duration::from_millis(3);
+        clock.end(10);
+        assert_eq!(clock.gap(5, 0), Some(0.5));
+        assert_eq!(clock.gap(5, 0), None, "the other thread");
+        // Two threads that are worth one.
+        for _ in 0..200 {
+            clock.end(10);
+            clock.start(10, 30);
+        }
+        clock.end(10);
+        clock.now += Duration::from_millis(3);
+        clock.end(10);
+        assert_eq!(clock.gap(5, 0), Some(0.5), "nobody works");
+        clock.start(10, 30);
+        clock.now += Duration::from_millis(3);
+        clock.end(10);
+        assert_eq!(clock.gap(5, 0), None, "one works");
     }
 }

@@ -144,8 +144,7 @@ impl ThreadPool {
         let sample = self.estimator.begin(kind, started, alone);
         let ended = handler.serve(connection, started);
         self.estimator.learn(&sample, ended);
-        self.shared
-            .note_served(ended.saturating_duration_since(started));
+        self.shared.note_served(started, ended);
         ended
     }
 

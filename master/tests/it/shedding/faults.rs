@@ -85,6 +85,30 @@ fn one_stuck_thread_of_several_refuses_nobody() {
     held.release();
 }
 
+/// Nobody knows how long a thread will be busy that has been for much longer than usual. One request waits for it all the
+/// same, so that it has something to do afterwards.
+#[test]
+fn a_thread_that_takes_unusually_long_finds_the_next_request_waiting() {
+    let server = lab("unusual").args(&["--queue-timeout", "10"]).start();
+    for _ in 0..20 {
+        assert_eq!(server.get("/pid").status, 200);
+    }
+    let held = Held::all_threads(&server, 1);
+    // It has taken as long as anybody may wait.
+    thread::sleep(Duration::from_secs(10));
+    let mut next = server.client();
+    ask(&mut next, "/pid");
+    wait_until_busy(&server, 1, 1);
+    let mut others: Vec<Client> = (0..3).map(|_| server.client()).collect();
+    for client in &mut others {
+        ask(client, "/pid");
+        assert_refused(client);
+    }
+    held.release();
+    assert_eq!(next.answer().expect("an answer").status, 200);
+    assert_eq!(refused(&status(&server), "queue_timeout"), 3);
+}
+
 #[test]
 fn under_overload_a_worker_may_be_killed_and_all_may_be_replaced() {
     let builder = lab("replaced").workers(2).threads(2);
