@@ -1,85 +1,24 @@
 //! One limit for several servers, in a real Redis, which goes away in every way.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::{ask, limited, passed, status, use_up};
-use crate::harness::{Keyspace, Load, Mode, Server, Services, eventually};
+use crate::harness::{Keyspace, Load, Mode, OwnRedis, Server, Services, eventually};
 
-type Step = fn(&mut CountingRedis);
+type Step = fn(&mut OwnRedis);
 
 const AWAY: &str = "cannot count in Redis";
 const BACK: &str = "All servers count together";
 
-/// `redis-server` on a socket in the folder of the server under test.
-struct CountingRedis {
-    folder: PathBuf,
-    process: Child,
-}
-
-impl CountingRedis {
-    fn start(folder: &Path) -> Self {
-        let process = Command::new("redis-server")
-            .args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""])
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .spawn();
-        let redis = Self {
-            folder: folder.to_owned(),
-            process: process.expect("redis-server, which scripts/install-deps gets"),
-        };
-        eventually("redis-server", || {
-            (redis.ask(&["PING"]) == "PONG").then_some(())
-        });
-        redis
-    }
-
-    fn ask(&self, words: &[&str]) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-s", "redis.sock"])
-            .args(words)
-            .current_dir(&self.folder)
-            .output();
-        let output = output.expect("redis-cli, which scripts/install-deps gets");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.process.id()).expect("a process id");
-        kill(Pid::from_raw(pid), signal).expect("a process");
-    }
-
-    fn kill(&mut self) {
-        self.process.kill().expect("a process");
-        self.process.wait().expect("a process");
-    }
-
-    fn start_again(&mut self) {
-        let folder = self.folder.clone();
-        *self = Self::start(&folder);
-    }
-}
-
-impl Drop for CountingRedis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 /// A server beside a Redis of its own.
-fn with_redis(name: &str, rules: &str, timeout: &str) -> (Server, CountingRedis) {
+fn with_redis(name: &str, rules: &str, timeout: &str) -> (Server, OwnRedis) {
     let builder = limited(name, rules).workers(2).threads(2);
-    let redis = CountingRedis::start(builder.dir());
-    let url = format!("unix://{}/redis.sock", builder.dir().display());
+    let redis = OwnRedis::start(builder.dir());
     (
         builder
             .args(&[
                 "--rate-limit-redis",
-                &url,
+                &redis.url(),
                 "--rate-limit-redis-timeout",
                 timeout,
             ])
@@ -132,6 +71,9 @@ fn two_servers_share_a_limit() {
     use_up(&one, "/key", "X-Key: my-secret\r\n");
     assert_eq!(status(&two, "/key", "X-Key: my-secret\r\n"), 429);
     assert_eq!(status(&two, "/key", "X-Key: another\r\n"), 200);
+    // Two buckets of one rule, which is named once.
+    let several = ask(one.address(), "/key", "X-Key: a\r\nX-Key: b\r\n").expect("an answer");
+    assert_eq!(several.field("RateLimit"), Some("\"key\";r=2;t=72"));
     use_up(&two, "/all", "X-Forwarded-For: 192.0.2.1\r\n");
     assert_eq!(status(&one, "/all", "X-Forwarded-For: 192.0.2.2\r\n"), 429);
     let keys = keyspace.keys("*");
@@ -162,10 +104,9 @@ fn an_outage_costs_nothing_but_the_common_count() {
         "api 1000/h burst=1000 path=/api\nfew 100/h burst=3 path=/few\n",
         "2",
     );
-    let is_counted = || redis_count(&server, 12);
-    assert!(is_counted());
+    assert!(redis_counts(&redis, &server, 12));
     let outages: [(&str, Step, Step); 3] = [
-        ("killed", CountingRedis::kill, CountingRedis::start_again),
+        ("killed", OwnRedis::kill, OwnRedis::start_again),
         (
             "stopped",
             |it| it.signal(Signal::SIGSTOP),
@@ -186,7 +127,7 @@ fn an_outage_costs_nothing_but_the_common_count() {
         assert_eq!(passed(&server, 12, "/api", ""), 12, "{name}");
         end(&mut redis);
         server.log().wait_for_nth(BACK, index + 1);
-        assert!(redis_count(&server, 12), "{name}");
+        assert!(redis_counts(&redis, &server, 12), "{name}");
         assert_eq!(
             (server.log().count(AWAY), server.log().count(BACK)),
             (index + 1, index + 1),
@@ -199,22 +140,8 @@ fn an_outage_costs_nothing_but_the_common_count() {
 }
 
 /// Whether the next requests are counted in Redis.
-fn redis_count(server: &Server, requests: usize) -> bool {
-    let socket = server.dir().join("redis.sock");
-    let count = || {
-        let output = Command::new("redis-cli")
-            .arg("-s")
-            .arg(&socket)
-            .args(["INFO", "commandstats"])
-            .output();
-        let text = String::from_utf8_lossy(&output.expect("redis-cli").stdout).into_owned();
-        let calls = text
-            .lines()
-            .filter(|it| it.starts_with("cmdstat_evalsha:") || it.starts_with("cmdstat_eval:"));
-        calls
-            .filter_map(|it| it.split(['=', ',']).nth(1)?.parse::<usize>().ok())
-            .sum::<usize>()
-    };
+fn redis_counts(redis: &OwnRedis, server: &Server, requests: usize) -> bool {
+    let count = || redis.calls("evalsha") + redis.calls("eval");
     let before = count();
     assert_eq!(passed(server, requests, "/api", ""), requests);
     count() >= before + requests
@@ -233,7 +160,7 @@ fn a_redis_that_forgets_is_no_outage() {
         &["CONFIG", "SET", "timeout", "1"],
     ] {
         redis.ask(words);
-        assert!(redis_count(&server, 12), "{words:?}");
+        assert!(redis_counts(&redis, &server, 12), "{words:?}");
     }
     load.stop().assert_perfect();
     assert_eq!(server.log().count(AWAY), 0);

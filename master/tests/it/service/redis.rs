@@ -1,98 +1,27 @@
 //! The task service with its cache in a real Redis, which stops, hangs and comes back.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::json;
 
 use super::*;
+use crate::harness::OwnRedis;
 
 const DOWN: &str = "does not answer";
 const UP: &str = "answers again";
 
-/// `redis-server` on a socket in the folder of the server under test.
-pub(super) struct Redis {
-    folder: PathBuf,
-    process: Child,
-}
-
-impl Redis {
-    pub(super) fn start(folder: &Path) -> Self {
-        let process = Command::new("redis-server")
-            .args(["--port", "0", "--unixsocket", "redis.sock", "--save", ""])
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server, which scripts/install-deps gets");
-        let folder = folder.to_owned();
-        Self { folder, process }
-    }
-
-    pub(super) fn url(&self) -> String {
-        format!("unix://{}/redis.sock", self.folder.display())
-    }
-
-    /// What `redis-cli` prints.
-    pub(super) fn ask(&self, words: &[&str]) -> String {
-        let output = Command::new("redis-cli")
-            .args(["-s", "redis.sock"])
-            .args(words)
-            .current_dir(&self.folder)
-            .output();
-        let output = output.expect("redis-cli, which scripts/install-deps gets");
-        String::from_utf8_lossy(&output.stdout).trim().to_owned()
-    }
-
-    /// The value of a key, of any store.
-    fn body(&self, key: &str) -> String {
-        let found = self.ask(&["KEYS", &format!("{key}:*")]);
-        found
-            .lines()
-            .next()
-            .map_or(String::new(), |name| self.ask(&["GET", name]))
-    }
-
-    /// How many reads of a key it has executed.
-    fn reads(&self) -> Option<String> {
-        let stats = self.ask(&["INFO", "commandstats"]);
-        let line = stats.lines().find(|it| it.starts_with("cmdstat_get:"))?;
-        line.split(['=', ',']).nth(1).map(str::to_owned)
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.process.id()).expect("a process id");
-        kill(Pid::from_raw(pid), signal).expect("a process");
-    }
-
-    pub(super) fn kill(&mut self) {
-        self.process.kill().expect("a process");
-        self.process.wait().expect("a process");
-    }
-
-    pub(super) fn start_again(&mut self) {
-        let folder = self.folder.clone();
-        *self = Self::start(&folder);
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        // It may have been killed by the test.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+/// The value of a key, of any store.
+fn body(redis: &OwnRedis, key: &str) -> String {
+    let found = redis.ask(&["KEYS", &format!("{key}:*")]);
+    let name = found.lines().next();
+    name.map_or(String::new(), |name| redis.ask(&["GET", name]))
 }
 
 /// Two workers and a runner over one Redis.
-fn begin(name: &str) -> (Redis, Server) {
+fn begin(name: &str) -> (OwnRedis, Server) {
     let builder = service(name);
-    let redis = Redis::start(builder.dir());
-    eventually("Redis listens", || {
-        (redis.ask(&["PING"]) == "PONG").then_some(())
-    });
+    let redis = OwnRedis::start(builder.dir());
     // A machine under load is not what these tests are about.
     let builder = builder.env("REDIS_URL", &redis.url());
     let builder = builder.args(&["--redis-timeout", "0.1"]);
@@ -100,11 +29,11 @@ fn begin(name: &str) -> (Redis, Server) {
 }
 
 /// Waits until a read puts its task into Redis: then that worker uses Redis.
-fn wait_until_used(redis: &Redis, server: &Server, id: i64) {
+fn wait_until_used(redis: &OwnRedis, server: &Server, id: i64) {
     let key = format!("task:{id}");
     eventually("the task is in Redis", || {
         task(server, id);
-        redis.body(&key).starts_with('{').then_some(())
+        body(redis, &key).starts_with('{').then_some(())
     });
 }
 
@@ -163,7 +92,7 @@ fn an_outage_is_told_once_when_it_begins_and_once_when_it_ends() {
 #[test]
 fn a_redis_that_is_down_at_the_start_is_used_when_it_comes() {
     let builder = service("redis late");
-    let mut redis = Redis::start(builder.dir());
+    let mut redis = OwnRedis::start(builder.dir());
     redis.kill();
     let builder = builder.env("REDIS_URL", &redis.url());
     let server = start(builder, 2);
@@ -208,9 +137,9 @@ fn a_change_on_one_server_is_seen_on_another() {
     let name = || call(&there, "GET", &path, None).1["user"]["fullName"].clone();
     for round in 0..3 {
         eventually("it is answered from a copy", || {
-            let before = redis.reads();
+            let before = redis.calls("get");
             name();
-            (redis.reads() == before).then_some(())
+            (redis.calls("get") == before).then_some(())
         });
         let written = format!("Dora the {round}th");
         let (status, _) = call(&here, "PUT", &path, Some(json!({"fullName": written})));

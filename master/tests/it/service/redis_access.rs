@@ -1,22 +1,23 @@
 //! Logging in to Redis: TLS, ACL users, and passwords that do not fit into a URL.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use serde_json::json;
 
 use super::*;
+use crate::harness::OwnRedis;
 
 /// The permissions that docs/api.md lists.
 const RULES: &str = "user oxicorn on >s3cret ~task:* ~user:* ~session:* ~oxicorn:* resetchannels -@all +auth +hello +select \
     +ping +info +get +set +unlink +del +eval +scan +client|tracking +time +zadd +zrange +zremrangebyscore +expire";
 
 /// `redis-server` in a folder, with one port for TLS and one without.
-struct Redis {
+struct RedisWithUsers {
     folder: PathBuf,
     plain: u16,
     tls: u16,
-    process: Child,
+    _process: OwnRedis,
 }
 
 fn free_port() -> u16 {
@@ -24,7 +25,7 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-impl Redis {
+impl RedisWithUsers {
     fn start(folder: &Path) -> Self {
         certify(folder);
         std::fs::write(
@@ -33,27 +34,12 @@ impl Redis {
         )
         .expect("a file");
         let (plain, tls) = (free_port(), free_port());
-        let process = Command::new("redis-server")
-            .args(["--port", &plain.to_string(), "--tls-port", &tls.to_string()])
-            .args([
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--tls-auth-clients",
-                "no",
-            ])
-            .args([
-                "--tls-cert-file",
-                "server.crt",
-                "--tls-key-file",
-                "server.key",
-            ])
-            .args(["--tls-ca-cert-file", "ca.crt", "--aclfile", "users.acl"])
-            .current_dir(folder)
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server, which scripts/install-deps gets");
+        let flags = format!(
+            "--port {plain} --tls-port {tls} --bind 127.0.0.1 --tls-auth-clients no --tls-cert-file server.crt \
+             --tls-key-file server.key --tls-ca-cert-file ca.crt --aclfile users.acl"
+        );
+        let flags: Vec<&str> = flags.split(' ').collect();
+        let process = OwnRedis::spawn(folder, &flags);
         eventually("Redis listens", || {
             std::net::TcpStream::connect(("127.0.0.1", tls))
                 .ok()
@@ -64,7 +50,7 @@ impl Redis {
             folder,
             plain,
             tls,
-            process,
+            _process: process,
         }
     }
 
@@ -87,13 +73,6 @@ impl Redis {
 
     fn authority(&self) -> String {
         self.folder.join("ca.crt").display().to_string()
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -131,7 +110,7 @@ fn serve(name: &str, url: &str) -> Builder {
         .workers(2)
 }
 
-fn is_used(redis: &Redis, server: &Server) {
+fn is_used(redis: &RedisWithUsers, server: &Server) {
     let id = create(server, json!({"userId": 1}));
     eventually("the task is in Redis", || {
         task(server, id);
@@ -150,7 +129,7 @@ fn is_used(redis: &Redis, server: &Server) {
 #[test]
 fn a_user_with_these_rights_is_enough_over_tls_and_without() {
     let folder = tempfile::tempdir().expect("a folder");
-    let redis = Redis::start(folder.path());
+    let redis = RedisWithUsers::start(folder.path());
     let login = "oxicorn:s3cret@127.0.0.1";
     let ca = redis.authority();
     for url in [
@@ -175,7 +154,7 @@ fn a_user_with_these_rights_is_enough_over_tls_and_without() {
 #[test]
 fn whom_no_authority_vouches_for_and_who_speaks_no_tls_is_told() {
     let folder = tempfile::tempdir().expect("a folder");
-    let redis = Redis::start(folder.path());
+    let redis = RedisWithUsers::start(folder.path());
     for (url, word) in [
         (
             format!(

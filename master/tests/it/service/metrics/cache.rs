@@ -3,15 +3,15 @@
 use nix::sys::signal::Signal;
 use serde_json::json;
 
-use super::super::redis::Redis;
 use super::*;
+use crate::harness::OwnRedis;
 
 pub(super) const HITS: &str = "oxicorn_cache_hits_total";
 pub(super) const MISSES: &str = "oxicorn_cache_misses_total";
 pub(super) const ERRORS: &str = "oxicorn_cache_errors_total";
 
 /// What `INFO` of Redis says of reads: hits and misses of keys, without the checks of the server, which list a set.
-fn keyspace(redis: &Redis) -> [f64; 2] {
+fn keyspace(redis: &OwnRedis) -> [f64; 2] {
     let info = redis.ask(&["INFO", "everything"]);
     let field = |name: &str| {
         let line = info.lines().find_map(|line| line.strip_prefix(name));
@@ -25,10 +25,7 @@ fn keyspace(redis: &Redis) -> [f64; 2] {
 #[test]
 fn hits_and_misses_are_those_of_redis() {
     let builder = service("metrics of Redis");
-    let mut redis = Redis::start(builder.dir());
-    eventually("Redis listens", || {
-        (redis.ask(&["PING"]) == "PONG").then_some(())
-    });
+    let mut redis = OwnRedis::start(builder.dir());
     // No copies, so that each read is one of Redis. Nothing expires.
     let builder = builder.env("REDIS_URL", &redis.url());
     let builder = builder.args(&["--near-cache-ttl", "0", "--redis-timeout", "10"]);
@@ -97,10 +94,7 @@ fn hits_and_misses_are_those_of_redis() {
 #[test]
 fn a_copy_in_the_worker_is_a_hit_that_redis_does_not_see() {
     let builder = service("metrics of copies");
-    let redis = Redis::start(builder.dir());
-    eventually("Redis listens", || {
-        (redis.ask(&["PING"]) == "PONG").then_some(())
-    });
+    let redis = OwnRedis::start(builder.dir());
     let builder = builder.env("REDIS_URL", &redis.url());
     let builder = builder.args(&["--near-cache-ttl", "3600", "--redis-timeout", "10"]);
     let server = start_with_admin(builder, 1);
