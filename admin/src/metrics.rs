@@ -141,7 +141,7 @@ fn write_threads(report: &StatusReport, out: &mut Exposition) {
         let threads = workers(report).flat_map(|it| &it.threads);
         threads.filter(|it| it.state == state).count() as u64
     };
-    let states = ["idle", "running", "stuck"].map(|state| (state, threads(state)));
+    let states = ["idle", "running", "stuck", "reserve"].map(|state| (state, threads(state)));
     out.metric(
         "oxicorn_threads",
         Gauge,

@@ -48,6 +48,12 @@ pub trait App: Send + Sync + 'static {
         None
     }
 
+    /// Whether calls on several threads compute at the same time. False where a lock lets only one of them, as the global
+    /// interpreter lock of Python does: more threads are then of use only while calls wait.
+    fn is_parallel(&self) -> bool {
+        true
+    }
+
     /// Whether this worker should be replaced, because the application or a hook asks for it. Called each
     /// time that the event loop turns.
     fn retires(&self) -> bool {

@@ -105,7 +105,7 @@ impl Children {
             age: request.id,
             generation: request.generation,
             threads: match request.kind {
-                ChildKind::Web => generation.settings.threads,
+                ChildKind::Web => generation.settings.most_threads(),
                 ChildKind::Runner => 0,
                 ChildKind::Admin => ADMIN_THREADS,
             },

@@ -228,6 +228,11 @@ impl App for WsgiApp {
         self.stack_size
     }
 
+    /// The interpreter lock lets one thread compute at a time.
+    fn is_parallel(&self) -> bool {
+        false
+    }
+
     fn retires(&self) -> bool {
         RETIRES.load(Ordering::Relaxed)
     }

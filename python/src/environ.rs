@@ -67,7 +67,10 @@ pub(crate) fn base<'py>(
     let software = py.import("oxicorn.identity")?.call_method0("software")?;
     environ.set_item(interned(py, "wsgi.errors"), errors)?;
     environ.set_item(interned(py, "wsgi.version"), (1, 0))?;
-    environ.set_item(interned(py, "wsgi.multithread"), settings.threads > 1)?;
+    environ.set_item(
+        interned(py, "wsgi.multithread"),
+        settings.most_threads() > 1,
+    )?;
     environ.set_item(interned(py, "wsgi.multiprocess"), settings.workers > 1)?;
     environ.set_item(interned(py, "wsgi.run_once"), false)?;
     environ.set_item(interned(py, "wsgi.url_scheme"), interned(py, "http"))?;

@@ -6,6 +6,7 @@ from signal import SIGHUP, SIGKILL, SIGTTIN
 import pytest
 
 from harness import OXICORN, Load, Server, until
+from harness.control_client import status
 
 MOST = 3
 # Several steps, in seconds; the server waits for a minute before it does with fewer workers.
@@ -54,3 +55,54 @@ def test_signals_move_the_floor():
             until(f"{count} workers", lambda wanted=count: len(server.workers()) == wanted)
         server.signal(SIGTTIN)
         until("the reason", lambda: f"{MOST} workers are the most (max_workers)" in server.error_text())
+
+
+ALL_THREADS = "6 of 6 threads serve now (max_threads): requests have waited"
+
+
+def with_threads(*flags, **options):
+    return Server(OXICORN, "lifecycle:application", "--max-threads", "6", *flags, **options)
+
+
+def threads(server, state):
+    workers = [it for it in status(server)["workers"] if it["kind"] == "worker"]
+    return sum(it["state"] == state for worker in workers for it in worker["threads"])
+
+
+def test_views_that_wait_get_more_threads_and_they_leave_when_nobody_needs_them():
+    with with_threads() as server:
+        assert server.get("/multithread").text == "True"
+        assert (threads(server, "idle"), threads(server, "reserve")) == (1, 5)
+        with Load(server, clients=8, target="/sleep/0.05") as load:
+            until("all threads", lambda: ALL_THREADS in server.error_text())
+            until("all at work", lambda: threads(server, "running") == 6)
+            load.more(16)
+        assert not load.lost and not load.again
+        until("they leave", lambda: "1 of 6 threads serve now (max_threads): at most " in server.error_text())
+        assert (threads(server, "idle"), threads(server, "reserve")) == (1, 5)
+
+
+@pytest.mark.parametrize("begin", ["1", "2"])
+def test_views_that_compute_get_none(begin):
+    """Of two, one waits for the lock of the interpreter, which is no reason for a third."""
+    with with_threads("--threads", begin) as server:
+        with Load(server, clients=6, target="/spin/0.005") as load:
+            load.more(300)
+        assert not load.lost and not load.again
+        assert "threads serve now" not in server.error_text()
+
+
+def test_a_reload_and_a_worker_that_is_killed_amid_more_threads():
+    expects = ["was killed by SIGKILL, which was not sent by the master"]
+    with with_threads(expects=expects) as server:
+        with Load(server, clients=8, target="/sleep/0.05") as load:
+            until("all threads", lambda: ALL_THREADS in server.error_text())
+            server.signal(SIGHUP)
+            until("the reload", lambda: "Generation 2 serves with 1 worker" in server.error_text())
+            until("all threads again", lambda: server.error_text().count(ALL_THREADS) == 2)
+            load.more(8)
+        assert not load.lost and not load.again
+        victim, = until("one worker", lambda: len(server.workers()) == 1 and server.workers())
+        os.kill(victim, SIGKILL)
+        until("another one", lambda: len(server.workers()) == 1 and victim not in server.workers())
+        until("it begins anew", lambda: (threads(server, "idle"), threads(server, "reserve")) == (1, 5))

@@ -2,7 +2,6 @@
 
 import collections
 import contextlib
-import json
 import os
 import select
 import threading
@@ -11,7 +10,7 @@ from signal import SIGHUP, SIGKILL
 import pytest
 
 from harness import OXICORN, Broken, Closed, Gate, Server, until
-from harness.control_client import run, socket
+from harness.control_client import status
 
 APP = """
 import time
@@ -35,12 +34,6 @@ LONG = 300
 
 def server(*args, app="shedding_app:application", **more):
     return Server(OXICORN, app, "--timeout", "0", *args, files={"shedding_app.py": APP}, **more)
-
-
-def status(it):
-    code, out, errors = run(it, "oxicorn", "ctl", "-s", str(socket(it)), "--json", "status")
-    assert code == 0, errors
-    return json.loads(out)
 
 
 def refused(it):

@@ -155,6 +155,7 @@ class Autoscaling(unittest.TestCase):
         'oxicorn_threads{namespace="tasks", pod="%s", state="idle"}': "2x20",
         'oxicorn_threads{namespace="tasks", pod="%s", state="running"}': "5x20",
         'oxicorn_threads{namespace="tasks", pod="%s", state="stuck"}': "1x20",
+        'oxicorn_threads{namespace="tasks", pod="%s", state="reserve"}': "8x20",
         # Ten requests in fifteen seconds, each of which waits half a second.
         'oxicorn_request_queue_seconds_sum{namespace="tasks", pod="%s"}': "0+5x20",
         'oxicorn_request_queue_seconds_count{namespace="tasks", pod="%s"}': "0+10x20",

@@ -16,7 +16,7 @@ pub(crate) fn most_connections(settings: &Settings) -> usize {
     };
     let open = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     let soft = usize::try_from(soft).unwrap_or(usize::MAX);
-    let room = soft.saturating_sub(open + OTHERS + settings.threads);
+    let room = soft.saturating_sub(open + OTHERS + settings.most_threads());
     if room < wanted {
         debug!("no more than {room} connections: {soft} files may be open here (ulimit -n)");
     }

@@ -85,5 +85,5 @@ impl Siblings {
 }
 
 fn has_idle_thread(slot: &Slot<'_>) -> bool {
-    slot.threads().any(ThreadStats::is_idle)
+    slot.on_duty().any(ThreadStats::is_idle)
 }

@@ -104,7 +104,7 @@ fn busy_threads(shared: &WorkerShared) -> impl Iterator<Item = (usize, libc::pid
         Some((
             index,
             thread,
-            ThreadStatus::read(index, stats, monotonic_millis()),
+            ThreadStatus::read(index, shared.slot(), monotonic_millis()),
         ))
     })
 }

@@ -80,7 +80,9 @@ impl WorkerShared {
         Ok(Self {
             app,
             rules: Rules::from(&*settings),
-            in_flight: (0..settings.threads).map(|_| InFlight::new()).collect(),
+            in_flight: (0..settings.most_threads())
+                .map(|_| InFlight::new())
+                .collect(),
             ready: ReadyQueue::default(),
             adoptions: Adoptions::new(),
             most_connections: most_connections(&settings),

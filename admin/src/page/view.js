@@ -58,7 +58,7 @@ const TILES = [
 
 function showTiles(figures, points, report) {
   const all = report.workers.filter((it) => it.kind === 'worker').flatMap((it) => it.threads);
-  const [threads, stuck] = [all.length, all.filter((it) => it.state === 'stuck').length];
+  const [threads, stuck] = [all.filter(isServing).length, all.filter((it) => it.state === 'stuck').length];
   keyed($('tiles'), TILES, ([name]) => name, ([, title]) => {
     const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
     svg.setAttribute('viewBox', '0 0 300 28');
@@ -140,21 +140,21 @@ function showWorkers(reports, report) {
     const figures = workerSince(reports, worker);
     const serves = worker.kind === 'worker';
     const connections = Object.values(worker.connections).reduce((sum, it) => sum + it, 0);
-    const busy = worker.threads.filter((it) => it.state !== 'idle').length;
+    const busy = worker.threads.filter((it) => isServing(it) && it.state !== 'idle').length;
     const silent = serves && worker.heartbeat_seconds > 5 && worker.state === 'ready';
     const texts = [
       String(worker.pid), stateOf(worker, silent, report.server.generation), String(worker.age), span(worker.uptime_seconds),
       serves ? number(worker.requests) : NONE, serves ? rate(figures.rate) : NONE, serves ? time(figures.p99) : NONE,
       percent(figures.cpu), memoryOf(worker),
       serves ? number(connections) : NONE, serves ? number(worker.connections.queued) : NONE,
-      serves ? `${busy}/${worker.threads.length}` : NONE,
+      serves ? `${busy}/${worker.threads.filter(isServing).length}` : NONE,
     ];
     const cells = body.firstChild.children;
     texts.forEach((text, at) => {
       put(cells[at], text);
       setClass(cells[at], [at === 1 ? 'text' : '', at === 1 && silent ? 'bad' : '', text === NONE ? 'none' : ''].join(' ').trim());
     });
-    const threads = serves ? worker.threads.filter((it) => !many || isLong(it)) : [];
+    const threads = serves ? worker.threads.filter((it) => isServing(it) && (!many || isLong(it))) : [];
     body.lastChild.hidden = threads.length === 0;
     keyed(body.querySelector('ul'), threads, (it) => it.index, makeThread, showThread);
   });
@@ -163,6 +163,10 @@ function showWorkers(reports, report) {
 // PSS is never more than RSS.
 function memoryOf(worker) {
   return worker.pss_bytes === null ? `\u2264 ${octets(worker.rss_bytes)}` : octets(worker.pss_bytes);
+}
+
+function isServing(thread) {
+  return thread.state !== 'reserve';
 }
 
 function isLong(thread) {

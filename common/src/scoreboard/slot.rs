@@ -16,6 +16,7 @@ const STATE: usize = 0;
 const HEARTBEAT: usize = 1;
 const CONNECTIONS: usize = 2;
 const LACKS_DESCRIPTORS: usize = 3;
+const SERVING_THREADS: usize = 4;
 /// The next cache line.
 const CONNECTION_STATES: usize = 8;
 /// What [`QueueFigures`] has.
@@ -186,6 +187,19 @@ impl<'a> Slot<'a> {
         self.put(LACKS_DESCRIPTORS, lacks.into());
     }
 
+    /// How many of the request threads serve; the others are in reserve, and have the higher indexes. All of them
+    /// until the child says otherwise.
+    pub fn serving_threads(self) -> usize {
+        match self.get(SERVING_THREADS) {
+            0 => self.threads,
+            count => (count as usize).min(self.threads),
+        }
+    }
+
+    pub fn set_serving_threads(self, count: usize) {
+        self.put(SERVING_THREADS, count as u64);
+    }
+
     /// The figures of the event loop: the responses that it ends, and the octets that it reads and sends. Only for the
     /// thread that leads.
     pub fn event_loop(self) -> ThreadStats<'a> {
@@ -200,6 +214,13 @@ impl<'a> Slot<'a> {
     /// The figures of all request threads that the child has.
     pub fn threads(self) -> impl Iterator<Item = ThreadStats<'a>> {
         (0..self.threads).map(move |index| self.thread(index))
+    }
+
+    /// The figures of the threads that serve. One that was put in reserve serves until its request is over.
+    pub fn on_duty(self) -> impl Iterator<Item = ThreadStats<'a>> {
+        let serving = self.serving_threads();
+        let threads = self.threads().enumerate();
+        threads.filter_map(move |(index, it)| (index < serving || !it.is_idle()).then_some(it))
     }
 
     /// Those of the event loop, and then of all threads.

@@ -19,7 +19,7 @@ pub struct SlotLoad {
 impl SlotLoad {
     pub fn read(slot: Slot<'_>) -> Self {
         let mut load = Self::default();
-        for thread in slot.threads() {
+        for thread in slot.on_duty() {
             load.threads += 1;
             load.busy += usize::from(!thread.is_idle());
             load.responses = load.responses.wrapping_add(thread.responses());

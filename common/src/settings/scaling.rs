@@ -3,11 +3,12 @@
 use super::parse::MOST_WORKERS;
 use super::values::Settings;
 
-/// As given; 0 is "not set". [`Settings::worker_bounds`] has what they mean.
+/// As given; 0 is "not set". [`Settings::worker_bounds`] and [`Settings::most_threads`] have what they mean.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ScalingSettings {
     pub min_workers: usize,
     pub max_workers: usize,
+    pub max_threads: usize,
 }
 
 /// Between which numbers of workers the server scales by itself.
@@ -31,6 +32,7 @@ impl Settings {
         let ScalingSettings {
             min_workers,
             max_workers,
+            ..
         } = self.scaling;
         (max_workers > 0).then_some(WorkerBounds {
             least: match min_workers {
@@ -40,6 +42,11 @@ impl Settings {
             most: max_workers,
         })
     }
+
+    /// The request threads that a worker has: those that serve from the start, and those in reserve.
+    pub fn most_threads(&self) -> usize {
+        self.threads.max(self.scaling.max_threads)
+    }
 }
 
 /// Where scaling begins if nobody has set `workers`: the default of that may be outside the bounds.
@@ -47,6 +54,7 @@ pub(super) fn settle(settings: &mut Settings, is_default: bool) {
     let ScalingSettings {
         min_workers,
         max_workers,
+        ..
     } = settings.scaling;
     if is_default && max_workers > 0 {
         settings.workers = settings.workers.max(min_workers).min(max_workers);
@@ -58,6 +66,7 @@ pub(super) fn find_problem(settings: &Settings) -> Option<ScalingProblem> {
     let ScalingSettings {
         min_workers,
         max_workers,
+        max_threads,
     } = settings.scaling;
     let problem = |name, value: usize, expected| {
         Some(ScalingProblem {
@@ -66,6 +75,10 @@ pub(super) fn find_problem(settings: &Settings) -> Option<ScalingProblem> {
             expected,
         })
     };
+    if max_threads > 0 && max_threads < settings.threads {
+        let expected = format!("threads, which is {}, or more; or 0", settings.threads);
+        return problem("max_threads", max_threads, expected);
+    }
     let room = MOST_WORKERS - settings.runners;
     match settings.worker_bounds() {
         None if min_workers > 0 => {
@@ -103,6 +116,7 @@ mod tests {
             scaling: ScalingSettings {
                 min_workers,
                 max_workers,
+                max_threads: 0,
             },
             ..Settings::default()
         }
@@ -129,6 +143,22 @@ mod tests {
         crowded.runners = 4;
         let problem = find_problem(&crowded).expect("too many");
         assert_eq!(problem.expected, "246 at most with runners = 4");
+    }
+
+    #[test]
+    fn a_worker_has_the_threads_that_serve_and_those_in_reserve() {
+        let mut settings = with(1, 0, 0);
+        settings.threads = 4;
+        assert_eq!(settings.most_threads(), 4);
+        settings.scaling.max_threads = 16;
+        assert_eq!(
+            (settings.most_threads(), find_problem(&settings)),
+            (16, None)
+        );
+        settings.scaling.max_threads = 3;
+        let problem = find_problem(&settings).expect("fewer than threads");
+        assert_eq!((problem.name, &*problem.value), ("max_threads", "3"));
+        assert_eq!(problem.expected, "threads, which is 4, or more; or 0");
     }
 
     #[test]

@@ -123,7 +123,7 @@ pub struct Settings {
 impl Settings {
     /// Gunicorn's name for the kind of worker: `sync` with more than one thread is `gthread`.
     pub fn worker_class(&self) -> &'static str {
-        match self.threads {
+        match self.most_threads() {
             1 => "sync",
             _ => "gthread",
         }

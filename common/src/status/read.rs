@@ -7,8 +7,8 @@ use crate::Scoreboard;
 use crate::clock::monotonic_millis;
 use crate::handoff::Handoff;
 use crate::scoreboard::{
-    Claim, DURATION_BOUNDS, RefusalReason, RestartReason, ScalingCause, Slot, SlotKind,
-    ThreadStats, Timed, Totals, bucket_upper_bound,
+    Claim, DURATION_BOUNDS, RefusalReason, RestartReason, ScalingCause, Slot, SlotKind, Timed,
+    Totals, bucket_upper_bound,
 };
 
 use super::process_usage::ProcessUsage;
@@ -175,11 +175,11 @@ fn read_child(
     let threads: Vec<ThreadStatus> = slot
         .threads()
         .enumerate()
-        .map(|(index, stats)| ThreadStatus::read(index, stats, now))
+        .map(|(index, _)| ThreadStatus::read(index, slot, now))
         .collect();
     let running = threads.iter().filter_map(|it| it.request.as_ref());
     let longest = running.map(|it| it.seconds).fold(0.0, f64::max);
-    let running = threads.iter().filter(|it| it.state != "idle").count() as u64;
+    let running = threads.iter().filter(|it| it.request.is_some()).count() as u64;
     let states = slot.connection_states();
     // It has not turned yet.
     let beat = slot.heartbeat().max(claim.born());
@@ -213,7 +213,8 @@ fn read_child(
 
 impl ThreadStatus {
     /// The thread with this number as it is `now`, in milliseconds of the monotonic clock.
-    pub fn read(index: usize, stats: ThreadStats<'_>, now: u64) -> Self {
+    pub fn read(index: usize, slot: Slot<'_>, now: u64) -> Self {
+        let stats = slot.thread(index);
         let request = stats.started().map(|started| {
             // Without a text its time is worth showing.
             let text = stats.request().unwrap_or_default();
@@ -227,6 +228,7 @@ impl ThreadStatus {
         Self {
             index,
             state: match &request {
+                None if index >= slot.serving_threads() => "reserve",
                 None => "idle",
                 Some(_) if stats.is_stuck() => "stuck",
                 Some(_) => "running",

@@ -58,7 +58,7 @@ impl WorkerFigures {
             state: text("state"),
             generation: worker["generation"].as_u64().unwrap_or(0),
             requests: worker["requests"].as_u64().unwrap_or(0),
-            threads: threads.len(),
+            threads: threads.len() - in_state("reserve"),
             busy: in_state("running") + stuck,
             stuck,
             cpu_seconds: worker["cpu_seconds"].as_f64().unwrap_or(0.0),
@@ -150,6 +150,7 @@ mod tests {
             "pid": 7, "kind": "worker", "state": "ready", "requests": 3,
             "threads": [
                 {"state": "idle", "request": null},
+                {"state": "reserve", "request": null},
                 {"state": "running", "request": {"method": "GET", "path": "/a", "seconds": 1.0}},
                 {"state": "stuck", "request": {"method": "PUT", "path": "/b", "seconds": 40.5}},
             ],

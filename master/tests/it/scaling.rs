@@ -2,6 +2,7 @@
 
 mod memory;
 mod refusals;
+mod threads;
 
 use std::time::Duration;
 

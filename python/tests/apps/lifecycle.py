@@ -18,6 +18,8 @@ def application(environ, start_response):
         "loaded-by": lambda: "this" if LOADED_BY == os.getpid() else "another",
         "wait": lambda: wait(argument, environ),
         "sleep": lambda: time.sleep(float(argument)) or "slept",
+        "spin": lambda: spin(float(argument)),
+        "multithread": lambda: str(environ["wsgi.multithread"]),
         "exit": lambda: os._exit(int(argument)),
         "env": lambda: os.environ.get(argument, "(unset)"),
         "cwd": os.getcwd,
@@ -28,6 +30,14 @@ def application(environ, start_response):
     body = text.encode()
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
+
+
+def spin(seconds):
+    """Computes with the interpreter's lock."""
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+    return "spun"
 
 
 def wait(name, environ):

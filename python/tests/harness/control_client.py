@@ -1,5 +1,6 @@
 """Commands that ask a server over its control socket."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -17,6 +18,13 @@ def run(server, *command, text=None):
         capture_output=True, text=True, timeout=60, check=False,
     )
     return done.returncode, done.stdout, done.stderr
+
+
+def status(server):
+    """Everything that the server says of itself."""
+    code, out, errors = run(server, "oxicorn", "ctl", "-s", str(socket(server)), "--json", "status")
+    assert code == 0, errors
+    return json.loads(out)
 
 
 def socket(server):

@@ -75,7 +75,7 @@ impl WorkerLoad {
         let interval = figures.interval_nanos as f64 / 1e9;
         let seconds_since = |millis| now.saturating_sub(millis) as f64 / 1e3;
         let (mut busy, mut idle, mut ends) = (0, 0, Vec::new());
-        for thread in slot.threads() {
+        for thread in slot.on_duty() {
             match ThreadStats::started(thread) {
                 Some(started) => {
                     busy += 1;

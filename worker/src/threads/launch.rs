@@ -1,8 +1,8 @@
 //! Starts the threads of a worker, all before it reports `ready`, and ends the process.
 //!
 //! ```text
-//!   threads = 1   main thread: request thread 0          a thread: the watchdog
-//!   threads > 1   main thread: waits for the end         a thread: the watchdog, and the request threads
+//!   one request thread    main thread: request thread 0     a thread: the watchdog
+//!   more, or max_threads  main thread: waits for the end    a thread: the watchdog, and the request threads
 //! ```
 //!
 //! A host may have objects that are bound to the thread that loaded the application, which is the main thread. With
@@ -53,7 +53,7 @@ pub(crate) fn run(
     ready: impl FnOnce(),
     end: ExitProcess,
 ) -> Result<i32, LaunchError> {
-    let threads = shared.settings.threads;
+    let threads = shared.in_flight.len();
     let over = eventfd().map_err(LaunchError::EventFd)?;
     let stack = shared.app.stack_size();
     let stack = stack.unwrap_or_else(thread_spawn::stack_size);

@@ -15,6 +15,9 @@
 //! one atomic operation or under one lock, so that it misses no change in between.
 //!
 //! The caller has to wake a leader that waits in the poll.
+//!
+//! Only the first threads serve, as many as the last `set_serving` says. A follower with a higher index is put in
+//! reserve, where nobody promotes it, and comes back when the number has grown.
 
 use crate::sync::{
     AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, Thread,
@@ -36,8 +39,10 @@ pub(crate) struct Leadership<R> {
     calls: AtomicU64,
     bench: Mutex<Bench>,
     promoted: Condvar,
-    /// `bench.idle`, to be read without the lock.
+    called_up: Condvar,
+    /// `bench.idle` and `bench.reserve`, to be read without the lock.
     idle: AtomicUsize,
+    reserve: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +51,10 @@ struct Bench {
     idle: usize,
     /// How many of them may wake up.
     promotions: usize,
+    /// Threads with a lower index serve.
+    serving: usize,
+    /// The others, while they sleep.
+    reserve: usize,
     watchdog_leads: bool,
     watchdog: Option<Thread>,
     /// The exit code of the process, set when the threads are to end.
@@ -56,15 +65,20 @@ struct Bench {
 pub(crate) type Lead<'a, R> = MutexGuard<'a, R>;
 
 impl<R> Leadership<R> {
-    /// All threads are followers; one is promoted as soon as it is there.
-    pub(crate) fn new(reactor: R) -> Self {
+    /// All threads are followers, of which the first `serving` ones serve; one is promoted as soon as it is there.
+    pub(crate) fn new(reactor: R, serving: usize) -> Self {
         Self {
             reactor: Mutex::new(reactor),
             led: AtomicBool::new(true),
             calls: AtomicU64::new(0),
-            bench: Mutex::new(Bench::default()),
+            bench: Mutex::new(Bench {
+                serving,
+                ..Bench::default()
+            }),
             promoted: Condvar::new(),
+            called_up: Condvar::new(),
             idle: AtomicUsize::new(0),
+            reserve: AtomicUsize::new(0),
         }
     }
 
@@ -124,25 +138,69 @@ impl<R> Leadership<R> {
         self.idle.load(Ordering::Relaxed)
     }
 
-    /// Sleeps until this thread is promoted; false if it is to end. `wake` interrupts the poll of a watchdog that
+    /// The number of sleeping threads, those in reserve included, as a hint.
+    pub(crate) fn sleeping(&self) -> usize {
+        // Relaxed: as above.
+        self.idle() + self.reserve.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps until thread `index` is promoted; false if it is to end. `wake` interrupts the poll of a watchdog that
     /// leads, because it has a follower now.
-    pub(crate) fn follow(&self, wake: impl FnOnce()) -> bool {
+    pub(crate) fn follow(&self, index: usize, wake: impl Fn()) -> bool {
         let mut bench = lock(&self.bench);
-        bench.idle += 1;
-        self.idle.store(bench.idle, Ordering::Relaxed);
-        if bench.watchdog_leads {
-            wake();
+        loop {
+            bench = self.wait_in_reserve(index, bench);
+            bench.idle += 1;
+            self.idle.store(bench.idle, Ordering::Relaxed);
+            if bench.watchdog_leads {
+                wake();
+            }
+            while bench.promotions == 0 && bench.dismissed.is_none() && index < bench.serving {
+                bench = self
+                    .promoted
+                    .wait(bench)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            bench.idle -= 1;
+            self.idle.store(bench.idle, Ordering::Relaxed);
+            if bench.dismissed.is_some() {
+                return false;
+            }
+            // A thread that is put in reserve leaves no promotion to followers that may not be there.
+            if bench.promotions > 0 {
+                bench.promotions -= 1;
+                return true;
+            }
         }
-        while bench.promotions == 0 && bench.dismissed.is_none() {
+    }
+
+    /// Sleeps while thread `index` is in reserve.
+    fn wait_in_reserve<'a>(
+        &self,
+        index: usize,
+        mut bench: MutexGuard<'a, Bench>,
+    ) -> MutexGuard<'a, Bench> {
+        if index < bench.serving {
+            return bench;
+        }
+        bench.reserve += 1;
+        self.reserve.store(bench.reserve, Ordering::Relaxed);
+        while index >= bench.serving && bench.dismissed.is_none() {
             bench = self
-                .promoted
+                .called_up
                 .wait(bench)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        bench.idle -= 1;
-        bench.promotions = bench.promotions.saturating_sub(1);
-        self.idle.store(bench.idle, Ordering::Relaxed);
-        bench.dismissed.is_none()
+        bench.reserve -= 1;
+        self.reserve.store(bench.reserve, Ordering::Relaxed);
+        bench
+    }
+
+    /// From now on the first `count` threads serve, at least one. Those that run a request go into reserve after it.
+    pub(crate) fn set_serving(&self, count: usize) {
+        lock(&self.bench).serving = count.max(1);
+        self.called_up.notify_all();
+        self.promoted.notify_all();
     }
 
     /// Wakes a follower to lead; false if there is none. One that was woken and has not run yet is enough.
@@ -162,6 +220,7 @@ impl<R> Leadership<R> {
     pub(crate) fn dismiss(&self, code: i32) {
         lock(&self.bench).dismissed.get_or_insert(code);
         self.promoted.notify_all();
+        self.called_up.notify_all();
         self.wake_watchdog();
     }
 

@@ -32,7 +32,7 @@ pub(super) fn wait(shared: &WorkerShared, over: &EventFd) -> nix::Result<()> {
 
 /// The same for a main thread that is the only request thread and leads, after a turn of the reactor.
 pub(super) fn attend_to_signals(shared: &WorkerShared, reactor: &mut Reactor) {
-    if shared.settings.threads > 1 || !reactor.take_signals_due(TURN) {
+    if shared.in_flight.len() > 1 || !reactor.take_signals_due(TURN) {
         return;
     }
     if let Err(error) = signals::reclaim() {

@@ -6,6 +6,7 @@
 //!   leadership   who leads: the hand-over of the reactor from thread to thread
 //!   watchdog     the thread that promotes a follower, or leads itself, while the leader is in the application
 //!   rules        decisions of pool and watchdog, without threads
+//!   thread_scaler  how many of the threads serve (`max_threads`), decided without threads too
 //!   timeouts     answers for threads that the application holds too long
 //! ```
 //!
@@ -22,9 +23,11 @@ mod leader_inbox;
 mod leadership;
 mod main_thread;
 mod pool;
+mod processor_demand;
 mod request_source;
 mod returned;
 mod rules;
+mod thread_scaler;
 mod thread_state;
 mod timeouts;
 mod watchdog;

@@ -41,10 +41,10 @@ impl ThreadPool {
         over: EventFd,
     ) -> Self {
         Self {
-            shared,
             leader: LeaderInbox::new(waker),
             requests: RequestSource::new(reactor.handoff().clone(), Arc::clone(reactor.preface())),
-            leadership: Leadership::new(reactor),
+            leadership: Leadership::new(reactor, shared.settings.threads),
+            shared,
             estimator: BlockingEstimator::default(),
             last_thread: AtomicUsize::new(0),
             last_kind: AtomicUsize::new(0),
@@ -55,7 +55,7 @@ impl ThreadPool {
     /// The loop of request thread `index`.
     pub(super) fn work(&self, index: usize) {
         let mut handler = RequestHandler::new(&self.shared, index);
-        while self.leadership.follow(|| self.leader.wake()) {
+        while self.leadership.follow(index, || self.leader.wake()) {
             if let Some(reactor) = self.leadership.try_lead() {
                 self.lead(reactor, &mut handler);
             }
@@ -133,7 +133,7 @@ impl ThreadPool {
         started: Instant,
         handler: &mut RequestHandler<'_>,
     ) -> Instant {
-        let alone = self.leadership.idle() + 1 == self.shared.settings.threads;
+        let alone = self.all_others_rest();
         // Relaxed: `note_call` publishes them. If two calls begin at once, the watchdog may see either.
         self.last_thread.store(handler.index(), Ordering::Relaxed);
         self.last_kind.store(kind, Ordering::Relaxed);
@@ -161,7 +161,7 @@ impl ThreadPool {
 
     /// One turn of the reactor; requests are run afterwards if a thread is `free`. False if it was the last turn.
     pub(super) fn turn(&self, reactor: &mut Reactor, timeout: Duration, free: bool) -> bool {
-        let busy = !free || self.leadership.idle() + 1 < self.shared.settings.threads;
+        let busy = !free || !self.all_others_rest();
         let timeout = timeouts::check(&self.shared, reactor, busy).min(timeout);
         let outcome = reactor.turn(timeout, free);
         self.leader.end_turn();
@@ -207,9 +207,23 @@ impl ThreadPool {
 
     /// Whether the application holds the one request thread.
     pub(super) fn is_only_thread_busy(&self) -> bool {
-        self.shared.settings.threads == 1
-            && !self.leadership.is_led()
-            && self.leadership.idle() == 0
+        self.shared.in_flight.len() == 1 && !self.leadership.is_led() && self.leadership.idle() == 0
+    }
+
+    /// Whether only the calling request thread is not asleep.
+    fn all_others_rest(&self) -> bool {
+        self.leadership.sleeping() + 1 >= self.shared.in_flight.len()
+    }
+
+    /// Whether whole requests wait, here or in the queue between workers.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.requests.may_have_any(&self.shared)
+    }
+
+    /// From now on `count` threads serve.
+    pub(super) fn set_serving(&self, count: usize) {
+        self.shared.slot().set_serving_threads(count);
+        self.leadership.set_serving(count);
     }
 
     fn next(&self) -> Option<Box<Connection>> {

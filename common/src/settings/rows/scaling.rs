@@ -1,9 +1,10 @@
-//! How many workers there may be when the load decides.
+//! How many workers and threads there may be when the load decides.
 
+use crate::scoreboard::MAX_THREADS;
 use crate::settings::parse;
 use crate::settings::setting::{Kind, Section, Setting, Standing};
 
-pub(in crate::settings) const ROWS: [Setting; 2] = [
+pub(in crate::settings) const ROWS: [Setting; 3] = [
     Setting {
         name: "min_workers",
         section: Section::WorkerProcesses,
@@ -36,5 +37,22 @@ pub(in crate::settings) const ROWS: [Setting; 2] = [
             parse::workers_or_none(text).map(|value| settings.scaling.max_workers = value)
         },
         show: |settings| settings.scaling.max_workers.to_string(),
+    },
+    Setting {
+        name: "max_threads",
+        section: Section::WorkerProcesses,
+        flags: &["--max-threads"],
+        kind: Kind::Value("COUNT"),
+        default: "0",
+        bare: None,
+        standing: Standing::Works,
+        help: "Lets a worker use more than threads, up to this many, while requests wait and its \
+               threads mostly wait, too, for a database for example. Threads that compute get no \
+               company. The additional threads are there from the start, and rest in reserve until \
+               they are needed and after 10 s without need. 0 keeps the number fixed.",
+        apply: |settings, text| {
+            parse::number(text, 0..=MAX_THREADS).map(|value| settings.scaling.max_threads = value)
+        },
+        show: |settings| settings.scaling.max_threads.to_string(),
     },
 ];

@@ -2,7 +2,7 @@
 
 use crate::harness::Server;
 
-fn refusal(args: &[&str], env: &[(&str, &str)]) -> String {
+pub(super) fn refusal(args: &[&str], env: &[(&str, &str)]) -> String {
     let mut builder = Server::new("scaling-settings").args(args);
     for (name, value) in env {
         builder = builder.env(name, value);

@@ -1,0 +1,164 @@
+//! `max_threads`: threads that wait get company, threads that compute get none, and nothing loses a request.
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use super::refusals::refusal;
+use crate::harness::{Builder, Controller, Load, Mode, Server, eventually};
+
+const MOST: usize = 8;
+/// Together they need every thread.
+const CLIENTS: usize = MOST + 2;
+const ALL_SERVE: &str = "8 of 8 threads serve now (max_threads): requests have waited";
+
+fn elastic(name: &str) -> Builder {
+    let most = MOST.to_string();
+    let builder = Server::new(name).lab().workers(1).threads(1);
+    builder.args(&["--max-threads", &most])
+}
+
+fn load(server: &Server, target: &str) -> Load {
+    Load::start(server.address(), CLIENTS, Mode::KeepAlive, target)
+}
+
+/// How many threads of all workers are in `state`.
+fn threads(server: &Server, state: &str) -> usize {
+    let status = Controller::of(server).call("status").expect("told");
+    let workers = status["workers"].as_array().expect("a list");
+    let threads = workers
+        .iter()
+        .filter(|it| it["kind"] == "worker")
+        .flat_map(|it| it["threads"].as_array().expect("a list"));
+    threads.filter(|it| it["state"] == state).count()
+}
+
+#[test]
+fn threads_that_wait_get_company_and_it_leaves_when_nobody_needs_it() {
+    let server = elastic("max_threads").start();
+    assert_eq!(
+        (threads(&server, "idle"), threads(&server, "reserve")),
+        (1, 7)
+    );
+    let load = load(&server, "/sleep?ms=50");
+    server.log().wait_for(ALL_SERVE);
+    eventually("all of them work", || {
+        (threads(&server, "running") == MOST).then_some(())
+    });
+    load.wait_for_more(2 * CLIENTS as u64);
+    load.stop().assert_perfect();
+    server
+        .log()
+        .wait_for("1 of 8 threads serve now (max_threads): at most ");
+    assert_eq!(
+        (threads(&server, "idle"), threads(&server, "reserve")),
+        (1, 7)
+    );
+    assert_eq!(server.get("/pid").status, 200);
+}
+
+#[test]
+fn threads_that_compute_get_none() {
+    let server = elastic("max_threads, computing").start();
+    let load = load(&server, "/spin?ms=5");
+    load.wait_for_more(400);
+    load.stop().assert_perfect();
+    assert_eq!(
+        server.log().count("threads serve now"),
+        0,
+        "{}",
+        server.log().text()
+    );
+    assert_eq!(threads(&server, "reserve"), MOST - 1);
+}
+
+#[test]
+fn workers_that_share_their_requests_have_more_threads_each() {
+    let server = elastic("max_threads, two workers").workers(2).start();
+    let address = server.address();
+    let load = Load::start(address, 2 * CLIENTS, Mode::KeepAlive, "/sleep?ms=50");
+    server.log().wait_for_nth(ALL_SERVE, 2);
+    eventually("all of them work", || {
+        (threads(&server, "running") == 2 * MOST).then_some(())
+    });
+    load.stop().assert_perfect();
+}
+
+#[test]
+fn a_reload_and_a_worker_that_dies_begin_with_threads_and_lose_nothing() {
+    let mut server = elastic("max_threads, reload").start();
+    let load = load(&server, "/sleep?ms=50");
+    server.log().wait_for(ALL_SERVE);
+    server.signal(Signal::SIGHUP);
+    server.log().wait_for("Generation 2 serves with 1 worker");
+    server.log().wait_for_nth(ALL_SERVE, 2);
+    load.wait_for_more(CLIENTS as u64);
+    load.stop().assert_perfect();
+    server.tolerate("was killed by SIGKILL");
+    let [worker] = server.wait_for_children(1)[..] else {
+        panic!("one worker");
+    };
+    worker.signal(Signal::SIGKILL);
+    server.wait_for_others(&[worker], 1);
+    eventually("it begins anew", || {
+        (threads(&server, "idle") == 1 && threads(&server, "reserve") == MOST - 1).then_some(())
+    });
+}
+
+/// Those in reserve take over while the application holds the others for ever; then the worker is replaced as always.
+#[test]
+fn a_thread_that_is_stuck_leaves_the_clients_to_the_others() {
+    let mut server = elastic("max_threads, stuck")
+        .args(&["--timeout", "5", "--graceful-timeout", "1"])
+        .start();
+    server.tolerate("");
+    let mut stuck = server.client();
+    let request = b"GET /hold?until=/nowhere HTTP/1.1\r\nHost: x\r\n\r\n";
+    stuck.send(request).expect("room in the socket");
+    eventually("it is held", || {
+        (threads(&server, "running") == 1).then_some(())
+    });
+    // Without another thread it would wait for as long.
+    assert_eq!(server.get("/pid").status, 200);
+    server
+        .log()
+        .wait_for("2 of 8 threads serve now (max_threads)");
+    assert_eq!(stuck.answer().expect("an answer").status, 504);
+}
+
+#[test]
+fn a_worker_ends_with_threads_in_reserve_and_at_work() {
+    for signal in [Signal::SIGTERM, Signal::SIGQUIT] {
+        let mut server = elastic("max_threads, end").start();
+        let load = load(&server, "/sleep?ms=20");
+        server
+            .log()
+            .wait_for("4 of 8 threads serve now (max_threads)");
+        load.wait_for_more(1);
+        server.signal(signal);
+        assert_eq!(server.wait_for_exit().code(), Some(0));
+        load.stop();
+    }
+}
+
+#[test]
+fn fewer_than_threads_is_refused() {
+    let log = refusal(&["--threads", "4", "--max-threads", "2"], &[]);
+    let expected =
+        r#"flag --max-threads: invalid value "2": expected threads, which is 4, or more; or 0"#;
+    assert!(log.contains(expected), "{log}");
+    let log = refusal(&["--max-threads", "257"], &[]);
+    assert!(
+        log.contains(r#"flag --max-threads: invalid value "257""#),
+        "{log}"
+    );
+}
+
+/// The same number is one that does not change.
+#[test]
+fn as_many_as_threads_is_a_fixed_number() {
+    let server = Server::new("max_threads, fixed").lab().threads(2);
+    let server = server.args(&["--max-threads", "2"]).start();
+    assert_eq!(threads(&server, "idle"), 2);
+    let status: Value = Controller::of(&server).call("status").expect("told");
+    assert_eq!(status["server"]["threads_per_worker"], 2);
+}
