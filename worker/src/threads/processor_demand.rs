@@ -6,14 +6,34 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// Since the process began. On a kernel without figures of its scheduler it is only what was used.
-pub(super) fn of(threads: impl Iterator<Item = libc::pid_t>) -> Duration {
-    let used = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
-    let used = used.map_or(Duration::ZERO, Duration::from);
-    threads.map(delay).fold(used, Duration::saturating_add)
+use super::thread_state;
+
+/// As it is at one moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct ProcessorDemand {
+    /// What was used, and the delays that are over, since the process began. On a kernel without figures of its
+    /// scheduler it is only what was used.
+    pub(super) time: Duration,
+    /// A request thread runs or is delayed right now.
+    pub(super) is_runnable: bool,
 }
 
-/// How long a thread has waited for a processor (`/proc/PID/schedstat`, Documentation/scheduler/sched-stats.rst).
+impl ProcessorDemand {
+    pub(super) fn of(threads: impl Iterator<Item = libc::pid_t>) -> Self {
+        let used = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
+        let now = Self {
+            time: used.map_or(Duration::ZERO, Duration::from),
+            is_runnable: false,
+        };
+        threads.fold(now, |sum, thread| Self {
+            time: sum.time + delay(thread),
+            is_runnable: sum.is_runnable || !thread_state::is_waiting(thread),
+        })
+    }
+}
+
+/// How long a thread has waited for a processor (`/proc/PID/schedstat`, Documentation/scheduler/sched-stats.rst). Without the
+/// delay that still lasts, or that a quota of the control group has caused.
 fn delay(thread: libc::pid_t) -> Duration {
     let figures = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat"));
     let nanos = figures.ok().and_then(|it| delay_in(&it)).unwrap_or(0);
@@ -27,20 +47,20 @@ fn delay_in(figures: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Instant;
-
     use super::*;
 
     #[test]
     fn who_computes_wants_a_processor() {
         let own = || std::iter::once(nix::unistd::gettid().as_raw());
-        let (before, begun) = (of(own()), Instant::now());
-        while begun.elapsed() < Duration::from_millis(50) {
-            std::hint::black_box(0);
-        }
-        let wanted = of(own()) - before;
+        let begun = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock");
+        let computed = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock") - begun;
+        let before = ProcessorDemand::of(own());
+        while Duration::from(computed()) < Duration::from_millis(50) {}
+        let after = ProcessorDemand::of(own());
+        assert!(after.is_runnable, "it runs");
         // Other threads of this process count, too.
-        assert!(wanted >= Duration::from_millis(40), "{wanted:?}");
+        let wanted = after.time - before.time;
+        assert!(wanted >= Duration::from_millis(49), "{wanted:?}");
     }
 
     #[test]

@@ -4,11 +4,14 @@
 //! More threads help where requests wait although there is time left on the processors: because the threads wait
 //! too, for a database for example. So requests have to wait for most of a short window, and the process must want
 //! less of the processors in it than its threads could use. What it wants is what it uses, and the time in which its
-//! threads were ready to run and got no processor: a busy machine is no reason for more threads.
+//! threads were ready to run and got no processor: a busy machine is no reason for more threads. A thread that is ready
+//! to run at the end of the window may have waited for all of it.
 //!
 //! Threads go back to the reserve after a longer window in which they were not needed.
 
 use std::time::{Duration, Instant};
+
+use super::processor_demand::ProcessorDemand;
 
 /// Requests wait for half of this time before there are more threads.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -94,12 +97,11 @@ impl ThreadScaler {
         self.serving > self.least
     }
 
-    /// `demand` is the time that the process has used processors or has waited for one, since it began. To ask for it
-    /// costs system calls, which are made only while requests wait.
+    /// To ask for the `demand` costs system calls, which are made only while requests wait.
     pub(super) fn look(
         &mut self,
         look: LoadLook,
-        demand: impl Fn() -> Duration,
+        demand: impl Fn() -> ProcessorDemand,
     ) -> Option<ThreadChange> {
         self.look_for_more(look, demand)
             .or_else(|| self.look_for_fewer(look))
@@ -108,7 +110,7 @@ impl ThreadScaler {
     fn look_for_more(
         &mut self,
         look: LoadLook,
-        demand: impl Fn() -> Duration,
+        demand: impl Fn() -> ProcessorDemand,
     ) -> Option<ThreadChange> {
         if self.serving >= self.most {
             return None;
@@ -119,7 +121,7 @@ impl ThreadScaler {
                 looked: look.now,
                 waiting: true,
                 waited: Duration::ZERO,
-                demand: demand(),
+                demand: demand().time,
             });
             return None;
         };
@@ -139,8 +141,9 @@ impl ThreadScaler {
         if waited < 0.5 || length > LONGEST_WINDOW.as_secs_f64() {
             return None;
         }
-        let wanted = demand().saturating_sub(window.demand).as_secs_f64() / length;
-        if wanted > MOST_DEMAND * self.serving.min(self.parallel) as f64 {
+        let now = demand();
+        let wanted = now.time.saturating_sub(window.demand).as_secs_f64() / length;
+        if now.is_runnable || wanted > MOST_DEMAND * self.serving.min(self.parallel) as f64 {
             return None;
         }
         self.serving = (self.serving + (self.serving / 2).max(1)).min(self.most);
@@ -218,7 +221,7 @@ mod tests {
     struct Worker {
         scaler: ThreadScaler,
         now: Instant,
-        demand: Duration,
+        demand: ProcessorDemand,
         asked: Cell<u32>,
     }
 
@@ -228,7 +231,7 @@ mod tests {
             Self {
                 scaler: ThreadScaler::new(least, most, parallel, now),
                 now,
-                demand: Duration::ZERO,
+                demand: ProcessorDemand::default(),
                 asked: Cell::new(0),
             }
         }
@@ -247,7 +250,7 @@ mod tests {
             let mut count = 0;
             while self.now < end {
                 self.now += LOOK;
-                self.demand += LOOK.mul_f64(demand);
+                self.demand.time += LOOK.mul_f64(demand);
                 count += 1;
                 let look = LoadLook {
                     now: self.now,
@@ -290,6 +293,15 @@ mod tests {
         let mut worker = Worker::new(2, 8, 2);
         let changes = worker.run(seconds(5), |_| true, 2, 1.0);
         assert!(!changes.is_empty(), "half of two processors is left");
+    }
+
+    #[test]
+    fn threads_that_get_no_processor_get_none() {
+        let mut worker = Worker::new(2, 8, 1);
+        worker.demand.is_runnable = true;
+        assert!(worker.run(seconds(5), |_| true, 2, 0.2).is_empty());
+        worker.demand.is_runnable = false;
+        assert!(!worker.run(seconds(1), |_| true, 2, 0.2).is_empty());
     }
 
     #[test]

@@ -8,9 +8,10 @@ use log::info;
 
 use super::TURN;
 use super::pool::ThreadPool;
+use super::processor_demand::ProcessorDemand;
 use super::rules::{Caller, Tick, WatchdogAction, WatchdogRules};
 use super::thread_scaler::{LoadLook, ThreadScaler};
-use super::{processor_demand, thread_state};
+use super::thread_state;
 use crate::in_flight::InFlight;
 use crate::reactor::Reactor;
 
@@ -70,7 +71,7 @@ fn scale(pool: &ThreadPool, scaler: &mut ThreadScaler, now: Instant, leading: bo
         busy: total.saturating_sub(pool.leadership.sleeping() + usize::from(leading)),
     };
     let threads = || pool.shared.in_flight.iter().filter_map(InFlight::thread);
-    if let Some(change) = scaler.look(look, || processor_demand::of(threads())) {
+    if let Some(change) = scaler.look(look, || ProcessorDemand::of(threads())) {
         info!("{}", change.line(total));
         pool.set_serving(change.serving());
     }
