@@ -1,7 +1,7 @@
 //! [`RespConnection`]: a connection to Redis for one script, with a deadline for everything.
 //!
-//! It speaks the little of the protocol (RESP2) that this needs. The crate for all of it would bring thirty others into the
-//! wheel and the library.
+//! It speaks the little of the protocol (RESP2) that this needs. The crate `redis` 1.8, without features, would bring 33 others
+//! (ICU by way of `url`) into a wheel that has 67, and connects to Unix sockets without a time limit.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
