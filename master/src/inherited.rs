@@ -18,8 +18,8 @@ use crate::sys;
 
 /// The pid of the old master.
 const OLD_MASTER: &str = "OXICORN_PID";
-/// The descriptors of the ready pipe, of the exit token, of the memory of the metrics, and of the scoreboard; and the
-/// side of that which is free.
+/// The descriptors of the ready pipe, of the exit token, of the memory of the metrics, and of the scoreboard; the side of
+/// that which is free; and how many workers the load needs.
 const HANDOVER: &str = "OXICORN_HANDOVER";
 /// Variables that are meant for this process, and not for those that it starts.
 pub(crate) const VARIABLES: [&str; 5] =
@@ -37,6 +37,8 @@ pub(crate) struct Inherited {
     pub(crate) ready_sender: ReadySender,
     pub(crate) exit_token: Option<ExitToken>,
     pub(crate) shared: InheritedFiles,
+    /// How many workers the load needs; `None` if the old master does not say.
+    pub(crate) workers_needed: Option<usize>,
 }
 
 impl Inherited {
@@ -54,7 +56,7 @@ impl Inherited {
         let mut next = || sys::adopt(number()?).ok();
         let (pipe, eventfd) = (next(), next());
         let files = SharedFiles::inherited([next(), next()]);
-        let side = number().and_then(|side| usize::try_from(side).ok());
+        let [side, workers_needed] = [number(), number()].map(|it| usize::try_from(it?).ok());
         let Some(old_master) = old_master.and_then(|pid| pid.parse::<i32>().ok()) else {
             return Ok(Self::default());
         };
@@ -77,6 +79,7 @@ impl Inherited {
                 old_master,
                 is_alone: !lives,
             },
+            workers_needed,
         })
     }
 }
@@ -100,7 +103,7 @@ pub(crate) fn leave_to_new_master(
     [public, admin]: [&Listeners; 2],
     ready_sender: &ReadySender,
     exit_token: &ExitToken,
-    (files, side): (&SharedFiles, usize),
+    (files, [side, workers]): (&SharedFiles, [usize; 2]),
 ) -> anyhow::Result<Vec<(&'static str, String)>> {
     let mut variables = vec![
         public.keep_across_exec(SOCKETS)?,
@@ -112,7 +115,7 @@ pub(crate) fn leave_to_new_master(
         exit_token.keep_across_exec()?,
     );
     let [metrics, scoreboard] = files.keep_across_exec()?;
-    let handover = format!("{pipe},{eventfd},{metrics},{scoreboard},{side}");
+    let handover = format!("{pipe},{eventfd},{metrics},{scoreboard},{side},{workers}");
     variables.push((HANDOVER, handover));
     Ok(variables)
 }

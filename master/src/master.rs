@@ -43,7 +43,7 @@ use crate::pidfile::Pidfile;
 use crate::ready_pipe::ReadySender;
 use crate::reap::{Reaper, ended_orphans};
 use crate::reload::reload;
-use crate::scaling::AutoScaler;
+use crate::scaling::{AutoScaler, fit_new_master};
 use crate::supervisor::{Action, Event, Pulse, Supervisor};
 use crate::upgrade::Upgrade;
 use crate::{config_children, master_signals};
@@ -93,7 +93,9 @@ impl Master {
         // The config file was executed before the first fork, so none of these children is ours.
         config_children::note_all();
         let state = self.upgrade.state();
-        let (mut supervisor, actions) = Supervisor::new(first.plan(), state, Instant::now());
+        let needed = self.upgrade.workers_needed();
+        let (mut supervisor, actions) =
+            Supervisor::new(first.plan(), state, needed, Instant::now());
         let Break(leave) = self.serve(&mut supervisor, actions);
         match leave {
             Leave::Exit(code) => self.finish(code),
@@ -248,7 +250,7 @@ impl Master {
     fn act(&mut self, action: Action) -> ControlFlow<Leave, Option<Event>> {
         match action {
             Action::Fork(request) => self.to_fork.push(request),
-            Action::StartNewMaster => return self.start_new_master(),
+            Action::StartNewMaster { workers } => return self.start_new_master(workers),
             Action::Exit { code } => return Break(Leave::Exit(code)),
             Action::Reload { generation } => return Continue(Some(self.reload(generation))),
             Action::Signal { id, signal } => return Continue(self.signal(id, signal)),
@@ -318,15 +320,17 @@ impl Master {
         Continue(None)
     }
 
-    fn start_new_master(&mut self) -> ControlFlow<Leave, Option<Event>> {
+    fn start_new_master(&mut self, workers: usize) -> ControlFlow<Leave, Option<Event>> {
         let failed = |reason| Continue(Some(Event::NewMasterFailed { reason }));
         let Some(newest) = self.generations.values().next_back() else {
             return failed("there is nothing to serve".to_owned());
         };
         // The master before, if there was one, is gone: the new one gets its side.
-        self.context.shared.scoreboard.fold_other_side();
+        let scoreboard = &self.context.shared.scoreboard;
+        scoreboard.fold_other_side();
+        let workers = fit_new_master(workers, newest.plan().workers, scoreboard);
         let command = &self.launch.command;
-        match self.upgrade.start(command, newest, &self.context) {
+        match self.upgrade.start(command, workers, newest, &self.context) {
             Ok(Forked::Parent(event)) => Continue(Some(event)),
             Ok(Forked::Child(child)) => Break(Leave::Child(child)),
             Err(error) => {

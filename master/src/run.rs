@@ -319,7 +319,12 @@ fn become_master(
         hooks,
         molds: Molds::default(),
         to_fork: ForkQueue::default(),
-        upgrade: Upgrade::new(state, inherited.exit_token.take(), files),
+        upgrade: Upgrade::new(
+            state,
+            inherited.exit_token.take(),
+            files,
+            inherited.workers_needed,
+        ),
         reaper: Reaper::new(),
         signals,
         pidfile,

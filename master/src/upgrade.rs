@@ -39,6 +39,8 @@ pub(crate) struct Upgrade {
     exit_token: Option<ExitToken>,
     /// The memory that the next master shares.
     files: SharedFiles,
+    /// How many workers the load needs, as the old master has said.
+    workers_needed: Option<usize>,
 }
 
 impl Upgrade {
@@ -46,6 +48,7 @@ impl Upgrade {
         state: UpgradeState,
         exit_token: Option<ExitToken>,
         files: SharedFiles,
+        workers_needed: Option<usize>,
     ) -> Self {
         Self {
             state,
@@ -53,17 +56,23 @@ impl Upgrade {
             has_reported: false,
             exit_token,
             files,
+            workers_needed,
         }
+    }
+
+    pub(crate) fn workers_needed(&self) -> Option<usize> {
+        self.workers_needed
     }
 
     pub(crate) fn state(&self) -> UpgradeState {
         self.state
     }
 
-    /// Starts a new master on the sockets of `newest`.
+    /// Starts a new master on the sockets of `newest`. The load needs so many `workers`.
     pub(crate) fn start(
         &mut self,
         command: &StartCommand,
+        workers: usize,
         newest: &Generation,
         context: &ChildContext,
     ) -> io::Result<Forked<Event>> {
@@ -84,7 +93,7 @@ impl Upgrade {
                             ready_sender,
                             exit_token,
                             files,
-                            side,
+                            numbers: [side, workers],
                         };
                         new_master.run(&context, &newest)
                     },
@@ -170,7 +179,8 @@ struct NewMaster {
     ready_sender: ReadySender,
     exit_token: ExitToken,
     files: SharedFiles,
-    side: usize,
+    /// The side of the scoreboard that it gets, and how many workers the load needs.
+    numbers: [usize; 2],
 }
 
 impl NewMaster {
@@ -188,7 +198,7 @@ impl NewMaster {
             [&newest.listeners, &newest.admin.listeners],
             &self.ready_sender,
             &self.exit_token,
-            (&self.files, self.side),
+            (&self.files, self.numbers),
         )?;
         signals::unblock_all()?;
         context.descriptor_limit.restore();

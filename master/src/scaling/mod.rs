@@ -20,7 +20,7 @@ mod tests;
 
 use std::time::{Duration, Instant};
 
-use oxicorn_common::scoreboard::ScalingCause;
+use oxicorn_common::scoreboard::{ScalingCause, Scoreboard};
 
 use crate::child_context::SharedResources;
 use crate::supervisor::{Event, WorkerScale};
@@ -34,6 +34,16 @@ const EVERY: Duration = Duration::from_millis(200);
 const IDLE_EVERY: Duration = Duration::from_secs(1);
 /// After a refusal, memory is looked at again after this time.
 const MEMORY_EVERY: Duration = Duration::from_secs(5);
+
+/// With how many workers of the `wanted` ones a new master begins: as many as there is memory for beside those that serve,
+/// and as many as the settings say in any case.
+pub(crate) fn fit_new_master(wanted: usize, least: usize, scoreboard: &Scoreboard) -> usize {
+    if wanted <= least {
+        return wanted;
+    }
+    let room = WorkerRoom::read(scoreboard).map(|room| room.workers.max(least));
+    room.map_or(wanted, |room| wanted.min(room))
+}
 
 #[derive(Debug)]
 pub(crate) struct AutoScaler {

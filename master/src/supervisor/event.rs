@@ -74,8 +74,10 @@ pub(crate) enum Action {
     Reload {
         generation: u32,
     },
-    /// Start another master on the sockets of this one.
-    StartNewMaster,
+    /// Start another master on the sockets of this one. The load needs so many workers.
+    StartNewMaster {
+        workers: usize,
+    },
     /// Take the place of the old master, which is gone.
     Promote,
     /// This generation will start no more children.

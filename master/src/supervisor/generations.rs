@@ -163,10 +163,10 @@ impl Supervisor {
         let before = generations.current.as_ref().map(|(_, plan)| plan.clone());
         let count = match &before {
             Some(before) => self.count().after(before, &plan),
-            None => Some(WorkerCount::of(&plan)),
+            None => Some(WorkerCount::after_upgrade(&plan, self.needed_before)),
         };
-        if before.is_none() {
-            self.set_count(WorkerCount::of(&plan));
+        if let (None, Some(count)) = (&before, count) {
+            self.set_count(count);
             self.runners.target = plan.runners;
             self.admin.target = usize::from(plan.admin);
         }

@@ -81,6 +81,8 @@ pub(crate) struct Supervisor {
     /// SIGWINCH: generations up to this one have no children, until SIGTTIN.
     wound_down: u32,
     upgrade: UpgradeState,
+    /// How many workers the old master says that the load needs.
+    needed_before: Option<usize>,
     /// The master that this one has started has said that it serves.
     new_master_serves: bool,
     /// Why the last reload failed, if it did.
@@ -108,8 +110,14 @@ struct ChildSet {
 }
 
 impl Supervisor {
-    /// Begins the first generation; the actions start its children.
-    pub(crate) fn new(plan: Plan, upgrade: UpgradeState, now: Instant) -> (Self, Vec<Action>) {
+    /// Begins the first generation; the actions start its children. `needed` is how many workers the load needs, as the
+    /// master says that has started this one.
+    pub(crate) fn new(
+        plan: Plan,
+        upgrade: UpgradeState,
+        needed: Option<usize>,
+        now: Instant,
+    ) -> (Self, Vec<Action>) {
         let mut supervisor = Self {
             workers_reported: plan.workers,
             children: BTreeMap::new(),
@@ -124,6 +132,7 @@ impl Supervisor {
             admin: ChildSet::default(),
             wound_down: 0,
             upgrade,
+            needed_before: needed,
             new_master_serves: false,
             reload_failure: None,
             drains_at: None,

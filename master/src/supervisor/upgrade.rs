@@ -63,7 +63,10 @@ impl UpgradeState {
 impl Supervisor {
     pub(super) fn ask_for_new_master(&mut self) {
         match self.upgrade.obstacle() {
-            None => self.actions.push(Action::StartNewMaster),
+            None => {
+                let workers = self.workers_wanted();
+                self.actions.push(Action::StartNewMaster { workers });
+            }
             Some(obstacle) => self.log(Level::Warn, format!("USR2 signal ignored: {obstacle}")),
         }
     }

@@ -19,6 +19,19 @@ impl WorkerCount {
         }
     }
 
+    /// At the start of a new master. The old one says how many workers the load needs; without automatic scaling, and
+    /// for the floor, the settings count.
+    pub(super) fn after_upgrade(plan: &Plan, needed: Option<usize>) -> Self {
+        let count = Self::of(plan);
+        match (needed, plan.scaling) {
+            (Some(needed), Some(bounds)) => Self {
+                wanted: needed.clamp(bounds.least, bounds.most),
+                ..count
+            },
+            _ => count,
+        }
+    }
+
     /// After a reload; `None` if no setting that matters has changed.
     pub(super) fn after(self, before: &Plan, plan: &Plan) -> Option<Self> {
         if (before.workers, before.scaling) == (plan.workers, plan.scaling) {

@@ -148,3 +148,21 @@ fn beside_another_master_the_load_is_only_a_part() {
     sim.handle(Event::OldMasterExited);
     assert_eq!(sim.supervisor.scale().map(|it| it.is_shared), Some(false));
 }
+
+#[test]
+fn a_new_master_begins_with_what_the_load_needs_within_its_own_bounds() {
+    for (needed, begins) in [(None, 3), (Some(5), 5), (Some(1), 2), (Some(60), 6)] {
+        let sim = Simulation::new_master_under_load(elastic(), 77, needed);
+        assert_eq!((sim.alive.len(), wanted(&sim)), (begins, (begins, 2)));
+    }
+    // A fixed number is that of the settings.
+    let sim = Simulation::new_master_under_load(plan(3, 0), 77, Some(5));
+    assert_eq!((sim.alive.len(), wanted(&sim)), (3, (3, 3)));
+    let mut sim = Simulation::serving(elastic());
+    scale(&mut sim, 5, ScalingCause::Queue);
+    sim.all_ready();
+    // Without workers it still knows what the load needs.
+    sim.signal(Signal::SIGWINCH);
+    sim.signal(Signal::SIGUSR2);
+    assert!(sim.done.contains(&Action::StartNewMaster { workers: 5 }));
+}

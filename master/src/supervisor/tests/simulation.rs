@@ -50,11 +50,20 @@ pub(super) fn plan_with_admin(workers: usize) -> Plan {
 
 impl Simulation {
     pub(super) fn new(plan: Plan) -> Self {
-        Self::with(plan, UpgradeState::default())
+        Self::with(plan, UpgradeState::default(), None)
     }
 
     /// A server that serves, started by the master with the pid `old_master`.
     pub(super) fn new_master(plan: Plan, old_master: i32) -> Self {
+        Self::new_master_under_load(plan, old_master, None)
+    }
+
+    /// The same, where the load needs so many workers.
+    pub(super) fn new_master_under_load(
+        plan: Plan,
+        old_master: i32,
+        needed: Option<usize>,
+    ) -> Self {
         let old_master = Some(old_master);
         let mut sim = Self::with(
             plan,
@@ -62,15 +71,16 @@ impl Simulation {
                 old_master,
                 new_master: None,
             },
+            needed,
         );
         sim.all_ready();
         sim.done.clear();
         sim
     }
 
-    fn with(plan: Plan, upgrade: UpgradeState) -> Self {
+    fn with(plan: Plan, upgrade: UpgradeState, needed: Option<usize>) -> Self {
         let now = Instant::now();
-        let (supervisor, actions) = Supervisor::new(plan, upgrade, now);
+        let (supervisor, actions) = Supervisor::new(plan, upgrade, needed, now);
         let mut sim = Self {
             supervisor,
             now,

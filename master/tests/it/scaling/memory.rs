@@ -5,6 +5,7 @@ use std::fs;
 use nix::unistd::geteuid;
 
 use super::{CLIENTS, elastic, load, wait_for_most};
+use crate::upgrade::NewMaster;
 
 /// Runs the server with files of this directory in place of those of the control groups: a mount namespace of its own.
 const MOUNT: &str = "mount --bind \"$0\" /sys/fs/cgroup && exec \"$@\"";
@@ -61,6 +62,13 @@ fn a_full_control_group_gets_no_more_workers_until_it_has_room() {
     set_limit(4000);
     wait_for_most(&server);
     assert_eq!(server.log().count("Workers stay at"), 1, "it is said once");
+    // There is no room for a second set of workers: an upgrade begins with `workers`.
+    set_limit(110);
+    let new_master = NewMaster::start_booting(&server);
+    server.log().wait_for(") serves");
+    assert_eq!(new_master.0.children().len(), 1);
+    load.wait_for_more(2 * CLIENTS as u64);
+    new_master.end();
     load.wait_for_more(2 * CLIENTS as u64);
     load.stop().assert_perfect();
 }
