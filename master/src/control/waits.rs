@@ -15,8 +15,8 @@ pub(crate) enum Awaited {
     NewMaster,
     /// The stacks of all workers.
     Stacks,
-    /// The end of the server.
-    End,
+    /// The end of the server, whose newest generation is this one.
+    End { generation: u32 },
 }
 
 /// The answer to one client.
@@ -74,15 +74,26 @@ impl Waits {
         let outcome = Err(format!("The server is shutting down{reason}"));
         let is_over = |awaited: &Awaited| match awaited {
             Awaited::Reload { .. } | Awaited::NewMaster => true,
-            Awaited::Stacks | Awaited::End => false,
+            Awaited::Stacks | Awaited::End { .. } => false,
         };
         self.end(is_over, &outcome)
     }
 
-    /// The server has ended, with this exit code.
+    /// The server has ended, with this exit code. Who asks again after an upgrade may have reached another master than
+    /// before, so the answer says which one it was.
     pub(crate) fn finish(&mut self, code: i32) -> Vec<ControlAnswer> {
-        let outcome = Ok(json!({"status": "ended", "code": code}));
-        self.end(|_| true, &outcome)
+        let pid = std::process::id();
+        let answer = |(client, awaited)| {
+            let mut data = json!({"status": "ended", "code": code, "pid": pid});
+            if let Awaited::End { generation } = awaited {
+                data["generation"] = generation.into();
+            }
+            (client, Ok(data))
+        };
+        std::mem::take(&mut self.0)
+            .into_iter()
+            .map(answer)
+            .collect()
     }
 
     fn end(
@@ -125,11 +136,17 @@ mod tests {
         let mut waits = Waits::default();
         waits.add(1, Awaited::Reload { generation: 2 });
         waits.add(2, Awaited::NewMaster);
-        waits.add(3, Awaited::End);
+        waits.add(3, Awaited::End { generation: 7 });
         waits.add(4, Awaited::NewMaster);
         waits.retain(|client| client != 4);
         assert_eq!(ids(&waits.end_upgrade(Err("no")), false), [2]);
         assert_eq!(ids(&waits.stop(None), false), [1]);
-        assert_eq!(ids(&waits.finish(0), true), [3]);
+        let ended = waits.finish(0);
+        assert_eq!(ids(&ended, true), [3]);
+        let data = ended[0].1.as_ref().expect("an answer");
+        assert_eq!(
+            (&data["generation"], &data["pid"]),
+            (&json!(7), &json!(std::process::id()))
+        );
     }
 }

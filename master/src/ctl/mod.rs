@@ -84,16 +84,15 @@ fn run(source: &Source) -> CtlExit {
     }
 }
 
-/// Without `--socket`, the server may be another one than is meant: says which one is about to change.
+/// The server may be another one than is meant: without `--socket`, and when a command that ends it is repeated after an
+/// upgrade. Says which one is about to change.
 fn name_server(link: &CtlLink, path: &Path, matches: &ArgMatches, output: &Output) {
-    let is_large = matches!(
-        matches.subcommand_name(),
-        Some("reload" | "upgrade" | "drain" | "shutdown")
-    );
-    if is_large
-        && !matches.contains_id("socket")
-        && let Some(pid) = link.server_pid()
-    {
+    let may_be_another = match matches.subcommand_name() {
+        Some("reload" | "upgrade") => !matches.contains_id("socket"),
+        Some("drain" | "shutdown") => true,
+        _ => false,
+    };
+    if may_be_another && let Some(pid) = link.server_pid() {
         let path = path.display();
         output.progress(&format!("the server with pid {pid}, at {path}"));
     }

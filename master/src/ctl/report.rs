@@ -165,7 +165,16 @@ pub(super) fn done(data: &Value) -> String {
             "the new master (pid {}) serves beside the old one; `shutdown` ends the old one",
             pid(data)
         ),
-        Some("ended") => format!("the server has ended with exit code {}", data["code"]),
+        Some("ended") => {
+            let which = match data.get("generation") {
+                Some(generation) => format!(" (pid {}, generation {generation})", pid(data)),
+                None => String::new(),
+            };
+            format!(
+                "the server{which} has ended with exit code {}",
+                data["code"]
+            )
+        }
         _ if data.get("current").is_some() => {
             format!("{} workers, {} wanted", data["current"], data["total"])
         }

@@ -120,6 +120,9 @@ impl Master {
         };
         // A second SIGTERM would end drain_delay; who only asks again wants to wait for the rest of it.
         let asks_again = |signal| signal == Signal::SIGTERM && supervisor.is_ending();
+        let end = Awaited::End {
+            generation: supervisor.newest(),
+        };
         match command {
             ControlCommand::Show(target) => tell(self.control_view(supervisor).show(*target)),
             ControlCommand::Status => match self.control_view(supervisor).status() {
@@ -141,9 +144,9 @@ impl Master {
             },
             ControlCommand::Drain if asks_again(Signal::SIGTERM) => CommandPlan {
                 events: Vec::new(),
-                answer: ControlReply::Later(Awaited::End),
+                answer: ControlReply::Later(end),
             },
-            ControlCommand::Drain => await_it(Signal::SIGTERM, Awaited::End),
+            ControlCommand::Drain => await_it(Signal::SIGTERM, end),
             _ if supervisor.is_ending() => refuse("The server is shutting down".to_owned()),
             ControlCommand::AddWorkers(count) => match wanted.saturating_add(*count) {
                 total if total > most => too_many(total),

@@ -255,9 +255,11 @@ fn settings_are_shown_by_name_and_without_secrets() {
 fn a_drain_ends_with_the_server() {
     let mut server = Server::new("drain").lab().workers(2).start();
     let drained = ctl(&server, &["drain"]).expect(0);
-    assert_eq!(drained.out, "the server has ended with exit code 0\n");
-    // There may be other servers, so it says which one that was.
-    let named = format!("the server with pid {}, at ", server.master().0);
+    // There may be other servers, and other masters of this one, so it says which one that was.
+    let pid = server.master().0;
+    let ended = format!("the server (pid {pid}, generation 1) has ended with exit code 0\n");
+    assert_eq!(drained.out, ended);
+    let named = format!("the server with pid {pid}, at ");
     assert!(drained.err.starts_with(&named), "{drained:?}");
     assert!(drained.err.contains("has ended"), "{drained:?}");
     server.wait_for_exit();
@@ -303,7 +305,14 @@ fn an_upgrade_is_waited_for() {
         let status = ctl(&server, &["status", "-j"]);
         (status.code == Some(0) && status.json()["server"]["pid"] == pid).then_some(())
     });
-    ctl(&server, &["drain"]).expect(0);
+    // With the same socket as before: the answers say that this is another master.
+    let socket = server.dir().join(crate::harness::PLACE);
+    let socket = socket.to_str().expect("a path");
+    let drained = ctl(&server, &["--socket", socket, "drain"]).expect(0);
+    let ended = format!("the server (pid {pid}, generation 1) has ended with exit code 0\n");
+    assert_eq!(drained.out, ended);
+    let named = format!("the server with pid {pid}, at ");
+    assert!(drained.err.starts_with(&named), "{drained:?}");
 }
 
 /// It must not pile up commands that wait for ever.

@@ -209,7 +209,7 @@ fn a_drain_reports_the_end() {
     let frame = draining.frame().expect("an answer");
     assert_eq!(
         frame["data"],
-        serde_json::json!({"status": "ended", "code": 0})
+        serde_json::json!({"status": "ended", "code": 0, "pid": server.master().0, "generation": 1})
     );
     server.wait_for_exit();
 }
