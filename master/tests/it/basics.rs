@@ -1,6 +1,6 @@
 //! The server starts, answers and stops.
 
-use crate::harness::{Client, Server};
+use crate::harness::{Client, Controller, Server, eventually};
 
 #[test]
 fn hello_is_answered_and_nothing_is_left() {
@@ -108,4 +108,27 @@ fn a_client_that_waits_for_100_continue_gets_it() {
     assert_eq!(client.any_answer_to("POST").expect("an answer").status, 100);
     client.send(b"hello").expect("sent");
     assert_eq!(client.answer().expect("an answer").text(), "hello");
+}
+
+/// Octets that nobody has read would make the close a reset, which may cost the client its answer.
+#[test]
+fn a_client_that_goes_on_after_connection_close_meets_no_reset() {
+    let server = Server::new("more after close").lab().start();
+    let gate = server.dir().join("gate");
+    let mut control = Controller::of(&server);
+    let mut client = server.client();
+    let target = format!("/hold?until={}", gate.display());
+    let head = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    client.send(head.as_bytes()).expect("sent");
+    eventually("it runs", || {
+        let status = control.call("status").expect("told");
+        (status["requests"]["active"] == 1).then_some(())
+    });
+    client
+        .send(b"GET /pid HTTP/1.1\r\nHost: a\r\n\r\n")
+        .expect("sent");
+    std::fs::write(&gate, "").expect("a gate");
+    let answer = client.answer().expect("an answer");
+    assert!(answer.status == 200 && answer.closes(), "{answer:?}");
+    assert_eq!(client.rest().expect("the end"), b"");
 }

@@ -115,7 +115,8 @@ fn run(server: &Server, case: &Case, cut: Cut) -> Result<(), String> {
             ));
         }
         let last = number + 1 == case.answers.len();
-        if answer.closes() != (last && case.ending == Ending::Close) {
+        let is_closing = matches!(case.ending, Ending::Close | Ending::CloseOrReset);
+        if answer.closes() != (last && is_closing) {
             return Err(format!(
                 "answer {}: Connection: {:?}",
                 number + 1,
@@ -148,13 +149,18 @@ fn end(client: &mut Client, ending: Ending) -> Result<(), String> {
                 return Err(format!("the next request got {answer:?}"));
             }
         }
-        Ending::Close => {}
+        Ending::Close | Ending::CloseOrReset => {}
         // The server may have closed before, for another reason: then it has sent one answer too many, which is found
         // below.
         Ending::Silent => drop(client.finish()),
     }
     match client.rest() {
         Ok(rest) if rest.is_empty() => Ok(()),
+        Err(error)
+            if ending == Ending::CloseOrReset && error.kind() == io::ErrorKind::ConnectionReset =>
+        {
+            Ok(())
+        }
         Ok(rest) => Err(format!("more than expected: {}", rest.escape_ascii())),
         Err(error) => Err(fail(error)),
     }

@@ -137,7 +137,7 @@ fn a_worker_that_is_not_ready_in_its_time_to_boot_is_killed_and_another_one_trie
     let (builder, gate) = BootGate::open_for(builder);
     // Without a timeout of requests, and so without heartbeats.
     let mut server = builder
-        .args(&["--timeout", "0", "--boot-timeout", "1"])
+        .args(&["--timeout", "0", "--boot-timeout", "3"])
         .start();
     server.tolerate("boot_timeout");
     let old = server.children();

@@ -210,7 +210,10 @@ impl Connection {
     pub(crate) fn flush(&mut self, after: AfterResponse) -> io::Result<Flushed> {
         let flushed = self.writer.flush(&self.transport);
         match flushed {
-            Ok(Flushed::Done) => self.lifecycle.end_response(after),
+            Ok(Flushed::Done) => {
+                let after = self.unless_more_came(after);
+                self.lifecycle.end_response(after);
+            }
             Ok(Flushed::Blocked) => self.lifecycle.begin_sending(after),
             Ok(Flushed::Yielded) => {
                 self.yielded = true;
@@ -220,6 +223,15 @@ impl Connection {
             Err(_) => self.lifecycle.close(),
         }
         flushed
+    }
+
+    /// A client that has asked for the close sends nothing more, or should not. Octets that nobody has read make the close a
+    /// reset, and the client may lose the response by it (RFC 9112 section 9.6).
+    fn unless_more_came(&self, after: AfterResponse) -> AfterResponse {
+        match after {
+            AfterResponse::Close if self.transport.socket().has_input() => AfterResponse::Linger,
+            after => after,
+        }
     }
 
     /// Tells a waiting client to send its body. The previous response may have filled the socket: bytes that

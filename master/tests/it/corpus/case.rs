@@ -26,6 +26,8 @@ pub(crate) struct Expected {
 pub(crate) enum Ending {
     Keep,
     Close,
+    /// The client goes on although it has said that it does not.
+    CloseOrReset,
     Silent,
 }
 
@@ -62,6 +64,7 @@ impl Case {
             match word {
                 "keep" => self.ending = Ending::Keep,
                 "close" => self.ending = Ending::Close,
+                "close-or-reset" => self.ending = Ending::CloseOrReset,
                 "silent" => self.ending = Ending::Silent,
                 _ => {
                     let (method, status) = match word.strip_prefix("HEAD=") {

@@ -5,7 +5,7 @@ use crate::harness::{Client, Server};
 
 #[test]
 fn no_spelling_of_a_path_gets_more() {
-    let server = limited("paths", "api 100/h burst=3 path=/api method=GET,POST\n")
+    let server = limited("paths", "api 1/h burst=3 path=/api method=GET,POST\n")
         .workers(2)
         .start();
     use_up(&server, "/api", "");
@@ -48,7 +48,7 @@ fn no_spelling_of_a_path_gets_more() {
 
 #[test]
 fn a_mounted_application_is_limited_by_the_path_that_it_sees() {
-    let server = limited("mounted", "api 100/h burst=3 path=/api\n")
+    let server = limited("mounted", "api 1/h burst=3 path=/api\n")
         .args(&["--root-path", "/shop"])
         .start();
     use_up(&server, "/shop/api", "");
@@ -63,7 +63,7 @@ fn a_mounted_application_is_limited_by_the_path_that_it_sees() {
 fn a_field_with_an_underscore_is_the_same_field_where_it_comes_through() {
     let server = limited(
         "underscore",
-        "key 100/h burst=3 by=header:X-Api-Key path=/api\n",
+        "key 1/h burst=3 by=header:X-Api-Key path=/api\n",
     )
     .args(&["--header-map", "dangerous"])
     .start();
@@ -73,7 +73,7 @@ fn a_field_with_an_underscore_is_the_same_field_where_it_comes_through() {
 
 #[test]
 fn a_forged_chain_of_proxies_makes_no_new_client() {
-    let server = limited("chain", "api 100/h burst=3 path=/api\n").start();
+    let server = limited("chain", "api 1/h burst=3 path=/api\n").start();
     // This client is one of forwarded_allow_ips: it stands for a proxy, which adds the last address.
     use_up(&server, "/api", "X-Forwarded-For: 203.0.113.7\r\n");
     for forged in [
@@ -102,7 +102,7 @@ fn a_forged_chain_of_proxies_makes_no_new_client() {
     use_up(&server, "/api", "");
 
     // And here nobody is believed.
-    let server = limited("no chain", "api 100/h burst=3 path=/api\n")
+    let server = limited("no chain", "api 1/h burst=3 path=/api\n")
         .args(&["--forwarded-allow-ips", ""])
         .start();
     use_up(&server, "/api", "X-Forwarded-For: 203.0.113.7\r\n");
@@ -114,7 +114,7 @@ fn a_forged_chain_of_proxies_makes_no_new_client() {
 
 #[test]
 fn the_proxy_protocol_names_the_client() {
-    let server = limited("preface", "api 100/h burst=3 path=/api\n")
+    let server = limited("preface", "api 1/h burst=3 path=/api\n")
         .args(&["--proxy-protocol", "v1"])
         .start();
     let ask = |address: &str| {
@@ -132,7 +132,7 @@ fn the_proxy_protocol_names_the_client() {
 
 #[test]
 fn local_clients_share_a_bucket_unless_a_proxy_names_them() {
-    let builder = limited("unix", "api 100/h burst=3 path=/api\n")
+    let builder = limited("unix", "api 1/h burst=3 path=/api\n")
         .bind("unix:app.sock")
         .workers(2);
     let server = builder.start();
@@ -154,12 +154,9 @@ fn local_clients_share_a_bucket_unless_a_proxy_names_them() {
 
 #[test]
 fn a_field_that_is_repeated_is_counted_under_each_value() {
-    let server = limited(
-        "fields",
-        "key 100/h burst=3 by=header:X-Api-Key path=/api\n",
-    )
-    .workers(2)
-    .start();
+    let server = limited("fields", "key 1/h burst=3 by=header:X-Api-Key path=/api\n")
+        .workers(2)
+        .start();
     use_up(&server, "/api", "X-Api-Key: one\r\n");
     use_up(&server, "/api", "x-api-key: two\r\n");
     for evasion in [
@@ -176,7 +173,7 @@ fn a_field_that_is_repeated_is_counted_under_each_value() {
 
 #[test]
 fn allowed_clients_and_health_checks_are_not_counted() {
-    let rules = "allow 203.0.113.0/24\nall 100/h burst=3 by=server\n";
+    let rules = "allow 203.0.113.0/24\nall 1/h burst=3 by=server\n";
     let builder = limited("allowed", rules).args(&["--health-path", "/health"]);
     let server: Server = builder.workers(2).start();
     assert_eq!(

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::{limited, use_up};
 use crate::harness::{Authority, Client};
 
-const RULES: &str = "api 100/h burst=3 path=/api\n";
+const RULES: &str = "api 1/h burst=3 path=/api\n";
 
 #[test]
 fn a_refused_request_leaves_the_connection_usable_if_its_body_has_come() {

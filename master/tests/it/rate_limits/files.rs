@@ -49,7 +49,7 @@ fn wrong_rules_stop_the_start_with_their_lines() {
 /// The master must not wait for a pipe, nor read without end.
 #[test]
 fn a_file_without_an_end_is_refused_and_the_server_goes_on() {
-    let mut server = limited("endless", "api 100/h burst=3 path=/api\n")
+    let mut server = limited("endless", "api 1/h burst=3 path=/api\n")
         .workers(2)
         .start();
     server.tolerate("limits.conf");
@@ -79,7 +79,7 @@ fn a_file_without_an_end_is_refused_and_the_server_goes_on() {
 fn counts_survive_a_reload_and_wrong_rules_change_nothing() {
     let builder = limited(
         "reload",
-        "api 100/h burst=3 path=/api\nb 100/h burst=3 path=/b\n",
+        "api 1/h burst=3 path=/api\nb 1/h burst=3 path=/b\n",
     );
     let mut server = builder.workers(2).admin().start_with_unknown_workers();
     server.tolerate("limits.conf:2");
@@ -88,7 +88,7 @@ fn counts_survive_a_reload_and_wrong_rules_change_nothing() {
     use_up(&server, "/b", "");
     let old = server.children();
 
-    fs::write(&file, "api 100/h burst=3 path=/api\nb 100/x\n").expect("written");
+    fs::write(&file, "api 1/h burst=3 path=/api\nb 100/x\n").expect("written");
     server.signal(Signal::SIGHUP);
     server.log().wait_for("limits.conf:2: \"100/x\" is no rate");
     assert_eq!(server.children(), old);
@@ -100,7 +100,7 @@ fn counts_survive_a_reload_and_wrong_rules_change_nothing() {
     // A rule that stays goes on counting; one that is changed begins anew; counters stay with the names.
     fs::write(
         &file,
-        "b 100/h burst=4 path=/b\nc 100/h burst=3 path=/c\napi 100/h burst=3 path=/api,/d\n",
+        "b 1/h burst=4 path=/b\nc 1/h burst=3 path=/c\napi 1/h burst=3 path=/api,/d\n",
     )
     .expect("written");
     server.signal(Signal::SIGHUP);

@@ -1,5 +1,5 @@
-//! Rate limits. Rules here are per hour, so that nothing becomes free while a test runs, and tests count instead of
-//! looking at the clock.
+//! Rate limits. Rules here are per hour, and few per hour, so that nothing becomes free while a test runs, and tests count instead
+//! of looking at the clock.
 
 mod attacks;
 mod connections;

@@ -115,14 +115,17 @@ fn killed_workers_give_nobody_more() {
             server.wait_for_others(&[victim], 3);
         }
         eventually("the burst is used up", || {
-            (status(&server, "/api", "") == 429).then_some(())
+            let status = status(&server, "/api", "");
+            if status == 200 {
+                note(&passes);
+            }
+            (status == 429).then_some(())
         });
         stop.store(true, Ordering::Relaxed);
     });
     let (passes, lost) = (passes.into_inner(), lost.into_inner());
     assert!(passes <= BURST, "{passes}");
-    // The request of the main thread may be among them.
-    assert!(passes + lost + 1 >= BURST, "{passes} answered, {lost} lost");
+    assert!(passes + lost >= BURST, "{passes} answered, {lost} lost");
     assert_eq!(passed(&server, 20, "/api", ""), 0);
 }
 
@@ -197,7 +200,8 @@ impl Flood {
 
 #[test]
 fn all_rules_that_fit_apply_and_a_refused_request_costs_nothing() {
-    let rules = "all 100/h burst=6 by=server path=/a\nkey 100/h burst=3 by=header:X-Key path=/a fields=never\n";
+    let rules =
+        "all 1/h burst=6 by=server path=/a\nkey 1/h burst=3 by=header:X-Key path=/a fields=never\n";
     let server = limited("several", rules).workers(2).start();
     use_up(&server, "/a", "X-Key: one\r\n");
     // What the second rule has refused is not taken from the first.

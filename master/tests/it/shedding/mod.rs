@@ -36,13 +36,20 @@ fn refused(status: &Value, reason: &str) -> u64 {
     number(&status["requests"]["refused"][reason])
 }
 
+/// Requests that were refused because others were served.
+fn overload(status: &Value) -> u64 {
+    refused(status, "queue_timeout") + refused(status, "max_queue")
+}
+
 /// Waits until so many requests run, and so many wait.
 fn wait_until_busy(server: &Server, running: u64, waiting: u64) {
     eventually("requests run and wait", || {
-        let status = status(server);
-        let is_so = number(&status["requests"]["active"]) == running && queued(&status) == waiting;
-        is_so.then_some(())
+        is_busy(&status(server), running, waiting).then_some(())
     });
+}
+
+fn is_busy(status: &Value, running: u64, waiting: u64) -> bool {
+    number(&status["requests"]["active"]) == running && queued(status) == waiting
 }
 
 /// Requests that end when the gate is opened.
@@ -59,12 +66,25 @@ impl Held {
 
     fn by(server: &Server, mut clients: Vec<Client>) -> Self {
         let gate = server.dir().join("gate");
+        let target = format!("/hold?until={}", gate.display());
         for (count, client) in clients.iter_mut().enumerate() {
-            let target = format!("/hold?until={}", gate.display());
-            ask(client, &target);
-            wait_until_busy(server, count as u64 + 1, 0);
+            while !Self::is_held(server, client, &target, count as u64 + 1) {
+                assert_eq!(client.answer().expect("an answer").status, 503);
+            }
         }
         Self { gate, clients }
+    }
+
+    /// Occupies one more thread. On a busy machine one that is free may begin too late for the request.
+    fn is_held(server: &Server, client: &mut Client, target: &str, running: u64) -> bool {
+        let late = |status: &Value| refused(status, "queue_timeout");
+        let before = late(&status(server));
+        ask(client, target);
+        eventually("a request runs or is refused", || {
+            let status = status(server);
+            let is_so = is_busy(&status, running, 0);
+            (is_so || late(&status) > before).then_some(is_so)
+        })
     }
 
     fn release(mut self) {
@@ -130,8 +150,11 @@ fn no_more_than_max_queue_wait_in_all_workers_together() {
         }
         wait_until_busy(&server, all as u64, 2);
         held.release();
+        for client in &mut waiting {
+            assert_eq!(client.answer().expect("an answer").status, 200);
+        }
+        // The queue is empty: there is room for those that come now, one after the other.
         for client in waiting.iter_mut().chain(&mut late) {
-            // The answers of those that have waited, and to those that come now.
             let answer = client.get("/pid?served").expect("an answer");
             assert_eq!(answer.status, 200);
         }
@@ -161,11 +184,7 @@ fn a_request_that_is_refused_has_used_its_rate_limit() {
             ask(client, "/pid?waits");
             wait_until_busy(&server, 1, 1);
         }
-        let overload = || {
-            let status = status(&server);
-            refused(&status, "max_queue") + refused(&status, "queue_timeout")
-        };
-        let before = overload();
+        let before = overload(&status(&server));
         let mut client = server.client();
         for _ in waiting..3 {
             ask(&mut client, "/pid");
@@ -174,8 +193,9 @@ fn a_request_that_is_refused_has_used_its_rate_limit() {
         let answer = client.get("/pid").expect("an answer");
         assert_eq!(answer.status, 429, "{flags:?}");
         // One that the limit refuses is not counted as overload.
-        let counts = (overload() - before, refused(&status(&server), "rate_limit"));
-        assert_eq!(counts, (3 - waiting, 1));
+        let status = status(&server);
+        let late = overload(&status) - before;
+        assert_eq!((late, refused(&status, "rate_limit")), (3 - waiting, 1));
         held.release();
         for client in &mut clients {
             assert_eq!(client.answer().expect("an answer").status, 200);
@@ -230,6 +250,7 @@ pub(super) fn late_requests_are_refused(
 ) {
     let held = Held::by(server, (0..threads).map(|_| connect(server)).collect());
     let mut clients: Vec<Client> = (0..6).map(|_| connect(server)).collect();
+    let before = refused(&status(server), "queue_timeout");
     for round in 1..=3 {
         for client in &mut clients {
             ask(client, "/pid?late");
@@ -237,7 +258,8 @@ pub(super) fn late_requests_are_refused(
         for client in &mut clients {
             assert_refused(client);
         }
-        assert_eq!(refused(&status(server), "queue_timeout"), 6 * round);
+        let late = refused(&status(server), "queue_timeout") - before;
+        assert_eq!(late, 6 * round);
     }
     held.release();
     for client in &mut clients {
@@ -302,6 +324,8 @@ fn an_overload_is_survived_and_counted() {
         let server = builder
             .args(&["--queue-timeout", "0.1", "--max-queue", "20"])
             .start();
+        // The start has asked, too.
+        let before = overload(&status(&server));
         let counts: Vec<[u64; 2]> = thread::scope(|scope| {
             let client = || {
                 let mut client = server.client();
@@ -329,8 +353,7 @@ fn an_overload_is_survived_and_counted() {
         assert!(sum(1) > 0, "{counts:?}");
         eventually("all refusals are counted", || {
             let status = status(&server);
-            let both = refused(&status, "queue_timeout") + refused(&status, "max_queue");
-            (both == sum(1) && queued(&status) == 0).then_some(())
+            (overload(&status) == before + sum(1) && queued(&status) == 0).then_some(())
         });
         wait_until_served(&mut server.client());
     }

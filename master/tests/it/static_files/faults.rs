@@ -239,15 +239,21 @@ fn a_file_that_the_worker_may_not_read_is_forbidden() {
         return;
     }
     let builder = site("static, rights");
-    let open = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(builder.dir(), open).expect("root");
-    write(&builder.dir().join("files"), "secret.txt", b"secret");
-    let closed = fs::Permissions::from_mode(0o600);
-    fs::set_permissions(builder.dir().join("files/secret.txt"), closed).expect("root");
-    // One that may be searched and not read.
-    write(&builder.dir().join("files"), "closed/index.html", b"index");
-    let searched = fs::Permissions::from_mode(0o711);
-    fs::set_permissions(builder.dir().join("files/closed"), searched).expect("root");
+    let files = builder.dir().join("files");
+    write(&files, "secret.txt", b"secret");
+    write(&files, "closed/index.html", b"index");
+    // Whatever the umask is.
+    for (name, mode) in [
+        ("..", 0o755),
+        (".", 0o755),
+        ("small.txt", 0o644),
+        ("secret.txt", 0o600),
+        // One that may be searched and not read.
+        ("closed", 0o711),
+        ("closed/index.html", 0o644),
+    ] {
+        fs::set_permissions(files.join(name), fs::Permissions::from_mode(mode)).expect("root");
+    }
     let server = builder.args(&["--user", "nobody"]).start();
     assert_eq!(server.get("/static/closed/").text(), "index");
     let redirect = server.get("/static/closed");
