@@ -16,3 +16,9 @@ pub fn listen_backlog(listener: impl AsFd) -> Option<u64> {
 pub fn since_last_data(socket: impl AsFd) -> Option<Duration> {
     sys::tcp_info(socket).map(|info| Duration::from_millis(info.tcpi_last_data_recv.into()))
 }
+
+/// How long ago its last segment has come, with octets or without: as exactly, and `None` for the same sockets.
+pub fn since_last_segment(socket: impl AsFd) -> Option<Duration> {
+    // Each acknowledges.
+    sys::tcp_info(socket).map(|info| Duration::from_millis(info.tcpi_last_ack_recv.into()))
+}

@@ -41,8 +41,6 @@ const PROXIED: u8 = 2;
 const WHOLE: u8 = 4;
 /// A process that the application of a worker has forked has the socket too.
 const SHARED: u8 = 8;
-/// The client had not shut down its side when the request began to wait.
-const MAY_LEAVE: u8 = 16;
 /// An address in a packet: IPv6, or IPv4 mapped to IPv6; port; scope.
 const ADDRESS: usize = 16 + 2 + 4;
 /// The start of a packet: the time when its request became whole, in nanoseconds of `CLOCK_MONOTONIC`; flags;
@@ -214,8 +212,7 @@ fn write_label(connection: &Connection, flags: u8) -> [u8; LABEL] {
     label[8] = flags
         | flag(!connection.is_in_preface(), OPENED)
         | flag(connection.identity().is_proxied(), PROXIED)
-        | flag(connection.is_shared(), SHARED)
-        | flag(connection.may_lose_client(), MAY_LEAVE);
+        | flag(connection.is_shared(), SHARED);
     let (peer, local) = label[9..].split_at_mut(1 + ADDRESS);
     if let Peer::Tcp(address) = connection.peer() {
         write_address(peer, address);
@@ -243,9 +240,6 @@ fn read_label(label: &[u8; LABEL], socket: Socket) -> Option<Connection> {
     }
     if flags & SHARED != 0 {
         connection.set_shared();
-    }
-    if flags & MAY_LEAVE != 0 {
-        connection.go_on_waiting();
     }
     if flags & OPENED != 0 {
         connection.lifecycle_mut().resume();

@@ -15,6 +15,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use oxicorn_common::request::Peer;
 use oxicorn_common::tcp_info;
 use rustix::buffer::spare_capacity;
+use rustix::event;
 use rustix::fs::sendfile;
 use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -96,13 +97,23 @@ impl Socket {
         tcp_info::since_last_data(self).unwrap_or_default()
     }
 
-    /// Whether the client has shut down its side of the connection, or has reset it, even if octets of it are unread: over
-    /// TLS a close_notify comes before the end.
-    pub(crate) fn has_ended(&self) -> bool {
-        // nix has no name for it.
-        let ended = PollFlags::from_bits_retain(libc::POLLRDHUP);
-        let mut fds = [PollFd::new(self.as_fd(), ended)];
-        poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+    /// Whether the client has left, even if octets of it are unread: over TLS a close_notify comes before the end. TCP does
+    /// not tell a client that leaves from one that has sent all, and only shuts down its side: the former is one that has
+    /// done so later than `sent_all`.
+    pub(crate) fn has_lost_client(&self, sent_all: Instant) -> bool {
+        // nix has no name for one side.
+        let mut fds = [event::PollFd::new(self, event::PollFlags::RDHUP)];
+        let ready = event::poll(&mut fds, Some(&event::Timespec::default()));
+        if !ready.is_ok_and(|ready| ready > 0) {
+            return false;
+        }
+        let both_sides = event::PollFlags::HUP | event::PollFlags::ERR;
+        if fds[0].revents().intersects(both_sides) {
+            return true;
+        }
+        // Nothing comes after the end.
+        let since_end = tcp_info::since_last_segment(self);
+        since_end.is_some_and(|it| Instant::now().saturating_duration_since(sent_all) > it)
     }
 
     /// The other end of the socket; `None` if it was reset.
@@ -134,5 +145,62 @@ impl AsFd for Socket {
             Self::Tcp(socket) => socket.as_fd(),
             Self::Unix(socket) => socket.as_fd(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Waits until the kernel has passed on what the client did.
+    fn until_it_has_ended(socket: &Socket) {
+        let mut fds = [event::PollFd::new(socket, event::PollFlags::RDHUP)];
+        assert_eq!(event::poll(&mut fds, None), Ok(1));
+    }
+
+    fn tcp() -> (std::net::TcpStream, Socket) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let client = std::net::TcpStream::connect(address).expect("a connection");
+        let (accepted, _) = listener.accept().expect("a connection");
+        (client, Socket::Tcp(TcpStream::from_std(accepted)))
+    }
+
+    #[test]
+    fn who_shuts_down_its_side_at_once_waits_and_later_has_left() {
+        let (client, socket) = tcp();
+        let now = Instant::now();
+        let (before, after) = (now.checked_sub(HOUR).expect("a moment"), now + HOUR);
+        assert!(!socket.has_lost_client(before), "it is there");
+        client.shutdown(Shutdown::Write).expect("shut down");
+        until_it_has_ended(&socket);
+        assert!(!socket.has_lost_client(after));
+        assert!(socket.has_lost_client(before));
+    }
+
+    #[test]
+    fn who_resets_its_connection_has_left() {
+        let (client, socket) = tcp();
+        socket2::SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .expect("an option");
+        drop(client);
+        until_it_has_ended(&socket);
+        assert!(socket.has_lost_client(Instant::now() + HOUR));
+    }
+
+    #[test]
+    fn unix_sockets_tell_one_side_from_both() {
+        let (client, socket) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        let socket = Socket::Unix(UnixStream::from_std(socket));
+        let now = Instant::now();
+        let before = now.checked_sub(HOUR).expect("a moment");
+        client.shutdown(Shutdown::Write).expect("shut down");
+        until_it_has_ended(&socket);
+        assert!(!socket.has_lost_client(before));
+        drop(client);
+        assert!(socket.has_lost_client(now + HOUR));
     }
 }

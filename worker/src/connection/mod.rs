@@ -46,8 +46,6 @@ pub(crate) struct Connection {
     readable: bool,
     /// The client has shut down its side.
     hung_up: bool,
-    /// It had not, when its request began to wait for a thread.
-    may_lose_client: bool,
     /// Stopped to give others their turn, not for lack of bytes or room.
     yielded: bool,
     /// Octets that the last [`Connection::receive`] read.
@@ -81,7 +79,6 @@ impl Connection {
             acknowledged: AckProgress::default(),
             readable: true,
             hung_up: false,
-            may_lose_client: false,
             yielded: false,
             arrived: 0,
             received: 0,
@@ -173,16 +170,6 @@ impl Connection {
     /// Whether no response has begun on it.
     pub(crate) fn is_first_request(&self) -> bool {
         self.writer.total() == 0
-    }
-
-    /// Whether an end of the client's side means that it has left.
-    pub(crate) fn may_lose_client(&self) -> bool {
-        self.may_lose_client
-    }
-
-    /// A sibling has seen its request begin to wait.
-    pub(crate) fn go_on_waiting(&mut self) {
-        self.may_lose_client = true;
     }
 
     /// Whether it waits for a thread with a whole request whose response has not begun.

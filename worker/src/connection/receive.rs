@@ -1,6 +1,7 @@
 //! Reads from the client's socket. No other file does, except for the handshake of TLS, where rustls reads.
 
 use std::io;
+use std::time::Duration;
 
 use super::{Connection, ThreadWork};
 use crate::http::{Decoded, RequestError, Rules};
@@ -8,6 +9,8 @@ use crate::read_buffer::ReadBuffer;
 
 /// Bytes that one client may send before others have their turn.
 const BUDGET: usize = 512 * 1024;
+/// A client that shuts down its side so soon after its request has sent all, and waits for the response (`nc -N`).
+const SENDS_ALL: Duration = Duration::from_secs(1);
 
 /// The result of one read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -182,20 +185,10 @@ impl Connection {
         buffers.is_some_and(|it| it.decoder.skip_body(&mut it.input, rules))
     }
 
-    /// Its request begins to wait: from now on an end of the client's side means that it has left. A client that has shut
-    /// down its side before waits for the response.
-    pub(crate) fn begin_wait(&mut self) {
-        self.may_lose_client = !self.transport.socket().has_ended();
-    }
-
-    /// Its request does not wait.
-    pub(crate) fn skip_wait(&mut self) {
-        self.may_lose_client = false;
-    }
-
     /// Whether its client has left while its request waited.
     pub(crate) fn has_lost_client(&self) -> bool {
-        self.may_lose_client && self.transport.socket().has_ended()
+        let sent_all = self.lifecycle.ready_at() + SENDS_ALL;
+        self.transport.socket().has_lost_client(sent_all)
     }
 
     /// Whether there is nothing to do for the connection before the client sends more: it waits

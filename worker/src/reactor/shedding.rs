@@ -74,10 +74,8 @@ impl Reactor {
         self.read_siblings(now);
         let siblings = &self.shedding.siblings;
         if place.finds_thread(&own, siblings) {
-            connection.skip_wait();
             return Ok(());
         }
-        connection.begin_wait();
         let waited = self.note_unseen_wait(connection);
         shedding.check_new(&own, siblings, place, self.now, waited)
     }

@@ -37,6 +37,8 @@ pub(crate) fn who_has_left_is_not_served(
     wait_until_busy(server, threads as u64, 1);
     ask(&mut stays, "/pid?stays");
     wait_until_busy(server, threads as u64, 2);
+    // Who shuts down its side sooner has sent all, and waits.
+    thread::sleep(Duration::from_millis(1500));
     leave(leaves);
     held.release();
     assert_eq!(stays.answer().expect("an answer").status, 200);
@@ -48,6 +50,28 @@ pub(crate) fn who_has_left_is_not_served(
     });
     assert_eq!(server.out().count("/pid?leaves HTTP/1.1\" 200 "), 0);
     server.log().wait_for("client_gone 1");
+}
+
+/// Unix sockets tell a client that has closed its own from one that has shut down one side of it.
+#[test]
+fn of_unix_sockets_only_a_closed_one_is_one_that_was_left() {
+    let builder = lab("left unix").bind("unix:app.sock").args(&LEFT);
+    let server = builder.start();
+    let socket = server.dir().join("app.sock");
+    let connect = || Client::connect_unix(&socket).expect("a connection");
+    let held = Held::by(&server, vec![connect()]);
+    let (mut leaves, mut waits) = (connect(), connect());
+    for client in [&mut leaves, &mut waits] {
+        ask(client, "/pid");
+    }
+    wait_until_busy(&server, 1, 2);
+    waits.finish().expect("shut down");
+    drop(leaves);
+    held.release();
+    assert_eq!(waits.answer().expect("an answer").status, 200);
+    eventually("the other is counted", || {
+        (refused(&status(&server), "client_gone") == 1).then_some(())
+    });
 }
 
 /// It has shut down its side before the later ones begin to wait.
