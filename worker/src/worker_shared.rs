@@ -166,8 +166,8 @@ impl WorkerShared {
         {
             return Some(refusal);
         }
-        let interval = shedding.note_start(now, ready_at);
         let slot = self.slot();
+        let interval = shedding.note_start(now, ready_at, slot.serving_threads());
         slot.set_start(interval, self.millis.at(now));
         slot.set_waiting(self.ready.len());
         None

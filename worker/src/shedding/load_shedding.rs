@@ -30,24 +30,23 @@ impl LoadShedding {
     /// `None` if nothing is ever refused.
     pub(crate) fn new(settings: &Settings) -> Option<Self> {
         let shedding = settings.shedding;
-        shedding
-            .enabled()
-            .then(|| Self::with(shedding, settings.threads))
+        shedding.enabled().then(|| Self::with(shedding))
     }
 
-    pub(super) fn with(settings: SheddingSettings, threads: usize) -> Self {
+    pub(super) fn with(settings: SheddingSettings) -> Self {
         Self {
             settings,
-            pace: ServicePace::new(threads),
+            pace: ServicePace::new(),
             share: AdmissionShare::new(),
             early: EarlyRefusals::default(),
             log: RefusalLog::default(),
         }
     }
 
-    /// A thread takes up a request that became whole at `ready_at`. Returns the interval, in nanoseconds.
-    pub(crate) fn note_start(&self, now: Instant, ready_at: Instant) -> u64 {
-        let (interval, gap) = self.pace.note_start(now, ready_at);
+    /// One of the `threads` that serve takes up a request that became whole at `ready_at`. Returns the interval, in
+    /// nanoseconds.
+    pub(crate) fn note_start(&self, now: Instant, ready_at: Instant, threads: usize) -> u64 {
+        let (interval, gap) = self.pace.note_start(now, ready_at, threads);
         let timeout = self.settings.queue_timeout.as_nanos();
         let timeout = u64::try_from(timeout).unwrap_or(u64::MAX);
         if let Some(gap) = gap

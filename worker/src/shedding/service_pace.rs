@@ -16,7 +16,8 @@ const MOST_BEYOND: u64 = 1_000_000;
 #[derive(Debug)]
 pub(crate) struct ServicePace {
     base: Instant,
-    threads: u64,
+    /// Threads that serve, as of the last request that was taken up.
+    threads: AtomicU64,
     /// When the last request was taken up, in nanoseconds since `base`.
     last_start: AtomicU64,
     /// When a thread was last done with one.
@@ -43,10 +44,10 @@ struct Average {
 }
 
 impl ServicePace {
-    pub(crate) fn new(threads: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             base: Instant::now(),
-            threads: threads.max(1) as u64,
+            threads: AtomicU64::new(1),
             last_start: AtomicU64::new(0),
             last_end: AtomicU64::new(0),
             busy: AtomicU64::new(0),
@@ -55,16 +56,23 @@ impl ServicePace {
         }
     }
 
-    /// A thread takes up a request that became whole at `ready_at`. Returns the interval, and the gap before it, if a
-    /// thread had nothing to do.
-    pub(super) fn note_start(&self, now: Instant, ready_at: Instant) -> (u64, Option<IdleGap>) {
+    /// One of the `threads` that serve takes up a request that became whole at `ready_at`. Returns the interval, and the
+    /// gap before it, if a thread had nothing to do.
+    pub(super) fn note_start(
+        &self,
+        now: Instant,
+        ready_at: Instant,
+        threads: usize,
+    ) -> (u64, Option<IdleGap>) {
+        let threads = threads.max(1) as u64;
+        self.threads.store(threads, Ordering::Relaxed);
         let (now, ready_at) = (self.nanos_at(now), self.nanos_at(ready_at));
         let before = self.last_start.swap(now, Ordering::Relaxed);
         let has_waited = before > 0 && ready_at <= before;
         let service = self.service.get();
         let sample = match has_waited {
             true => now.saturating_sub(before),
-            false => service / self.threads,
+            false => service / threads,
         };
         if has_waited || sample > 0 {
             self.interval.take_in(sample, self.memory());
@@ -104,7 +112,7 @@ impl ServicePace {
     /// How many samples an average remembers: threads that began together end together, and the intervals within such a
     /// round say nothing alone.
     fn memory(&self) -> u64 {
-        16 + 4 * self.threads
+        16 + 4 * self.threads.load(Ordering::Relaxed)
     }
 
     /// Since the worker began.
@@ -148,28 +156,29 @@ mod tests {
 
     struct Clock {
         pace: ServicePace,
+        threads: usize,
         now: Instant,
     }
 
     impl Clock {
         fn new(threads: usize) -> Self {
             let now = Instant::now() + Duration::from_secs(100);
-            let pace = ServicePace::new(threads);
-            Self { pace, now }
+            let pace = ServicePace::new();
+            Self { pace, threads, now }
         }
 
         /// A start `millis` after the one before, of a request that waited for `waited`.
         fn start(&mut self, millis: u64, waited: u64) -> u64 {
             self.now += Duration::from_millis(millis);
             let ready_at = self.now - Duration::from_millis(waited);
-            self.pace.note_start(self.now, ready_at).0
+            self.pace.note_start(self.now, ready_at, self.threads).0
         }
 
         /// The same, for the gap before it.
         fn gap(&mut self, millis: u64, waited: u64) -> Option<f64> {
             self.now += Duration::from_millis(millis);
             let ready_at = self.now - Duration::from_millis(waited);
-            let (_, gap) = self.pace.note_start(self.now, ready_at);
+            let (_, gap) = self.pace.note_start(self.now, ready_at, self.threads);
             gap.map(|it| (it.length * 100.0).round() / 100.0)
         }
 
@@ -203,6 +212,20 @@ mod tests {
             clock.start(1000, 0);
         }
         assert!((5 * MILLI).abs_diff(clock.start(1000, 0)) < MILLI / 2);
+    }
+
+    #[test]
+    fn threads_that_are_added_make_it_faster() {
+        let mut clock = Clock::new(1);
+        for threads in [1, 4, 1] {
+            clock.threads = threads;
+            for _ in 0..200 {
+                clock.end(20);
+                clock.start(1000, 0);
+            }
+            let expected = 20 * MILLI / threads as u64;
+            assert!(expected.abs_diff(clock.start(1000, 0)) < MILLI / 2);
+        }
     }
 
     #[test]

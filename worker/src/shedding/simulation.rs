@@ -109,7 +109,7 @@ impl Scenario {
             max_queue: 0,
         };
         let board = Scoreboard::new().expect("a mapping");
-        let shedding = LoadShedding::with(settings, self.threads);
+        let shedding = LoadShedding::with(settings);
         let mut simulated = Simulated {
             scenario: self,
             shedding: has_policy.then_some(shedding),
@@ -213,7 +213,7 @@ impl Simulated<'_> {
                     .check_waited(ready_at, moment, || false)
                     .expect("it is in time");
                 let slot = self.board.slot_of(0, self.busy.len());
-                let interval = shedding.note_start(moment, ready_at);
+                let interval = shedding.note_start(moment, ready_at, self.busy.len());
                 slot.set_start(interval, Self::millis(now));
                 slot.thread(index)
                     .begin(Self::millis(now), b"GET", b"/", "");
