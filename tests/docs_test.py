@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every command of README, CONTRIBUTING and docs/, and looks up the metrics, alerts, log lines and links that they name.
 
-    cargo build --workspace --examples --bins && python3 -B tests/docs_test.py [PAGE..]
+    cargo build --workspace --examples --bins && python3 -B tests/docs_test.py [-k tuning]
 
 The commands run as they stand there, on the ports that they name: in a network namespace of its own where the machine allows it.
 What they change is in a temporary folder. Loads are shorter. `make` and `cargo test` are asked what they would do. What cannot
