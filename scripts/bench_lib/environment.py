@@ -7,8 +7,16 @@ import pathlib
 import platform
 import re
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+def built(program, command):
+    """The path of a program; if it is not there, the script ends and says what makes it."""
+    if not pathlib.Path(program).exists():
+        sys.exit(f"{program} is not there: {command} makes it")
+    return str(program)
 
 
 @functools.cache
