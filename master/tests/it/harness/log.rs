@@ -36,13 +36,21 @@ impl Log {
         self.wait_for_nth(pattern, 1)
     }
 
-    /// The `n`th line, counted from 1, that contains `pattern`; waits for it.
+    /// The `n`th line, counted from 1, that contains `pattern`; waits for it, for each of them as long.
     pub(crate) fn wait_for_nth(&self, pattern: &str, n: usize) -> String {
-        let found = self.wait(TIMEOUT, |it| {
-            let mut matches = it.lines.iter().filter(|line| line.contains(pattern));
-            matches.nth(n - 1).cloned()
-        });
-        found.unwrap_or_else(|| panic!("line {n} with {pattern:?} did not come:\n{}", self.text()))
+        let nth = |count: usize| {
+            let found = self.wait(TIMEOUT, |it| {
+                let mut matches = it.lines.iter().filter(|line| line.contains(pattern));
+                matches.nth(count - 1).cloned()
+            });
+            found.unwrap_or_else(|| {
+                panic!(
+                    "line {count} with {pattern:?} did not come:\n{}",
+                    self.text()
+                )
+            })
+        };
+        (1..=n).map(nth).last().expect("n is counted from 1")
     }
 
     /// Whether the last writer closes the pipe in time.

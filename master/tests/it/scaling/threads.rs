@@ -32,13 +32,18 @@ fn threads(server: &Server, state: &str) -> usize {
     threads.filter(|it| it["state"] == state).count()
 }
 
+/// Waits until one thread serves and the others are in reserve: what a thread has decided or sent, it shows a moment later.
+fn wait_for_least(server: &Server) {
+    eventually("one thread serves", || {
+        let found = (threads(server, "idle"), threads(server, "reserve"));
+        (found == (1, MOST - 1)).then_some(())
+    });
+}
+
 #[test]
 fn threads_that_wait_get_company_and_it_leaves_when_nobody_needs_it() {
     let server = elastic("max_threads").start();
-    assert_eq!(
-        (threads(&server, "idle"), threads(&server, "reserve")),
-        (1, 7)
-    );
+    wait_for_least(&server);
     let load = load(&server, "/sleep?ms=50");
     server.log().wait_for(ALL_SERVE);
     eventually("all of them work", || {
@@ -49,10 +54,7 @@ fn threads_that_wait_get_company_and_it_leaves_when_nobody_needs_it() {
     server
         .log()
         .wait_for("1 of 8 threads serve now (max_threads): at most ");
-    assert_eq!(
-        (threads(&server, "idle"), threads(&server, "reserve")),
-        (1, 7)
-    );
+    wait_for_least(&server);
     assert_eq!(server.get("/pid").status, 200);
 }
 
@@ -99,16 +101,14 @@ fn a_reload_and_a_worker_that_dies_begin_with_threads_and_lose_nothing() {
     };
     worker.signal(Signal::SIGKILL);
     server.wait_for_others(&[worker], 1);
-    eventually("it begins anew", || {
-        (threads(&server, "idle") == 1 && threads(&server, "reserve") == MOST - 1).then_some(())
-    });
+    wait_for_least(&server);
 }
 
 /// Those in reserve take over while the application holds the others for ever; then the worker is replaced as always.
 #[test]
 fn a_thread_that_is_stuck_leaves_the_clients_to_the_others() {
     let mut server = elastic("max_threads, stuck")
-        .args(&["--timeout", "5", "--graceful-timeout", "1"])
+        .args(&["--timeout", "10", "--graceful-timeout", "1"])
         .start();
     server.tolerate("");
     let mut stuck = server.client();
@@ -158,7 +158,9 @@ fn fewer_than_threads_is_refused() {
 fn as_many_as_threads_is_a_fixed_number() {
     let server = Server::new("max_threads, fixed").lab().threads(2);
     let server = server.args(&["--max-threads", "2"]).start();
-    assert_eq!(threads(&server, "idle"), 2);
+    eventually("both threads", || {
+        (threads(&server, "idle") == 2).then_some(())
+    });
     let status: Value = Controller::of(&server).call("status").expect("told");
     assert_eq!(status["server"]["threads_per_worker"], 2);
 }
