@@ -3,7 +3,8 @@
 //! Forecasts are wrong by more where some requests take much longer than others. There are two ways to be wrong. A request
 //! that is let in and refused after all has waited in vain: each one makes the share a little smaller. A thread that has
 //! nothing to do, although a request was refused that it could have run in time, is lost: the longer it is, the more the
-//! share grows. A thread that is idle for the time of one request weighs as much as 64 that wait in vain.
+//! share grows. A thread that is idle for the time of one request weighs as much as 64 that wait in vain, and less while
+//! hardly any time of threads is lost.
 //!
 //! Where forecasts are right the share becomes 1. It is less where they are often too short, and more where they are too
 //! long: of requests whose times differ much, most take less than the average.
@@ -21,22 +22,37 @@ const LATE_PART: u32 = 128;
 const IN_TIME_PART: u32 = 8192;
 /// A thread that is idle for the time of a request, or longer, adds this part of the share.
 const IDLE_PART: f64 = 0.5;
+/// It weighs less while less than this part of the threads' time is lost, of the last requests.
+const LOST_ENOUGH: f64 = 0.04;
+const LAST: u32 = 256;
+/// The time of a request, for what is lost.
+const REQUEST: u32 = 1 << 24;
 
-/// In parts of [`WHOLE`]. Relaxed: threads may lose each other's changes.
+/// Relaxed: threads may lose each other's changes.
 #[derive(Debug)]
-pub(crate) struct AdmissionShare(AtomicU32);
+pub(crate) struct AdmissionShare {
+    /// In parts of [`WHOLE`].
+    share: AtomicU32,
+    /// For how long threads were idle without need per request, in parts of [`REQUEST`].
+    lost: AtomicU32,
+}
 
 impl AdmissionShare {
     pub(crate) fn new() -> Self {
-        Self(AtomicU32::new(FIRST))
+        Self {
+            share: AtomicU32::new(FIRST),
+            lost: AtomicU32::new(0),
+        }
     }
 
     pub(crate) fn of(&self, timeout: Duration) -> Duration {
         timeout.mul_f64(f64::from(self.get()) / f64::from(WHOLE))
     }
 
-    /// A request that has waited is run in time.
+    /// A request is run in time.
     pub(crate) fn note_in_time(&self) {
+        let lost = self.lost.load(Ordering::Relaxed);
+        self.lost.store(lost - lost / LAST, Ordering::Relaxed);
         let share = self.get();
         let missing = WHOLE.saturating_sub(share);
         self.set(share + missing.div_ceil(IN_TIME_PART));
@@ -50,19 +66,23 @@ impl AdmissionShare {
 
     /// A thread was idle for `idle` times as long as a request takes, and with a share of `needed` it would not have been.
     pub(crate) fn note_idle(&self, idle: f64, needed: f64) {
+        let idle = idle.min(1.0);
+        let lost = self.lost.load(Ordering::Relaxed) + (idle * f64::from(REQUEST / LAST)) as u32;
+        self.lost.store(lost.min(REQUEST), Ordering::Relaxed);
+        let weight = f64::from(lost) / f64::from(REQUEST) / LOST_ENOUGH;
         let share = f64::from(self.get());
-        let more = share * (1.0 + idle.min(1.0) * IDLE_PART);
+        let more = share * (1.0 + idle * IDLE_PART * weight.min(1.0));
         // A little more, or the same request would be refused again.
         let enough = needed * 1.01 * f64::from(WHOLE);
         self.set(more.min(enough).max(share) as u32);
     }
 
     fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.share.load(Ordering::Relaxed)
     }
 
     fn set(&self, share: u32) {
-        self.0.store(share.min(MOST), Ordering::Relaxed);
+        self.share.store(share.min(MOST), Ordering::Relaxed);
     }
 }
 
@@ -97,8 +117,8 @@ mod tests {
     fn it_grows_while_a_thread_is_idle_without_need() {
         let share = AdmissionShare::new();
         share.note_idle(0.1, 2.0);
-        assert!(share.of(TIMEOUT) > TIMEOUT.mul_f64(0.78));
-        (0..10).for_each(|_| share.note_idle(1.0, 1.0));
+        assert!(share.of(TIMEOUT) < TIMEOUT.mul_f64(0.76), "that was little");
+        (0..20).for_each(|_| share.note_idle(1.0, 1.0));
         let whole = share.of(TIMEOUT).as_secs_f64();
         assert!((1.0..1.02).contains(&whole), "{whole}");
         // What would have been let in says nothing.
