@@ -2,9 +2,10 @@
 //!
 //! Forecasts are wrong by more where some requests take much longer than others. There are two ways to be wrong. A request
 //! that is let in and refused after all has waited in vain: each one makes the share a little smaller. A thread that has
-//! nothing to do, although a request was refused that it could have run in time, is lost: the longer it is, the more the
-//! share grows. A thread that is idle for the time of one request weighs as much as 64 that wait in vain, and less while
-//! hardly any time of threads is lost.
+//! nothing to do, although a request was refused that it could have run in time, is lost: the longer it is, and the more
+//! of the threads' time is lost in that way, the more the share grows. While that is next to nothing it does not, so that
+//! hardly any request waits in vain. Otherwise a thread that is idle for the time of one request weighs as much as a hundred
+//! of them.
 //!
 //! Where forecasts are right the share becomes 1. It is less where they are often too short, and more where they are too
 //! long: of requests whose times differ much, most take less than the average.
@@ -20,10 +21,11 @@ const MOST: u32 = 8 * WHOLE;
 const LATE_PART: u32 = 128;
 /// One that is run takes the share nearer to the whole, by this part of what is missing.
 const IN_TIME_PART: u32 = 8192;
-/// A thread that is idle for the time of a request, or longer, adds this part of the share.
-const IDLE_PART: f64 = 0.5;
-/// It weighs less while less than this part of the threads' time is lost, of the last requests.
-const LOST_ENOUGH: f64 = 0.04;
+/// A thread that is idle for the time of a request, or longer, adds so much of the share, times the part of the threads'
+/// time that is lost, beyond the next one.
+const IDLE_GAIN: f64 = 25.0;
+const NEXT_TO_NOTHING: f64 = 0.005;
+/// The part that is lost is that of so many requests.
 const LAST: u32 = 256;
 /// The time of a request, for what is lost.
 const REQUEST: u32 = 1 << 24;
@@ -69,9 +71,10 @@ impl AdmissionShare {
         let idle = idle.min(1.0);
         let lost = self.lost.load(Ordering::Relaxed) + (idle * f64::from(REQUEST / LAST)) as u32;
         self.lost.store(lost.min(REQUEST), Ordering::Relaxed);
-        let weight = f64::from(lost) / f64::from(REQUEST) / LOST_ENOUGH;
+        let lost = f64::from(lost) / f64::from(REQUEST);
+        let gain = IDLE_GAIN * (lost - NEXT_TO_NOTHING).max(0.0);
         let share = f64::from(self.get());
-        let more = share * (1.0 + idle * IDLE_PART * weight.min(1.0));
+        let more = share * (1.0 + idle * gain);
         // A little more, or the same request would be refused again.
         let enough = needed * 1.01 * f64::from(WHOLE);
         self.set(more.min(enough).max(share) as u32);
@@ -117,7 +120,7 @@ mod tests {
     fn it_grows_while_a_thread_is_idle_without_need() {
         let share = AdmissionShare::new();
         share.note_idle(0.1, 2.0);
-        assert!(share.of(TIMEOUT) < TIMEOUT.mul_f64(0.76), "that was little");
+        assert_eq!(share.of(TIMEOUT), TIMEOUT.mul_f64(0.75), "that was little");
         (0..20).for_each(|_| share.note_idle(1.0, 1.0));
         let whole = share.of(TIMEOUT).as_secs_f64();
         assert!((1.0..1.02).contains(&whole), "{whole}");

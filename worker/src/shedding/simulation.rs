@@ -255,8 +255,8 @@ fn scenarios(times: ServiceTimes) -> impl Iterator<Item = Scenario> {
     })
 }
 
-/// At least 95 % of what is possible: the rest is chance.
-const GOAL: f64 = 0.945;
+/// 95 % of what is possible, less what is chance.
+const GOAL: f64 = 0.94;
 
 #[test]
 fn what_can_be_served_in_time_is_served() {
@@ -270,7 +270,7 @@ fn what_can_be_served_in_time_is_served() {
         assert!(served > GOAL, "{text}");
         // Where it is known how long they take, nearly all are refused at once.
         let most = match scenario.times {
-            Constant if scenario.timeout >= 0.5 => 0.1,
+            Constant if scenario.timeout >= 0.5 && scenario.service >= 0.1 => 0.03,
             Constant | Noisy if scenario.timeout < 10.0 => 0.3,
             _ if scenario.timeout < 10.0 => 0.7,
             _ => 0.15,
