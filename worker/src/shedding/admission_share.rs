@@ -1,11 +1,12 @@
 //! How much of `queue_timeout` the wait that is foreseen may be.
 //!
 //! Forecasts are wrong by more where some requests take much longer than others. There are two ways to be wrong. A request
-//! that is let in and refused after all has waited in vain: each one makes the share a little smaller. A thread that has
-//! nothing to do, although a request was refused that it could have run in time, is lost: the longer it is, and the more
-//! of the threads' time is lost in that way, the more the share grows. While that is next to nothing it does not, so that
-//! hardly any request waits in vain. Otherwise a thread that is idle for the time of one request weighs as much as a hundred
-//! of them.
+//! that is let in and refused after all has waited in vain: each one makes the share smaller. A thread that has nothing to
+//! do, although a request was refused that it could have run in time, is lost: the longer it is, and the more of the
+//! threads' time is lost in that way, the more the share grows.
+//!
+//! While next to no time is lost the share does not grow, and falls fast: hardly any request waits in vain. While time is
+//! lost, threads count for more: a hundred requests may wait in vain for the time of one that is run.
 //!
 //! Where forecasts are right the share becomes 1. It is less where they are often too short, and more where they are too
 //! long: of requests whose times differ much, most take less than the average.
@@ -18,14 +19,16 @@ const FIRST: u32 = WHOLE / 4 * 3;
 const LEAST: u32 = WHOLE / 8;
 const MOST: u32 = 8 * WHOLE;
 /// One request that has waited in vain takes this part of the share.
-const LATE_PART: u32 = 128;
+const LATE_PART: u32 = 16;
+/// The same while time of threads is lost.
+const LATE_PART_OF_LOSS: u32 = 128;
 /// One that is run takes the share nearer to the whole, by this part of what is missing.
 const IN_TIME_PART: u32 = 8192;
-/// A thread that is idle for the time of a request, or longer, adds so much of the share, times the part of the threads'
-/// time that is lost, beyond the next one.
-const IDLE_GAIN: f64 = 25.0;
-const NEXT_TO_NOTHING: f64 = 0.005;
-/// The part that is lost is that of so many requests.
+/// Less than this part of the threads' time is as good as nothing.
+const NEXT_TO_NOTHING: f64 = 0.018;
+/// A thread that is idle for the time of a request, or longer, adds so much of the share, times what is lost beyond that.
+const IDLE_GAIN: f64 = 12.0;
+/// What is lost is that of so many requests.
 const LAST: u32 = 256;
 /// The time of a request, for what is lost.
 const REQUEST: u32 = 1 << 24;
@@ -63,7 +66,11 @@ impl AdmissionShare {
     /// A request has waited in vain.
     pub(crate) fn note_late(&self) {
         let share = self.get();
-        self.set((share - share / LATE_PART).max(LEAST));
+        let part = match self.lost() > NEXT_TO_NOTHING {
+            true => LATE_PART_OF_LOSS,
+            false => LATE_PART,
+        };
+        self.set((share - share / part).max(LEAST));
     }
 
     /// A thread was idle for `idle` times as long as a request takes, and with a share of `needed` it would not have been.
@@ -71,13 +78,17 @@ impl AdmissionShare {
         let idle = idle.min(1.0);
         let lost = self.lost.load(Ordering::Relaxed) + (idle * f64::from(REQUEST / LAST)) as u32;
         self.lost.store(lost.min(REQUEST), Ordering::Relaxed);
-        let lost = f64::from(lost) / f64::from(REQUEST);
-        let gain = IDLE_GAIN * (lost - NEXT_TO_NOTHING).max(0.0);
+        let gain = IDLE_GAIN * (self.lost() - NEXT_TO_NOTHING).max(0.0);
         let share = f64::from(self.get());
         let more = share * (1.0 + idle * gain);
         // A little more, or the same request would be refused again.
         let enough = needed * 1.01 * f64::from(WHOLE);
         self.set(more.min(enough).max(share) as u32);
+    }
+
+    /// The part of the threads' time that is lost without need.
+    fn lost(&self) -> f64 {
+        f64::from(self.lost.load(Ordering::Relaxed)) / f64::from(REQUEST)
     }
 
     fn get(&self) -> u32 {
@@ -109,7 +120,7 @@ mod tests {
                 share.note_in_time();
             }
         }
-        assert!((1..500).contains(&late), "{late}");
+        assert!((1..200).contains(&late), "{late}");
         (0..1000).for_each(|_| share.note_late());
         assert_eq!(share.of(TIMEOUT), TIMEOUT / 8);
         (0..80_000).for_each(|_| share.note_in_time());

@@ -44,7 +44,7 @@ impl EarlyRefusals {
     }
 
     /// A thread had nothing to do at `idle_since`. Returns the highest share that one of those needed who had not waited
-    /// for `timeout` by then. They are forgotten, and so are those before.
+    /// for `timeout` by then. The first of them is forgotten: the thread could have run one.
     pub(super) fn take_wrong(&self, idle_since: u64, timeout: u64) -> Option<f64> {
         let is_recent = |at: u64| idle_since.saturating_sub(at) < timeout;
         let last = self.last.load(Ordering::Relaxed);
@@ -53,14 +53,18 @@ impl EarlyRefusals {
         }
         let last_late = self.last_late.load(Ordering::Relaxed);
         let mut kept = lock(&self.kept);
-        let known = kept.partition_point(|it| it.at <= idle_since);
-        let recent = kept.drain(..known).filter(|it| is_recent(it.at));
+        while kept.front().is_some_and(|it| !is_recent(it.at)) {
+            kept.pop_front();
+        }
+        let known = kept.iter().take_while(|it| it.at <= idle_since);
         // One before it has waited in vain, and kept nobody waiting.
-        let needed = recent.map(|it| match it.at <= last_late {
+        let needed = known.map(|it| match it.at <= last_late {
             true => it.needed_alone,
             false => it.needed,
         });
-        needed.reduce(f64::max)
+        let needed = needed.reduce(f64::max)?;
+        kept.pop_front();
+        Some(needed)
     }
 }
 
@@ -84,6 +88,7 @@ mod tests {
             refused(&all, at, needed);
         }
         assert_eq!(all.take_wrong(100, 50), Some(3.0));
+        assert_eq!(all.take_wrong(100, 50), Some(2.0));
         assert_eq!(all.take_wrong(100, 50), None);
         assert_eq!(all.take_wrong(120, 50), Some(4.0));
         refused(&all, 200, 2.0);

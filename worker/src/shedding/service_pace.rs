@@ -20,10 +20,12 @@ pub(crate) struct ServicePace {
     threads: AtomicU64,
     /// When the last request was taken up, in nanoseconds since `base`.
     last_start: AtomicU64,
-    /// When a thread was last done with one.
-    last_end: AtomicU64,
-    /// Threads that have a request.
+    /// Threads that have a request, and since when there are so many.
     busy: AtomicU64,
+    busy_since: AtomicU64,
+    /// Since when a thread has nothing to do, and for how long, all threads together, since a request was taken up.
+    idle_since: AtomicU64,
+    idle: AtomicU64,
     service: Average,
     interval: Average,
 }
@@ -49,8 +51,10 @@ impl ServicePace {
             base: Instant::now(),
             threads: AtomicU64::new(1),
             last_start: AtomicU64::new(0),
-            last_end: AtomicU64::new(0),
             busy: AtomicU64::new(0),
+            busy_since: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            idle: AtomicU64::new(0),
             service: Average::default(),
             interval: Average::default(),
         }
@@ -77,26 +81,40 @@ impl ServicePace {
         if has_waited || sample > 0 {
             self.interval.take_in(sample, self.memory());
         }
-        let interval = self.interval();
         let busy = self.busy.fetch_add(1, Ordering::Relaxed);
-        let since = self.last_end.load(Ordering::Relaxed);
-        // Threads that wait for each other are worth less than their number, and the others idle in any case.
-        let helps = interval > 0 && busy < (service + interval / 2) / interval;
-        let gap = (helps && since > before && ready_at > since).then(|| IdleGap {
+        self.count_idle(busy, now);
+        let idle = self.idle.swap(0, Ordering::Relaxed);
+        let since = self.idle_since.load(Ordering::Relaxed);
+        let gap = (idle > 0 && service > 0 && ready_at > since).then(|| IdleGap {
             since,
-            length: now.saturating_sub(since) as f64 / service as f64,
+            length: idle as f64 / service as f64,
         });
-        (interval, gap)
+        (self.interval(), gap)
     }
 
     /// A thread is done with the request that it began at `started`. Returns the average.
     pub(super) fn note_end(&self, started: Instant, ended: Instant) -> u64 {
-        self.busy.fetch_sub(1, Ordering::Relaxed);
         let ended = self.nanos_at(ended);
-        self.last_end.store(ended, Ordering::Relaxed);
+        let busy = self.busy.fetch_sub(1, Ordering::Relaxed);
+        if self.count_idle(busy, ended) == 0 {
+            self.idle_since.store(ended, Ordering::Relaxed);
+        }
         let nanos = ended.saturating_sub(self.nanos_at(started));
         self.service.take_in(nanos, self.memory());
         self.service.get()
+    }
+
+    /// So many threads were busy until now. Returns how many had nothing to do.
+    fn count_idle(&self, busy: u64, now: u64) -> u64 {
+        let since = self.busy_since.swap(now, Ordering::Relaxed);
+        let (service, interval) = (self.service.get(), self.interval());
+        let threads = self.threads.load(Ordering::Relaxed);
+        // Threads that wait for each other are worth less than their number, and the others idle in any case.
+        let helpful = (service + interval / 2).checked_div(interval).unwrap_or(0);
+        let idle = helpful.min(threads).saturating_sub(busy);
+        let time = idle.saturating_mul(now.saturating_sub(since));
+        self.idle.fetch_add(time, Ordering::Relaxed);
+        idle
     }
 
     /// While one thread is busy, the next request is taken up when that one is free, at the latest.
@@ -270,20 +288,23 @@ mod tests {
         assert_eq!(clock.gap(5, 10), None, "it was there already");
         clock.now += Duration::from_millis(3);
         clock.end(10);
-        assert_eq!(clock.gap(5, 0), Some(0.5));
-        assert_eq!(clock.gap(5, 0), None, "the other thread");
+        assert_eq!(
+            clock.gap(5, 0),
+            Some(1.3),
+            "one for 3 ms, and both for 5 ms"
+        );
+        assert_eq!(clock.gap(5, 0), Some(0.5), "the other one");
+        clock.now += Duration::from_millis(7);
+        clock.end(10);
+        assert_eq!(clock.gap(0, 0), None, "both were busy");
         // Two threads that are worth one.
+        let mut clock = Clock::new(2);
         for _ in 0..200 {
+            clock.start(0, 30);
+            clock.now += Duration::from_millis(10);
             clock.end(10);
-            clock.start(10, 30);
         }
-        clock.end(10);
-        clock.now += Duration::from_millis(3);
-        clock.end(10);
-        assert_eq!(clock.gap(5, 0), Some(0.5), "nobody works");
-        clock.start(10, 30);
-        clock.now += Duration::from_millis(3);
-        clock.end(10);
-        assert_eq!(clock.gap(5, 0), None, "one works");
+        assert_eq!(clock.gap(5, 0), Some(0.5));
+        assert_eq!(clock.gap(5, 0), None, "it would not help");
     }
 }
