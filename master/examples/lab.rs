@@ -15,8 +15,8 @@ mod scribble;
 use std::io::{self, Read};
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -130,6 +130,7 @@ fn answer(request: &mut Request, context: &WorkerContext) -> Response {
             sleep(ms);
             text(std::process::id())
         }
+        "/turn" => text(sleep_in_turn(ms)),
         "/hold" => {
             wait_for(std::path::Path::new(&word(&query, "until")));
             text(std::process::id())
@@ -207,6 +208,14 @@ fn status(query: &str) -> Response {
         0 => response,
         size => response.body(ResponseBody::Bytes(vec![b'x'; size])),
     }
+}
+
+/// Sleeps when all others that do so have slept: threads that wait for each other.
+fn sleep_in_turn(time: Duration) -> u32 {
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock();
+    sleep(time);
+    std::process::id()
 }
 
 /// How many calls were here while this one slept.

@@ -53,6 +53,11 @@ impl Siblings {
         idle.map(Slot::connections).min()
     }
 
+    /// The threads of the sibling with most.
+    pub(crate) fn most_threads(&self) -> Option<usize> {
+        self.ready().map(Slot::serving_threads).max()
+    }
+
     /// Whether a sibling would accept a connection for which there is no room here: its event loop turns, and it has
     /// a free descriptor and fewer than `most` connections.
     pub(crate) fn any_with_room(&self, most: usize) -> bool {

@@ -71,7 +71,7 @@ fn advice(error: &io::Error, stack: usize) -> String {
     for limit in limits {
         let _ = write!(text, ", {limit}");
     }
-    text + ". Raise the limit that is too low, or set fewer `threads` or `workers`"
+    text + ". Raise the limit that is too low, or set fewer `threads`, `max_threads` or `workers`"
 }
 
 /// The control group's limit of processes and threads, if it reports one.

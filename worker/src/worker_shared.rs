@@ -199,6 +199,13 @@ impl WorkerShared {
         self.scoreboard.slot_of(self.slot, self.in_flight.len())
     }
 
+    /// How many threads serve at first: with `max_threads` as many as in its siblings, because their load becomes its own.
+    pub(crate) fn first_threads(&self) -> usize {
+        let least = self.settings.threads;
+        let siblings = self.siblings.most_threads().unwrap_or(least);
+        siblings.clamp(least, self.in_flight.len())
+    }
+
     pub(crate) fn server_state(&self) -> ServerState {
         self.scoreboard.server_state()
     }

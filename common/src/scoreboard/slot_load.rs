@@ -5,8 +5,9 @@ use super::slot::Slot;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SlotLoad {
-    /// Request threads that may run the application.
+    /// Request threads that serve, and those in reserve.
     pub threads: usize,
+    pub reserve: usize,
     /// Those that do.
     pub busy: usize,
     /// Whole requests that wait for a thread, as of the last turn of the event loop.
@@ -25,6 +26,7 @@ impl SlotLoad {
             load.responses = load.responses.wrapping_add(thread.responses());
             load.waited_micros = load.waited_micros.wrapping_add(thread.waited_micros());
         }
+        load.reserve = slot.threads().count() - load.threads;
         let away = slot.connection_states().away;
         let away = usize::try_from(away).unwrap_or(usize::MAX);
         load.queued = away.saturating_sub(load.busy);

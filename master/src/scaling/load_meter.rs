@@ -24,6 +24,7 @@ impl LoadMeter {
                 .map_or(Duration::ZERO, |last| now.saturating_duration_since(last)),
             workers: 0,
             threads: 0,
+            reserve: 0,
             busy: 0,
             queued: usize::try_from(shared.handoff.queued()).unwrap_or(usize::MAX),
             responses: 0,
@@ -37,6 +38,7 @@ impl LoadMeter {
             let load = SlotLoad::read(slot);
             sample.workers += 1;
             sample.threads += load.threads;
+            sample.reserve += load.reserve;
             sample.busy += load.busy;
             sample.queued = sample.queued.saturating_add(load.queued);
             let before = self.before.get(&claim.age()).copied().unwrap_or_default();

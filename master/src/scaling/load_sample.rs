@@ -9,8 +9,9 @@ pub(crate) struct LoadSample {
     /// Since the sample before.
     pub(crate) lasted: Duration,
     pub(crate) workers: usize,
-    /// Request threads, and those that run the application.
+    /// Request threads that serve, those in reserve, and those that run the application.
     pub(crate) threads: usize,
+    pub(crate) reserve: usize,
     pub(crate) busy: usize,
     /// Whole requests that wait for a thread.
     pub(crate) queued: usize,

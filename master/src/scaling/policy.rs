@@ -69,7 +69,7 @@ pub(crate) struct ScalingDecision {
 pub(crate) struct ScalingPolicy {
     /// Those of the last [`CALM`], the newest at the end.
     samples: VecDeque<LoadSample>,
-    /// Since when as many workers serve as serve now.
+    /// Since when as many workers and threads serve as serve now.
     same_since: Option<Instant>,
     last_up: Option<Instant>,
     last_down: Option<Instant>,
@@ -110,7 +110,9 @@ impl ScalingPolicy {
         scale: &WorkerScale,
     ) -> Option<ScalingDecision> {
         let before = self.samples.back();
-        if before.is_none_or(|it| it.workers != sample.workers) {
+        let is_same =
+            |it: &LoadSample| (it.workers, it.threads) == (sample.workers, sample.threads);
+        if !before.is_some_and(is_same) {
             self.same_since = Some(sample.at);
         }
         let start = sample.at.checked_sub(CALM);
@@ -161,7 +163,9 @@ impl ScalingPolicy {
         } else {
             let mean = self.mean_of_last(BUSY_WINDOW, sample.at);
             let is_long = mean.seconds >= BUSY_WINDOW.as_secs_f64() * 0.9;
-            if !is_long || mean.busy < NEARLY_ALL * threads {
+            // Those in reserve serve as soon as requests wait.
+            let all = (sample.threads + sample.reserve) as f64;
+            if !is_long || mean.busy < NEARLY_ALL * all {
                 return None;
             }
             (mean.busy / RIGHT, ScalingCause::Busy)
@@ -225,7 +229,7 @@ impl ScalingPolicy {
         Some(ScalingDecision { to, cause, figures })
     }
 
-    /// The samples of the last `window` in which as many workers served as serve now.
+    /// The samples of the last `window` in which as many workers and threads served as serve now.
     fn mean_of_last(&self, window: Duration, now: Instant) -> LoadMean {
         let is_in = |it: &&LoadSample| {
             now.saturating_duration_since(it.at) < window

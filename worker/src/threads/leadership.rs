@@ -19,6 +19,8 @@
 //! Only the first threads serve, as many as the last `set_serving` says. A follower with a higher index is put in
 //! reserve, where nobody promotes it, and comes back when the number has grown.
 
+use std::time::Duration;
+
 use crate::sync::{
     AtomicBool, AtomicU64, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, PoisonError, Thread,
     TryLockError, current, lock, park,
@@ -234,13 +236,17 @@ impl<R> Leadership<R> {
         lock(&self.bench).watchdog = Some(current());
     }
 
-    /// Sleeps until a call begins after the first `seen` ones. Does not sleep while nobody leads: a call lasts then.
-    pub(crate) fn sleep_until_call(&self, seen: u64) {
+    /// Sleeps until a call begins after the first `seen` ones, or `at_most` so long. Does not sleep while nobody leads: a call
+    /// lasts then.
+    pub(crate) fn sleep_until_call(&self, seen: u64, at_most: Option<Duration>) {
         // One operation checks and falls asleep, see `note_call`. Relaxed: `calls` is read next.
         let mut calls = self.calls.fetch_or(ASLEEP, Ordering::Relaxed);
         while calls / CALL == seen && self.is_led() && self.dismissed().is_none() {
-            park();
+            park(at_most);
             calls = self.calls.load(Ordering::Relaxed);
+            if at_most.is_some() {
+                break;
+            }
         }
         // Relaxed: at worst a call wakes a watchdog that is awake.
         self.calls.fetch_and(!ASLEEP, Ordering::Relaxed);

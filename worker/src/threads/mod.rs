@@ -27,6 +27,8 @@ mod processor_demand;
 mod request_source;
 mod returned;
 mod rules;
+mod thread_change;
+mod thread_gain;
 mod thread_scaler;
 mod thread_state;
 mod timeouts;

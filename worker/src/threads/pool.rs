@@ -43,7 +43,7 @@ impl ThreadPool {
         Self {
             leader: LeaderInbox::new(waker),
             requests: RequestSource::new(reactor.handoff().clone(), Arc::clone(reactor.preface())),
-            leadership: Leadership::new(reactor, shared.settings.threads),
+            leadership: Leadership::new(reactor, shared.slot().serving_threads()),
             shared,
             estimator: BlockingEstimator::default(),
             last_thread: AtomicUsize::new(0),
@@ -218,6 +218,11 @@ impl ThreadPool {
     /// Whether whole requests wait, here or in the queue between workers.
     pub(super) fn has_waiting(&self) -> bool {
         self.requests.may_have_any(&self.shared)
+    }
+
+    /// The threads that serve at first.
+    pub(super) fn first_serving(&self) -> usize {
+        self.shared.slot().serving_threads()
     }
 
     /// From now on `count` threads serve.

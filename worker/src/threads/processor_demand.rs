@@ -11,9 +11,10 @@ use super::thread_state;
 /// As it is at one moment.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ProcessorDemand {
-    /// What was used, and the delays that are over, since the process began. On a kernel without figures of its
-    /// scheduler it is only what was used.
-    pub(super) time: Duration,
+    /// What was used since the process began.
+    pub(super) used: Duration,
+    /// For how long threads have been delayed. Zero on a kernel without figures of its scheduler.
+    pub(super) delayed: Duration,
     /// A request thread runs or is delayed right now.
     pub(super) is_runnable: bool,
 }
@@ -22,13 +23,19 @@ impl ProcessorDemand {
     pub(super) fn of(threads: impl Iterator<Item = libc::pid_t>) -> Self {
         let used = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID);
         let now = Self {
-            time: used.map_or(Duration::ZERO, Duration::from),
-            is_runnable: false,
+            used: used.map_or(Duration::ZERO, Duration::from),
+            ..Self::default()
         };
         threads.fold(now, |sum, thread| Self {
-            time: sum.time + delay(thread),
+            delayed: sum.delayed + delay(thread),
             is_runnable: sum.is_runnable || !thread_state::is_waiting(thread),
+            ..sum
         })
+    }
+
+    /// All that was wanted.
+    pub(super) fn time(&self) -> Duration {
+        self.used + self.delayed
     }
 }
 
@@ -59,7 +66,7 @@ mod tests {
         let after = ProcessorDemand::of(own());
         assert!(after.is_runnable, "it runs");
         // Other threads of this process count, too.
-        let wanted = after.time - before.time;
+        let wanted = after.time() - before.time();
         assert!(wanted >= Duration::from_millis(49), "{wanted:?}");
     }
 

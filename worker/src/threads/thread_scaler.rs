@@ -5,13 +5,16 @@
 //! too, for a database for example. So requests have to wait for most of a short window, and the process must want
 //! less of the processors in it than its threads could use. What it wants is what it uses, and the time in which its
 //! threads were ready to run and got no processor: a busy machine is no reason for more threads. A thread that is ready
-//! to run at the end of the window may have waited for all of it.
+//! to run at the end of the window may have waited for all of it. And the steps before must have helped (`thread_gain`).
 //!
-//! Threads go back to the reserve after a longer window in which they were not needed.
+//! Threads go back to the reserve when they were not needed for some seconds, when they have helped nothing, or when they
+//! compute.
 
 use std::time::{Duration, Instant};
 
 use super::processor_demand::ProcessorDemand;
+use super::thread_change::ThreadChange;
+use super::thread_gain::{GainVerdict, ThreadGain};
 
 /// Requests wait for half of this time before there are more threads.
 const WINDOW: Duration = Duration::from_millis(100);
@@ -21,8 +24,13 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 const LONGEST_LOOK: Duration = Duration::from_millis(20);
 /// More of the processors' time than this leaves too little for another thread.
 const MOST_DEMAND: f64 = 0.75;
-/// Threads that were not needed for this long go back.
-const COOLING: Duration = Duration::from_secs(10);
+/// Threads that use more than this compute, and fewer of them would compute as much.
+const COMPUTES: f64 = 0.9;
+/// That is looked at in windows of this length; so many in a row are enough.
+const COMPUTE_WINDOW: Duration = Duration::from_secs(1);
+const COMPUTE_WINDOWS: u32 = 3;
+/// Threads that were not needed for twice this time go back, and for three times at most.
+const COOLING: Duration = Duration::from_secs(5);
 
 /// What is seen of a worker's threads and requests.
 #[derive(Debug, Clone, Copy)]
@@ -32,23 +40,8 @@ pub(super) struct LoadLook {
     pub(super) waiting: bool,
     /// Threads that are inside the application.
     pub(super) busy: usize,
-}
-
-/// Another number of threads, and why.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum ThreadChange {
-    More {
-        serving: usize,
-        /// The share of the window in which requests have waited.
-        waited: f64,
-        /// Processors that the process has wanted.
-        demand: f64,
-    },
-    Fewer {
-        serving: usize,
-        /// The most threads that were busy at once.
-        peak: usize,
-    },
+    /// Calls of the application so far.
+    pub(super) calls: u64,
 }
 
 #[derive(Debug)]
@@ -58,38 +51,67 @@ pub(super) struct ThreadScaler {
     /// How many threads can compute at once.
     parallel: usize,
     serving: usize,
+    last: LoadLook,
     window: Option<Window>,
-    /// The most that were busy since `cooling_since`.
-    peak: usize,
-    cooling_since: Instant,
+    gain: ThreadGain,
+    cooling: Cooling,
+    computing: Option<Computing>,
 }
 
 /// A time that begins when a request waits.
 #[derive(Debug, Clone, Copy)]
 struct Window {
     begun: Instant,
-    looked: Instant,
-    waiting: bool,
     waited: Duration,
     demand: Duration,
 }
 
+/// The most threads that were busy at once, since `begun` and in the time before.
+#[derive(Debug, Clone, Copy)]
+struct Cooling {
+    begun: Instant,
+    peak: usize,
+    peak_before: usize,
+}
+
+/// A window in which all threads may compute, after `windows` others in which they did.
+#[derive(Debug, Clone, Copy)]
+struct Computing {
+    begun: Instant,
+    used: Duration,
+    windows: u32,
+}
+
 impl ThreadScaler {
-    pub(super) fn new(least: usize, most: usize, parallel: usize, now: Instant) -> Self {
+    /// A worker where `serving` threads serve at first.
+    pub(super) fn new(
+        (least, most): (usize, usize),
+        serving: usize,
+        parallel: usize,
+        now: Instant,
+    ) -> Self {
+        let last = LoadLook {
+            now,
+            waiting: false,
+            busy: 0,
+            calls: 0,
+        };
         Self {
             least,
             most,
             parallel,
-            serving: least,
+            serving,
+            last,
             window: None,
-            peak: 0,
-            cooling_since: now,
+            gain: ThreadGain::new(serving),
+            cooling: Cooling::new(last),
+            computing: None,
         }
     }
 
-    /// Whether the next look may bring more threads: then it must come soon.
+    /// Whether requests wait, so that the next look must come soon.
     pub(super) fn is_watching(&self) -> bool {
-        self.window.is_some()
+        self.last.waiting
     }
 
     /// Whether threads serve that go back to the reserve one day.
@@ -103,8 +125,22 @@ impl ThreadScaler {
         look: LoadLook,
         demand: impl Fn() -> ProcessorDemand,
     ) -> Option<ThreadChange> {
-        self.look_for_more(look, demand)
-            .or_else(|| self.look_for_fewer(look))
+        let since = look.now.saturating_duration_since(self.last.now);
+        if self.last.waiting && since <= LONGEST_LOOK {
+            let calls = look.calls.saturating_sub(self.last.calls);
+            self.gain.note(since, calls);
+        }
+        let change = self
+            .look_for_more(look, &demand)
+            .or_else(|| self.look_for_computing(look, &demand))
+            .or_else(|| self.look_for_unneeded(look));
+        self.last = look;
+        if let Some(change) = change {
+            self.serving = change.serving();
+            self.cooling = Cooling::new(look);
+            self.computing = None;
+        }
+        change
     }
 
     fn look_for_more(
@@ -112,266 +148,146 @@ impl ThreadScaler {
         look: LoadLook,
         demand: impl Fn() -> ProcessorDemand,
     ) -> Option<ThreadChange> {
-        if self.serving >= self.most {
-            return None;
-        }
         let Some(mut window) = self.window else {
             self.window = look.waiting.then(|| Window {
                 begun: look.now,
-                looked: look.now,
-                waiting: true,
                 waited: Duration::ZERO,
-                demand: demand().time,
+                demand: demand().time(),
             });
             return None;
         };
-        let since = look.now.saturating_duration_since(window.looked);
-        if window.waiting {
+        if self.last.waiting {
+            let since = look.now.saturating_duration_since(self.last.now);
             window.waited += since.min(LONGEST_LOOK);
         }
-        (window.looked, window.waiting) = (look.now, look.waiting);
         let length = look.now.saturating_duration_since(window.begun);
         if length < WINDOW {
             self.window = Some(window);
             return None;
         }
         self.window = None;
-        let length = length.as_secs_f64();
-        let waited = window.waited.as_secs_f64() / length;
-        if waited < 0.5 || length > LONGEST_WINDOW.as_secs_f64() {
+        let waited = window.waited.as_secs_f64() / length.as_secs_f64();
+        if waited < 0.5 || length > LONGEST_WINDOW {
             return None;
+        }
+        match self.gain.verdict(look.now) {
+            GainVerdict::Wait => return None,
+            GainVerdict::Vain { needed } => return self.take_back(needed, look.now),
+            GainVerdict::Go if self.serving >= self.most => return None,
+            GainVerdict::Go => {}
         }
         let now = demand();
-        let wanted = now.time.saturating_sub(window.demand).as_secs_f64() / length;
-        if now.is_runnable || wanted > MOST_DEMAND * self.serving.min(self.parallel) as f64 {
+        let wanted = now.time().saturating_sub(window.demand).as_secs_f64() / length.as_secs_f64();
+        if now.is_runnable || wanted > MOST_DEMAND * self.most_parallel() {
             return None;
         }
-        self.serving = (self.serving + (self.serving / 2).max(1)).min(self.most);
-        self.cool_from(look);
+        let serving = (self.serving + (self.serving / 2).max(1)).min(self.most);
+        self.gain.step(serving, look.now);
         Some(ThreadChange::More {
-            serving: self.serving,
+            serving,
             waited,
             demand: wanted,
         })
     }
 
-    fn look_for_fewer(&mut self, look: LoadLook) -> Option<ThreadChange> {
-        if !self.is_extended() {
+    fn take_back(&mut self, needed: usize, now: Instant) -> Option<ThreadChange> {
+        let serving = needed.clamp(self.least, self.serving);
+        if serving == self.serving {
             return None;
         }
-        self.peak = self.peak.max(look.busy);
-        if look.now.saturating_duration_since(self.cooling_since) < COOLING {
+        self.gain.step_back(serving, now);
+        Some(ThreadChange::Vain { serving })
+    }
+
+    fn look_for_computing(
+        &mut self,
+        look: LoadLook,
+        demand: impl Fn() -> ProcessorDemand,
+    ) -> Option<ThreadChange> {
+        if !self.is_extended() || look.busy < self.serving {
+            self.computing = None;
             return None;
         }
-        let peak = self.peak;
-        self.cool_from(look);
-        if peak >= self.serving {
+        let Some(computing) = self.computing else {
+            self.computing = Some(Computing {
+                begun: look.now,
+                used: demand().used,
+                windows: 0,
+            });
+            return None;
+        };
+        let length = look.now.saturating_duration_since(computing.begun);
+        if length < COMPUTE_WINDOW {
             return None;
         }
-        self.serving = peak.max(self.least);
-        Some(ThreadChange::Fewer {
-            serving: self.serving,
-            peak,
+        let used = demand().used;
+        let share = used.saturating_sub(computing.used).as_secs_f64() / length.as_secs_f64();
+        if share < COMPUTES * self.most_parallel() {
+            self.computing = None;
+            return None;
+        }
+        let windows = computing.windows + 1;
+        if windows < COMPUTE_WINDOWS {
+            self.computing = Some(Computing {
+                begun: look.now,
+                used,
+                windows,
+            });
+            return None;
+        }
+        // As many as can compute at once would compute as much.
+        let fewer = self.serving - (self.serving / 4).max(1);
+        let serving = fewer.max(self.parallel).max(self.least);
+        if serving >= self.serving {
+            self.computing = None;
+            return None;
+        }
+        self.gain.settle(serving, serving == self.least);
+        Some(ThreadChange::Computing {
+            serving,
+            used: share,
         })
     }
 
-    fn cool_from(&mut self, look: LoadLook) {
-        (self.cooling_since, self.peak) = (look.now, look.busy);
+    fn look_for_unneeded(&mut self, look: LoadLook) -> Option<ThreadChange> {
+        if !self.is_extended() {
+            return None;
+        }
+        let cooling = &mut self.cooling;
+        cooling.peak = cooling.peak.max(look.busy);
+        if look.now.saturating_duration_since(cooling.begun) < COOLING {
+            return None;
+        }
+        let peak = cooling.peak.max(cooling.peak_before);
+        *cooling = Cooling {
+            begun: look.now,
+            peak: look.busy,
+            peak_before: cooling.peak,
+        };
+        if peak >= self.serving {
+            return None;
+        }
+        let serving = peak.max(self.least);
+        self.gain.settle(serving, serving == self.least);
+        Some(ThreadChange::Unneeded { serving, peak })
+    }
+
+    /// The processors that the threads can use.
+    fn most_parallel(&self) -> f64 {
+        self.serving.min(self.parallel) as f64
     }
 }
 
-impl ThreadChange {
-    pub(super) fn serving(&self) -> usize {
-        match *self {
-            Self::More { serving, .. } | Self::Fewer { serving, .. } => serving,
-        }
-    }
-
-    /// The line for the log.
-    pub(super) fn line(&self, most: usize) -> String {
-        let per_cent = |share: f64| share * 100.0;
-        match *self {
-            Self::More {
-                serving,
-                waited,
-                demand,
-            } => format!(
-                "{serving} of {most} threads serve now (max_threads): requests have waited for {:.0} % of the time, while the worker \
-                 wanted {:.0} % of one processor",
-                per_cent(waited),
-                per_cent(demand),
-            ),
-            Self::Fewer { serving, peak } => format!(
-                "{serving} of {most} threads serve now (max_threads): at most {peak} were needed in {} s",
-                COOLING.as_secs()
-            ),
+impl Cooling {
+    /// All were needed until now.
+    fn new(look: LoadLook) -> Self {
+        Self {
+            begun: look.now,
+            peak: look.busy,
+            peak_before: usize::MAX,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::Cell;
-
-    use super::*;
-
-    const LOOK: Duration = Duration::from_millis(2);
-
-    /// A worker whose threads are looked at every 2 ms.
-    struct Worker {
-        scaler: ThreadScaler,
-        now: Instant,
-        demand: ProcessorDemand,
-        asked: Cell<u32>,
-    }
-
-    impl Worker {
-        fn new(least: usize, most: usize, parallel: usize) -> Self {
-            let now = Instant::now();
-            Self {
-                scaler: ThreadScaler::new(least, most, parallel, now),
-                now,
-                demand: ProcessorDemand::default(),
-                asked: Cell::new(0),
-            }
-        }
-
-        /// The changes in `time`, while `waiting` says whether requests wait at a look, `busy` threads have one, and the
-        /// process wants `demand` processors.
-        fn run(
-            &mut self,
-            time: Duration,
-            waiting: impl Fn(u32) -> bool,
-            busy: usize,
-            demand: f64,
-        ) -> Vec<ThreadChange> {
-            let mut changes = Vec::new();
-            let end = self.now + time;
-            let mut count = 0;
-            while self.now < end {
-                self.now += LOOK;
-                self.demand.time += LOOK.mul_f64(demand);
-                count += 1;
-                let look = LoadLook {
-                    now: self.now,
-                    waiting: waiting(count),
-                    busy,
-                };
-                changes.extend(self.scaler.look(look, || {
-                    self.asked.set(self.asked.get() + 1);
-                    self.demand
-                }));
-            }
-            changes
-        }
-
-        fn serving(&self) -> usize {
-            self.scaler.serving
-        }
-    }
-
-    fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn threads_that_wait_get_company_at_once_and_up_to_the_limit() {
-        let mut worker = Worker::new(2, 16, 1);
-        let changes = worker.run(seconds(1), |_| true, 2, 0.1);
-        let numbers: Vec<_> = changes.iter().map(ThreadChange::serving).collect();
-        assert_eq!(numbers, [3, 4, 6, 9, 13, 16]);
-        assert!(worker.run(seconds(1), |_| true, 16, 0.1).is_empty());
-    }
-
-    #[test]
-    fn threads_that_compute_get_none() {
-        // One that has the interpreter to itself, two on two processors, and two that share one interpreter.
-        for (threads, parallel, demand) in [(1, 2, 1.0), (2, 2, 1.9), (2, 1, 1.0)] {
-            let mut worker = Worker::new(threads, 8, parallel);
-            assert!(worker.run(seconds(5), |_| true, threads, demand).is_empty());
-        }
-        let mut worker = Worker::new(2, 8, 2);
-        let changes = worker.run(seconds(5), |_| true, 2, 1.0);
-        assert!(!changes.is_empty(), "half of two processors is left");
-    }
-
-    #[test]
-    fn threads_that_get_no_processor_get_none() {
-        let mut worker = Worker::new(2, 8, 1);
-        worker.demand.is_runnable = true;
-        assert!(worker.run(seconds(5), |_| true, 2, 0.2).is_empty());
-        worker.demand.is_runnable = false;
-        assert!(!worker.run(seconds(1), |_| true, 2, 0.2).is_empty());
-    }
-
-    #[test]
-    fn a_wait_now_and_then_is_no_reason() {
-        let mut worker = Worker::new(2, 8, 1);
-        let changes = worker.run(seconds(5), |count| count % 10 < 4, 2, 0.1);
-        assert!(changes.is_empty());
-        let changes = worker.run(seconds(1), |count| count % 10 < 7, 2, 0.1);
-        assert!(!changes.is_empty());
-    }
-
-    #[test]
-    fn what_nobody_has_looked_at_says_nothing() {
-        let mut worker = Worker::new(2, 8, 1);
-        worker.run(LOOK, |_| true, 2, 0.0);
-        worker.now += seconds(20);
-        assert!(worker.run(LOOK, |_| true, 2, 0.0).is_empty());
-        assert_eq!(worker.serving(), 2);
-    }
-
-    #[test]
-    fn they_go_back_when_nobody_needed_them_for_ten_seconds() {
-        let mut worker = Worker::new(2, 8, 1);
-        worker.run(seconds(1), |_| true, 8, 0.1);
-        assert_eq!(worker.serving(), 8);
-        assert!(worker.run(seconds(9), |_| false, 5, 0.1).is_empty());
-        // What was needed at the beginning of the ten seconds counts.
-        worker.run(seconds(11), |_| false, 5, 0.1);
-        assert_eq!(worker.serving(), 5);
-        assert!(worker.run(seconds(11), |_| false, 0, 0.0).is_empty());
-        worker.run(seconds(11), |_| false, 0, 0.0);
-        assert_eq!(worker.serving(), 2, "never below threads");
-        assert!(!worker.scaler.is_extended());
-        assert!(worker.run(seconds(60), |_| false, 0, 0.0).is_empty());
-    }
-
-    #[test]
-    fn all_that_are_needed_stay() {
-        let mut worker = Worker::new(2, 8, 1);
-        worker.run(seconds(1), |_| true, 8, 0.1);
-        assert!(worker.run(seconds(60), |_| false, 8, 0.1).is_empty());
-        assert_eq!(worker.serving(), 8);
-    }
-
-    #[test]
-    fn a_worker_where_nothing_waits_is_asked_nothing() {
-        let mut worker = Worker::new(2, 8, 1);
-        worker.run(seconds(5), |_| false, 2, 1.0);
-        assert_eq!(worker.asked.get(), 0);
-        worker.run(seconds(1), |_| true, 2, 1.0);
-        assert!(worker.asked.get() <= 2 * 10, "twice per window");
-    }
-
-    #[test]
-    fn the_lines_have_the_figures() {
-        let more = ThreadChange::More {
-            serving: 3,
-            waited: 0.93,
-            demand: 0.041,
-        };
-        let line = more.line(8);
-        assert!(line.starts_with("3 of 8 threads serve now (max_threads): requests"));
-        assert!(
-            line.contains("93 %") && line.ends_with("4 % of one processor"),
-            "{line}"
-        );
-        let fewer = ThreadChange::Fewer {
-            serving: 2,
-            peak: 1,
-        };
-        assert!(fewer.line(8).ends_with("at most 1 were needed in 10 s"));
-    }
-}
+mod tests;

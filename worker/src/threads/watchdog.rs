@@ -17,6 +17,8 @@ use crate::reactor::Reactor;
 
 /// The longest turn while requests wait that further threads may serve.
 const WATCHFUL_TURN: Duration = Duration::from_millis(10);
+/// The longest sleep of an idle worker whose threads have to go back to the reserve.
+const COOLING_NAP: Duration = Duration::from_secs(1);
 
 /// The loop of the watchdog; returns the exit code of the process.
 pub(super) fn watch(pool: &ThreadPool) -> i32 {
@@ -41,8 +43,10 @@ pub(super) fn watch(pool: &ThreadPool) -> i32 {
         }
         match rules.tick(tick, || look_at_caller(pool)) {
             WatchdogAction::Wait => {}
-            WatchdogAction::Sleep if scaler.as_ref().is_some_and(ThreadScaler::is_extended) => {}
-            WatchdogAction::Sleep => leadership.sleep_until_call(tick.calls),
+            WatchdogAction::Sleep => {
+                let is_extended = scaler.as_ref().is_some_and(ThreadScaler::is_extended);
+                leadership.sleep_until_call(tick.calls, is_extended.then_some(COOLING_NAP));
+            }
             WatchdogAction::Promote => drop(leadership.promote()),
             WatchdogAction::Lead => {
                 leadership.stand_in(|reactor, needed| lead(pool, reactor, needed, &mut scaler))
@@ -59,7 +63,10 @@ fn scaler_for(pool: &ThreadPool) -> Option<ThreadScaler> {
         true => thread::available_parallelism().map_or(1, usize::from),
         false => 1,
     };
-    (most > least).then(|| ThreadScaler::new(least, most, parallel, Instant::now()))
+    (most > least).then(|| {
+        let serving = pool.first_serving();
+        ThreadScaler::new((least, most), serving, parallel, Instant::now())
+    })
 }
 
 /// Lets more threads serve, or fewer, if it is time. A request thread may be `leading`.
@@ -68,6 +75,7 @@ fn scale(pool: &ThreadPool, scaler: &mut ThreadScaler, now: Instant, leading: bo
     let look = LoadLook {
         now,
         waiting: pool.leadership.idle() == 0 && pool.has_waiting(),
+        calls: pool.leadership.calls(),
         busy: total.saturating_sub(pool.leadership.sleeping() + usize::from(leading)),
     };
     let threads = || pool.shared.in_flight.iter().filter_map(InFlight::thread);

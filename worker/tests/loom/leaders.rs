@@ -86,7 +86,7 @@ fn a_call_wakes_the_watchdog() {
             let leadership = Arc::clone(&leadership);
             thread::spawn(move || {
                 leadership.register_watchdog();
-                leadership.sleep_until_call(0);
+                leadership.sleep_until_call(0, None);
             })
         };
         leadership.let_go(lead, false);
@@ -122,7 +122,7 @@ fn the_watchdog_is_woken_again() {
                 leadership.register_watchdog();
                 let mut seen = 0;
                 while seen < 2 && leadership.is_led() {
-                    leadership.sleep_until_call(seen);
+                    leadership.sleep_until_call(seen, None);
                     seen = leadership.calls();
                 }
             })
@@ -225,7 +225,7 @@ fn all_end_when_they_are_dismissed() {
             let leadership = Arc::clone(&leadership);
             thread::spawn(move || {
                 leadership.register_watchdog();
-                leadership.sleep_until_call(0);
+                leadership.sleep_until_call(0, None);
             })
         };
         leadership.dismiss(7);

@@ -8,8 +8,14 @@
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
-    pub(crate) use loom::thread::{Thread, current, park};
+    pub(crate) use loom::thread::{Thread, current};
     pub(crate) use std::sync::{PoisonError, TryLockError};
+    use std::time::Duration;
+
+    /// No time passes.
+    pub(crate) fn park(_: Option<Duration>) {
+        loom::thread::park();
+    }
 
     pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
         mutex.lock().unwrap_or_else(PoisonError::into_inner)

@@ -146,6 +146,25 @@ fn where_all_threads_are_blocked_the_number_goes_to_its_end_and_back() {
 }
 
 #[test]
+fn busy_threads_are_no_reason_for_a_worker_while_others_are_in_reserve() {
+    for reserve in [0, 4] {
+        let mut server = SimulatedServer::new(4, 1, 8, 21);
+        server.reserve = reserve;
+        // All threads that serve are always busy, and no request waits.
+        server.run(&Traffic::closed(|_| 4, exactly(0.1)), 60.0);
+        assert_eq!(
+            server.changes.is_empty(),
+            reserve > 0,
+            "{:?}",
+            server.changes
+        );
+        // Requests that wait are one, as ever.
+        server.run(&Traffic::closed(|_| 8, exactly(0.1)), 120.0);
+        assert!(server.wanted > 1);
+    }
+}
+
+#[test]
 fn one_stuck_request_costs_one_worker_at_most() {
     let mut server = SimulatedServer::new(1, 1, 8, 15);
     let clients = |now: f64| usize::from(now > 10.0);

@@ -24,6 +24,7 @@ fn record() -> Vec<(LoadSample, WorkerScale, Option<usize>)> {
                 lasted,
                 workers: count(1),
                 threads: count(2),
+                reserve: 0,
                 busy: count(3),
                 queued: count(4),
                 responses: numbers[5],

@@ -1,0 +1,237 @@
+//! Judges whether more threads have made a worker faster: the rates at which it has run requests before and after, while
+//! others waited all the time.
+//!
+//! Threads that wait for each other, for a lock or for a pool of connections, look like threads that wait for a database,
+//! but more of them serve nobody better. So after a doubling each further step has to be earned: the gain so far must be a
+//! quarter of that of threads that do not get in each other's way.
+
+use std::time::{Duration, Instant};
+
+/// Calls that are enough for a rate, or a time after which it stays unknown.
+const FEW: f64 = 8.0;
+const LONGEST_STEP: Duration = Duration::from_secs(1);
+/// Calls that are enough to say that there is a gain, and calls or a time to say that there is none.
+const SOME: f64 = 16.0;
+const MANY: f64 = 48.0;
+const LONGEST_DOUBT: Duration = Duration::from_secs(5);
+/// The part of the possible gain that is asked for.
+const LEAST_GAIN: f64 = 0.25;
+/// In threads: what is needed does not creep up from one vain attempt to the next.
+const MEASURING_ERROR: f64 = 0.25;
+/// What was measured longer ago counts less and less.
+const MEMORY: Duration = Duration::from_secs(10);
+/// Without another step for so long, the next one begins from what is measured then.
+const STALE: Duration = Duration::from_secs(10);
+/// After steps in vain there is none for this time, which doubles up to the longest.
+const PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_secs(320);
+
+/// What is known of the present number of threads.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum GainVerdict {
+    /// Another step may be made.
+    Go,
+    /// Not yet.
+    Wait,
+    /// So many threads would serve as many requests.
+    Vain { needed: usize },
+}
+
+#[derive(Debug)]
+pub(super) struct ThreadGain {
+    level: Level,
+    /// Where the steps began, if its rate is known.
+    base: Option<Level>,
+    stepped_at: Option<Instant>,
+    paused_until: Option<Instant>,
+    pause: Duration,
+}
+
+/// A number of threads, and what they have done while requests waited.
+#[derive(Debug, Clone, Copy)]
+struct Level {
+    threads: usize,
+    time: Duration,
+    calls: f64,
+}
+
+impl ThreadGain {
+    pub(super) fn new(threads: usize) -> Self {
+        Self {
+            level: Level::of(threads),
+            base: None,
+            stepped_at: None,
+            paused_until: None,
+            pause: PAUSE,
+        }
+    }
+
+    /// In `time`, throughout which requests waited, so many calls have begun.
+    pub(super) fn note(&mut self, time: Duration, calls: u64) {
+        let level = &mut self.level;
+        level.time += time;
+        level.calls += calls as f64;
+        if level.time > MEMORY {
+            level.time /= 2;
+            level.calls /= 2.0;
+        }
+    }
+
+    pub(super) fn verdict(&self, now: Instant) -> GainVerdict {
+        let level = &self.level;
+        if self.paused_until.is_some_and(|until| now < until) {
+            return GainVerdict::Wait;
+        }
+        let base = self.base.filter(|_| !self.is_stale(now));
+        let Some(base) = base.filter(|base| level.threads >= 2 * base.threads) else {
+            return match level.calls >= FEW || level.time >= LONGEST_STEP {
+                true => GainVerdict::Go,
+                false => GainVerdict::Wait,
+            };
+        };
+        let gain = level.rate() / base.rate();
+        let possible = level.threads as f64 / base.threads as f64;
+        if level.calls >= SOME && gain >= 1.0 + (possible - 1.0) * LEAST_GAIN {
+            return GainVerdict::Go;
+        }
+        if level.calls >= MANY || level.time >= LONGEST_DOUBT {
+            let needed = base.threads as f64 * gain.max(1.0) - MEASURING_ERROR;
+            return GainVerdict::Vain {
+                needed: needed.ceil() as usize,
+            };
+        }
+        GainVerdict::Wait
+    }
+
+    /// From now on there are more `threads`.
+    pub(super) fn step(&mut self, threads: usize, now: Instant) {
+        if self.base.is_none() || self.is_stale(now) {
+            self.base = (self.level.calls >= FEW).then_some(self.level);
+        }
+        self.stepped_at = Some(now);
+        self.level = Level::of(threads);
+    }
+
+    /// From now on there are fewer, because more were in vain.
+    pub(super) fn step_back(&mut self, threads: usize, now: Instant) {
+        self.paused_until = Some(now + self.pause);
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.base = None;
+        self.level = Level::of(threads);
+    }
+
+    /// From now on there are fewer, because the others were not needed. `is_least` if that is where it all begins.
+    pub(super) fn settle(&mut self, threads: usize, is_least: bool) {
+        self.base = None;
+        self.level = Level::of(threads);
+        if is_least {
+            self.pause = PAUSE;
+        }
+    }
+
+    fn is_stale(&self, now: Instant) -> bool {
+        let since = |at| now.saturating_duration_since(at);
+        self.stepped_at.is_some_and(|at| since(at) >= STALE)
+    }
+}
+
+impl Level {
+    fn of(threads: usize) -> Self {
+        Self {
+            threads,
+            time: Duration::ZERO,
+            calls: 0.0,
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        self.calls / self.time.as_secs_f64().max(1e-9)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Threads that serve requests of `service` seconds each, of which at most `room` at a time.
+    fn run(gain: &mut ThreadGain, now: &mut Instant, service: f64, room: usize) -> GainVerdict {
+        let mut rest = 0.0;
+        loop {
+            let time = Duration::from_millis(10);
+            *now += time;
+            rest += time.as_secs_f64() * gain.level.threads.min(room) as f64 / service;
+            let calls = rest as u64;
+            rest -= calls as f64;
+            gain.note(time, calls);
+            match gain.verdict(*now) {
+                GainVerdict::Wait => {}
+                verdict => return verdict,
+            }
+        }
+    }
+
+    fn grow(gain: &mut ThreadGain, now: &mut Instant, service: f64, room: usize) -> usize {
+        loop {
+            let threads = gain.level.threads;
+            match run(gain, now, service, room) {
+                GainVerdict::Go if threads >= 64 => return threads,
+                GainVerdict::Go => gain.step(threads + (threads / 2).max(1), *now),
+                GainVerdict::Vain { needed } => return needed,
+                GainVerdict::Wait => unreachable!("it ends with another one"),
+            }
+        }
+    }
+
+    #[test]
+    fn threads_that_do_not_get_in_each_others_way_earn_all_steps() {
+        for service in [0.005, 0.05, 0.5, 5.0] {
+            let (mut gain, begun) = (ThreadGain::new(2), Instant::now());
+            let mut now = begun;
+            assert!(grow(&mut gain, &mut now, service, usize::MAX) >= 64);
+            assert!(now - begun < Duration::from_secs(11), "{:?}", now - begun);
+        }
+    }
+
+    #[test]
+    fn a_lock_or_a_pool_ends_the_steps_where_it_is_full() {
+        for (room, most) in [(1, 2), (2, 2), (8, 9), (20, 22)] {
+            for service in [0.01, 0.1] {
+                let (mut gain, mut now) = (ThreadGain::new(2), Instant::now());
+                let needed = grow(&mut gain, &mut now, service, room);
+                assert!(
+                    (room.max(2)..=most).contains(&needed),
+                    "{room}, {service}: {needed}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_pause_after_steps_in_vain_becomes_longer() {
+        let (mut gain, mut now) = (ThreadGain::new(2), Instant::now());
+        for pause in [10, 20, 40, 80, 160, 320, 320] {
+            gain.step_back(2, now);
+            gain.note(LONGEST_STEP, 100);
+            let almost = now + Duration::from_secs(pause) - Duration::from_millis(1);
+            assert_eq!(gain.verdict(almost), GainVerdict::Wait);
+            now += Duration::from_secs(pause);
+            assert_eq!(gain.verdict(now), GainVerdict::Go);
+        }
+        gain.settle(2, true);
+        gain.step_back(2, now);
+        gain.note(LONGEST_STEP, 100);
+        assert_eq!(gain.verdict(now + PAUSE), GainVerdict::Go);
+    }
+
+    #[test]
+    fn an_old_rate_is_no_measure_for_other_requests() {
+        let (mut gain, mut now) = (ThreadGain::new(2), Instant::now());
+        assert_eq!(run(&mut gain, &mut now, 0.001, 99), GainVerdict::Go);
+        gain.step(4, now);
+        now += STALE;
+        // Slower ones have come meanwhile, and have their own.
+        assert_eq!(run(&mut gain, &mut now, 0.1, 99), GainVerdict::Go);
+        gain.step(8, now);
+        assert_eq!(run(&mut gain, &mut now, 0.1, 99), GainVerdict::Go);
+    }
+}
