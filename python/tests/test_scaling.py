@@ -79,6 +79,16 @@ def wait_for_all(server):
     until("all threads at work", lambda: threads(server, "running") == 6, PATIENCE)
 
 
+def hurry(server):
+    """Gives the threads of the worker a processor, whatever else this machine does."""
+    worker, = server.workers()
+    for thread in os.listdir(f"/proc/{worker}/task"):
+        try:
+            os.setpriority(os.PRIO_PROCESS, int(thread), -20)
+        except PermissionError:
+            pytest.skip("only root may")
+
+
 def test_views_that_wait_get_more_threads_and_they_leave_when_nobody_needs_them():
     with with_threads() as server:
         assert server.get("/multithread").text == "True"
@@ -95,20 +105,11 @@ def test_views_that_wait_get_more_threads_and_they_leave_when_nobody_needs_them(
 def test_views_that_compute_get_none(begin):
     """Of two, one waits for the lock of the interpreter, which is no reason for a third."""
     with with_threads("--threads", begin) as server:
+        hurry(server)
         with Load(server, clients=6, target="/spin/0.005") as load:
             load.more(300)
         assert not load.lost and not load.again
         assert "threads serve now" not in server.error_text()
-
-
-def hurry(server):
-    """Gives the threads of the worker a processor, whatever else this machine does."""
-    worker, = server.workers()
-    for thread in os.listdir(f"/proc/{worker}/task"):
-        try:
-            os.setpriority(os.PRIO_PROCESS, int(thread), -20)
-        except PermissionError:
-            pytest.skip("only root may")
 
 
 def test_views_that_begin_to_compute_send_the_others_back():

@@ -16,8 +16,10 @@ use super::processor_demand::ProcessorDemand;
 use super::thread_change::ThreadChange;
 use super::thread_gain::{GainVerdict, ThreadGain};
 
-/// Requests wait for half of this time before there are more threads.
+/// Requests wait for half of this time, and of another one after it, before there are more threads. One alone may be wrong on
+/// a busy machine, where delays are seen only when they are over.
 const WINDOW: Duration = Duration::from_millis(100);
+const WINDOWS: u32 = 2;
 /// A window that nobody has looked at for longer than this says nothing.
 const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 /// The state that one look finds counts for at most this time.
@@ -53,6 +55,8 @@ pub(super) struct ThreadScaler {
     serving: usize,
     last: LoadLook,
     window: Option<Window>,
+    /// Windows in a row that speak for more threads.
+    good_windows: u32,
     gain: ThreadGain,
     cooling: Cooling,
     computing: Option<Computing>,
@@ -103,6 +107,7 @@ impl ThreadScaler {
             serving,
             last,
             window: None,
+            good_windows: 0,
             gain: ThreadGain::new(serving),
             cooling: Cooling::new(last),
             computing: None,
@@ -167,6 +172,7 @@ impl ThreadScaler {
         }
         self.window = None;
         let waited = window.waited.as_secs_f64() / length.as_secs_f64();
+        let good_before = std::mem::take(&mut self.good_windows);
         if waited < 0.5 || length > LONGEST_WINDOW {
             return None;
         }
@@ -179,6 +185,10 @@ impl ThreadScaler {
         let now = demand();
         let wanted = now.time().saturating_sub(window.demand).as_secs_f64() / length.as_secs_f64();
         if now.is_runnable || wanted > MOST_DEMAND * self.most_parallel() {
+            return None;
+        }
+        if good_before + 1 < WINDOWS {
+            self.good_windows = good_before + 1;
             return None;
         }
         let serving = (self.serving + (self.serving / 2).max(1)).min(self.most);

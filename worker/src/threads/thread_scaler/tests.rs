@@ -90,7 +90,7 @@ impl Worker {
 #[test]
 fn threads_that_wait_get_company_at_once_and_up_to_the_limit() {
     let mut worker = Worker::new(2, 16, 1);
-    let changes = worker.run(2, flood(0.1));
+    let changes = worker.run(3, flood(0.1));
     let numbers: Vec<_> = changes.iter().map(ThreadChange::serving).collect();
     assert_eq!(numbers, [3, 4, 6, 9, 13, 16]);
     assert!(worker.run(60, flood(0.1)).is_empty());
