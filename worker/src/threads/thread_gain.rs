@@ -39,9 +39,9 @@ pub(super) enum GainVerdict {
 
 #[derive(Debug)]
 pub(super) struct ThreadGain {
-    level: Level,
+    level: ThreadLevel,
     /// Where the steps began, if its rate is known.
-    base: Option<Level>,
+    base: Option<ThreadLevel>,
     stepped_at: Option<Instant>,
     paused_until: Option<Instant>,
     pause: Duration,
@@ -49,7 +49,7 @@ pub(super) struct ThreadGain {
 
 /// A number of threads, and what they have done while requests waited.
 #[derive(Debug, Clone, Copy)]
-struct Level {
+struct ThreadLevel {
     threads: usize,
     time: Duration,
     calls: f64,
@@ -58,7 +58,7 @@ struct Level {
 impl ThreadGain {
     pub(super) fn new(threads: usize) -> Self {
         Self {
-            level: Level::of(threads),
+            level: ThreadLevel::of(threads),
             base: None,
             stepped_at: None,
             paused_until: None,
@@ -109,7 +109,7 @@ impl ThreadGain {
             self.base = (self.level.calls >= FEW).then_some(self.level);
         }
         self.stepped_at = Some(now);
-        self.level = Level::of(threads);
+        self.level = ThreadLevel::of(threads);
     }
 
     /// From now on there are fewer, because more were in vain.
@@ -117,13 +117,13 @@ impl ThreadGain {
         self.paused_until = Some(now + self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.base = None;
-        self.level = Level::of(threads);
+        self.level = ThreadLevel::of(threads);
     }
 
     /// From now on there are fewer, because the others were not needed. `is_least` if that is where it all begins.
     pub(super) fn settle(&mut self, threads: usize, is_least: bool) {
         self.base = None;
-        self.level = Level::of(threads);
+        self.level = ThreadLevel::of(threads);
         if is_least {
             self.pause = PAUSE;
         }
@@ -135,7 +135,7 @@ impl ThreadGain {
     }
 }
 
-impl Level {
+impl ThreadLevel {
     fn of(threads: usize) -> Self {
         Self {
             threads,
