@@ -25,9 +25,9 @@ const LATE_PART_OF_LOSS: u32 = 128;
 /// One that is run takes the share nearer to the whole, by this part of what is missing.
 const IN_TIME_PART: u32 = 8192;
 /// Less than this part of the threads' time is as good as nothing.
-const NEXT_TO_NOTHING: f64 = 0.018;
+const NEXT_TO_NOTHING: f64 = 0.022;
 /// A thread that is idle for the time of a request, or longer, adds so much of the share, times what is lost beyond that.
-const IDLE_GAIN: f64 = 12.0;
+const IDLE_GAIN: f64 = 20.0;
 /// What is lost is that of so many requests.
 const LAST: u32 = 256;
 /// The time of a request, for what is lost.
