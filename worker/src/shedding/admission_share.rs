@@ -19,7 +19,7 @@ const FIRST: u32 = WHOLE / 4 * 3;
 const LEAST: u32 = WHOLE / 8;
 const MOST: u32 = 8 * WHOLE;
 /// One request that has waited in vain takes this part of the share.
-const LATE_PART: u32 = 16;
+const LATE_PART: u32 = 8;
 /// The same while time of threads is lost.
 const LATE_PART_OF_LOSS: u32 = 128;
 /// One that is run takes the share nearer to the whole, by this part of what is missing.
