@@ -113,7 +113,7 @@ def test_views_that_compute_get_none(begin):
 
 
 def test_views_that_begin_to_compute_send_the_others_back():
-    with with_threads() as server:
+    with with_threads("--timeout", "0") as server:
         with Load(server, clients=8, target="/sleep/0.05"):
             wait_for_all(server)
         hurry(server)

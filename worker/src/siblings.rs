@@ -53,9 +53,9 @@ impl Siblings {
         idle.map(Slot::connections).min()
     }
 
-    /// The threads of the sibling with most.
-    pub(crate) fn most_threads(&self) -> Option<usize> {
-        self.ready().map(Slot::serving_threads).max()
+    /// The most threads that have been worth it in one of them.
+    pub(crate) fn proven_threads(&self) -> Option<usize> {
+        self.ready().map(Slot::proven_threads).max()
     }
 
     /// Whether a sibling would accept a connection for which there is no room here: its event loop turns, and it has

@@ -202,7 +202,7 @@ impl WorkerShared {
     /// How many threads serve at first: with `max_threads` as many as in its siblings, because their load becomes its own.
     pub(crate) fn first_threads(&self) -> usize {
         let least = self.settings.threads;
-        let siblings = self.siblings.most_threads().unwrap_or(least);
+        let siblings = self.siblings.proven_threads().unwrap_or(least);
         siblings.clamp(least, self.in_flight.len())
     }
 

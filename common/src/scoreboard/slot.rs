@@ -17,6 +17,7 @@ const HEARTBEAT: usize = 1;
 const CONNECTIONS: usize = 2;
 const LACKS_DESCRIPTORS: usize = 3;
 const SERVING_THREADS: usize = 4;
+const PROVEN_THREADS: usize = 5;
 /// The next cache line.
 const CONNECTION_STATES: usize = 8;
 /// What [`QueueFigures`] has.
@@ -196,8 +197,14 @@ impl<'a> Slot<'a> {
         }
     }
 
-    pub fn set_serving_threads(self, count: usize) {
+    /// The number of serving threads that has been worth it, with which another child may begin; 0 if there is none.
+    pub fn proven_threads(self) -> usize {
+        self.get(PROVEN_THREADS) as usize
+    }
+
+    pub fn set_serving_threads(self, count: usize, proven: usize) {
         self.put(SERVING_THREADS, count as u64);
+        self.put(PROVEN_THREADS, proven as u64);
     }
 
     /// The figures of the event loop: the responses that it ends, and the octets that it reads and sends. Only for the

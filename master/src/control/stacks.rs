@@ -122,7 +122,11 @@ impl StackRound {
 impl AskedWorker {
     /// `now` is its present state, which is all that is known if the worker has not answered.
     fn thread(&self, index: usize, now: &Value) -> Value {
-        let idle = json!({"state": "idle", "request": null});
+        let state = match now["state"].as_str() {
+            Some("reserve") => "reserve",
+            _ => "idle",
+        };
+        let idle = json!({"state": state, "request": null});
         let told = self.threads.get(&index);
         let then = match told {
             Some(told) => &told.status,

@@ -10,7 +10,9 @@ pub(super) struct WorkerFigures {
     pub(super) state: String,
     pub(super) generation: u64,
     pub(super) requests: u64,
+    /// Those that serve.
     pub(super) threads: usize,
+    pub(super) reserve: usize,
     pub(super) busy: usize,
     pub(super) stuck: usize,
     pub(super) cpu_seconds: f64,
@@ -59,6 +61,7 @@ impl WorkerFigures {
             generation: worker["generation"].as_u64().unwrap_or(0),
             requests: worker["requests"].as_u64().unwrap_or(0),
             threads: threads.len() - in_state("reserve"),
+            reserve: in_state("reserve"),
             busy: in_state("running") + stuck,
             stuck,
             cpu_seconds: worker["cpu_seconds"].as_f64().unwrap_or(0.0),
@@ -156,7 +159,8 @@ mod tests {
             ],
         });
         let figures = WorkerFigures::of(&worker);
-        assert_eq!((figures.threads, figures.busy, figures.stuck), (3, 2, 1));
+        assert_eq!((figures.threads, figures.reserve), (3, 1));
+        assert_eq!((figures.busy, figures.stuck), (2, 1));
         assert_eq!(figures.running[0], (40.5, "PUT /b".to_owned()));
     }
 }

@@ -38,12 +38,16 @@ pub(super) fn status(status: &Value) -> String {
     let sum = |of: fn(&WorkerFigures) -> usize| web.iter().map(|it| of(it)).sum::<usize>();
     let _ = writeln!(
         text,
-        "workers: {} of {} ready; threads: {}, {} busy, {} stuck",
+        "workers: {} of {} ready; threads: {}, {} busy, {} stuck{}",
         web.iter().filter(|it| it.state == "ready").count(),
         server["workers_target"],
         sum(|it| it.threads),
         sum(|it| it.busy),
         sum(|it| it.stuck),
+        match sum(|it| it.reserve) {
+            0 => String::new(),
+            count => format!(", {count} more in reserve"),
+        },
     );
     if let Some(line) = scaling(&server["scaling"]) {
         let _ = writeln!(text, "{line}");

@@ -87,7 +87,8 @@ fn serve(boot: Boot, sender: &Arc<MessageSender>) -> Result<WorkerEnd, BootError
 
     let is_worker = boot.role == WorkerRole::Public;
     let watch = MemoryWatch::start(&context.settings, is_worker, sender);
-    shared.slot().set_serving_threads(shared.first_threads());
+    let threads = shared.first_threads();
+    shared.slot().set_serving_threads(threads, threads);
     let ready = || {
         shared.slot().set_state(SlotState::Ready);
         shared.master.send(&Message::Ready);

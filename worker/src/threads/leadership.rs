@@ -42,7 +42,8 @@ pub(crate) struct Leadership<R> {
     bench: Mutex<Bench>,
     promoted: Condvar,
     called_up: Condvar,
-    /// `bench.idle` and `bench.reserve`, to be read without the lock.
+    /// The same as in `bench`, to be read without the lock.
+    serving: AtomicUsize,
     idle: AtomicUsize,
     reserve: AtomicUsize,
 }
@@ -79,6 +80,7 @@ impl<R> Leadership<R> {
             }),
             promoted: Condvar::new(),
             called_up: Condvar::new(),
+            serving: AtomicUsize::new(serving),
             idle: AtomicUsize::new(0),
             reserve: AtomicUsize::new(0),
         }
@@ -198,9 +200,17 @@ impl<R> Leadership<R> {
         bench
     }
 
+    /// How many threads serve, as a hint.
+    pub(crate) fn serving(&self) -> usize {
+        // Relaxed: as above.
+        self.serving.load(Ordering::Relaxed)
+    }
+
     /// From now on the first `count` threads serve, at least one. Those that run a request go into reserve after it.
     pub(crate) fn set_serving(&self, count: usize) {
-        lock(&self.bench).serving = count.max(1);
+        let count = count.max(1);
+        lock(&self.bench).serving = count;
+        self.serving.store(count, Ordering::Relaxed);
         self.called_up.notify_all();
         self.promoted.notify_all();
     }

@@ -75,6 +75,10 @@ impl ThreadPool {
                 if self.is_over(&mut reactor) {
                     return;
                 }
+                // The one that is promoted takes what waits.
+                if handler.index() >= self.leadership.serving() && self.leadership.idle() > 0 {
+                    return self.leadership.let_go(reactor, true);
+                }
                 let timeout = match self.requests.may_have_any(&self.shared) {
                     true => Duration::ZERO,
                     false => TURN,
@@ -225,9 +229,9 @@ impl ThreadPool {
         self.shared.slot().serving_threads()
     }
 
-    /// From now on `count` threads serve.
-    pub(super) fn set_serving(&self, count: usize) {
-        self.shared.slot().set_serving_threads(count);
+    /// From now on `count` threads serve, of which `proven` have been worth it.
+    pub(super) fn set_serving(&self, count: usize, proven: usize) {
+        self.shared.slot().set_serving_threads(count, proven);
         self.leadership.set_serving(count);
     }
 

@@ -40,6 +40,8 @@ pub(super) enum GainVerdict {
 #[derive(Debug)]
 pub(super) struct ThreadGain {
     level: ThreadLevel,
+    /// The number that has been worth it: where the judged steps have led to, or steps of unknown worth.
+    proven: usize,
     /// Where the steps began, if its rate is known.
     base: Option<ThreadLevel>,
     stepped_at: Option<Instant>,
@@ -59,6 +61,7 @@ impl ThreadGain {
     pub(super) fn new(threads: usize) -> Self {
         Self {
             level: ThreadLevel::of(threads),
+            proven: threads,
             base: None,
             stepped_at: None,
             paused_until: None,
@@ -77,14 +80,20 @@ impl ThreadGain {
         }
     }
 
+    /// The number with which another worker may begin.
+    pub(super) fn proven(&self) -> usize {
+        self.proven
+    }
+
     pub(super) fn verdict(&self, now: Instant) -> GainVerdict {
         let level = &self.level;
         if self.paused_until.is_some_and(|until| now < until) {
             return GainVerdict::Wait;
         }
         let base = self.base.filter(|_| !self.is_stale(now));
-        let Some(base) = base.filter(|base| level.threads >= 2 * base.threads) else {
-            return match level.calls >= FEW || level.time >= LONGEST_STEP {
+        let Some(base) = base.filter(|base| level.is_double(base)) else {
+            let is_first = self.stepped_at.is_none() || self.is_stale(now);
+            return match is_first || level.calls >= FEW || level.time >= LONGEST_STEP {
                 true => GainVerdict::Go,
                 false => GainVerdict::Wait,
             };
@@ -95,9 +104,8 @@ impl ThreadGain {
             return GainVerdict::Go;
         }
         if level.calls >= MANY || level.time >= LONGEST_DOUBT {
-            let needed = base.threads as f64 * gain.max(1.0) - MEASURING_ERROR;
             return GainVerdict::Vain {
-                needed: needed.ceil() as usize,
+                needed: level.needed(&base),
             };
         }
         GainVerdict::Wait
@@ -105,6 +113,11 @@ impl ThreadGain {
 
     /// From now on there are more `threads`.
     pub(super) fn step(&mut self, threads: usize, now: Instant) {
+        self.proven = match self.base {
+            Some(base) if self.level.is_double(&base) => self.level.needed(&base),
+            Some(_) => self.proven,
+            None => self.level.threads,
+        };
         if self.base.is_none() || self.is_stale(now) {
             self.base = (self.level.calls >= FEW).then_some(self.level);
         }
@@ -117,13 +130,13 @@ impl ThreadGain {
         self.paused_until = Some(now + self.pause);
         self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         self.base = None;
-        self.level = ThreadLevel::of(threads);
+        (self.level, self.proven) = (ThreadLevel::of(threads), threads);
     }
 
     /// From now on there are fewer, because the others were not needed. `is_least` if that is where it all begins.
     pub(super) fn settle(&mut self, threads: usize, is_least: bool) {
         self.base = None;
-        self.level = ThreadLevel::of(threads);
+        (self.level, self.proven) = (ThreadLevel::of(threads), threads);
         if is_least {
             self.pause = PAUSE;
         }
@@ -144,6 +157,18 @@ impl ThreadLevel {
         }
     }
 
+    /// Whether it is so far from `base` that the steps have to be earned.
+    fn is_double(&self, base: &Self) -> bool {
+        self.threads >= 2 * base.threads
+    }
+
+    /// The threads that would serve as many requests if they did not get in each other's way.
+    fn needed(&self, base: &Self) -> usize {
+        let gain = (self.rate() / base.rate()).max(1.0);
+        let needed = (base.threads as f64 * gain - MEASURING_ERROR).ceil();
+        (needed as usize).min(self.threads)
+    }
+
     fn rate(&self) -> f64 {
         self.calls / self.time.as_secs_f64().max(1e-9)
     }
@@ -156,7 +181,8 @@ mod tests {
     /// Threads that serve requests of `service` seconds each, of which at most `room` at a time.
     fn run(gain: &mut ThreadGain, now: &mut Instant, service: f64, room: usize) -> GainVerdict {
         let mut rest = 0.0;
-        loop {
+        // As many looks as two windows have.
+        for looks in 1.. {
             let time = Duration::from_millis(10);
             *now += time;
             rest += time.as_secs_f64() * gain.level.threads.min(room) as f64 / service;
@@ -165,9 +191,11 @@ mod tests {
             gain.note(time, calls);
             match gain.verdict(*now) {
                 GainVerdict::Wait => {}
-                verdict => return verdict,
+                verdict if looks >= 20 => return verdict,
+                _ => {}
             }
         }
+        unreachable!("it ends with a verdict")
     }
 
     fn grow(gain: &mut ThreadGain, now: &mut Instant, service: f64, room: usize) -> usize {
@@ -194,10 +222,12 @@ mod tests {
 
     #[test]
     fn a_lock_or_a_pool_ends_the_steps_where_it_is_full() {
-        for (room, most) in [(1, 2), (2, 2), (8, 9), (20, 22)] {
+        for (room, most) in [(1, 3), (2, 3), (8, 9), (20, 22)] {
             for service in [0.01, 0.1] {
                 let (mut gain, mut now) = (ThreadGain::new(2), Instant::now());
                 let needed = grow(&mut gain, &mut now, service, room);
+                let proven = gain.proven();
+                assert!(proven <= needed, "{room}, {service}: {proven}");
                 assert!(
                     (room.max(2)..=most).contains(&needed),
                     "{room}, {service}: {needed}"

@@ -119,6 +119,11 @@ impl ThreadScaler {
         self.last.waiting
     }
 
+    /// The number with which another worker may begin.
+    pub(super) fn proven(&self) -> usize {
+        self.gain.proven()
+    }
+
     /// Whether threads serve that go back to the reserve one day.
     pub(super) fn is_extended(&self) -> bool {
         self.serving > self.least

@@ -78,10 +78,15 @@ fn scale(pool: &ThreadPool, scaler: &mut ThreadScaler, now: Instant, leading: bo
         calls: pool.leadership.calls(),
         busy: total.saturating_sub(pool.leadership.sleeping() + usize::from(leading)),
     };
-    let threads = || pool.shared.in_flight.iter().filter_map(InFlight::thread);
+    let serving = pool.leadership.serving();
+    let threads = || {
+        pool.shared.in_flight[..serving]
+            .iter()
+            .filter_map(InFlight::thread)
+    };
     if let Some(change) = scaler.look(look, || ProcessorDemand::of(threads())) {
         info!("{}", change.line(total));
-        pool.set_serving(change.serving());
+        pool.set_serving(change.serving(), scaler.proven());
     }
 }
 
