@@ -6,7 +6,8 @@
 //!   leadership   who leads: the hand-over of the reactor from thread to thread
 //!   watchdog     the thread that promotes a follower, or leads itself, while the leader is in the application
 //!   rules        decisions of pool and watchdog, without threads
-//!   thread_scaler  how many of the threads serve (`max_threads`), decided without threads too
+//!   thread_scaler  how many of the threads serve (`max_threads`), decided without threads too, and
+//!   thread_gain    whether more of them have helped
 //!   timeouts     answers for threads that the application holds too long
 //! ```
 //!
