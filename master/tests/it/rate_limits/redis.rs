@@ -75,7 +75,7 @@ fn two_servers_share_a_limit() {
     assert_eq!(status(&two, "/key", "X-Key: another\r\n"), 200);
     // Two buckets of one rule, which is named once.
     let several = ask(one.address(), "/key", "X-Key: a\r\nX-Key: b\r\n").expect("an answer");
-    assert_eq!(several.field("RateLimit"), Some("\"key\";r=2;t=72"));
+    assert_eq!(several.field("RateLimit"), Some("\"key\";r=2;t=1800"));
     use_up(&two, "/all", "X-Forwarded-For: 192.0.2.1\r\n");
     assert_eq!(status(&one, "/all", "X-Forwarded-For: 192.0.2.2\r\n"), 429);
     let keys = keyspace.keys("*");
