@@ -25,33 +25,12 @@ def alive(pid):
 
 
 def children(pid):
-    """The pids of the running ones. A look at each process of the machine would be one at those of other tests, too: a parent whose
-    child ends at that moment has to wait for who looks, which is long on a busy machine.
-    """
     found = []
-    for candidate in listed_children(pid):
+    for candidate in all_pids():
         fields = stat(candidate)
         if fields and int(fields[1]) == pid and fields[0] not in "ZX":
             found.append(candidate)
     return sorted(found)
-
-
-def listed_children(pid):
-    """As the kernel lists them (proc_pid_task(5)). A list that is read while children end may be incomplete: then the next one is another."""
-    before = None
-    for _ in range(20):
-        found = set()
-        try:
-            for task in (PROC / str(pid) / "task").iterdir():
-                with contextlib.suppress(ProcessLookupError):
-                    found.update(map(int, (task / "children").read_text().split()))
-        except OSError:
-            # The process is gone, or the kernel does not list children.
-            break
-        if found == before:
-            return found
-        before = found
-    return all_pids()
 
 
 def descendants(pid):

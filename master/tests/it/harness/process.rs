@@ -24,12 +24,13 @@ impl Process {
 
     /// Its running children, in the order of their numbers.
     pub(crate) fn children(self) -> Vec<Self> {
-        let mut children = self.all_children();
-        children.retain(|it| {
-            it.stat()
-                .is_some_and(|stat| stat.parent == self.0 && stat.state != 'Z')
-        });
-        children
+        all()
+            .into_iter()
+            .filter(|it| {
+                it.stat()
+                    .is_some_and(|stat| stat.parent == self.0 && stat.state != 'Z')
+            })
+            .collect()
     }
 
     /// How many of its children have ended and wait to be reaped.
@@ -38,47 +39,7 @@ impl Process {
             it.stat()
                 .is_some_and(|stat| stat.parent == self.0 && stat.state == 'Z')
         };
-        self.all_children()
-            .iter()
-            .filter(|it| is_zombie(it))
-            .count()
-    }
-
-    /// As the kernel lists them (proc_pid_task(5)). A look at each process of the machine would be one at those of other
-    /// tests, too: a parent whose child ends at that moment has to wait for who looks, which is long on a busy machine.
-    fn all_children(self) -> Vec<Self> {
-        let mut before = None;
-        // A list that is read while children end may be incomplete: then the next one is another.
-        for _ in 0..20 {
-            let Some(found) = self.listed_children() else {
-                return all();
-            };
-            if before.as_ref() == Some(&found) {
-                return found;
-            }
-            before = Some(found);
-        }
-        all()
-    }
-
-    /// `None` if the kernel does not list children.
-    fn listed_children(self) -> Option<Vec<Self>> {
-        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.0)) else {
-            return Some(Vec::new());
-        };
-        let mut found = Vec::new();
-        for task in tasks.flatten() {
-            let text = match fs::read_to_string(task.path().join("children")) {
-                Ok(text) => text,
-                // The thread or its process is gone.
-                Err(_) if !task.path().exists() => continue,
-                Err(_) => return None,
-            };
-            let pids = text.split_whitespace().map(str::parse);
-            found.extend(pids.map(|it| Self(it.expect("a number"))));
-        }
-        found.sort();
-        Some(found)
+        all().iter().filter(|it| is_zombie(it)).count()
     }
 
     /// The processes of the group that it leads or has led.
