@@ -214,7 +214,10 @@ fn more_bodies_than_the_memory_takes_wait_while_others_are_served() {
         upload.join().expect("all answered");
     }
     let grown = worker.kib("VmHWM") - before;
-    assert!(grown < 40 * 1024, "it has grown by {grown} KiB, from {before}");
+    assert!(
+        grown < 40 * 1024,
+        "it has grown by {grown} KiB, from {before}"
+    );
 }
 
 /// More bodies than are read ahead: those that stay in their sockets are read in the order in which they came,
