@@ -1,6 +1,6 @@
-//! The locks and atomics of `leadership`, `returned` and `timed_call`.
+//! The locks and atomics of `adoptions`, `leadership`, `returned` and `timed_call`.
 //!
-//! `tests/loom` compiles those three files with loom's primitives in place of these, and loom then tries
+//! `tests/loom` compiles those files with loom's primitives in place of these, and loom then tries
 //! every order in which their threads can run. So they use no others, do no I/O and read no clock.
 
 use std::time::Duration;

@@ -6,8 +6,8 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::model;
 use crate::timed_call::{CallTime, TimedCall};
+use crate::{model, spawn};
 
 /// Either the thread answers or the leader.
 #[test]
@@ -43,13 +43,10 @@ fn a_response_begins_once() {
     model(|| {
         let start = Instant::now();
         let call = Arc::new(TimedCall::new(()));
-        let thread = {
-            let call = Arc::clone(&call);
-            thread::spawn(move || {
-                call.begin(start, |()| ());
-                call.begin_response()
-            })
-        };
+        let thread = spawn(&call, move |call| {
+            call.begin(start, |()| ());
+            call.begin_response()
+        });
         let late = start + Duration::from_secs(2);
         let first = call.check(Duration::from_secs(1), late);
         let begun = thread.join().expect("no panic");

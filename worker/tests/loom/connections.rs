@@ -6,7 +6,7 @@ use loom::thread;
 
 use crate::adoptions::Adoptions;
 use crate::returned::Returned;
-use crate::{Poll, model};
+use crate::{Poll, model, spawn};
 
 /// A thread gives a connection back while its client sends the next request: the leader must not sleep on it.
 #[test]
@@ -58,10 +58,7 @@ fn a_connection_that_is_given_back_is_read() {
 fn a_drain_waits_for_what_was_taken_over() {
     model(|| {
         let adoptions = Arc::new(Adoptions::new());
-        let thread = {
-            let adoptions = Arc::clone(&adoptions);
-            thread::spawn(move || adoptions.begin())
-        };
+        let thread = spawn(&adoptions, |adoptions| adoptions.begin());
         adoptions.close();
         // A thread that is turned away is counted for a moment.
         let is_finished = adoptions.count() == 0;

@@ -5,7 +5,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use crate::leadership::Leadership;
-use crate::{Poll, model};
+use crate::{Poll, model, spawn};
 
 /// The life of the first follower, until it has led once.
 fn follow_until_led(leadership: &Leadership<()>, wake: impl Fn()) -> bool {
@@ -28,10 +28,9 @@ fn a_follower_that_is_promoted_before_a_call_leads() {
     model(|| {
         let leadership = Arc::new(Leadership::new((), 1));
         let lead = leadership.try_lead().expect("nobody leads");
-        let follower = {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || follow_until_led(&leadership, || ()))
-        };
+        let follower = spawn(&leadership, |leadership| {
+            follow_until_led(leadership, || ())
+        });
         while leadership.idle() == 0 {
             thread::yield_now();
         }
@@ -46,10 +45,9 @@ fn a_follower_that_is_promoted_before_a_call_leads() {
 fn the_first_follower_leads_whenever_it_comes() {
     model(|| {
         let leadership = Arc::new(Leadership::new((), 1));
-        let follower = {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || follow_until_led(&leadership, || ()))
-        };
+        let follower = spawn(&leadership, |leadership| {
+            follow_until_led(leadership, || ())
+        });
         leadership.open();
         assert!(follower.join().expect("no panic"));
     });
@@ -60,8 +58,7 @@ fn one_thread_leads_at_a_time() {
     model(|| {
         let leadership = Arc::new(Leadership::new(0, 2));
         let threads = [(); 2].map(|()| {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || {
+            spawn(&leadership, |leadership| {
                 if let Some(mut lead) = leadership.try_lead() {
                     *lead += 1;
                     leadership.let_go(lead, false);
@@ -82,13 +79,10 @@ fn a_call_wakes_the_watchdog() {
     model(|| {
         let leadership = Arc::new(Leadership::new((), 1));
         let lead = leadership.try_lead().expect("nobody leads");
-        let watchdog = {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || {
-                leadership.register_watchdog();
-                leadership.sleep_until_call(0, None);
-            })
-        };
+        let watchdog = spawn(&leadership, |leadership| {
+            leadership.register_watchdog();
+            leadership.sleep_until_call(0, None);
+        });
         leadership.let_go(lead, false);
         leadership.note_call();
         watchdog.join().expect("no panic");
@@ -100,10 +94,9 @@ fn a_watchdog_that_sees_a_call_sees_that_nobody_leads() {
     model(|| {
         let leadership = Arc::new(Leadership::new((), 1));
         let lead = leadership.try_lead().expect("nobody leads");
-        let watchdog = {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || leadership.calls() == 0 || !leadership.is_led())
-        };
+        let watchdog = spawn(&leadership, |leadership| {
+            leadership.calls() == 0 || !leadership.is_led()
+        });
         leadership.let_go(lead, false);
         leadership.note_call();
         assert!(watchdog.join().expect("no panic"));
@@ -116,17 +109,14 @@ fn the_watchdog_is_woken_again() {
     model(|| {
         let leadership = Arc::new(Leadership::new((), 1));
         let lead = leadership.try_lead().expect("nobody leads");
-        let watchdog = {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || {
-                leadership.register_watchdog();
-                let mut seen = 0;
-                while seen < 2 && leadership.is_led() {
-                    leadership.sleep_until_call(seen, None);
-                    seen = leadership.calls();
-                }
-            })
-        };
+        let watchdog = spawn(&leadership, |leadership| {
+            leadership.register_watchdog();
+            let mut seen = 0;
+            while seen < 2 && leadership.is_led() {
+                leadership.sleep_until_call(seen, None);
+                seen = leadership.calls();
+            }
+        });
         // Two calls of threads that do not lead, while this one does.
         leadership.note_call();
         leadership.note_call();
@@ -202,10 +192,7 @@ fn a_thread_that_goes_into_reserve_takes_no_promotion_with_it() {
 fn a_thread_in_reserve_ends_with_the_others() {
     model(|| {
         let leadership = Arc::new(Leadership::new((), 1));
-        let reserve = {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || follow_as(1, &leadership, || ()))
-        };
+        let reserve = spawn(&leadership, |leadership| follow_as(1, leadership, || ()));
         leadership.dismiss(0);
         assert!(!reserve.join().expect("no panic"));
         assert_eq!(leadership.sleeping(), 0);
@@ -217,17 +204,13 @@ fn all_end_when_they_are_dismissed() {
     model(|| {
         let leadership = Arc::new(Leadership::new((), 1));
         let lead = leadership.try_lead().expect("nobody leads");
-        let follower = {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || follow_until_led(&leadership, || ()))
-        };
-        let watchdog = {
-            let leadership = Arc::clone(&leadership);
-            thread::spawn(move || {
-                leadership.register_watchdog();
-                leadership.sleep_until_call(0, None);
-            })
-        };
+        let follower = spawn(&leadership, |leadership| {
+            follow_until_led(leadership, || ())
+        });
+        let watchdog = spawn(&leadership, |leadership| {
+            leadership.register_watchdog();
+            leadership.sleep_until_call(0, None);
+        });
         leadership.dismiss(7);
         assert!(!follower.join().expect("no panic"), "nobody promotes it");
         watchdog.join().expect("no panic");

@@ -36,7 +36,8 @@ mod connections;
 mod leaders;
 
 use loom::model::Builder;
-use loom::sync::{Condvar, Mutex};
+use loom::sync::{Arc, Condvar, Mutex};
+use loom::thread::{self, JoinHandle};
 
 use sync::lock;
 
@@ -45,6 +46,15 @@ fn model(test: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(test);
+}
+
+/// Runs `life` on another thread, with what is shared.
+fn spawn<S: 'static, T: 'static>(
+    shared: &Arc<S>,
+    life: impl FnOnce(&S) -> T + 'static,
+) -> JoinHandle<T> {
+    let shared = Arc::clone(shared);
+    thread::spawn(move || life(&shared))
 }
 
 /// A poll that another thread can interrupt, as a thread that leads waits in.
