@@ -8,6 +8,7 @@ import importlib
 import logging
 
 from . import glogging, json_lines, kept
+from .fork_gate import ForkGate
 from .request import Request, Response
 
 STOCK = ("gunicorn.glogging.Logger", "gunicorn.instrument.statsd.Statsd", "simple")
@@ -18,6 +19,7 @@ OF_REQUESTS = ("access", "atoms", "now", "_get_user", "atoms_wrapper_class", "ac
 # The current logger, and what its constructor added to the Python loggers.
 _logger = None
 _left = []
+_no_fork = ForkGate()
 
 
 def current():
@@ -91,12 +93,14 @@ def state():
 
 def error(level, text):
     """Log a record of the error log."""
-    getattr(_logger, level)(text)
+    with _no_fork:
+        getattr(_logger, level)(text)
 
 
 def atoms(form, values):
     """Log a request, given its atoms."""
-    _logger.access_log.info(form, Atoms(values))
+    with _no_fork:
+        _logger.access_log.info(form, Atoms(values))
 
 
 def request(seen):
@@ -112,14 +116,16 @@ def request(seen):
     response.sent, response.object = seen["sent"], seen["object"]
     json_lines.access_object = seen["object"]
     try:
-        _logger.access(response, request, environ, datetime.timedelta(microseconds=seen["microseconds"]))
+        with _no_fork:
+            _logger.access(response, request, environ, datetime.timedelta(microseconds=seen["microseconds"]))
     finally:
         json_lines.access_object = None
 
 
 def reopen():
     """Reopen files."""
-    _logger.reopen_files()
+    with _no_fork:
+        _logger.reopen_files()
 
 
 class Atoms(dict):

@@ -30,10 +30,12 @@ impl Host for Interpreter {
 
     fn around_fork(&self, fork: Fork<'_>) -> io::Result<Option<Pid>> {
         Python::attach(|_| {
-            let _forking = fork_lock::forking();
+            // First, as it waits for handlers of `logging`, which may still have to log outside forks.
             // SAFETY: this thread holds the lock, as the function requires.
             unsafe { ffi::PyOS_BeforeFork() };
+            let forking = fork_lock::forking();
             let forked = fork();
+            drop(forking);
             match forked {
                 // SAFETY: in the child, on the thread that forked, as the function requires.
                 Ok(None) => unsafe { ffi::PyOS_AfterFork_Child() },

@@ -109,3 +109,72 @@ def test_a_child_of_the_import_is_no_worker(flags):
         assert {server.get("/pid").text for _ in range(20)} == {pid}
         assert server.error_text().count("Booting worker") == 1
         until("its child has gone", lambda: processes.children(int(pid)) == [])
+
+
+# A handler that keeps its stream's lock for a while, as on a slow disk.
+SLOW_LOG = """
+import io
+import logging
+import os
+import time
+
+
+class Slow(io.RawIOBase):
+    def __init__(self):
+        self.file = open("slow.log", "ab", buffering=0)
+
+    def writable(self):
+        return True
+
+    def write(self, octets):
+        time.sleep(0.2)
+        return self.file.write(octets)
+
+
+log = logging.getLogger("gunicorn.error")
+handler = logging.StreamHandler(io.TextIOWrapper(io.BufferedWriter(Slow())))
+handler.setFormatter(logging.Formatter("%(process)d %(message)s"))
+"""
+LOGGING_CHILD = SLOW_LOG + """
+
+log.addHandler(handler)
+logging.getLogger("gunicorn.access").addHandler(handler)
+
+
+def application(environ, start_response):
+    # The line of the request before is written now.
+    time.sleep(0.1)
+    child = os.fork()
+    if not child:
+        log.warning("of the child")
+        os._exit(3)
+    deadline = time.monotonic() + 10
+    while (ended := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if not ended[0]:
+        os.kill(child, 9)
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.waitstatus_to_exitcode(ended[1]) if ended[0] else "hangs").encode()]
+"""
+
+
+@THREADS
+def test_a_child_can_use_a_handler_that_was_writing(flags):
+    files = {"logging_child.py": LOGGING_CHILD}
+    with Server(OXICORN, "logging_child:application", *flags, "--pythonpath", "{folder}", files=files, ready=False) as server:
+        assert [server.get("/").text for _ in range(3)] == ["3"] * 3
+        written = (server.folder / "slow.log").read_text()
+    assert written.count("of the child") == 3, written
+
+
+def test_workers_can_use_a_handler_that_was_writing_in_their_mold():
+    files = {"gunicorn.conf.py": SLOW_LOG + "def when_ready(server):\n    log.addHandler(handler)\n"}
+    with Server(OXICORN, "lifecycle:application", "--preload", "--workers", "3", files=files, ready=False) as server:
+        workers = until("three workers", lambda: len(found := server.workers()) == 3 and found)
+        read = (server.folder / "slow.log").read_text
+        until("their records", lambda: all(f"{pid} Booting worker" in read() for pid in workers))
+        server.process.terminate()
+        server.wait_exit()
+        for pid in workers:
+            assert read().count(f"{pid} Worker exiting") == 1, read()
+        assert len(set(read().splitlines())) == len(read().splitlines()), read()

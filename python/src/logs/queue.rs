@@ -55,6 +55,8 @@ impl RecordQueue {
             .as_ref()
             .is_none_or(|it| it.process != std::process::id())
         {
+            // What the thread of another process held at the fork stays locked: nothing may be dropped.
+            std::mem::forget(thread.take());
             *thread = self.start();
         }
         let is_taken = match &*thread {
