@@ -16,8 +16,9 @@ def count_is(server, count):
     until(f"{count} workers", lambda: len(server.workers()) == count)
 
 
-def settled(server, count):
-    """Waits until there are `count` workers and each has answered."""
+def settled(server, count, old=()):
+    """Waits until there are `count` workers, none of the `old` ones, and each has answered."""
+    until("the end of the old workers", lambda: not set(old) & set(server.workers()))
     count_is(server, count)
     seen = set()
     until(f"answers of {count} workers", lambda: seen.add(server.get("/pid").text) or len(seen) >= count)
@@ -26,8 +27,7 @@ def settled(server, count):
 
 def replaced(server, old):
     """All old workers are gone, and the same number of new ones is there."""
-    until("new workers in place of the old", lambda: not set(old) & set(server.workers()))
-    count_is(server, len(old))
+    until("new workers in place of the old", lambda: len(now := server.workers()) == len(old) and not set(old) & set(now))
 
 
 @signals("--workers", "1")
@@ -85,11 +85,11 @@ def hup(server):
 
 @signals("--config", "{folder}/conf.py", files={"conf.py": "workers = 1\nraw_env = ['COLOUR=red']\n"})
 def hup_reads_the_config_file(server):
-    before = server.get("/env/COLOUR").text
+    before, old = server.get("/env/COLOUR").text, server.workers()
     (server.folder / "conf.py").write_text("workers = 2\nraw_env = ['COLOUR=blue']\n")
     server.signal(SIGHUP)
     until("the new value", lambda: server.get("/env/COLOUR").text == "blue")
-    return {"before": before, "workers": settled(server, 2)}
+    return {"before": before, "workers": settled(server, 2, old)}
 
 
 @signals("--config", "{folder}/conf.py", files={"conf.py": "workers = 1\n"}, expects=[r""])

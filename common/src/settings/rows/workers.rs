@@ -28,8 +28,8 @@ pub(in crate::settings) const ROWS: [Setting; 14] = [
         bare: Some("THREADS"),
         standing: Standing::Works,
         help: "How many threads of each worker call the application, 1 to 256. A thread is busy \
-               only while the application runs, never because a client is slow. With 1 the \
-               application runs on the main thread, where it was loaded.",
+               only while the application runs, never because a client is slow. With 1, and \
+               without max_threads, the application runs on the main thread, where it was loaded.",
         apply: |settings, text| {
             parse::number(text, 1..=MAX_THREADS).map(|value| settings.threads = value)
         },
