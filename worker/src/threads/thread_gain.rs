@@ -40,7 +40,8 @@ pub(super) enum GainVerdict {
 #[derive(Debug)]
 pub(super) struct ThreadGain {
     level: ThreadLevel,
-    /// The number that has been worth it: where the judged steps have led to, or steps of unknown worth.
+    /// The number that has been worth it: where the judged steps have led to. Another worker may begin with it, so steps of
+    /// unknown worth do not count: they would add up from worker to worker.
     proven: usize,
     /// Where the steps began, if its rate is known.
     base: Option<ThreadLevel>,
@@ -90,8 +91,7 @@ impl ThreadGain {
         if self.paused_until.is_some_and(|until| now < until) {
             return GainVerdict::Wait;
         }
-        let base = self.base.filter(|_| !self.is_stale(now));
-        let Some(base) = base.filter(|base| level.is_double(base)) else {
+        let Some(base) = self.base_of_judged(now) else {
             let is_first = self.stepped_at.is_none() || self.is_stale(now);
             return match is_first || level.calls >= FEW || level.time >= LONGEST_STEP {
                 true => GainVerdict::Go,
@@ -113,11 +113,9 @@ impl ThreadGain {
 
     /// From now on there are more `threads`.
     pub(super) fn step(&mut self, threads: usize, now: Instant) {
-        self.proven = match self.base {
-            Some(base) if self.level.is_double(&base) => self.level.needed(&base),
-            Some(_) => self.proven,
-            None => self.level.threads,
-        };
+        if let Some(base) = self.base_of_judged(now) {
+            self.proven = self.level.needed(&base);
+        }
         if self.base.is_none() || self.is_stale(now) {
             self.base = (self.level.calls >= FEW).then_some(self.level);
         }
@@ -142,6 +140,12 @@ impl ThreadGain {
         }
     }
 
+    /// Where the steps began, if the present number is so far from it that it is judged.
+    fn base_of_judged(&self, now: Instant) -> Option<ThreadLevel> {
+        let base = self.base.filter(|_| !self.is_stale(now))?;
+        (self.level.threads >= 2 * base.threads).then_some(base)
+    }
+
     fn is_stale(&self, now: Instant) -> bool {
         let since = |at| now.saturating_duration_since(at);
         self.stepped_at.is_some_and(|at| since(at) >= STALE)
@@ -155,11 +159,6 @@ impl ThreadLevel {
             time: Duration::ZERO,
             calls: 0.0,
         }
-    }
-
-    /// Whether it is so far from `base` that the steps have to be earned.
-    fn is_double(&self, base: &Self) -> bool {
-        self.threads >= 2 * base.threads
     }
 
     /// The threads that would serve as many requests if they did not get in each other's way.
@@ -234,6 +233,21 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn steps_that_nobody_has_judged_do_not_add_up_from_worker_to_worker() {
+        let mut threads = 2;
+        for _ in 0..10 {
+            let (mut gain, mut now) = (ThreadGain::new(threads), Instant::now());
+            // It ends before a verdict: its requests take too long.
+            for serving in [3, 4, 6] {
+                assert_eq!(run(&mut gain, &mut now, 0.1, 1), GainVerdict::Go);
+                gain.step(serving, now);
+            }
+            threads = gain.proven();
+        }
+        assert_eq!(threads, 2);
     }
 
     #[test]
