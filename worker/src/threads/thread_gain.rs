@@ -46,8 +46,18 @@ pub(super) struct ThreadGain {
     /// Where the steps began, if its rate is known.
     base: Option<ThreadLevel>,
     stepped_at: Option<Instant>,
-    paused_until: Option<Instant>,
-    pause: Duration,
+    pause: Option<Pause>,
+    next_pause: Duration,
+}
+
+/// There are no steps now, because the last ones were in vain: as long as the threads that are left do what they did then.
+#[derive(Debug)]
+struct Pause {
+    until: Instant,
+    /// Calls per second when that was found.
+    rate: f64,
+    /// What has been done lately.
+    level: ThreadLevel,
 }
 
 /// A number of threads, and what they have done while requests waited.
@@ -65,19 +75,16 @@ impl ThreadGain {
             proven: threads,
             base: None,
             stepped_at: None,
-            paused_until: None,
-            pause: PAUSE,
+            pause: None,
+            next_pause: PAUSE,
         }
     }
 
     /// In `time`, throughout which requests waited, so many calls have begun.
     pub(super) fn note(&mut self, time: Duration, calls: u64) {
-        let level = &mut self.level;
-        level.time += time;
-        level.calls += calls as f64;
-        if level.time > MEMORY {
-            level.time /= 2;
-            level.calls /= 2.0;
+        self.level.note(time, calls, MEMORY);
+        if let Some(pause) = &mut self.pause {
+            pause.level.note(time, calls, pause.time_for(2.0 * MANY));
         }
     }
 
@@ -88,7 +95,7 @@ impl ThreadGain {
 
     pub(super) fn verdict(&self, now: Instant) -> GainVerdict {
         let level = &self.level;
-        if self.paused_until.is_some_and(|until| now < until) {
+        if self.pause.as_ref().is_some_and(|pause| !pause.is_over(now)) {
             return GainVerdict::Wait;
         }
         let Some(base) = self.base_of_judged(now) else {
@@ -116,17 +123,22 @@ impl ThreadGain {
         if let Some(base) = self.base_of_judged(now) {
             self.proven = self.level.needed(&base);
         }
-        if self.base.is_none() || self.is_stale(now) {
+        if self.base.is_none() || self.is_stale(now) || self.level.is_held() {
             self.base = (self.level.calls >= FEW).then_some(self.level);
         }
+        self.pause = None;
         self.stepped_at = Some(now);
         self.level = ThreadLevel::of(threads);
     }
 
     /// From now on there are fewer, because more were in vain.
     pub(super) fn step_back(&mut self, threads: usize, now: Instant) {
-        self.paused_until = Some(now + self.pause);
-        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        self.pause = Some(Pause {
+            until: now + self.next_pause,
+            rate: self.level.rate(),
+            level: ThreadLevel::of(threads),
+        });
+        self.next_pause = (self.next_pause * 2).min(LONGEST_PAUSE);
         self.base = None;
         (self.level, self.proven) = (ThreadLevel::of(threads), threads);
     }
@@ -136,19 +148,33 @@ impl ThreadGain {
         self.base = None;
         (self.level, self.proven) = (ThreadLevel::of(threads), threads);
         if is_least {
-            self.pause = PAUSE;
+            self.next_pause = PAUSE;
         }
     }
 
     /// Where the steps began, if the present number is so far from it that it is judged.
     fn base_of_judged(&self, now: Instant) -> Option<ThreadLevel> {
-        let base = self.base.filter(|_| !self.is_stale(now))?;
+        let is_comparable = !self.is_stale(now) && !self.level.is_held();
+        let base = self.base.filter(|_| is_comparable)?;
         (self.level.threads >= 2 * base.threads).then_some(base)
     }
 
     fn is_stale(&self, now: Instant) -> bool {
         let since = |at| now.saturating_duration_since(at);
         self.stepped_at.is_some_and(|at| since(at) >= STALE)
+    }
+}
+
+impl Pause {
+    /// Also when the threads do less than half of what they did: some are held, and others would serve.
+    fn is_over(&self, now: Instant) -> bool {
+        let is_known = self.level.time >= self.time_for(MANY);
+        now >= self.until || (is_known && self.level.rate() < self.rate / 2.0)
+    }
+
+    /// The time in which so many calls were to be expected.
+    fn time_for(&self, calls: f64) -> Duration {
+        Duration::try_from_secs_f64(calls / self.rate).unwrap_or(Duration::MAX)
     }
 }
 
@@ -159,6 +185,21 @@ impl ThreadLevel {
             time: Duration::ZERO,
             calls: 0.0,
         }
+    }
+
+    /// What is older than `memory` counts less and less.
+    fn note(&mut self, time: Duration, calls: u64, memory: Duration) {
+        self.time += time;
+        self.calls += calls as f64;
+        if self.time > memory {
+            self.time /= 2;
+            self.calls /= 2.0;
+        }
+    }
+
+    /// Nothing gets done: all threads are held by long calls, and one more would serve, whatever was measured before.
+    fn is_held(&self) -> bool {
+        self.calls < 1.0 && self.time >= LONGEST_STEP
     }
 
     /// The threads that would serve as many requests if they did not get in each other's way.
@@ -265,6 +306,49 @@ mod tests {
         gain.step_back(2, now);
         gain.note(LONGEST_STEP, 100);
         assert_eq!(gain.verdict(now + PAUSE), GainVerdict::Go);
+    }
+
+    #[test]
+    fn the_pause_is_over_when_the_threads_do_much_less_than_before() {
+        let tick = Duration::from_millis(10);
+        let vain = |before: u64| {
+            let (mut gain, now) = (ThreadGain::new(4), Instant::now());
+            gain.note(LONGEST_DOUBT, 5 * before);
+            gain.step_back(2, now);
+            (gain, now)
+        };
+        for rate in [10, 50, 100] {
+            let (mut gain, now) = vain(rate);
+            let tenth = Duration::from_millis(100);
+            // The lock is as busy as before, for longer than that is remembered.
+            for _ in 0..95 {
+                gain.note(tenth, rate / 10);
+                assert_eq!(gain.verdict(now), GainVerdict::Wait);
+            }
+            // Then both threads are held.
+            let ticks = (1..20_000).find(|_| {
+                gain.note(tick, 0);
+                gain.verdict(now) == GainVerdict::Go
+            });
+            let most = 2.0 * MANY / rate as f64 + 0.1;
+            assert!(
+                ticks.is_some_and(|it| it as f64 * tick.as_secs_f64() < most),
+                "{ticks:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn threads_that_are_all_held_are_no_reason_to_have_fewer() {
+        let (mut gain, mut now) = (ThreadGain::new(2), Instant::now());
+        assert_eq!(run(&mut gain, &mut now, 0.01, 99), GainVerdict::Go);
+        for serving in [3, 4, 6, 9, 13] {
+            gain.step(serving, now);
+            now += LONGEST_STEP;
+            gain.note(LONGEST_STEP, 0);
+            assert_eq!(gain.verdict(now), GainVerdict::Go, "{serving}");
+        }
+        assert_eq!(gain.proven(), 2);
     }
 
     #[test]
