@@ -77,6 +77,12 @@ impl InFlight {
         });
     }
 
+    /// How long the present call has lasted.
+    pub(crate) fn age(&self, now: Instant) -> Option<Duration> {
+        let started = self.call.read(|call| call.started).flatten();
+        started.map(|it| now.saturating_duration_since(it))
+    }
+
     /// The application has returned; false if its time was over and the client was told so.
     pub(crate) fn end(&self) -> bool {
         self.call.end(|call| {

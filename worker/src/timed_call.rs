@@ -137,6 +137,12 @@ impl<T> TimedCall<T> {
         outcome
     }
 
+    /// Reads what describes the call, if there is one.
+    pub(crate) fn read<W>(&self, read: impl FnOnce(&T) -> W) -> Option<W> {
+        let state = lock(&self.state);
+        state.since.is_some().then(|| read(&state.call))
+    }
+
     /// Takes the call over if the application has taken longer than `limit`.
     pub(crate) fn check(&self, limit: Duration, now: Instant) -> CallTime<T>
     where

@@ -188,6 +188,11 @@ impl WorkerShared {
         }
     }
 
+    /// Requests that were refused so far because they would have waited for long, or had.
+    pub(crate) fn refused(&self) -> u64 {
+        self.shedding.as_ref().map_or(0, |it| it.refused())
+    }
+
     /// Whether the connection may go on after `refusal`.
     pub(crate) fn may_stay(&self, connection: &Connection, refusal: Refusal) -> bool {
         let is_tls = connection.transport().is_tls();

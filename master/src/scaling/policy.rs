@@ -30,6 +30,8 @@ const QUEUE_WINDOW: Duration = Duration::from_secs(1);
 const ENOUGH_SAMPLES: usize = 4;
 /// The same for busy threads without a queue.
 const BUSY_WINDOW: Duration = Duration::from_secs(3);
+/// Threads are called up from the reserve before workers are added. Where no request ends, a step takes a second.
+const THREADS_FIRST: Duration = Duration::from_secs(3);
 /// The part of the threads that has to be busy before a queue counts: a burst of short requests needs no worker.
 const BUSY_WITH_QUEUE: f64 = 0.7;
 /// The part that is too much without a queue.
@@ -71,6 +73,8 @@ pub(crate) struct ScalingPolicy {
     samples: VecDeque<LoadSample>,
     /// Since when as many workers and threads serve as serve now.
     same_since: Option<Instant>,
+    /// Since when as many threads of each worker serve.
+    same_threads_since: Option<Instant>,
     last_up: Option<Instant>,
     last_down: Option<Instant>,
     calm: Duration,
@@ -90,6 +94,7 @@ impl ScalingPolicy {
         Self {
             samples: VecDeque::new(),
             same_since: None,
+            same_threads_since: None,
             last_up: None,
             last_down: None,
             calm: CALM,
@@ -101,6 +106,7 @@ impl ScalingPolicy {
     pub(crate) fn restart(&mut self) {
         self.samples.clear();
         self.same_since = None;
+        self.same_threads_since = None;
     }
 
     /// Takes a sample; returns the number of workers that there should be if that is another one.
@@ -114,6 +120,9 @@ impl ScalingPolicy {
             |it: &LoadSample| (it.workers, it.threads) == (sample.workers, sample.threads);
         if !before.is_some_and(is_same) {
             self.same_since = Some(sample.at);
+        }
+        if before.is_some_and(|it| it.threads * sample.workers != sample.threads * it.workers) {
+            self.same_threads_since = Some(sample.at);
         }
         let start = sample.at.checked_sub(CALM);
         while (self.samples.front()).is_some_and(|it| start.is_some_and(|start| it.at < start)) {
@@ -149,7 +158,11 @@ impl ScalingPolicy {
     }
 
     fn up(&self, sample: &LoadSample, scale: &WorkerScale) -> Option<ScalingDecision> {
-        if scale.wanted >= scale.most {
+        let changed = self
+            .same_threads_since
+            .map(|it| sample.at.saturating_duration_since(it));
+        let is_calling_up = sample.reserve > 0 && changed.is_some_and(|it| it < THREADS_FIRST);
+        if scale.wanted >= scale.most || is_calling_up {
             return None;
         }
         let threads = sample.threads as f64;

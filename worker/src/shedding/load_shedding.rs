@@ -1,5 +1,6 @@
 //! [`LoadShedding`]: decides which requests are refused.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use oxicorn_common::Settings;
@@ -24,6 +25,8 @@ pub(crate) struct LoadShedding {
     share: AdmissionShare,
     early: EarlyRefusals,
     log: RefusalLog,
+    /// Requests that would have waited for long, or had.
+    refused: AtomicU64,
 }
 
 impl LoadShedding {
@@ -40,6 +43,7 @@ impl LoadShedding {
             share: AdmissionShare::new(),
             early: EarlyRefusals::default(),
             log: RefusalLog::default(),
+            refused: AtomicU64::new(0),
         }
     }
 
@@ -147,8 +151,16 @@ impl LoadShedding {
 
     /// A request is refused.
     pub(crate) fn note_refusal(&self, refusal: Refusal, now: Instant) {
+        if refusal.reason != RefusalReason::ClientGone {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
         self.log.note(refusal.reason);
         self.report(now);
+    }
+
+    /// Requests that were refused so far because they would have waited for long, or had.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Logs the refusals that have not been logged yet, if it is time.

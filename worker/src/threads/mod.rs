@@ -7,7 +7,7 @@
 //!   watchdog     the thread that promotes a follower, or leads itself, while the leader is in the application
 //!   rules        decisions of pool and watchdog, without threads
 //!   thread_scaler  how many of the threads serve (`max_threads`), decided without threads too, and
-//!   thread_gain    whether more of them have helped
+//!   thread_gain    whether more of them have helped, by what each number has done (thread_level)
 //!   timeouts     answers for threads that the application holds too long
 //! ```
 //!
@@ -30,6 +30,7 @@ mod returned;
 mod rules;
 mod thread_change;
 mod thread_gain;
+mod thread_level;
 mod thread_scaler;
 mod thread_state;
 mod timeouts;

@@ -7,6 +7,8 @@
 
 use std::time::{Duration, Instant};
 
+use super::thread_level::ThreadLevel;
+
 /// Calls that are enough for a rate, or a time after which it stays unknown.
 const FEW: f64 = 8.0;
 const LONGEST_STEP: Duration = Duration::from_secs(1);
@@ -16,8 +18,6 @@ const MANY: f64 = 48.0;
 const LONGEST_DOUBT: Duration = Duration::from_secs(5);
 /// The part of the possible gain that is asked for.
 const LEAST_GAIN: f64 = 0.25;
-/// In threads: what is needed does not creep up from one vain attempt to the next.
-const MEASURING_ERROR: f64 = 0.25;
 /// What was measured longer ago counts less and less.
 const MEMORY: Duration = Duration::from_secs(10);
 /// Without another step for so long, the next one begins from what is measured then.
@@ -46,26 +46,18 @@ pub(super) struct ThreadGain {
     /// Where the steps began, if its rate is known.
     base: Option<ThreadLevel>,
     stepped_at: Option<Instant>,
-    pause: Option<Pause>,
+    pause: Option<GrowthPause>,
     next_pause: Duration,
 }
 
 /// There are no steps now, because the last ones were in vain: as long as the threads that are left do what they did then.
 #[derive(Debug)]
-struct Pause {
+struct GrowthPause {
     until: Instant,
     /// Calls per second when that was found.
     rate: f64,
     /// What has been done lately.
     level: ThreadLevel,
-}
-
-/// A number of threads, and what they have done while requests waited.
-#[derive(Debug, Clone, Copy)]
-struct ThreadLevel {
-    threads: usize,
-    time: Duration,
-    calls: f64,
 }
 
 impl ThreadGain {
@@ -88,6 +80,11 @@ impl ThreadGain {
         }
     }
 
+    /// The oldest call that has not ended is so old.
+    pub(super) fn note_age(&mut self, age: Duration) {
+        self.level.note_age(age);
+    }
+
     /// The number with which another worker may begin.
     pub(super) fn proven(&self) -> usize {
         self.proven
@@ -107,15 +104,19 @@ impl ThreadGain {
         };
         let gain = level.rate() / base.rate();
         let possible = level.threads as f64 / base.threads as f64;
-        if level.calls >= SOME && gain >= 1.0 + (possible - 1.0) * LEAST_GAIN {
+        let is_gain = gain >= 1.0 + (possible - 1.0) * LEAST_GAIN;
+        if level.calls >= SOME && is_gain {
             return GainVerdict::Go;
         }
-        if level.calls >= MANY || level.time >= LONGEST_DOUBT {
-            return GainVerdict::Vain {
-                needed: level.needed(&base),
-            };
+        if level.calls < MANY && level.time < LONGEST_DOUBT {
+            return GainVerdict::Wait;
         }
-        GainVerdict::Wait
+        match level.is_sure() {
+            true => GainVerdict::Vain {
+                needed: level.needed(&base),
+            },
+            false => GainVerdict::Go,
+        }
     }
 
     /// From now on there are more `threads`.
@@ -133,7 +134,7 @@ impl ThreadGain {
 
     /// From now on there are fewer, because more were in vain.
     pub(super) fn step_back(&mut self, threads: usize, now: Instant) {
-        self.pause = Some(Pause {
+        self.pause = Some(GrowthPause {
             until: now + self.next_pause,
             rate: self.level.rate(),
             level: ThreadLevel::of(threads),
@@ -165,7 +166,7 @@ impl ThreadGain {
     }
 }
 
-impl Pause {
+impl GrowthPause {
     /// Also when the threads do less than half of what they did: some are held, and others would serve.
     fn is_over(&self, now: Instant) -> bool {
         let is_known = self.level.time >= self.time_for(MANY);
@@ -175,42 +176,6 @@ impl Pause {
     /// The time in which so many calls were to be expected.
     fn time_for(&self, calls: f64) -> Duration {
         Duration::try_from_secs_f64(calls / self.rate).unwrap_or(Duration::MAX)
-    }
-}
-
-impl ThreadLevel {
-    fn of(threads: usize) -> Self {
-        Self {
-            threads,
-            time: Duration::ZERO,
-            calls: 0.0,
-        }
-    }
-
-    /// What is older than `memory` counts less and less.
-    fn note(&mut self, time: Duration, calls: u64, memory: Duration) {
-        self.time += time;
-        self.calls += calls as f64;
-        if self.time > memory {
-            self.time /= 2;
-            self.calls /= 2.0;
-        }
-    }
-
-    /// Nothing gets done: all threads are held by long calls, and one more would serve, whatever was measured before.
-    fn is_held(&self) -> bool {
-        self.calls < 1.0 && self.time >= LONGEST_STEP
-    }
-
-    /// The threads that would serve as many requests if they did not get in each other's way.
-    fn needed(&self, base: &Self) -> usize {
-        let gain = (self.rate() / base.rate()).max(1.0);
-        let needed = (base.threads as f64 * gain - MEASURING_ERROR).ceil();
-        (needed as usize).min(self.threads)
-    }
-
-    fn rate(&self) -> f64 {
-        self.calls / self.time.as_secs_f64().max(1e-9)
     }
 }
 

@@ -24,6 +24,8 @@ const WINDOWS: u32 = 2;
 const LONGEST_WINDOW: Duration = Duration::from_secs(1);
 /// The state that one look finds counts for at most this time.
 const LONGEST_LOOK: Duration = Duration::from_millis(20);
+/// A request that was refused would still wait after this time.
+const REFUSED_WAITS: Duration = Duration::from_millis(50);
 /// More of the processors' time than this leaves too little for another thread.
 const MOST_DEMAND: f64 = 0.75;
 /// Threads that use more than this compute, and fewer of them would compute as much.
@@ -40,10 +42,14 @@ pub(super) struct LoadLook {
     pub(super) now: Instant,
     /// Whole requests wait for a thread, and none is idle.
     pub(super) waiting: bool,
+    /// Requests that were refused so far because they would have waited for long, or had.
+    pub(super) refused: u64,
     /// Threads that are inside the application.
     pub(super) busy: usize,
     /// Calls of the application so far.
     pub(super) calls: u64,
+    /// The age of the oldest one that has not ended, if requests wait.
+    pub(super) oldest: Duration,
 }
 
 #[derive(Debug)]
@@ -54,6 +60,7 @@ pub(super) struct ThreadScaler {
     parallel: usize,
     serving: usize,
     last: LoadLook,
+    refused_at: Option<Instant>,
     window: Option<Window>,
     /// Windows in a row that speak for more threads.
     good_windows: u32,
@@ -97,8 +104,10 @@ impl ThreadScaler {
         let last = LoadLook {
             now,
             waiting: false,
+            refused: 0,
             busy: 0,
             calls: 0,
+            oldest: Duration::ZERO,
         };
         Self {
             least,
@@ -106,6 +115,7 @@ impl ThreadScaler {
             parallel,
             serving,
             last,
+            refused_at: None,
             window: None,
             good_windows: 0,
             gain: ThreadGain::new(serving),
@@ -132,13 +142,19 @@ impl ThreadScaler {
     /// To ask for the `demand` costs system calls, which are made only while requests wait.
     pub(super) fn look(
         &mut self,
-        look: LoadLook,
+        mut look: LoadLook,
         demand: impl Fn() -> ProcessorDemand,
     ) -> Option<ThreadChange> {
+        if look.refused > self.last.refused {
+            self.refused_at = Some(look.now);
+        }
+        let is_recent = |at| look.now.saturating_duration_since(at) < REFUSED_WAITS;
+        look.waiting |= self.refused_at.is_some_and(is_recent);
         let since = look.now.saturating_duration_since(self.last.now);
         if self.last.waiting && since <= LONGEST_LOOK {
             let calls = look.calls.saturating_sub(self.last.calls);
             self.gain.note(since, calls);
+            self.gain.note_age(look.oldest);
         }
         let change = self
             .look_for_more(look, &demand)

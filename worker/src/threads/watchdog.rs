@@ -72,18 +72,24 @@ fn scaler_for(pool: &ThreadPool) -> Option<ThreadScaler> {
 /// Lets more threads serve, or fewer, if it is time. A request thread may be `leading`.
 fn scale(pool: &ThreadPool, scaler: &mut ThreadScaler, now: Instant, leading: bool) {
     let total = pool.shared.in_flight.len();
+    let serving = pool.leadership.serving();
+    let threads = &pool.shared.in_flight[..serving];
     let look = LoadLook {
         now,
         waiting: pool.leadership.idle() == 0 && pool.has_waiting(),
+        refused: pool.shared.refused(),
         calls: pool.leadership.calls(),
         busy: total.saturating_sub(pool.leadership.sleeping() + usize::from(leading)),
+        oldest: match scaler.is_watching() {
+            true => threads
+                .iter()
+                .filter_map(|it| it.age(now))
+                .max()
+                .unwrap_or_default(),
+            false => Duration::ZERO,
+        },
     };
-    let serving = pool.leadership.serving();
-    let threads = || {
-        pool.shared.in_flight[..serving]
-            .iter()
-            .filter_map(InFlight::thread)
-    };
+    let threads = || threads.iter().filter_map(InFlight::thread);
     if let Some(change) = scaler.look(look, || ProcessorDemand::of(threads())) {
         info!("{}", change.line(total));
         pool.set_serving(change.serving(), scaler.proven());

@@ -165,6 +165,23 @@ fn busy_threads_are_no_reason_for_a_worker_while_others_are_in_reserve() {
 }
 
 #[test]
+fn threads_that_are_being_called_up_come_before_workers() {
+    let mut server = SimulatedServer::new(2, 1, 4, 23);
+    server.reserve = 14;
+    // No request ends, so a step takes a second.
+    let stuck = Traffic::closed(|_| 12, exactly(1e6));
+    server.run(&stuck, 0.3);
+    for second in 1..=8 {
+        (server.threads, server.reserve) = (server.threads + 1, server.reserve - 1);
+        server.run(&stuck, 0.3 + f64::from(second));
+    }
+    assert_eq!(server.changes, []);
+    // No further step helps, or the worker knows better.
+    server.run(&stuck, 20.0);
+    assert!(server.wanted > 1);
+}
+
+#[test]
 fn one_stuck_request_costs_one_worker_at_most() {
     let mut server = SimulatedServer::new(1, 1, 8, 15);
     let clients = |now: f64| usize::from(now > 10.0);

@@ -60,8 +60,11 @@ impl Worker {
     }
 
     fn run(&mut self, time: u64, load: TestLoad) -> Vec<ThreadChange> {
+        self.run_looks(u32::try_from(time * 500).expect("a short time"), load)
+    }
+
+    fn run_looks(&mut self, looks: u32, load: TestLoad) -> Vec<ThreadChange> {
         let mut changes = Vec::new();
-        let looks = u32::try_from(time * 500).expect("a short time");
         for count in 1..=looks {
             self.demand.used += LOOK.mul_f64(load.used);
             let busy = load.busy.min(self.serving());
@@ -71,8 +74,12 @@ impl Worker {
             self.look = LoadLook {
                 now: self.look.now + LOOK,
                 waiting: f64::from(count % 10) < load.waiting * 10.0,
+                refused: self.look.refused,
                 busy,
                 calls: self.look.calls + calls,
+                oldest: Duration::from_secs_f64(
+                    self.service * busy as f64 / busy.clamp(1, self.room) as f64,
+                ),
             };
             changes.extend(self.scaler.look(self.look, || {
                 self.asked.set(self.asked.get() + 1);
@@ -126,6 +133,20 @@ fn a_wait_now_and_then_is_no_reason() {
     };
     assert!(worker.run(5, load(0.4)).is_empty());
     assert!(!worker.run(5, load(0.7)).is_empty());
+}
+
+#[test]
+fn requests_that_are_refused_would_wait() {
+    let mut worker = Worker::new(2, 16, 1);
+    let none_waits = TestLoad {
+        waiting: 0.0,
+        ..flood(0.1)
+    };
+    for _ in 0..40 {
+        worker.look.refused += 1;
+        worker.run_looks(20, none_waits);
+    }
+    assert_eq!(worker.serving(), 16);
 }
 
 #[test]
@@ -212,4 +233,46 @@ fn a_worker_where_nothing_waits_is_asked_nothing() {
     assert_eq!(worker.asked.get(), 0);
     worker.run(1, flood(1.0));
     assert!(worker.asked.get() <= 2 * 10, "twice per window");
+}
+
+/// Serves a queue of requests that come at random, 20 a second, of which one in ten takes `long` seconds and the others 10 ms.
+/// Returns the changes in 40 s.
+fn serve_at_random(mut dice: u64, long: f64) -> Vec<ThreadChange> {
+    let mut roll = move || {
+        // xorshift64
+        dice ^= dice << 13;
+        dice ^= dice >> 7;
+        dice ^= dice << 17;
+        (dice >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let mut worker = Worker::new(2, 16, 1);
+    let (mut queue, mut running, mut changes) = (0, Vec::<(f64, f64)>::new(), Vec::new());
+    for tick in 0..20_000 {
+        let now = f64::from(tick) * LOOK.as_secs_f64();
+        queue += usize::from(roll() < 20.0 * LOOK.as_secs_f64());
+        running.retain(|&(_, until)| until > now);
+        while queue > 0 && running.len() < worker.serving() {
+            let takes = if roll() < 0.1 { long } else { 0.01 };
+            running.push((now, now + takes));
+            queue -= 1;
+            worker.look.calls += 1;
+        }
+        worker.look.now += LOOK;
+        worker.look.waiting = queue > 0;
+        worker.look.busy = running.len();
+        let first = running.iter().map(|&(begun, _)| begun).reduce(f64::min);
+        worker.look.oldest = Duration::from_secs_f64(now - first.unwrap_or(now));
+        changes.extend(worker.scaler.look(worker.look, || worker.demand));
+    }
+    changes
+}
+
+#[test]
+fn a_few_long_requests_among_short_ones_make_no_step_vain() {
+    let is_vain = |change: &ThreadChange| matches!(change, ThreadChange::Vain { .. });
+    for long in [1.0, 2.0, 3.0] {
+        let vain = |seed| serve_at_random(seed, long).iter().any(is_vain);
+        let wrong = (1..=100).filter(|&seed| vain(seed * 7919)).count();
+        assert_eq!(wrong, 0, "{long} s");
+    }
 }
