@@ -3,7 +3,8 @@
 //!
 //! Threads that wait for each other, for a lock or for a pool of connections, look like threads that wait for a database,
 //! but more of them serve nobody better. So after a doubling each further step has to be earned: the gain so far must be a
-//! quarter of that of threads that do not get in each other's way.
+//! quarter of that of threads that do not get in each other's way. A few long calls among short ones hold threads, too, and
+//! make the rate uncertain: no step is in vain before they could end.
 
 use std::time::{Duration, Instant};
 
