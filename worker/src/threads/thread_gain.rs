@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::thread_level::ThreadLevel;
 
-/// Calls that are enough for a rate, or a time after which it stays unknown.
+/// Calls that are enough for a rate, or a time after which few of them have to be enough.
 const FEW: f64 = 8.0;
 const LONGEST_STEP: Duration = Duration::from_secs(1);
+const FEWEST: f64 = 2.0;
 /// Calls that are enough to say that there is a gain, and calls or a time to say that there is none.
 const SOME: f64 = 16.0;
 const MANY: f64 = 48.0;
@@ -73,7 +74,7 @@ impl ThreadGain {
         }
     }
 
-    /// In `time`, throughout which requests waited, so many calls have begun.
+    /// In `time`, throughout which requests waited, so many calls have ended.
     pub(super) fn note(&mut self, time: Duration, calls: u64) {
         self.level.note(time, calls, MEMORY);
         if let Some(pause) = &mut self.pause {
@@ -126,7 +127,12 @@ impl ThreadGain {
             self.proven = self.level.needed(&base);
         }
         if self.base.is_none() || self.is_stale(now) || self.level.is_held() {
-            self.base = (self.level.calls >= FEW).then_some(self.level);
+            let least = if self.level.time < LONGEST_STEP {
+                FEW
+            } else {
+                FEWEST
+            };
+            self.base = (self.level.calls >= least).then_some(self.level);
         }
         self.pause = None;
         self.stepped_at = Some(now);
@@ -222,7 +228,7 @@ mod tests {
             let (mut gain, begun) = (ThreadGain::new(2), Instant::now());
             let mut now = begun;
             assert!(grow(&mut gain, &mut now, service, usize::MAX) >= 64);
-            assert!(now - begun < Duration::from_secs(11), "{:?}", now - begun);
+            assert!(now - begun < Duration::from_secs(15), "{:?}", now - begun);
         }
     }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 const HELD: Duration = Duration::from_secs(1);
 /// A rate is known when so many of the longest calls would have ended one after the other.
 const LONGEST_CALLS: u32 = 2;
+/// Calls that are less than so many times as long as the average are not long ones among short ones.
+const MUCH_LONGER: f64 = 4.0;
 /// In threads: what is needed does not creep up from one vain attempt to the next.
 const MEASURING_ERROR: f64 = 0.25;
 
@@ -28,7 +30,7 @@ impl ThreadLevel {
         }
     }
 
-    /// Requests have waited for `time`, in which so many `calls` began. What is older than `memory` counts less and less.
+    /// Requests have waited for `time`, in which so many `calls` ended. What is older than `memory` counts less and less.
     pub(super) fn note(&mut self, time: Duration, calls: u64, memory: Duration) {
         self.time += time;
         self.calls += calls as f64;
@@ -50,7 +52,9 @@ impl ThreadLevel {
 
     /// Whether the rate does not depend on a few long calls among short ones.
     pub(super) fn is_sure(&self) -> bool {
-        self.time >= LONGEST_CALLS * self.longest
+        let average = self.threads as f64 / self.rate().max(1e-9);
+        let are_alike = self.longest.as_secs_f64() < MUCH_LONGER * average;
+        are_alike || self.time >= LONGEST_CALLS * self.longest
     }
 
     /// The threads that would serve as many requests if they did not get in each other's way.

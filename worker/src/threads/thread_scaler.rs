@@ -60,6 +60,8 @@ pub(super) struct ThreadScaler {
     parallel: usize,
     serving: usize,
     last: LoadLook,
+    /// Calls that have ended so far.
+    ended: u64,
     refused_at: Option<Instant>,
     window: Option<Window>,
     /// Windows in a row that speak for more threads.
@@ -115,6 +117,7 @@ impl ThreadScaler {
             parallel,
             serving,
             last,
+            ended: 0,
             refused_at: None,
             window: None,
             good_windows: 0,
@@ -151,8 +154,10 @@ impl ThreadScaler {
         let is_recent = |at| look.now.saturating_duration_since(at) < REFUSED_WAITS;
         look.waiting |= self.refused_at.is_some_and(is_recent);
         let since = look.now.saturating_duration_since(self.last.now);
+        // Not those that have begun: each thread that is added begins one.
+        let ended = look.calls.saturating_sub(look.busy as u64).max(self.ended);
+        let calls = ended - std::mem::replace(&mut self.ended, ended);
         if self.last.waiting && since <= LONGEST_LOOK {
-            let calls = look.calls.saturating_sub(self.last.calls);
             self.gain.note(since, calls);
             self.gain.note_age(look.oldest);
         }

@@ -13,7 +13,8 @@ struct Worker {
     /// How long a request takes, and how many are served at a time at most.
     service: f64,
     room: usize,
-    /// The part of a request that has been served.
+    /// Requests that have been served, and the part of another one.
+    served: u64,
     rest: f64,
 }
 
@@ -55,6 +56,7 @@ impl Worker {
             asked: Cell::new(0),
             service: 0.05,
             room: usize::MAX,
+            served: 0,
             rest: 0.0,
         }
     }
@@ -69,14 +71,14 @@ impl Worker {
             self.demand.used += LOOK.mul_f64(load.used);
             let busy = load.busy.min(self.serving());
             self.rest += LOOK.as_secs_f64() * busy.min(self.room) as f64 / self.service;
-            let calls = self.rest as u64;
-            self.rest -= calls as f64;
+            self.served += self.rest as u64;
+            self.rest = self.rest.fract();
             self.look = LoadLook {
                 now: self.look.now + LOOK,
                 waiting: f64::from(count % 10) < load.waiting * 10.0,
                 refused: self.look.refused,
                 busy,
-                calls: self.look.calls + calls,
+                calls: self.served + busy as u64,
                 oldest: Duration::from_secs_f64(
                     self.service * busy as f64 / busy.clamp(1, self.room) as f64,
                 ),
@@ -178,6 +180,16 @@ fn threads_that_wait_for_each_other_go_back_and_the_next_try_comes_later() {
     let changes = worker.run(5, flood(0.0));
     let vain = ThreadChange::Vain { serving: 8 };
     assert_eq!((changes.last(), worker.serving()), (Some(&vain), 8));
+}
+
+#[test]
+fn calls_that_only_begin_are_no_gain() {
+    let mut worker = Worker::new(2, 64, 1);
+    (worker.service, worker.room) = (0.4, 1);
+    for _ in 0..60 {
+        worker.run(1, flood(0.0));
+        assert!(worker.serving() <= 13, "{}", worker.serving());
+    }
 }
 
 #[test]
