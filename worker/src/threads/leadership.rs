@@ -17,7 +17,7 @@
 //! The caller has to wake a leader that waits in the poll.
 //!
 //! Only the first threads serve, as many as the last `set_serving` says. A follower with a higher index is put in
-//! reserve, where nobody promotes it, and comes back when the number has grown.
+//! reserve, where nobody promotes it, and comes back when the number has grown. A leader with a higher index resigns.
 
 use std::time::Duration;
 
@@ -112,6 +112,14 @@ impl<R> Leadership<R> {
         // Only now: see the rules above.
         if promoted {
             self.promote();
+        }
+    }
+
+    /// Nobody leads any more, and no call begins: a follower is promoted, or else the watchdog looks.
+    pub(crate) fn resign(&self, lead: Lead<'_, R>) {
+        self.let_go(lead, false);
+        if !self.promote() {
+            self.wake_watchdog();
         }
     }
 

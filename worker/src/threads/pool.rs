@@ -66,6 +66,9 @@ impl ThreadPool {
     fn lead<'a>(&'a self, mut reactor: Lead<'a, Reactor>, handler: &mut RequestHandler<'_>) {
         reactor.set_now(Instant::now());
         loop {
+            if self.is_in_reserve(handler) {
+                return self.leadership.resign(reactor);
+            }
             let mut next = None;
             if !reactor.is_due() {
                 next = self.next();
@@ -74,10 +77,6 @@ impl ThreadPool {
                 self.take_back(&mut reactor);
                 if self.is_over(&mut reactor) {
                     return;
-                }
-                // The one that is promoted takes what waits.
-                if handler.index() >= self.leadership.serving() && self.leadership.idle() > 0 {
-                    return self.leadership.let_go(reactor, true);
                 }
                 let timeout = match self.requests.may_have_any(&self.shared) {
                     true => Duration::ZERO,
@@ -124,6 +123,9 @@ impl ThreadPool {
             }
             let may_wait = !self.shared.is_draining();
             self.leader.give(ForLeader::Served(connection), may_wait);
+            if self.is_in_reserve(handler) {
+                return None;
+            }
             connection = self.next()?;
             kind = self.estimator.slot_for(&connection);
             started = Instant::now();
@@ -212,6 +214,11 @@ impl ThreadPool {
     /// Whether the application holds the one request thread.
     pub(super) fn is_only_thread_busy(&self) -> bool {
         self.shared.in_flight.len() == 1 && !self.leadership.is_led() && self.leadership.idle() == 0
+    }
+
+    /// Whether the calling thread has been put in reserve: what waits is for the others.
+    fn is_in_reserve(&self, handler: &RequestHandler<'_>) -> bool {
+        handler.index() >= self.leadership.serving()
     }
 
     /// Whether only the calling request thread is not asleep.

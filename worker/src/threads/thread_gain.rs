@@ -27,6 +27,8 @@ const STALE: Duration = Duration::from_secs(10);
 /// After steps in vain there is none for this time, which doubles up to the longest.
 const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(320);
+/// Rates between this and its inverse may be those of the same load.
+const SAME: f64 = 0.75;
 
 /// What is known of the present number of threads.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,7 +80,7 @@ impl ThreadGain {
     pub(super) fn note(&mut self, time: Duration, calls: u64) {
         self.level.note(time, calls, MEMORY);
         if let Some(pause) = &mut self.pause {
-            pause.level.note(time, calls, pause.time_for(2.0 * MANY));
+            pause.level.note(time, calls, pause.time_for(4.0 * MANY));
         }
     }
 
@@ -174,10 +176,11 @@ impl ThreadGain {
 }
 
 impl GrowthPause {
-    /// Also when the threads do less than half of what they did: some are held, and others would serve.
+    /// Also when the threads do much less or more than they did: the requests are others, or some threads are held.
     fn is_over(&self, now: Instant) -> bool {
-        let is_known = self.level.time >= self.time_for(MANY);
-        now >= self.until || (is_known && self.level.rate() < self.rate / 2.0)
+        let is_known = self.level.time >= self.time_for(2.0 * MANY);
+        let ratio = self.level.rate() / self.rate;
+        now >= self.until || (is_known && !(SAME..1.0 / SAME).contains(&ratio))
     }
 
     /// The time in which so many calls were to be expected.
@@ -302,7 +305,7 @@ mod tests {
                 gain.note(tick, 0);
                 gain.verdict(now) == GainVerdict::Go
             });
-            let most = 2.0 * MANY / rate as f64 + 0.1;
+            let most = 4.0 * MANY / rate as f64;
             assert!(
                 ticks.is_some_and(|it| it as f64 * tick.as_secs_f64() < most),
                 "{ticks:?}"

@@ -188,6 +188,40 @@ fn a_thread_that_goes_into_reserve_takes_no_promotion_with_it() {
     });
 }
 
+/// The watchdog sleeps while somebody leads, and no call wakes it.
+#[test]
+fn a_leader_that_resigns_wakes_the_watchdog_or_a_follower() {
+    for with_follower in [false, true] {
+        model(move || {
+            let leadership = Arc::new(Leadership::new((), 1));
+            let lead = leadership.try_lead().expect("nobody leads");
+            let follower = with_follower.then(|| {
+                let follower = spawn(&leadership, |leadership| {
+                    follow_until_led(leadership, || ())
+                });
+                while leadership.idle() == 0 {
+                    thread::yield_now();
+                }
+                follower
+            });
+            let watchdog = (!with_follower).then(|| {
+                spawn(&leadership, |leadership| {
+                    leadership.register_watchdog();
+                    leadership.sleep_until_call(0, None);
+                    assert!(!leadership.is_led());
+                })
+            });
+            leadership.resign(lead);
+            if let Some(follower) = follower {
+                assert!(follower.join().expect("no panic"));
+            }
+            if let Some(watchdog) = watchdog {
+                watchdog.join().expect("no panic");
+            }
+        });
+    }
+}
+
 #[test]
 fn a_thread_in_reserve_ends_with_the_others() {
     model(|| {

@@ -137,6 +137,18 @@ fn threads_that_wait_for_each_other_do_not_become_many() {
     assert!(threads(&server, "reserve") > 32, "{}", server.log().text());
 }
 
+#[test]
+fn threads_that_were_in_vain_leave_while_requests_wait() {
+    let server = elastic("max_threads, leaves").start();
+    let load = load(&server, "/turn?ms=10");
+    let vain = "threads serve now (max_threads): more have not served more requests";
+    eventually_within(PATIENCE, "they are in reserve", || {
+        let in_vain = server.log().count(vain) >= 1;
+        (in_vain && threads(&server, "reserve") >= MOST - 3).then_some(())
+    });
+    load.stop().assert_perfect();
+}
+
 /// Those in reserve take over while the application holds the others for ever; then the worker is replaced as always.
 #[test]
 fn a_thread_that_is_stuck_leaves_the_clients_to_the_others() {
