@@ -17,7 +17,8 @@ mod request;
 mod watch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use anyhow::anyhow;
 use oxicorn_common::Settings;
@@ -33,6 +34,8 @@ const MODULE: &str = "oxicorn.logs";
 
 /// The process that opened the logs. It has a single thread and logs little.
 static MASTER: AtomicU32 = AtomicU32::new(0);
+/// `graceful_timeout`.
+static GRACEFUL_MILLIS: AtomicU64 = AtomicU64::new(0);
 /// Whether the logger class needs requests as objects.
 static WANTS_OBJECTS: AtomicBool = AtomicBool::new(false);
 
@@ -41,6 +44,8 @@ pub(crate) fn open(settings: &Settings) -> anyhow::Result<()> {
     Python::attach(|py| {
         let opened = configure(py, settings).and_then(|()| {
             MASTER.store(std::process::id(), Ordering::Relaxed);
+            let graceful = u64::try_from(settings.graceful_timeout.as_millis());
+            GRACEFUL_MILLIS.store(graceful.unwrap_or(u64::MAX), Ordering::Relaxed);
             follow_anew(py, settings)
         });
         opened.map_err(|exception| {
@@ -73,9 +78,11 @@ pub(crate) fn wants_variables() -> bool {
     WANTS_OBJECTS.load(Ordering::Relaxed)
 }
 
-/// Hands over the waiting records before the process ends.
+/// Hands over the waiting records before the process ends. A slow handler may take as long as a drain.
 pub(crate) fn finish() {
-    queue::finish();
+    queue::finish(Duration::from_millis(
+        GRACEFUL_MILLIS.load(Ordering::Relaxed),
+    ));
 }
 
 fn configure(py: Python<'_>, settings: &Settings) -> PyResult<()> {

@@ -188,6 +188,26 @@ def a_level_of_the_application(server):
     return {"the worker's": any(line.pid == worker and line.level == "INFO" for line in server.errors())}
 
 
+SLOW = """
+import logging
+import time
+class Slow(logging.FileHandler):
+    def emit(self, record):
+        time.sleep(0.03)
+        super().emit(record)
+logging.getLogger("gunicorn.access").addHandler(Slow("slow"))
+"""
+
+
+@loggers(files={"logs_own.py": APP + SLOW})
+def a_slow_handler_gets_all_lines(server):
+    """It takes three seconds for them, and the worker waits for it."""
+    for number in range(100):
+        server.get(f"/slow?{number}")
+    ended(server)
+    return {"lines": sum("/slow?" in line for line in (server.folder / "slow").read_text().splitlines()) or "none"}
+
+
 @loggers(files={"logs_own.py": APP + """
 for name in ("gunicorn.error", "gunicorn.access"):
     logging.getLogger(name).handlers.clear()

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oxicorn_common::logging::{self, Level};
 use pyo3::prelude::*;
@@ -14,8 +14,8 @@ use super::record::Record;
 
 /// The most records that wait in a process.
 const LENGTH: usize = 10_000;
-/// How long an ending process waits until its last records are handled.
-const LAST_RECORDS: Duration = Duration::from_secs(2);
+/// How long an ending process waits for a handler that takes no further record.
+const STUCK: Duration = Duration::from_secs(2);
 
 /// The thread of this process, once it is started.
 static THREAD: Mutex<Option<LogThread>> = Mutex::new(None);
@@ -27,6 +27,8 @@ struct LogThread {
     /// A fork copies this struct, but not the thread.
     process: u32,
     sender: SyncSender<Record>,
+    /// Records that have not been handled yet.
+    waiting: Arc<AtomicU64>,
     ended: Receiver<()>,
 }
 
@@ -61,7 +63,7 @@ impl RecordQueue {
         }
         let is_taken = match &*thread {
             None => false,
-            Some(it) => match it.sender.try_send(record) {
+            Some(it) => match it.send(record) {
                 Ok(()) => true,
                 Err(TrySendError::Full(_)) => false,
                 Err(TrySendError::Disconnected(_)) => {
@@ -98,35 +100,69 @@ impl RecordQueue {
         let (end, ended) = sync_channel(1);
         // Not a Python reference: a thread that holds the interpreter's lock may wait for ours.
         let loggers = Arc::clone(&self.loggers);
+        let waiting = Arc::new(AtomicU64::new(0));
+        let left = Arc::clone(&waiting);
         let spawned = thread::Builder::new()
             .name("logging".to_owned())
             .spawn(move || {
-                hand_over(&receiver, &loggers);
+                hand_over(&receiver, &loggers, &left);
                 let _ = end.send(());
             });
         spawned.ok()?;
         Some(LogThread {
             process: std::process::id(),
             sender,
+            waiting,
             ended,
         })
     }
 }
 
+impl LogThread {
+    fn send(&self, record: Record) -> Result<(), TrySendError<Record>> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let sent = self.sender.try_send(record);
+        if sent.is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        sent
+    }
+
+    /// Waits until all records are handled: for `longest`, as long as the handlers take one now and then.
+    fn finish(self, longest: Duration) {
+        let deadline = Instant::now() + longest;
+        let mut before = self.waiting.load(Ordering::Relaxed);
+        drop(self.sender);
+        while let Err(RecvTimeoutError::Timeout) = self.ended.recv_timeout(STUCK) {
+            let left = self.waiting.load(Ordering::Relaxed);
+            if left >= before || Instant::now() >= deadline {
+                let text = format!(
+                    "the handlers of Python's logging have not taken the last {left} records in time: they are lost"
+                );
+                return logging::write_error(Level::Warning, &text);
+            }
+            before = left;
+        }
+    }
+}
+
 /// The loop of the thread.
-fn hand_over(receiver: &Receiver<Record>, loggers: &Py<PyAny>) {
+fn hand_over(receiver: &Receiver<Record>, loggers: &Py<PyAny>, waiting: &AtomicU64) {
+    let handle = |py: Python<'_>, record: Record| {
+        record.hand_over(py, loggers.bind(py));
+        waiting.fetch_sub(1, Ordering::Relaxed);
+    };
     while let Ok(record) = receiver.recv() {
         Python::attach(|py| {
-            let loggers = loggers.bind(py);
-            record.hand_over(py, loggers);
+            handle(py, record);
             // The lock is taken once for many waiting records.
             for record in receiver.try_iter().take(100) {
-                record.hand_over(py, loggers);
+                handle(py, record);
             }
         });
         let dropped = match receiver.try_recv() {
             Ok(record) => {
-                Python::attach(|py| record.hand_over(py, loggers.bind(py)));
+                Python::attach(|py| handle(py, record));
                 continue;
             }
             Err(_) => DROPPED.swap(0, Ordering::Relaxed),
@@ -140,15 +176,11 @@ fn hand_over(receiver: &Receiver<Record>, loggers: &Py<PyAny>) {
     }
 }
 
-/// Waits until the thread of this process has handed over its records.
-pub(super) fn finish() {
+/// Waits until the thread of this process has handed over its records, for `longest` at most.
+pub(super) fn finish(longest: Duration) {
     let own = lock().take_if(|it| it.process == std::process::id());
-    if let Some(LogThread { sender, ended, .. }) = own {
-        drop(sender);
-        if let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(LAST_RECORDS) {
-            let text = "the handlers of Python's logging have not taken the last records";
-            logging::write_error(Level::Warning, text);
-        }
+    if let Some(thread) = own {
+        thread.finish(longest);
     }
 }
 
