@@ -9,6 +9,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::{SigSet, SigmaskHow};
@@ -61,16 +62,19 @@ pub fn end_copy_of(pid: u32, code: i32) {
 thread_local! {
     /// The signals that the thread had blocked before it forked.
     static BLOCKED: Cell<Option<SigSet>> = const { Cell::new(None) };
+    static LOCAL_TIME: Cell<Option<MutexGuard<'static, ()>>> = const { Cell::new(None) };
 }
 
-/// Blocks signals: one for the child must wait until `in_child` has run.
+/// Blocks signals: one for the child must wait until `in_child` has run. The child has to be able to log.
 extern "C" fn before() {
     let all = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK);
     BLOCKED.set(all.ok());
+    LOCAL_TIME.set(Some(sys::lock_local_time()));
 }
 
 extern "C" fn in_parent() {
     HAS_CHILDREN.store(true, Ordering::Relaxed);
+    drop(LOCAL_TIME.take());
     unblock();
 }
 
@@ -84,6 +88,7 @@ fn unblock() {
 /// A signal to the child is meant for the child, but its copy of the handler would write to the worker's pipe.
 extern "C" fn in_child() {
     IS_CHILD.store(true, Ordering::Relaxed);
+    drop(LOCAL_TIME.take());
     // After an error a signal keeps a handler that does nothing any more.
     let _ = signals::reset_to_default();
     unblock();

@@ -12,6 +12,7 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -112,9 +113,19 @@ pub(crate) fn replace_standard_streams(new: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// The C library has a lock in localtime_r(3), and copies it into a child as it is. Who forks holds ours meanwhile, so that
+/// nobody has that one.
+static LOCAL_TIME: Mutex<()> = Mutex::new(());
+
+/// Keeps all threads out of [`local_time`].
+pub(crate) fn lock_local_time() -> MutexGuard<'static, ()> {
+    LOCAL_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The local time of a number of seconds since 1970, in the time zone that the last tzset(3) of this process
 /// has set.
 pub(crate) fn local_time(unix_seconds: i64) -> libc::tm {
+    let _lock = lock_local_time();
     // SAFETY: a struct of integers and a pointer, of which all bits zero is a valid value.
     let mut time: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: localtime_r(3) reads the number and writes to `time`, and both outlive the call. The first

@@ -178,3 +178,54 @@ def test_workers_can_use_a_handler_that_was_writing_in_their_mold():
         for pid in workers:
             assert read().count(f"{pid} Worker exiting") == 1, read()
         assert len(set(read().splitlines())) == len(read().splitlines()), read()
+
+
+BUSY_LOGGERS = """
+import logging
+import os
+import threading
+import time
+
+log = logging.getLogger("gunicorn.error")
+
+
+def application(environ, start_response):
+    # On one processor a thread loses it in the middle of anything.
+    os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
+    stop = threading.Event()
+
+    def write():
+        while not stop.is_set():
+            log.info("busy")
+
+    threads = [threading.Thread(target=write) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    hangs = 0
+    for _ in range(1000):
+        child = os.fork()
+        if not child:
+            log.info("of the child")
+            os._exit(0)
+        deadline = time.monotonic() + 10
+        while os.waitpid(child, os.WNOHANG) == (0, 0):
+            if time.monotonic() > deadline:
+                os.kill(child, 9)
+                os.waitpid(child, 0)
+                hangs += 1
+                break
+            time.sleep(0.0005)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(hangs).encode()]
+"""
+
+
+def test_a_child_can_log_while_other_threads_do():
+    files = {"busy_loggers.py": BUSY_LOGGERS}
+    flags = ["--threads", "2", "--timeout", "0", "--pythonpath", "{folder}"]
+    with Server(OXICORN, "busy_loggers:application", *flags, files=files, ready=False) as server:
+        assert server.get("/").text == "0"
+        assert server.error_text().count("of the child") == 1000
